@@ -1,0 +1,44 @@
+# Each target sets up what it needs. PYTHON is the interpreter to build on, 3.11 or later.
+PYTHON ?= python3
+VENVS ?= .venv
+DEV := $(VENVS)/dev/bin
+DEMO := $(VENVS)/demo/bin
+SOURCES := pyproject.toml README.md $(shell find jupyter_tokens notebooks -name '*.py' -o -name '*.ipynb' -o -name '*.typed')
+
+# The parts that have to be covered to the last branch.
+CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/secretref.py,jupyter_tokens/profiles.py,jupyter_tokens/config.py,jupyter_tokens/transport.py,jupyter_tokens/broker.py,jupyter_tokens/upstream.py,jupyter_tokens/signing/*,jupyter_tokens/credentials/*,jupyter_tokens/providers/*
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENVS)/demo/.ready
+	@$(DEMO)/jupyter tokens demo $(ARGS)
+
+test: $(VENVS)/dev/.ready
+	$(DEV)/python -m pytest --cov --cov-report= $(ARGS)
+	$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered
+
+lint: $(VENVS)/dev/.ready
+	$(DEV)/ruff check .
+	$(DEV)/ruff format --check .
+	$(DEV)/mypy
+	$(DEV)/lint-imports
+
+bench: $(VENVS)/dev/.ready
+	$(DEV)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENVS) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENVS)/%/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; name it: make PYTHON=python3.12" >&2; exit 1; }
+	@scripts/need python3-venv $(PYTHON) -c 'import ensurepip, venv'
+	$(PYTHON) -m venv $(VENVS)/$*
+
+$(VENVS)/demo/.ready: $(VENVS)/demo/bin/python $(SOURCES)
+	$(DEMO)/python -m pip install --quiet --disable-pip-version-check '.[demo]'
+	@touch $@
+
+$(VENVS)/dev/.ready: $(VENVS)/dev/bin/python pyproject.toml
+	$(DEV)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@touch $@

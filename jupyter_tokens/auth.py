@@ -1,0 +1,102 @@
+"""Authorises a user's own requests with a token that is kept fresh, for httpx and requests alike."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator
+
+    from .token import Token
+
+__all__ = ["TokenAuth"]
+
+
+class TokenAuth(httpx.Auth):
+    """`auth=` of httpx and requests. Asks for a fresh token at each request, and once for a newer one after a 401.
+
+    The newer one is asked for as "newer than the token that was refused": a hundred requests refused at once cause one
+    refresh, not a hundred.
+    """
+
+    def __init__(self, token: Token, renew: Callable[[Token | None], Token] | None) -> None:
+        self._token = token
+        self._renew = renew
+
+    def __repr__(self) -> str:
+        return f"<TokenAuth {self._token.profile}>"
+
+    def _fresh(self, refused: Token | None = None) -> Token:
+        return self._token if self._renew is None else self._renew(refused)
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """See `httpx.Auth`."""
+        token = self._fresh()
+        request.headers.update(token.headers())
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED and self._renew is not None:
+            request.headers.update(self._fresh(token).headers())
+            if _can_be_sent_again(request):
+                yield request
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """See `httpx.Auth`. A refresh runs on a thread, so that it does not block the loop."""
+        token = await asyncio.to_thread(self._fresh)
+        request.headers.update(token.headers())
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED and self._renew is not None:
+            request.headers.update((await asyncio.to_thread(self._fresh, token)).headers())
+            if _can_be_sent_again(request):
+                yield request
+
+    def __call__(self, request: Any) -> Any:
+        """The protocol of `requests`: sets the header, and answers a 401 once with a newer token."""
+        token = self._fresh()
+        request.headers.update(token.headers())
+        if self._renew is not None:
+            rewind = _place_in(request.body)
+            origin = urlsplit(request.url)[:2]
+            answered = False
+
+            def answer(response: Any, **options: Any) -> Any:
+                nonlocal answered
+                # requests runs this hook after a redirect too: another host must not be handed the token.
+                elsewhere = urlsplit(response.request.url)[:2] != origin
+                if answered or elsewhere or response.status_code != httpx.codes.UNAUTHORIZED:
+                    return response
+                answered = True
+                response.content  # noqa: B018 (read to its end, so that the connection can be used again)
+                response.close()
+                newer = self._fresh(token)
+                again = response.request.copy()
+                if not isinstance(again.body, str | bytes | None):
+                    if rewind is None:
+                        return response
+                    again.body.seek(rewind)
+                again.headers.update(newer.headers())
+                second = response.connection.send(again, **options)
+                second.history.append(response)
+                second.request = again
+                return second
+
+            request.register_hook("response", answer)
+        return request
+
+
+def _can_be_sent_again(request: httpx.Request) -> bool:
+    # A body that was read from a file or an iterator is gone: the 401 is then the user's answer, and the next request
+    # has the newer token.
+    return isinstance(request.stream, httpx.ByteStream)
+
+
+def _place_in(body: Any) -> int | None:
+    """Where a body of `requests` stands that is a file; None if it cannot be gone back to."""
+    try:
+        place: int = body.tell()
+    except (AttributeError, OSError):
+        return None
+    return place

@@ -1,0 +1,152 @@
+"""`jupyter tokens sandbox`: serves the sandbox in the foreground; must not know what its APIs do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import math
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from jupyter_core.application import JupyterApp, base_aliases, base_flags
+from traitlets import Bool, Float, Integer, Unicode
+
+from jupyter_tokens.sandbox import Accounts, Sandbox
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+
+
+class _WrongUsageError(Exception):
+    pass
+
+
+class SandboxApp(JupyterApp):
+    """Serves until SIGINT or SIGTERM; prints one JSON line with the URL and profiles when ready."""
+
+    name = "jupyter-tokens-sandbox"
+    description = "Serve the five token APIs on loopback, as strict as the vendors, for demos, tutorials and tests."
+    examples = "jupyter tokens sandbox --port 8899 --life 60"
+
+    port = Integer(0, min=0, max=65535, help="Port to serve on; 0, the default, takes a free one.").tag(config=True)
+    accounts = Unicode("", help="JSON file with accounts; empty, the default, makes up random ones.").tag(config=True)
+    clock = Unicode("", help="UTC instant (2026-01-15T08:30:00Z) to freeze the clock at; empty: it runs.").tag(
+        config=True
+    )
+    life = Float(None, allow_none=True, help="Seconds that tokens live for at most; None: as with the vendor.").tag(
+        config=True
+    )
+    lock_after = Integer(
+        None,
+        min=1,
+        allow_none=True,
+        help="Failures in a row after which a Huawei AK is locked; None, the default: never.",
+    ).tag(config=True)
+    reuse = Bool(default_value=False, help="Whether OneAccess hands a live token out again; False by default.").tag(
+        config=True
+    )
+
+    aliases = {  # noqa: RUF012 - an instance attribute to JupyterApp, and so no ClassVar
+        **base_aliases,
+        "port": "SandboxApp.port",
+        "accounts": "SandboxApp.accounts",
+        "clock": "SandboxApp.clock",
+        "life": "SandboxApp.life",
+        "lock-after": "SandboxApp.lock_after",
+    }
+    flags = {  # noqa: RUF012 - as above
+        **base_flags,
+        "reuse": ({"SandboxApp": {"reuse": True}}, "Let OneAccess hand out a live token again."),
+    }
+
+    def parse_command_line(self, argv: list[str] | None = None) -> None:
+        """Exit code 2, not traitlets' 1, and one line for an option that is unknown or has a bad value."""
+        usage = io.StringIO()
+        self.log.debug("reading the command line")  # Binds the log to the real stderr, before it is redirected.
+        try:
+            with contextlib.redirect_stderr(usage):
+                super().parse_command_line(argv)
+        except SystemExit as end:
+            if end.code:
+                # Traitlets logs one line; of argparse's whole usage only the last line says what is wrong.
+                last = usage.getvalue().strip().rpartition("\n")[2]
+                sys.stderr.write(last and f"{self.name}: {last.rpartition('error: ')[2]}; see --help\n")
+                self.exit(2)
+            raise
+
+    def start(self) -> None:
+        """Serves; ends the process with 2 for wrong usage and 1 where the port cannot be had."""
+        super().start()
+        try:
+            sandbox = self._sandbox()
+        except _WrongUsageError as error:
+            self._fail(2, str(error))
+        try:
+            asyncio.run(self._serve(sandbox))
+        except OSError as error:
+            self._fail(1, f"cannot serve on port {self.port}: {error.strerror or error}; choose another with --port")
+
+    def _fail(self, code: int, message: str) -> None:
+        sys.stderr.write(f"{self.name}: {message}\n")
+        self.exit(code)
+
+    def _sandbox(self) -> Sandbox:
+        if self.extra_args:
+            raise _WrongUsageError(f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        if self.life is not None and not (math.isfinite(self.life) and self.life > 0):
+            raise _WrongUsageError("--life must be a number of seconds above 0")
+        try:
+            accounts = Accounts.from_file(self.accounts) if self.accounts else Accounts.random()
+        except (OSError, ValueError) as error:
+            raise _WrongUsageError(f"--accounts: {error}") from None
+        return Sandbox(accounts, clock=_clock(self.clock), life=self.life, reuse=self.reuse, lock_after=self.lock_after)
+
+    async def _serve(self, sandbox: Sandbox) -> None:
+        stopping = asyncio.Event()
+        _on_signals(asyncio.get_running_loop(), stopping.set)
+        await sandbox.start(port=self.port)
+        try:
+            with tempfile.TemporaryDirectory(prefix="jupyter-tokens-sandbox-") as secrets_dir:
+                ready = {"url": sandbox.url, "profiles": sandbox.profiles(secrets_dir)}
+                sys.stdout.write(json.dumps(ready) + "\n")
+                sys.stdout.flush()
+                await stopping.wait()
+        finally:
+            await sandbox.stop()
+
+
+def _clock(instant: str) -> Callable[[], float]:
+    if not instant:
+        return time.time
+    try:
+        if not _INSTANT.fullmatch(instant):
+            raise ValueError
+        moment = datetime.fromisoformat(instant).timestamp()
+    except ValueError:
+        raise _WrongUsageError(
+            f"--clock must be an instant in UTC like 2026-01-15T08:30:00Z, not {instant!r}"
+        ) from None
+    return lambda: moment
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    def handle(*_: object) -> None:
+        # A second Ctrl-C may come when the loop is over already.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Not the loop's own add_signal_handler: Windows lacks it.
+        signal.signal(number, handle)
+
+
+main = SandboxApp.launch_instance
+
+if __name__ == "__main__":
+    main()

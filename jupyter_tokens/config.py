@@ -1,0 +1,76 @@
+"""Finds and reads `jupyter_tokens_config.{py,json}` on Jupyter's configuration path; the one place that does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_config_path
+from traitlets.config.loader import Config, JSONFileConfigLoader, LazyConfigValue, PyFileConfigLoader
+
+from .errors import ConfigurationError
+from .profiles import CONFIG_NAME, Profiles, Raw
+
+__all__ = ["config_files", "load_profiles", "stamp"]
+
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+def config_files(path: Sequence[str | os.PathLike[str]] | None = None) -> list[Path]:
+    """The files that are there, the one that counts most last.
+
+    path : folders, the one that counts most first; by default Jupyter's.
+    """
+    folders = [Path(folder) for folder in (jupyter_config_path() if path is None else path)]
+    candidates = [folder / f"{CONFIG_NAME}.{end}" for folder in reversed(folders) for end in ("json", "py")]
+    return [file for file in candidates if file.is_file()]
+
+
+def stamp(files: Sequence[Path]) -> Stamp:
+    """What changes when one of the files does: path, time and size of each."""
+    told = []
+    for file in files:
+        try:
+            state = file.stat()
+        except FileNotFoundError:
+            continue
+        told.append((str(file), state.st_mtime_ns, state.st_size))
+    return tuple(told)
+
+
+def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
+    """The profiles of all files, profile by profile the last one that names it. Raises `ConfigurationError`."""
+    raw: dict[str, Raw] = {}
+    for file in config_files() if files is None else files:
+        raw |= {name: Raw(settings, file) for name, settings in _profiles_in(file).items()}
+    return Profiles(raw)
+
+
+def _profiles_in(file: Path) -> Mapping[str, Any]:
+    try:
+        return _read(file)
+    except ConfigurationError as caught:
+        # The frames of its traceback hold the file's content, literal secrets among it.
+        error = caught.copy()
+    raise error
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    loader = JSONFileConfigLoader if file.suffix == ".json" else PyFileConfigLoader
+    try:
+        config = loader(file.name, str(file.parent)).load_config()
+    except Exception as error:
+        # A line of the file may hold a secret, so of a syntax error only the place is told.
+        line = getattr(error, "lineno", None)
+        place = f"line {line}" if line else type(error).__name__
+        raise ConfigurationError(f"{file} cannot be read: {place}.", hint="Correct the file.", unsent=True) from None
+    section = config.get("TokenProfiles", Config())
+    profiles = section.get("profiles", {}) if isinstance(section, Mapping) else None
+    if isinstance(profiles, LazyConfigValue):
+        # `c.TokenProfiles.profiles.update({…})`, which traitlets keeps until the trait's default is known.
+        profiles = profiles.get_value({})
+    if not isinstance(profiles, Mapping):
+        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.", unsent=True)
+    return profiles

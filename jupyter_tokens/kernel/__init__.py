@@ -1,0 +1,1 @@
+"""The kernel's side: the Python API, magics, injection, refresh."""

@@ -1,0 +1,102 @@
+"""What a notebook shows of a token and of an error: state, expiry, where it went, and never the value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..errors import TokenError
+    from ..token import Token
+
+__all__ = ["Card", "error_lines", "remaining"]
+
+# JupyterLab's variables, with values that are readable on light and dark where a front end has none.
+_BOX = (
+    "display:inline-block;min-width:22em;padding:.6em .9em;border:1px solid var(--jp-border-color1,#9e9e9e);"
+    "border-left:4px solid var(--jp-{accent},{fallback});border-radius:3px;"
+    "font-family:var(--jp-ui-font-family,sans-serif);font-size:var(--jp-ui-font-size1,13px);line-height:1.5"
+)
+_MUTED = "color:var(--jp-ui-font-color2,#757575)"
+_BADGE = "border:1px solid currentColor;border-radius:3px;padding:0 .4em;margin-left:.6em;font-size:.85em"
+
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+
+
+def remaining(seconds: float) -> str:
+    """A span of time for people: "42 s", "29 min", "23 h", "7 days"."""
+    for unit, name in ((_DAY, "days"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is shown after a fetch.
+
+    places : the variables that were filled. notes : sentences on what else the user should know.
+    mode : which way served. sandbox : whether the profile points at this machine. now : for the countdown.
+    """
+
+    token: Token
+    title: str
+    places: Sequence[str]
+    kept_fresh: bool
+    mode: str
+    sandbox: bool
+    now: datetime
+    notes: Sequence[str] = field(default=())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        token = self.token
+        if token.expires_at is None:
+            expiry = "the API tells no expiry" if token.has_value else "does not expire"
+        else:
+            left = (token.expires_at - self.now).total_seconds()
+            expiry = f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC (in {remaining(left)})"
+        rows = [("state", "fresh" if token.has_value else "described"), ("expires", expiry)]
+        if self.places:
+            rows.append(("injected", ", ".join(self.places)))
+            if token.expires_at is not None:
+                rows.append(("kept fresh", "until the kernel ends" if self.kept_fresh else "no"))
+        rows.append(("served", self.mode))
+        return rows
+
+    def __repr__(self) -> str:
+        head = f"{self.token.profile} · {self.title}" + (" · sandbox" if self.sandbox else "")
+        lines = [head, *(f"  {name}: {value}" for name, value in self._rows())]
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        badge = f'<span style="{_BADGE}">sandbox</span>' if self.sandbox else ""
+        rows = "".join(
+            f'<tr style="background:none"><td style="{_MUTED};text-align:left;padding:0 1em 0 0">{escape(name)}</td>'
+            f'<td style="text-align:left;padding:0">{escape(value)}</td></tr>'
+            for name, value in self._rows()
+        )
+        notes = "".join(f'<div style="{_MUTED};max-width:44em">{escape(note)}</div>' for note in self.notes)
+        return (
+            f'<div style="{_BOX.format(accent="success-color1", fallback="#388e3c")}">'
+            f'<div><strong>{escape(self.token.profile)}</strong> <span style="{_MUTED}">{escape(self.title)}</span>'
+            f'{badge}</div><table style="margin:.2em 0 0;border:none">{rows}</table>{notes}</div>'
+        )
+
+
+def error_lines(error: TokenError) -> list[str]:
+    """An error in place of a traceback: what was wrong, the vendor's code and request id, what to do."""
+    subject = " ".join(part for part in (error.profile, f"({error.provider})" if error.provider else "") if part)
+    lines = [f"TokenError: {subject + ': ' if subject else ''}{error.message}"]
+    facts = [
+        ("HTTP status", error.status),
+        ("vendor's code", error.code),
+        ("request id", error.request_id),
+        ("what to do", error.hint),
+    ]
+    width = max(len(name) for name, _ in facts)
+    return lines + [f"  {name:<{width}}  {fact}" for name, fact in facts if fact]

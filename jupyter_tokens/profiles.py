@@ -1,0 +1,306 @@
+"""Profiles from Jupyter's configuration, and the registry of providers; reads files, never the network.
+
+A profile that is wrong does not keep the others from working: it is checked when it is asked for.
+"""
+
+from __future__ import annotations
+
+import stat
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
+from .providers.base import Endpoint, Provider, Reference, Setting, SettingProblem
+from .providers.params import ParamValue, closest, parse_params
+from .secretref import SecretRef, open_to_others
+from .token import Secret
+
+__all__ = ["CONFIG_NAME", "Profile", "Profiles", "Raw", "is_loopback", "provider_class", "provider_ids"]
+
+CONFIG_NAME = "jupyter_tokens_config"
+ENTRY_POINT_GROUP = "jupyter_tokens.providers"
+
+_BUILT_IN = {
+    "modelarts": "jupyter_tokens.providers.modelarts:ModelArts",
+    "pai-dlc": "jupyter_tokens.providers.pai_dlc:PaiDlc",
+    "oneaccess": "jupyter_tokens.providers.oneaccess:OneAccess",
+    "astra": "jupyter_tokens.providers.astra:Astra",
+    "eiam": "jupyter_tokens.providers.eiam:Eiam",
+}
+_COMMON = ("provider", "params", "env", "timeout", "verify")
+
+
+@cache
+def _installed() -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in _BUILT_IN}
+
+
+def provider_ids() -> list[str]:
+    """The ids of all providers: the built-in five, then those that other packages add."""
+    return [*_BUILT_IN, *sorted(_installed())]
+
+
+@cache
+def provider_class(provider_id: str) -> type[Provider]:
+    """A provider by its id. Raises KeyError for an unknown one."""
+    if provider_id in _BUILT_IN:
+        module, _, name = _BUILT_IN[provider_id].partition(":")
+        found = getattr(import_module(module), name)
+    else:
+        found = _installed()[provider_id].load()
+    return found  # type: ignore[no-any-return]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine by name or address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A profile as it was written, and the file that it stands in (None: given by a program)."""
+
+    settings: Mapping[str, Any] = field(repr=False)
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A checked profile.
+
+    env : environment variable that it fills, or None.
+    timeout : seconds for a whole call. verify : True, or the path of a CA bundle; False on loopback alone.
+    """
+
+    name: str
+    provider: Provider
+    params: Mapping[str, Any]
+    env: str | None
+    timeout: float
+    verify: bool | str
+    references: Mapping[str, SecretRef] = field(repr=False)
+
+    def secrets(self) -> dict[str, Secret]:
+        """The references of the profile, resolved now. Blocks. Raises `SecretError`."""
+        return {key: reference.resolve() for key, reference in self.references.items()}
+
+    def call_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
+        """The profile's parameters with those of a call over them. Raises `ParameterError`."""
+        return self._parse(self.provider.params, {**self.params, **given})
+
+    def create_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
+        """The same for a call that creates a token."""
+        return self._parse({**self.provider.params, **self.provider.create_params}, {**self.params, **given})
+
+    def _parse(self, known: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, ParamValue]:
+        try:
+            return parse_params(known, given)
+        except ParameterError as error:
+            error.profile, error.provider = self.name, self.provider.id
+            raise
+
+
+class Profiles(Mapping[str, Profile]):
+    """The profiles by name. Iterating gives names; looking one up checks it."""
+
+    def __init__(self, raw: Mapping[str, Raw]) -> None:
+        self._raw = dict(raw)
+        self._checked: dict[str, Profile] = {}
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Mapping[str, Any]]) -> Profiles:
+        """Profiles that a program gives."""
+        return cls({name: Raw(written) for name, written in settings.items()})
+
+    def __getitem__(self, name: str) -> Profile:
+        """Raises `UnknownProfile`, or `ConfigurationError` if the profile is wrong."""
+        if name not in self._checked:
+            if name not in self._raw:
+                raise UnknownProfile(
+                    f"There is no profile {str(name)[:80]!r}.",
+                    hint=closest(str(name), self._raw)
+                    if self._raw
+                    else f"No profile is configured: write {CONFIG_NAME}.json, or try `jupyter tokens demo`.",
+                )
+            try:
+                self._checked[name] = _Reader(name, self._raw[name]).read()
+            except ConfigurationError as caught:
+                # The frames of its traceback hold the settings as they are written, literal secrets among them.
+                error = caught.copy()
+            else:
+                return self._checked[name]
+            raise error
+        return self._checked[name]
+
+    def changed_from(self, before: Profiles) -> set[str]:
+        """The names whose settings differ from earlier profiles; those that do not keep their state (an IAM login)."""
+        same = {name for name, raw in self._raw.items() if before._raw.get(name) == raw}
+        self._checked |= {name: profile for name, profile in before._checked.items() if name in same}
+        return (self._raw.keys() | before._raw.keys()) - same
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def __repr__(self) -> str:
+        return f"<Profiles {', '.join(self._raw)}>"
+
+
+class _Reader:
+    """Checks one raw profile; every error names file, profile and key."""
+
+    def __init__(self, name: str, raw: Raw) -> None:
+        self._name = name
+        self._raw = raw
+
+    def read(self) -> Profile:
+        written = self._raw.settings
+        if not isinstance(written, Mapping):
+            raise self._error("", "must be a mapping of settings")
+        kind = self._provider_class(written)
+        known = kind.settings()
+        for key in written:
+            if key not in known and key not in _COMMON:
+                raise self._error(str(key), "is no setting of it", closest(str(key), [*known, *_COMMON]))
+        try:
+            provider = kind(**{key: known[key].validate(None, written[key]) for key in known if key in written})
+            provider.check()
+        except SettingProblem as problem:
+            raise self._error(problem.key, problem.problem) from None
+        self._check_urls(provider)
+        return Profile(
+            name=self._name,
+            provider=provider,
+            params=self._params(written, provider),
+            env=self._env(written),
+            timeout=self._timeout(written),
+            verify=self._verify(written, provider),
+            references=dict(self._references(provider, known)),
+        )
+
+    def _origin(self, key: str) -> str:
+        where = f"{self._raw.file}: " if self._raw.file else ""
+        return f"{where}profile {self._name!r}" + (f", key {key!r}" if key else "")
+
+    def _error(self, key: str, problem: str, hint: str = "") -> ConfigurationError:
+        return ConfigurationError(f"{self._origin(key)} {problem}.", hint=hint, unsent=True)
+
+    def _provider_class(self, written: Mapping[str, Any]) -> type[Provider]:
+        provider_id = written.get("provider")
+        if not isinstance(provider_id, str):
+            raise self._error("provider", "is missing", f"There are: {', '.join(provider_ids())}.")
+        if provider_id not in provider_ids():
+            raise self._error("provider", "names none that is installed", closest(provider_id, provider_ids()))
+        return provider_class(provider_id)
+
+    def _check_urls(self, provider: Provider) -> None:
+        for key, trait in provider.settings().items():
+            url = getattr(provider, key)
+            if not isinstance(trait, Endpoint) or not url:
+                continue
+            try:
+                parts = urlsplit(url)
+                host, _ = parts.hostname, parts.port
+            except ValueError:
+                raise self._error(key, "is not a URL") from None
+            if parts.scheme not in {"https", "http"} or not host:
+                raise self._error(key, "must be a URL such as https://host")
+            if parts.username or parts.password or parts.query or parts.fragment:
+                raise self._error(key, "must be a base URL, without user, query and fragment")
+            if parts.scheme == "http" and not is_loopback(url):
+                raise self._error(key, "must be https: http is for loopback alone")
+
+    def _params(self, written: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+        params = written.get("params", {})
+        if not isinstance(params, Mapping):
+            raise self._error("params", "must be a mapping of the vendor's parameters")
+        for key, value in params.items():
+            if key not in provider.params:
+                raise self._error(f"params.{key}", "is no parameter of it", closest(str(key), provider.params))
+            try:
+                provider.params[key].parse(key, value)
+            except ParameterError as error:
+                raise self._error(f"params.{key}", f"is wrong: {error.message.rstrip('.')}") from None
+        return dict(params)
+
+    def _env(self, written: Mapping[str, Any]) -> str | None:
+        env = written.get("env")
+        if env is not None and not (isinstance(env, str) and env.isidentifier() and env.isascii()):
+            raise self._error("env", "must be the name of an environment variable")
+        return env
+
+    def _timeout(self, written: Mapping[str, Any]) -> float:
+        timeout = written.get("timeout", 30.0)
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 600:  # noqa: PLR2004
+            raise self._error("timeout", "must be seconds between 0 and 600")
+        return float(timeout)
+
+    def _verify(self, written: Mapping[str, Any], provider: Provider) -> bool | str:
+        verify = written.get("verify", True)
+        if isinstance(verify, str) and verify:
+            try:
+                path = Path(verify).expanduser()
+            except RuntimeError:
+                raise self._error("verify", "names the home of a user who has none") from None
+            return str(self._raw.file.parent / path if self._raw.file else path)
+        if not isinstance(verify, bool):
+            raise self._error("verify", "must be true, or the path of a CA bundle")
+        urls = [getattr(provider, key) for key, trait in provider.settings().items() if isinstance(trait, Endpoint)]
+        # A region stands for public hosts wherever an endpoint is not given, so also for IAM's.
+        public = bool(getattr(provider, "region", ""))
+        if not verify and not all(is_loopback(url) if url else not public for url in urls):
+            raise self._error("verify", "can be switched off for loopback alone", "Give the path of a CA bundle.")
+        return verify
+
+    def _references(self, provider: Provider, known: Mapping[str, Setting]) -> Iterable[tuple[str, SecretRef]]:
+        base = self._raw.file.parent if self._raw.file else None
+        for key, trait in known.items():
+            text = getattr(provider, key)
+            if not isinstance(trait, Reference) or not text:
+                continue
+            try:
+                reference = SecretRef.parse(text, origin=self._origin(key), base=base)
+            except SecretError as error:
+                raise ConfigurationError(error.message, hint=error.hint, unsent=True) from None
+            if trait.secret and reference.kind == "literal":
+                self._check_literal(key)
+            yield key, reference
+
+    def _check_literal(self, key: str) -> None:
+        file = self._raw.file
+        if file is None:
+            return
+        try:
+            mode = file.stat().st_mode
+        except OSError as error:
+            raise self._error(key, f"is in a file that cannot be looked at ({error.strerror})") from None
+        better = "Better: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
+        if open_to_others(mode):
+            raise self._error(
+                key,
+                f"is a literal secret in a file that others can read (mode {stat.S_IMODE(mode):04o})",
+                f"Run: chmod 600 {file}. {better}",
+            )
+        _warn_once(file, better)
+
+
+@cache
+def _warn_once(file: Path, better: str) -> None:
+    warnings.warn(f"{file} holds a literal secret. {better}", UserWarning, stacklevel=2)

@@ -1,0 +1,135 @@
+"""What Alibaba Cloud's two APIs share: endpoints by region, ACS3 signature, error form; knows neither API's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import httpx
+
+from ..clock import utc
+from ..credentials.alibaba import access_key, chain
+from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ServiceUnavailable, Throttled, Unauthorized
+from ..signing.acs3 import fresh_nonce, signed_headers, timestamp
+from ..signing.canonical import AccessKey, canonical_query
+from ..token import Secret
+from .answers import Meaning, refusal, try_json_object
+from .base import (
+    COMMON_HEADERS,
+    Call,
+    Provider,
+    Reference,
+    Setting,
+    SettingProblem,
+    endpoint_or_region,
+    need,
+)
+
+__all__ = ["AlibabaProvider"]
+
+_KEY_HINT = "Check access_key_id and access_key_secret."
+_CLOCK_HINT = "Set this machine's clock: a signature is valid for 15 minutes."
+_RAM_HINT = "Ask for the RAM action {action}."
+
+# Source: Alibaba Cloud, "Service error codes" of the OpenAPI gateway.
+_MEANINGS = {
+    "InvalidAccessKeyId.NotFound": Meaning(Unauthorized, _KEY_HINT),
+    "InvalidAccessKeyId.Inactive": Meaning(Unauthorized, "The access key is disabled: enable it, or use another."),
+    "InvalidSecurityToken.Expired": Meaning(Unauthorized, "The temporary key has expired: get a new one."),
+    "SignatureDoesNotMatch": Meaning(Unauthorized, "Check access_key_secret."),
+    "IncompleteSignature": Meaning(Unauthorized, _KEY_HINT),
+    "InvalidTimeStamp.Expired": Meaning(Unauthorized, _CLOCK_HINT),
+    "InvalidTimeStamp.Format": Meaning(Unauthorized, _CLOCK_HINT),
+    "SignatureNonceUsed": Meaning(Unauthorized, "The request was seen twice by the API: try again."),
+    "NoPermission": Meaning(Forbidden, _RAM_HINT),
+    "Forbidden.RAM": Meaning(Forbidden, _RAM_HINT),
+    "InvalidApi.NotFound": Meaning(NotFound, "Check that the endpoint is this API's."),
+    "InternalError": Meaning(ServiceUnavailable, "Try again later."),
+    "ServiceUnavailable": Meaning(ServiceUnavailable, "Try again later."),
+}
+_THROTTLED = Meaning(Throttled, "Try again later.")
+_INVALID = Meaning(InvalidRequest, "Check the parameters of the call.")
+
+
+class AlibabaProvider(Provider):
+    """An API behind Alibaba Cloud's OpenAPI gateway."""
+
+    action: ClassVar[str]
+    """`x-acs-action`."""
+    version: ClassVar[str]
+    """`x-acs-version`."""
+    ram_action: ClassVar[str]
+    """The permission that a RAM user needs."""
+    host: ClassVar[str]
+    """The host of a region, with `{region}`."""
+
+    region = Setting("Region id, such as cn-hangzhou: stands for the API's public endpoint there.")
+    access_key_id = Reference("Access key id.", secret=False)
+    access_key_secret = Reference("Access key secret.", secret=True)
+    security_token = Reference("STS token that goes along with a temporary access key.", secret=True)
+    credentials = Setting("'chain': find the access key as the vendor's own tools do.", choices=("", "chain"))
+
+    def check(self) -> None:
+        """See `Provider.check`."""
+        endpoint_or_region(self, self.region)
+        if self.credentials and (self.access_key_id or self.access_key_secret):
+            raise SettingProblem("credentials", "and an access key exclude each other")
+        if not self.credentials:
+            need(self, "access_key_id", "access_key_secret")
+
+    def base(self) -> str:
+        """See `Provider.base`."""
+        return super().base() or f"https://{self.host.format(region=self.region)}"
+
+    def credential(self, secrets: Mapping[str, Secret]) -> AccessKey:
+        """See `Provider.credential`."""
+        return chain() if self.credentials else access_key(secrets)
+
+    def request(self, call: Call, method: str, path: str, query: Iterable[tuple[str, str]]) -> httpx.Request:
+        """A signed request without a body."""
+        encoded, url, host = _target(self.base(), path, tuple(query))
+        headers = {"host": host, "x-acs-action": self.action, "x-acs-version": self.version}
+        date = timestamp(utc(call.clock.now()))
+        # Signed before the request is made: changing an httpx.Headers costs as much as the signature itself.
+        signature = signed_headers(
+            (method, path, encoded), headers, b"", call.credential, date=date, nonce=fresh_nonce()
+        )
+        return httpx.Request(
+            method, url, headers={**COMMON_HEADERS, "Accept": "application/json", **headers, **signature}
+        )
+
+    def refuse(self, call: Call, response: httpx.Response) -> ApiError:
+        """The error of an answer that is none of success. Reads `Code` and `code`, as gateways send both."""
+        body = try_json_object(response) or {}
+        code = body.get("Code", body.get("code"))
+        error = refusal(
+            response,
+            now=call.clock.now(),
+            body=body,
+            code=code,
+            message=body.get("Message", body.get("message")),
+            meanings=_meanings(code),
+        )
+        error.hint = error.hint.format(action=self.ram_action)
+        return error
+
+
+@lru_cache(maxsize=512)
+def _target(base: str, path: str, query: tuple[tuple[str, str], ...]) -> tuple[str, httpx.URL, str]:
+    """Canonical query, URL and host of a call, made once: refreshes ask for the same again."""
+    encoded = canonical_query(query)
+    url = httpx.URL(base + path + (f"?{encoded}" if encoded else ""))
+    return encoded, url, url.netloc.decode("ascii")
+
+
+def _meanings(code: Any) -> Mapping[str, Meaning]:
+    # Families of codes (Throttling.User, MissingInstanceId) are one entry each.
+    if isinstance(code, str) and code not in _MEANINGS:
+        if code.startswith("Throttling"):
+            return {code: _THROTTLED}
+        if code.startswith("InvalidAccessKeyId"):
+            return {code: Meaning(Unauthorized, _KEY_HINT)}
+        if code.startswith(("Missing", "Invalid")) and not code.endswith("NotFound"):
+            return {code: _INVALID}
+    return _MEANINGS

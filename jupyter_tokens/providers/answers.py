@@ -1,0 +1,213 @@
+"""Reads the vendors' answers: JSON with fields of known types, and errors with code, message and request id.
+
+Never quotes the body of an answer: it may hold a token.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from ..clock import utc
+from ..errors import (
+    ApiError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    ResponseError,
+    ServiceUnavailable,
+    Throttled,
+    Unauthorized,
+)
+
+__all__ = [
+    "Meaning",
+    "json_object",
+    "malformed",
+    "moment_of",
+    "number_of",
+    "object_of",
+    "plain",
+    "refusal",
+    "request_id_of",
+    "retry_after_of",
+    "text_of",
+    "token_of",
+    "try_json_object",
+]
+
+_REQUEST_ID_HEADERS = ("x-acs-request-id", "x-request-id", "x-openstack-request-id", "x-correlation-id")
+_REQUEST_ID_FIELDS = ("RequestId", "requestId", "request_id", "correlationID")
+_RETRYABLE_STATUS = frozenset({429, 500, 502, 503, 504})
+_LONGEST_MESSAGE = 300
+_LONGEST_ID = 100
+_LONGEST_COUNT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a vendor's code means to us: the exception, and what the user can do."""
+
+    kind: type[ApiError]
+    hint: str = ""
+
+
+def plain(text: str, most: int) -> str:
+    """A vendor's text in one line that a terminal can show: no control characters, at most `most` characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * most]).split())[:most]
+
+
+def request_id_of(response: httpx.Response, body: Mapping[str, Any] | None = None) -> str | None:
+    """The vendor's request id, from the body or the headers."""
+    for name in _REQUEST_ID_FIELDS:
+        value = (body or {}).get(name)
+        if isinstance(value, str) and value:
+            return plain(value, _LONGEST_ID)
+    told = (response.headers.get(name) for name in _REQUEST_ID_HEADERS)
+    return next((plain(value, _LONGEST_ID) for value in told if value), None)
+
+
+def malformed(response: httpx.Response, problem: str, body: Mapping[str, Any] | None = None) -> ResponseError:
+    """An answer that is not what the API documents: status, content type and request id, but never the body."""
+    return ResponseError(
+        f"The API's answer {problem} (content type {plain(response.headers.get('content-type', 'none'), 80)}).",
+        hint="Check that the endpoint is this API's.",
+        status=response.status_code,
+        request_id=request_id_of(response, body),
+    )
+
+
+def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
+    """The body as a JSON object, or None if it is not one."""
+    try:
+        data = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def json_object(response: httpx.Response) -> dict[str, Any]:
+    """The body of a success. Raises `ResponseError` if it is empty or not a JSON object."""
+    if not response.content:
+        raise malformed(response, "is empty")
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in {"", "application/json"} and not media_type.endswith("+json"):
+        raise malformed(response, "is not JSON")
+    data = try_json_object(response)
+    if data is None:
+        raise malformed(response, "is not a whole JSON object")
+    return data
+
+
+def object_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A field that has to be an object."""
+    value = body.get(name)
+    if not isinstance(value, dict):
+        raise malformed(response, f"has no object {name!r}", body)
+    return value
+
+
+def text_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
+    """A field that has to be a text and not empty."""
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise malformed(response, f"has no text {name!r}", body)
+    return value
+
+
+def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
+    """A field that has to be a token: a text that can stand in a header and in an environment variable."""
+    value = text_of(response, body, name)
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise malformed(response, f"has characters in {name!r} that no token has", body)
+    return value
+
+
+def moment_of(response: httpx.Response, seconds: float) -> datetime:
+    """Seconds since the epoch as an aware datetime. Raises `ResponseError` for what no calendar holds."""
+    try:
+        return utc(seconds)
+    except (OverflowError, ValueError, OSError):
+        raise malformed(response, "tells a time that no calendar holds") from None
+
+
+def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> float | None:
+    """A field that is a number, or None where it is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # JSON's whole numbers have no end, those that a time can be made of do.
+        with suppress(OverflowError):
+            number = float(value)
+            if math.isfinite(number):
+                return number
+    raise malformed(response, f"has no number in {name!r}", body)
+
+
+def retry_after_of(response: httpx.Response, now: float) -> float | None:
+    """How long the vendor asks to wait, seconds: `x-acs-retry-after` in ms, `Retry-After` in seconds or as a date."""
+    milliseconds = response.headers.get("x-acs-retry-after", "")
+    if _is_count(milliseconds):
+        return int(milliseconds) / 1000
+    text = response.headers.get("retry-after", "").strip()
+    if _is_count(text):
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_COUNT
+
+
+def refusal(
+    response: httpx.Response,
+    *,
+    now: float,
+    body: Mapping[str, Any] | None,
+    code: object,
+    message: object,
+    meanings: Mapping[str, Meaning],
+) -> ApiError:
+    """The error that a refused call becomes, by the vendor's code where it is known, else by the HTTP status."""
+    status = response.status_code
+    known = meanings.get(str(code)) if isinstance(code, str | int) else None
+    kind, hint = (known.kind, known.hint) if known else (_by_status(status), _HINTS.get(status, ""))
+    said = plain(message, _LONGEST_MESSAGE) if isinstance(message, str) else ""
+    if not said:
+        said = f"{response.reason_phrase or 'Refused'}, with no message that could be read"
+    return kind(
+        said if said.endswith((".", "!", "?")) else said + ".",
+        hint=hint,
+        code=plain(str(code), _LONGEST_ID) if isinstance(code, str | int) and code != "" else None,
+        status=status,
+        request_id=request_id_of(response, body),
+        retryable=kind is Throttled or (kind is ServiceUnavailable and status in _RETRYABLE_STATUS),
+        retry_after=retry_after_of(response, now),
+    )
+
+
+def _by_status(status: int) -> type[ApiError]:
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return ServiceUnavailable
+    return _BY_STATUS.get(status, InvalidRequest)
+
+
+_BY_STATUS: dict[int, type[ApiError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 429: Throttled}
+_HINTS = {
+    401: "Check the profile's credential.",
+    403: "Ask for the permission that this call needs.",
+    404: "Check the ids and the endpoint.",
+    429: "Try again later.",
+}

@@ -1,0 +1,141 @@
+"""NetApp Astra Control: a stored API token's resource, and, as an action of its own, a new token.
+
+Source: NetApp, "Astra Control API: Retrieve a token" and "Create a token".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import httpx
+
+from ..clock import utc
+from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ParameterError, Unauthorized
+from ..signing.canonical import percent_encode
+from ..token import Secret, Token
+from .answers import Meaning, json_object, malformed, refusal, text_of, token_of, try_json_object
+from .base import COMMON_HEADERS, Call, Flow, Provider, Reference, need, parsed_url
+from .params import Param
+
+__all__ = ["Astra"]
+
+MEDIA_TYPE = "application/astra-token"
+LONGEST_NAME = 63
+
+_PROBLEMS = "https://astra.netapp.io/problems/"
+_TOLD = ("type", "version", "id", "name", "userID", "metadata")
+_IDS_HINT = "Check account_id, user_id and token_id."
+_BEARER_HINT = "Check api_token: it may have been revoked."
+_MEANINGS = {
+    _PROBLEMS + number: meaning
+    for number, meaning in {
+        "1": Meaning(NotFound, _IDS_HINT),
+        "2": Meaning(NotFound, _IDS_HINT),
+        "3": Meaning(Unauthorized, _BEARER_HINT),
+        "4": Meaning(Unauthorized, _BEARER_HINT),
+        "5": Meaning(InvalidRequest),
+        "6": Meaning(InvalidRequest),
+        "7": Meaning(InvalidRequest),
+        "8": Meaning(InvalidRequest),
+        "9": Meaning(InvalidRequest),
+        "10": Meaning(InvalidRequest, "Choose another name."),
+        "11": Meaning(Forbidden, "Ask for a role that may see this user's tokens."),
+    }.items()
+}
+
+
+class Astra(Provider):
+    """`/accounts/{account_id}/core/v1/users/{user_id}/tokens`."""
+
+    id = "astra"
+    title = "NetApp Astra Control"
+    documentation = "Astra Control API: Retrieve a token"
+    params: ClassVar = {
+        "account_id": Param("Id of the account.", required=True, identifier=True),
+        "user_id": Param("Id of the user that the token belongs to.", required=True, identifier=True),
+        "token_id": Param("Id of the stored token; needed to retrieve one.", identifier=True),
+    }
+    create_params: ClassVar = {"name": Param("Name of the new token, 1 to 63 characters.", required=True)}
+
+    api_token = Reference("API token that the calls are authorised with.", secret=True)
+
+    def check(self) -> None:
+        """See `Provider.check`."""
+        super().check()
+        need(self, "api_token")
+
+    def credential(self, secrets: Mapping[str, Secret]) -> Secret:
+        """See `Provider.credential`: the API token."""
+        return secrets["api_token"]
+
+    def retrieve(self, call: Call) -> Flow:
+        """The token's resource, as metadata. Its value is never returned by this API, so there is none."""
+        if "token_id" not in call.params:
+            raise ParameterError(
+                "Parameter token_id is missing.", hint="Give the id of the stored token (token_id=…).", unsent=True
+            )
+        asked = call.clock.now()
+        url = f"{self._collection(call)}/{percent_encode(str(call.params['token_id']))}"
+        response = yield httpx.Request("GET", parsed_url(url), headers=self._headers(call))
+        if response.status_code != httpx.codes.OK:
+            raise self._refuse(call, response)
+        return self._token(call, asked, response, json_object(response), None)
+
+    def create(self, call: Call) -> Flow:
+        """A new token, with its value: the only time that the API returns it."""
+        name = str(call.params["name"])
+        if not 1 <= len(name) <= LONGEST_NAME:
+            raise ParameterError(f"Parameter name must have 1 to {LONGEST_NAME} characters.", unsent=True)
+        asked = call.clock.now()
+        response = yield httpx.Request(
+            "POST",
+            self._collection(call),
+            headers={**self._headers(call), "Content-Type": f"{MEDIA_TYPE}+json"},
+            json={"type": MEDIA_TYPE, "version": "1.0", "name": name},
+        )
+        if response.status_code != httpx.codes.CREATED:
+            raise self._refuse(call, response)
+        body = json_object(response)
+        return self._token(call, asked, response, body, token_of(response, body, "token"))
+
+    def _token(
+        self, call: Call, asked: float, response: httpx.Response, body: dict[str, Any], value: str | None
+    ) -> Token:
+        if text_of(response, body, "type") != MEDIA_TYPE:
+            raise malformed(response, "is not a token resource", body)
+        text_of(response, body, "id")
+        return Token(
+            value,
+            profile=call.profile,
+            provider=self.id,
+            obtained_at=utc(asked),
+            scheme=self.scheme,
+            metadata={name: body[name] for name in _TOLD if name in body},
+        )
+
+    def _collection(self, call: Call) -> str:
+        account, user = (percent_encode(str(call.params[name])) for name in ("account_id", "user_id"))
+        return f"{self.base()}/accounts/{account}/core/v1/users/{user}/tokens"
+
+    @staticmethod
+    def _headers(call: Call) -> dict[str, str]:
+        return {
+            **COMMON_HEADERS,
+            "Authorization": f"Bearer {call.credential.reveal()}",
+            "Accept": f"{MEDIA_TYPE}+json",
+        }
+
+    @staticmethod
+    def _refuse(call: Call, response: httpx.Response) -> ApiError:
+        body = try_json_object(response) or {}
+        title, detail = body.get("title"), body.get("detail")
+        said = ": ".join(text for text in (title, detail) if isinstance(text, str))
+        invalid = body.get("invalidParams")
+        if isinstance(invalid, list):
+            said += "".join(
+                f" {item.get('name')}: {item.get('reason')}." for item in invalid[:5] if isinstance(item, dict)
+            )
+        return refusal(
+            response, now=call.clock.now(), body=body, code=body.get("type"), message=said, meanings=_MEANINGS
+        )

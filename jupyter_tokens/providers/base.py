@@ -1,0 +1,165 @@
+"""What a provider is: settings as traits, parameters as a table, and one sans-I/O flow from request to `Token`.
+
+A flow is a generator: it yields `httpx.Request`s, already signed, is sent `httpx.Response`s and returns a `Token`. Who
+drives it decides on sockets, time limits and retries. A retry runs the flow again from its start, so that every
+request has a date and a nonce of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import httpx
+from traitlets import HasTraits, Unicode
+
+from .._version import __version__
+from ..clock import Clock
+from ..errors import TokenError
+from ..token import Secret, Token
+from .params import Param, ParamValue
+
+__all__ = [
+    "COMMON_HEADERS",
+    "Call",
+    "Endpoint",
+    "Flow",
+    "Provider",
+    "Reference",
+    "Setting",
+    "SettingProblem",
+    "parsed_url",
+]
+
+Flow = Generator[httpx.Request, httpx.Response, Token]
+
+
+COMMON_HEADERS = {
+    "User-Agent": f"jupyter_tokens/{__version__}",
+    # A token's answer is small: compression would only open the door to a bomb.
+    "Accept-Encoding": "identity",
+}
+"""What every request to a vendor says."""
+
+
+@lru_cache(maxsize=512)
+def parsed_url(url: str) -> httpx.URL:
+    """A URL, parsed once: refreshes ask the same one again, and parsing costs as much as a signature."""
+    return httpx.URL(url)
+
+
+class SettingProblem(ValueError):
+    """A setting is wrong in the light of the others: the key, and what is the matter."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{key}: {problem}")
+        self.key = key
+        self.problem = problem
+
+
+class Setting(Unicode):  # type: ignore[type-arg]
+    """A text that says where or as whom. Empty means not given."""
+
+    def __init__(self, help: str, *, choices: tuple[str, ...] = (), default: str = "") -> None:  # noqa: A002 (traitlets' word)
+        super().__init__(default, help=help)
+        self.choices = choices
+
+    def validate(self, obj: Any, value: Any) -> str:
+        """See `traitlets.TraitType`; the text of the error is for a person who edits a configuration."""
+        if not isinstance(value, str):
+            raise SettingProblem(self.name or "", f"must be text, not {type(value).__name__}")
+        if self.choices and value not in self.choices:
+            raise SettingProblem(self.name or "", f"must be one of {', '.join(self.choices)}")
+        return value
+
+
+class Endpoint(Setting):
+    """A base URL: https, or http on loopback only; the check is `profiles`', which knows the file to name."""
+
+
+class Reference(Setting):
+    """A setting that may be a secret reference; `secret` tells whether a literal has to be protected."""
+
+    def __init__(self, help: str, *, secret: bool) -> None:  # noqa: A002 (traitlets' word)
+        super().__init__(help)
+        self.secret = secret
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a flow is given: whose call it is, with which parameters and credential, at what time.
+
+    credential : what `Provider.credential` made.
+    """
+
+    profile: str
+    params: Mapping[str, ParamValue]
+    credential: Any
+    clock: Clock
+
+
+class Provider(HasTraits):
+    """One vendor's token API. Subclasses are complete descriptions: settings, parameters, flow, errors."""
+
+    id: ClassVar[str]
+    """Its name in profiles."""
+    title: ClassVar[str]
+    """Its name for people."""
+    documentation: ClassVar[str]
+    """The title of the vendor's page that it follows."""
+    params: ClassVar[Mapping[str, Param]] = {}
+    """What a call may say, by the vendor's names."""
+    create_params: ClassVar[Mapping[str, Param]] = {}
+    """What creating a token takes beyond `params`, where the API has such a call."""
+    scheme: ClassVar[str] = "Bearer"
+    """The authorisation scheme under which the token is used."""
+
+    endpoint = Endpoint("Base URL of the API.")
+
+    @classmethod
+    def settings(cls) -> dict[str, Setting]:
+        """The settings by name."""
+        return {name: trait for name, trait in cls.class_traits().items() if isinstance(trait, Setting)}
+
+    def check(self) -> None:
+        """Looks at the settings together. Raises `SettingProblem`."""
+        if not self.endpoint:
+            raise SettingProblem("endpoint", "is missing")
+
+    def credential(self, secrets: Mapping[str, Secret]) -> Any:
+        """What a flow authenticates with, from the resolved references. May block, and read files or a chain."""
+        raise NotImplementedError
+
+    def retrieve(self, call: Call) -> Flow:
+        """The flow that gets a token."""
+        raise NotImplementedError
+
+    def create(self, call: Call) -> Flow:
+        """The flow that creates a new token, where the API has such a call. Not idempotent."""
+        raise TokenError(f"{self.title} has no call that creates a token.", unsent=True)
+
+    @property
+    def creates(self) -> bool:
+        """Whether `create` is there."""
+        return type(self).create is not Provider.create
+
+    def base(self) -> str:
+        """The endpoint without a slash at its end."""
+        return str(self.endpoint).rstrip("/")
+
+
+def need(provider: Provider, *keys: str) -> None:
+    """Raises `SettingProblem` for the first of `keys` that is not given."""
+    for key in keys:
+        if not getattr(provider, key):
+            raise SettingProblem(key, "is missing")
+
+
+def endpoint_or_region(provider: Provider, region: str) -> None:
+    """Raises `SettingProblem` unless there is an endpoint or a region that can be part of a host's name."""
+    if not provider.endpoint and not region:
+        raise SettingProblem("endpoint", "is missing (or give a region)")
+    if region and not region.replace("-", "").isalnum():
+        raise SettingProblem("region", "must be a region's id, such as eu-central-1")

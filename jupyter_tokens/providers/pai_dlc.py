@@ -1,0 +1,98 @@
+"""PAI-DLC GetToken (2020-12-03): the sharing token of a job of Alibaba Cloud's Platform for AI.
+
+Source: Alibaba Cloud, "Platform For AI: GetToken".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import ClassVar
+
+import httpx
+
+from ..clock import utc
+from ..errors import ParameterError, UnusableToken
+from ..token import Token
+from .alibaba import AlibabaProvider
+from .answers import json_object, request_id_of, token_of
+from .base import Call, Flow
+from .params import Param
+
+__all__ = ["PaiDlc", "jwt_expiry"]
+
+DEFAULT_EXPIRE_TIME = 604_800
+"""Seconds that a token lives if the call does not say (7 days)."""
+
+
+class PaiDlc(AlibabaProvider):
+    """`GET /api/v1/tokens`, ROA style."""
+
+    id = "pai-dlc"
+    title = "Alibaba Cloud PAI-DLC"
+    documentation = "Platform For AI: GetToken"
+    action = "GetToken"
+    version = "2020-12-03"
+    ram_action = "paidlc:GetToken"
+    host = "pai-dlc.{region}.aliyuncs.com"
+    params: ClassVar = {
+        "TargetType": Param("What is shared.", choices=("job", "tensorboard")),
+        "TargetId": Param("Id of the job or TensorBoard to share.", identifier=True),
+        "ExpireTime": Param("Life of the token, seconds (default 604800).", type="integer", minimum=0),
+        "TokenSettings.EnableCrossAccountAccess": Param("Let other accounts use the token.", type="boolean"),
+        "TokenSettings.EnableLogDownloadJob": Param("Let the token download logs.", type="boolean"),
+    }
+
+    def retrieve(self, call: Call) -> Flow:
+        """The token; it ends after ExpireTime, or at the `exp` of a JWT if that is earlier."""
+        asked = call.clock.now()
+        life = int(call.params.get("ExpireTime", DEFAULT_EXPIRE_TIME))
+        try:
+            ends = utc(asked + life)
+        except (OverflowError, ValueError, OSError):
+            raise ParameterError("Parameter ExpireTime ends at a time that no calendar holds.", unsent=True) from None
+        query = [(name, str(value)) for name, value in call.params.items()]
+        response = yield self.request(call, "GET", "/api/v1/tokens", query)
+        if response.status_code != httpx.codes.OK:
+            raise self.refuse(call, response)
+        body = json_object(response)
+        value = token_of(response, body, "Token")
+        stated = jwt_expiry(value)
+        if stated is not None and stated < ends.timestamp():
+            # With ExpireTime=0 the token has ended when it arrives: that is what was asked for.
+            if life and stated <= call.clock.now():
+                raise UnusableToken(
+                    "The API returned a token that has expired already.",
+                    hint="Check this machine's clock.",
+                    status=response.status_code,
+                    request_id=request_id_of(response, body),
+                )
+            ends = utc(stated)
+        return Token(
+            value,
+            profile=call.profile,
+            provider=self.id,
+            obtained_at=utc(asked),
+            expires_at=ends,
+            scheme=self.scheme,
+            metadata={"RequestId": request_id_of(response, body)},
+        )
+
+
+def jwt_expiry(value: str) -> float | None:
+    """The `exp` of something shaped like a JWT, seconds since the epoch; None if there is none that can be read.
+
+    The signature is not looked at: the token comes from its issuer, and is only passed on.
+    """
+    parts = value.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 (header, payload, signature)
+        return None
+    try:
+        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        stated = payload.get("exp") if isinstance(payload, dict) else None
+        if isinstance(stated, bool) or not isinstance(stated, int | float):
+            return None
+        return utc(stated).timestamp()
+    except (binascii.Error, ValueError, OverflowError, OSError, RecursionError):
+        return None

@@ -1,0 +1,118 @@
+"""What a call may say, by the vendor's own names: checked before anything is sent; knows no vendor."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..errors import ParameterError
+
+__all__ = ["Param", "ParamValue", "closest", "parse_params"]
+
+ParamValue = str | int | bool
+
+# 64 bits hold 18 digits for sure, which is as far as any vendor's `long` goes.
+_LARGEST = 10**18
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_WORDS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter of a vendor's API.
+
+    identifier : it becomes part of a path or names one resource: not empty, no slash, no control characters.
+    """
+
+    help: str
+    type: Literal["string", "integer", "boolean"] = "string"
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+    identifier: bool = False
+
+    def parse(self, name: str, value: object) -> ParamValue:
+        """The value in its type; texts such as `"60"` are understood. Raises `ParameterError`."""
+        problem = ""
+        parsed: Any = value
+        if self.type == "boolean":
+            parsed = _WORDS.get(value.lower(), value) if isinstance(value, str) else value
+            problem = "" if isinstance(parsed, bool) else "must be true or false"
+        elif self.type == "integer":
+            parsed = _integer(value)
+            if parsed is None:
+                problem = "must be a whole number"
+            elif self.minimum is not None and parsed < self.minimum:
+                problem = f"must be at least {self.minimum}"
+        elif not isinstance(value, str):
+            problem = "must be text"
+        elif self.choices and value not in self.choices:
+            problem = "must be one of " + ", ".join(self.choices)
+        elif self.identifier:
+            problem = _identifier_problem(value)
+        if problem:
+            # Python refuses to write out an int of thousands of digits.
+            short = isinstance(value, str | float) or (isinstance(value, int) and abs(value) < _LARGEST**4)
+            shown = repr(value) if short else type(value).__name__
+            raise ParameterError(f"Parameter {name} {problem}, not {shown[:80]}.", unsent=True)
+        return parsed  # type: ignore[no-any-return]
+
+    def schema(self) -> dict[str, Any]:
+        """As JSON schema."""
+        schema: dict[str, Any] = {"type": self.type, "description": self.help}
+        if self.choices:
+            schema["enum"] = list(self.choices)
+        if self.minimum is not None:
+            schema["minimum"] = self.minimum
+        if self.identifier:
+            schema |= {"minLength": 1, "pattern": "^[^/]+$"}
+        return schema
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    return value if isinstance(value, int) and abs(value) < _LARGEST else None
+
+
+def _identifier_problem(value: str) -> str:
+    if not value.strip():
+        return "must not be empty"
+    if "/" in value or "\\" in value or value in {".", ".."}:
+        return "must be an id, without a slash"
+    if not value.isprintable():
+        return "must not hold control characters"
+    return ""
+
+
+def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dict[str, ParamValue]:
+    """All of `given` in their types and in the order of `known`; None leaves a parameter out.
+
+    Raises `ParameterError` for one that is unknown, missing or wrong.
+    """
+    for name in given:
+        if name not in known:
+            raise ParameterError(f"There is no parameter {name[:80]!r}.", hint=closest(name, known), unsent=True)
+    parsed = {name: param.parse(name, given[name]) for name, param in known.items() if given.get(name) is not None}
+    for name, param in known.items():
+        if param.required and name not in parsed:
+            raise ParameterError(
+                f"Parameter {name} is missing.",
+                hint=f"Give it in the call ({name}=…) or in the profile's params.",
+                unsent=True,
+            )
+    return parsed
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name: the nearest one, or all that there are."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 1)
+    if near:
+        return f"Did you mean {near[0]}?"
+    return f"There are: {', '.join(names)}." if names else "There are none."

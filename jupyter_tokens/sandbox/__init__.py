@@ -1,0 +1,7 @@
+"""The five vendor token APIs on loopback, for demos and tests; knows nothing of the rest of jupyter_tokens."""
+
+from .accounts import Accounts
+from .app import Sandbox, running
+from .faults import FaultError
+
+__all__ = ["Accounts", "FaultError", "Sandbox", "running"]

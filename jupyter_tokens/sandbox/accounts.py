@@ -1,0 +1,96 @@
+"""The long-lived credentials that the sandbox knows; must not know what any API does with them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_PAIRS = ("alibaba", "huawei", "iam", "oneaccess")
+
+
+def _alibaba() -> dict[str, str]:
+    return {"LTAI5t" + secrets.token_hex(9): secrets.token_hex(15)}
+
+
+def _huawei() -> dict[str, str]:
+    return {secrets.token_hex(10).upper(): secrets.token_hex(20)}
+
+
+def _iam() -> dict[str, str]:
+    return {"sandbox-user": secrets.token_urlsafe(18)}
+
+
+def _oneaccess() -> dict[str, str]:
+    return {secrets.token_urlsafe(24): secrets.token_urlsafe(24)}
+
+
+def _astra() -> list[str]:
+    return [secrets.token_urlsafe(32)]
+
+
+@dataclass(repr=False)
+class Accounts:
+    """Id to secret for each family of APIs, and Astra's bearer tokens; what is left out gets random secrets."""
+
+    alibaba: dict[str, str] = field(default_factory=_alibaba)
+    huawei: dict[str, str] = field(default_factory=_huawei)
+    iam: dict[str, str] = field(default_factory=_iam)
+    oneaccess: dict[str, str] = field(default_factory=_oneaccess)
+    astra: list[str] = field(default_factory=_astra)
+
+    def __repr__(self) -> str:
+        """How many of each: ids and secrets stay out of logs."""
+        return f"Accounts({', '.join(f'{name}={len(getattr(self, name))}' for name in (*_PAIRS, 'astra'))})"
+
+    @classmethod
+    def random(cls) -> Accounts:
+        """One account of each kind, made up for this run."""
+        return cls()
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Accounts:
+        """Reads `{"alibaba": {"AK": "SK"}, …, "astra": ["bearer token"]}`; OSError or ValueError say what is wrong."""
+        text = Path(path).read_bytes()
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            # The decoder's message gives a place, never the text: the file holds secrets.
+            where = error.args[0] if isinstance(error, json.JSONDecodeError) else "it is not UTF-8"
+            raise ValueError(f"{path}: not JSON: {where}") from None
+        try:
+            return cls.from_mapping(data)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_mapping(cls, data: Any) -> Accounts:
+        """The same from parsed JSON; ValueError names the key, never a value."""
+        if not isinstance(data, Mapping):
+            raise ValueError("the accounts must be a JSON object")  # noqa: TRY004 - a file's content, not a caller's type
+        known = (*_PAIRS, "astra")
+        unknown = sorted(set(data) - set(known))
+        if unknown:
+            raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(known)}")
+        for name in _PAIRS:
+            if name in data and not _is_pairs(data[name]):
+                raise ValueError(f"{name!r} must be an object of non-empty ids and secrets, at least one")
+        if "astra" in data and not _is_tokens(data["astra"]):
+            raise ValueError("'astra' must be a list of non-empty bearer tokens, at least one")
+        return cls(**{name: type(value)(value) for name, value in data.items()})
+
+
+def _is_text(value: object) -> bool:
+    # Half a surrogate pair is legal in JSON but no client could ever send it.
+    return isinstance(value, str) and bool(value) and value.encode("utf-8", "ignore").decode() == value
+
+
+def _is_pairs(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(_is_text(k) and _is_text(v) for k, v in value.items())
+
+
+def _is_tokens(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))

@@ -1,0 +1,93 @@
+"""The gateway that PAI-DLC and EIAM stand behind: signature first, then version and action, and its form of errors."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from abc import abstractmethod
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from .acs3 import Acs3Verifier, RefusedError
+from .api import Api, World
+from .messages import Request, Response, json_response
+
+_PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}")
+_PLAUSIBLE = {
+    400: ("InvalidParameter", "A parameter is not valid."),
+    401: ("InvalidCredentials", "The credentials are not valid."),
+    403: ("NoPermission", "You are not authorized to do this action."),
+    404: ("InvalidApi.NotFound", "Specified api is not found, please check your url and method."),
+    429: ("Throttling.Api", "Request was denied due to api flow control."),
+    500: ("InternalError", "The request processing has failed due to some unknown error."),
+    503: ("ServiceUnavailable", "The request has failed due to a temporary failure of the server."),
+}
+
+
+def invalid(name: str, message: str) -> RefusedError:
+    """`Invalid{Param}`, where the name is fit to be echoed."""
+    suffix = name if _PARAMETER.fullmatch(name) else "Parameter"
+    return RefusedError(400, f"Invalid{suffix}", message)
+
+
+class AlibabaApi(Api):
+    """One API behind the gateway; subclasses say what it is called and what it does once the caller is known."""
+
+    action: ClassVar[str]
+    version: ClassVar[str]
+
+    def __init__(self, world: World, verifier: Acs3Verifier) -> None:
+        self.world, self._verifier = world, verifier
+
+    @abstractmethod
+    def perform(self, request: Request) -> dict[str, Any]:
+        """The answer without its RequestId; the caller is authenticated, action and version are right."""
+
+    def answer(self, request: Request) -> Response:
+        """Authenticates, then looks for action and version, then performs it."""
+        request_id = str(uuid.uuid4()).upper()
+        try:
+            self._verifier.verify(request)
+            if request.header("x-acs-action") != self.action:
+                raise not_found()
+            if request.header("x-acs-version") != self.version:
+                raise RefusedError(404, "InvalidVersion", "Specified parameter Version is not valid.")
+            return _reply(200, {"RequestId": request_id, **self.perform(request)})
+        except RefusedError as refused:
+            return _error(request_id, request.header("host") or "", refused)
+
+    def failure(self, status: int) -> Response:
+        """The gateway's form of an error."""
+        code, message = _PLAUSIBLE.get(status, _PLAUSIBLE[500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400])
+        return _error(str(uuid.uuid4()).upper(), self.name, RefusedError(status, code, message))
+
+    def throttled(self) -> Response:
+        """HTTP 400, not 429."""
+        message = "Request was denied due to user flow control."
+        return _error(str(uuid.uuid4()).upper(), self.name, RefusedError(400, "Throttling.User", message))
+
+    def retry_header(self, seconds: float) -> tuple[str, str]:
+        """Milliseconds, in a header of its own."""
+        return "x-acs-retry-after", str(round(seconds * 1000))
+
+
+def not_found() -> RefusedError:
+    """Neither path nor action is known."""
+    return RefusedError(404, *_PLAUSIBLE[404])
+
+
+def _error(request_id: str, host: str, refused: RefusedError) -> Response:
+    body = {
+        "RequestId": request_id,
+        "HostId": host.rpartition("://")[2],
+        "Code": refused.code,
+        "Message": refused.message,
+        "Recommend": f"https://api.aliyun.com/troubleshoot?q={refused.code}&requestId={request_id}",
+    }
+    return _reply(refused.status, body)
+
+
+def _reply(status: int, body: dict[str, Any]) -> Response:
+    headers = [("x-acs-request-id", body["RequestId"]), ("x-acs-trace-id", secrets.token_hex(16))]
+    return json_response(status, body, headers, "application/json;charset=utf-8")

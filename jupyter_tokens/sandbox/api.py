@@ -1,0 +1,94 @@
+"""What each vendor's API is to the sandbox, and what all of them share: clock, accounts and the tokens they issued."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from .accounts import Accounts
+from .messages import Request, Response
+
+_MOST_ISSUED = 100_000
+
+
+def iso(moment: float, *, fraction: bool = False) -> str:
+    """The moment as the vendors write it: UTC, to the second or the microsecond, ending in Z."""
+    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds" if fraction else "seconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A token that the sandbox gave out: by which API, until when (None: for good), for what."""
+
+    api: str
+    expires_at: float | None
+    subject: dict[str, str] = field(default_factory=dict)
+
+    def alive(self, now: float) -> bool:
+        """Whether it is still good."""
+        return self.expires_at is None or now < self.expires_at
+
+
+@dataclass
+class World:
+    """The ground that all APIs of one sandbox stand on."""
+
+    accounts: Accounts
+    clock: Callable[[], float]
+    life: float | None = None
+    issued: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
+
+    def end_of_life(self, request: Request, default: float) -> float:
+        """When a token issued for this request ends: `life` shortens it, the fault `expired` ends it at once."""
+        if request.variant == "expired":
+            return self.clock() - 60
+        return self.clock() + (default if self.life is None else min(default, self.life))
+
+    def issue(self, value: str, token: Issued) -> None:
+        """Remembers a token; the oldest are forgotten, so that a benchmark does not fill the memory."""
+        self.issued[value] = token
+        self.issued.move_to_end(value)
+        if len(self.issued) > _MOST_ISSUED:
+            self.issued.popitem(last=False)
+
+    def revoke(self, value: str) -> None:
+        """Forgets a token at once."""
+        self.issued.pop(value, None)
+
+    def find(self, value: str) -> Issued | None:
+        """The token as it was issued, dead or alive, or None."""
+        return self.issued.get(value)
+
+
+class Api(ABC):
+    """One vendor's API; unless it says otherwise it throttles with HTTP 429 and Retry-After."""
+
+    name: ClassVar[str]
+    variants: ClassVar[frozenset[str]] = frozenset()
+    """The faults that change its answer (`expired`, `disabled`) and make sense for it."""
+
+    def hands_out(self, request: Request) -> bool:
+        """Whether a call asks for a token: those are counted and meet faults, the uses of a token are not."""
+        return True
+
+    @abstractmethod
+    def answer(self, request: Request) -> Response:
+        """Does what the vendor would do."""
+
+    @abstractmethod
+    def failure(self, status: int) -> Response:
+        """An error of that status, in the vendor's form with a plausible code."""
+
+    def throttled(self) -> Response:
+        """The vendor's way to say: too many requests (without saying for how long)."""
+        return self.failure(429)
+
+    def retry_header(self, seconds: float) -> tuple[str, str]:
+        """The header in which the vendor says how long to wait, and its value."""
+        return "Retry-After", str(math.ceil(seconds))

@@ -1,0 +1,165 @@
+"""Puts the APIs on one port: decides whose call it is, counts it and lets planned faults happen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .accounts import Accounts
+from .acs3 import Acs3Verifier
+from .api import Api, World
+from .astra import Astra
+from .breakage import broken
+from .control import PREFIX, Control
+from .eiam import Eiam
+from .faults import Plan
+from .iam import Iam
+from .messages import Request, Response, json_response
+from .modelarts import ModelArts
+from .oneaccess import OneAccess
+from .pai_dlc import PaiDlc
+from .profiles import profiles
+from .sdk_hmac import ALGORITHM, SdkHmacVerifier
+from .server import Server
+
+_log = logging.getLogger("jupyter_tokens.sandbox")
+
+
+class Sandbox:
+    """Five vendor token APIs and Huawei's IAM login on one loopback port.
+
+    `clock` gives seconds since the epoch. `life` in seconds shortens what the vendors' tokens live for. `reuse` makes
+    OneAccess hand out a live token again. `lock_after` locks a Huawei AK for five minutes after so many failures.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        life: float | None = None,
+        reuse: bool = False,
+        lock_after: int | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.accounts = accounts or Accounts.random()
+        self.url = ""
+        world = World(self.accounts, clock, life)
+        acs3 = Acs3Verifier(self.accounts.alibaba, clock)
+        sdk_hmac = SdkHmacVerifier(self.accounts.huawei, clock, lock_after)
+        apis: list[Api] = [
+            ModelArts(world, sdk_hmac),
+            Iam(world),
+            PaiDlc(world, acs3),
+            OneAccess(world, reuse=reuse),
+            Astra(world),
+            Eiam(world, acs3),
+        ]
+        self._apis = {api.name: api for api in apis}
+        self.requests: Counter[str] = Counter(dict.fromkeys(self._apis, 0))
+        self._plan = Plan({name: api.variants for name, api in self._apis.items()})
+        self._control = Control(world, self._plan, self.requests, self.clear_faults)
+        self._server = Server(self._handle, clock, ssl_context)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Serves on the running loop until `stop`; ValueError for what is not loopback, OSError for a taken port."""
+        self.url = await self._server.start(host, port)
+        self._loop = asyncio.get_running_loop()
+
+    async def stop(self) -> None:
+        """Ends every connection and frees the port."""
+        self._loop = None
+        await self._server.stop()
+
+    def plan(self, fault: Mapping[str, Any]) -> None:
+        """Plans `{"api", "kind", "times", …}`, from any thread; FaultError (a ValueError) lists what is known."""
+        self._plan.add(fault)
+
+    def clear_faults(self) -> None:
+        """Forgets all planned faults and lets go of the calls that hang, from any thread."""
+        self._plan.clear()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._server.interrupt)
+
+    def profiles(self, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
+        """Five profiles that lead here; their secrets are written to 0600 files in `secrets_dir`."""
+        return profiles(self.accounts, self.url, secrets_dir)
+
+    def _handle(self, request: Request) -> Response:
+        if request.path.startswith(PREFIX):
+            return self._control.answer(request)
+        name = _whose(request)
+        if name is None:
+            return json_response(404, {"message": "no API of the sandbox lives here"})
+        api = self._apis[name]
+        if not api.hands_out(request):
+            return api.answer(request)
+        self.requests[name] += 1
+        fault = self._plan.take(name)
+        response = api.answer(request) if fault is None else broken(fault, api, request)
+        # Never the target, a header or a body: each may hold a secret.
+        _log.debug("%s answered %d%s", name, response.status, f", fault {fault.kind}" if fault else "")
+        return response
+
+
+def _whose(request: Request) -> str | None:
+    """The API that a call is meant for; each vendor has hosts of its own, here they share one."""
+    for prefix, name in (("/accounts/", Astra.name), ("/api/v2/tenant/", OneAccess.name), ("/v3/auth/", Iam.name)):
+        if request.path.startswith(prefix):
+            return name
+    version = request.header("x-acs-version")
+    if version in (PaiDlc.version, Eiam.version):
+        return PaiDlc.name if version == PaiDlc.version else Eiam.name
+    if request.path == "/":
+        return Eiam.name
+    if request.path.startswith("/api/v1/") or any(key.startswith("x-acs-") for key, _ in request.headers):
+        return PaiDlc.name
+    if request.path.startswith("/v1/") or request.credentials(ALGORITHM) is not None:
+        return ModelArts.name
+    return None
+
+
+@contextlib.contextmanager
+def running(
+    sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
+) -> Iterator[Sandbox]:
+    """Serves a sandbox on a thread with a loop of its own; `options` are Sandbox's, where none is given."""
+    served = sandbox or Sandbox(**options)
+    started = threading.Event()
+    failures: list[Exception] = []
+    end: list[Callable[[], object]] = []
+
+    async def serve() -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        end.append(lambda: loop.call_soon_threadsafe(stopping.set))
+        try:
+            await served.start(host, port)
+        except Exception as error:  # Raised again in the caller's thread.
+            failures.append(error)
+            return
+        finally:
+            started.set()
+        await stopping.wait()
+        await served.stop()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="jupyter-tokens-sandbox", daemon=True)
+    thread.start()
+    started.wait()
+    try:
+        if failures:
+            raise failures[0]
+        yield served
+    finally:
+        if not failures:
+            end[0]()
+        thread.join()

@@ -1,0 +1,114 @@
+"""Astra Control's token resources: their JSON, the checks on what a client sends and how a list is queried; no HTTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+MEDIA, VERSION = "application/astra-token", "1.0"
+_METADATA = {"labels", "creationTimestamp", "modificationTimestamp", "createdBy", "modifiedBy"}
+_EDITABLE = {"type", "version", "name", "metadata"}
+_LONGEST_NAME = 63
+_FIXED = ("id", "userID")
+# "Internally validated to prevent XSS, Unicode, directory traversal, and SQL-injection attacks."
+_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9 ._:@()+\-]*")
+_INCLUDE = re.compile(r"[0-9a-zA-Z]+(,[0-9a-zA-Z]+)*")
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+_ORDER = re.compile(r"([0-9a-zA-Z]+)( desc)?")
+_FILTER = re.compile(r"([0-9a-zA-Z]+) eq '([0-9a-zA-Z.,_:@ -]+)'")
+
+Resource = dict[str, Any]
+
+
+class ProblemError(Exception):
+    """A refusal by its number in the vendor's catalogue, with the fields that the catalogue adds to it."""
+
+    def __init__(self, number: int, **extra: Any) -> None:
+        super().__init__(number)
+        self.number, self.extra = number, extra
+
+
+def new_resource(identifier: str, user_id: str, body: Resource, now: str) -> Resource:
+    """What is stored for a new token."""
+    labels = body.get("metadata", {}).get("labels", [])
+    stamps = {"creationTimestamp": now, "modificationTimestamp": now, "createdBy": user_id}
+    return {
+        "type": MEDIA,
+        "version": VERSION,
+        "id": identifier,
+        "name": body["name"],
+        "userID": user_id,
+        "metadata": {"labels": labels, **stamps},
+    }
+
+
+def check_create(body: Any) -> Resource:
+    """The body of a POST, or a ProblemError."""
+    return _check(body, _EDITABLE, ("type", "version", "name"))
+
+
+def replace(stored: Resource, body: Any, now: str) -> None:
+    """Applies the body of a PUT: only the name and the labels can change."""
+    given = _check(body, _EDITABLE | set(_FIXED), ("type", "version"))
+    for name in _FIXED:
+        if name in given and given[name] != stored[name]:
+            raise ProblemError(10, invalidFields=[{"name": name, "reason": "cannot be changed"}])
+    stored["name"] = given.get("name", stored["name"])
+    metadata = stored["metadata"]
+    metadata["labels"] = given.get("metadata", {}).get("labels", metadata["labels"])
+    metadata["modificationTimestamp"], metadata["modifiedBy"] = now, stored["userID"]
+
+
+def _check(body: Any, known: set[str], required: tuple[str, ...]) -> Resource:
+    if not isinstance(body, dict):
+        raise ProblemError(8, schemaValidationFailure="the body must be an object")
+    for name in required:
+        if name not in body:
+            raise ProblemError(8, schemaValidationFailure=f"{name} is required")
+    if set(body) - known:
+        raise ProblemError(8, schemaValidationFailure="additional properties are not allowed")
+    if (body["type"], body["version"]) != (MEDIA, VERSION):
+        raise ProblemError(8, schemaValidationFailure=f"type must be {MEDIA} and version {VERSION}")
+    name = body.get("name", "-")
+    if not isinstance(name, str) or not 1 <= len(name) <= _LONGEST_NAME:
+        raise ProblemError(8, schemaValidationFailure="name must be a string of 1 to 63 characters")
+    if not _NAME.fullmatch(name):
+        raise ProblemError(9, invalidFields=[{"name": "name", "reason": "holds characters that are not allowed"}])
+    if not _is_metadata(body.get("metadata", {})):
+        raise ProblemError(8, schemaValidationFailure="metadata does not conform to the schema")
+    return body
+
+
+def _is_metadata(value: Any) -> bool:
+    if not isinstance(value, dict) or set(value) - _METADATA:
+        return False
+    labels = value.get("labels", [])
+    return isinstance(labels, list) and all(
+        isinstance(label, dict) and set(label) == {"name", "value"} and all(isinstance(v, str) for v in label.values())
+        for label in labels
+    )
+
+
+def query(resources: Iterable[Resource], params: list[tuple[str, str]]) -> tuple[list[Any], int | None]:
+    """The items that a list's query asks for, and how many there are in all where it asks for that."""
+    given = dict(params)
+    patterns = {"include": _INCLUDE, "limit": _NUMBER, "skip": _NUMBER, "orderBy": _ORDER, "filter": _FILTER}
+    patterns["count"] = re.compile("true")
+    # There is never a second page to continue, so that every `continue` is invalid.
+    bad = [name for name, value in given.items() if name not in patterns or not patterns[name].fullmatch(value)]
+    if bad or len(given) != len(params):
+        reasons = [{"name": name, "reason": "unknown, malformed or not supported"} for name in bad]
+        raise ProblemError(5, invalidParams=reasons or [{"name": "query", "reason": "a parameter is given twice"}])
+    items = list(resources)
+    if match := _FILTER.fullmatch(given.get("filter", "")):
+        items = [item for item in items if item.get(match[1]) == match[2]]
+    if match := _ORDER.fullmatch(given.get("orderBy", "")):
+        items.sort(key=lambda item: str(item.get(match[1])), reverse=bool(match[2]))
+    total = len(items)
+    first = int(given.get("skip", 0))
+    items = items[first : first + int(given.get("limit", total))]
+    if "include" in given:
+        fields = given["include"].split(",")
+        return [[item.get(name) for name in fields] for item in items], total if "count" in given else None
+    return items, total if "count" in given else None

@@ -1,0 +1,145 @@
+"""The plan of faults: what was asked for, for which API, how often; must not know how a fault looks on the wire."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+KINDS = (
+    "throttle", "reset", "reset-mid", "hang", "hang-mid", "slow", "huge", "gzip-bomb", "content-type", "html",
+    "truncated", "garbage", "empty", "wrong-types", "deep", "redirect", "expired", "disabled",
+)  # fmt: skip
+_STATUSES = range(200, 600)
+_MOST_BYTES = 10 * 1024**3
+# Those that frame the message are the server's own; a wrong frame has kinds of its own.
+_HEADER = re.compile(r"(?!(?i:content-length|transfer-encoding|connection)$)[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OPTIONS = {"retry_after", "headers", "body", "bytes", "interval", "location"}
+
+
+class FaultError(ValueError):
+    """A fault that cannot be planned; the message lists what is known."""
+
+
+@dataclass
+class Fault:
+    """One entry of the plan; `times` is how often it will still happen, None until it is cleared."""
+
+    api: str
+    kind: str
+    times: int | None = 1
+    retry_after: float | None = None
+    headers: Mapping[str, str] | None = None
+    body: str | None = None
+    bytes: int = 100_000_000
+    interval: float = 1.0
+    location: str | None = None
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status where the kind is one."""
+        return int(self.kind) if self.kind.isdigit() else None
+
+    def summary(self) -> dict[str, Any]:
+        """What is shown of it."""
+        return {"api": self.api, "kind": self.kind, "times": self.times}
+
+
+class Plan:
+    """Faults in the order in which they were planned."""
+
+    def __init__(self, variants: Mapping[str, frozenset[str]]) -> None:
+        self._variants = variants
+        self._faults: list[Fault] = []
+
+    def add(self, wanted: Mapping[str, Any]) -> None:
+        """Plans one, or raises FaultError."""
+        self._faults = [*self._faults, self.parse(wanted)]
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self._faults = []
+
+    def summary(self) -> list[dict[str, Any]]:
+        """What is planned."""
+        return [fault.summary() for fault in self._faults]
+
+    def take(self, api: str) -> Fault | None:
+        """The fault that this call meets, if any: the first planned comes first."""
+        for fault in self._faults:
+            if fault.api == api or (fault.api == "*" and self._fits(api, fault.kind)):
+                if fault.times is not None:
+                    fault.times -= 1
+                    if fault.times == 0:
+                        self._faults = [other for other in self._faults if other is not fault]
+                return fault
+        return None
+
+    def _fits(self, api: str, kind: str) -> bool:
+        return kind not in ("expired", "disabled") or kind in self._variants[api]
+
+    def parse(self, wanted: Mapping[str, Any]) -> Fault:
+        """Checks one fault as it came from outside."""
+        if not isinstance(wanted, Mapping) or not {"api", "kind"} <= set(wanted):
+            raise FaultError("a fault is an object with at least 'api' and 'kind'")
+        unknown = sorted(map(str, set(wanted) - _OPTIONS - {"api", "kind", "times"}))
+        if unknown:
+            raise FaultError(f"unknown option {unknown[0]!r}; known are times, {', '.join(sorted(_OPTIONS))}")
+        api = wanted["api"]
+        if not isinstance(api, str) or api not in (*self._variants, "*"):
+            raise FaultError(f"unknown api {api!r}; known are {', '.join(self._variants)} and *")
+        kind = _kind(wanted["kind"])
+        if api != "*" and not self._fits(api, kind):
+            fitting = [name for name, kinds in self._variants.items() if kind in kinds]
+            raise FaultError(f"{kind!r} makes no sense for {api}; it does for {', '.join(fitting)}")
+        options = {name: _option(name, wanted[name]) for name in _OPTIONS & set(wanted) if wanted[name] is not None}
+        return Fault(api, kind, _times(wanted.get("times", 1)), **options)
+
+
+def _kind(kind: Any) -> str:
+    if isinstance(kind, int) and not isinstance(kind, bool):
+        kind = str(kind)
+    is_status = isinstance(kind, str) and kind.isascii() and kind.isdigit() and int(kind[:4]) in _STATUSES
+    if not is_status and kind not in KINDS:
+        raise FaultError(f"unknown kind {kind!r}; known are a status from 200 to 599 and {', '.join(KINDS)}")
+    return str(kind)
+
+
+def _times(times: Any) -> int | None:
+    if times is None:
+        return None
+    if isinstance(times, bool) or not isinstance(times, int) or times < 0:
+        raise FaultError("'times' must be a whole number, 0 or null for: until cleared")
+    return times or None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def _is_header_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()
+
+
+def _is_header(name: Any, value: Any) -> bool:
+    return _is_header_text(value) and isinstance(name, str) and bool(_HEADER.fullmatch(name))
+
+
+def _option(name: str, value: Any) -> Any:
+    if name in ("retry_after", "interval"):
+        good, form = _is_number(value), "a number of seconds"
+    elif name == "bytes":
+        good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_BYTES
+        form = f"a whole number from 1 to {_MOST_BYTES}"
+    elif name == "headers":
+        good = isinstance(value, Mapping) and all(_is_header(*pair) for pair in value.items())
+        form = "an object of header names and values, none of them about framing"
+    elif name == "location":
+        good, form = _is_header_text(value), "a URL"
+    else:
+        good, form = isinstance(value, str), "a string"
+    if not good:
+        raise FaultError(f"{name!r} must be {form}")
+    return value

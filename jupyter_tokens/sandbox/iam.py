@@ -1,0 +1,137 @@
+"""Huawei Cloud IAM: the Keystone password login that ends in an X-Subject-Token; must not know who uses the token."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import secrets
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from .api import Api, Issued, World, iso
+from .messages import Request, Response, json_response
+from .modelarts import PROJECT
+
+_LIFE = 24 * 3600
+_PROJECT_ID = re.compile(r"[0-9a-f]{32}")
+_TITLES = {
+    400: ("Bad Request", "The request body is invalid."),
+    401: ("Unauthorized", "The username or password is wrong."),
+    403: ("Forbidden", "You are not authorized to perform the requested action."),
+    404: ("Not Found", "The resource could not be found."),
+    405: ("Method Not Allowed", "The method is not allowed for the requested URL."),
+    429: ("Too Many Requests", "The throttling threshold has been reached."),
+    500: ("Internal Server Error", "An unexpected error prevented the server from fulfilling your request."),
+    503: ("Service Unavailable", "The service is temporarily unavailable."),
+}
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, message: str = "") -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Iam(Api):
+    """Any domain will do; any project name stands for the sandbox's default project."""
+
+    name: ClassVar[str] = "iam"
+    variants: ClassVar[frozenset[str]] = frozenset({"expired"})
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def answer(self, request: Request) -> Response:
+        """201, the token in a header, its end in the body."""
+        try:
+            if request.path != "/v3/auth/tokens":
+                raise _RefusedError(404)
+            if request.method != "POST":
+                raise _RefusedError(405)
+            auth = _auth(request)
+            user = self._user(auth)
+            return self._issue(request, user, _scope(auth.get("scope")))
+        except _RefusedError as refused:
+            return _error(refused.status, refused.message)
+
+    def failure(self, status: int) -> Response:
+        """Keystone's form of an error."""
+        return _error(status)
+
+    def _user(self, auth: dict[str, Any]) -> dict[str, Any]:
+        user = _member(_member(_member(auth, "identity"), "password"), "user")
+        name, password, domain = user.get("name"), user.get("password"), _member(user, "domain")
+        if not (isinstance(name, str) and isinstance(password, str) and _name_or_id(domain)):
+            raise _RefusedError(400, "The user needs a name, a password and a domain's name or id.")
+        known = self.world.accounts.iam.get(name)
+        # Compared even for an unknown user, and with the same words: neither tells which of the two was wrong.
+        if not hmac.compare_digest((known or "").encode(), password.encode("utf-8", "replace")) or known is None:
+            raise _RefusedError(401)
+        return {"name": name, "domain": domain}
+
+    def _issue(self, request: Request, user: dict[str, Any], scope: dict[str, Any]) -> Response:
+        now, end = self.world.clock(), self.world.end_of_life(request, _LIFE)
+        value = "MIISand" + secrets.token_urlsafe(192)
+        subject = {"user": user["name"]}
+        if "project" in scope:
+            subject["project_id"] = scope["project"]["id"]
+        self.world.issue(value, Issued(self.name, end, subject))
+        token = {
+            "methods": ["password"],
+            "expires_at": iso(end, fraction=True),
+            "issued_at": iso(now, fraction=True),
+            "user": {**user, "id": secrets.token_hex(16), "password_expires_at": ""},
+            "roles": [{"name": "te_admin", "id": "0"}],
+            "catalog": [],
+            **scope,
+        }
+        headers = [("X-Subject-Token", value), ("X-Request-Id", secrets.token_hex(16))]
+        return json_response(201, {"token": token}, headers)
+
+
+def _auth(request: Request) -> dict[str, Any]:
+    if request.media_type != "application/json":
+        raise _RefusedError(400, "The Content-Type must be application/json.")
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise _RefusedError(400, "The request body is not JSON.") from None
+    auth = _member(body, "auth")
+    if _member(auth, "identity").get("methods") != ["password"]:
+        raise _RefusedError(400, "Only the method password is supported here.")
+    return auth
+
+
+def _member(parent: Any, name: str) -> dict[str, Any]:
+    child = parent.get(name) if isinstance(parent, dict) else None
+    if not isinstance(child, dict):
+        raise _RefusedError(400, f"The request body lacks the object {name}.")
+    return child
+
+
+def _name_or_id(value: Any) -> str | None:
+    text = value.get("id") or value.get("name") if isinstance(value, dict) else None
+    return text if isinstance(text, str) else None
+
+
+def _scope(scope: Any) -> dict[str, Any]:
+    """What the token is for: a project, a domain or, without a scope, nothing."""
+    if scope is None:
+        return {}
+    for kind in ("project", "domain"):
+        text = _name_or_id(scope.get(kind)) if isinstance(scope, dict) else None
+        if text and kind == "domain":
+            return {"domain": scope[kind]}
+        if text:
+            project_id = scope[kind].get("id") or PROJECT
+            if not _PROJECT_ID.fullmatch(project_id):
+                raise _RefusedError(401, "The project does not exist.")
+            return {"project": {"id": project_id, "name": scope[kind].get("name", "sandbox")}}
+    raise _RefusedError(400, "The scope needs a project's or a domain's id or name.")
+
+
+def _error(status: int, message: str = "") -> Response:
+    title, usual = _TITLES.get(status, _TITLES[500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400])
+    body = {"error": {"code": status, "message": message or usual, "title": title}}
+    return json_response(status, body, [("X-Request-Id", secrets.token_hex(16))])

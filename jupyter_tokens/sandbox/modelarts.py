@@ -1,0 +1,129 @@
+"""ModelArts: the token of a development environment, by AK/SK or IAM token; must not know how IAM issues one."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from .api import Api, Issued, World
+from .messages import Request, Response, json_response
+from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
+
+PROJECT = "0123456789abcdef0123456789abcdef"
+INSTANCE = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
+NOT_RUNNING, FROZEN = "00000000-0000-4000-8000-000000006327", "00000000-0000-4000-8000-000000006326"
+_DEMANAGER = re.compile(r"/v1/([^/]+)/demanager/instances/([^/]+)/token")
+_NOTEBOOK = re.compile(r"/v1/([^/]+)/notebooks/([^/]+)")
+_PROJECT_ID = re.compile(r"[0-9a-f]{32}")
+_STATES = {
+    NOT_RUNNING: ("ModelArts.6327", "The instance is not running."),
+    FROZEN: ("ModelArts.6326", "The instance is frozen."),
+}
+_INCORRECT = "Incorrect IAM authentication information: "
+_PLAUSIBLE = {
+    400: ("ModelArts.0104", "The request parameter is invalid."),
+    401: ("APIGW.0301", _INCORRECT + "token expires"),
+    403: ("ModelArts.0108", "Not authorized."),
+    404: ("APIGW.0101", "The API does not exist or has not been published in the environment"),
+    429: ("APIGW.0308", "The throttling threshold has been reached"),
+    500: ("APIGW.9999", "System error"),
+    503: ("APIGW.0202", "Backend unavailable"),
+}
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, code: str, message: str, spelling: str = "error_msg") -> None:
+        super().__init__(code)
+        self.status, self.code, self.message, self.spelling = status, code, message, spelling
+
+
+class ModelArts(Api):
+    """The instance of the document's sample runs, and beside it there are one that does not and a frozen one."""
+
+    name: ClassVar[str] = "modelarts"
+
+    def __init__(self, world: World, verifier: SdkHmacVerifier) -> None:
+        self.world, self._verifier = world, verifier
+        self._token = secrets.token_hex(16)
+        self._created = world.clock()
+
+    def answer(self, request: Request) -> Response:
+        """The caller first, then the path, then the project, then the instance."""
+        request_id = secrets.token_hex(16)
+        try:
+            projects = self._authenticate(request)
+            demanager, notebook = _DEMANAGER.fullmatch(request.path), _NOTEBOOK.fullmatch(request.path)
+            match = demanager or notebook
+            if request.method != "GET" or match is None:
+                raise _RefusedError(404, *_PLAUSIBLE[404])
+            if not _PROJECT_ID.fullmatch(match[1]) or projects not in ("", match[1]):
+                raise _RefusedError(
+                    403, "ModelArts.0210", "The project id in the request URL does not match the token."
+                )
+            token = self._token_of(match[2])
+            body = {"token": token} if demanager else self._notebook(token)
+            return json_response(200, body, [("X-Request-Id", request_id)])
+        except _RefusedError as refused:
+            return _error(request_id, refused)
+
+    def failure(self, status: int) -> Response:
+        """The gateway's form of an error."""
+        code, message = _PLAUSIBLE.get(status, _PLAUSIBLE[500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400])
+        return _error(secrets.token_hex(16), _RefusedError(status, code, message))
+
+    def _authenticate(self, request: Request) -> str:
+        """Returns the project that the caller is bound to, empty where any will do."""
+        if request.header("authorization") is not None:
+            try:
+                self._verifier.verify(request)
+            except NotVerifiedError as refused:
+                raise _RefusedError(401, "APIGW.0301", f"{_INCORRECT}{refused}") from None
+            # An AK may belong to many projects; which one is meant stands in this header.
+            return request.header("x-project-id") or ""
+        value = request.header("x-auth-token")
+        if not value:
+            raise _RefusedError(401, "ModelArts.0201", "Token doesn't exist.")
+        token = self.world.find(value)
+        if token is None or token.api != "iam":
+            raise _RefusedError(401, "ModelArts.0203", "Invalid token.")
+        if not token.alive(self.world.clock()):
+            raise _RefusedError(401, "ModelArts.0202", "Token has expired.")
+        project = token.subject.get("project_id")
+        if project is None:
+            raise _RefusedError(400, "ModelArts.0204", "Token must contain projectId info.")
+        return project
+
+    def _token_of(self, instance_id: str) -> str:
+        if instance_id in _STATES:
+            raise _RefusedError(400, *_STATES[instance_id])
+        if instance_id != INSTANCE:
+            # The sample page spells it so, and answers 400.
+            raise _RefusedError(400, "ModelArts.6309", "The instance does not exist.", "error_message")
+        self.world.issue(self._token, Issued(self.name, None, {"instance_id": instance_id}))
+        return self._token
+
+    def _notebook(self, token: str) -> dict[str, Any]:
+        created = int(self._created * 1000)
+        return {
+            "id": INSTANCE,
+            "name": "notebook-sandbox",
+            "description": "",
+            "status": "RUNNING",
+            "feature": "NOTEBOOK",
+            "flavor": "modelarts.vm.cpu.2u",
+            "token": token,
+            "url": f"https://authoring-modelarts.sandbox.invalid/{INSTANCE}/lab",
+            "workspace_id": "0",
+            "create_at": created,
+            "update_at": created,
+            "lease": {"create_at": created, "duration": 3_600_000, "enable": True, "update_at": created},
+        }
+
+
+def _error(request_id: str, refused: _RefusedError) -> Response:
+    body = {refused.spelling: refused.message, "error_code": refused.code}
+    if refused.code.startswith("APIGW."):
+        body["request_id"] = request_id
+    return json_response(refused.status, body, [("X-Request-Id", request_id)])

@@ -1,0 +1,230 @@
+"""A small HTTP/1.1 server on asyncio streams and h11, loopback only; must not know any API.
+
+Not tornado or http.server: the official Alibaba SDK sends a whole URL as its Host, and planned faults need the raw
+connection (a RST, half an answer, a byte a second).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http
+import ipaddress
+import logging
+import socket
+import ssl
+import struct
+import sys
+from collections.abc import Callable
+from email.utils import formatdate
+
+import h11
+
+from .messages import Request, Response, json_response
+
+_MOST_HEAD, _MOST_BODY, _READ = 64 * 1024, 1024 * 1024, 64 * 1024
+_REASONS = {status.value: status.phrase for status in http.HTTPStatus}
+_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+_log = logging.getLogger("jupyter_tokens.sandbox")
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+def loopback(host: str) -> str:
+    """The address to bind to, or ValueError: the sandbox hands tokens to whoever reaches it."""
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError(f"the sandbox binds to a loopback address only (127.0.0.1, ::1 or localhost), not to {host!r}")
+    return host
+
+
+class Server:
+    """Serves `handle`, one task a connection."""
+
+    def __init__(
+        self, handle: Callable[[Request], Response], clock: Callable[[], float], ssl_context: ssl.SSLContext | None
+    ) -> None:
+        self._handle, self._clock, self._ssl = handle, clock, ssl_context
+        self._server: asyncio.Server | None = None
+        self._stopping = False
+        self._connections: set[asyncio.Task[None]] = set()
+        self._interruption: asyncio.Future[None] | None = None
+        self._date = (-1, "")
+
+    async def start(self, host: str, port: int) -> str:
+        """Binds and returns the URL; OSError where the port is taken, ValueError where it is not loopback."""
+        address = loopback(host)
+        self._stopping = False
+        # reuse_port is off by default, and so a taken port is an error rather than a shared one.
+        self._server = await asyncio.start_server(self._connected, address, port, ssl=self._ssl, backlog=512)
+        bound = self._server.sockets[0].getsockname()
+        name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        return f"{'https' if self._ssl else 'http'}://{name}:{bound[1]}"
+
+    async def stop(self) -> None:
+        """Ends every connection, also those that hang on purpose."""
+        if self._server is not None:
+            self._server.close()
+            self._server, self._interruption, self._stopping = None, None, True
+            for task in self._connections:
+                task.cancel()
+            # Not Server.wait_closed: since Python 3.12 it waits for clients that are still shaking hands.
+            await asyncio.gather(*self._connections)
+
+    def interrupt(self) -> None:
+        """Ends the waits of connections that hang or drip on purpose."""
+        self.interruption().set_result(None)
+        self._interruption = None
+
+    def interruption(self) -> asyncio.Future[None]:
+        """What the waits of now end with; those that begin after an interrupt wait for the next one."""
+        self._interruption = self._interruption or asyncio.get_running_loop().create_future()
+        return self._interruption
+
+    def date(self) -> str:
+        """The Date header of this second, by the sandbox's clock."""
+        second = int(self._clock())
+        if self._date[0] != second:
+            self._date = (second, formatdate(second, usegmt=True))
+        return self._date[1]
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if self._stopping or task is None:
+            return writer.transport.abort()  # Accepted just before the end.
+        self._connections.add(task)
+        connection = _Connection(self, reader, writer)
+        try:
+            await connection.serve(self._handle)
+        except asyncio.CancelledError:
+            writer.transport.abort()  # Swallowed: this task has no parent but the server that is stopping.
+        except OSError:
+            _log.debug("a client went away")
+        finally:
+            connection.close()
+            self._connections.discard(task)
+
+
+class _Connection:
+    """One connection, and the Wire that deliveries write to."""
+
+    def __init__(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._server, self._reader, self._writer = server, reader, writer
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD)
+        self._interrupted: asyncio.Future[None] | None = None
+        self._gone: asyncio.Task[None] | None = None
+
+    def close(self) -> None:
+        """Ends the connection and the watch for the client's leaving."""
+        if self._gone is not None:
+            self._gone.cancel()
+        self._writer.close()
+
+    async def serve(self, handle: Callable[[Request], Response]) -> None:
+        """One request after the other, until either side has had enough."""
+        while True:
+            try:
+                request = await self._read()
+            except h11.RemoteProtocolError:
+                return await self._refuse(400, "This is not HTTP/1.1.")
+            except _TooLargeError:
+                return await self._refuse(413, f"The body is larger than {_MOST_BODY} bytes.")
+            if request is None:
+                return None
+            response = _answer(handle, request)
+            if response.delivery is not None:
+                self._interrupted = self._server.interruption()
+                return await response.delivery(response, self)
+            await self._reply(response, bodiless=request.method == "HEAD")
+            if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
+                return None
+            self._h11.start_next_cycle()
+
+    async def _read(self) -> Request | None:
+        head: h11.Request | None = None
+        body = bytearray()
+        while True:
+            event = self._h11.next_event()
+            if event is h11.NEED_DATA:
+                if self._h11.they_are_waiting_for_100_continue:
+                    self._write(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
+                self._h11.receive_data(await self._reader.read(_READ))
+            elif isinstance(event, h11.Request):
+                head = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > _MOST_BODY:
+                    raise _TooLargeError
+            elif isinstance(event, h11.EndOfMessage) and head is not None:
+                headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers]
+                return Request(head.method.decode("ascii"), head.target.decode("ascii"), headers, bytes(body))
+            else:
+                return None
+
+    def _write(self, *events: h11.Event) -> None:
+        self._writer.write(b"".join(self._h11.send(event) or b"" for event in events))
+
+    def _head(self, response: Response, framing: list[tuple[str, str]]) -> h11.Response:
+        headers = [("Date", self._server.date()), *response.headers, *framing]
+        reason = _REASONS.get(response.status, "").encode()
+        return h11.Response(status_code=response.status, headers=headers, reason=reason)
+
+    async def _reply(self, response: Response, *, bodiless: bool = False) -> None:
+        framing = [] if response.status == http.HTTPStatus.NO_CONTENT else [("Content-Length", str(len(response.body)))]
+        body = b"" if bodiless or response.status in (204, 304) else response.body
+        self._write(self._head(response, framing), h11.Data(data=body), h11.EndOfMessage())
+        await self._writer.drain()
+
+    async def _refuse(self, status: int, message: str) -> None:
+        await self._reply(json_response(status, {"message": message}, [("Connection", "close")]))
+
+    async def head(self, response: Response, length: int | None) -> None:
+        """Sends the status line and headers."""
+        chunked, sized = ("Transfer-Encoding", "chunked"), ("Content-Length", str(length))
+        self._write(self._head(response, [chunked if length is None else sized]))
+        await self._writer.drain()
+
+    async def send(self, data: bytes) -> None:
+        """Sends a part of the body, as fast as the client takes it."""
+        self._write(h11.Data(data=data))
+        await self._writer.drain()
+
+    async def finish(self) -> None:
+        """Ends a chunked body."""
+        self._write(h11.EndOfMessage())
+        await self._writer.drain()
+
+    async def idle(self, seconds: float | None) -> bool:
+        """Waits; False as soon as there is nothing left to wait for."""
+        assert self._interrupted is not None
+        self._gone = self._gone or asyncio.create_task(self._until_gone())
+        done, _ = await asyncio.wait(
+            {self._gone, self._interrupted}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        return not done
+
+    async def _until_gone(self) -> None:
+        with contextlib.suppress(OSError):
+            while await self._reader.read(_READ):
+                pass
+
+    def reset(self) -> None:
+        """Ends the connection with a RST rather than a FIN."""
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+        self._writer.transport.abort()
+
+
+def _answer(handle: Callable[[Request], Response], request: Request) -> Response:
+    try:
+        return handle(request)
+    except Exception as error:  # One broken call must not end the sandbox.
+        # The type alone: the message of an exception may quote what was sent.
+        _log.error("the sandbox itself failed: %s", type(error).__name__)
+        return json_response(500, {"message": "the sandbox itself failed; this is no answer of a vendor"})

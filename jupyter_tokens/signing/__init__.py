@@ -1,0 +1,1 @@
+"""Request signatures: pure functions, and a thin `httpx.Auth` on each."""

@@ -1,0 +1,175 @@
+"""Opaque values: `Secret` for what authenticates, `Token` for what comes back; knows nothing of where either is from.
+
+Neither is a `str`. A masked `str` leaks through join, slices, `json.dumps` and `encode`; an object that is not text has
+no such ways out, only the ones spelled out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from .errors import NoValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from .auth import TokenAuth
+
+__all__ = ["Secret", "Token"]
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class _Opaque:
+    """A frozen object whose repr, formatting, comparison, copy and pickle give nothing away."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be set.")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be deleted.")
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(f"A {type(self).__name__} cannot be pickled: its value would end in a file or another process.")
+
+    def __getstate__(self) -> NoReturn:
+        # Python's own one lists what is in the slots; serialisers other than pickle ask for it.
+        raise TypeError(f"A {type(self).__name__} shows its state to no one.")
+
+
+class Secret(_Opaque):
+    """A long-lived secret on its way from its source to the request that needs it."""
+
+    __slots__ = ("_Secret__value",)
+    __value: str
+
+    def __init__(self, value: str) -> None:
+        object.__setattr__(self, "_Secret__value", value)
+
+    def reveal(self) -> str:
+        """The value itself."""
+        return self.__value
+
+    def __repr__(self) -> str:
+        return "<Secret …>"
+
+
+class Token(_Opaque):
+    """A short-lived token, frozen and opaque: `reveal()`, `headers()` and `auth` are the only ways to its value.
+
+    profile, provider : whose token it is.
+    expires_at : aware datetime of its end, or None if the API does not tell or there is none.
+    obtained_at : aware datetime at which it was asked for.
+    metadata : what else the API said (ids, scope, request id); never the value.
+    """
+
+    __slots__ = (
+        "_Token__renew",
+        "_Token__scheme",
+        "_Token__value",
+        "expires_at",
+        "metadata",
+        "obtained_at",
+        "profile",
+        "provider",
+    )
+    __value: str | None
+    __scheme: str
+    __renew: Callable[[Token | None], Token] | None
+    profile: str
+    provider: str
+    obtained_at: datetime
+    expires_at: datetime | None
+    metadata: Mapping[str, Any]
+
+    def __init__(
+        self,
+        value: str | None,
+        *,
+        profile: str,
+        provider: str,
+        obtained_at: datetime,
+        expires_at: datetime | None = None,
+        scheme: str = "Bearer",
+        metadata: Mapping[str, Any] | None = None,
+        renew: Callable[[Token | None], Token] | None = None,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "_Token__value", value)
+        put(self, "_Token__scheme", scheme)
+        put(self, "_Token__renew", renew)
+        put(self, "profile", profile)
+        put(self, "provider", provider)
+        put(self, "obtained_at", obtained_at)
+        put(self, "expires_at", expires_at)
+        put(self, "metadata", MappingProxyType(dict(metadata)) if metadata else _EMPTY)
+
+    def reveal(self) -> str:
+        """The value itself, for the place that cannot do without.
+
+        Raises `NoValue` for a token whose API never returns the value (Astra Control's stored tokens).
+        """
+        if self.__value is None:
+            raise NoValue(
+                "This API describes a stored token but never returns its value.",
+                hint="Read .metadata, or create a new token: create_token(profile, name=…).",
+                provider=self.provider,
+                profile=self.profile,
+            )
+        return self.__value
+
+    @property
+    def has_value(self) -> bool:
+        """Whether there is a value at all."""
+        return self.__value is not None
+
+    def headers(self) -> dict[str, str]:
+        """HTTP headers that authorise a request with this token. Secret: do not print them."""
+        return {"Authorization": f"{self.__scheme} {self.reveal()}"}
+
+    @property
+    def auth(self) -> TokenAuth:
+        """For `httpx` and `requests`: asks for a fresh token at each request, and once more after a 401."""
+        from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
+
+        return TokenAuth(self, self.__renew)
+
+    def renewed_by(self, renew: Callable[[Token | None], Token]) -> Token:
+        """The same token, which `auth` keeps fresh through `renew`.
+
+        renew : called with None for a token that is fresh enough, with a Token for one that is newer than it.
+        """
+        return Token(
+            self.__value,
+            profile=self.profile,
+            provider=self.provider,
+            obtained_at=self.obtained_at,
+            expires_at=self.expires_at,
+            scheme=self.__scheme,
+            metadata=self.metadata,
+            renew=renew,
+        )
+
+    def same_value(self, other: Token) -> bool:
+        """Whether both hold the same value: for the guard against an API that hands a token out twice."""
+        return self.__value == other.__value
+
+    def __repr__(self) -> str:
+        # The "…" is meant: it cannot be encoded into a header, so that `f"Bearer {token}"` fails at once in httpx and
+        # requests instead of being sent and refused.
+        until = f" until {self.expires_at:%Y-%m-%d %H:%M:%S}Z" if self.expires_at else ""
+        return f"<Token {self.profile} …{until}>"

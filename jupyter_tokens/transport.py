@@ -1,0 +1,337 @@
+"""Drives a provider's flow over httpx: time limits, retries, size cap, no redirects, every httpx error wrapped.
+
+Knows no vendor. It is synchronous on purpose: a flow runs on the thread that needs its token (or on one of the
+broker's), where it costs half of what `httpx.AsyncClient` needs for the same call; see benchmarks/. It talks to httpx's
+transports, not to its client: there are no cookies, redirects, hooks or log lines to have here.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore
+import httpx
+
+from .clock import Clock, SystemClock
+from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
+from .providers.answers import malformed
+from .providers.base import Flow
+from .token import Token
+
+__all__ = ["CONNECT_SECONDS", "MOST_ATTEMPTS", "MOST_BYTES", "TOTAL_SECONDS", "Transport"]
+
+CONNECT_SECONDS = 5.0
+"""Time limit of a connection, seconds."""
+TOTAL_SECONDS = 30.0
+"""Default time limit of a whole call with its retries, seconds."""
+MOST_BYTES = 1024 * 1024
+"""The most of an answer that is read, bytes."""
+MOST_ATTEMPTS = 4
+"""The most tries of one call."""
+
+_BACKOFF_SECONDS = 0.5
+_LONGEST_BACKOFF_SECONDS = 8.0
+
+
+class _Current(threading.local):
+    """What the thread's present call is bound by: read by the sockets and the log filter below."""
+
+    deadline: float | None = None
+
+
+_current = _Current()
+
+
+class Transport:
+    """Runs flows; keeps one pool of connections for each way of verifying TLS and each proxy. Thread-safe.
+
+    clock : for the deadline. sleep : waits between tries, seconds. rng : the jitter, from 0 to 1.
+    transport : in place of the network, for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: Callable[[], float] = random.random,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._sleep = sleep
+        self._rng = rng
+        self._fixed = transport
+        self._pools: dict[tuple[bool | str, str | None], httpx.HTTPTransport] = {}
+        self._routes: dict[tuple[str, bytes, bool | str], httpx.HTTPTransport] = {}
+        self._lock = threading.Lock()
+
+    def run(
+        self,
+        start: Callable[[], Flow],
+        *,
+        timeout: float = TOTAL_SECONDS,
+        verify: bool | str = True,
+        idempotent: bool = True,
+    ) -> Token:
+        """The flow's token. Blocks for at most about `timeout` seconds. Raises `TokenError`.
+
+        start : makes the flow; called again for each try, so that each has a date and a nonce of its own.
+        verify : True, or the path of a CA bundle; False only ever for loopback.
+        idempotent : False for a call that must not be made twice: then only a connection that was never made is tried
+            again.
+        """
+        deadline = self._clock.elapsed() + timeout
+        attempt = 0
+        while True:
+            try:
+                return self._drive(start(), deadline, verify)
+            except TokenError as error:
+                again = error.retryable and (idempotent or error.unsent)
+                wait = self._backoff(attempt) if error.retry_after is None else error.retry_after
+                attempt += 1
+                if not again or attempt == MOST_ATTEMPTS or self._clock.elapsed() + wait >= deadline:
+                    raise
+            self._sleep(wait)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        with self._lock:
+            pools, self._pools, self._routes = list(self._pools.values()), {}, {}
+        for pool in pools:
+            pool.close()
+
+    def _backoff(self, attempt: int) -> float:
+        # Full jitter: many clients that failed together do not come back together.
+        return self._rng() * min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**attempt)
+
+    def _drive(self, flow: Flow, deadline: float, verify: bool | str) -> Token:
+        try:
+            request = next(flow)
+            while True:
+                request = flow.send(self._send(request, deadline, verify))
+        except StopIteration as stop:
+            token: Token = stop.value
+            return token
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            # Raised where the flow writes its request; only the kind, as the text may hold the URL or the credential.
+            raise ConfigurationError(
+                f"The request cannot be written ({type(error).__name__}).",
+                hint="Check the endpoint, and the credential for characters that no header can hold.",
+                unsent=True,
+            ) from None
+        finally:
+            flow.close()
+
+    def _send(self, request: httpx.Request, deadline: float, verify: bool | str) -> httpx.Response:
+        left = deadline - self._clock.elapsed()
+        if left <= 0:
+            raise TimedOut("No time is left for the call.", hint="Raise the profile's timeout.", retryable=True)
+        limits = {"connect": min(CONNECT_SECONDS, left), "read": left, "write": left, "pool": left}
+        request.extensions["timeout"] = limits
+        host = request.url.host
+        try:
+            _current.deadline = time.monotonic() + left
+            answer = self._route(request.url, verify).handle_request(request)
+            try:
+                return _read(answer, request)
+            finally:
+                answer.close()
+        except httpx.TimeoutException as error:
+            connecting = isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
+            what = f"{host} could not be reached in time" if connecting else f"{host} did not answer in time"
+            raise TimedOut(f"{what}.", hint="Try again, or raise the profile's timeout.", unsent=connecting) from None
+        except httpx.ConnectError as error:
+            raise _connect_error(host, error) from None
+        except httpx.RemoteProtocolError:
+            raise NetworkError(
+                f"{host} broke the connection or does not speak HTTP.", hint="Try again later."
+            ) from None
+        except httpx.LocalProtocolError:
+            raise ConfigurationError(
+                f"The request to {host} cannot be sent as it is.",
+                hint="Check the credential for characters that no header can hold, such as a line break.",
+                unsent=True,
+            ) from None
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            # Only the kind: the text of an httpx error may hold the URL.
+            raise NetworkError(
+                f"The call to {host} failed ({type(error).__name__}).", hint="Try again later."
+            ) from None
+        finally:
+            _current.deadline = None
+
+    def _route(self, url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
+        if self._fixed is not None:
+            return self._fixed
+        place = url.scheme, url.netloc, verify
+        route = self._routes.get(place)
+        if route is None:
+            with self._lock:
+                proxy = _proxy_for(url)
+                pool = self._pools.get((verify, proxy)) or _open(verify, proxy)
+                route = self._routes[place] = self._pools[verify, proxy] = pool
+        return route
+
+
+def _proxy_for(url: httpx.URL) -> str | None:
+    """The proxy that the environment names for a URL, by the rules of the standard library."""
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return proxy if proxy and not proxy_bypass(url.netloc.decode("ascii")) else None
+
+
+def _open(verify: bool | str, proxy: str | None) -> httpx.HTTPTransport:
+    try:
+        trust = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+    except OSError as error:
+        raise NetworkError(
+            f"The CA bundle {verify} cannot be loaded ({error.strerror or type(error).__name__}).",
+            hint="Check the profile's verify.",
+            retryable=False,
+            unsent=True,
+        ) from None
+    opened = httpx.HTTPTransport(verify=trust, proxy=proxy, limits=_LIMITS)
+    # httpx has no limit for a whole answer: a server that sends a byte now and then holds each read's limit for ever.
+    # There is no public way to hand httpx a network backend, so this reaches inside; test_transport would notice.
+    pool: Any = opened._pool
+    pool._network_backend = _DeadlineBackend(pool._network_backend)
+    return opened
+
+
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=60.0)
+
+
+class _Bounded(httpx.SyncByteStream):
+    """An answer's stream that ends with an error where it grows over the limit."""
+
+    def __init__(self, answer: httpx.Response, request: httpx.Request) -> None:
+        self._answer = answer
+        self._request = request
+        self._inner = answer.stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        assert isinstance(self._inner, httpx.SyncByteStream)
+        for chunk in self._inner:
+            size += len(chunk)
+            if size > MOST_BYTES:
+                raise malformed(self._answer, f"is larger than {MOST_BYTES} bytes")
+            yield chunk
+
+    def close(self) -> None:
+        assert isinstance(self._inner, httpx.SyncByteStream)
+        self._inner.close()
+
+
+def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
+    """The whole answer, held to its size."""
+    answer.request = request
+    if answer.has_redirect_location:
+        raise ResponseError(
+            f"{request.url.host} answered with a redirect to {_host_of(answer)}, which is not followed.",
+            hint="Check the profile's endpoint.",
+            status=answer.status_code,
+        )
+    if answer.headers.get("content-encoding", "identity").lower() != "identity":
+        raise malformed(answer, "is compressed, which was not asked for")
+    answer.stream = _Bounded(answer, request)
+    answer.read()
+    return answer
+
+
+def _host_of(answer: httpx.Response) -> str:
+    with suppress(httpx.InvalidURL):
+        return answer.request.url.join(answer.headers["location"]).host or "nowhere"
+    return "nowhere"
+
+
+def _connect_error(host: str, error: BaseException) -> NetworkError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else cause.reason
+            return NetworkError(
+                f"TLS with {host} failed: {why}.",
+                hint="Check the endpoint; for a private CA set the profile's verify to its bundle.",
+                retryable=False,
+                unsent=True,
+            )
+        if isinstance(cause, socket.gaierror):
+            return NetworkError(f"There is no host {host}.", hint="Check endpoint and region.", unsent=True)
+        cause = cause.__cause__ or cause.__context__
+    return NetworkError(
+        f"{host} cannot be reached.", hint="Check the endpoint, the network and the proxy settings.", unsent=True
+    )
+
+
+def _within(timeout: float | None, late: type[Exception]) -> float | None:
+    """The time that a single socket operation may take: what httpcore says, or what is left of the call."""
+    if _current.deadline is None:
+        return timeout
+    left = _current.deadline - time.monotonic()
+    if left <= 0:
+        raise late
+    return left if timeout is None else min(timeout, left)
+
+
+class _DeadlineBackend(httpcore.NetworkBackend):
+    """A network backend whose streams end with the call that uses them."""
+
+    def __init__(self, inner: httpcore.NetworkBackend) -> None:
+        self._inner = inner
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        limit = _within(timeout, httpcore.ConnectTimeout)
+        return _DeadlineStream(self._inner.connect_tcp(host, port, limit, local_address, socket_options))
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    """A network stream each of whose operations is held to what is left of the thread's present call."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _within(timeout, httpcore.WriteTimeout))
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        limit = _within(timeout, httpcore.ConnectTimeout)
+        return _DeadlineStream(self._inner.start_tls(ssl_context, server_hostname, limit))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _NoAnswerHeaders(logging.Filter):
+    """Keeps httpcore's debug log out of our calls: it prints the headers of answers, and IAM's token is one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return _current.deadline is None
+
+
+for _name in ("connection", "http11", "http2", "proxy", "socks"):
+    logging.getLogger(f"httpcore.{_name}").addFilter(_NoAnswerHeaders())

@@ -1,0 +1,86 @@
+"""Gets one token from one vendor: resolves the profile's secrets and drives its flow; caches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from .broker import Key
+from .clock import Clock, SystemClock
+from .errors import TokenError
+from .profiles import Profile, Profiles
+from .providers.base import Call, Flow
+from .providers.params import ParamValue
+from .token import Secret, Token
+
+if TYPE_CHECKING:
+    from .transport import Transport
+
+__all__ = ["Upstream"]
+
+_SHORTEST_SECRET = 6
+
+
+class Upstream:
+    """The vendors, behind the names of profiles. Thread-safe; every method blocks.
+
+    profiles : returns the present profiles, so that a changed configuration is seen.
+    """
+
+    def __init__(
+        self, profiles: Callable[[], Profiles], transport: Transport | None = None, clock: Clock | None = None
+    ) -> None:
+        self._profiles = profiles
+        self._clock = clock or SystemClock()
+        self._transport = transport
+
+    def fetch(self, key: Key) -> Token:
+        """A token from the vendor. Raises `TokenError`, with the profile's name in it and no secret."""
+        profile = self._profiles()[key.profile]
+        return self._run(profile, profile.provider.retrieve, dict(key.params), idempotent=True)
+
+    def create(self, name: str, params: Mapping[str, object]) -> Token:
+        """A new token, where the vendor has a call for that. Never retried once it may have been made."""
+        profile = self._profiles()[name]
+        return self._run(profile, profile.provider.create, profile.create_params(params), idempotent=False)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _run(
+        self, profile: Profile, flow: Callable[[Call], Flow], params: Mapping[str, ParamValue], *, idempotent: bool
+    ) -> Token:
+        if self._transport is None:
+            from .transport import Transport  # noqa: PLC0415 (imports httpx)
+
+            self._transport = Transport(clock=self._clock)
+        secrets: dict[str, Secret] = {}
+        try:
+            secrets = profile.secrets()
+            call = Call(profile.name, params, profile.provider.credential(secrets), self._clock)
+            return self._transport.run(
+                lambda: flow(call), timeout=profile.timeout, verify=profile.verify, idempotent=idempotent
+            )
+        except TokenError as error:
+            error.profile, error.provider = profile.name, profile.provider.id
+            for name in ("message", "code", "request_id"):
+                setattr(error, name, _without(getattr(error, name), secrets.values()))
+            error.args = (error.message,)
+            raise
+
+
+def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:
+    """A vendor's text without our own secrets: some echo what they were sent."""
+    for secret in secrets:
+        value = secret.reveal()
+        if not text or len(value) < _SHORTEST_SECRET:
+            continue
+        text = text.replace(value, "…")
+        # A long message is cut off, and with it a secret that it echoes.
+        for length in range(len(value) - 1, _SHORTEST_SECRET - 1, -1):
+            if text.rstrip(".").endswith(value[:length]):
+                text = text.rstrip(".").removesuffix(value[:length]) + "…"
+                break
+    return text

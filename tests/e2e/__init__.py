@@ -1,0 +1,1 @@
+"""Tests with real clients, servers and SDKs."""

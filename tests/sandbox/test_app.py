@@ -1,0 +1,56 @@
+"""Whose call is whose, and what all APIs share."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from jupyter_tokens.sandbox import Accounts, Sandbox, running
+from jupyter_tokens.sandbox.api import _MOST_ISSUED, Issued, World
+
+from .client import call, oneaccess
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "headers", "api"),
+    [
+        ("GET", "/accounts/x", {}, "astra"),
+        ("GET", "/api/v2/tenant/x", {}, "oneaccess"),
+        ("POST", "/v3/auth/tokens", {}, "iam"),
+        ("GET", "/api/v1/tokens", {}, "pai-dlc"),
+        ("POST", "/", {}, "eiam"),
+        ("POST", "/", {"x-acs-version": "2020-12-03"}, "pai-dlc"),
+        ("GET", "/x", {"x-acs-version": "2021-12-01"}, "eiam"),
+        ("GET", "/x", {"x-acs-action": "Other"}, "pai-dlc"),
+        ("GET", "/v1/x", {}, "modelarts"),
+        ("GET", "/x", {"Authorization": "SDK-HMAC-SHA256 x"}, "modelarts"),
+    ],
+)
+def test_a_call_is_counted_for_the_api_it_is_meant_for(
+    sandbox: Sandbox, method: str, target: str, headers: dict[str, str], api: str
+) -> None:
+    assert call(sandbox.url, method, target, headers).status >= 400
+    assert {name for name, count in sandbox.requests.items() if count} == {api}
+
+
+def test_what_is_nobodys_is_not_found_and_not_counted(sandbox: Sandbox) -> None:
+    assert call(sandbox.url, "GET", "/favicon.ico").status == 404
+    assert not sandbox.requests.total()
+
+
+def test_two_sandboxes_know_nothing_of_each_other() -> None:
+    with running() as one, running(Sandbox()) as other:
+        client_id, secret = next(iter(one.accounts.oneaccess.items()))
+        assert oneaccess(one.url, client_id=client_id, client_secret=secret).status == 200
+        assert oneaccess(other.url, client_id=client_id, client_secret=secret).status == 400
+
+
+def test_the_oldest_issued_tokens_are_forgotten() -> None:
+    world = World(Accounts.random(), time.time)
+    for number in range(_MOST_ISSUED + 1):
+        world.issue(str(number), Issued("oneaccess", None))
+    assert world.find("0") is None
+    assert world.find("1") is not None
+    assert world.find(str(_MOST_ISSUED)) is not None
+    assert str(_MOST_ISSUED) not in repr(world)

@@ -1,0 +1,101 @@
+"""The IAM login: Keystone's password method, its scopes and its form of errors."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.sandbox import Accounts, running
+
+from .client import NOW, PASSWORD, PROJECT, USER, Answer, Clock, call, login
+
+JSON = {"Content-Type": "application/json"}
+
+
+def post(url: str, body: Any, headers: dict[str, str] = JSON) -> Answer:
+    content = body if isinstance(body, str) else json.dumps(body)
+    return call(url, "POST", "/v3/auth/tokens", headers, content)
+
+
+def auth(**changes: Any) -> dict[str, Any]:
+    user = {"name": USER, "password": PASSWORD, "domain": {"name": "d"}, **changes}
+    return {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}
+
+
+def lives(answer: Answer) -> float:
+    return datetime.fromisoformat(answer.json()["token"]["expires_at"]).timestamp() - NOW
+
+
+def test_a_login_is_answered_with_201_and_the_token_in_a_header(url: str) -> None:
+    answer = login(url)
+    assert answer.status == 201
+    value = answer.headers["x-subject-token"]
+    assert len(value) > 200
+    assert value not in answer.body.decode()
+    token = answer.json()["token"]
+    assert token["expires_at"] == "2026-01-16T08:30:00.000000Z"
+    assert token["project"] == {"id": PROJECT, "name": "sandbox"}
+    assert token["user"]["name"] == USER
+    assert PASSWORD not in answer.body.decode()
+
+
+def test_life_ends_it_earlier() -> None:
+    with running(accounts=Accounts(iam={USER: PASSWORD}), clock=Clock(), life=20) as sandbox:
+        assert lives(login(sandbox.url)) == 20
+
+
+def test_a_projects_name_stands_for_the_default_project(url: str) -> None:
+    project = login(url, scope={"project": {"name": "eu-de"}}).json()["token"]["project"]
+    assert project == {"id": PROJECT, "name": "eu-de"}
+
+
+def test_other_scopes(url: str) -> None:
+    assert "project" not in login(url, scope=None).json()["token"]
+    assert login(url, scope={"domain": {"id": "d"}}).json()["token"]["domain"] == {"id": "d"}
+    assert login(url, scope={"project": {"id": "not-hex"}}).status == 401
+
+
+@pytest.mark.parametrize("who", [{"password": "wrong"}, {"user": "nobody"}, {"user": "nobody", "password": ""}])
+def test_a_wrong_user_or_password_is_refused_in_the_same_words(url: str, who: dict[str, str]) -> None:
+    answer = login(url, **who)
+    assert answer.status == 401
+    wrong = {"code": 401, "message": "The username or password is wrong.", "title": "Unauthorized"}
+    assert answer.json() == {"error": wrong}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "not JSON",
+        "[" * 100_000,
+        [],
+        {},
+        {"auth": {"identity": {"methods": ["token"]}}},
+        {"auth": {"identity": {"methods": ["password"]}}},
+        auth(name=7),
+        auth(password=None),
+        auth(domain={}),
+        auth(domain={"id": 7}),
+        auth(domain="d"),
+        {"auth": {**auth()["auth"], "scope": {}}},
+        {"auth": {**auth()["auth"], "scope": "project"}},
+        {"auth": {**auth()["auth"], "scope": {"project": {"id": 7}}}},
+    ],
+    ids=range(14),
+)
+def test_a_body_of_another_form_is_a_bad_request(url: str, body: Any) -> None:
+    answer = post(url, body)
+    assert (answer.status, answer.json()["error"]["title"]) == (400, "Bad Request")
+
+
+def test_a_password_that_is_no_text_at_all_is_wrong(url: str) -> None:
+    assert post(url, auth(password="\ud800")).status == 401
+
+
+def test_only_json_only_post_and_only_here(url: str) -> None:
+    assert post(url, auth(), {"Content-Type": "text/plain"}).status == 400
+    assert call(url, "GET", "/v3/auth/tokens").status == 405
+    assert call(url, "GET", "/v3/auth/projects").status == 404
