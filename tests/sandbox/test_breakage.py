@@ -163,7 +163,7 @@ def test_a_connection_that_was_kept_while_faults_were_cleared_can_hang_later(san
             sock.sendall(raw_request(method, "/_sandbox/faults", {"Host": "x"}))
             assert read_answer(sock).status in (200, 204)
         sandbox.plan({"api": "oneaccess", "kind": "hang"})
-        sock.sendall(raw_request("GET", "/api/v2/tenant/users", {"Host": "x"}))
+        sock.sendall(raw_request("GET", "/api/v2/tenant/token", {"Host": "x"}))
         sock.settimeout(0.1)
         with pytest.raises(TimeoutError):
             sock.recv(1)
