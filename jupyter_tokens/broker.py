@@ -22,15 +22,18 @@ from .clock import Clock, SystemClock
 from .errors import TokenError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .token import Token
 
-__all__ = ["Broker", "Held", "Key", "windows"]
+__all__ = ["Ask", "Broker", "Held", "Key", "windows"]
 
 _log = logging.getLogger(__name__)
 
 _STEP_SECONDS = 1.0
 """An expiry that moved by less did not advance: APIs tell whole seconds."""
 _LONGEST_BACKOFF_SECONDS = 60.0
+_FEW = 1024
 
 
 class Key(NamedTuple):
@@ -38,6 +41,16 @@ class Key(NamedTuple):
 
     profile: str
     params: tuple[tuple[str, Any], ...] = ()
+
+
+class Ask(NamedTuple):
+    """How a fetch is meant, for a source that has a cache of its own.
+
+    refresh : get a new one in any case. newer_than : one that was obtained after this moment will do.
+    """
+
+    refresh: bool = False
+    newer_than: datetime | None = None
 
 
 class Held(NamedTuple):
@@ -74,6 +87,9 @@ class _Entry:
     error: TokenError | None = None
     flight: Future[Token] | None = None
 
+    def obtained_at(self) -> datetime | None:
+        return None if self.token is None else self.token.obtained_at
+
     def refresh_at(self) -> float:
         return max(self.ends_at - windows(self.life)[0], self.not_before) if self.life < inf else inf
 
@@ -86,6 +102,7 @@ class _Flight:
     """A caller's part in a flight."""
 
     key: Key
+    ask: Ask
     entry: _Entry
     future: Future[Token]
     leads: bool
@@ -101,7 +118,7 @@ class Broker:
 
     def __init__(
         self,
-        fetch: Callable[[Key], Token],
+        fetch: Callable[[Key, Ask], Token],
         *,
         clock: Clock | None = None,
         arrived: Callable[[Key, Token], None] | None = None,
@@ -115,12 +132,14 @@ class Broker:
         self._rng = rng
         self._lock = threading.Lock()
         self._entries: dict[Key, _Entry] = {}
+        self._sweep_at = _FEW
 
-    def get(self, key: Key, *, refresh: bool = False, newer_than: Token | None = None) -> Token:
+    def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
         """A token that is good to use: from the cache, or fetched by exactly one of those who ask.
 
         refresh : fetch even if the one that is held is fresh.
-        newer_than : a token that was refused where it was used; fetches unless a newer one is held already.
+        newer_than : when a token was obtained that was refused where it was used; fetches unless one that was obtained
+            later is held already.
 
         Raises `TokenError`; everyone who waited for the same flight raises a copy of the same error.
         """
@@ -134,7 +153,7 @@ class Broker:
             if token is not None:
                 return token
 
-    async def aget(self, key: Key, *, refresh: bool = False, newer_than: Token | None = None) -> Token:
+    async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
         """`get` for a task. Cancelling one caller leaves the flight, and those who wait for it, alone."""
         while True:
             claim = self._claim(key, refresh=refresh, newer_than=newer_than)
@@ -155,7 +174,8 @@ class Broker:
     def begin(self, key: Key) -> Future[Token]:
         """Starts a refresh in the background, or joins the one that is under way."""
         with self._lock:
-            flight = self._board(key, self._entries.setdefault(key, _Entry()))
+            entry = self._entries.setdefault(key, _Entry())
+            flight = self._board(key, entry, Ask(newer_than=entry.obtained_at()))
         if flight.leads:
             self._launch(flight)
         return flight.future
@@ -179,7 +199,7 @@ class Broker:
             for key in [key for key in self._entries if key.profile in names]:
                 del self._entries[key]
 
-    def _claim(self, key: Key, *, refresh: bool, newer_than: Token | None) -> Token | _Flight:
+    def _claim(self, key: Key, *, refresh: bool, newer_than: datetime | None) -> Token | _Flight:
         background: _Flight | None = None
         with self._lock:
             entry = self._entries.get(key)
@@ -191,13 +211,13 @@ class Broker:
                 if newer_than is None:
                     serve = now < entry.wait_from()
                     if serve and now >= entry.refresh_at() and entry.flight is None:
-                        background = self._board(key, entry)
+                        background = self._board(key, entry, Ask(newer_than=token.obtained_at))
                 else:
-                    serve = _is_newer(token, newer_than) or now < entry.not_before
+                    serve = token.obtained_at > newer_than or now < entry.not_before
             else:
                 serve = False
             if not serve:
-                return self._board(key, entry)
+                return self._board(key, entry, Ask(refresh, None if refresh else newer_than or entry.obtained_at()))
         if background is not None:
             # A thread that cannot be started is no reason to withhold a token that lives.
             with suppress(RuntimeError):
@@ -206,13 +226,13 @@ class Broker:
         return token
 
     @staticmethod
-    def _board(key: Key, entry: _Entry) -> _Flight:
+    def _board(key: Key, entry: _Entry, ask: Ask) -> _Flight:
         leads = entry.flight is None
         if entry.flight is None:
             entry.flight = Future()
             # A running future cannot be cancelled, so a cancelled task does not take the others down.
             entry.flight.set_running_or_notify_cancel()
-        return _Flight(key, entry, entry.flight, leads)
+        return _Flight(key, ask, entry, entry.flight, leads)
 
     def _launch(self, flight: _Flight) -> None:
         try:
@@ -224,21 +244,24 @@ class Broker:
 
     def _fly(self, flight: _Flight) -> None:
         try:
-            began = self._clock.elapsed()
-            self._arrived(flight, self._fetch(flight.key), began)
+            offset = self._clock.elapsed() - self._clock.now()
+            self._arrived(flight, self._fetch(flight.key, flight.ask), offset)
         except Exception as error:
             self._failed(flight, error)
         except BaseException:
             self._abandon(flight)
             raise
 
-    def _arrived(self, flight: _Flight, token: Token, began: float) -> None:
+    def _arrived(self, flight: _Flight, token: Token, offset: float) -> None:
         with self._lock:
             entry = flight.entry
             entry.flight = None
-            life = inf if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()
             now = self._clock.elapsed()
-            ends_at = began + life
+            life = ends_at = inf
+            if token.expires_at is not None:
+                # Of a token that its source had held already, a part of the life is gone.
+                life = (token.expires_at - token.obtained_at).total_seconds()
+                ends_at = token.expires_at.timestamp() + offset
             stalled = now < entry.ends_at < inf and ends_at <= entry.ends_at + _STEP_SECONDS
             if stalled:
                 # The API handed out what it had handed out before: its windows stay those of its whole life, and
@@ -249,6 +272,7 @@ class Broker:
                 entry.not_before = -inf
             entry.token, entry.life, entry.ends_at = token, life, ends_at
             entry.failures, entry.error = 0, None
+            self._sweep(now)
             kept = ends_at > now and self._entries.get(flight.key) is entry
             if not kept:
                 # ExpireTime=0 is legal: good for those who asked, of no use to anyone after them.
@@ -260,6 +284,12 @@ class Broker:
                 # Who is told of a token does not decide whether there is one.
                 _log.warning("%s: telling of the new token failed: %s", flight.key.profile, type(error).__name__)
         flight.future.set_result(token)
+
+    def _sweep(self, now: float) -> None:
+        """Drops dead tokens when their number has doubled: parameters may vary without end."""
+        if len(self._entries) >= self._sweep_at:
+            self._entries = {key: e for key, e in self._entries.items() if e.flight is not None or e.ends_at > now}
+            self._sweep_at = max(_FEW, 2 * len(self._entries))
 
     def _failed(self, flight: _Flight, error: Exception) -> None:
         told = error.copy() if isinstance(error, TokenError) else None
@@ -300,10 +330,6 @@ class Broker:
             # The refresh failed, but what is held still lives.
             return entry.token
         raise error.copy() if isinstance(error, TokenError) else error
-
-
-def _is_newer(token: Token, refused: Token) -> bool:
-    return token.obtained_at > refused.obtained_at or not token.same_value(refused)
 
 
 def _on_a_thread(work: Callable[[], None]) -> None:

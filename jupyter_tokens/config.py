@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyter_core.paths import jupyter_config_path
 from traitlets.config.loader import Config, JSONFileConfigLoader, LazyConfigValue, PyFileConfigLoader
@@ -13,8 +13,11 @@ from traitlets.config.loader import Config, JSONFileConfigLoader, LazyConfigValu
 from .errors import ConfigurationError
 from .profiles import CONFIG_NAME, Profiles, Raw
 
-__all__ = ["config_files", "load_profiles", "stamp"]
+__all__ = ["MODES", "config_files", "load_mode", "load_profiles", "stamp"]
 
+MODES = ("auto", "server", "direct")
+
+_T = TypeVar("_T")
 Stamp = tuple[tuple[str, int, int], ...]
 
 
@@ -44,20 +47,49 @@ def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
     """The profiles of all files, profile by profile the last one that names it. Raises `ConfigurationError`."""
     raw: dict[str, Raw] = {}
     for file in config_files() if files is None else files:
-        raw |= {name: Raw(settings, file) for name, settings in _profiles_in(file).items()}
+        raw |= {name: Raw(settings, file) for name, settings in _of(file, _profiles_in).items()}
     return Profiles(raw)
 
 
-def _profiles_in(file: Path) -> Mapping[str, Any]:
+def load_mode(files: Sequence[Path] | None = None) -> str:
+    """How a kernel gets its tokens, `TokenProfiles.mode`: "auto" (the default), "server" or "direct".
+
+    auto : from the server that started the kernel where there is one, else by the profiles in the kernel's process.
+    Raises `ConfigurationError`.
+    """
+    modes = [_of(file, _mode_in) for file in (config_files() if files is None else files)]
+    return next((mode for mode in reversed(modes) if mode is not None), "auto")
+
+
+def _of(file: Path, read: Callable[[Path, Mapping[str, Any]], _T]) -> _T:
     try:
-        return _read(file)
+        return read(file, _section(file))
     except ConfigurationError as caught:
         # The frames of its traceback hold the file's content, literal secrets among it.
         error = caught.copy()
     raise error
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
+    profiles = section.get("profiles", {})
+    if isinstance(profiles, LazyConfigValue):
+        # `c.TokenProfiles.profiles.update({…})`, which traitlets keeps until the trait's default is known.
+        profiles = profiles.get_value({})
+    if not isinstance(profiles, Mapping):
+        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.", unsent=True)
+    return profiles
+
+
+def _mode_in(file: Path, section: Mapping[str, Any]) -> str | None:
+    mode = section.get("mode")
+    if mode not in (None, *MODES):
+        raise ConfigurationError(
+            f"{file}: TokenProfiles.mode must be one of {', '.join(MODES)}.", hint="Correct the file.", unsent=True
+        )
+    return mode
+
+
+def _section(file: Path) -> Mapping[str, Any]:
     loader = JSONFileConfigLoader if file.suffix == ".json" else PyFileConfigLoader
     try:
         config = loader(file.name, str(file.parent)).load_config()
@@ -67,10 +99,6 @@ def _read(file: Path) -> Mapping[str, Any]:
         place = f"line {line}" if line else type(error).__name__
         raise ConfigurationError(f"{file} cannot be read: {place}.", hint="Correct the file.", unsent=True) from None
     section = config.get("TokenProfiles", Config())
-    profiles = section.get("profiles", {}) if isinstance(section, Mapping) else None
-    if isinstance(profiles, LazyConfigValue):
-        # `c.TokenProfiles.profiles.update({…})`, which traitlets keeps until the trait's default is known.
-        profiles = profiles.get_value({})
-    if not isinstance(profiles, Mapping):
-        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.", unsent=True)
-    return profiles
+    if not isinstance(section, Mapping):
+        raise ConfigurationError(f"{file}: TokenProfiles must be a mapping.", hint="Correct the file.", unsent=True)
+    return section

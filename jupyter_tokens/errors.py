@@ -6,9 +6,11 @@ the cause (what was wrong, where it came from, what to do) and what a vendor's s
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 __all__ = [
+    "REASONS",
     "ApiError",
     "ConfigurationError",
     "Forbidden",
@@ -19,6 +21,7 @@ __all__ = [
     "ParameterError",
     "ResponseError",
     "SecretError",
+    "ServerGone",
     "ServiceUnavailable",
     "Throttled",
     "TimedOut",
@@ -189,3 +192,19 @@ class NoValue(TokenError):
     """The token has no value to reveal: the API tells about it, but never returns it."""
 
     reason = "no_value"
+
+
+class ServerGone(NetworkError):
+    """The Jupyter server is not there, does not run the extension, or does not know this kernel."""
+
+    reason = "server_gone"
+
+
+def _family(kind: type[TokenError]) -> Iterator[type[TokenError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _family(child)
+
+
+REASONS: Mapping[str, type[TokenError]] = {kind.reason: kind for kind in _family(TokenError)}
+"""The exceptions by their `reason`, for who rebuilds one from an answer."""

@@ -5,6 +5,7 @@ A profile that is wrong does not keep the others from working: it is checked whe
 
 from __future__ import annotations
 
+import re
 import stat
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,18 +13,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
-from .providers.base import Endpoint, Provider, Reference, Setting, SettingProblem
+from .providers.base import Endpoint, Provider, Reference, Setting, SettingProblem, is_loopback
 from .providers.params import ParamValue, closest, parse_params
 from .secretref import SecretRef, open_to_others
 from .token import Secret
 
-__all__ = ["CONFIG_NAME", "Profile", "Profiles", "Raw", "is_loopback", "provider_class", "provider_ids"]
+__all__ = ["COMMON", "CONFIG_NAME", "Profile", "Profiles", "Raw", "is_loopback", "provider_class", "provider_ids"]
 
 CONFIG_NAME = "jupyter_tokens_config"
 ENTRY_POINT_GROUP = "jupyter_tokens.providers"
@@ -35,7 +35,20 @@ _BUILT_IN = {
     "astra": "jupyter_tokens.providers.astra:Astra",
     "eiam": "jupyter_tokens.providers.eiam:Eiam",
 }
-_COMMON = ("provider", "params", "env", "timeout", "verify")
+_TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
+COMMON: Mapping[str, Mapping[str, Any]] = {
+    "provider": {"type": "string", "description": "Id of the provider."},
+    "params": {"type": "object", "description": "What each call says, by the vendor's own names."},
+    "env": {"type": "string", "description": "Environment variable that the token fills."},
+    "timeout": {"type": "number", "description": "Seconds for a whole call; at most 600, by default 30."},
+    "verify": {"type": ["boolean", "string"], "description": "True, or the path of a CA bundle."},
+    "kernels": {**_TEXTS, "description": "Names of the kernels that a server hands it to; by default all."},
+    "notebooks": {
+        **_TEXTS,
+        "description": "Notebooks whose kernels a server hands it to: paths with *, ? and **; by default all.",
+    },
+}
+"""What every profile can say, whatever its provider, as JSON schemas."""
 
 
 @cache
@@ -59,15 +72,6 @@ def provider_class(provider_id: str) -> type[Provider]:
     return found  # type: ignore[no-any-return]
 
 
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine by name or address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 @dataclass(frozen=True)
 class Raw:
     """A profile as it was written, and the file that it stands in (None: given by a program)."""
@@ -82,6 +86,7 @@ class Profile:
 
     env : environment variable that it fills, or None.
     timeout : seconds for a whole call. verify : True, or the path of a CA bundle; False on loopback alone.
+    kernels, notebooks : names of kernels and globs of notebook paths that a server hands it to; None: no limit.
     """
 
     name: str
@@ -91,6 +96,14 @@ class Profile:
     timeout: float
     verify: bool | str
     references: Mapping[str, SecretRef] = field(repr=False)
+    kernels: tuple[str, ...] | None = None
+    notebooks: tuple[str, ...] | None = None
+
+    def serves(self, kernel_name: str, paths: Iterable[str]) -> bool:
+        """Whether a kernel of this name, running notebooks of these paths, may have its token."""
+        if self.kernels is not None and kernel_name not in self.kernels:
+            return False
+        return self.notebooks is None or any(_glob(glob).fullmatch(path) for path in paths for glob in self.notebooks)
 
     def secrets(self) -> dict[str, Secret]:
         """The references of the profile, resolved now. Blocks. Raises `SecretError`."""
@@ -110,6 +123,16 @@ class Profile:
         except ParameterError as error:
             error.profile, error.provider = self.name, self.provider.id
             raise
+
+
+_WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+@cache
+def _glob(glob: str) -> re.Pattern[str]:
+    """As shells do: `*` stays within a folder, `**` does not."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob.strip("/"))
+    return re.compile("".join(_WILD.get(part, re.escape(part)) for part in parts), re.DOTALL)
 
 
 class Profiles(Mapping[str, Profile]):
@@ -144,6 +167,11 @@ class Profiles(Mapping[str, Profile]):
             raise error
         return self._checked[name]
 
+    def file(self, name: str) -> Path | None:
+        """The file that a profile stands in, or None if a program gave it or there is none of that name."""
+        raw = self._raw.get(name)
+        return raw.file if raw is not None else None
+
     def changed_from(self, before: Profiles) -> set[str]:
         """The names whose settings differ from earlier profiles; those that do not keep their state (an IAM login)."""
         same = {name for name, raw in self._raw.items() if before._raw.get(name) == raw}
@@ -177,8 +205,8 @@ class _Reader:
         kind = self._provider_class(written)
         known = kind.settings()
         for key in written:
-            if key not in known and key not in _COMMON:
-                raise self._error(str(key), "is no setting of it", closest(str(key), [*known, *_COMMON]))
+            if key not in known and key not in COMMON:
+                raise self._error(str(key), "is no setting of it", closest(str(key), [*known, *COMMON]))
         try:
             provider = kind(**{key: known[key].validate(None, written[key]) for key in known if key in written})
             provider.check()
@@ -193,6 +221,8 @@ class _Reader:
             timeout=self._timeout(written),
             verify=self._verify(written, provider),
             references=dict(self._references(provider, known)),
+            kernels=self._texts(written, "kernels"),
+            notebooks=self._texts(written, "notebooks"),
         )
 
     def _origin(self, key: str) -> str:
@@ -245,6 +275,15 @@ class _Reader:
         if env is not None and not (isinstance(env, str) and env.isidentifier() and env.isascii()):
             raise self._error("env", "must be the name of an environment variable")
         return env
+
+    def _texts(self, written: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+        texts = written.get(key)
+        if texts is None:
+            return None
+        # A text alone would be taken for a list of its letters.
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
+            raise self._error(key, "must be a list of texts")
+        return tuple(texts)
 
     def _timeout(self, written: Mapping[str, Any]) -> float:
         timeout = written.get("timeout", 30.0)

@@ -24,7 +24,7 @@ import httpx
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
 from .providers.answers import malformed
-from .providers.base import Flow
+from .providers.base import Flow, is_loopback
 from .token import Token
 
 __all__ = ["CONNECT_SECONDS", "MOST_ATTEMPTS", "MOST_BYTES", "TOTAL_SECONDS", "Transport"]
@@ -184,22 +184,36 @@ class Transport:
 
 def _proxy_for(url: httpx.URL) -> str | None:
     """The proxy that the environment names for a URL, by the rules of the standard library."""
+    # Plain http is allowed for this machine alone, and must not leave it by way of a proxy.
+    if is_loopback(str(url)):
+        return None
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    return proxy if proxy and not proxy_bypass(url.netloc.decode("ascii")) else None
+    if not proxy or proxy_bypass(url.netloc.decode("ascii")):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _open(verify: bool | str, proxy: str | None) -> httpx.HTTPTransport:
     try:
         trust = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise NetworkError(
-            f"The CA bundle {verify} cannot be loaded ({error.strerror or type(error).__name__}).",
+            f"The CA bundle {verify} cannot be loaded ({getattr(error, 'strerror', None) or type(error).__name__}).",
             hint="Check the profile's verify.",
             retryable=False,
             unsent=True,
         ) from None
-    opened = httpx.HTTPTransport(verify=trust, proxy=proxy, limits=_LIMITS)
+    try:
+        opened = httpx.HTTPTransport(verify=trust, proxy=proxy, limits=_LIMITS)
+    except (httpx.InvalidURL, OSError, ValueError, ImportError) as error:
+        # Only the kind: a proxy's URL may hold a password.
+        raise NetworkError(
+            f"The environment's settings for proxies or certificates cannot be used ({type(error).__name__}).",
+            hint="Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+            retryable=False,
+            unsent=True,
+        ) from None
     # httpx has no limit for a whole answer: a server that sends a byte now and then holds each read's limit for ever.
     # There is no public way to hand httpx a network backend, so this reaches inside; test_transport would notice.
     pool: Any = opened._pool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ class Upstream:
         self._profiles = profiles
         self._clock = clock or SystemClock()
         self._transport = transport
+        self._lock = threading.Lock()
 
     def fetch(self, key: Key) -> Token:
         """A token from the vendor. Raises `TokenError`, with the profile's name in it and no secret."""
@@ -52,15 +54,12 @@ class Upstream:
     def _run(
         self, profile: Profile, flow: Callable[[Call], Flow], params: Mapping[str, ParamValue], *, idempotent: bool
     ) -> Token:
-        if self._transport is None:
-            from .transport import Transport  # noqa: PLC0415 (imports httpx)
-
-            self._transport = Transport(clock=self._clock)
+        transport = self._open()
         secrets: dict[str, Secret] = {}
         try:
             secrets = profile.secrets()
             call = Call(profile.name, params, profile.provider.credential(secrets), self._clock)
-            return self._transport.run(
+            return transport.run(
                 lambda: flow(call), timeout=profile.timeout, verify=profile.verify, idempotent=idempotent
             )
         except TokenError as error:
@@ -69,6 +68,14 @@ class Upstream:
                 setattr(error, name, _without(getattr(error, name), secrets.values()))
             error.args = (error.message,)
             raise
+
+    def _open(self) -> Transport:
+        with self._lock:
+            if self._transport is None:
+                from .transport import Transport  # noqa: PLC0415 (imports httpx)
+
+                self._transport = Transport(clock=self._clock)
+            return self._transport
 
 
 def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-
-from jupyter_core.application import JupyterApp
-
-from .._version import __version__
+from .command import Command
 
 __all__ = ["TokensApp", "main"]
 
 
-class TokensApp(JupyterApp):
+class TokensApp(Command):
     """Dispatches to a sub-command."""
 
     name = "jupyter-tokens"
-    version = __version__
     description = "Short-lived cloud tokens for notebooks, without a secret ever standing in the notebook."
     subcommands = {  # noqa: RUF012 (traitlets declares it as an instance variable)
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
@@ -25,10 +20,15 @@ class TokensApp(JupyterApp):
     def start(self) -> None:
         """Runs the sub-command; without one, says which there are and exits with 2 (wrong usage)."""
         super().start()
-        self.print_subcommands()
-        sys.exit(2)
+        known = ", ".join(self.subcommands)
+        wrong = f"there is no sub-command {self.extra_args[0]!r}" if self.extra_args else "a sub-command is missing"
+        self.fail(2, f"{wrong}; known are {known}; see --help")
 
 
 def main() -> None:
     """The console script."""
     TokensApp.launch_instance()
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,12 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from jupyter_core.application import JupyterApp
 from traitlets import Bool, Integer, Unicode
 
-from .._version import __version__
 from ..profiles import CONFIG_NAME
 from ..sandbox import Sandbox, running
+from .command import Command
 
 __all__ = ["DemoApp", "notebooks_folder"]
 
@@ -29,27 +29,26 @@ FIRST_NOTEBOOK = "01-first-token.ipynb"
 _STOP_SECONDS = 10.0
 
 
-class DemoApp(JupyterApp):
+class DemoApp(Command):
     """Runs until Ctrl-C, or until JupyterLab is shut down; both end together."""
 
     name = "jupyter-tokens-demo"
-    version = __version__
     description = "Start the sandbox and JupyterLab with five profiles, and open the first tutorial. No account needed."
     examples = "jupyter tokens demo\njupyter tokens demo --no-browser --port 9999"
 
-    port = Integer(0, help="Port of JupyterLab; 0: the first free one from 8888 on.").tag(config=True)
+    port = Integer(0, min=0, max=65535, help="Port of JupyterLab; 0: the first free one from 8888 on.").tag(config=True)
     folder = Unicode(
         "", help="Folder for the notebooks, kept when the demo ends; by default a temporary one, which is not."
     ).tag(config=True)
     browser = Bool(default_value=True, help="Open a browser.").tag(config=True)
 
     aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **JupyterApp.aliases,
+        **Command.aliases,
         "port": "DemoApp.port",
         "dir": "DemoApp.folder",
     }
     flags = {  # noqa: RUF012
-        **JupyterApp.flags,
+        **Command.flags,
         "no-browser": ({"DemoApp": {"browser": False}}, "Do not open a browser; print the address."),
     }
 
@@ -58,8 +57,17 @@ class DemoApp(JupyterApp):
         super().start()
         for package in ("jupyterlab", "ipykernel"):
             if find_spec(package) is None:
-                _fail(f"The demo needs {package}. Install it: pip install 'jupyter_tokens[demo]'")
-        signal.signal(signal.SIGTERM, _interrupt)
+                self.fail(1, f"the demo needs {package}; install it: pip install 'jupyter_tokens[demo]'")
+        if self.port and not _is_free(self.port):
+            self.fail(1, f"port {self.port} is taken; choose another with --port, or leave it out")
+        with _interruptible():
+            try:
+                status = self._serve()
+            except KeyboardInterrupt:
+                status = 0
+        sys.exit(1 if status else 0)
+
+    def _serve(self) -> int:
         with tempfile.TemporaryDirectory(prefix="jupyter-tokens-demo-") as scratch, running(Sandbox()) as sandbox:
             scratch_path = Path(scratch)
             secrets = scratch_path / "secrets"
@@ -70,11 +78,7 @@ class DemoApp(JupyterApp):
             kept = f"Notebooks are kept in {notebooks}." if self.folder else "What you change is not kept: see --dir."
             say(f"Sandbox: {sandbox.url} (five APIs, no account). {kept} Ctrl-C ends it.")
             with self._lab(notebooks, config) as lab:
-                try:
-                    status = lab.wait()
-                except KeyboardInterrupt:
-                    status = 0
-        sys.exit(1 if status else 0)
+                return lab.wait()
 
     @contextmanager
     def _lab(self, notebooks: Path, config: Path) -> Iterator[subprocess.Popen[bytes]]:
@@ -84,6 +88,8 @@ class DemoApp(JupyterApp):
             "jupyterlab",
             f"--ServerApp.root_dir={notebooks}",
             f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}",
+            # A container often has no other user; what it serves is behind a token on loopback.
+            "--ServerApp.allow_root=True",
             *([] if self.browser else ["--no-browser"]),
             *([f"--port={self.port}", "--ServerApp.port_retries=0"] if self.port else []),
             *self.extra_args,
@@ -99,6 +105,8 @@ class DemoApp(JupyterApp):
         try:
             yield lab
         finally:
+            # Whoever is used to pressing Ctrl-C twice must not leave JupyterLab and its kernels behind.
+            _ignore_interrupts()
             lab.terminate()
             try:
                 lab.wait(_STOP_SECONDS)
@@ -138,10 +146,36 @@ def copy_notebooks(folder: Path) -> Path:
     return folder.resolve()
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        if os.name == "posix":
+            # As the server does: what is left of ended connections is no reason to refuse.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+# A terminal that is closed, and whoever stops a service, end the demo like Ctrl-C. Windows has no SIGHUP.
+_ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    before = {number: signal.signal(number, _interrupt) for number in _ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore_interrupts() -> None:
+    for number in _ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _fail(message: str) -> NoReturn:
-    say(message)
-    sys.exit(1)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
 import json
 import math
 import re
@@ -15,10 +13,11 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from jupyter_core.application import JupyterApp, base_aliases, base_flags
+from jupyter_core.application import base_aliases, base_flags
 from traitlets import Bool, Float, Integer, Unicode
 
-from jupyter_tokens.sandbox import Accounts, Sandbox
+from ..sandbox import Accounts, Sandbox
+from .command import Command
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
@@ -27,7 +26,7 @@ class _WrongUsageError(Exception):
     pass
 
 
-class SandboxApp(JupyterApp):
+class SandboxApp(Command):
     """Serves until SIGINT or SIGTERM; prints one JSON line with the URL and profiles when ready."""
 
     name = "jupyter-tokens-sandbox"
@@ -65,36 +64,17 @@ class SandboxApp(JupyterApp):
         "reuse": ({"SandboxApp": {"reuse": True}}, "Let OneAccess hand out a live token again."),
     }
 
-    def parse_command_line(self, argv: list[str] | None = None) -> None:
-        """Exit code 2, not traitlets' 1, and one line for an option that is unknown or has a bad value."""
-        usage = io.StringIO()
-        self.log.debug("reading the command line")  # Binds the log to the real stderr, before it is redirected.
-        try:
-            with contextlib.redirect_stderr(usage):
-                super().parse_command_line(argv)
-        except SystemExit as end:
-            if end.code:
-                # Traitlets logs one line; of argparse's whole usage only the last line says what is wrong.
-                last = usage.getvalue().strip().rpartition("\n")[2]
-                sys.stderr.write(last and f"{self.name}: {last.rpartition('error: ')[2]}; see --help\n")
-                self.exit(2)
-            raise
-
     def start(self) -> None:
         """Serves; ends the process with 2 for wrong usage and 1 where the port cannot be had."""
         super().start()
         try:
             sandbox = self._sandbox()
         except _WrongUsageError as error:
-            self._fail(2, str(error))
+            self.fail(2, str(error))
         try:
             asyncio.run(self._serve(sandbox))
         except OSError as error:
-            self._fail(1, f"cannot serve on port {self.port}: {error.strerror or error}; choose another with --port")
-
-    def _fail(self, code: int, message: str) -> None:
-        sys.stderr.write(f"{self.name}: {message}\n")
-        self.exit(code)
+            self.fail(1, f"cannot serve on port {self.port}: {error.strerror or error}; choose another with --port")
 
     def _sandbox(self) -> Sandbox:
         if self.extra_args:

@@ -55,12 +55,15 @@ class Card:
 
     def _rows(self) -> list[tuple[str, str]]:
         token = self.token
+        expired = False
         if token.expires_at is None:
             expiry = "the API tells no expiry" if token.has_value else "does not expire"
         else:
             left = (token.expires_at - self.now).total_seconds()
             expiry = f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC (in {remaining(left)})"
-        rows = [("state", "fresh" if token.has_value else "described"), ("expires", expiry)]
+            expired = left <= 0
+        state = "expired" if expired else "fresh" if token.has_value else "described"
+        rows = [("state", state), ("expires", expiry)]
         if self.places:
             rows.append(("injected", ", ".join(self.places)))
             if token.expires_at is not None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
 from IPython.display import display
 
 from ..errors import TokenError
@@ -20,7 +21,7 @@ from .refresher import Refresher
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..profiles import Profile
+    from ..source import About
     from ..token import Token
 
 __all__ = ["TokenMagics", "load", "unload"]
@@ -38,11 +39,12 @@ class TokenMagics(Magics):
         self.client = client or shared_client()
         self.injections = Injections(shell.user_ns)
         self.refresher = Refresher(self.client)
-        self._unwatch = self.client.watch(self.injections.arrived)
+        self._unwatch: Callable[[], None] | None = None
 
     def close(self) -> None:
         """Stops keeping tokens fresh; what was injected stays."""
-        self._unwatch()
+        if self._unwatch is not None:
+            self._unwatch()
         self.refresher.stop()
 
     @magic_arguments()
@@ -59,7 +61,7 @@ class TokenMagics(Magics):
         Shows a card with state and expiry, never the token. A parameter may come from a Python variable:
         %gettoken pai-dlc TargetType=job TargetId={job_id}
         """
-        arguments = parse_argstring(self.gettoken, line)
+        arguments = _arguments_of(self.gettoken.parser, line)
         try:
             self._get(arguments)
         except TokenError as caught:
@@ -75,39 +77,58 @@ class TokenMagics(Magics):
 
     def _get(self, arguments: Namespace) -> None:
         params = _params_of(arguments.params)
-        profile = self.client.profiles()[arguments.profile]
-        key = self.client.key(arguments.profile, params)
-        places = _places(arguments, profile)
-        token = self.client.get(arguments.profile, params, refresh=arguments.refresh)
+        source = self.client.source
+        if self._unwatch is None:
+            # Not before it is needed: the client's source loads the broker and the providers.
+            self._unwatch = source.watch(self.injections.arrived)
+        places = _places(arguments)
+        key = source.key(arguments.profile, params)
+        # Past the client's own table, which does not look whether a profile has changed in the configuration.
+        token = source.get(key, refresh=arguments.refresh)
+        about = source.about(arguments.profile)
+        if not places and about.env:
+            places = [env_place(about.env)]
         notes = []
         if not token.has_value:
             notes.append(_describe(token))
-            if arguments.env:
+            if arguments.env is not None:
                 token.reveal()  # raises: this API never returns the value that --env asks for
             places = [place for place in places if place.kind != "env"]
         elif not places:
             notes.append("Not injected: the profile names no environment variable; give --env VAR or --var NAME.")
         self.injections.put(key, token, places)
-        keep = bool(places) and not arguments.once and token.expires_at is not None
+        held = source.held(key)
+        if held is not None and held.token is not token:
+            # A refresh in the background was faster than this line.
+            self.injections.arrived(key, token := held.token)
+        # What is not held had no life at all (ExpireTime=0), and cannot be kept fresh.
+        keep = bool(places) and not arguments.once and held is not None and token.expires_at is not None
         (self.refresher.keep if keep else self.refresher.drop)(key)
-        self._show(profile, token, places, keep=keep, notes=notes)
+        self._show(about, token, places, keep=keep, notes=notes)
 
-    def _show(self, profile: Profile, token: Token, places: list[Place], *, keep: bool, notes: list[str]) -> None:
-        from ..profiles import is_loopback  # noqa: PLC0415 (not needed to load the extension)
-        from .card import Card  # noqa: PLC0415
+    def _show(self, about: About, token: Token, places: list[Place], *, keep: bool, notes: list[str]) -> None:
+        from .card import Card  # noqa: PLC0415 (not needed to load the extension)
 
         display(
             Card(
                 token=token,
-                title=profile.provider.title,
+                title=about.title,
                 places=[str(place) for place in places],
                 kept_fresh=keep,
-                mode=self.client.mode,
-                sandbox=is_loopback(profile.provider.base()),
+                mode=self.client.source.mode,
+                sandbox=about.sandbox,
                 now=datetime.now(UTC),
                 notes=notes,
             )
         )
+
+
+def _arguments_of(parser: MagicArgumentParser, line: str) -> Namespace:
+    try:
+        # As a shell would: IPython's own splitting leaves quotes where they stand.
+        return parser.parse_args(shlex.split(line))
+    except ValueError as error:
+        raise UsageError(f'{error}: quote a value with an apostrophe or a space in it, name="a b".') from None
 
 
 def _params_of(words: Sequence[str]) -> dict[str, Any]:
@@ -122,13 +143,9 @@ def _params_of(words: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-def _places(arguments: Namespace, profile: Profile) -> list[Place]:
-    places = [var_place(arguments.var)] if arguments.var else []
-    if arguments.env:
-        places.append(env_place(arguments.env))
-    elif not arguments.var and profile.env:
-        places.append(env_place(profile.env))
-    return places
+def _places(arguments: Namespace) -> list[Place]:
+    places = [] if arguments.var is None else [var_place(arguments.var)]
+    return places if arguments.env is None else [*places, env_place(arguments.env)]
 
 
 def _describe(token: Token) -> str:

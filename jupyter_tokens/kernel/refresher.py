@@ -8,9 +8,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, SystemClock
+from ..errors import Unauthorized
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from .client import Client
 
 __all__ = ["Refresher"]
+
+_LONGEST_NAP_SECONDS = 30.0
+"""A timer stands still while the machine sleeps, a token's life does not: so the clock is looked at now and then."""
+_PAUSE_SECONDS = 1.0
+"""Between two tries to start a thread."""
 
 
 class Refresher:
@@ -77,11 +84,16 @@ class Refresher:
                 due = self._next_due()
                 left = None if due is None else due - self._clock.elapsed()
                 if left is None or left > 0:
-                    self._wait(self._changed, left)
+                    self._wait(self._changed, left if left is None else min(left, _LONGEST_NAP_SECONDS))
                     continue
-                for key in self._due_now():
-                    self._under_way.add(key)
-                    self._client.begin(key).add_done_callback(partial(self._done, key))
+                try:
+                    for key in self._due_now():
+                        flight = self._client.source.begin(key)
+                        self._under_way.add(key)
+                        flight.add_done_callback(partial(self._done, key))
+                except RuntimeError:
+                    # No thread could be started for a flight: the process has too many.
+                    self._wait(self._changed, _PAUSE_SECONDS)
 
     def _done(self, key: Key, _: Future[Token]) -> None:
         # A failure needs nothing here: the broker holds the error, and says when to try again.
@@ -90,8 +102,12 @@ class Refresher:
             self._changed.notify()
 
     def _due(self, key: Key) -> float | None:
-        held = None if key in self._under_way else self._client.held(key)
-        return held.refresh_at if held is not None and held.refresh_at != float("inf") else None
+        held = None if key in self._under_way else self._client.source.held(key)
+        if held is None or held.refresh_at == inf:
+            return None
+        # A credential that was refused is not shown again unasked: vendors lock a key after a few refusals. With the
+        # next success of anybody the error is gone; until then it is looked for at the end of each nap.
+        return inf if isinstance(held.error, Unauthorized) else held.refresh_at
 
     def _next_due(self) -> float | None:
         return min((due for due in map(self._due, self._keys) if due is not None), default=None)

@@ -131,12 +131,12 @@ def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> st
     return value
 
 
-def moment_of(response: httpx.Response, seconds: float) -> datetime:
+def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float) -> datetime:
     """Seconds since the epoch as an aware datetime. Raises `ResponseError` for what no calendar holds."""
     try:
         return utc(seconds)
     except (OverflowError, ValueError, OSError):
-        raise malformed(response, "tells a time that no calendar holds") from None
+        raise malformed(response, "tells a time that no calendar holds", body) from None
 
 
 def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> float | None:

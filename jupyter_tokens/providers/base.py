@@ -7,10 +7,13 @@ request has a date and a nonce of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import httpx
 from traitlets import HasTraits, Unicode
@@ -19,7 +22,7 @@ from .._version import __version__
 from ..clock import Clock
 from ..errors import TokenError
 from ..token import Secret, Token
-from .params import Param, ParamValue
+from .params import Param, ParamValue, params_schema
 
 __all__ = [
     "COMMON_HEADERS",
@@ -30,11 +33,14 @@ __all__ = [
     "Reference",
     "Setting",
     "SettingProblem",
+    "is_loopback",
     "parsed_url",
 ]
 
 Flow = Generator[httpx.Request, httpx.Response, Token]
 
+
+_REGION = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 
 COMMON_HEADERS = {
     "User-Agent": f"jupyter_tokens/{__version__}",
@@ -48,6 +54,15 @@ COMMON_HEADERS = {
 def parsed_url(url: str) -> httpx.URL:
     """A URL, parsed once: refreshes ask the same one again, and parsing costs as much as a signature."""
     return httpx.URL(url)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine by name or address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class SettingProblem(ValueError):
@@ -74,9 +89,22 @@ class Setting(Unicode):  # type: ignore[type-arg]
             raise SettingProblem(self.name or "", f"must be one of {', '.join(self.choices)}")
         return value
 
+    def schema(self) -> dict[str, Any]:
+        """As JSON schema."""
+        schema: dict[str, Any] = {"type": "string", "description": self.help}
+        if self.choices:
+            schema["enum"] = list(self.choices)
+        if self.default_value:
+            schema["default"] = self.default_value
+        return schema
+
 
 class Endpoint(Setting):
     """A base URL: https, or http on loopback only; the check is `profiles`', which knows the file to name."""
+
+    def schema(self) -> dict[str, Any]:
+        """See `Setting.schema`."""
+        return {**super().schema(), "format": "uri"}
 
 
 class Reference(Setting):
@@ -85,6 +113,10 @@ class Reference(Setting):
     def __init__(self, help: str, *, secret: bool) -> None:  # noqa: A002 (traitlets' word)
         super().__init__(help)
         self.secret = secret
+
+    def schema(self) -> dict[str, Any]:
+        """See `Setting.schema`; a secret is written, and never read back."""
+        return {**super().schema(), **({"writeOnly": True} if self.secret else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +154,15 @@ class Provider(HasTraits):
     def settings(cls) -> dict[str, Setting]:
         """The settings by name."""
         return {name: trait for name, trait in cls.class_traits().items() if isinstance(trait, Setting)}
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """JSON schemas of `settings`, `params` and `create_params`."""
+        return {
+            "settings": {name: trait.schema() for name, trait in cls.settings().items()},
+            "params": params_schema(cls.params),
+            "create_params": params_schema({**cls.params, **cls.create_params} if cls.create is not Provider.create else {}),
+        }
 
     def check(self) -> None:
         """Looks at the settings together. Raises `SettingProblem`."""
@@ -161,5 +202,5 @@ def endpoint_or_region(provider: Provider, region: str) -> None:
     """Raises `SettingProblem` unless there is an endpoint or a region that can be part of a host's name."""
     if not provider.endpoint and not region:
         raise SettingProblem("endpoint", "is missing (or give a region)")
-    if region and not region.replace("-", "").isalnum():
+    if region and not _REGION.fullmatch(region):
         raise SettingProblem("region", "must be a region's id, such as eu-central-1")

@@ -58,7 +58,7 @@ class Eiam(AlibabaProvider):
         told = {**object_of(response, body, "ApplicationToken"), "RequestId": request_id}
         ends = number_of(response, told, "ExpirationTime")
         # What the account's page shows for a token without an end is not documented: 0 is taken as none, as absence is.
-        expires_at = moment_of(response, ends / 1000) if ends else None
+        expires_at = moment_of(response, told, ends / 1000) if ends else None
         problem = _problem(response, told, expires_at is not None and expires_at.timestamp() <= call.clock.now())
         if problem:
             raise UnusableToken(

@@ -97,7 +97,7 @@ class OneAccess(Provider):
             profile=call.profile,
             provider=self.id,
             obtained_at=utc(asked),
-            expires_at=moment_of(response, asked + life),
+            expires_at=moment_of(response, body, asked + life),
             scheme=self.scheme,
             metadata=metadata,
         )

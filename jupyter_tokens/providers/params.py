@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ..errors import ParameterError
 
-__all__ = ["Param", "ParamValue", "closest", "parse_params"]
+__all__ = ["Param", "ParamValue", "closest", "params_schema", "parse_params"]
 
 ParamValue = str | int | bool
 
@@ -88,6 +88,16 @@ def _identifier_problem(value: str) -> str:
     if not value.isprintable():
         return "must not hold control characters"
     return ""
+
+
+def params_schema(known: Mapping[str, Param]) -> dict[str, Any]:
+    """The JSON schema of an object that holds these parameters and no others."""
+    return {
+        "type": "object",
+        "properties": {name: param.schema() for name, param in known.items()},
+        "required": [name for name, param in known.items() if param.required],
+        "additionalProperties": False,
+    }
 
 
 def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dict[str, ParamValue]:

@@ -87,6 +87,16 @@ def test_with_reuse_a_live_token_comes_again_with_what_is_left(accounts: Account
         assert third["expires_in"] == 1800
 
 
+def test_using_a_token_is_not_counted_and_meets_no_fault(sandbox: Sandbox) -> None:
+    token = oneaccess(sandbox.url).json()["access_token"]
+    sandbox.plan({"api": "oneaccess", "kind": "500", "times": 1})
+    assert users(sandbox.url, token).status == 200
+    assert users(sandbox.url, "none").status == 401
+    assert sandbox.requests["oneaccess"] == 1
+    assert oneaccess(sandbox.url).status == 500
+    assert sandbox.requests["oneaccess"] == 2
+
+
 def test_users_are_shown_to_a_live_token_only(sandbox: Sandbox, clock: Clock) -> None:
     token = oneaccess(sandbox.url).json()["access_token"]
     shown = users(sandbox.url, token)

@@ -1,0 +1,249 @@
+"""Tokens from the Jupyter server that started this kernel; proves who the kernel is, and holds no secret.
+
+The same broker as in direct mode stands in front: what differs is where it fetches from.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from ..broker import Ask, Broker, Held, Key
+from ..clock import Clock, SystemClock, utc
+from ..errors import REASONS, ParameterError, ResponseError, ServerGone, TimedOut, TokenError
+from ..proof import HEADER, prove
+from ..source import About
+from ..token import Token
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from .identity import Identity
+
+__all__ = ["Fallback", "ServerSource"]
+
+_SECONDS = 60.0
+"""Longer than the server waits for a vendor, so that its answer, which says more, comes first."""
+_MOST_BYTES = 2 * 1024 * 1024
+# The server does not run the extension any more, or it is another server than the one that started this kernel.
+_STRANGER = {"unknown_kernel", "http"}
+
+
+class Fallback(Protocol):
+    """What serves when no server does."""
+
+    def get_direct(self, profile: str, params: Mapping[str, Any], ask: Ask) -> Token:
+        """A token by the profiles of this process."""
+
+    def about(self, profile: str) -> About:
+        """What a card tells of a profile."""
+
+
+class ServerSource:
+    """See `jupyter_tokens.source.Source`, whose methods it has.
+
+    fallback : serves what the server cannot, and says so in `mode`; None if the configuration forbids that.
+    """
+
+    def __init__(self, identity: Identity, *, fallback: Fallback | None = None, clock: Clock | None = None) -> None:
+        self.mode = "server"
+        self._identity = identity
+        self._fallback = fallback
+        self._clock = clock or SystemClock()
+        self._idle: list[http.client.HTTPConnection] = []
+        self._about: dict[str, About] = {}
+        self._watchers: list[Callable[[Key, Token], None]] = []
+        self._broker = Broker(self._fetch, clock=self._clock, arrived=self._arrived)
+
+    def key(self, profile: str, params: Mapping[str, Any] | None = None) -> Key:
+        """What a call is filed under. The server checks profile and parameters; only their types are checked here."""
+        for name, value in (params or {}).items():
+            if not isinstance(value, str | int | float | bool | None):
+                raise ParameterError(f"Parameter {name} must be text, a number or a truth value.", unsent=True)
+        return Key(profile, tuple(sorted((params or {}).items())))
+
+    def about(self, profile: str) -> About:
+        """What a card tells of a profile: known once a token of it has come."""
+        return self._about.get(profile) or About(profile, None, sandbox=False)
+
+    def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
+        """See `Broker.get`."""
+        return self._broker.get(key, refresh=refresh, newer_than=newer_than)
+
+    async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
+        """See `Broker.aget`."""
+        return await self._broker.aget(key, refresh=refresh, newer_than=newer_than)
+
+    def create(self, profile: str, params: Mapping[str, Any]) -> Token:
+        """Creates a new token at the vendor, through the server; never sent twice."""
+        answer = self._call("token", {"profile": profile, "params": dict(params), "create": True}, fresh=True)
+        return self._token(answer, None)
+
+    def held(self, key: Key) -> Held | None:
+        """See `Broker.held`."""
+        return self._broker.held(key)
+
+    def begin(self, key: Key) -> Future[Token]:
+        """See `Broker.begin`."""
+        return self._broker.begin(key)
+
+    def forget(self, key: Key) -> None:
+        """See `Broker.forget`. The server keeps its own for the other kernels."""
+        self._broker.forget(key)
+
+    def watch(self, arrived: Callable[[Key, Token], None]) -> Callable[[], None]:
+        """See `Source.watch`."""
+        self._watchers.append(arrived)
+        return partial(self._watchers.remove, arrived)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _arrived(self, key: Key, token: Token) -> None:
+        for watcher in tuple(self._watchers):
+            watcher(key, token)
+
+    def _fetch(self, key: Key, ask: Ask) -> Token:
+        body = {
+            "profile": key.profile,
+            "params": dict(key.params),
+            "refresh": ask.refresh,
+            "newer_than": ask.newer_than.isoformat() if ask.newer_than else None,
+        }
+        try:
+            answer = self._call("token", body)
+        except ServerGone as gone:
+            if self._fallback is None:
+                raise
+            token = self._fallback.get_direct(key.profile, dict(key.params), ask)
+            self._about[key.profile] = self._fallback.about(key.profile)
+            self.mode = f"direct ({gone.message.rstrip('.')})"
+            return token.renewed_by(partial(self._renew, key))
+        self.mode = "server"
+        return self._token(answer, partial(self._renew, key))
+
+    def _renew(self, key: Key, refused: Token | None) -> Token:
+        return self._broker.get(key, newer_than=None if refused is None else refused.obtained_at)
+
+    def _token(self, answer: Mapping[str, Any], renew: Callable[[Token | None], Token] | None) -> Token:
+        try:
+            left, obtained = answer["expires_in"], datetime.fromisoformat(answer["obtained_at"])
+            # By the time that is left, not by the server's clock, which may be another machine's.
+            ends = None if left is None else utc(self._clock.now()) + timedelta(seconds=left)
+            self._about[answer["profile"]] = About(answer["title"], answer["env"], sandbox=answer["sandbox"])
+            return Token(
+                answer["value"],
+                profile=answer["profile"],
+                provider=answer["provider"],
+                obtained_at=obtained,
+                expires_at=ends,
+                scheme=answer["scheme"],
+                metadata=answer["metadata"],
+                renew=renew,
+            )
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise ResponseError(
+                "The Jupyter server's answer has not the form that this version expects.",
+                hint="Install the same version of jupyter_tokens for the server and the kernel.",
+            ) from None
+
+    def _call(self, action: str, body: Mapping[str, Any], *, fresh: bool = False) -> dict[str, Any]:
+        """One call by proof. fresh : on a new connection, so that it cannot have to be sent twice."""
+        text = json.dumps(body).encode()
+        status, raw = self._send(action, text, None if fresh else self._take())
+        try:
+            answer = json.loads(raw)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            raise ServerGone("what answers at the Jupyter server's address is not jupyter_tokens.", status=status)
+        if status < http.client.BAD_REQUEST:
+            return answer
+        raise _error(status, answer)
+
+    def _send(self, action: str, body: bytes, kept: http.client.HTTPConnection | None) -> tuple[int, bytes]:
+        try:
+            if kept is not None:
+                # The server may have closed a kept connection in the meantime; then the call is made on a new one.
+                with suppress(http.client.HTTPException, ConnectionError):
+                    return self._exchange(kept, action, body)
+            return self._exchange(_connect(self._identity), action, body)
+        except TimeoutError:
+            raise TimedOut("The Jupyter server did not answer in time.", hint="Try again later.") from None
+        except (http.client.HTTPException, OSError) as error:
+            raise ServerGone(f"the Jupyter server cannot be reached ({type(error).__name__}).", unsent=True) from None
+
+    def _exchange(self, connection: http.client.HTTPConnection, action: str, body: bytes) -> tuple[int, bytes]:
+        me = self._identity
+        nonce = secrets.token_hex(16)
+        proof = prove(me.connection_key, me.kernel_id, action, body, time=int(self._clock.now()), nonce=nonce)
+        path = f"{urlsplit(me.url).path.rstrip('/')}/kernels/{me.kernel_id}/{action}"
+        whole = False
+        try:
+            connection.request("POST", path, body, {HEADER: proof, "Content-Type": "application/json"})
+            response = connection.getresponse()
+            raw = response.read(_MOST_BYTES)
+            whole = response.isclosed() and not response.will_close
+        finally:
+            if whole:
+                self._idle.append(connection)
+            else:
+                connection.close()
+        return response.status, raw
+
+    def _take(self) -> http.client.HTTPConnection | None:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return None
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """See `http.client.HTTPConnection`."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _connect(identity: Identity) -> http.client.HTTPConnection:
+    parts = urlsplit(identity.url)
+    if parts.scheme == "http+unix":
+        return _UnixConnection(unquote(parts.netloc))
+    host = parts.hostname or "localhost"
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=identity.cert)
+        # The server's own certificate is trusted by itself; the name in it is the public one, not the one used here.
+        context.check_hostname = identity.cert is None
+        return http.client.HTTPSConnection(host, parts.port, timeout=_SECONDS, context=context)
+    return http.client.HTTPConnection(host, parts.port, timeout=_SECONDS)
+
+
+def _error(status: int, answer: Mapping[str, Any]) -> TokenError:
+    reason, message = answer.get("reason"), str(answer.get("message") or f"HTTP {status}")
+    if reason in _STRANGER:
+        return ServerGone(f"the Jupyter server does not serve this kernel (HTTP {status}).", status=status)
+    kind = REASONS.get(str(reason), TokenError)
+    code, request_id = answer.get("code"), answer.get("request_id")
+    return kind(
+        message,
+        code=code if isinstance(code, str) else None,
+        request_id=request_id if isinstance(request_id, str) else None,
+        retryable=bool(answer.get("retryable")),
+    )

@@ -1,0 +1,175 @@
+"""Tokens of the configured profiles: configuration, vendors and broker in one; for a server, and a kernel without."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .broker import Ask, Broker, Held, Key
+from .clock import Clock, SystemClock
+from .errors import TokenError
+from .profiles import is_loopback
+from .upstream import Upstream
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from .profiles import Profiles
+    from .token import Token
+    from .transport import Transport
+
+__all__ = ["About", "Fetched", "Source"]
+
+_NONE: Mapping[str, Any] = {}
+_MOST_KEYS = 4096
+
+
+class About(NamedTuple):
+    """What a card tells of a profile. title : of the provider. env : variable that it fills. sandbox : on loopback."""
+
+    title: str
+    env: str | None
+    sandbox: bool
+
+
+class Fetched(NamedTuple):
+    """One call to a vendor, for logs and metrics. seconds : it took. error : None if it yielded a token."""
+
+    key: Key
+    provider: str
+    seconds: float
+    error: TokenError | None
+
+
+class Source:
+    """Tokens by key, for threads and tasks. A profile that changes in the configuration loses its tokens.
+
+    profiles : fixed profiles in place of Jupyter's configuration. clock, transport : for tests.
+    """
+
+    mode = "direct"
+    """How a card names this way of being served."""
+
+    def __init__(
+        self, profiles: Profiles | None = None, *, clock: Clock | None = None, transport: Transport | None = None
+    ) -> None:
+        clock = clock or SystemClock()
+        self._fixed = profiles is not None
+        self._profiles = profiles
+        self._stamp: object = None
+        self._keys: dict[Hashable, Key] = {}
+        self._lock = threading.Lock()
+        self._watchers: list[Callable[[Key, Token], None]] = []
+        self._observers: list[Callable[[Fetched], None]] = []
+        self._clock = clock
+        self._upstream = Upstream(self._current, transport, clock)
+        self._broker = Broker(self._fetch, clock=clock, arrived=self._arrived)
+
+    def profiles(self) -> Profiles:
+        """The profiles as the configuration has them now. Raises `ConfigurationError`."""
+        if self._fixed and self._profiles is not None:
+            return self._profiles
+        from .config import config_files, load_profiles, stamp  # noqa: PLC0415 (loads traitlets' configuration)
+
+        files = config_files()
+        now = stamp(files)
+        with self._lock:
+            if self._profiles is None or self._stamp != now:
+                before, self._profiles, self._stamp = self._profiles, load_profiles(files), now
+                self._keys.clear()
+                if before is not None:
+                    self._broker.forget_profiles(self._profiles.changed_from(before))
+            return self._profiles
+
+    def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
+        """What a call is filed under. Raises for an unknown or wrong profile, and for a wrong parameter."""
+        profiles = self.profiles()
+        written = (profile, *(f"{name}={value!r}" for name, value in params.items()))
+        key = self._keys.get(written)
+        if key is None:
+            if len(self._keys) >= _MOST_KEYS:
+                self._keys.clear()
+            key = self._keys[written] = Key(profile, tuple(profiles[profile].call_params(params).items()))
+        return key
+
+    def about(self, profile: str) -> About:
+        """What a card tells of a profile. Raises for an unknown or wrong one."""
+        found = self.profiles()[profile]
+        return About(found.provider.title, found.env, is_loopback(found.provider.base()))
+
+    def get_direct(self, profile: str, params: Mapping[str, Any], ask: Ask) -> Token:
+        """A token by this process's profiles, as another source's fallback."""
+        return self.get(self.key(profile, params), refresh=ask.refresh, newer_than=ask.newer_than)
+
+    def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
+        """See `Broker.get`."""
+        return self._broker.get(key, refresh=refresh, newer_than=newer_than)
+
+    async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
+        """See `Broker.aget`."""
+        return await self._broker.aget(key, refresh=refresh, newer_than=newer_than)
+
+    def create(self, profile: str, params: Mapping[str, Any]) -> Token:
+        """Creates a new token at the vendor; blocks; caches nothing. Raises `TokenError`."""
+        self.profiles()
+        try:
+            return self._upstream.create(profile, params)
+        except TokenError as caught:
+            error = caught.copy()
+        raise error
+
+    def held(self, key: Key) -> Held | None:
+        """See `Broker.held`."""
+        return self._broker.held(key)
+
+    def begin(self, key: Key) -> Future[Token]:
+        """See `Broker.begin`."""
+        return self._broker.begin(key)
+
+    def forget(self, key: Key) -> None:
+        """See `Broker.forget`."""
+        self._broker.forget(key)
+
+    def watch(self, arrived: Callable[[Key, Token], None]) -> Callable[[], None]:
+        """Has `arrived` told of each token that is now held, whoever asked for it; returns what ends that."""
+        self._watchers.append(arrived)
+        return partial(self._watchers.remove, arrived)
+
+    def observe(self, fetched: Callable[[Fetched], None]) -> Callable[[], None]:
+        """Has `fetched` told of each call to a vendor, on the thread that made it; returns what ends that."""
+        self._observers.append(fetched)
+        return partial(self._observers.remove, fetched)
+
+    def close(self) -> None:
+        """Closes the connections; tokens that were handed out stay good for as long as they live."""
+        self._upstream.close()
+
+    def _current(self) -> Profiles:
+        # Whoever fetches has just asked for the key, which looked at the files.
+        return self._profiles if self._profiles is not None else self.profiles()
+
+    def _fetch(self, key: Key, _ask: Ask) -> Token:
+        # A vendor has no cache of ours, so how the fetch is meant makes no difference to it.
+        began = self._clock.elapsed()
+        error = None
+        try:
+            return self._upstream.fetch(key).renewed_by(partial(self._renew, key))
+        except TokenError as caught:
+            error = caught
+            raise
+        finally:
+            if self._observers:
+                provider = self._current()[key.profile].provider.id
+                told = Fetched(key, provider, self._clock.elapsed() - began, error)
+                for observer in tuple(self._observers):
+                    observer(told)
+
+    def _renew(self, key: Key, refused: Token | None) -> Token:
+        return self._broker.get(key, newer_than=None if refused is None else refused.obtained_at)
+
+    def _arrived(self, key: Key, token: Token) -> None:
+        for watcher in tuple(self._watchers):
+            watcher(key, token)

@@ -1,0 +1,85 @@
+"""`jupyter tokens` itself: names its sub-commands, hands over to them, and calls wrong usage wrong."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+import pytest
+
+from jupyter_tokens import __version__
+from jupyter_tokens.cli.app import TokensApp, main
+from jupyter_tokens.cli.demo import DemoApp
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_is_left() -> object:
+    yield
+    TokensApp.clear_instance()
+    DemoApp.clear_instance()
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["jupyter-tokens", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [([], "a sub-command is missing"), (["dance"], "no sub-command 'dance'"), (["--dance"], "--dance")],
+)
+def test_wrong_usage_is_one_line_and_2(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    assert ended(monkeypatch, *arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert complaint in err
+
+
+def test_without_a_sub_command_it_says_which_there_are(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(monkeypatch) == 2
+    told = capfd.readouterr().err
+    assert all(name in told for name in TokensApp.subcommands)
+
+
+def test_help_tells_what_each_sub_command_does(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(monkeypatch, "--help") == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    for name, (_, says) in TokensApp.subcommands.items():
+        assert name in out
+        assert says in " ".join(out.split())
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["sandbox"]])
+def test_the_version_is_that_of_the_package(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert ended(monkeypatch, *command, "--version") == 0
+    assert capfd.readouterr().out.strip() == __version__
+
+
+def test_a_sub_command_gets_the_rest_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, bool]] = []
+    monkeypatch.setattr(DemoApp, "start", lambda self: seen.append((self.port, self.browser)))
+    monkeypatch.setattr(sys, "argv", ["jupyter-tokens", "demo", "--port", "9999", "--no-browser"])
+    main()
+    assert seen == [(9999, False)]
+
+
+def test_it_runs_as_a_module(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["jupyter-tokens", "--version"])
+    # A second copy of a module that is loaded is what runpy warns of.
+    monkeypatch.delitem(sys.modules, "jupyter_tokens.cli.app")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("jupyter_tokens.cli.app", run_name="__main__")
+    assert not end.value.code
+    assert capfd.readouterr().out.strip() == __version__

@@ -1,0 +1,174 @@
+"""What a card shows, what it escapes, and that the value is never in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from jupyter_tokens.clock import utc
+from jupyter_tokens.errors import NotFound, ParameterError, TokenError
+from jupyter_tokens.kernel.card import Card, error_lines, remaining
+from jupyter_tokens.token import Token
+
+from ..doubles import CANARY, NOW
+
+EVIL = "<script>alert(\"&')</script>"
+
+
+def token(value: str | None = CANARY, life: float | None = 1719.0, profile: str = "oneaccess") -> Token:
+    ends = None if life is None else utc(NOW + life)
+    return Token(value, profile=profile, provider="oneaccess", obtained_at=utc(NOW), expires_at=ends)
+
+
+def card(got: Token | None = None, **changes: object) -> Card:
+    usual = Card(
+        token=got or token(),
+        title="Huawei Cloud OneAccess",
+        places=["$ONEACCESS_TOKEN"],
+        kept_fresh=True,
+        mode="direct",
+        sandbox=False,
+        now=utc(NOW),
+    )
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+class Reader(HTMLParser):
+    """The text of a page, and its tags in order; complains of what is not closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_it_shows_state_expiry_and_where_the_token_went() -> None:
+    assert repr(card()).splitlines() == [
+        "oneaccess · Huawei Cloud OneAccess",
+        "  state: fresh",
+        "  expires: 2026-01-15 08:58:39 UTC (in 29 min)",
+        "  injected: $ONEACCESS_TOKEN",
+        "  kept fresh: until the kernel ends",
+        "  served: direct",
+    ]
+
+
+def test_html_and_text_show_the_same() -> None:
+    shown = card(sandbox=True, places=["$A", "b"], notes=["First.", "Second."])
+    words = " ".join(Reader(shown._repr_html_()).texts)
+    for line in repr(shown).splitlines():
+        for part in line.replace(" · ", ": ").split(": "):
+            assert part.strip() in words
+
+
+@pytest.mark.parametrize("got", [token(), token(life=None), token(life=-5.0)])
+def test_the_value_is_in_no_form_of_it(got: Token) -> None:
+    shown = card(got, notes=["A note."], sandbox=True)
+    assert CANARY not in repr(shown) + str(shown) + shown._repr_html_() + f"{shown!s:>9}"
+
+
+def test_whatever_it_is_told_is_escaped_in_html() -> None:
+    shown = card(token(profile=EVIL), title=EVIL, places=[EVIL], mode=EVIL, notes=[EVIL])
+    page = Reader(shown._repr_html_())
+    assert "script" not in page.tags
+    assert "".join(page.texts).count(EVIL) == 5
+    assert EVIL not in shown._repr_html_()
+
+
+def test_the_sandbox_has_a_badge_and_a_vendor_has_none() -> None:
+    assert "sandbox" in repr(card(sandbox=True)).splitlines()[0]
+    assert "sandbox" in Reader(card(sandbox=True)._repr_html_()).texts
+    assert "sandbox" not in repr(card()) + card()._repr_html_()
+
+
+def test_a_token_without_an_end_says_so_and_needs_no_refresh() -> None:
+    shown = repr(card(token(life=None), kept_fresh=False))
+    assert "expires: the API tells no expiry" in shown
+    assert "kept fresh" not in shown
+
+
+def test_a_stored_token_that_is_only_described_says_so() -> None:
+    shown = repr(card(token(None, None), places=[], kept_fresh=False))
+    assert "state: described" in shown
+    assert "expires: does not expire" in shown
+    assert "injected" not in shown
+    assert "kept fresh" not in shown
+
+
+def test_what_is_not_kept_fresh_says_no() -> None:
+    assert "kept fresh: no" in repr(card(kept_fresh=False))
+
+
+@pytest.mark.parametrize("life", [0.0, -5.0])
+def test_a_token_that_is_over_is_not_called_fresh(life: float) -> None:
+    shown = repr(card(token(life=life), kept_fresh=False))
+    assert "state: expired" in shown
+    assert "(in 0 s)" in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3, "0 s"),
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (59, "59 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (1719, "29 min"),
+        (7199, "120 min"),
+        (7200, "2 h"),
+        (86400, "24 h"),
+        (172800, "2 days"),
+        (604800, "7 days"),
+    ],
+)
+def test_a_span_of_time_is_told_in_the_unit_people_use(seconds: float, text: str) -> None:
+    assert remaining(seconds) == text
+
+
+def test_an_error_tells_whom_it_concerns_and_every_fact_there_is() -> None:
+    error = NotFound(
+        "The instance does not exist.",
+        hint="Check instance_id.",
+        code="ModelArts.6309",
+        request_id="req-1",
+        status=404,
+        provider="modelarts",
+        profile="mine",
+    )
+    assert error_lines(error) == [
+        "TokenError: mine (modelarts): The instance does not exist.",
+        "  HTTP status    404",
+        "  vendor's code  ModelArts.6309",
+        "  request id     req-1",
+        "  what to do     Check instance_id.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "lines"),
+    [
+        (TokenError("Bad."), ["TokenError: Bad."]),
+        (TokenError("Bad.", profile="mine"), ["TokenError: mine: Bad."]),
+        (ParameterError("Bad.", provider="astra"), ["TokenError: (astra): Bad."]),
+    ],
+)
+def test_an_error_tells_no_fact_that_there_is_not(error: TokenError, lines: list[str]) -> None:
+    assert error_lines(error) == lines

@@ -1,0 +1,486 @@
+"""`%gettoken` in a real shell, with a real sandbox behind the profiles."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+from IPython.utils.capture import CapturedIO, capture_output
+from traitlets.config import Config
+
+from jupyter_tokens import Token, TokenError, get_token
+from jupyter_tokens.broker import Key
+from jupyter_tokens.cli.demo import write_config
+from jupyter_tokens.errors import (
+    Forbidden,
+    NetworkError,
+    NotFound,
+    NoValue,
+    ParameterError,
+    Unauthorized,
+    UnknownProfile,
+)
+from jupyter_tokens.kernel import magics
+from jupyter_tokens.kernel.client import Client
+from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.sandbox import Sandbox, running
+
+VARIABLES = ("ONEACCESS_TOKEN", "PAI_DLC_TOKEN", "MODELARTS_TOKEN", "EIAM_TOKEN", "MINE")
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Set and deleted, so that monkeypatch puts back what the magics fill.
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with running() as served:
+        yield served
+
+
+@pytest.fixture
+def configured(sandbox: Sandbox, config_dir: Path, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """The sandbox's five profiles, in the user's configuration."""
+    profiles = sandbox.profiles(tmp_path)
+    write_config(config_dir, profiles)
+    return profiles
+
+
+@pytest.fixture
+def bare() -> Iterator[InteractiveShell]:
+    """A shell that has loaded nothing."""
+    main = sys.modules["__main__"]
+    config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
+    made = InteractiveShell.instance(config=config)
+    yield made
+    magics.unload(made)
+    made.restore_sys_module_state()
+    made.atexit_operations()
+    InteractiveShell.clear_instance()
+    sys.modules["__main__"] = main
+
+
+@pytest.fixture
+def shell(bare: InteractiveShell, configured: dict[str, dict[str, Any]]) -> InteractiveShell:
+    assert run(bare, "%load_ext jupyter_tokens").result.success
+    return bare
+
+
+class Run:
+    """What a cell did."""
+
+    def __init__(self, result: ExecutionResult, captured: CapturedIO) -> None:
+        self.result = result
+        self.error = result.error_in_exec
+        self.outputs = captured.outputs
+        self.printed = captured.stdout + captured.stderr
+
+    @property
+    def card(self) -> str:
+        (output,) = self.outputs
+        return str(output.data["text/plain"])
+
+    @property
+    def everything(self) -> str:
+        return self.printed + "".join(json.dumps(output.data) for output in self.outputs)
+
+
+def run(shell: InteractiveShell, cell: str) -> Run:
+    with capture_output() as captured:
+        result = shell.run_cell(cell)
+    return Run(result, captured)
+
+
+def done(shell: InteractiveShell, cell: str) -> Run:
+    outcome = run(shell, cell)
+    assert outcome.result.success, outcome.printed
+    return outcome
+
+
+def refused(shell: InteractiveShell, cell: str, kind: type[TokenError]) -> Run:
+    """The cell failed with that error, of which a person sees what is of use and no traceback."""
+    outcome = run(shell, cell)
+    assert type(outcome.error) is kind
+    assert outcome.printed.startswith("TokenError: ")
+    assert "Traceback" not in outcome.printed
+    assert ".py" not in outcome.printed
+    assert not outcome.outputs
+    return outcome
+
+
+def misused(shell: InteractiveShell, cell: str) -> str:
+    outcome = run(shell, cell)
+    assert isinstance(outcome.error, UsageError)
+    assert "Traceback" not in outcome.printed
+    return outcome.printed
+
+
+def refreshers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("jupyter_tokens refresher")]
+
+
+def whoami(sandbox: Sandbox, value: str) -> dict[str, Any]:
+    answer = httpx.get(f"{sandbox.url}/_sandbox/whoami", headers={"Authorization": f"Bearer {value}"})
+    told: dict[str, Any] = answer.raise_for_status().json()
+    return told
+
+
+@pytest.mark.parametrize(
+    ("profile", "variable"),
+    [
+        ("oneaccess", "ONEACCESS_TOKEN"),
+        ("pai-dlc", "PAI_DLC_TOKEN"),
+        ("modelarts", "MODELARTS_TOKEN"),
+        ("eiam", "EIAM_TOKEN"),
+    ],
+)
+def test_a_token_goes_into_the_profiles_variable_and_is_not_shown(
+    shell: InteractiveShell, sandbox: Sandbox, profile: str, variable: str
+) -> None:
+    outcome = done(shell, f"%gettoken {profile}")
+    value = os.environ[variable]
+    assert whoami(sandbox, value)["api"] == profile
+    assert f"injected: ${variable}" in outcome.card
+    assert "served: direct" in outcome.card
+    assert "sandbox" in outcome.card.splitlines()[0]
+    assert "text/html" in outcome.outputs[0].data
+    assert value not in outcome.everything
+    assert outcome.result.result is None
+
+
+def test_env_and_var_take_the_place_of_the_profiles_variable(shell: InteractiveShell) -> None:
+    both = done(shell, "%gettoken oneaccess --env MINE --var mine")
+    assert isinstance(shell.user_ns["mine"], Token)
+    assert os.environ["MINE"] == shell.user_ns["mine"].reveal()
+    assert "injected: mine, $MINE" in both.card
+    only = done(shell, "%gettoken oneaccess --var alone")
+    assert shell.user_ns["alone"] is shell.user_ns["mine"]
+    assert "injected: alone" in only.card
+    assert "ONEACCESS_TOKEN" not in os.environ
+
+
+def test_a_cached_token_is_not_fetched_again_unless_refresh_asks_for_it(
+    shell: InteractiveShell, sandbox: Sandbox
+) -> None:
+    done(shell, "%gettoken oneaccess")
+    first = os.environ["ONEACCESS_TOKEN"]
+    done(shell, "%gettoken oneaccess")
+    assert get_token("oneaccess").reveal() == first
+    assert sandbox.requests["oneaccess"] == 1
+    done(shell, "%gettoken oneaccess --refresh")
+    assert sandbox.requests["oneaccess"] == 2
+    assert os.environ["ONEACCESS_TOKEN"] != first
+
+
+def test_what_is_injected_is_kept_fresh_until_once_says_no(shell: InteractiveShell) -> None:
+    assert "kept fresh: until the kernel ends" in done(shell, "%gettoken oneaccess").card
+    assert len(refreshers()) == 1
+    held = magics_of(shell)
+    key = held.client.source.key("oneaccess")
+    assert held.refresher.keeps(key)
+    assert "kept fresh: no" in done(shell, "%gettoken oneaccess --once").card
+    assert not held.refresher.keeps(key)
+
+
+def magics_of(shell: InteractiveShell) -> magics.TokenMagics:
+    found = shell.magics_manager.registry["TokenMagics"]
+    assert isinstance(found, magics.TokenMagics)
+    return found
+
+
+def test_once_starts_no_thread(shell: InteractiveShell) -> None:
+    done(shell, "%gettoken oneaccess --once")
+    assert os.environ["ONEACCESS_TOKEN"]
+    assert not refreshers()
+
+
+def test_whoever_refreshes_a_token_the_places_get_the_new_one(shell: InteractiveShell) -> None:
+    done(shell, "%gettoken oneaccess --env MINE --var mine")
+    newer = get_token("oneaccess", refresh=True)
+    assert os.environ["MINE"] == newer.reveal()
+    assert shell.user_ns["mine"] is newer
+
+
+def test_a_refresh_in_the_background_reaches_the_environment(shell: InteractiveShell, sandbox: Sandbox) -> None:
+    done(shell, "%gettoken oneaccess")
+    first = os.environ["ONEACCESS_TOKEN"]
+    held = magics_of(shell)
+    held.client.source.begin(held.client.source.key("oneaccess")).result(timeout=10)
+    assert os.environ["ONEACCESS_TOKEN"] != first
+    assert whoami(sandbox, os.environ["ONEACCESS_TOKEN"])["api"] == "oneaccess"
+
+
+def test_a_refresh_that_overtakes_the_line_is_not_undone_by_it(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = magics_of(shell).client.source
+    get = source.get
+
+    def overtaken(key: Key, *, refresh: bool) -> Token:
+        older = get(key, refresh=refresh)
+        source.begin(key).result(timeout=10)
+        return older
+
+    monkeypatch.setattr(source, "get", overtaken)
+    done(shell, "%gettoken oneaccess --env MINE --var mine")
+    newest = source.held(Key("oneaccess"))
+    assert newest is not None
+    assert os.environ["MINE"] == newest.token.reveal()
+    assert shell.user_ns["mine"] is newest.token
+
+
+def test_parameters_have_the_vendors_names_and_may_come_from_python(shell: InteractiveShell, sandbox: Sandbox) -> None:
+    done(shell, "job = 'dlc1a2b3c4d5e6f7'\n%gettoken pai-dlc TargetType=job TargetId={job} ExpireTime=60")
+    assert whoami(sandbox, os.environ["PAI_DLC_TOKEN"])["subject"]["target_id"] == "dlc1a2b3c4d5e6f7"
+    token = get_token("pai-dlc", TargetType="job", TargetId="dlc1a2b3c4d5e6f7", ExpireTime=60)
+    assert token.reveal() == os.environ["PAI_DLC_TOKEN"]
+    assert token.expires_at is not None
+    assert (token.expires_at - token.obtained_at).total_seconds() == pytest.approx(60, abs=1.5)
+    assert sandbox.requests["pai-dlc"] == 1
+
+
+def test_quotes_hold_a_word_together_and_are_not_part_of_it(shell: InteractiveShell, sandbox: Sandbox) -> None:
+    done(shell, '%gettoken pai-dlc "TargetType=job" TargetId="dlc1a2b3c4d5e6f7" --env \'MINE\'')
+    assert os.environ["MINE"]
+    assert whoami(sandbox, os.environ["MINE"])["subject"]["target_id"] == "dlc1a2b3c4d5e6f7"
+    refused(shell, "%gettoken modelarts instance_id='no such instance'", NotFound)
+    assert sandbox.requests["modelarts"] == 1
+
+
+def test_a_token_that_lives_no_time_is_injected_but_not_kept(shell: InteractiveShell, sandbox: Sandbox) -> None:
+    outcome = done(shell, "%gettoken pai-dlc ExpireTime=0")
+    assert os.environ["PAI_DLC_TOKEN"]
+    assert "state: expired" in outcome.card
+    assert "kept fresh: no" in outcome.card
+    assert not refreshers()
+    assert sandbox.requests["pai-dlc"] == 1
+
+
+def test_a_token_whose_end_is_not_told_starts_no_thread(shell: InteractiveShell) -> None:
+    outcome = done(shell, "%gettoken modelarts")
+    assert "the API tells no expiry" in outcome.card
+    assert not refreshers()
+
+
+def test_astras_stored_token_is_described_and_not_injected(shell: InteractiveShell) -> None:
+    before = dict(os.environ)
+    outcome = done(shell, "%gettoken astra")
+    assert "state: described" in outcome.card
+    assert "never returns the value" in outcome.card
+    assert "injected" not in outcome.card
+    assert dict(os.environ) == before
+    assert not refreshers()
+
+
+def test_astras_description_may_go_into_a_variable(shell: InteractiveShell) -> None:
+    outcome = done(shell, "%gettoken astra --var stored")
+    assert shell.user_ns["stored"].metadata["id"]
+    assert "injected: stored" in outcome.card
+
+
+def test_asking_for_astras_value_is_an_error_that_says_what_to_do(shell: InteractiveShell) -> None:
+    outcome = refused(shell, "%gettoken astra --env MINE --var stored", NoValue)
+    assert "create_token" in outcome.printed
+    assert "MINE" not in os.environ
+    assert "stored" not in shell.user_ns
+
+
+def test_an_astra_profile_that_names_a_variable_still_fills_none(
+    shell: InteractiveShell, configured: dict[str, dict[str, Any]], config_dir: Path
+) -> None:
+    rewrite(config_dir, {**configured, "astra": {**configured["astra"], "env": "MINE"}})
+    assert "injected" not in done(shell, "%gettoken astra").card
+    assert "MINE" not in os.environ
+
+
+def rewrite(config_dir: Path, profiles: dict[str, dict[str, Any]]) -> None:
+    (config_dir / "jupyter_tokens_config.json").unlink()
+    write_config(config_dir, profiles)
+
+
+def test_a_profile_that_names_no_variable_says_that_nothing_was_injected(
+    shell: InteractiveShell, configured: dict[str, dict[str, Any]], config_dir: Path
+) -> None:
+    profile = {name: value for name, value in configured["oneaccess"].items() if name != "env"}
+    rewrite(config_dir, {"oneaccess": profile})
+    outcome = done(shell, "%gettoken oneaccess")
+    assert "Not injected" in outcome.card
+    assert not refreshers()
+
+
+def test_a_profile_that_changed_gets_a_token_of_its_own(
+    shell: InteractiveShell, sandbox: Sandbox, configured: dict[str, dict[str, Any]], config_dir: Path, tmp_path: Path
+) -> None:
+    done(shell, "%gettoken oneaccess")
+    before = os.environ["ONEACCESS_TOKEN"]
+    with running() as other:
+        (tmp_path / "other").mkdir()
+        rewrite(config_dir, other.profiles(tmp_path / "other"))
+        done(shell, "%gettoken oneaccess")
+        assert os.environ["ONEACCESS_TOKEN"] != before
+        assert whoami(other, os.environ["ONEACCESS_TOKEN"])["api"] == "oneaccess"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("", "profile"),
+        ("oneaccess --bogus", "--bogus"),
+        ("oneaccess --env", "--env"),
+        ("oneaccess word", "name=value"),
+        ("oneaccess =1", "name=value"),
+        ("pai-dlc ExpireTime=1 ExpireTime=2", "given twice"),
+        ("pai-dlc TargetId='dlc1", "closing quotation"),
+    ],
+)
+def test_wrong_words_are_a_usage_error_and_nothing_is_sent(
+    shell: InteractiveShell, sandbox: Sandbox, line: str, complaint: str
+) -> None:
+    assert complaint in misused(shell, f"%gettoken {line}")
+    assert not sandbox.requests.total()
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "complaint"),
+    [
+        ("oneacess", UnknownProfile, "oneaccess"),
+        ("pai-dlc Expiretime=60", ParameterError, "ExpireTime"),
+        ("pai-dlc ExpireTime=-1", ParameterError, "ExpireTime"),
+        ("pai-dlc TargetType=cat", ParameterError, "TargetType"),
+        ("oneaccess --env 1A", ParameterError, "'1A'"),
+        ("oneaccess --env ''", ParameterError, "''"),
+        ("oneaccess --var class", ParameterError, "'class'"),
+        ("oneaccess --var ''", ParameterError, "''"),
+    ],
+)
+def test_what_is_wrong_before_anything_is_sent_is_told_without_a_traceback(
+    shell: InteractiveShell, sandbox: Sandbox, line: str, kind: type[TokenError], complaint: str
+) -> None:
+    assert complaint in refused(shell, f"%gettoken {line}", kind).printed
+    assert not sandbox.requests.total()
+    assert not any(name in os.environ for name in VARIABLES)
+
+
+def test_a_refusal_tells_the_vendors_code_and_request_id(shell: InteractiveShell) -> None:
+    outcome = refused(shell, "%gettoken modelarts instance_id=00000000-0000-0000-0000-000000000000", NotFound)
+    error = outcome.error
+    assert isinstance(error, NotFound)
+    assert error.code
+    assert error.request_id
+    for fact in ("modelarts", error.code, error.request_id, "400"):
+        assert fact in outcome.printed
+    assert "MODELARTS_TOKEN" not in os.environ
+
+
+def test_a_refused_credential_is_told_without_the_credential(
+    shell: InteractiveShell, configured: dict[str, dict[str, Any]], sandbox: Sandbox
+) -> None:
+    secret = Path(configured["oneaccess"]["client_secret"].removeprefix("file:"))
+    secret.write_text("wr0ng-5ecret", encoding="utf-8")
+    outcome = refused(shell, "%gettoken oneaccess", Unauthorized)
+    assert "invalid_client" in outcome.printed
+    assert "wr0ng-5ecret" not in outcome.everything
+    assert sandbox.requests["oneaccess"] == 1
+
+
+def test_no_frame_of_a_failed_call_is_kept_with_the_error(shell: InteractiveShell) -> None:
+    # IPython's verbose mode prints the variables of each frame, and the providers' hold secrets.
+    run(shell, "%xmode Verbose")
+    outcome = refused(shell, "%gettoken modelarts instance_id=00000000-0000-0000-0000-000000000000", NotFound)
+    assert outcome.error is not None
+    assert outcome.error.__cause__ is None
+    assert outcome.error.__context__ is None
+    frames = [Path(frame.filename).name for frame in traceback.extract_tb(outcome.error.__traceback__)]
+    assert frames[-1] == "magics.py"
+    assert frames.count("magics.py") == 1
+
+
+def test_after_an_error_the_next_cell_goes_on(shell: InteractiveShell, sandbox: Sandbox) -> None:
+    sandbox.plan({"api": "oneaccess", "kind": "reset", "times": 10})
+    refused(shell, "%gettoken oneaccess", NetworkError)
+    sandbox.clear_faults()
+    done(shell, "%gettoken oneaccess")
+    assert whoami(sandbox, os.environ["ONEACCESS_TOKEN"])["api"] == "oneaccess"
+
+
+def test_an_error_of_a_refresh_leaves_the_injected_token_where_it_is(shell: InteractiveShell, sandbox: Sandbox) -> None:
+    done(shell, "%gettoken oneaccess")
+    before = os.environ["ONEACCESS_TOKEN"]
+    sandbox.plan({"api": "oneaccess", "kind": "403", "times": 1})
+    refused(shell, "%gettoken oneaccess --refresh", Forbidden)
+    assert os.environ["ONEACCESS_TOKEN"] == before
+
+
+def test_help_tells_the_arguments(shell: InteractiveShell) -> None:
+    from IPython.core.oinspect import getdoc
+
+    text = getdoc(shell.find_line_magic("gettoken")) or ""
+    assert "--once" in text
+    assert "name=value" in text
+
+
+def test_loading_twice_changes_nothing(shell: InteractiveShell) -> None:
+    first = magics_of(shell)
+    assert "already loaded" in run(shell, "%load_ext jupyter_tokens").printed
+    magics.load(shell)
+    assert magics_of(shell) is first
+
+
+def test_loading_contacts_nothing_and_starts_no_thread(shell: InteractiveShell, sandbox: Sandbox) -> None:
+    assert not sandbox.requests.total()
+    assert not refreshers()
+
+
+def test_loading_works_without_any_configuration(bare: InteractiveShell) -> None:
+    done(bare, "%load_ext jupyter_tokens")
+    assert "jupyter_tokens_config" in refused(bare, "%gettoken oneaccess", UnknownProfile).printed
+
+
+def test_unloading_takes_the_magic_and_the_thread_away_but_not_the_token(shell: InteractiveShell) -> None:
+    done(shell, "%gettoken oneaccess")
+    value = os.environ["ONEACCESS_TOKEN"]
+    done(shell, "%unload_ext jupyter_tokens")
+    assert not refreshers()
+    assert shell.find_line_magic("gettoken") is None
+    assert os.environ["ONEACCESS_TOKEN"] == value
+    get_token("oneaccess", refresh=True)
+    assert os.environ["ONEACCESS_TOKEN"] == value
+
+
+def test_unloading_what_was_never_used_or_never_loaded_is_no_error(shell: InteractiveShell) -> None:
+    done(shell, "%unload_ext jupyter_tokens")
+    magics.unload(shell)
+    assert shell.find_line_magic("gettoken") is None
+
+
+def test_it_can_be_loaded_again(shell: InteractiveShell) -> None:
+    done(shell, "%gettoken oneaccess")
+    done(shell, "%reload_ext jupyter_tokens")
+    assert not refreshers()
+    done(shell, "%gettoken oneaccess --env MINE")
+    assert os.environ["MINE"]
+    assert len(refreshers()) == 1
+
+
+def test_a_client_of_its_own_may_be_given(bare: InteractiveShell, sandbox: Sandbox, tmp_path: Path) -> None:
+    client = Client(Profiles.of(sandbox.profiles(tmp_path)))
+    own = magics.TokenMagics(bare, client)
+    with capture_output():
+        own.gettoken("oneaccess --var mine")
+    assert bare.user_ns["mine"] is client.get("oneaccess")
+    own.close()
+    client.close()

@@ -1,0 +1,480 @@
+"""Tokens from the Jupyter server: proof, kept connections, errors as they were, and what happens without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
+from typing import Any
+
+import pytest
+import trustme
+
+from jupyter_tokens.broker import Ask, Key
+from jupyter_tokens.errors import (
+    ConfigurationError,
+    ParameterError,
+    ResponseError,
+    ServerGone,
+    Throttled,
+    TimedOut,
+    TokenError,
+    Unauthorized,
+)
+from jupyter_tokens.kernel import client as client_module
+from jupyter_tokens.kernel import remote
+from jupyter_tokens.kernel.client import Client
+from jupyter_tokens.kernel.identity import Identity
+from jupyter_tokens.kernel.remote import ServerSource
+from jupyter_tokens.proof import HEADER, Proof
+from jupyter_tokens.source import About, Source
+from jupyter_tokens.token import Token
+
+from ..doubles import CANARY, Clock
+
+KERNEL = "0b8e2a5e-6e0b-4c53-a0a1-6c3f1f2c7a11"
+KEY = b"connection-key"
+Make = Callable[..., ServerSource]
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    """The server's answer for a token."""
+    return {
+        "profile": "oneaccess",
+        "provider": "oneaccess",
+        "title": "Huawei Cloud OneAccess",
+        "env": "ONEACCESS_TOKEN",
+        "sandbox": True,
+        "scheme": "Bearer",
+        "has_value": True,
+        "value": CANARY,
+        "expires_at": "2026-01-15T09:00:00+00:00",
+        "expires_in": 1800.0,
+        "obtained_at": "2026-01-15T08:30:00+00:00",
+        "metadata": {"scope": "all"},
+    } | changes
+
+
+class Server:
+    """Answers like the extension, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.nonces: set[str] = set()
+        self.connections: set[Any] = set()
+        self.reply: Callable[[dict[str, Any]], tuple[int, Any]] = lambda _: (200, told())
+        self.close_after = False
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                proof = Proof.parse(self.headers[HEADER])
+                *_, kernels, kernel, action = self.path.split("/")
+                assert (kernels, kernel) == ("kernels", KERNEL)
+                assert proof.is_of(KEY, kernel, action, body)
+                assert proof.nonce not in server.nonces
+                server.nonces.add(proof.nonce)
+                server.connections.add(self.connection)
+                server.asked.append({"action": action, "path": self.path, **json.loads(body)})
+                status, reply = server.reply(server.asked[-1])
+                raw = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+                self.close_connection = self.close_connection or server.close_after
+
+            def log_message(self, *_: object) -> None:
+                """Silent."""
+
+        return Handler
+
+
+@contextmanager
+def serving(server: HTTPServer | UnixStreamServer) -> Iterator[Any]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_address
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def me(server: Server) -> Iterator[Identity]:
+    web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
+    web.daemon_threads = True
+    with serving(web) as (_, port):
+        yield Identity(f"http://127.0.0.1:{port}/base/jupyter-tokens/", None, KERNEL, KEY)
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., ServerSource]]:
+    """Makes sources, and closes them."""
+    sources: list[ServerSource] = []
+
+    def make(me: Identity, **options: Any) -> ServerSource:
+        sources.append(ServerSource(me, **options))
+        return sources[-1]
+
+    yield make
+    for source in sources:
+        source.close()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def nobody() -> Identity:
+    return Identity(f"http://127.0.0.1:{free_port()}/jupyter-tokens", None, KERNEL, KEY)
+
+
+def test_a_token_comes_by_proof_and_is_held(opened: Make, server: Server, me: Identity, clock: Clock) -> None:
+    source = opened(me, clock=clock)
+    key = source.key("oneaccess", {"b": 1, "a": "x"})
+    token = source.get(key)
+    assert token.reveal() == CANARY
+    assert (token.profile, token.provider, dict(token.metadata)) == ("oneaccess", "oneaccess", {"scope": "all"})
+    assert source.get(key) is token
+    assert len(server.asked) == 1
+    assert server.asked[0] == {
+        "action": "token",
+        "path": f"/base/jupyter-tokens/kernels/{KERNEL}/token",
+        "profile": "oneaccess",
+        "params": {"a": "x", "b": 1},
+        "refresh": False,
+        "newer_than": None,
+    }
+    assert source.about("oneaccess") == About("Huawei Cloud OneAccess", "ONEACCESS_TOKEN", sandbox=True)
+    assert source.mode == "server"
+
+
+def test_a_task_gets_it_too(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    assert asyncio.run(source.aget(source.key("oneaccess"))).reveal() == CANARY
+    assert len(server.asked) == 1
+
+
+def test_what_is_left_of_a_life_counts_by_this_clock(opened: Make, me: Identity, server: Server, clock: Clock) -> None:
+    server.reply = lambda _: (200, told(expires_in=600.0))
+    clock.wall += 86_400
+    source = opened(me, clock=clock)
+    token = source.get(source.key("oneaccess"))
+    assert token.expires_at == datetime.fromtimestamp(clock.wall, UTC) + timedelta(seconds=600)
+
+
+def test_a_token_without_an_end_has_none(opened: Make, me: Identity, server: Server) -> None:
+    server.reply = lambda _: (200, told(expires_in=None, expires_at=None))
+    source = opened(me)
+    assert source.get(source.key("modelarts")).expires_at is None
+
+
+def test_a_refresh_asks_for_one_that_is_newer_than_the_one_held(
+    opened: Make, server: Server, me: Identity, clock: Clock
+) -> None:
+    source = opened(me, clock=clock)
+    key = source.key("oneaccess")
+    source.get(key)
+    clock.advance(1790)
+    source.get(key)
+    assert server.asked[1]["newer_than"] == "2026-01-15T08:30:00+00:00"
+    assert server.asked[1]["refresh"] is False
+
+
+def test_an_asked_for_refresh_is_told_to_the_server(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    source.get(source.key("oneaccess"), refresh=True)
+    assert server.asked[0]["refresh"] is True
+
+
+def test_auth_asks_for_one_newer_than_the_refused(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    token = source.get(source.key("oneaccess"))
+    renewed = token.auth._fresh(token)
+    assert renewed is not token
+    assert token.auth._fresh() is renewed
+    assert server.asked[1]["newer_than"] == token.obtained_at.isoformat()
+
+
+def test_one_connection_serves_many_calls(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    for _ in range(5):
+        source.get(source.key("oneaccess"), refresh=True)
+    assert len(server.connections) == 1
+    source.close()
+    source.get(source.key("oneaccess"), refresh=True)
+    assert len(server.connections) == 2
+
+
+def test_a_connection_that_the_server_closed_is_replaced(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    server.close_after = True  # without saying so in a header, as a server that restarts does
+    for number in range(3):
+        source.get(source.key("oneaccess"), refresh=True)
+        assert len(server.asked) == number + 1
+
+
+def test_creating_is_sent_once_on_a_new_connection(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    source.get(source.key("oneaccess"))
+    server.reply = lambda _: (200, told(profile="astra", value="created"))
+    created = source.create("astra", {"name": "n"})
+    assert created.reveal() == "created"
+    assert server.asked[1] == server.asked[1] | {"profile": "astra", "params": {"name": "n"}, "create": True}
+    assert len(server.connections) == 2
+    assert source.held(source.key("astra")) is None
+
+
+def test_the_vendors_error_arrives_as_the_error_it_was(opened: Make, server: Server, me: Identity) -> None:
+    told_error = {
+        "message": "Bad client credentials.",
+        "reason": "unauthorized",
+        "code": "invalid_client",
+        "request_id": "rid-1",
+        "retryable": False,
+    }
+    server.reply = lambda _: (502, told_error)
+    with pytest.raises(Unauthorized, match="Bad client credentials") as caught:
+        opened(me).get(Key("oneaccess"))
+    assert (caught.value.code, caught.value.request_id, caught.value.retryable) == ("invalid_client", "rid-1", False)
+
+
+def test_a_retryable_error_stays_retryable(opened: Make, server: Server, me: Identity) -> None:
+    server.reply = lambda _: (503, {"message": "m", "reason": "throttled", "retryable": True, "code": 5})
+    source = opened(me)
+    with pytest.raises(Throttled) as caught:
+        source.get(source.key("oneaccess"))
+    assert caught.value.retryable
+    assert caught.value.code is None
+
+
+def test_a_reason_that_is_not_known_is_a_token_error(opened: Make, server: Server, me: Identity) -> None:
+    server.reply = lambda _: (418, {"reason": "teapot"})
+    source = opened(me)
+    with pytest.raises(TokenError, match="HTTP 418"):
+        source.get(source.key("oneaccess"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"value": 5, "obtained_at": None}, {"obtained_at": "yesterday"}, {"expires_in": "soon"}, {"expires_in": 1e300}],
+)
+def test_an_answer_of_another_form_is_refused_without_its_content(
+    opened: Make, server: Server, me: Identity, changes: dict[str, Any]
+) -> None:
+    server.reply = lambda _: (200, told(**changes))
+    source = opened(me)
+    with pytest.raises(ResponseError, match="same version") as caught:
+        source.get(source.key("oneaccess"))
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("raw", [b"", b"<html>", b"[1]", b"[" * 100_000])
+def test_something_else_at_the_address_is_no_server_of_ours(
+    opened: Make, server: Server, me: Identity, raw: bytes
+) -> None:
+    server.reply = lambda _: (200, raw)
+    source = opened(me)
+    with pytest.raises(ServerGone, match="not jupyter_tokens"):
+        source.get(source.key("oneaccess"))
+
+
+def test_a_server_that_hangs_is_told(
+    opened: Make, server: Server, me: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = opened(me)
+    source.get(source.key("oneaccess"))
+    monkeypatch.setattr(remote, "_SECONDS", 0.1)
+    going_on = threading.Event()
+    server.reply = lambda _: (200, told()) if going_on.wait(10) else (500, {})
+    source.close()
+    with pytest.raises(TimedOut, match="did not answer in time"):
+        source.get(source.key("oneaccess"), refresh=True)
+    going_on.set()
+
+
+@pytest.mark.parametrize("value", [["x"], {"a": 1}, b"x", object()])
+def test_a_parameter_that_is_no_plain_value_is_refused_before_anything_is_sent(opened: Make, value: object) -> None:
+    with pytest.raises(ParameterError, match="Parameter p must be"):
+        opened(nobody()).key("oneaccess", {"p": value})
+
+
+class Direct:
+    """A fallback that counts."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any], Ask]] = []
+
+    def get_direct(self, profile: str, params: dict[str, Any], ask: Ask) -> Token:
+        self.asked.append((profile, params, ask))
+        return Token("direct", profile=profile, provider="oneaccess", obtained_at=datetime.now(UTC))
+
+    def about(self, profile: str) -> About:
+        return About("Direct", "DIRECT", sandbox=False)
+
+
+def test_without_a_server_the_fallback_serves_and_the_card_says_so(opened: Make) -> None:
+    direct = Direct()
+    source = opened(nobody(), fallback=direct)
+    token = source.get(source.key("oneaccess", {"a": 1}))
+    assert token.reveal() == "direct"
+    assert direct.asked == [("oneaccess", {"a": 1}, Ask())]
+    assert source.mode.startswith("direct (the Jupyter server cannot be reached")
+    assert source.about("oneaccess") == About("Direct", "DIRECT", sandbox=False)
+    assert token.auth._fresh() is token
+
+
+def test_a_server_that_does_not_know_the_kernel_is_fallen_back_from_until_it_does(
+    opened: Make, server: Server, me: Identity
+) -> None:
+    source = opened(me, fallback=Direct())
+    server.reply = lambda _: (403, {"message": "m", "reason": "unknown_kernel"})
+    assert source.get(source.key("oneaccess")).reveal() == "direct"
+    assert source.mode == "direct (the Jupyter server does not serve this kernel (HTTP 403))"
+    server.reply = lambda _: (200, told())
+    assert source.get(source.key("oneaccess"), refresh=True).reveal() == CANARY
+    assert source.mode == "server"
+
+
+def test_an_error_of_the_vendor_is_not_fallen_back_from(opened: Make, server: Server, me: Identity) -> None:
+    direct = Direct()
+    server.reply = lambda _: (502, {"message": "m", "reason": "unauthorized"})
+    source = opened(me, fallback=direct)
+    with pytest.raises(Unauthorized):
+        source.get(source.key("oneaccess"))
+    assert direct.asked == []
+
+
+def test_without_a_fallback_a_missing_server_is_an_error_that_may_pass(opened: Make) -> None:
+    source = opened(nobody())
+    with pytest.raises(ServerGone, match="cannot be reached") as caught:
+        source.get(source.key("oneaccess"))
+    assert caught.value.retryable
+    assert caught.value.unsent
+
+
+def test_a_token_that_lives_is_served_on_while_the_server_is_gone(
+    opened: Make, server: Server, me: Identity, clock: Clock
+) -> None:
+    source = opened(me, clock=clock)
+    key = source.key("oneaccess")
+    token = source.get(key)
+    server.reply = lambda _: (403, {"message": "m", "reason": "unknown_kernel"})
+    clock.advance(1790)
+    assert source.get(key) is token
+    held = source.held(key)
+    assert held is not None
+    assert isinstance(held.error, ServerGone)
+    server.reply = lambda _: (200, told(value="new", obtained_at="2026-01-15T09:00:00+00:00"))
+    clock.advance(100)
+    assert source.get(key).reveal() == "new"
+
+
+def test_watchers_are_told_until_they_leave(opened: Make, me: Identity) -> None:
+    source = opened(me)
+    seen: list[Token] = []
+    leave = source.watch(lambda _key, token: seen.append(token))
+    key = source.key("oneaccess")
+    token = source.begin(key).result(10)
+    assert seen == [token]
+    leave()
+    source.get(key, refresh=True)
+    assert seen == [token]
+    source.forget(key)
+    assert source.held(key) is None
+
+
+def test_a_profile_that_was_never_served_is_known_by_name_only(opened: Make) -> None:
+    assert opened(nobody()).about("x") == About("x", None, sandbox=False)
+
+
+def test_a_unix_socket_is_spoken_to(opened: Make, server: Server, tmp_path: Path) -> None:
+    class UnixServer(ThreadingMixIn, UnixStreamServer):
+        daemon_threads = True
+
+        def get_request(self) -> tuple[Any, Any]:
+            request, _ = super().get_request()
+            return request, ("local", 0)
+
+    path = str(tmp_path / "s")
+    with serving(UnixServer(path, server.handler())):
+        quoted = path.replace("/", "%2F")
+        source = opened(Identity(f"http+unix://{quoted}/jupyter-tokens", None, KERNEL, KEY))
+        assert source.get(source.key("oneaccess")).reveal() == CANARY
+
+
+def test_a_servers_own_certificate_is_trusted_and_no_other(opened: Make, server: Server, tmp_path: Path) -> None:
+    import ssl
+
+    authority, stranger = trustme.CA(), trustme.CA()
+    web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
+    web.daemon_threads = True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # Issued for the public name, used by address.
+    authority.issue_cert("notebooks.example.com").configure_cert(context)
+    web.socket = context.wrap_socket(web.socket, server_side=True)
+    good, bad = tmp_path / "good.pem", tmp_path / "bad.pem"
+    authority.cert_pem.write_to_path(str(good))
+    stranger.cert_pem.write_to_path(str(bad))
+    with serving(web) as (_, port):
+        url = f"https://127.0.0.1:{port}/jupyter-tokens"
+        trusting = opened(Identity(url, str(good), KERNEL, KEY))
+        assert trusting.get(trusting.key("oneaccess")).reveal() == CANARY
+        trusting.close()
+        for cert in (str(bad), None):
+            wary = opened(Identity(url, cert, KERNEL, KEY))
+            with pytest.raises(ServerGone, match="SSLCertVerificationError"):
+                wary.get(wary.key("oneaccess"))
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, me: Identity | None) -> Client:
+    (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"mode": mode}}))
+    monkeypatch.setattr("jupyter_tokens.kernel.identity.identity", lambda: me)
+    return Client()
+
+
+@pytest.mark.parametrize(
+    ("mode", "known", "kind"),
+    [("auto", True, ServerSource), ("server", True, ServerSource), ("auto", False, Source), ("direct", True, Source)],
+)
+def test_the_configuration_chooses_who_serves(
+    monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, known: bool, kind: type
+) -> None:
+    source = choose(monkeypatch, config_dir, mode, nobody() if known else None).source
+    assert type(source) is kind
+    if isinstance(source, ServerSource):
+        assert (source._fallback is None) == (mode == "server")
+
+
+def test_mode_server_without_a_server_is_an_error_that_says_so(
+    monkeypatch: pytest.MonkeyPatch, config_dir: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="no Jupyter server"):
+        choose(monkeypatch, config_dir, "server", None).get("oneaccess")
+
+
+def test_client_module_has_no_shared_client_before_it_is_asked() -> None:
+    assert client_module._shared is None

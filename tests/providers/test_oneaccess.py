@@ -1,0 +1,167 @@
+"""OneAccess: the access credential of an application."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from jupyter_tokens.clock import utc
+from jupyter_tokens.errors import (
+    ApiError,
+    Forbidden,
+    InvalidRequest,
+    ParameterError,
+    ResponseError,
+    ServiceUnavailable,
+    Throttled,
+    Unauthorized,
+    UnusableToken,
+)
+from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.token import Secret
+
+from ..doubles import CANARY, NOW, answer, drive, vector
+
+SETTINGS = {
+    "provider": "oneaccess",
+    "endpoint": "https://acme.example.com",
+    "client_id": "ONtQq2igSggfFClyGgzmuXR8ubWEP",
+    "client_secret": "Xdq+U/mJ pG=19&hé",
+}
+SAMPLE = {"access_token": CANARY, "token_type": "Bearer", "expires_in": 1719, "scope": "all", "id_token": "ey.ey.EL"}
+
+
+def body(**changes: object) -> dict[str, object]:
+    return {key: value for key, value in {**SAMPLE, **changes}.items() if value is not ...}
+
+
+def test_the_form_is_the_recorded_one(prepared) -> None:
+    provider, call = prepared(SETTINGS, {})
+    (request,), token = drive(provider.retrieve(call), answer(200, body()))
+    recorded = vector("oneaccess_token_form")["request"]
+    assert (request.method, str(request.url)) == ("POST", "https://acme.example.com/api/v2/tenant/token")
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert request.content.decode() == recorded["body_text"]
+    assert "authorization" not in request.headers
+    assert token.reveal() == CANARY
+    assert token.headers() == {"Authorization": f"Bearer {CANARY}"}
+    assert token.expires_at == utc(NOW + 1719)
+    assert token.obtained_at == utc(NOW)
+
+
+def test_basic_is_the_recorded_one(prepared) -> None:
+    settings = {**SETTINGS, "auth_method": "basic", "client_secret": "plainsecret"}
+    provider, call = prepared(settings, {})
+    (request,), _ = drive(provider.retrieve(call), answer(200, body()))
+    recorded = vector("oneaccess_token_basic_query")["request"]
+    assert (request.method, request.url.raw_path.decode()) == (recorded["method"], recorded["target"])
+    assert request.headers["authorization"] == dict(recorded["headers"])["Authorization"]
+    assert request.content == b""
+
+
+def test_the_id_token_is_as_opaque_as_the_token(prepared) -> None:
+    provider, call = prepared(SETTINGS, {})
+    _, token = drive(provider.retrieve(call), answer(200, body(id_token=CANARY)))
+    assert CANARY not in repr(token.metadata)
+    assert isinstance(token.metadata["id_token"], Secret)
+    assert token.metadata["id_token"].reveal() == CANARY
+    assert (token.metadata["scope"], token.metadata["token_type"]) == ("all", "Bearer")
+
+
+def test_only_what_is_text_is_told(prepared) -> None:
+    provider, call = prepared(SETTINGS, {})
+    _, token = drive(provider.retrieve(call), answer(200, body(scope=5, id_token=...)))
+    assert token.metadata == {"token_type": "Bearer"}
+
+
+@pytest.mark.parametrize(("given", "life"), [(60, 60), (0.5, 0.5), (..., 1800), (None, 1800)])
+def test_life(prepared, given: object, life: float) -> None:
+    provider, call = prepared(SETTINGS, {})
+    _, token = drive(provider.retrieve(call), answer(200, body(expires_in=given)))
+    assert token.expires_at is not None
+    assert token.expires_at - token.obtained_at == timedelta(seconds=life)
+
+
+@pytest.mark.parametrize("life", [0, -1])
+def test_a_token_that_has_expired_is_not_handed_out(prepared, life: int) -> None:
+    provider, call = prepared(SETTINGS, {})
+    with pytest.raises(UnusableToken) as caught:
+        drive(provider.retrieve(call), answer(200, body(expires_in=life, request_id="rid")))
+    assert (caught.value.request_id, caught.value.status) == ("rid", 200)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["bearer", "BEARER", ...])
+def test_the_type_may_be_written_in_any_case_or_left_out(prepared, kind: object) -> None:
+    provider, call = prepared(SETTINGS, {})
+    assert drive(provider.retrieve(call), answer(200, body(token_type=kind)))[1].reveal() == CANARY
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        body(access_token=...),
+        body(access_token=None),
+        body(access_token=5),
+        body(access_token=f"{CANARY}\r\nX: y"),
+        body(token_type="mac"),
+        body(token_type=5),
+        body(expires_in="1800"),
+        body(expires_in=10**400),
+        body(expires_in=10**30),
+        body(expires_in=True),
+    ],
+)
+def test_an_answer_that_is_not_as_documented(prepared, given: dict[str, object]) -> None:
+    provider, call = prepared(SETTINGS, {})
+    with pytest.raises(ResponseError) as caught:
+        drive(provider.retrieve(call), answer(200, given, x_request_id="rid"))
+    assert (caught.value.status, caught.value.request_id) == (200, "rid")
+    assert CANARY not in str(caught.value) + repr(caught.value)
+
+
+ERRORS: list[tuple[int, dict[str, object], type[ApiError], str, str]] = [
+    (400, {"error_code": "SDK.0001", "error_msg": "Bad."}, InvalidRequest, "SDK.0001", "Bad."),
+    (400, {"error": "invalid_client", "error_description": "Bad."}, Unauthorized, "invalid_client", "Bad."),
+    (401, {"error": "invalid_client", "error_description": "Bad."}, Unauthorized, "invalid_client", "Bad."),
+    (400, {"error_code": "invalid_client", "error_msg": "Bad."}, Unauthorized, "invalid_client", "Bad."),
+    (400, {"error": "invalid_grant"}, Unauthorized, "invalid_grant", "Bad Request, with no message that"),
+    (400, {"error": "unauthorized_client"}, Forbidden, "unauthorized_client", "Bad Request"),
+    (403, {"error": "access_denied"}, Forbidden, "access_denied", "Forbidden"),
+    (401, {"error_code": "X", "error_msg": "Bad"}, Unauthorized, "X", "Bad."),
+    (429, {"error_code": "X", "error_msg": "Slow"}, Throttled, "X", "Slow."),
+    (500, {"error_code": "X", "error_msg": "Down"}, ServiceUnavailable, "X", "Down."),
+    (200, {"error": "invalid_client", "error_description": "Bad."}, Unauthorized, "invalid_client", "Bad."),
+    (200, {"error_code": "SDK.0001", "error_msg": "Bad."}, InvalidRequest, "SDK.0001", "Bad."),
+]
+
+
+@pytest.mark.parametrize(("status", "given", "kind", "code", "message"), ERRORS)
+def test_documented_errors_in_both_forms(*, prepared, status, given, kind, code, message) -> None:
+    provider, call = prepared(SETTINGS, {})
+    with pytest.raises(ApiError) as caught:
+        drive(provider.retrieve(call), answer(status, given, x_request_id="rid", retry_after="5"))
+    error = caught.value
+    assert (type(error), error.code, error.status, error.request_id) == (kind, code, status, "rid")
+    assert error.message.startswith(message)
+    assert error.retryable is (kind in {Throttled, ServiceUnavailable})
+    assert error.retry_after == 5.0
+
+
+def test_a_refusal_without_a_document(prepared) -> None:
+    provider, call = prepared(SETTINGS, {})
+    with pytest.raises(ServiceUnavailable) as caught:
+        drive(provider.retrieve(call), answer(502, "<html>"))
+    assert (caught.value.code, caught.value.retryable) == (None, True)
+
+
+@pytest.mark.parametrize("key", ["endpoint", "client_id", "client_secret"])
+def test_settings_that_are_needed(key: str) -> None:
+    with pytest.raises(Exception, match=f"key '{key}' is missing"):
+        Profiles.of({"mine": {**SETTINGS, key: ""}})["mine"]
+
+
+def test_there_are_no_parameters() -> None:
+    with pytest.raises(ParameterError, match="no parameter"):
+        Profiles.of({"mine": SETTINGS})["mine"].call_params({"scope": "x"})

@@ -1,0 +1,130 @@
+"""Parameters of a call, checked before anything is sent."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_tokens.errors import ParameterError
+from jupyter_tokens.providers.params import Param, closest, parse_params
+
+INTEGER = Param("", type="integer", minimum=0)
+BOOLEAN = Param("", type="boolean")
+CHOICE = Param("", choices=("job", "tensorboard"))
+ID = Param("", identifier=True)
+TEXT = Param("")
+SIGNED = Param("", type="integer")
+
+
+@pytest.mark.parametrize(
+    ("param", "value", "parsed"),
+    [
+        (INTEGER, 60, 60),
+        (INTEGER, "60", 60),
+        (INTEGER, 0, 0),
+        (INTEGER, 10**18 - 1, 10**18 - 1),
+        (SIGNED, "-5", -5),
+        (BOOLEAN, True, True),
+        (BOOLEAN, "false", False),
+        (BOOLEAN, "True", True),
+        (CHOICE, "job", "job"),
+        (ID, "dlc 1é%", "dlc 1é%"),
+        (TEXT, "", ""),
+        (TEXT, "a/b\n", "a/b\n"),
+    ],
+)
+def test_accepted(param: Param, value: object, parsed: object) -> None:
+    made = param.parse("X", value)
+    assert (made, type(made)) == (parsed, type(parsed))
+
+
+@pytest.mark.parametrize(
+    ("param", "value", "words"),
+    [
+        (INTEGER, -1, "must be at least 0, not -1"),
+        (INTEGER, "-1", "must be at least 0, not '-1'"),
+        (INTEGER, "1.5", "must be a whole number, not '1.5'"),
+        (INTEGER, 1.5, "must be a whole number, not 1.5"),
+        (INTEGER, "", "must be a whole number"),
+        (INTEGER, " 60", "must be a whole number"),
+        (INTEGER, "1_0", "must be a whole number"),
+        (INTEGER, "٣", "must be a whole number"),
+        (INTEGER, True, "must be a whole number, not True"),
+        (INTEGER, 10**18, "must be a whole number"),
+        pytest.param(INTEGER, 10**5000, "must be a whole number, not int", id="huge"),
+        (INTEGER, "9" * 5000, "must be a whole number"),
+        (INTEGER, [60], "must be a whole number, not list"),
+        (BOOLEAN, 1, "must be true or false, not 1"),
+        (BOOLEAN, "yes", "must be true or false, not 'yes'"),
+        (BOOLEAN, {}, "must be true or false, not dict"),
+        (CHOICE, "Job", "must be one of job, tensorboard, not 'Job'"),
+        (CHOICE, "", "must be one of"),
+        (ID, "", "must not be empty"),
+        (ID, "  ", "must not be empty"),
+        (ID, "a/b", "must be an id, without a slash, not 'a/b'"),
+        (ID, "a\\b", "without a slash"),
+        (ID, ".", "without a slash"),
+        (ID, "..", "without a slash"),
+        (ID, "a\nb", "must not hold control characters"),
+        (ID, "a\ud800", "must not hold control characters"),
+        (ID, 5, "must be text, not 5"),
+        (TEXT, b"x", "must be text, not bytes"),
+    ],
+)
+def test_refused(param: Param, value: object, words: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        param.parse("X", value)
+    assert caught.value.message.startswith("Parameter X ")
+    assert words in caught.value.message
+    assert caught.value.unsent
+    assert len(caught.value.message) < 200
+
+
+@given(st.one_of(st.text(), st.integers(), st.booleans(), st.floats(), st.none(), st.lists(st.integers())))
+def test_whatever_is_given_is_parsed_or_refused(value: object) -> None:
+    for param in (INTEGER, BOOLEAN, CHOICE, ID, TEXT):
+        parsed = None
+        with suppress(ParameterError):
+            parsed = param.parse("X", value)
+        assert parsed is None or isinstance(parsed, str | int | bool)
+
+
+def test_schema() -> None:
+    assert INTEGER.schema() == {"type": "integer", "description": "", "minimum": 0}
+    assert CHOICE.schema() == {"type": "string", "description": "", "enum": ["job", "tensorboard"]}
+    assert ID.schema() == {"type": "string", "description": "", "minLength": 1, "pattern": "^[^/]+$"}
+    assert Param("What.", type="boolean").schema() == {"type": "boolean", "description": "What."}
+
+
+KNOWN = {"A": Param("", required=True), "B": INTEGER}
+
+
+def test_parsed_in_the_order_of_the_known_whatever_the_calls() -> None:
+    assert list(parse_params(KNOWN, {"B": "1", "A": "x"}).items()) == [("A", "x"), ("B", 1)]
+
+
+def test_none_leaves_a_parameter_out() -> None:
+    assert parse_params(KNOWN, {"A": "x", "B": None}) == {"A": "x"}
+    with pytest.raises(ParameterError, match="A is missing"):
+        parse_params(KNOWN, {"A": None})
+
+
+def test_unknown() -> None:
+    with pytest.raises(ParameterError, match="no parameter 'ExpireTme'") as caught:
+        parse_params({"ExpireTime": INTEGER}, {"ExpireTme": 1})
+    assert caught.value.hint == "Did you mean ExpireTime?"
+
+
+def test_missing() -> None:
+    with pytest.raises(ParameterError, match="A is missing") as caught:
+        parse_params(KNOWN, {})
+    assert "A=…" in caught.value.hint
+
+
+def test_closest() -> None:
+    assert closest("alhpa", ["alpha", "beta"]) == "Did you mean alpha?"
+    assert closest("x", ["alpha", "beta"]) == "There are: alpha, beta."
+    assert closest("x", []) == "There are none."

@@ -1,0 +1,274 @@
+"""`Token.auth` under real clients: httpx over a scripted transport, requests against a server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import requests
+
+from jupyter_tokens.clock import utc
+from jupyter_tokens.token import Token
+
+from .doubles import CANARY, NOW, Loopback, Script, loopback, raw_answer
+
+URL = "https://api.example.com/things"
+
+
+class Source:
+    """Tokens with ascending numbers, as the broker would hand them out."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.refused: list[Token | None] = []
+        self.threads: set[int] = set()
+
+    def token(self) -> Token:
+        made = Token(f"{CANARY}-{self.number}", profile="mine", provider="astra", obtained_at=utc(NOW))
+        return made.renewed_by(self.renew)
+
+    def renew(self, refused: Token | None) -> Token:
+        self.threads.add(threading.get_ident())
+        self.refused.append(refused)
+        self.number += refused is not None
+        return self.token()
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+def bearers(script: Script) -> list[str]:
+    return [request.headers["Authorization"].removeprefix(f"Bearer {CANARY}-") for request in script.requests]
+
+
+def call_sync(script: Script, token: Token, **options: object) -> httpx.Response:
+    with httpx.Client(transport=script) as client:
+        return client.request("POST", URL, auth=token.auth, **options)
+
+
+def call_async(script: Script, token: Token, **options: object) -> httpx.Response:
+    async def go() -> httpx.Response:
+        async with httpx.AsyncClient(transport=script) as client:
+            return await client.request("POST", URL, auth=token.auth, **options)
+
+    return asyncio.run(go())
+
+
+both = pytest.mark.parametrize("call", [call_sync, call_async])
+Call = Callable[..., httpx.Response]
+
+
+def statuses(*numbers: int) -> Script:
+    return Script(*(httpx.Response(number) for number in numbers))
+
+
+@both
+def test_a_fresh_token_is_asked_for_at_each_request(call: Call, source: Source) -> None:
+    token = source.token()
+    source.number = 5
+    script = statuses(200, 200)
+    call(script, token)
+    source.number = 6
+    call(script, token)
+    assert bearers(script) == ["5", "6"]
+    assert source.refused == [None, None]
+
+
+@both
+def test_a_401_is_answered_once_with_a_token_newer_than_the_refused_one(call: Call, source: Source) -> None:
+    script = statuses(401, 200)
+    response = call(script, source.token(), content=b"body")
+    assert response.status_code == 200
+    assert bearers(script) == ["0", "1"]
+    assert [request.content for request in script.requests] == [b"body", b"body"]
+    refused = source.refused[1]
+    assert refused is not None
+    assert refused.reveal() == f"{CANARY}-0"
+
+
+@both
+def test_a_second_401_is_the_users_answer(call: Call, source: Source) -> None:
+    script = statuses(401, 401)
+    assert call(script, source.token()).status_code == 401
+    assert len(script.requests) == 2
+
+
+@both
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_other_refusals_are_not_answered(call: Call, source: Source, status: int) -> None:
+    script = statuses(status)
+    assert call(script, source.token()).status_code == status
+    assert source.refused == [None]
+
+
+@both
+def test_without_a_source_the_token_itself_is_used_and_a_401_stands(call: Call) -> None:
+    script = statuses(401)
+    token = Token(f"{CANARY}-9", profile="mine", provider="astra", obtained_at=utc(NOW))
+    assert call(script, token).status_code == 401
+    assert bearers(script) == ["9"]
+
+
+def test_a_body_that_cannot_be_sent_again_leaves_the_401_and_renews_for_the_next_request(source: Source) -> None:
+    script = statuses(401, 200)
+    token = source.token()
+    response = call_sync(script, token, content=iter([b"once"]))
+    assert response.status_code == 401
+    assert source.number == 1
+    call_sync(script, token)
+    assert bearers(script) == ["0", "1"]
+
+
+def test_an_async_body_that_cannot_be_sent_again_leaves_the_401(source: Source) -> None:
+    async def once():
+        yield b"once"
+
+    script = statuses(401)
+    assert call_async(script, source.token(), content=once()).status_code == 401
+    assert source.number == 1
+
+
+def test_a_refresh_does_not_block_the_event_loop(source: Source) -> None:
+    call_async(statuses(401, 200), source.token())
+    assert threading.get_ident() not in source.threads
+
+
+def test_repr_names_the_profile_only(source: Source) -> None:
+    assert repr(source.token().auth) == "<TokenAuth mine>"
+
+
+# requests
+
+
+def status_of(request: bytes) -> str:
+    return "200 OK" if f"{CANARY}-1".encode() in request else "401 Unauthorized"
+
+
+@pytest.fixture
+def guarded() -> Iterator[Loopback]:
+    """Accepts the token number 1 alone."""
+
+    def handle(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(raw_answer(b"told", status_of(request)))
+
+    with loopback(handle) as served:
+        yield served
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as opened:
+        opened.trust_env = False
+        yield opened
+
+
+def test_requests_answers_a_401_once_with_a_newer_token(
+    guarded: Loopback, session: requests.Session, source: Source
+) -> None:
+    response = session.post(guarded.url, data=b"body", auth=source.token().auth)
+    assert response.status_code == 200
+    assert [earlier.status_code for earlier in response.history] == [401]
+    assert [request.endswith(b"\r\n\r\nbody") for request in guarded.requests] == [True, True]
+    assert guarded.connections == 1
+
+
+def test_requests_leaves_a_second_401_to_the_user(guarded: Loopback, session: requests.Session, source: Source) -> None:
+    source.number = 5
+    response = session.get(guarded.url, auth=source.token().auth)
+    assert response.status_code == 401
+    assert len(guarded.requests) == 2
+    assert len(source.refused) == 2
+
+
+def test_requests_does_not_retry_success(guarded: Loopback, session: requests.Session, source: Source) -> None:
+    source.number = 1
+    assert session.get(guarded.url, auth=source.token().auth).status_code == 200
+    assert source.refused == [None]
+
+
+def test_requests_asks_for_a_fresh_token_each_time(
+    guarded: Loopback, session: requests.Session, source: Source
+) -> None:
+    auth = source.token().auth
+    source.number = 1
+    for _ in range(3):
+        assert session.get(guarded.url, auth=auth).status_code == 200
+    assert source.refused == [None] * 3
+
+
+def test_requests_without_a_source_leaves_a_401(guarded: Loopback, session: requests.Session) -> None:
+    token = Token("x", profile="mine", provider="astra", obtained_at=utc(NOW))
+    assert session.get(guarded.url, auth=token.auth).status_code == 401
+    assert len(guarded.requests) == 1
+
+
+def test_requests_sends_a_file_again_from_where_it_stood(
+    guarded: Loopback, session: requests.Session, source: Source, tmp_path: Path
+) -> None:
+    file = tmp_path / "data"
+    file.write_bytes(b"skipped-sent")
+    with file.open("rb") as body:
+        body.seek(8)
+        assert session.post(guarded.url, data=body, auth=source.token().auth).status_code == 200
+    assert [request.rpartition(b"\r\n\r\n")[2] for request in guarded.requests] == [b"sent", b"sent"]
+
+
+class OneWay(io.BytesIO):
+    """A file that does not know where it stands."""
+
+    def tell(self) -> int:
+        raise OSError("a pipe")
+
+
+@pytest.mark.parametrize("body", [OneWay(b"once"), iter([b"once"])], ids=["pipe", "iterator"])
+def test_requests_does_not_send_again_what_is_gone_but_renews(session: requests.Session, source: Source, body) -> None:
+    def handle(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(raw_answer(b"", "401 Unauthorized"))
+
+    with loopback(handle) as served:
+        headers = {"Transfer-Encoding": "chunked"}
+        response = session.post(served.url, data=body, auth=source.token().auth, headers=headers)
+    assert response.status_code == 401
+    assert len(served.requests) == 1
+    assert source.number == 1
+
+
+def redirect_to(url: Callable[[], str], status: str) -> Callable[[socket.socket, bytes], None]:
+    def handle(connection: socket.socket, request: bytes) -> None:
+        if b" /next " in request:
+            connection.sendall(raw_answer(b"", status_of(request)))
+        else:
+            connection.sendall(raw_answer(b"", status, Location=url() + "/next"))
+
+    return handle
+
+
+def test_requests_hands_another_host_no_token(guarded: Loopback, session: requests.Session, source: Source) -> None:
+    with loopback(redirect_to(lambda: guarded.url, "302 Found")) as first:
+        response = session.get(first.url, auth=source.token().auth)
+    assert response.status_code == 401
+    assert CANARY.encode() in first.requests[0]
+    assert [CANARY.encode() in request for request in guarded.requests] == [False]
+    assert source.refused == [None]
+
+
+def test_requests_answers_a_401_behind_a_redirect_of_the_same_host(
+    session: requests.Session, source: Source, tmp_path: Path
+) -> None:
+    """After 303 the body is gone, which must not be gone back to."""
+    file = tmp_path / "data"
+    file.write_bytes(b"body")
+    urls: list[str] = []
+    with loopback(redirect_to(lambda: urls[0], "303 See Other")) as served, file.open("rb") as body:
+        urls.append(served.url)
+        response = session.post(served.url, data=body, auth=source.token().auth)
+    assert response.status_code == 200
+    assert [request.split(b" ")[0] for request in served.requests] == [b"POST", b"GET", b"GET"]

@@ -1,0 +1,57 @@
+"""The benchmarks run from one command. What they measure is not judged here: a busy machine breaks any promise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROWS = {
+    "cached": {"dict look-up", "get_token(name)", "get_token(name, two parameters)", "get_token(name), of 1 µs"},
+    "cold pai-dlc": {"bare httpx.Client GET", "get_token(refresh=True)", "official SDK"},
+    "cold modelarts": {"bare httpx.Client GET", "get_token(refresh=True)", "official SDK"},
+    "cold eiam": {"bare httpx.Client GET", "get_token(refresh=True)", "official SDK"},
+    "cold oneaccess": {"bare httpx.Client GET", "get_token(refresh=True)"},
+    "import": {
+        "import jupyter_tokens",
+        "from jupyter_tokens import get_token",
+        "import httpx (beside it)",
+        "%load_ext jupyter_tokens",
+        "%load_ext autoreload (beside it)",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def benchmarks() -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--rounds", "5"],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_one_command_runs_them_all_and_tells_whether_the_promises_held(
+    benchmarks: subprocess.CompletedProcess[str],
+) -> None:
+    assert benchmarks.stderr == ""
+    assert benchmarks.returncode == (1 if "broken" in benchmarks.stdout else 0)
+
+
+@pytest.mark.parametrize(("group", "names"), ROWS.items())
+def test_each_row_has_a_time_and_a_ratio(
+    benchmarks: subprocess.CompletedProcess[str], group: str, names: set[str]
+) -> None:
+    # The columns are as wide as the table says.
+    rows = [line for line in benchmarks.stdout.splitlines() if line[:16].strip() == group]
+    assert {line[17:53].strip() for line in rows} == names
+    for line in rows:
+        seconds, unit, ratio, *_ = line[53:].split()
+        assert float(seconds) > 0
+        assert unit == "µs"
+        assert float(ratio) > 0

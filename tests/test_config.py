@@ -1,0 +1,176 @@
+"""Configuration files: which are found, which one counts, and what is told of a broken one."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from jupyter_tokens.config import config_files, load_mode, load_profiles, stamp
+from jupyter_tokens.errors import ConfigurationError
+
+from .doubles import CANARY, told
+
+ASTRA = {"provider": "astra", "endpoint": "https://astra.example.com", "api_token": "env:ASTRA"}
+
+
+def write(folder: Path, profiles: object, name: str = "jupyter_tokens_config.json") -> Path:
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    return file
+
+
+def write_python(folder: Path, code: str) -> Path:
+    file = folder / "jupyter_tokens_config.py"
+    file.write_text(f"c = get_config()\n{code}\n")
+    return file
+
+
+def refused(file: Path) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        load_profiles([file])
+    assert str(file) in caught.value.message
+    assert caught.value.unsent
+    assert caught.value.__context__ is None
+    assert CANARY not in told(caught.value)
+    return caught.value
+
+
+def test_files_on_jupyters_path_are_found(config_dir: Path) -> None:
+    assert config_files() == []
+    file = write(config_dir, {"a": ASTRA})
+    assert config_files() == [file]
+    assert load_profiles()["a"].provider.id == "astra"
+
+
+def test_the_first_folder_counts_most_and_python_more_than_json(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    files = [write(second, {}), write(first, {}), write_python(first, "")]
+    assert config_files([str(first), second, tmp_path / "none"]) == files
+
+
+def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "jupyter_tokens_config.json").mkdir()
+    assert config_files([tmp_path]) == []
+
+
+def test_the_last_file_that_names_a_profile_has_it_whole(tmp_path: Path) -> None:
+    low = write(tmp_path / "low", {"a": {**ASTRA, "timeout": 5}, "b": ASTRA})
+    high = write(tmp_path / "high", {"a": ASTRA, "c": ASTRA})
+    held = load_profiles([low, high])
+    assert set(held) == {"a", "b", "c"}
+    assert held["a"].timeout == 30
+
+
+def test_python(tmp_path: Path) -> None:
+    held = load_profiles([write_python(tmp_path, f"c.TokenProfiles.profiles = {{'a': {ASTRA!r}}}")])
+    assert held["a"].provider.id == "astra"
+
+
+def test_python_that_updates(tmp_path: Path) -> None:
+    held = load_profiles([write_python(tmp_path, f"c.TokenProfiles.profiles.update({{'A': {ASTRA!r}}})")])
+    assert held["A"].provider.id == "astra"
+
+
+@pytest.mark.parametrize("text", ["{}", '{"Other": {"a": 1}}', '{"TokenProfiles": {}}'])
+def test_no_profiles_are_none(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "jupyter_tokens_config.json"
+    file.write_text(text)
+    assert len(load_profiles([file])) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"TokenProfiles": CANARY}, "TokenProfiles must be a mapping"),
+        ({"TokenProfiles": {"profiles": [CANARY]}}, "TokenProfiles.profiles must be a mapping by name"),
+        ({"TokenProfiles": {"profiles": None, "other": CANARY}}, "must be a mapping by name"),
+    ],
+)
+def test_profiles_have_to_be_a_mapping(tmp_path: Path, content: dict[str, object], words: str) -> None:
+    file = tmp_path / "jupyter_tokens_config.json"
+    file.write_text(json.dumps(content))
+    assert words in refused(file).message
+
+
+@pytest.mark.parametrize("text", [f'{{"a": "{CANARY}"', f'["{CANARY}"]', f'"{CANARY}"', "", "[" * 100_000, "5"])
+def test_broken_json_is_told_by_its_place_only(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "jupyter_tokens_config.json"
+    file.write_text(text)
+    assert "cannot be read" in refused(file).message
+
+
+def test_the_line_of_broken_json_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "jupyter_tokens_config.json"
+    file.write_text(f'{{\n"a": "{CANARY}" oops\n}}')
+    assert refused(file).message == f"{file} cannot be read: line 2."
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        (f"key = '{CANARY}", "line 2"),
+        (f"key = '{CANARY}'; 1/0", "ZeroDivisionError"),
+        ("import nothing_here", "Module"),
+    ],
+)
+def test_broken_python_is_told_by_its_place_only(tmp_path: Path, code: str, place: str) -> None:
+    assert place in refused(write_python(tmp_path, code)).message
+
+
+def test_a_file_that_has_gone_is_told(tmp_path: Path) -> None:
+    assert "cannot be read" in refused(tmp_path / "jupyter_tokens_config.json").message
+
+
+def test_stamp_changes_with_the_files(tmp_path: Path) -> None:
+    file = write(tmp_path, {})
+    first = stamp([file])
+    assert stamp([file]) == first
+    os.utime(file, ns=(1, 1))
+    second = stamp([file])
+    assert second != first
+    file.write_text("longer than before, at the same time" * 3)
+    os.utime(file, ns=(1, 1))
+    assert stamp([file]) != second
+    file.unlink()
+    assert stamp([file]) == ()
+
+
+def test_a_profile_error_names_the_file_it_stands_in(tmp_path: Path) -> None:
+    file = write(tmp_path, {"a": {"provider": "none"}})
+    with pytest.raises(ConfigurationError, match="profile 'a', key 'provider'") as caught:
+        load_profiles([file])["a"]
+    assert str(file) in str(caught.value)
+
+
+def mode_of(tmp_path: Path, *texts: str) -> str:
+    files = []
+    for number, text in enumerate(texts):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        files.append(folder / "jupyter_tokens_config.json")
+        files[-1].write_text(text)
+    return load_mode(files)
+
+
+def test_the_mode_is_auto_unless_a_file_says_otherwise(tmp_path: Path) -> None:
+    assert mode_of(tmp_path, "{}", '{"TokenProfiles": {"profiles": {}}}') == "auto"
+
+
+def test_the_last_file_that_names_a_mode_counts(tmp_path: Path) -> None:
+    direct, server = ('{"TokenProfiles": {"mode": "direct"}}', '{"TokenProfiles": {"mode": "server"}}')
+    assert mode_of(tmp_path, server, direct, "{}") == "direct"
+
+
+@pytest.mark.parametrize("mode", ["Server", 1, ["auto"]])
+def test_another_mode_is_refused_and_the_known_ones_are_named(tmp_path: Path, mode: object) -> None:
+    with pytest.raises(ConfigurationError, match="must be one of auto, server, direct"):
+        mode_of(tmp_path, json.dumps({"TokenProfiles": {"mode": mode}}))
+
+
+def test_the_mode_is_read_from_jupyters_path_by_default(config_dir: Path) -> None:
+    (config_dir / "jupyter_tokens_config.json").write_text('{"TokenProfiles": {"mode": "direct"}}')
+    assert load_mode() == "direct"

@@ -1,0 +1,161 @@
+"""Opaque values: what they hold comes out by three doors and by no other."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from datetime import UTC, datetime
+
+import pytest
+
+from jupyter_tokens.auth import TokenAuth
+from jupyter_tokens.clock import utc
+from jupyter_tokens.errors import NoValue
+from jupyter_tokens.token import Secret, Token
+
+from .doubles import CANARY, NOW, told
+
+
+def token(value: str | None = CANARY, **options: object) -> Token:
+    given = {"profile": "mine", "provider": "astra", "obtained_at": utc(NOW), **options}
+    return Token(value, **given)
+
+
+OPAQUE = [Secret(CANARY), token(), token(expires_at=utc(NOW + 60), metadata={"id_token": Secret(CANARY)})]
+every = pytest.mark.parametrize("thing", OPAQUE, ids=["secret", "token", "token with an end"])
+
+WAYS = {
+    "repr": repr,
+    "str": str,
+    "format": lambda thing: f"{thing}",
+    "format with a width": lambda thing: f"{thing:>80}",
+    "percent": lambda thing: "%s %r" % (thing, thing),  # noqa: UP031
+    "str.format": lambda thing: "{} {!r}".format(thing, thing),  # noqa: UP032
+    "in a list": lambda thing: repr([thing, {"x": thing}]),
+    "json with default": lambda thing: json.dumps({"x": thing}, default=str),
+    "dir": lambda thing: repr(dir(thing)),
+    "copy": lambda thing: repr(copy.copy(thing)),
+    "deepcopy": lambda thing: repr(copy.deepcopy({"x": [thing]})),
+    "ascii": ascii,
+}
+REFUSED = {
+    "json": json.dumps,
+    "pickle": pickle.dumps,
+    "oldest pickle": lambda thing: pickle.dumps(thing, 0),
+    "reduce": lambda thing: thing.__reduce__(),
+    "getstate": lambda thing: thing.__getstate__(),
+    "vars": vars,
+    "bytes": bytes,
+    "iteration": list,
+    "length": len,
+    "index": lambda thing: thing[0],
+    "join": lambda thing: ", ".join(iter([thing])),
+    "addition": lambda thing: "Bearer " + thing,
+}
+
+
+@every
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_gives_nothing_away(thing, way) -> None:
+    assert CANARY not in way(thing)
+
+
+@every
+@pytest.mark.parametrize("way", REFUSED.values(), ids=REFUSED)
+def test_refuses(thing, way) -> None:
+    with pytest.raises(TypeError) as caught:
+        way(thing)
+    assert CANARY not in told(caught.value)
+
+
+@every
+def test_a_traceback_with_locals_shows_no_value(thing) -> None:
+    def fail(given: object) -> None:
+        held = [given]
+        raise ValueError(f"{held}")
+
+    with pytest.raises(ValueError) as caught:
+        fail(thing)
+    assert "…" in told(caught.value)
+    assert CANARY not in told(caught.value)
+
+
+@every
+def test_is_frozen(thing) -> None:
+    for name in ("profile", "_Secret__value", "_Token__value", "new"):
+        with pytest.raises(AttributeError, match="frozen"):
+            setattr(thing, name, "x")
+        with pytest.raises(AttributeError, match="frozen"):
+            delattr(thing, name)
+    assert thing.reveal() == CANARY
+
+
+@every
+def test_a_copy_is_the_same_object(thing) -> None:
+    assert copy.copy(thing) is thing
+    assert copy.deepcopy(thing) is thing
+
+
+def test_comparing_tells_nothing_about_values() -> None:
+    assert Secret("a") != Secret("a")
+    assert token() != token()
+    assert len({token(), token()}) == 2
+
+
+def test_a_header_made_by_formatting_fails_instead_of_being_sent() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        f"Bearer {token()}".encode("latin-1")
+
+
+def test_repr_tells_profile_and_end() -> None:
+    assert repr(token()) == "<Token mine …>"
+    assert repr(token(expires_at=utc(NOW))) == "<Token mine … until 2026-01-15 08:30:00Z>"
+    assert repr(Secret("x")) == "<Secret …>"
+
+
+def test_reveal_and_headers_are_the_ways_out() -> None:
+    assert token().reveal() == CANARY
+    assert token().headers() == {"Authorization": f"Bearer {CANARY}"}
+    assert token(scheme="token").headers() == {"Authorization": f"token {CANARY}"}
+    assert token().has_value
+
+
+def test_a_token_without_value_says_so() -> None:
+    empty = token(None)
+    assert not empty.has_value
+    for way in (empty.reveal, empty.headers):
+        with pytest.raises(NoValue, match="never returns its value") as caught:
+            way()
+        assert (caught.value.profile, caught.value.provider) == ("mine", "astra")
+
+
+def test_metadata_cannot_be_changed_and_is_a_copy() -> None:
+    given = {"id": "1"}
+    held = token(metadata=given)
+    given["id"] = "2"
+    assert held.metadata == {"id": "1"}
+    with pytest.raises(TypeError):
+        held.metadata["id"] = "3"
+    assert token().metadata == {}
+
+
+def test_auth_is_for_httpx_and_requests() -> None:
+    auth = token().auth
+    assert isinstance(auth, TokenAuth)
+    assert CANARY not in repr(auth) + str(auth) + repr(vars(auth))
+
+
+def test_renewed_by_keeps_everything_else() -> None:
+    first = token(scheme="token", expires_at=datetime(2027, 1, 1, tzinfo=UTC), metadata={"a": 1})
+    second = first.renewed_by(lambda refused: first)
+    assert second.same_value(first)
+    assert second.headers() == first.headers()
+    for name in ("profile", "provider", "obtained_at", "expires_at", "metadata"):
+        assert getattr(second, name) == getattr(first, name)
+    assert second.auth._fresh() is first
+
+
+def test_same_value_compares_only_the_value() -> None:
+    assert token().same_value(token(profile="other"))
+    assert not token().same_value(token("other"))

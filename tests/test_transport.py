@@ -1,0 +1,695 @@
+"""The transport, on real sockets where only they can tell, with scripted answers elsewhere."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+
+from jupyter_tokens import transport as module
+from jupyter_tokens.clock import utc
+from jupyter_tokens.errors import (
+    ConfigurationError,
+    Forbidden,
+    NetworkError,
+    ResponseError,
+    ServiceUnavailable,
+    Throttled,
+    TimedOut,
+    TokenError,
+    Unauthorized,
+)
+from jupyter_tokens.providers.answers import json_object, refusal, token_of
+from jupyter_tokens.providers.base import Flow
+from jupyter_tokens.token import Token
+from jupyter_tokens.transport import MOST_ATTEMPTS, MOST_BYTES, Transport
+
+from .doubles import CANARY, NOW, Clock, Script, answer, loopback, raw_answer, told
+
+URL = "https://api.example.com/token"
+BRIEF = 0.3
+GOOD = b'{"token": "t0k3n"}'
+
+
+def asking(url: str = URL, **headers: str) -> Callable[[], Flow]:
+    """Starts a flow of one request."""
+
+    def flow() -> Flow:
+        response = yield httpx.Request("GET", url, headers=headers)
+        if response.status_code != 200:
+            raise refusal(response, now=NOW, body={}, code=None, message="Refused.", meanings={})
+        return Token(
+            token_of(response, json_object(response), "token"),
+            profile="mine",
+            provider="example",
+            obtained_at=utc(NOW),
+        )
+
+    return flow
+
+
+def good() -> httpx.Response:
+    return answer(200, {"token": "t0k3n"})
+
+
+class Bench:
+    """A transport with a scripted vendor; sleeping moves the clock."""
+
+    def __init__(self, *answers: httpx.Response | Exception, clock: Clock | None = None, rng: float = 1.0) -> None:
+        self.clock = clock or Clock()
+        self.script = Script(*answers)
+        self.slept: list[float] = []
+        self.transport = Transport(clock=self.clock, sleep=self.sleep, rng=lambda: rng, transport=self.script)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.clock.advance(seconds)
+
+    def fails(self, **options: object) -> TokenError:
+        with pytest.raises(TokenError) as caught:
+            self.transport.run(asking(), **options)
+        return caught.value
+
+
+@pytest.fixture
+def real() -> Iterator[Transport]:
+    made = Transport(sleep=lambda seconds: None, rng=lambda: 0.0)
+    yield made
+    made.close()
+
+
+def failed(transport: Transport, url: str, **options: object) -> TokenError:
+    began = time.monotonic()
+    with pytest.raises(TokenError) as caught:
+        transport.run(asking(url), **{"timeout": BRIEF, **options})
+    assert time.monotonic() - began < 10 * BRIEF
+    assert "/token" not in str(caught.value)
+    return caught.value
+
+
+# Retries
+
+
+def test_success_is_one_request() -> None:
+    bench = Bench(good())
+    assert bench.transport.run(asking()).reveal() == "t0k3n"
+    assert (len(bench.script.requests), bench.slept) == (1, [])
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_what_may_pass_is_retried_with_exponential_backoff(status: int) -> None:
+    bench = Bench(*(answer(status, {}) for _ in range(MOST_ATTEMPTS - 1)), good())
+    assert bench.transport.run(asking()).reveal() == "t0k3n"
+    assert bench.slept == [0.5, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retries_end(status: int) -> None:
+    bench = Bench(*(answer(status, {}) for _ in range(MOST_ATTEMPTS)))
+    assert bench.fails().status == status
+    assert len(bench.script.requests) == MOST_ATTEMPTS
+
+
+def test_jitter_is_full() -> None:
+    bench = Bench(answer(503, {}), answer(503, {}), good(), rng=0.25)
+    bench.transport.run(asking())
+    assert bench.slept == [0.125, 0.25]
+
+
+def test_backoff_has_a_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_ATTEMPTS", 8)
+    bench = Bench(*(answer(503, {}) for _ in range(7)), good())
+    bench.transport.run(asking(), timeout=600)
+    assert bench.slept == [0.5, 1, 2, 4, 8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (httpx.ConnectError("x"), NetworkError),
+        (httpx.ConnectTimeout("x"), TimedOut),
+        (httpx.PoolTimeout("x"), TimedOut),
+        (httpx.ReadTimeout("x"), TimedOut),
+        (httpx.WriteTimeout("x"), TimedOut),
+        (httpx.ReadError("x"), NetworkError),
+        (httpx.WriteError("x"), NetworkError),
+        (httpx.CloseError("x"), NetworkError),
+        (httpx.RemoteProtocolError("x"), NetworkError),
+        (httpx.ProxyError("x"), NetworkError),
+        (httpx.UnsupportedProtocol("x"), NetworkError),
+        (httpx.StreamClosed(), NetworkError),
+    ],
+)
+def test_connection_errors_are_retried_and_told_by_their_kind(failure: Exception, kind: type[TokenError]) -> None:
+    bench = Bench(failure, good())
+    assert bench.transport.run(asking()).reveal() == "t0k3n"
+    bench = Bench(*[failure] * MOST_ATTEMPTS)
+    error = bench.fails()
+    assert type(error) is kind
+    assert error.retryable
+    assert "api.example.com" in error.message
+    assert len(bench.script.requests) == MOST_ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, TokenError), (401, Unauthorized), (403, Forbidden), (501, ServiceUnavailable)]
+)
+def test_a_refused_signature_or_credential_is_never_retried(status: int, kind: type[TokenError]) -> None:
+    bench = Bench(answer(status, {}, retry_after="1"))
+    assert isinstance(bench.fails(), kind)
+    assert (len(bench.script.requests), bench.slept) == (1, [])
+
+
+def test_a_malformed_answer_is_not_retried() -> None:
+    bench = Bench(answer(200, "<html>"))
+    assert isinstance(bench.fails(), ResponseError)
+    assert len(bench.script.requests) == 1
+
+
+@pytest.mark.parametrize(("asked", "slept"), [("3", 3.0), ("0", 0.0)])
+def test_retry_after_is_honoured(asked: str, slept: float) -> None:
+    bench = Bench(answer(429, {}, retry_after=asked), good())
+    bench.transport.run(asking())
+    assert bench.slept == [slept]
+
+
+def test_retry_after_in_milliseconds_is_honoured() -> None:
+    bench = Bench(answer(429, {}, x_acs_retry_after="1500"), good())
+    bench.transport.run(asking())
+    assert bench.slept == [1.5]
+
+
+def test_retry_after_as_a_date_is_honoured() -> None:
+    date = datetime.fromtimestamp(NOW + 4, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    bench = Bench(answer(503, {}, retry_after=date), good())
+    bench.transport.run(asking())
+    assert bench.slept == [4.0]
+
+
+def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
+    bench = Bench(answer(429, {}, retry_after="30"))
+    error = bench.fails(timeout=30)
+    assert isinstance(error, Throttled)
+    assert (error.retry_after, bench.slept) == (30.0, [])
+
+
+def test_the_deadline_bounds_all_tries_together() -> None:
+    bench = Bench(*(answer(503, {}) for _ in range(MOST_ATTEMPTS)))
+    bench.fails(timeout=1.2)
+    assert bench.slept == [0.5]
+    assert len(bench.script.requests) == 2
+
+
+def test_each_try_is_given_what_is_left() -> None:
+    bench = Bench(answer(429, {}, retry_after="27"), good())
+    bench.transport.run(asking())
+    limits = [request.extensions["timeout"] for request in bench.script.requests]
+    assert limits[0] == {"connect": 5.0, "read": 30.0, "write": 30.0, "pool": 30.0}
+    assert limits[1] == {"connect": 3.0, "read": 3.0, "write": 3.0, "pool": 3.0}
+
+
+def test_a_second_request_for_which_no_time_is_left_is_not_sent() -> None:
+    bench = Bench(good())
+
+    def slow() -> Flow:
+        yield httpx.Request("GET", URL)
+        bench.clock.advance(30)
+        yield httpx.Request("GET", URL)
+        raise AssertionError
+
+    with pytest.raises(TimedOut, match="No time is left") as caught:
+        bench.transport.run(slow)
+    assert caught.value.retryable
+    assert len(bench.script.requests) == 1
+
+
+def test_each_try_starts_the_flow_anew() -> None:
+    bench = Bench(answer(503, {}), answer(503, {}), good())
+    started: list[int] = []
+
+    def start() -> Flow:
+        started.append(1)
+        return asking()()
+
+    bench.transport.run(start)
+    assert len(started) == 3
+
+
+@pytest.mark.parametrize("failure", [httpx.ReadTimeout("x"), httpx.ReadError("x"), answer(503, {}), answer(429, {})])
+def test_what_must_not_be_made_twice_is_not_retried_once_it_may_have_been_made(failure) -> None:
+    bench = Bench(failure, good())
+    bench.fails(idempotent=False)
+    assert len(bench.script.requests) == 1
+
+
+@pytest.mark.parametrize("failure", [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.PoolTimeout("x")])
+def test_what_must_not_be_made_twice_is_retried_where_no_connection_was_made(failure: Exception) -> None:
+    bench = Bench(failure, good())
+    assert bench.transport.run(asking(), idempotent=False).reveal() == "t0k3n"
+
+
+def test_a_flow_is_closed_whatever_happens() -> None:
+    closed: list[int] = []
+
+    def flow() -> Flow:
+        try:
+            yield httpx.Request("GET", URL)
+        finally:
+            closed.append(1)
+        raise AssertionError
+
+    with pytest.raises(NetworkError):
+        Bench(httpx.UnsupportedProtocol("x")).transport.run(flow, timeout=0.1)
+    assert closed == [1]
+
+
+@pytest.mark.parametrize("url", ["https://h/\x01", "https://h:x/"])
+def test_a_url_that_httpx_refuses_is_the_configurations_fault_and_shows_no_credential(url: str) -> None:
+    bench = Bench()
+    with pytest.raises(ConfigurationError) as caught:
+        bench.transport.run(asking(url, authorization=CANARY))
+    assert caught.value.unsent
+    assert CANARY not in told(caught.value.copy())
+    assert bench.script.requests == []
+
+
+def test_a_credential_that_no_header_takes_is_told_without_it() -> None:
+    bench = Bench()
+    with pytest.raises(ConfigurationError, match="cannot be written") as caught:
+        bench.transport.run(asking(authorization=f"Bearer {CANARY}é"))
+    assert CANARY not in str(caught.value) + repr(caught.value)
+    assert bench.script.requests == []
+
+
+def test_a_credential_with_a_line_break_is_told_without_it_and_not_retried(real: Transport) -> None:
+    with loopback(lambda connection, request: None) as served, pytest.raises(ConfigurationError) as caught:
+        real.run(asking(served.url, authorization=f"{CANARY}\nx"), timeout=BRIEF)
+    assert CANARY not in str(caught.value) + repr(caught.value)
+    assert (caught.value.unsent, served.requests) == (True, [])
+
+
+# Answers
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        ("https://evil.example.com/?x=1", "evil.example.com"),
+        ("/elsewhere", "api.example.com"),
+        ("https://h:x/", "nowhere"),
+        ("mailto:x", "nowhere"),
+    ],
+)
+def test_a_redirect_is_not_followed(status: int, location: str, host: str) -> None:
+    bench = Bench(answer(status, b"", location=location))
+    error = bench.fails()
+    assert isinstance(error, ResponseError)
+    assert error.status == status
+    assert f"redirect to {host}," in error.message
+    assert len(bench.script.requests) == 1
+
+
+def test_an_answer_of_the_largest_size_is_read(real: Transport) -> None:
+    body = GOOD + b" " * (MOST_BYTES - len(GOOD))
+    with loopback(lambda connection, request: connection.sendall(raw_answer(body))) as served:
+        assert real.run(asking(served.url)).reveal() == "t0k3n"
+        real.close()
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["length", "chunks"])
+def test_an_answer_that_is_too_large_is_told_with_status_type_and_request_id(real: Transport, announced: bool) -> None:
+    body = b" " * (MOST_BYTES - 1) + CANARY.encode()
+    headers = {"Content_Type": "application/json", "X_Request_Id": "rid"}
+
+    def handle(connection: socket.socket, request: bytes) -> None:
+        if announced:
+            connection.sendall(raw_answer(body, **headers))
+            return
+        head = raw_answer(b"", Transfer_Encoding="chunked", **headers).replace(b"Content-Length: 0\r\n", b"")
+        connection.sendall(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+
+    with loopback(handle) as served:
+        error = failed(real, served.url, timeout=5)
+        real.close()
+    assert isinstance(error, ResponseError)
+    assert "is larger than 1048576 bytes (content type application/json)" in error.message
+    assert (error.status, error.request_id) == (200, "rid")
+    assert CANARY not in str(error)
+
+
+def test_a_compressed_answer_is_not_unpacked(real: Transport) -> None:
+    body = gzip.compress(b"\0" * 10_000_000)
+
+    def handle(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(raw_answer(body, Content_Encoding="gzip", X_Request_Id="rid"))
+
+    with loopback(handle) as served:
+        error = failed(real, served.url)
+    assert isinstance(error, ResponseError)
+    assert "is compressed" in error.message
+    assert error.request_id == "rid"
+
+
+def test_an_answer_that_says_it_is_not_compressed_is_read() -> None:
+    assert Bench(answer(200, GOOD, content_encoding="Identity")).transport.run(asking()).reveal() == "t0k3n"
+
+
+# Real sockets
+
+
+def test_a_connection_is_kept(real: Transport) -> None:
+    with loopback(lambda connection, request: connection.sendall(raw_answer(GOOD))) as served:
+        for _ in range(3):
+            assert real.run(asking(served.url)).reveal() == "t0k3n"
+        assert served.connections == 1
+        real.close()
+        assert real.run(asking(served.url)).reveal() == "t0k3n"
+        assert served.connections == 2
+        real.close()
+
+
+def trickle(data: bytes) -> Callable[[socket.socket, bytes], None]:
+    """A byte now and then, each well within a read's own time limit."""
+
+    def handle(connection: socket.socket, request: bytes) -> None:
+        gone = threading.Event()
+        for place in range(len(data)):
+            connection.sendall(data[place : place + 1])
+            gone.wait(0.02)
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    "data", [raw_answer(GOOD, X_Long="x" * 500), raw_answer(GOOD + b" " * 500)], ids=["head", "body"]
+)
+def test_a_trickled_answer_ends_with_the_deadline(real: Transport, data: bytes) -> None:
+    prefix = data[: data.index(b"\r\n\r\n") + 4] if data.endswith(b" ") else b""
+
+    def handle(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(prefix)
+        trickle(data[len(prefix) :])(connection, request)
+
+    with loopback(handle) as served:
+        error = failed(real, served.url)
+        real.close()
+    assert isinstance(error, TimedOut)
+    assert not error.unsent
+    assert len(served.requests) == 1
+
+
+def test_a_server_that_hangs_ends_with_the_deadline(real: Transport) -> None:
+    with loopback(lambda connection, request: None) as served:
+        error = failed(real, served.url)
+        real.close()
+    assert isinstance(error, TimedOut)
+    assert "did not answer in time" in error.message
+
+
+def reset(connection: socket.socket, request: bytes) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+BROKEN: dict[str, Callable[[socket.socket, bytes], None]] = {
+    "reset": reset,
+    "closed": lambda connection, request: connection.shutdown(socket.SHUT_RDWR),
+    "truncated": lambda connection, request: (
+        connection.sendall(raw_answer(GOOD)[:-3]),
+        connection.shutdown(socket.SHUT_RDWR),
+    ),
+    "no HTTP": lambda connection, request: connection.sendall(b"SSH-2.0-OpenSSH\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("handle", BROKEN.values(), ids=BROKEN)
+def test_a_broken_connection_is_a_network_error_and_retried(real: Transport, handle) -> None:
+    with loopback(handle) as served:
+        error = failed(real, served.url, timeout=2 * BRIEF)
+        real.close()
+    assert type(error) is NetworkError
+    assert (error.retryable, error.unsent) == (True, False)
+    assert served.connections == MOST_ATTEMPTS
+
+
+def test_a_connection_that_was_closed_while_it_was_idle_is_made_anew(real: Transport) -> None:
+    def once(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(raw_answer(GOOD))
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with loopback(once) as served:
+        for _ in range(3):
+            assert real.run(asking(served.url)).reveal() == "t0k3n"
+        assert served.connections == 3
+        real.close()
+
+
+def test_nobody_listens(real: Transport) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    error = failed(real, f"http://127.0.0.1:{port}/")
+    assert type(error) is NetworkError
+    assert (error.retryable, error.unsent) == (True, True)
+    assert "127.0.0.1 cannot be reached" in error.message
+
+
+def test_a_host_that_does_not_exist(real: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    error = failed(real, "https://nowhere.invalid/")
+    assert "There is no host nowhere.invalid" in error.message
+    assert error.unsent
+
+
+def test_a_connection_that_is_not_accepted_ends_with_the_deadline(
+    real: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def fail(address: object, timeout: float, **options: object) -> None:
+        given.append(timeout)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", fail)
+    error = failed(real, "https://api.example.com/")
+    assert isinstance(error, TimedOut)
+    assert "could not be reached in time" in error.message
+    assert error.unsent
+    assert all(0 < limit <= BRIEF for limit in given)
+
+
+def test_outside_of_a_call_the_sockets_have_httpcores_limits() -> None:
+    assert module._within(None, TimeoutError) is None
+    assert module._within(5.0, TimeoutError) == 5.0
+
+
+def test_within_a_call_the_shorter_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(module._current, "deadline", 103.0)
+    assert module._within(None, TimeoutError) == 3.0
+    assert module._within(5.0, TimeoutError) == 3.0
+    assert module._within(2.0, TimeoutError) == 2.0
+    monkeypatch.setattr(module._current, "deadline", 100.0)
+    with pytest.raises(TimeoutError):
+        module._within(5.0, TimeoutError)
+
+
+# The log
+
+
+def test_no_log_shows_the_headers_of_an_answer(real: Transport, caplog: pytest.LogCaptureFixture) -> None:
+    def handle(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(raw_answer(GOOD, X_Subject_Token=CANARY))
+
+    with loopback(handle) as served, caplog.at_level(logging.DEBUG):
+        real.run(asking(served.url, authorization=CANARY))
+        assert CANARY not in caplog.text
+        with httpx.Client(trust_env=False) as other:
+            other.get(served.url)
+        real.close()
+    assert CANARY in caplog.text, "the log of other clients is left alone, and this test can fail"
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def bundle(authority: trustme.CA, tmp_path: Path) -> str:
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    return str(file)
+
+
+def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+def serve(connection: socket.socket, request: bytes) -> None:
+    connection.sendall(raw_answer(GOOD))
+
+
+def test_a_ca_bundle_is_trusted(authority: trustme.CA, bundle: str, real: Transport) -> None:
+    with loopback(serve, tls=serving(authority.issue_cert("localhost")), host="localhost") as served:
+        assert real.run(asking(served.url), verify=bundle).reveal() == "t0k3n"
+        assert real.run(asking(served.url), verify=bundle).reveal() == "t0k3n"
+        assert served.connections == 1
+        real.close()
+
+
+def test_verification_can_be_off(authority: trustme.CA, real: Transport) -> None:
+    with loopback(serve, tls=serving(authority.issue_cert("other.example.com"))) as served:
+        assert real.run(asking(served.url), verify=False).reveal() == "t0k3n"
+        real.close()
+
+
+def expired(authority: trustme.CA) -> trustme.LeafCert:
+    return authority.issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+CERTIFICATES: dict[str, tuple[Callable[[trustme.CA], trustme.LeafCert], bool, str]] = {
+    "wrong name": (lambda authority: authority.issue_cert("other.example.com"), True, "Hostname mismatch"),
+    "unknown CA": (lambda authority: authority.issue_cert("localhost"), False, "unable to get local issuer"),
+    "expired": (expired, True, "certificate has expired"),
+}
+
+
+@pytest.mark.parametrize(("issue", "known", "words"), CERTIFICATES.values(), ids=CERTIFICATES)
+def test_a_wrong_certificate_is_refused_and_not_retried(
+    *, authority: trustme.CA, bundle: str, real: Transport, issue, known: bool, words: str
+) -> None:
+    with loopback(serve, tls=serving(issue(authority)), host="localhost") as served:
+        error = failed(real, served.url, verify=bundle if known else True, timeout=5)
+    assert type(error) is NetworkError
+    assert (error.retryable, error.unsent) == (False, True)
+    assert error.message.startswith("TLS with localhost failed: ")
+    assert words in error.message
+    assert (served.connections, served.requests) == (1, [])
+
+
+def test_a_server_without_tls_is_told(real: Transport) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(1024)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            connection.recv(1024)
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    error = failed(real, f"https://127.0.0.1:{listener.getsockname()[1]}/", timeout=5)
+    thread.join()
+    listener.close()
+    assert error.message.startswith("TLS with 127.0.0.1 failed")
+    assert not error.retryable
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_a_ca_bundle_that_cannot_be_loaded(tmp_path: Path, real: Transport, content: bytes | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+    error = failed(real, "https://127.0.0.1:1/", verify=str(file))
+    assert type(error) is NetworkError
+    assert error.message.startswith(f"The CA bundle {file} cannot be loaded")
+    assert (error.retryable, error.unsent) == (False, True)
+
+
+def test_a_ca_bundle_whose_name_is_no_path(real: Transport) -> None:
+    assert "cannot be loaded (ValueError)" in failed(real, "https://127.0.0.1:1/", verify="a\0b").message
+
+
+def test_certificates_of_the_environment_that_are_not_there(real: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/none")
+    error = failed(real, "https://127.0.0.1:1/")
+    assert "cannot be used (FileNotFoundError)" in error.message
+    assert (error.retryable, error.unsent) == (False, True)
+
+
+# Proxies
+
+
+def proxied(connection: socket.socket, request: bytes) -> None:
+    if not request.startswith(b"CONNECT"):
+        connection.sendall(raw_answer(GOOD))
+        return
+    connection.sendall(raw_answer(b"", "403 Forbidden"))
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("form", ["http://127.0.0.1:{}", "127.0.0.1:{}"])
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_the_environments_proxy_is_used(real: Transport, monkeypatch: pytest.MonkeyPatch, name: str, form: str) -> None:
+    with loopback(proxied) as proxy:
+        monkeypatch.setenv(name, form.format(proxy.port))
+        error = failed(real, URL)
+        real.close()
+    assert proxy.requests[0].startswith(b"CONNECT api.example.com:443 ")
+    assert type(error) is NetworkError
+
+
+def test_the_environment_may_exempt_a_host(real: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", ".example.com")
+    assert module._proxy_for(httpx.URL("https://api.example.com/")) is None
+    assert module._proxy_for(httpx.URL("https://api.example.org/")) == "http://127.0.0.1:9"
+
+
+def test_loopback_never_goes_by_way_of_a_proxy(real: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:9")
+    with loopback(serve) as served:
+        assert real.run(asking(served.url)).reveal() == "t0k3n"
+        real.close()
+
+
+@pytest.mark.parametrize("proxy", [f"odd://u:{CANARY}@h:1", f"http://u:{CANARY}@h:x"])
+def test_a_proxy_that_cannot_be_used_is_told_without_its_password(
+    real: Transport, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    error = failed(real, URL)
+    assert "settings for proxies or certificates cannot be used" in error.message
+    assert (error.retryable, error.unsent) == (False, True)
+    assert CANARY not in str(error) + repr(error)
+
+
+def test_threads_share_one_pool(real: Transport) -> None:
+    barrier = threading.Barrier(8)
+    values: list[str] = []
+
+    def ask(url: str) -> None:
+        barrier.wait()
+        values.append(real.run(asking(url)).reveal())
+
+    with loopback(serve) as served:
+        threads = [threading.Thread(target=ask, args=(served.url,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(real._pools) == 1
+        real.close()
+    assert values == ["t0k3n"] * 8

@@ -1,0 +1,203 @@
+"""One token from one vendor: secrets resolved, flow driven, nothing of them told."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from jupyter_tokens.broker import Key
+from jupyter_tokens.errors import (
+    ConfigurationError,
+    InvalidRequest,
+    NetworkError,
+    ParameterError,
+    SecretError,
+    TokenError,
+    Unauthorized,
+    UnknownProfile,
+)
+from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.transport import Transport
+from jupyter_tokens.upstream import Upstream
+
+from .doubles import CANARY, Clock, Script, answer, told
+
+ONEACCESS = {
+    "provider": "oneaccess",
+    "endpoint": "https://acme.example.com",
+    "client_id": "cl13nt",
+    "client_secret": "env:CLIENT_SECRET",
+}
+ASTRA = {"provider": "astra", "endpoint": "https://astra.example.com", "api_token": "env:ASTRA"}
+OWNER = {"account_id": "a", "user_id": "u"}
+GOOD = {"access_token": "t0k3n", "expires_in": 60}
+
+
+class Bench:
+    def __init__(self, *answers: httpx.Response | Exception, **profiles: dict[str, object]) -> None:
+        self.script = Script(*answers)
+        self.slept: list[float] = []
+        self.clock = Clock()
+        transport = Transport(clock=self.clock, sleep=self.slept.append, rng=lambda: 1.0, transport=self.script)
+        held = Profiles.of({"mine": ONEACCESS, "stored": ASTRA, **profiles})
+        self.upstream = Upstream(lambda: held, transport, self.clock)
+
+    def fails(self, key: Key = Key("mine")) -> TokenError:  # noqa: B008 (a tuple)
+        with pytest.raises(TokenError) as caught:
+            self.upstream.fetch(key)
+        return caught.value
+
+
+@pytest.fixture(autouse=True)
+def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIENT_SECRET", CANARY)
+    monkeypatch.setenv("ASTRA", CANARY)
+
+
+def test_fetch() -> None:
+    bench = Bench(answer(200, GOOD))
+    token = bench.upstream.fetch(Key("mine"))
+    assert (token.reveal(), token.profile) == ("t0k3n", "mine")
+    assert CANARY in bench.script.requests[0].content.decode()
+
+
+def test_a_secret_is_read_at_each_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(answer(200, GOOD), answer(200, GOOD))
+    bench.upstream.fetch(Key("mine"))
+    monkeypatch.setenv("CLIENT_SECRET", "changed")
+    bench.upstream.fetch(Key("mine"))
+    assert "client_secret=changed" in bench.script.requests[1].content.decode()
+
+
+def test_the_parameters_of_the_key_are_sent() -> None:
+    resource = {"type": "application/astra-token", "id": "t"}
+    bench = Bench(answer(200, resource))
+    params = (*OWNER.items(), ("token_id", "t"))
+    assert bench.upstream.fetch(Key("stored", params)).metadata["id"] == "t"
+    assert bench.script.requests[0].url.path == "/accounts/a/core/v1/users/u/tokens/t"
+
+
+def test_an_unknown_profile() -> None:
+    assert isinstance(Bench().fails(Key("none")), UnknownProfile)
+
+
+def test_an_error_names_profile_and_provider() -> None:
+    error = Bench(answer(400, {"error": "invalid_client", "error_description": "No."})).fails()
+    assert isinstance(error, Unauthorized)
+    assert (error.profile, error.provider) == ("mine", "oneaccess")
+    assert str(error).startswith("mine: No. [HTTP 400, code invalid_client]")
+
+
+def test_a_secret_that_cannot_be_resolved_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLIENT_SECRET")
+    bench = Bench()
+    error = bench.fails()
+    assert isinstance(error, SecretError)
+    assert (error.profile, error.unsent) == ("mine", True)
+    assert bench.script.requests == []
+
+
+def test_a_vendor_that_echoes_a_secret_is_not_quoted() -> None:
+    echo = {"error_code": f"X.{CANARY}", "error_msg": f"Wrong secret {CANARY} of cl13nt", "request_id": CANARY}
+    error = Bench(answer(400, echo)).fails()
+    assert isinstance(error, InvalidRequest)
+    assert error.message == "Wrong secret … of …."
+    assert (error.code, error.request_id) == ("X.…", "…")
+    assert CANARY not in told(error)
+
+
+@pytest.mark.parametrize("cut", range(1, len(CANARY)))
+def test_a_secret_that_is_cut_off_with_a_long_message_is_not_quoted(cut: int) -> None:
+    echo = {"error_code": "X", "error_msg": "x" * (300 - cut) + CANARY}
+    error = Bench(answer(400, echo)).fails()
+    assert CANARY[:6] not in told(error)
+
+
+def test_short_words_are_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIENT_SECRET", "a")
+    error = Bench(answer(400, {"error_code": "X", "error_msg": "bad"})).fails()
+    assert error.message == "bad."
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        answer(400, {"error_msg": "no"}),
+        answer(200, "<html>"),
+        httpx.ConnectError("x"),
+        answer(200, {**GOOD, "access_token": 5}),
+    ],
+)
+def test_a_traceback_with_locals_shows_no_secret(failure: httpx.Response | Exception) -> None:
+    bench = Bench(*[failure] * 4)
+    assert CANARY not in told(bench.fails())
+
+
+def test_an_unwritable_request_shows_no_secret_once_it_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASTRA", f"{CANARY}é")
+    bench = Bench()
+    error = bench.fails(Key("stored", (*OWNER.items(), ("token_id", "t"))))
+    assert isinstance(error, ConfigurationError)
+    assert CANARY not in str(error)
+    assert CANARY not in told(error.copy())
+
+
+def test_the_profiles_time_limit_counts() -> None:
+    bench = Bench(answer(429, {}, retry_after="5"), mine={**ONEACCESS, "timeout": 5})
+    assert bench.fails().retry_after == 5.0
+    assert bench.script.requests[0].extensions["timeout"]["read"] == 5.0
+
+
+def test_a_fetch_is_retried() -> None:
+    bench = Bench(answer(503, {}), answer(200, GOOD))
+    assert bench.upstream.fetch(Key("mine")).reveal() == "t0k3n"
+    assert bench.slept == [0.5]
+
+
+CREATED = {"type": "application/astra-token", "id": "t", "token": "v4lue"}
+
+
+def test_create() -> None:
+    bench = Bench(answer(201, CREATED))
+    assert bench.upstream.create("stored", {**OWNER, "name": "n"}).reveal() == "v4lue"
+
+
+def test_create_is_never_retried_once_it_may_have_been_made() -> None:
+    bench = Bench(answer(503, {}), answer(201, CREATED))
+    with pytest.raises(TokenError):
+        bench.upstream.create("stored", {**OWNER, "name": "n"})
+    assert len(bench.script.requests) == 1
+
+
+def test_create_is_retried_where_no_connection_was_made() -> None:
+    bench = Bench(httpx.ConnectError("x"), answer(201, CREATED))
+    assert bench.upstream.create("stored", {**OWNER, "name": "n"}).reveal() == "v4lue"
+
+
+@pytest.mark.parametrize("params", [{}, OWNER, {**OWNER, "name": ""}, {**OWNER, "name": "n", "x": 1}])
+def test_wrong_parameters_of_create_send_nothing(params: dict[str, object]) -> None:
+    bench = Bench()
+    with pytest.raises(ParameterError):
+        bench.upstream.create("stored", params)
+    assert bench.script.requests == []
+
+
+def test_create_where_the_vendor_has_no_such_call() -> None:
+    bench = Bench()
+    with pytest.raises(TokenError, match="OneAccess has no call that creates a token"):
+        bench.upstream.create("mine", {})
+    assert bench.script.requests == []
+
+
+def test_without_a_transport_one_is_made_at_the_first_fetch() -> None:
+    upstream = Upstream(lambda: Profiles.of({"mine": {**ONEACCESS, "endpoint": "http://127.0.0.1:1", "timeout": 0.1}}))
+    upstream.close()
+    assert upstream._transport is None
+    with pytest.raises(NetworkError):
+        upstream.fetch(Key("mine"))
+    first = upstream._transport
+    assert first is not None
+    with pytest.raises(NetworkError):
+        upstream.fetch(Key("mine"))
+    assert upstream._transport is first
+    upstream.close()
