@@ -80,7 +80,7 @@ def _checked(ref: SecretRef, value: str) -> str:
     if not value:
         raise ref.error("is empty.")
     # Bytes of the environment that are no text, and "\ud800" in JSON: neither can be sent.
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ref.error("is not UTF-8 text.")
     return value
 

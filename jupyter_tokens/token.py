@@ -68,6 +68,12 @@ class Secret(_Opaque):
         return "<Secret …>"
 
 
+def _frozen(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if isinstance(metadata, MappingProxyType):
+        return metadata
+    return MappingProxyType(dict(metadata)) if metadata else _EMPTY
+
+
 class Token(_Opaque):
     """A short-lived token, frozen and opaque: `reveal()`, `headers()` and `auth` are the only ways to its value.
 
@@ -116,7 +122,7 @@ class Token(_Opaque):
         put(self, "provider", provider)
         put(self, "obtained_at", obtained_at)
         put(self, "expires_at", expires_at)
-        put(self, "metadata", MappingProxyType(dict(metadata)) if metadata else _EMPTY)
+        put(self, "metadata", _frozen(metadata))
 
     def reveal(self) -> str:
         """The value itself, for the place that cannot do without.

@@ -36,10 +36,7 @@ class _Fresh(NamedTuple):
 
 
 def _slot(profile: str, params: Mapping[str, Any]) -> Hashable:
-    # A list or the like cannot be looked up; as text it is in no table, and `key` tells which parameter is wrong.
-    if not params:
-        return profile
-    return (profile, *sorted((name, value if value.__hash__ else repr(value)) for name, value in params.items()))
+    return (profile, *sorted(params.items())) if params else profile
 
 
 class Client:
@@ -96,7 +93,10 @@ class Client:
             self._source.close()
 
     def _fresh(self, profile: str, params: Mapping[str, Any]) -> Token | None:
-        slot = self._table.get(_slot(profile, params))
+        try:
+            slot = self._table.get(_slot(profile, params))
+        except TypeError:
+            return None  # A list or the like is in no table; `key` tells which parameter is wrong.
         return slot.token if slot is not None and self._clock.elapsed() < slot.until else None
 
     def _remember(self, profile: str, params: Mapping[str, Any], key: Key, token: Token) -> Token:
