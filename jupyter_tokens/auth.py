@@ -78,6 +78,8 @@ class TokenAuth(httpx.Auth):
                         return response
                     again.body.seek(rewind)
                 again.headers.update(newer.headers())
+                # A redirect of the second answer is followed with a copy of the first request.
+                request.headers.update(newer.headers())
                 second = response.connection.send(again, **options)
                 second.history.append(response)
                 second.request = again

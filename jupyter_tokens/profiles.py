@@ -47,6 +47,10 @@ COMMON: Mapping[str, Mapping[str, Any]] = {
         **_TEXTS,
         "description": "Notebooks whose kernels a server hands it to: paths with *, ? and **; by default all.",
     },
+    "inject_at_start": {
+        "type": "boolean",
+        "description": "Whether every new local kernel of a server has its variable from the first cell; needs env.",
+    },
 }
 """What every profile can say, whatever its provider, as JSON schemas."""
 
@@ -87,6 +91,7 @@ class Profile:
     env : environment variable that it fills, or None.
     timeout : seconds for a whole call. verify : True, or the path of a CA bundle; False on loopback alone.
     kernels, notebooks : names of kernels and globs of notebook paths that a server hands it to; None: no limit.
+    inject_at_start : whether a server's new local kernels have its variable from their first cell.
     """
 
     name: str
@@ -98,8 +103,9 @@ class Profile:
     references: Mapping[str, SecretRef] = field(repr=False)
     kernels: tuple[str, ...] | None = None
     notebooks: tuple[str, ...] | None = None
+    inject_at_start: bool = False
 
-    def serves(self, kernel_name: str, paths: Iterable[str]) -> bool:
+    def allows(self, kernel_name: str, paths: Iterable[str]) -> bool:
         """Whether a kernel of this name, running notebooks of these paths, may have its token."""
         if self.kernels is not None and kernel_name not in self.kernels:
             return False
@@ -172,6 +178,14 @@ class Profiles(Mapping[str, Profile]):
         raw = self._raw.get(name)
         return raw.file if raw is not None else None
 
+    def at_start(self) -> list[str]:
+        """The names of those that want to be injected at a kernel's start; a wrong one among them is not left out."""
+        return [
+            name
+            for name, raw in self._raw.items()
+            if isinstance(raw.settings, Mapping) and raw.settings.get("inject_at_start", False) is not False
+        ]
+
     def changed_from(self, before: Profiles) -> set[str]:
         """The names whose settings differ from earlier profiles; those that do not keep their state (an IAM login)."""
         same = {name for name, raw in self._raw.items() if before._raw.get(name) == raw}
@@ -223,6 +237,7 @@ class _Reader:
             references=dict(self._references(provider, known)),
             kernels=self._texts(written, "kernels"),
             notebooks=self._texts(written, "notebooks"),
+            inject_at_start=self._inject_at_start(written),
         )
 
     def _origin(self, key: str) -> str:
@@ -284,6 +299,14 @@ class _Reader:
         if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
             raise self._error(key, "must be a list of texts")
         return tuple(texts)
+
+    def _inject_at_start(self, written: Mapping[str, Any]) -> bool:
+        wanted = written.get("inject_at_start", False)
+        if not isinstance(wanted, bool):
+            raise self._error("inject_at_start", "must be true or false")
+        if wanted and written.get("env") is None:
+            raise self._error("inject_at_start", "needs the name of a variable to fill", "Give env.")
+        return wanted
 
     def _timeout(self, written: Mapping[str, Any]) -> float:
         timeout = written.get("timeout", 30.0)

@@ -272,3 +272,23 @@ def test_requests_answers_a_401_behind_a_redirect_of_the_same_host(
         response = session.post(served.url, data=body, auth=source.token().auth)
     assert response.status_code == 200
     assert [request.split(b" ")[0] for request in served.requests] == [b"POST", b"GET", b"GET"]
+
+
+@pytest.mark.parametrize(("behind", "status"), [("200 OK", 200), ("401 Unauthorized", 401)])
+def test_requests_follows_a_redirect_with_the_newer_token_and_asks_for_no_third(
+    session: requests.Session, source: Source, behind: str, status: int
+) -> None:
+    def handle(connection: socket.socket, request: bytes) -> None:
+        if b" /next " in request:
+            connection.sendall(raw_answer(b"", behind))
+        elif f"{CANARY}-1".encode() in request:
+            connection.sendall(raw_answer(b"", "302 Found", Location="/next"))
+        else:
+            connection.sendall(raw_answer(b"", "401 Unauthorized"))
+
+    with loopback(handle) as served:
+        response = session.get(served.url, auth=source.token().auth)
+    assert response.status_code == status
+    assert [request.split(b" ")[1] for request in served.requests] == [b"/", b"/", b"/next"]
+    assert f"{CANARY}-1".encode() in served.requests[2]
+    assert source.number == 1

@@ -329,3 +329,43 @@ def test_other_packages_add_providers_but_replace_none(monkeypatch: pytest.Monke
     assert provider_ids().count("astra") == 1
     assert provider_class("other") is OneAccess
     assert provider_class("astra").id == "astra"
+
+
+@pytest.mark.parametrize(
+    ("limits", "kernel", "paths", "served"),
+    [
+        ({}, "python3", [], True),
+        ({"kernels": ["python3", "ir"]}, "ir", [], True),
+        ({"kernels": ["python3"]}, "ir", [], False),
+        ({"kernels": []}, "python3", [], False),
+        ({"notebooks": ["team/*.ipynb"]}, "python3", ["team/a.ipynb"], True),
+        ({"notebooks": ["/team/*.ipynb"]}, "python3", ["x.ipynb", "team/a.ipynb"], True),
+        ({"notebooks": ["team/*.ipynb"]}, "python3", ["team/deep/a.ipynb"], False),
+        ({"notebooks": ["team/**/a.ipynb"]}, "python3", ["team/a.ipynb"], True),
+        ({"notebooks": ["team/**/a.ipynb"]}, "python3", ["team/x/y/a.ipynb"], True),
+        ({"notebooks": ["team/**"]}, "python3", ["team/x/y/a.ipynb"], True),
+        ({"notebooks": ["team/**"]}, "python3", ["teams/a.ipynb"], False),
+        ({"notebooks": ["a?.ipynb"]}, "python3", ["ab.ipynb"], True),
+        ({"notebooks": ["a?.ipynb"]}, "python3", ["a/.ipynb"], False),
+        ({"notebooks": ["a.ipynb"]}, "python3", ["axipynb"], False),
+        ({"notebooks": ["a.ipynb"]}, "python3", ["a.ipynb\n"], False),
+        ({"notebooks": ["*"]}, "python3", [], False),
+        ({"notebooks": []}, "python3", ["a.ipynb"], False),
+        ({"kernels": ["python3"], "notebooks": ["a"]}, "ir", ["a"], False),
+    ],
+)
+def test_a_profile_serves_the_kernels_and_notebooks_that_it_names(
+    limits: dict[str, Any], kernel: str, paths: list[str], served: bool
+) -> None:
+    assert checked({**ONEACCESS, **limits}).serves(kernel, paths) is served
+
+
+@pytest.mark.parametrize("key", ["kernels", "notebooks"])
+@pytest.mark.parametrize("value", ["python3", 5, [5], [""], {"python3": True}])
+def test_what_limits_a_profile_is_a_list_of_texts(key: str, value: object) -> None:
+    assert f"key {key!r} must be a list of texts" in refused({**ONEACCESS, key: value}).message
+
+
+def test_the_file_of_a_profile_is_known(tmp_path: Path) -> None:
+    held = Profiles({"a": Raw(ONEACCESS, tmp_path / "x"), "b": Raw(ONEACCESS)})
+    assert (held.file("a"), held.file("b"), held.file("c")) == (tmp_path / "x", None, None)

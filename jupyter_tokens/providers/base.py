@@ -161,7 +161,9 @@ class Provider(HasTraits):
         return {
             "settings": {name: trait.schema() for name, trait in cls.settings().items()},
             "params": params_schema(cls.params),
-            "create_params": params_schema({**cls.params, **cls.create_params} if cls.create is not Provider.create else {}),
+            "create_params": params_schema(
+                {**cls.params, **cls.create_params} if cls.create is not Provider.create else {}
+            ),
         }
 
     def check(self) -> None:

@@ -128,3 +128,23 @@ def test_every_request_refuses_compression() -> None:
 
 def test_a_call_shows_no_credential() -> None:
     assert CANARY not in repr(call())
+
+
+def test_schema_tells_choices_defaults_urls_and_what_is_only_ever_written() -> None:
+    told = Example.schema()
+    assert told["settings"]["way"] == {"type": "string", "description": "Way.", "enum": ["a", "b"], "default": "a"}
+    assert told["settings"]["endpoint"]["format"] == "uri"
+    assert told["settings"]["key"] == {"type": "string", "description": "Key.", "writeOnly": True}
+    assert told["settings"]["region"] == {"type": "string", "description": "Region."}
+    assert "writeOnly" not in Reference("Id.", secret=False).schema()
+
+
+@pytest.mark.parametrize("name", provider_ids())
+def test_schema_of_every_provider_knows_its_parameters(name: str) -> None:
+    kind = provider_class(name)
+    told = kind.schema()
+    assert set(told["settings"]) == set(kind.settings())
+    assert set(told["params"]["properties"]) == set(kind.params)
+    assert told["params"]["required"] == [key for key, param in kind.params.items() if param.required]
+    created = {*kind.params, *kind.create_params} if name == "astra" else set()
+    assert set(told["create_params"]["properties"]) == created
