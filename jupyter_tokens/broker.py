@@ -19,7 +19,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .clock import Clock, SystemClock
-from .errors import TokenError
+from .errors import TokenError, Unauthorized
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -304,6 +304,9 @@ class Broker:
                 wait = min(2.0 ** min(entry.failures, 6), _LONGEST_BACKOFF_SECONDS) * (1 + self._rng()) / 2
                 asked = told.retry_after if told is not None and told.retry_after is not None else 0.0
                 entry.not_before = self._clock.elapsed() + max(wait, asked)
+                if isinstance(error, Unauthorized):
+                    # Vendors lock a key after a few refusals: it is not shown again while what is held still lives.
+                    entry.not_before = max(entry.not_before, entry.ends_at)
         if entry.token is not None:
             _log.warning("%s: the refresh failed: %s", flight.key.profile, told or type(error).__name__)
         flight.future.set_exception(told or error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
@@ -25,6 +26,7 @@ __all__ = ["About", "Fetched", "Source"]
 
 _NONE: Mapping[str, Any] = {}
 _MOST_KEYS = 4096
+_log = logging.getLogger(__name__)
 
 
 class About(NamedTuple):
@@ -62,7 +64,7 @@ class Source:
         self._stamp: object = None
         self._keys: dict[Hashable, Key] = {}
         self._lock = threading.Lock()
-        self._watchers: list[Callable[[Key, Token], None]] = []
+        self._watchers: list[tuple[Callable[[Key, Token], None], Callable[[], None] | None]] = []
         self._observers: list[Callable[[Fetched], None]] = []
         self._clock = clock
         self._upstream = Upstream(self._current, transport, clock)
@@ -80,19 +82,26 @@ class Source:
             if self._profiles is None or self._stamp != now:
                 before, self._profiles, self._stamp = self._profiles, load_profiles(files), now
                 self._keys.clear()
-                if before is not None:
-                    self._broker.forget_profiles(self._profiles.changed_from(before))
+                changed = self._profiles.changed_from(before) if before is not None else set()
+                if changed:
+                    self._broker.forget_profiles(changed)
+                    self._lost()
             return self._profiles
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """What a call is filed under. Raises for an unknown or wrong profile, and for a wrong parameter."""
         profiles = self.profiles()
-        written = (profile, *(f"{name}={value!r}" for name, value in params.items()))
-        key = self._keys.get(written)
+        # With the types, for True is 1 to a dict, but not to a vendor.
+        written = (profile, *((name, type(value), value) for name, value in params.items()))
+        try:
+            key = self._keys.get(written)
+        except TypeError:
+            key = None  # A list or the like: call_params tells which parameter is wrong.
         if key is None:
+            key = Key(profile, tuple(profiles[profile].call_params(params).items()))
             if len(self._keys) >= _MOST_KEYS:
                 self._keys.clear()
-            key = self._keys[written] = Key(profile, tuple(profiles[profile].call_params(params).items()))
+            self._keys[written] = key
         return key
 
     def about(self, profile: str) -> About:
@@ -132,11 +141,18 @@ class Source:
     def forget(self, key: Key) -> None:
         """See `Broker.forget`."""
         self._broker.forget(key)
+        self._lost()
 
-    def watch(self, arrived: Callable[[Key, Token], None]) -> Callable[[], None]:
-        """Has `arrived` told of each token that is now held, whoever asked for it; returns what ends that."""
-        self._watchers.append(arrived)
-        return partial(self._watchers.remove, arrived)
+    def watch(
+        self, arrived: Callable[[Key, Token], None], lost: Callable[[], None] | None = None
+    ) -> Callable[[], None]:
+        """Has `arrived` told of each token that is now held, whoever asked for it; returns what ends that.
+
+        lost : called when some tokens are not held any more, because they were forgotten or a profile has changed.
+        """
+        watcher = arrived, lost
+        self._watchers.append(watcher)
+        return partial(self._watchers.remove, watcher)
 
     def observe(self, fetched: Callable[[Fetched], None]) -> Callable[[], None]:
         """Has `fetched` told of each call to a vendor, on the thread that made it; returns what ends that."""
@@ -154,22 +170,31 @@ class Source:
     def _fetch(self, key: Key, _ask: Ask) -> Token:
         # A vendor has no cache of ours, so how the fetch is meant makes no difference to it.
         began = self._clock.elapsed()
-        error = None
         try:
-            return self._upstream.fetch(key).renewed_by(partial(self._renew, key))
-        except TokenError as caught:
-            error = caught
+            token = self._upstream.fetch(key)
+        except TokenError as error:
+            self.tell(Fetched(key, error.provider or "", self._clock.elapsed() - began, error))
             raise
-        finally:
-            if self._observers:
-                provider = self._current()[key.profile].provider.id
-                told = Fetched(key, provider, self._clock.elapsed() - began, error)
-                for observer in tuple(self._observers):
-                    observer(told)
+        self.tell(Fetched(key, token.provider, self._clock.elapsed() - began, None))
+        return token.renewed_by(partial(self._renew, key))
+
+    def tell(self, fetched: Fetched) -> None:
+        """Tells those who observe of a call to a vendor; also of one that was made past the broker."""
+        for observer in tuple(self._observers):
+            try:
+                observer(fetched)
+            except Exception as error:
+                # Who is told of a fetch does not decide what comes of it.
+                _log.warning("Telling of a fetch failed: %s", type(error).__name__)
 
     def _renew(self, key: Key, refused: Token | None) -> Token:
         return self._broker.get(key, newer_than=None if refused is None else refused.obtained_at)
 
     def _arrived(self, key: Key, token: Token) -> None:
-        for watcher in tuple(self._watchers):
-            watcher(key, token)
+        for arrived, _ in tuple(self._watchers):
+            arrived(key, token)
+
+    def _lost(self) -> None:
+        for _, lost in tuple(self._watchers):
+            if lost is not None:
+                lost()

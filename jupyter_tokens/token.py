@@ -55,14 +55,15 @@ class Secret(_Opaque):
     """A long-lived secret on its way from its source to the request that needs it."""
 
     __slots__ = ("_Secret__value",)
-    __value: str
+    __value: Callable[[], str]
 
     def __init__(self, value: str) -> None:
-        object.__setattr__(self, "_Secret__value", value)
+        # In a closure: what lists attributes (a debugger, a variable inspector) shows a function.
+        object.__setattr__(self, "_Secret__value", lambda: value)
 
     def reveal(self) -> str:
         """The value itself."""
-        return self.__value
+        return self.__value()
 
     def __repr__(self) -> str:
         return "<Secret …>"
@@ -93,7 +94,7 @@ class Token(_Opaque):
         "profile",
         "provider",
     )
-    __value: str | None
+    __value: Callable[[], str | None]
     __scheme: str
     __renew: Callable[[Token | None], Token] | None
     profile: str
@@ -115,7 +116,7 @@ class Token(_Opaque):
         renew: Callable[[Token | None], Token] | None = None,
     ) -> None:
         put = object.__setattr__
-        put(self, "_Token__value", value)
+        put(self, "_Token__value", lambda: value)
         put(self, "_Token__scheme", scheme)
         put(self, "_Token__renew", renew)
         put(self, "profile", profile)
@@ -129,19 +130,20 @@ class Token(_Opaque):
 
         Raises `NoValue` for a token whose API never returns the value (Astra Control's stored tokens).
         """
-        if self.__value is None:
+        value = self.__value()
+        if value is None:
             raise NoValue(
                 "This API describes a stored token but never returns its value.",
                 hint="Read .metadata, or create a new token: create_token(profile, name=…).",
                 provider=self.provider,
                 profile=self.profile,
             )
-        return self.__value
+        return value
 
     @property
     def has_value(self) -> bool:
         """Whether there is a value at all."""
-        return self.__value is not None
+        return self.__value() is not None
 
     def headers(self) -> dict[str, str]:
         """HTTP headers that authorise a request with this token. Secret: do not print them."""
@@ -160,7 +162,7 @@ class Token(_Opaque):
         renew : called with None for a token that is fresh enough, with a Token for one that is newer than it.
         """
         return Token(
-            self.__value,
+            self.__value(),
             profile=self.profile,
             provider=self.provider,
             obtained_at=self.obtained_at,
@@ -169,10 +171,6 @@ class Token(_Opaque):
             metadata=self.metadata,
             renew=renew,
         )
-
-    def same_value(self, other: Token) -> bool:
-        """Whether both hold the same value: for the guard against an API that hands a token out twice."""
-        return self.__value == other.__value
 
     def __repr__(self) -> str:
         # The "…" is meant: it cannot be encoded into a header, so that `f"Bearer {token}"` fails at once in httpx and

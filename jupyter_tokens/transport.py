@@ -27,7 +27,17 @@ from .providers.answers import malformed
 from .providers.base import Flow, is_loopback
 from .token import Token
 
-__all__ = ["CONNECT_SECONDS", "MOST_ATTEMPTS", "MOST_BYTES", "TOTAL_SECONDS", "Transport"]
+__all__ = [
+    "CONNECT_SECONDS",
+    "MOST_ATTEMPTS",
+    "MOST_BYTES",
+    "TOTAL_SECONDS",
+    "Transport",
+    "check_head",
+    "connect_error",
+    "proxy_for",
+    "trust_of",
+]
 
 CONNECT_SECONDS = 5.0
 """Time limit of a connection, seconds."""
@@ -150,7 +160,7 @@ class Transport:
             what = f"{host} could not be reached in time" if connecting else f"{host} did not answer in time"
             raise TimedOut(f"{what}.", hint="Try again, or raise the profile's timeout.", unsent=connecting) from None
         except httpx.ConnectError as error:
-            raise _connect_error(host, error) from None
+            raise connect_error(host, error) from None
         except httpx.RemoteProtocolError:
             raise NetworkError(
                 f"{host} broke the connection or does not speak HTTP.", hint="Try again later."
@@ -176,13 +186,13 @@ class Transport:
         route = self._routes.get(place)
         if route is None:
             with self._lock:
-                proxy = _proxy_for(url)
+                proxy = proxy_for(url)
                 pool = self._pools.get((verify, proxy)) or _open(verify, proxy)
                 route = self._routes[place] = self._pools[verify, proxy] = pool
         return route
 
 
-def _proxy_for(url: httpx.URL) -> str | None:
+def proxy_for(url: httpx.URL) -> str | None:
     """The proxy that the environment names for a URL, by the rules of the standard library."""
     # Plain http is allowed for this machine alone, and must not leave it by way of a proxy.
     if is_loopback(str(url)):
@@ -194,9 +204,10 @@ def _proxy_for(url: httpx.URL) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _open(verify: bool | str, proxy: str | None) -> httpx.HTTPTransport:
+def trust_of(verify: bool | str) -> ssl.SSLContext | bool:
+    """What httpx takes as `verify`. Raises `NetworkError` for a CA bundle that cannot be loaded."""
     try:
-        trust = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+        return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
     except (OSError, ValueError) as error:
         raise NetworkError(
             f"The CA bundle {verify} cannot be loaded ({getattr(error, 'strerror', None) or type(error).__name__}).",
@@ -204,6 +215,10 @@ def _open(verify: bool | str, proxy: str | None) -> httpx.HTTPTransport:
             retryable=False,
             unsent=True,
         ) from None
+
+
+def _open(verify: bool | str, proxy: str | None) -> httpx.HTTPTransport:
+    trust = trust_of(verify)
     try:
         opened = httpx.HTTPTransport(verify=trust, proxy=proxy, limits=_LIMITS)
     except (httpx.InvalidURL, OSError, ValueError, ImportError) as error:
@@ -249,17 +264,22 @@ class _Bounded(httpx.SyncByteStream):
 def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
     """The whole answer, held to its size."""
     answer.request = request
+    check_head(answer)
+    answer.stream = _Bounded(answer, request)
+    answer.read()
+    return answer
+
+
+def check_head(answer: httpx.Response) -> None:
+    """Raises `ResponseError` for an answer that leads elsewhere, or comes in a form that was not asked for."""
     if answer.has_redirect_location:
         raise ResponseError(
-            f"{request.url.host} answered with a redirect to {_host_of(answer)}, which is not followed.",
+            f"{answer.request.url.host} answered with a redirect to {_host_of(answer)}, which is not followed.",
             hint="Check the profile's endpoint.",
             status=answer.status_code,
         )
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
         raise malformed(answer, "is compressed, which was not asked for")
-    answer.stream = _Bounded(answer, request)
-    answer.read()
-    return answer
 
 
 def _host_of(answer: httpx.Response) -> str:
@@ -268,7 +288,8 @@ def _host_of(answer: httpx.Response) -> str:
     return "nowhere"
 
 
-def _connect_error(host: str, error: BaseException) -> NetworkError:
+def connect_error(host: str, error: BaseException) -> NetworkError:
+    """What a connection that was never made becomes; looks for the cause among the causes."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
 from .broker import Key
@@ -56,16 +57,19 @@ class Upstream:
     ) -> Token:
         transport = self._open()
         secrets: dict[str, Secret] = {}
+        credential: object = None
         try:
             secrets = profile.secrets()
-            call = Call(profile.name, params, profile.provider.credential(secrets), self._clock)
+            credential = profile.provider.credential(secrets)
+            call = Call(profile.name, params, credential, self._clock)
             return transport.run(
                 lambda: flow(call), timeout=profile.timeout, verify=profile.verify, idempotent=idempotent
             )
         except TokenError as error:
             error.profile, error.provider = profile.name, profile.provider.id
+            confidential = [*secrets.values(), *_secrets_in(credential)]
             for name in ("message", "code", "request_id"):
-                setattr(error, name, _without(getattr(error, name), secrets.values()))
+                setattr(error, name, _without(getattr(error, name), confidential))
             error.args = (error.message,)
             raise
 
@@ -76,6 +80,18 @@ class Upstream:
 
                 self._transport = Transport(clock=self._clock)
             return self._transport
+
+
+def _secrets_in(credential: object) -> Iterator[Secret]:
+    """What a credential has beyond the profile's own secrets: a chain's keys, an IAM login's tokens."""
+    if isinstance(credential, Secret):
+        yield credential
+    elif isinstance(credential, Mapping):
+        for value in tuple(credential.values()):
+            yield from _secrets_in(value)
+    elif is_dataclass(credential):
+        for part in fields(credential):
+            yield from _secrets_in(getattr(credential, part.name))
 
 
 def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:

@@ -357,7 +357,7 @@ def test_other_packages_add_providers_but_replace_none(monkeypatch: pytest.Monke
 def test_a_profile_serves_the_kernels_and_notebooks_that_it_names(
     limits: dict[str, Any], kernel: str, paths: list[str], served: bool
 ) -> None:
-    assert checked({**ONEACCESS, **limits}).serves(kernel, paths) is served
+    assert checked({**ONEACCESS, **limits}).allows(kernel, paths) is served
 
 
 @pytest.mark.parametrize("key", ["kernels", "notebooks"])

@@ -654,8 +654,8 @@ def test_the_environments_proxy_is_used(real: Transport, monkeypatch: pytest.Mon
 def test_the_environment_may_exempt_a_host(real: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", ".example.com")
-    assert module._proxy_for(httpx.URL("https://api.example.com/")) is None
-    assert module._proxy_for(httpx.URL("https://api.example.org/")) == "http://127.0.0.1:9"
+    assert module.proxy_for(httpx.URL("https://api.example.com/")) is None
+    assert module.proxy_for(httpx.URL("https://api.example.org/")) == "http://127.0.0.1:9"
 
 
 def test_loopback_never_goes_by_way_of_a_proxy(real: Transport, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,3 +201,29 @@ def test_without_a_transport_one_is_made_at_the_first_fetch() -> None:
         upstream.fetch(Key("mine"))
     assert upstream._transport is first
     upstream.close()
+
+
+MODELARTS = {
+    "provider": "modelarts",
+    "endpoint": "https://modelarts.example.com",
+    "iam_endpoint": "https://iam.example.com",
+    "username": "user",
+    "password": "env:CLIENT_SECRET",
+    "domain_name": "domain",
+}
+
+
+def test_an_iam_token_that_the_vendor_echoes_is_not_told() -> None:
+    login = answer(201, {"token": {"expires_at": "2026-01-16T08:30:00Z"}}, x_subject_token="MIIsubjectTOKEN")
+    refusal = answer(403, {"error_code": "ModelArts.0108", "error_msg": "MIIsubjectTOKEN may not"})
+    bench = Bench(login, refusal, theirs=MODELARTS)
+    error = bench.fails(Key("theirs", (("project_id", "p"), ("instance_id", "i"))))
+    assert error.message == "… may not."
+    assert "MIIsubjectTOKEN" not in repr(error) + str(error.__dict__)
+
+
+def test_an_access_key_that_the_vendor_echoes_is_not_told() -> None:
+    keys = {"access_key_id": "id", "access_key_secret": "env:CLIENT_SECRET"}
+    dlc = {"provider": "pai-dlc", "endpoint": "https://dlc.example.com", **keys}
+    bench = Bench(answer(400, {"Code": "SignatureDoesNotMatch", "Message": f"You sent {CANARY}"}), dlc=dlc)
+    assert bench.fails(Key("dlc")).message == "You sent …."

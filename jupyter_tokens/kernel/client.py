@@ -52,6 +52,7 @@ class Client:
         self._open = partial(_open_source, profiles, self._clock, transport)
         self._source: Source | ServerSource | None = None
         self._table: dict[Hashable, _Fresh] = {}
+        self._slots: dict[Key, list[Hashable]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -61,8 +62,7 @@ class Client:
             with self._lock:
                 if self._source is None:
                     source = self._open()
-                    # A newer token makes the older one in the table wrong, whoever asked for it.
-                    source.watch(lambda _key, _token: self._table.clear())
+                    source.watch(self._arrived, self._table.clear)
                     self._source = source
         return self._source
 
@@ -85,7 +85,6 @@ class Client:
     def forget(self, key: Key) -> None:
         """Drops what is held under a key."""
         self.source.forget(key)
-        self._table.clear()
 
     def close(self) -> None:
         """Closes the connections; tokens that were handed out stay good for as long as they live."""
@@ -99,10 +98,21 @@ class Client:
             return None  # A list or the like is in no table; `key` tells which parameter is wrong.
         return slot.token if slot is not None and self._clock.elapsed() < slot.until else None
 
+    def _arrived(self, key: Key, _token: Token) -> None:
+        # A newer token makes the older one wrong, whoever asked for it, and under each way to write its parameters.
+        for slot in self._slots.pop(key, ()):
+            self._table.pop(slot, None)
+
     def _remember(self, profile: str, params: Mapping[str, Any], key: Key, token: Token) -> Token:
         held = self.source.held(key)
         if held is not None and held.token is token:
-            self._table[_slot(profile, params)] = _Fresh(token, min(held.refresh_at, held.ends_at))
+            slot = _slot(profile, params)
+            self._table[slot] = _Fresh(token, min(held.refresh_at, held.ends_at))
+            self._slots.setdefault(key, []).append(slot)
+            latest = self.source.held(key)
+            if latest is None or latest.token is not token:
+                # It was replaced or forgotten between the look and the note.
+                self._table.pop(slot, None)
         return token
 
 

@@ -61,7 +61,7 @@ class ServerSource:
         self._clock = clock or SystemClock()
         self._idle: list[http.client.HTTPConnection] = []
         self._about: dict[str, About] = {}
-        self._watchers: list[Callable[[Key, Token], None]] = []
+        self._watchers: list[tuple[Callable[[Key, Token], None], Callable[[], None] | None]] = []
         self._broker = Broker(self._fetch, clock=self._clock, arrived=self._arrived)
 
     def key(self, profile: str, params: Mapping[str, Any] | None = None) -> Key:
@@ -99,11 +99,17 @@ class ServerSource:
     def forget(self, key: Key) -> None:
         """See `Broker.forget`. The server keeps its own for the other kernels."""
         self._broker.forget(key)
+        for _, lost in tuple(self._watchers):
+            if lost is not None:
+                lost()
 
-    def watch(self, arrived: Callable[[Key, Token], None]) -> Callable[[], None]:
+    def watch(
+        self, arrived: Callable[[Key, Token], None], lost: Callable[[], None] | None = None
+    ) -> Callable[[], None]:
         """See `Source.watch`."""
-        self._watchers.append(arrived)
-        return partial(self._watchers.remove, arrived)
+        watcher = arrived, lost
+        self._watchers.append(watcher)
+        return partial(self._watchers.remove, watcher)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -111,8 +117,8 @@ class ServerSource:
             self._idle.pop().close()
 
     def _arrived(self, key: Key, token: Token) -> None:
-        for watcher in tuple(self._watchers):
-            watcher(key, token)
+        for arrived, _ in tuple(self._watchers):
+            arrived(key, token)
 
     def _fetch(self, key: Key, ask: Ask) -> Token:
         body = {

@@ -86,10 +86,14 @@ class AlibabaProvider(Provider):
         """See `Provider.credential`."""
         return chain() if self.credentials else access_key(secrets)
 
+    def named(self) -> dict[str, str]:
+        """The headers that name the call, by lower-case names."""
+        return {"x-acs-action": self.action, "x-acs-version": self.version}
+
     def request(self, call: Call, method: str, path: str, query: Iterable[tuple[str, str]]) -> httpx.Request:
         """A signed request without a body."""
         encoded, url, host = _target(self.base(), path, tuple(query))
-        headers = {"host": host, "x-acs-action": self.action, "x-acs-version": self.version}
+        headers = {"host": host, **self.named()}
         date = timestamp(utc(call.clock.now()))
         # Signed before the request is made: changing an httpx.Headers costs as much as the signature itself.
         signature = signed_headers(

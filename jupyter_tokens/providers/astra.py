@@ -15,7 +15,7 @@ from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ParameterErr
 from ..signing.canonical import percent_encode
 from ..token import Secret, Token
 from .answers import Meaning, json_object, malformed, refusal, text_of, token_of, try_json_object
-from .base import COMMON_HEADERS, Call, Flow, Provider, Reference, need, parsed_url
+from .base import COMMON_HEADERS, Call, Documented, Exchange, Flow, Provider, Reference, need, parsed_url
 from .params import Param
 
 __all__ = ["Astra"]
@@ -69,6 +69,16 @@ class Astra(Provider):
         """See `Provider.credential`: the API token."""
         return secrets["api_token"]
 
+    @property
+    def documented(self) -> Documented:
+        """See `Provider.documented`: to retrieve a token; none of its siblings."""
+        return Documented("GET", "/accounts/{account_id}/core/v1/users/{user_id}/tokens/{token_id}")
+
+    def exchange(self, call: Call) -> Exchange:
+        """See `Provider.exchange`."""
+        url = f"{self._collection(call)}/{percent_encode(str(call.params['token_id']))}"
+        return (yield httpx.Request("GET", parsed_url(url), headers=self._headers(call)))
+
     def retrieve(self, call: Call) -> Flow:
         """The token's resource, as metadata. Its value is never returned by this API, so there is none."""
         if "token_id" not in call.params:
@@ -76,8 +86,7 @@ class Astra(Provider):
                 "Parameter token_id is missing.", hint="Give the id of the stored token (token_id=…).", unsent=True
             )
         asked = call.clock.now()
-        url = f"{self._collection(call)}/{percent_encode(str(call.params['token_id']))}"
-        response = yield httpx.Request("GET", parsed_url(url), headers=self._headers(call))
+        response = yield from self.exchange(call)
         if response.status_code != httpx.codes.OK:
             raise self._refuse(call, response)
         return self._token(call, asked, response, json_object(response), None)

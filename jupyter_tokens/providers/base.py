@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, ClassVar
@@ -27,7 +27,9 @@ from .params import Param, ParamValue, params_schema
 __all__ = [
     "COMMON_HEADERS",
     "Call",
+    "Documented",
     "Endpoint",
+    "Exchange",
     "Flow",
     "Provider",
     "Reference",
@@ -38,6 +40,8 @@ __all__ = [
 ]
 
 Flow = Generator[httpx.Request, httpx.Response, Token]
+Exchange = Generator[httpx.Request, httpx.Response, httpx.Response]
+"""The part of a flow that ends with the vendor's own answer, whatever that says."""
 
 
 _REGION = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
@@ -132,6 +136,24 @@ class Call:
     clock: Clock
 
 
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """The call of a token API as the vendor documents it, for the proxy that takes it and nothing else.
+
+    path : with `{name}` where a parameter stands. query : the parameters that stand in the query.
+    headers : by lower-case names, what they must say where a client sends them.
+    fixed : what form or query must say beside the parameters; None for an API that takes no form.
+    dropped : the client's own credential in form or query, which is taken and never sent on.
+    """
+
+    method: str
+    path: str
+    query: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, str] | None = None
+    dropped: tuple[str, ...] = ()
+
+
 class Provider(HasTraits):
     """One vendor's token API. Subclasses are complete descriptions: settings, parameters, flow, errors."""
 
@@ -147,6 +169,9 @@ class Provider(HasTraits):
     """What creating a token takes beyond `params`, where the API has such a call."""
     scheme: ClassVar[str] = "Bearer"
     """The authorisation scheme under which the token is used."""
+
+    caches: ClassVar[bool] = False
+    """Whether the vendor asks to cache the token: the proxy then answers from the cache."""
 
     endpoint = Endpoint("Base URL of the API.")
 
@@ -178,6 +203,19 @@ class Provider(HasTraits):
     def retrieve(self, call: Call) -> Flow:
         """The flow that gets a token."""
         raise NotImplementedError
+
+    @property
+    def documented(self) -> Documented | None:
+        """The call as the vendor documents it, or None: then nothing of this API can be reached through the proxy."""
+        return None
+
+    def exchange(self, call: Call) -> Exchange:
+        """The part of `retrieve` up to the vendor's answer. Raises where a login that the call needs is refused."""
+        raise TokenError(f"{self.title} cannot be reached through the proxy.", unsent=True)
+
+    def answer(self, token: Token, now: float) -> dict[str, Any]:
+        """The vendor's answer that holds this token at this time, where `caches` is true."""
+        raise TokenError(f"{self.title} does not ask to cache its tokens.", unsent=True)
 
     def create(self, call: Call) -> Flow:
         """The flow that creates a new token, where the API has such a call. Not idempotent."""

@@ -14,7 +14,7 @@ from ..errors import UnusableToken
 from ..token import Token
 from .alibaba import AlibabaProvider
 from .answers import json_object, malformed, moment_of, number_of, object_of, request_id_of, token_of
-from .base import Call, Flow
+from .base import Call, Documented, Exchange, Flow
 from .params import Param
 
 __all__ = ["Eiam"]
@@ -47,10 +47,19 @@ class Eiam(AlibabaProvider):
         "ApplicationTokenId": Param("Id of the application token.", required=True, identifier=True),
     }
 
+    @property
+    def documented(self) -> Documented:
+        """See `Provider.documented`."""
+        return Documented("POST", "/", query=tuple(self.params), headers=self.named())
+
+    def exchange(self, call: Call) -> Exchange:
+        """See `Provider.exchange`."""
+        return (yield self.request(call, "POST", "/", [(name, str(value)) for name, value in call.params.items()]))
+
     def retrieve(self, call: Call) -> Flow:
         """The application token; one that is disabled or expired is refused."""
         asked = call.clock.now()
-        response = yield self.request(call, "POST", "/", [(name, str(value)) for name, value in call.params.items()])
+        response = yield from self.exchange(call)
         if response.status_code != httpx.codes.OK:
             raise self.refuse(call, response)
         body = json_object(response)

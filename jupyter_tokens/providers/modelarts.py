@@ -31,7 +31,9 @@ from .answers import (
 from .base import (
     COMMON_HEADERS,
     Call,
+    Documented,
     Endpoint,
+    Exchange,
     Flow,
     Provider,
     Reference,
@@ -145,13 +147,25 @@ class ModelArts(Provider):
         self._login = login
         return login
 
+    @property
+    def documented(self) -> Documented:
+        """See `Provider.documented`."""
+        return Documented("GET", "/v1/{project_id}/" + self._tail("{instance_id}"))
+
     def retrieve(self, call: Call) -> Flow:
-        """The instance's token. The API tells nothing of its life, so there is no expiry.
+        """The instance's token. The API tells nothing of its life, so there is no expiry."""
+        asked = call.clock.now()
+        response = yield from self.exchange(call)
+        if response.status_code != httpx.codes.OK:
+            raise self._refuse(call, response)
+        return self._token(call, asked, response)
+
+    def exchange(self, call: Call) -> Exchange:
+        """See `Provider.exchange`.
 
         With a login by password: the IAM token of an earlier login is used while it lives, and once more after a 401
-        the flow logs in anew; a second 401 is an error.
+        the flow logs in anew; a second 401 is the answer.
         """
-        asked = call.clock.now()
         credential = call.credential
         if not isinstance(credential, IamLogin):
             response = yield self._request(call, credential)
@@ -163,15 +177,15 @@ class ModelArts(Provider):
             if response.status_code == httpx.codes.UNAUTHORIZED and earlier is not None:
                 token = yield from self._log_in(call, credential)
                 response = yield self._request(call, token.value)
-        if response.status_code != httpx.codes.OK:
-            raise self._refuse(call, response)
-        return self._token(call, asked, response)
+        return response
+
+    def _tail(self, instance: str) -> str:
+        return f"demanager/instances/{instance}/token" if self.api == "demanager" else f"notebooks/{instance}"
 
     def _request(self, call: Call, credential: AccessKey | Secret) -> httpx.Request:
         project, instance = (percent_encode(str(call.params[name])) for name in ("project_id", "instance_id"))
-        tail = f"demanager/instances/{instance}/token" if self.api == "demanager" else f"notebooks/{instance}"
         headers = {**COMMON_HEADERS, "Accept": "application/json", "Content-Type": "application/json"}
-        url = parsed_url(f"{self.base()}/v1/{project}/{tail}")
+        url = parsed_url(f"{self.base()}/v1/{project}/{self._tail(instance)}")
         if isinstance(credential, Secret):
             return httpx.Request("GET", url, headers={**headers, "X-Auth-Token": credential.reveal()})
         signed = {"host": url.netloc.decode("ascii"), "content-type": "application/json", "x-project-id": project}

@@ -25,13 +25,15 @@ from .answers import (
     token_of,
     try_json_object,
 )
-from .base import COMMON_HEADERS, Call, Flow, Provider, Reference, Setting, need, parsed_url
+from .base import COMMON_HEADERS, Call, Documented, Flow, Provider, Reference, Setting, need, parsed_url
 
 __all__ = ["OneAccess"]
 
 DEFAULT_EXPIRES_IN = 1800
 """Seconds that a token lives if the answer does not say (the tenant's default)."""
 
+_PATH = "/api/v2/tenant/token"
+_GRANT = "client_credentials"
 _CLIENT_HINT = "Check client_id and client_secret, and that the application may call APIs."
 _MEANINGS = {
     "invalid_client": Meaning(Unauthorized, _CLIENT_HINT),
@@ -47,6 +49,7 @@ class OneAccess(Provider):
     id = "oneaccess"
     title = "Huawei Cloud OneAccess"
     documentation = "OneAccess: Obtaining an Access Credential"
+    caches = True
 
     client_id = Reference("Client id of the application.", secret=False)
     client_secret = Reference("Client secret of the application.", secret=True)
@@ -64,6 +67,23 @@ class OneAccess(Provider):
     def credential(self, secrets: Mapping[str, Secret]) -> tuple[str, Secret]:
         """See `Provider.credential`: client id and client secret."""
         return secrets["client_id"].reveal(), secrets["client_secret"]
+
+    @property
+    def documented(self) -> Documented:
+        """See `Provider.documented`."""
+        return Documented("POST", _PATH, fixed={"grant_type": _GRANT}, dropped=("client_id", "client_secret"))
+
+    def answer(self, token: Token, now: float) -> dict[str, Any]:
+        """See `Provider.answer`; `expires_in` is what is left."""
+        assert token.expires_at is not None
+        id_token = token.metadata.get("id_token")
+        return {
+            "access_token": token.reveal(),
+            "token_type": "Bearer",
+            "expires_in": max(0, int(token.expires_at.timestamp() - now)),
+            **({"scope": token.metadata["scope"]} if "scope" in token.metadata else {}),
+            **({"id_token": id_token.reveal()} if isinstance(id_token, Secret) else {}),
+        }
 
     def retrieve(self, call: Call) -> Flow:
         """The access token. The vendor asks to cache it; a new one does not end the old one."""
@@ -103,14 +123,14 @@ class OneAccess(Provider):
         )
 
     def _request(self, client_id: str, client_secret: Secret) -> httpx.Request:
-        url = f"{self.base()}/api/v2/tenant/token"
+        url = f"{self.base()}{_PATH}"
         if self.auth_method == "form":
-            form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret.reveal()}
+            form = {"grant_type": _GRANT, "client_id": client_id, "client_secret": client_secret.reveal()}
             return httpx.Request("POST", parsed_url(url), headers=COMMON_HEADERS, data=form)
         pair = base64.b64encode(f"{client_id}:{client_secret.reveal()}".encode()).decode()
         return httpx.Request(
             "POST",
-            parsed_url(f"{url}?grant_type=client_credentials"),
+            parsed_url(f"{url}?grant_type={_GRANT}"),
             headers={**COMMON_HEADERS, "Authorization": f"Basic {pair}"},
         )
 

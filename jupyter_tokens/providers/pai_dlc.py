@@ -17,13 +17,15 @@ from ..errors import ParameterError, UnusableToken
 from ..token import Token
 from .alibaba import AlibabaProvider
 from .answers import json_object, request_id_of, token_of
-from .base import Call, Flow
+from .base import Call, Documented, Exchange, Flow
 from .params import Param
 
 __all__ = ["PaiDlc", "jwt_expiry"]
 
 DEFAULT_EXPIRE_TIME = 604_800
 """Seconds that a token lives if the call does not say (7 days)."""
+
+_PATH = "/api/v1/tokens"
 
 
 class PaiDlc(AlibabaProvider):
@@ -44,6 +46,15 @@ class PaiDlc(AlibabaProvider):
         "TokenSettings.EnableLogDownloadJob": Param("Let the token download logs.", type="boolean"),
     }
 
+    @property
+    def documented(self) -> Documented:
+        """See `Provider.documented`."""
+        return Documented("GET", _PATH, query=tuple(self.params), headers=self.named())
+
+    def exchange(self, call: Call) -> Exchange:
+        """See `Provider.exchange`."""
+        return (yield self.request(call, "GET", _PATH, [(name, str(value)) for name, value in call.params.items()]))
+
     def retrieve(self, call: Call) -> Flow:
         """The token; it ends after ExpireTime, or at the `exp` of a JWT if that is earlier."""
         asked = call.clock.now()
@@ -52,8 +63,7 @@ class PaiDlc(AlibabaProvider):
             ends = utc(asked + life)
         except (OverflowError, ValueError, OSError):
             raise ParameterError("Parameter ExpireTime ends at a time that no calendar holds.", unsent=True) from None
-        query = [(name, str(value)) for name, value in call.params.items()]
-        response = yield self.request(call, "GET", "/api/v1/tokens", query)
+        response = yield from self.exchange(call)
         if response.status_code != httpx.codes.OK:
             raise self.refuse(call, response)
         body = json_object(response)

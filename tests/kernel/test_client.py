@@ -391,7 +391,7 @@ class Served:
     def __init__(self, me: object, *, fallback: Source | None, clock: object) -> None:
         self.me, self.fallback = me, fallback
 
-    def watch(self, arrived: object) -> None:
+    def watch(self, arrived: object, lost: object) -> None:
         pass
 
 
@@ -455,3 +455,29 @@ def test_a_forked_child_gets_tokens_though_locks_were_held_when_it_began(config_
         )
     assert done.returncode == 0, done.stderr.decode()
     assert (len(served.requests), served.connections) == (2, 2)
+
+
+def test_a_token_of_another_profile_leaves_the_table_alone(bench: Bench) -> None:
+    bench.get("mine")
+    before = dict(bench.client._table)
+    bench.get("job")
+    assert {slot: bench.client._table[slot] for slot in before} == before
+
+
+def test_a_token_that_is_forgotten_while_it_is_noted_is_not_served_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = bench.client.source
+    held, asked = source.held, 0
+
+    def and_forget(key: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        found = held(key)
+        if asked == 1:
+            source.forget(key)
+        return found
+
+    monkeypatch.setattr(source, "held", and_forget)
+    bench.get("mine")
+    assert bench.client._table == {}

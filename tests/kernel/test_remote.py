@@ -396,6 +396,8 @@ def test_a_token_that_lives_is_served_on_while_the_server_is_gone(
 def test_watchers_are_told_until_they_leave(opened: Make, me: Identity) -> None:
     source = opened(me)
     seen: list[Token] = []
+    losses: list[int] = []
+    source.watch(lambda _key, _token: None, lambda: losses.append(1))
     leave = source.watch(lambda _key, token: seen.append(token))
     key = source.key("oneaccess")
     token = source.begin(key).result(10)
@@ -405,6 +407,7 @@ def test_watchers_are_told_until_they_leave(opened: Make, me: Identity) -> None:
     assert seen == [token]
     source.forget(key)
     assert source.held(key) is None
+    assert losses == [1]
 
 
 def test_a_profile_that_was_never_served_is_known_by_name_only(opened: Make) -> None:

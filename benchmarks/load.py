@@ -1,0 +1,45 @@
+"""Clients that ask a server one request after the other on kept connections, and the rate and median they see."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from typing import NamedTuple
+
+
+class Seen(NamedTuple):
+    """What clients saw. each : seconds of the server's time per request (1 / rate). p50 : median seconds of one."""
+
+    each: float
+    p50: float
+
+
+async def _client(port: int, request: bytes, until: float, taken: list[float]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    while (began := time.perf_counter()) < until:
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        assert head.startswith(b"http/1.1 200"), head
+        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        await reader.readexactly(length)
+        taken.append(time.perf_counter() - began)
+    writer.close()
+
+
+async def _clients(port: int, request: bytes, clients: int, seconds: float) -> Seen:
+    taken: list[float] = []
+    began = time.perf_counter()
+    await asyncio.gather(*(_client(port, request, began + seconds, taken) for _ in range(clients)))
+    return Seen((time.perf_counter() - began) / len(taken), statistics.median(taken))
+
+
+def seen(port: int, request: bytes, *, clients: int, seconds: float) -> Seen:
+    """What so many clients see in so many seconds; every answer has to be 200."""
+    return asyncio.run(_clients(port, request, clients, seconds))
+
+
+def request(method: str, path: str, token: str) -> bytes:
+    """A request with a Jupyter server's token and without a body."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: token {token}\r\n"
+    return f"{head}Content-Length: 0\r\n\r\n".encode()

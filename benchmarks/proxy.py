@@ -1,0 +1,71 @@
+"""The pass-through proxy beside one written with aiohttp on the same server; and a cached token beside a bare handler.
+
+The proxy signs each request anew, checks what it was asked and tells what it did; the aiohttp one only passes on.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+
+from .answers import answering
+from .load import Seen, request, seen
+from .measure import Row
+from .served import TOKEN, serving
+
+_ALIBABA = {"access_key_id": "LTAIbenchmark", "access_key_secret": "benchmark-secret"}
+_QUERY = "TargetType=job&TargetId=dlc1"
+
+
+def served(rounds: int, seconds: float = 1.0) -> Iterator[Row]:
+    """Rates and medians at one client and at fifty, in interleaved rounds."""
+    with answering() as url:
+        profiles = {
+            "pai-dlc": {"provider": "pai-dlc", "endpoint": url, **_ALIBABA},
+            "oneaccess": {"provider": "oneaccess", "endpoint": url, "client_id": "id", "client_secret": "benchmark"},
+        }
+        asked = {
+            "aiohttp": request("GET", f"/benchmark/aiohttp/api/v1/tokens?{_QUERY}", TOKEN),
+            "proxy": request("GET", f"/jupyter-tokens/proxy/pai-dlc/api/v1/tokens?{_QUERY}", TOKEN),
+            "trivial": request("POST", "/benchmark/trivial", TOKEN),
+            "cached": request("POST", "/jupyter-tokens/profiles/oneaccess/token", TOKEN),
+        }
+        taken: dict[tuple[str, int], list[Seen]] = {}
+        with serving(url, profiles) as server:
+            for what in asked.values():
+                seen(server.port, what, clients=5, seconds=0.3)
+            for _ in range(rounds):
+                for clients in (1, 50):
+                    for name, what in asked.items():
+                        this = seen(server.port, what, clients=clients, seconds=seconds)
+                        taken.setdefault((name, clients), []).append(this)
+    yield from _rows("proxy", taken, "aiohttp", "proxy", rate=0.8, p50=1.5)
+    yield from _rows("token over HTTP", taken, "trivial", "cached", rate=0.9, p50=1.15)
+
+
+def _rows(
+    group: str, taken: Mapping[tuple[str, int], list[Seen]], base: str, ours: str, *, rate: float, p50: float
+) -> Iterator[Row]:
+    """rate : the least that ours may have of the base's at fifty. p50 : the most that ours may take of it at one."""
+    for clients in (1, 50):
+        pairs = list(zip(taken[ours, clients], taken[base, clients], strict=True))
+        for field in ("each", "p50"):
+            both = [(getattr(mine, field), getattr(other, field)) for mine, other in pairs]
+            limit = {("each", 50): 1 / rate, ("p50", 1): p50}.get((field, clients))
+            # Each round by itself: what slows the machine for a while slows both.
+            ratio = statistics.median(mine / other for mine, other in both)
+            label = "1 / rate" if field == "each" else "p50"
+            yield Row(group, f"{base}, {clients} clients, {label}", statistics.median(o for _, o in both), 1.0)
+            yield Row(group, f"{ours}, {clients} clients, {label}", statistics.median(m for m, _ in both), ratio, limit)
+
+
+def started(rounds: int) -> Iterator[Row]:
+    """What the extension adds to the server's start: 30 ms are promised."""
+    ready: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(rounds):
+        for extension, times in ready.items():
+            with serving("http://127.0.0.1:9", {}, extension=extension) as server:
+                times.append(server.ready)
+    bare, ours = (statistics.median(times) for times in ready.values())
+    yield Row("server's start", "without the extension", bare, bare / 0.030)
+    yield Row("server's start", "what the extension adds", ours - bare, (ours - bare) / 0.030, 1.0)

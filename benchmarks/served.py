@@ -1,0 +1,107 @@
+"""A Jupyter server with the extension and, beside its routes, those that they are measured against.
+
+`python -m benchmarks.served PORT`, with the profiles in Jupyter's configuration and the upstream in UPSTREAM.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+TOKEN = "benchmark"
+_PATIENCE_SECONDS = 60
+
+
+class Served(NamedTuple):
+    """A running server. ready : seconds from the start of its process to its first connection."""
+
+    port: int
+    ready: float
+
+
+@contextmanager
+def serving(upstream: str, profiles: dict[str, Any], *, extension: bool = True) -> Iterator[Served]:
+    """The server, in a process of its own and with a home of its own."""
+    with tempfile.TemporaryDirectory() as home, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        config = Path(home, "jupyter_tokens_config.json")
+        config.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+        config.chmod(0o600)
+        places = dict.fromkeys(("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"), home)
+        own = {"UPSTREAM": upstream, "EXTENSION": "1" if extension else "", "PYTHONWARNINGS": "ignore"}
+        command = [sys.executable, "-m", __name__, str(port)]
+        began = time.perf_counter()
+        with subprocess.Popen(command, env={**os.environ, **places, **own}, stderr=subprocess.DEVNULL) as server:
+            try:
+                while True:
+                    try:
+                        socket.create_connection(("127.0.0.1", port)).close()
+                        break
+                    except OSError:
+                        if server.poll() is not None or time.perf_counter() - began > _PATIENCE_SECONDS:
+                            raise
+                yield Served(port, time.perf_counter() - began)
+            finally:
+                server.terminate()
+
+
+def _main() -> None:
+    import aiohttp
+    from jupyter_server.auth.decorator import authorized
+    from jupyter_server.base.handlers import APIHandler
+    from jupyter_server.serverapp import ServerApp
+    from tornado import web
+    from traitlets.config import Config
+
+    class Trivial(APIHandler):
+        auth_resource = "benchmark"
+
+        @web.authenticated
+        @authorized
+        async def post(self) -> None:
+            self.finish('{"trivial": true}')
+
+        get = post
+
+    class Aiohttp(APIHandler):
+        auth_resource = "benchmark"
+        session: aiohttp.ClientSession | None = None
+
+        @web.authenticated
+        @authorized
+        async def get(self, path: str) -> None:
+            if Aiohttp.session is None:
+                Aiohttp.session = aiohttp.ClientSession()
+            url = f"{os.environ['UPSTREAM']}/{path}?{self.request.query}"
+            async with Aiohttp.session.get(url, headers={"Authorization": "Bearer made-up"}) as answer:
+                self.set_status(answer.status)
+                self.finish(await answer.read(), set_content_type=answer.headers["Content-Type"])
+
+    options = {"port": int(sys.argv[1]), "port_retries": 0, "open_browser": False, "allow_root": True}
+    given = {"root_dir": os.environ["HOME"], "log_level": logging.INFO}
+    if os.environ["EXTENSION"]:
+        given["jpserver_extensions"] = {"jupyter_tokens": True}
+    app = ServerApp(config=Config(ServerApp={**options, **given}, IdentityProvider={"token": TOKEN}))
+    # Without the extensions that happen to be installed.
+    app.find_server_extensions = lambda: None
+    app.initialize(argv=[])
+    routes = [("/benchmark/trivial", Trivial), ("/benchmark/aiohttp/(.*)", Aiohttp)]
+    from jupyter_tokens.server.vendor_proxy import ROUTE, VendorProxyHandler  # TEMPORARY
+    routes.append(("/" + ROUTE, VendorProxyHandler))  # TEMPORARY
+    app.web_app.add_handlers(".*$", routes)
+    app.start()
+
+
+if __name__ == "__main__":
+    _main()
