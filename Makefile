@@ -14,6 +14,8 @@ demo: $(VENVS)/demo/.ready
 	@$(DEMO)/jupyter tokens demo $(ARGS)
 
 test: $(VENVS)/dev/.ready
+	@# The R kernel's tests are skipped where it cannot be had; CI installs it.
+	-@scripts/need r-cran-irkernel R --slave -e 'library(IRkernel)'
 	$(DEV)/python -m pytest --cov --cov-report= $(ARGS)
 	$(if $(ARGS),,$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered)
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 ANSWERS = {
     "/api/v1/tokens": {"RequestId": "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E", "Token": "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"},
+    "/accounts/": {"type": "application/astra-token", "version": "1.0", "id": "822fab12-c224-4d1f-8118-5fb5d2def8b9"},
     "/v1/": {"token": "7211546f57cd432790643bb6612da19d"},
     "/api/v2/tenant/token": {"access_token": "334" + "a" * 40, "token_type": "Bearer", "expires_in": 1719},
     "/": {

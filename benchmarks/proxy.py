@@ -15,6 +15,7 @@ from .served import TOKEN, serving
 
 _ALIBABA = {"access_key_id": "LTAIbenchmark", "access_key_secret": "benchmark-secret"}
 _QUERY = "TargetType=job&TargetId=dlc1"
+_ASTRA = "accounts/1f2e3d4c-5b6a/core/v1/users/09f8933c-ad74/tokens/822fab12-c224"
 
 
 def served(rounds: int, seconds: float = 1.0) -> Iterator[Row]:
@@ -22,11 +23,13 @@ def served(rounds: int, seconds: float = 1.0) -> Iterator[Row]:
     with answering() as url:
         profiles = {
             "pai-dlc": {"provider": "pai-dlc", "endpoint": url, **_ALIBABA},
+            "astra": {"provider": "astra", "endpoint": url, "api_token": "benchmark-token"},
             "oneaccess": {"provider": "oneaccess", "endpoint": url, "client_id": "id", "client_secret": "benchmark"},
         }
         asked = {
-            "aiohttp": request("GET", f"/benchmark/aiohttp/api/v1/tokens?{_QUERY}", TOKEN),
-            "proxy": request("GET", f"/jupyter-tokens/proxy/pai-dlc/api/v1/tokens?{_QUERY}", TOKEN),
+            "aiohttp": request("GET", f"/benchmark/aiohttp/{_ASTRA}", TOKEN),
+            "proxy": request("GET", f"/jupyter-tokens/proxy/astra/{_ASTRA}", TOKEN),
+            "signing proxy": request("GET", f"/jupyter-tokens/proxy/pai-dlc/api/v1/tokens?{_QUERY}", TOKEN),
             "trivial": request("POST", "/benchmark/trivial", TOKEN),
             "cached": request("POST", "/jupyter-tokens/profiles/oneaccess/token", TOKEN),
         }
@@ -39,19 +42,25 @@ def served(rounds: int, seconds: float = 1.0) -> Iterator[Row]:
                     for name, what in asked.items():
                         this = seen(server.port, what, clients=clients, seconds=seconds)
                         taken.setdefault((name, clients), []).append(this)
+    # Like for like: both add a bearer token. Beside it a profile whose requests are signed one by one, which the aiohttp
+    # one does not do.
     yield from _rows("proxy", taken, "aiohttp", "proxy", rate=0.8, p50=1.5)
+    yield from _rows("signing proxy", taken, "aiohttp", "signing proxy")
     yield from _rows("token over HTTP", taken, "trivial", "cached", rate=0.9, p50=1.15)
 
 
 def _rows(
-    group: str, taken: Mapping[tuple[str, int], list[Seen]], base: str, ours: str, *, rate: float, p50: float
+    group: str, taken: Mapping[tuple[str, int], list[Seen]], base: str, ours: str, *, rate: float = 0.0, p50: float = 0.0
 ) -> Iterator[Row]:
-    """rate : the least that ours may have of the base's at fifty. p50 : the most that ours may take of it at one."""
+    """rate : the least that ours may have of the base's at fifty. p50 : the most that ours may take of it at one.
+
+    Without them nothing is promised.
+    """
     for clients in (1, 50):
         pairs = list(zip(taken[ours, clients], taken[base, clients], strict=True))
         for field in ("each", "p50"):
             both = [(getattr(mine, field), getattr(other, field)) for mine, other in pairs]
-            limit = {("each", 50): 1 / rate, ("p50", 1): p50}.get((field, clients))
+            limit = {("each", 50): 1 / rate, ("p50", 1): p50}.get((field, clients)) if rate else None
             # Each round by itself: what slows the machine for a while slows both.
             ratio = statistics.median(mine / other for mine, other in both)
             label = "1 / rate" if field == "each" else "p50"

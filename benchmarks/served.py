@@ -83,8 +83,9 @@ def _main() -> None:
         async def get(self, path: str) -> None:
             if Aiohttp.session is None:
                 Aiohttp.session = aiohttp.ClientSession()
-            url = f"{os.environ['UPSTREAM']}/{path}?{self.request.query}"
-            async with Aiohttp.session.get(url, headers={"Authorization": "Bearer made-up"}) as answer:
+            url = f"{os.environ['UPSTREAM']}/{path}"
+            headers = {"Authorization": "Bearer benchmark-token", "Accept": "application/json"}
+            async with Aiohttp.session.get(url, headers=headers) as answer:
                 self.set_status(answer.status)
                 self.finish(await answer.read(), set_content_type=answer.headers["Content-Type"])
 
@@ -97,8 +98,6 @@ def _main() -> None:
     app.find_server_extensions = lambda: None
     app.initialize(argv=[])
     routes = [("/benchmark/trivial", Trivial), ("/benchmark/aiohttp/(.*)", Aiohttp)]
-    from jupyter_tokens.server.vendor_proxy import ROUTE, VendorProxyHandler  # TEMPORARY
-    routes.append(("/" + ROUTE, VendorProxyHandler))  # TEMPORARY
     app.web_app.add_handlers(".*$", routes)
     app.start()
 

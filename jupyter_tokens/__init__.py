@@ -52,3 +52,10 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     from .kernel.magics import unload  # noqa: PLC0415
 
     unload(shell)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, object]]:
+    """Tells Jupyter Server of the extension."""
+    from .server.app import TokensExtension  # noqa: PLC0415
+
+    return [{"module": "jupyter_tokens.server.app", "app": TokensExtension}]

@@ -88,6 +88,7 @@ class Token(_Opaque):
         "_Token__renew",
         "_Token__scheme",
         "_Token__value",
+        "__weakref__",
         "expires_at",
         "metadata",
         "obtained_at",

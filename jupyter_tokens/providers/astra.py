@@ -6,6 +6,7 @@ Source: NetApp, "Astra Control API: Retrieve a token" and "Create a token".
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import httpx
@@ -69,7 +70,7 @@ class Astra(Provider):
         """See `Provider.credential`: the API token."""
         return secrets["api_token"]
 
-    @property
+    @cached_property
     def documented(self) -> Documented:
         """See `Provider.documented`: to retrieve a token; none of its siblings."""
         return Documented("GET", "/accounts/{account_id}/core/v1/users/{user_id}/tokens/{token_id}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from ipaddress import ip_address
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -204,7 +204,7 @@ class Provider(HasTraits):
         """The flow that gets a token."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def documented(self) -> Documented | None:
         """The call as the vendor documents it, or None: then nothing of this API can be reached through the proxy."""
         return None

@@ -5,6 +5,7 @@ Source: Alibaba Cloud, "IDaaS EIAM: ObtainApplicationToken".
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import httpx
@@ -47,7 +48,7 @@ class Eiam(AlibabaProvider):
         "ApplicationTokenId": Param("Id of the application token.", required=True, identifier=True),
     }
 
-    @property
+    @cached_property
     def documented(self) -> Documented:
         """See `Provider.documented`."""
         return Documented("POST", "/", query=tuple(self.params), headers=self.named())

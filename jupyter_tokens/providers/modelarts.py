@@ -7,6 +7,7 @@ Source: ModelArts, "Querying the Authentication Information of a Development Env
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import httpx
@@ -147,7 +148,7 @@ class ModelArts(Provider):
         self._login = login
         return login
 
-    @property
+    @cached_property
     def documented(self) -> Documented:
         """See `Provider.documented`."""
         return Documented("GET", "/v1/{project_id}/" + self._tail("{instance_id}"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -68,7 +69,7 @@ class OneAccess(Provider):
         """See `Provider.credential`: client id and client secret."""
         return secrets["client_id"].reveal(), secrets["client_secret"]
 
-    @property
+    @cached_property
     def documented(self) -> Documented:
         """See `Provider.documented`."""
         return Documented("POST", _PATH, fixed={"grant_type": _GRANT}, dropped=("client_id", "client_secret"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from functools import cached_property
 from typing import ClassVar
 
 import httpx
@@ -46,7 +47,7 @@ class PaiDlc(AlibabaProvider):
         "TokenSettings.EnableLogDownloadJob": Param("Let the token download logs.", type="boolean"),
     }
 
-    @property
+    @cached_property
     def documented(self) -> Documented:
         """See `Provider.documented`."""
         return Documented("GET", _PATH, query=tuple(self.params), headers=self.named())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -70,6 +71,7 @@ def bare() -> Iterator[InteractiveShell]:
     magics.unload(made)
     made.restore_sys_module_state()
     made.atexit_operations()
+    atexit.unregister(made.atexit_operations)  # it has been done, and cannot be done twice
     InteractiveShell.clear_instance()
     sys.modules["__main__"] = main
 

@@ -1,0 +1,1 @@
+"""The server extension: tokens for kernels and browsers; secrets stay with the server."""

@@ -1,0 +1,127 @@
+"""What happened to tokens, as Jupyter events and in the server's log; never a token, nor a part of one.
+
+An activity log, not an audit trail: whoever may write events can forge one, which is why the log tells the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import TokenError
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+    from ..source import Fetched
+    from .base import TokensHandler
+    from .catalog import Catalog
+
+__all__ = ["KINDS", "SCHEMA_ID", "Activity"]
+
+SCHEMA_ID = "https://schema.jupyter.org/jupyter_tokens/{kind}/v1"
+KINDS = ("fetched", "served", "revealed", "injected", "refused", "failed")
+
+_SCHEMAS = Path(__file__).parent / "events"
+
+
+class Activity:
+    """Tells of what happened, from any thread. Telling never fails: it is no part of handing out a token."""
+
+    def __init__(self, app: ServerApp, catalog: Callable[[], Catalog]) -> None:
+        self._app = app
+        self._catalog = catalog
+        self._log = app.log
+        assert app.event_logger is not None
+        self._events = app.event_logger
+        for kind in KINDS:
+            self._events.register_event_schema(_SCHEMAS / f"{kind}.yaml")
+
+    def fetched(self, fetched: Fetched) -> None:
+        """A call to a vendor, whether or not it yielded a token."""
+        facts: dict[str, Any] = {
+            "profile": fetched.key.profile,
+            "provider": fetched.provider,
+            "seconds": round(fetched.seconds, 3),
+        }
+        if fetched.error is None:
+            self._tell("fetched", logging.INFO, facts)
+        else:
+            self._tell("failed", logging.WARNING, {**facts, **_why(fetched.error)})
+
+    def served(self, handler: TokensHandler, profile: str, *, to: str, cached: bool) -> None:
+        """A token went out. to : "browser" (its facts alone, unless it was revealed), "kernel" or "proxy"."""
+        self._tell("served", logging.DEBUG, {"profile": profile, "to": to, "cached": cached, **_who(handler)})
+
+    def revealed(self, handler: TokensHandler, profile: str) -> None:
+        """A token's value went to a browser."""
+        self._tell("revealed", logging.INFO, {"profile": profile, **_who(handler)})
+
+    def injected(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
+        """The server put a token into a kernel. handler : None at a kernel's start, or for one that had to wait."""
+        user = _who(handler)["user"] if handler is not None else None
+        self._tell("injected", logging.INFO, {"profile": profile, "user": user, "kernel_id": kernel_id})
+
+    def refused(self, handler: TokensHandler, reason: str) -> None:
+        """The server itself refused a request."""
+        facts = {"reason": reason, "resource": handler.auth_resource, "profile": self._known(handler)}
+        self._tell("refused", logging.WARNING, {**facts, **_who(handler)})
+
+    def _known(self, handler: TokensHandler) -> str | None:
+        # What a request names may be anything, a token put into the wrong place among it: only a name that exists.
+        with suppress(TokenError):
+            profiles = self._catalog().profiles()
+            return next((name for name in handler.path_kwargs.values() if name in profiles), None)
+        return None
+
+    def _tell(self, kind: str, level: int, facts: dict[str, Any]) -> None:
+        try:
+            if _is_heard(self._log, level):
+                # As JSON: a name cannot forge a line.
+                self._log.log(level, "jupyter_tokens %s %s", kind, json.dumps(facts))
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                self._app.io_loop.add_callback(self._emit, kind, facts)
+            else:
+                self._emit(kind, facts)
+        except Exception as error:
+            self._log.warning("jupyter_tokens: telling of activity failed: %s", type(error).__name__)
+
+    def _emit(self, kind: str, facts: dict[str, Any]) -> None:
+        try:
+            self._events.emit(schema_id=SCHEMA_ID.format(kind=kind), data=facts)
+        except Exception as error:
+            self._log.warning("jupyter_tokens: an event was not emitted: %s", type(error).__name__)
+
+
+def _is_heard(log: Any, level: int) -> bool:
+    """Whether a record would reach a handler. A server's logger lets all through, and its handlers drop most:
+    making a record for nothing costs as much as the rest of serving a token.
+    """
+    if not log.isEnabledFor(level):
+        return False
+    logger = log
+    while logger is not None:
+        if any(handler.level <= level for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+def _why(error: TokenError) -> dict[str, Any]:
+    return {
+        "reason": error.reason,
+        "code": error.code,
+        "request_id": error.request_id,
+        "retryable": error.retryable,
+    }
+
+
+def _who(handler: TokensHandler) -> dict[str, Any]:
+    return {"user": getattr(handler.current_user, "username", None), "kernel_id": handler.kernel_id}

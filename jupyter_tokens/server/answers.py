@@ -1,0 +1,131 @@
+"""The JSON that the routes answer with, built field by field from what may be told."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from ..errors import ConfigurationError
+from ..profiles import COMMON, is_loopback, provider_class, provider_ids
+from ..token import Secret
+from .base import error_facts
+
+if TYPE_CHECKING:
+    from ..profiles import Profile
+    from ..token import Token
+    from .catalog import Catalog
+
+__all__ = ["profile_entry", "provider_entries", "token_json"]
+
+# Asked for each answer, of the same few endpoints.
+_is_loopback = lru_cache(maxsize=512)(is_loopback)
+
+
+_log = logging.getLogger(__name__)
+
+
+def profile_entry(catalog: Catalog, name: str) -> dict[str, Any]:
+    """A profile, how its token is, and what is wrong with either; no secret, no reference to one, no token."""
+    entry: dict[str, Any] = {
+        "name": name,
+        "provider": None,
+        "title": None,
+        "env": None,
+        "params": {},
+        "sandbox": False,
+        "state": "failed",
+        "expires_at": None,
+        "has_value": None,
+        "error": None,
+    }
+    try:
+        profile = catalog.profiles()[name]
+    except ConfigurationError as error:
+        return {**entry, "error": error_facts(error)}
+    state, held, failure = catalog.state(name)
+    return {
+        **entry,
+        "provider": profile.provider.id,
+        "title": profile.provider.title,
+        "env": profile.env,
+        "params": dict(profile.params),
+        "sandbox": _is_loopback(profile.provider.base()),
+        "state": state,
+        "expires_at": held.token.expires_at.isoformat() if held is not None and held.token.expires_at else None,
+        "has_value": held.token.has_value if held is not None else None,
+        "error": error_facts(failure) if failure is not None else None,
+    }
+
+
+def provider_entries() -> list[dict[str, Any]]:
+    """The providers with JSON schemas of a profile's settings and of the parameters."""
+    return [entry for provider_id in provider_ids() if (entry := _provider_entry(provider_id)) is not None]
+
+
+def _provider_entry(provider_id: str) -> dict[str, Any] | None:
+    try:
+        kind = provider_class(provider_id)
+        schema = kind.schema()
+        return {
+            "id": provider_id,
+            "title": kind.title,
+            "documentation": kind.documentation,
+            "creates": bool(schema["create_params"]["properties"]),
+            "settings": {
+                "type": "object",
+                "properties": {**COMMON, "provider": {"const": provider_id}, **schema["settings"]},
+                "required": ["provider"],
+                "additionalProperties": False,
+            },
+            "params": schema["params"],
+            "create_params": schema["create_params"],
+        }
+    except Exception as error:
+        # Another package's provider that does not load is its maker's trouble, not that of the other providers.
+        _log.warning("jupyter_tokens: provider %s cannot be loaded (%s).", provider_id, type(error).__name__)
+        return None
+
+
+def token_json(profile: Profile, token: Token, *, now: float, value: bool) -> str:
+    """A token's facts; its value only where that was asked for, and null if the API never returns it.
+
+    now : seconds since the epoch.
+    """
+    facts = _facts.get(token)
+    if facts is None:
+        # What does not change while a token lives is most of what serving it from the cache would cost.
+        facts = _facts[token] = json.dumps(_lasting(profile, token)).removesuffix("}")
+    left = "null" if token.expires_at is None else repr(max(0.0, token.expires_at.timestamp() - now))
+    shown = f', "value": {json.dumps(token.reveal() if token.has_value else None)}' if value else ""
+    return f'{facts}, "expires_in": {left}{shown}}}'
+
+
+_facts: WeakKeyDictionary[Token, str] = WeakKeyDictionary()
+
+
+def _lasting(profile: Profile, token: Token) -> dict[str, Any]:
+    return {
+        "profile": profile.name,
+        "provider": profile.provider.id,
+        "title": profile.provider.title,
+        "env": profile.env,
+        "sandbox": is_loopback(profile.provider.base()),
+        "scheme": profile.provider.scheme,
+        "has_value": token.has_value,
+        "expires_at": token.expires_at.isoformat() if token.expires_at is not None else None,
+        "obtained_at": token.obtained_at.isoformat(),
+        "metadata": _plain(token.metadata),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold of a value; a secret in it is left out."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items() if not isinstance(part, Secret)}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value if not isinstance(part, Secret)]
+    return value if isinstance(value, str | int | float | bool | None) else None

@@ -1,0 +1,242 @@
+"""The server extension: one source of tokens for the server's life, and the routes that lead to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from jupyter_core.utils import ensure_async
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
+from traitlets import Bool
+
+from .. import __version__
+from ..clock import Clock, SystemClock
+from . import metrics
+from .activity import Activity
+from .catalog import Catalog
+from .handlers import ROUTES
+from .kernel_handlers import KERNEL_ROUTES
+from .kernel_proof import Gate
+from .kernel_push import ROUTES as PUSH_ROUTES
+from .kernel_push import Injection, Injections
+from .kernel_start import become_default
+from .vendor_proxy import ROUTE as PROXY_ROUTE
+from .vendor_proxy import VendorProxyHandler, close_wire
+
+if TYPE_CHECKING:
+    from ..profiles import Profile
+    from ..source import Fetched, Source
+    from ..token import Token
+
+__all__ = ["CERT_VARIABLE", "URL_VARIABLE", "Served", "TokensExtension", "public_url"]
+
+# As kernel/identity.py reads them: what a kernel needs to find the server, none of it a secret.
+URL_VARIABLE = "JUPYTER_TOKENS_URL"
+CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
+
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared with, not bound to)
+_NONE: Mapping[str, Any] = {}
+_T = TypeVar("_T")
+
+
+class Served(NamedTuple):
+    """A token that is handed out. cached : no call to the vendor was made for it."""
+
+    profile: Profile
+    token: Token
+    cached: bool
+
+
+class TokensExtension(ExtensionApp):
+    """Tokens for kernels and browsers. Profiles are not here but in `jupyter_tokens_config`, with no trait to copy."""
+
+    name = "jupyter_tokens"
+    description = "Short-lived cloud tokens; their long-lived secrets stay with the server."
+    version = __version__
+    load_other_extensions = True
+
+    allow_reveal = Bool(
+        default_value=True,
+        help="Whether the side panel may show a token's value. Kernels get theirs in any case.",
+    ).tag(config=True)
+    allow_edit = Bool(
+        default_value=False,
+        help="Whether profiles can be added, changed and removed over REST. Who may do that can have the server read "
+        "any file, variable or keyring entry that a reference names, and send it to an endpoint of their choice.",
+    ).tag(config=True)
+
+    clock: Clock = SystemClock()
+    """For tests."""
+    activity: Activity
+    injections: Injections
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._kept: tuple[Source, Catalog] | None = None
+        self._opening = threading.Lock()
+        self._published: dict[str, str] = {}
+
+    @property
+    def source(self) -> Source:
+        """Where tokens come from; opened at first use, so that a server that needs none does not load httpx."""
+        return self._opened[0]
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is known of the profiles."""
+        return self._opened[1]
+
+    @property
+    def _opened(self) -> tuple[Source, Catalog]:
+        # A kernel's start asks on a thread.
+        if self._kept is None:
+            with self._opening:
+                if self._kept is None:
+                    from ..source import Source  # noqa: PLC0415 (loads httpx)
+
+                    source = Source(clock=self.clock)
+                    catalog = Catalog(source, self.clock)
+                    source.observe(partial(self._fetched, source, catalog))
+                    metrics.watch(catalog)
+                    self._kept = source, catalog
+        return self._kept
+
+    @cached_property
+    def gate(self) -> Gate:
+        """Who checks that a kernel is one."""
+        return Gate(self.clock)
+
+    def initialize_settings(self) -> None:
+        """See `ExtensionApp`."""
+        self.activity = Activity(self._server, lambda: self.catalog)
+        self.injections = Injections(self._injected)
+        self.settings["jupyter_tokens_extension"] = self
+        self.settings["jupyter_tokens_injections"] = self.injections
+        become_default(self._server)
+
+    def initialize_handlers(self) -> None:
+        """See `ExtensionApp`."""
+        self.handlers.extend([*ROUTES, *KERNEL_ROUTES, *PUSH_ROUTES, (PROXY_ROUTE, VendorProxyHandler)])
+
+    async def get_token(
+        self,
+        name: str,
+        params: Mapping[str, Any] = _NONE,
+        *,
+        refresh: bool = False,
+        newer_than: datetime | None = None,
+    ) -> Served:
+        """A token of a profile, for the handlers. Raises `TokenError`."""
+        profile = self.catalog.profiles()[name]
+        key = self.catalog.key(name, params)
+        before = self.source.held(key)
+        fresh = before is not None and self.clock.elapsed() < min(before.refresh_at, before.ends_at)
+        if before is not None and fresh and not refresh and newer_than is None:
+            token = before.token
+        else:
+            token = await self.source.aget(key, refresh=refresh, newer_than=newer_than)
+        cached = before is not None and before.token is token
+        if cached:
+            metrics.count_hit(profile.provider.id)
+        return Served(profile, token, cached)
+
+    async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
+        """A new token at the vendor, which is kept by nobody here. Raises `TokenError`."""
+        profile = self.catalog.profiles()[name]
+        return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params)), cached=False)
+
+    async def may_have(self, name: str, kernel_id: str) -> bool:
+        """Whether a kernel of this server may have a profile's token. Raises for an unknown or wrong profile."""
+        profile = self.catalog.profiles()[name]
+        if profile.kernels is None and profile.notebooks is None:
+            return True
+        server = self._server
+        paths = []
+        if profile.notebooks is not None:
+            sessions = await ensure_async(server.session_manager.list_sessions())
+            paths = [session["path"] for session in sessions if session["kernel"]["id"] == kernel_id]
+        return profile.allows(server.kernel_manager.get_kernel(kernel_id).kernel_name, paths)
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        # Kernels inherit the environment. Extensions load before the port is known, so not earlier.
+        self._published = {URL_VARIABLE: public_url(serverapp)}
+        if serverapp.certfile and not serverapp.sock:
+            self._published[CERT_VARIABLE] = _absolute(serverapp.certfile)
+        # Of a server that this one runs under.
+        os.environ.pop(CERT_VARIABLE, None)
+        os.environ.update(self._published)
+
+    async def stop_extension(self) -> None:
+        """See `ExtensionApp`."""
+        for name, value in self._published.items():
+            # Another server of this process may have published its own since.
+            if os.environ.get(name) == value:
+                del os.environ[name]
+        await self.injections.close()
+        await close_wire(self._server.web_app.settings)
+        if self._kept is not None:
+            self._kept[0].close()
+
+    async def on_a_thread(self, work: Callable[[], _T]) -> _T:
+        """The outcome of what blocks, on a thread that a server which ends does not wait for."""
+        outcome: Future[_T] = Future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(result)
+
+        # It cannot be cancelled: nobody would ever know whether the vendor made a token.
+        outcome.set_running_or_notify_cancel()
+        threading.Thread(target=run, name="jupyter_tokens call", daemon=True).start()
+        landing = asyncio.wrap_future(outcome)
+        try:
+            await asyncio.wait([landing])
+            return landing.result()
+        finally:
+            # After a cancellation nobody will ask for its outcome.
+            landing.cancel()
+
+    @property
+    def _server(self) -> ServerApp:
+        assert self.serverapp is not None
+        return self.serverapp
+
+    def _fetched(self, source: Source, catalog: Catalog, fetched: Fetched) -> None:
+        # On the thread of the fetch, before its outcome is known to the broker: nothing here may fail.
+        with suppress(Exception):
+            metrics.count_fetch(fetched, refresh=source.held(fetched.key) is not None)
+            catalog.note(fetched)
+            self.activity.fetched(fetched)
+
+    def _injected(self, injection: Injection) -> None:
+        if injection.state == "done":
+            self.activity.injected(injection.asked_by, injection.profile, injection.kernel_id)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())
+
+
+def public_url(serverapp: ServerApp) -> str:
+    """Where kernels of this machine reach the extension: `http+unix://` for a unix socket."""
+    parts = urlsplit(serverapp.connection_url)
+    # The host's own name, which Jupyter puts in for all addresses, is often in no name service; a certificate may
+    # be for that name, though.
+    loopback = _WILDCARDS.get(serverapp.ip)
+    if loopback and not serverapp.sock and not serverapp.certfile:
+        parts = parts._replace(netloc=f"{loopback}:{serverapp.port}")
+    return f"{parts.geturl().rstrip('/')}/jupyter-tokens"

@@ -1,0 +1,109 @@
+"""The kernel's own routes: it proves who it is with the key of its connection file, and gets what its profiles allow.
+
+They take no login, because a kernel has none, and no XSRF token, because they look at no cookie. A browser cannot use
+them: it cannot make a proof, and what it sends says that it is a browser.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import NoneType
+from typing import Any
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+
+from ..errors import TokenError
+from ..proof import HEADER
+from .base import TOKENS, TokensHandler
+from .kernel_proof import connection_key
+
+__all__ = ["KERNEL_ROUTES", "KernelProfilesHandler", "KernelTokenHandler"]
+
+# Browsers send at least one of them with every POST.
+_BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
+
+
+class _KernelHandler(TokensHandler):
+    auth_resource = TOKENS
+
+    def check_xsrf_cookie(self) -> None:
+        """Not for these routes: whoever calls is known by the proof, not by a cookie that a browser would add."""
+
+    def prove(self, kernel_id: str, action: str) -> None:
+        """Raises `Refused` unless the request is that kernel's."""
+        if any(name in self.request.headers for name in _BROWSER):
+            self.refuse(403, "This route is for kernels, not for browsers.", "browser")
+        key = connection_key(self.kernel_manager, kernel_id)
+        header = self.request.headers.get(HEADER, "")
+        self.extension.gate.check(key, kernel_id, action, header, self.request.body)
+
+
+class KernelTokenHandler(_KernelHandler):
+    """`jupyter-tokens/kernels/{id}/token`."""
+
+    @allow_unauthenticated
+    async def post(self, kernel_id: str) -> None:
+        """A token with its value, for the kernel that proves itself."""
+        from .answers import token_json  # noqa: PLC0415 (loads httpx, which no server should start with)
+
+        self.prove(kernel_id, "token")
+        body = self.body(
+            {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}
+        )
+        name: str | None = body.get("profile")
+        if name is None:
+            self.refuse(400, "The field 'profile' is missing.", "body")
+        params, extension = body.get("params", {}), self.extension
+        if not await extension.may_have(name, kernel_id):
+            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+        if body.get("create", False):
+            served = await extension.create_token(name, params)
+        else:
+            refresh, newer_than = body.get("refresh", False), self._moment(body)
+            served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
+        extension.activity.served(self, name, to="kernel", cached=served.cached)
+        now = extension.clock.now()
+        self.finish(token_json(served.profile, served.token, now=now, value=True))
+
+    def _moment(self, body: dict[str, Any]) -> datetime | None:
+        text = body.get("newer_than")
+        if text is None:
+            return None
+        with suppress(ValueError, OverflowError):
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+        return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
+
+
+class KernelProfilesHandler(_KernelHandler):
+    """`jupyter-tokens/kernels/{id}/profiles`."""
+
+    @allow_unauthenticated
+    async def post(self, kernel_id: str) -> None:
+        """The profiles that this kernel may use; one that is wrong with what is wrong."""
+        from .answers import profile_entry  # noqa: PLC0415 (see above)
+
+        self.prove(kernel_id, "profiles")
+        self.body({})
+        extension, entries = self.extension, []
+        for name in extension.catalog.profiles():
+            entry = profile_entry(extension.catalog, name)
+            try:
+                allowed = await extension.may_have(name, kernel_id)
+            except TokenError:
+                # What is wrong with it is in the entry.
+                allowed = True
+            if allowed:
+                entries.append(entry)
+        self.finish(json.dumps({"profiles": entries}))
+
+
+_KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
+KERNEL_ROUTES: list[tuple[str, type[TokensHandler]]] = [
+    (_KERNEL + "/token", KernelTokenHandler),
+    (_KERNEL + "/profiles", KernelProfilesHandler),
+]
+"""Below the server's base URL."""

@@ -1,0 +1,329 @@
+"""Puts a token into a running kernel over the kernel's own channels; the browser that asks for it never sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import uuid4
+
+from jupyter_client.session import Session
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from ..errors import ParameterError, TokenError
+from .base import INJECT, TokensHandler
+from .snippets import EXPRESSION, Snippet, snippet
+
+if TYPE_CHECKING:
+    from jupyter_client.manager import KernelManager
+
+    from ..clock import Clock
+    from ..token import Token
+
+__all__ = ["ROUTES", "InjectHandler", "Injection", "InjectionHandler", "Injections"]
+
+MOST_FINISHED = 1000
+"""Finished injections whose state can still be asked for; the oldest are forgotten first."""
+MOST_QUEUED = 100
+"""Injections that may wait for busy kernels at once; each holds a socket."""
+GRACE_SECONDS = 2.0
+"""How long the answer waits for a kernel that is not known to be busy."""
+LOOK_SECONDS = 0.5
+"""How often a kernel that has not answered yet is looked at, whether it still lives."""
+MOST_SENDINGS = 10
+"""How often one injection is sent: again if a failing cell had the kernel drop it, or its token expired meanwhile."""
+
+
+class _Failed(Exception):
+    """The kernel cannot be given the token; the message is for the client."""
+
+
+@dataclass(slots=True)
+class Injection:
+    """One token on its way into a kernel.
+
+    asked_by : who is to blame, for the activity log; None once that has been told.
+    state : "queued", "done" or "failed"; message : why it failed.
+    """
+
+    asked_by: TokensHandler | None = field(repr=False)
+    kernel_id: str
+    profile: str
+    env: str
+    language: str
+    expires_at: datetime | None
+    id: str = field(default_factory=lambda: uuid4().hex)
+    state: str = "queued"
+    message: str | None = None
+
+    def told(self) -> dict[str, Any]:
+        """What a client may know."""
+        return {
+            "id": self.id,
+            "state": self.state,
+            "kernel_id": self.kernel_id,
+            "profile": self.profile,
+            "env": self.env,
+            "language": self.language,
+            "expires_at": self.expires_at.isoformat() if self.expires_at else None,
+            "message": self.message,
+        }
+
+
+class Injections:
+    """The injections of one server: those that wait, and the last ones that ended.
+
+    ended : called with each that is done or failed.
+    """
+
+    def __init__(self, ended: Callable[[Injection], None] = lambda _: None) -> None:
+        self._ended = ended
+        self._known: OrderedDict[str, Injection] = OrderedDict()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether no more can be queued."""
+        return len(self._tasks) >= MOST_QUEUED
+
+    def get(self, injection_id: str) -> Injection | None:
+        """An injection by its id, if it is still known."""
+        return self._known.get(injection_id)
+
+    def begin(self, injection: Injection, errand: _Errand) -> asyncio.Task[None]:
+        """Starts an injection; it goes on even if whoever asked for it has gone."""
+        self._known[injection.id] = injection
+        task = asyncio.create_task(self._run(injection, errand))
+        self._tasks[injection.id] = task
+
+        def over(_: asyncio.Task[None]) -> None:
+            del self._tasks[injection.id]
+            self._known.move_to_end(injection.id)
+            self._forget()
+            self._ended(injection)
+            injection.asked_by = None
+
+        task.add_done_callback(over)
+        return task
+
+    async def close(self) -> None:
+        """Gives up what is still queued."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, injection: Injection, errand: _Errand) -> None:
+        try:
+            injection.expires_at = (await errand.run()).expires_at
+        except (_Failed, TokenError) as error:
+            injection.state, injection.message = "failed", str(error)
+        except asyncio.CancelledError:
+            injection.state, injection.message = "failed", "The server is shutting down."
+            raise
+        except Exception as error:
+            # Whatever it is, its text may quote what was sent.
+            problem = f"The kernel could not be talked to ({type(error).__name__})."
+            injection.state, injection.message = "failed", problem
+        else:
+            injection.state = "done"
+
+    def _forget(self) -> None:
+        finished = [known.id for known in self._known.values() if known.state != "queued"]
+        for injection_id in finished[:-MOST_FINISHED]:
+            del self._known[injection_id]
+
+
+class _Errand:
+    """One token, one kernel: sends it, and again where that is called for, until the kernel has it.
+
+    renew : a token of the same key that is fresh by now. make : what sets the variable to a value.
+    """
+
+    def __init__(
+        self,
+        kernel: KernelManager,
+        token: Token,
+        renew: Callable[[], Awaitable[Token]],
+        make: Callable[[str], Snippet],
+        clock: Clock,
+    ) -> None:
+        self._kernel = kernel
+        self._token = token
+        self._renew = renew
+        self._make = make
+        self._clock = clock
+        self._next = make(token.reveal())
+        self._process = _process(kernel)
+
+    async def run(self) -> Token:
+        """Returns the token that the kernel has now. Raises `_Failed` or `TokenError`."""
+        channel = _Channel(self._kernel)
+        try:
+            for _ in range(MOST_SENDINGS):
+                lived = self._lives()
+                reply = await self._answer(channel.execute(self._next))
+                # In the words of ipykernel and IRkernel: a cell before it failed, or was interrupted.
+                if reply.get("status") not in {"aborted", "abort"}:
+                    if not _confirmed(reply, self._next):
+                        raise _Failed("The kernel did not set the variable.")
+                    if self._lives() or not lived:
+                        return self._token
+                self._token = await self._renew()
+                self._next = self._make(self._token.reveal())
+        finally:
+            channel.close()
+        raise _Failed("The kernel did not take the token: cells before it failed, or took longer than it lives.")
+
+    def _lives(self) -> bool:
+        return self._token.expires_at is None or self._token.expires_at.timestamp() > self._clock.now()
+
+    async def _answer(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
+        while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
+            if not await ensure_async(self._kernel.is_alive()):
+                raise _Failed("The kernel died.")
+            if _process(self._kernel) != self._process:
+                raise _Failed("The kernel was restarted.")
+        return reply.result()
+
+
+class _Channel:
+    """The shell channel of a kernel, with a session of its own: that of others may print what it sends."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        # A stream: jupyter_server's managers run on tornado's loop.
+        self._stream = kernel.connect_shell(identity=self._session.bsession)
+        self._stream.on_recv(self._received)
+
+    def execute(self, wanted: Snippet) -> asyncio.Future[dict[str, Any]]:
+        """Sends a request that no one is told of; the future gets the content of the reply."""
+        content = {
+            "code": wanted.code,
+            "silent": True,
+            "store_history": False,
+            "user_expressions": {EXPRESSION: wanted.expression} if wanted.expression else {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        reply = asyncio.get_running_loop().create_future()
+        message = self._session.msg("execute_request", content)
+        self._waiting[message["header"]["msg_id"]] = reply
+        self._session.send(self._stream, message)
+        return reply
+
+    def close(self) -> None:
+        """Frees the socket; what has not gone out yet is dropped."""
+        self._stream.close(linger=0)
+
+    def _received(self, frames: list[bytes]) -> None:
+        message: Any = self._session.deserialize(self._session.feed_identities(frames)[1])
+        reply = self._waiting.pop(message["parent_header"].get("msg_id"), None)
+        if reply is not None:
+            reply.set_result(message["content"])
+
+
+def _process(kernel: KernelManager) -> object:
+    """What is another one after a restart, where the provisioner tells."""
+    return getattr(kernel.provisioner, "pid", None)
+
+
+def _confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
+    """Whether the kernel says that the snippet ran."""
+    if reply.get("status") != "ok" or not sent.expression:
+        return reply.get("status") == "ok"
+    evaluated = reply.get("user_expressions", {}).get(EXPRESSION, {})
+    paid = [payload.get("source") for payload in reply.get("payload", [])]
+    return evaluated.get("status") == "ok" or EXPRESSION in paid
+
+
+class _KernelHandler(TokensHandler):
+    auth_resource = INJECT
+
+    @property
+    def injections(self) -> Injections:
+        """Those of this server."""
+        known: Injections = self.settings["jupyter_tokens_injections"]
+        return known
+
+
+class InjectHandler(_KernelHandler):
+    """`POST jupyter-tokens/kernels/{id}/inject`: 200 if the kernel has it, 202 if it is queued, 409 if it failed."""
+
+    FIELDS: ClassVar[dict[str, type]] = {"profile": str, "params": dict, "env": str, "refresh": bool}
+
+    @web.authenticated
+    @authorized("execute")
+    async def post(self, kernel_id: str) -> None:
+        """Fetches the token and hands it to the kernel."""
+        body = self.body(self.FIELDS)
+        if "profile" not in body:
+            self.refuse(400, "The field 'profile' is missing.", "body")
+        kernel = await self._kernel(kernel_id)
+        name, params, extension = body["profile"], body.get("params", {}), self.extension
+        profile = extension.catalog.profiles()[name]
+        if not await extension.may_have(name, kernel_id):
+            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+        env = body.get("env", profile.env)
+        if env is None:
+            raise ParameterError("The profile names no environment variable.", hint="Give `env`.", unsent=True)
+        language = str(getattr(kernel.kernel_spec, "language", ""))
+        make = partial(snippet, language, env)
+        make("")  # a wrong language or name is refused before a token is fetched
+        if self.injections.full:
+            self.refuse(429, "Too many injections are queued already.", "too_many")
+        token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
+        renew = partial(extension.source.aget, extension.catalog.key(name, params))
+        errand = _Errand(kernel, token, renew, make, extension.clock)
+        injection = Injection(self, kernel_id, name, env, language.lower(), token.expires_at)
+        task = self.injections.begin(injection, errand)
+        task.add_done_callback(lambda _: self._log_failure(injection))
+        if getattr(kernel, "execution_state", None) != "busy":
+            await asyncio.wait({task}, timeout=GRACE_SECONDS)
+        if injection.state == "failed":
+            self.refuse(409, str(injection.message), "kernel")
+        self.set_status(200 if injection.state == "done" else 202)
+        self.finish(json.dumps(injection.told()))
+
+    def _log_failure(self, injection: Injection) -> None:
+        if injection.state == "failed":
+            self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))
+
+    async def _kernel(self, kernel_id: str) -> KernelManager:
+        if kernel_id not in self.kernel_manager:
+            self.refuse(404, "There is no such kernel.", "kernel")
+        kernel: KernelManager = self.kernel_manager.get_kernel(kernel_id)
+        if not kernel.shell_port:
+            self.refuse(409, "The kernel is still starting, or runs on another machine behind a gateway.", "kernel")
+        if not await ensure_async(kernel.is_alive()):
+            self.refuse(409, "The kernel has died.", "kernel")
+        return kernel
+
+
+class InjectionHandler(_KernelHandler):
+    """`GET jupyter-tokens/kernels/{id}/inject/{injection id}`: the state of an injection."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, kernel_id: str, injection_id: str) -> None:
+        """Tells the state."""
+        injection = self.injections.get(injection_id)
+        if injection is None or injection.kernel_id != kernel_id:
+            self.refuse(404, "There is no such injection, or it was too long ago.", "unknown_injection")
+        self.finish(json.dumps(injection.told()))
+
+
+_KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)/inject"
+ROUTES: list[tuple[str, type[TokensHandler]]] = [
+    (_KERNEL, InjectHandler),
+    (_KERNEL + r"/(?P<injection_id>[0-9a-f]{32})", InjectionHandler),
+]
+"""Below the server's base URL."""

@@ -1,0 +1,43 @@
+"""What the server's /metrics tells; made once per process, however many servers or extensions it runs."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from prometheus_client import Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from ..source import Fetched
+    from .catalog import Catalog
+
+__all__ = ["count_fetch", "count_hit", "watch"]
+
+_FETCHES = Counter("jupyter_tokens_fetches", "Calls to vendors by provider and outcome", ["provider", "outcome"])
+_HITS = Counter("jupyter_tokens_cache_hits", "Tokens handed out without a call to a vendor", ["provider"])
+_SECONDS = Histogram("jupyter_tokens_upstream_seconds", "Seconds that a vendor's token took", ["provider"])
+_FAILURES = Counter("jupyter_tokens_refresh_failures", "Refreshes that failed while a token was held", ["provider"])
+_HELD = Gauge("jupyter_tokens_held", "Live tokens that are held")
+
+_hits = cache(_HITS.labels)
+_catalogs: WeakSet[Catalog] = WeakSet()
+_HELD.set_function(lambda: sum(catalog.held() for catalog in tuple(_catalogs)))
+
+
+def watch(catalog: Catalog) -> None:
+    """Has the tokens that a catalog knows counted for as long as it lives."""
+    _catalogs.add(catalog)
+
+
+def count_fetch(fetched: Fetched, *, refresh: bool) -> None:
+    """Counts a call to a vendor. refresh : a token was held already."""
+    _FETCHES.labels(fetched.provider, "ok" if fetched.error is None else fetched.error.reason).inc()
+    _SECONDS.labels(fetched.provider).observe(fetched.seconds)
+    if refresh and fetched.error is not None:
+        _FAILURES.labels(fetched.provider).inc()
+
+
+def count_hit(provider: str) -> None:
+    """Counts a token that was served from the cache."""
+    _hits(provider).inc()

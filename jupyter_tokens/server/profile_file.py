@@ -1,0 +1,120 @@
+"""Writes profiles into `jupyter_tokens_config.json` of the user's own configuration folder; never a secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from jupyter_core.paths import jupyter_config_dir
+
+from ..errors import ConfigurationError, UnknownProfile
+from ..profiles import CONFIG_NAME, Profiles
+from ..providers.base import Reference
+from ..secretref import SecretRef
+from .base import Refused
+
+if TYPE_CHECKING:
+    from ..profiles import Profile
+
+__all__ = ["check", "path", "put", "remove"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_lock = threading.Lock()
+
+
+def path() -> Path:
+    """The file."""
+    return Path(jupyter_config_dir()) / f"{CONFIG_NAME}.json"
+
+
+def check(name: str, settings: Mapping[str, Any]) -> None:
+    """Raises `Refused` for what is no profile, or holds what must not come this way."""
+    if not _NAME.fullmatch(name):
+        raise Refused(400, "A profile's name has up to 80 letters, digits, dots, hyphens and underscores.", "body")
+    try:
+        profile = Profiles.of({name: settings})[name]
+    except ConfigurationError as error:
+        raise Refused(400, f"{error.message} {error.hint}".strip(), "body") from None
+    for key, reference in profile.references.items():
+        _check_reference(profile, key, reference)
+
+
+def _check_reference(profile: Profile, key: str, reference: SecretRef) -> None:
+    trait = profile.provider.settings()[key]
+    if isinstance(trait, Reference) and trait.secret and reference.kind == "literal":
+        raise Refused(
+            400,
+            f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME: the server "
+            "cannot put a secret into the keyring for you yet.",
+            "literal_secret",
+        )
+    if reference.kind == "command":
+        # It would let who may write profiles run programs as the server.
+        raise Refused(400, f"The field {key!r} can be a command: in the configuration file alone.", "command")
+
+
+def put(name: str, settings: Mapping[str, Any], profiles: Profiles) -> bool:
+    """Writes a profile; returns whether it is new. Blocks. profiles : the present ones."""
+    _check_place(name, profiles)
+    with _lock:
+        config, written = _read()
+        created = name not in written
+        written[name] = dict(settings)
+        _write(config)
+    return created
+
+
+def remove(name: str, profiles: Profiles) -> None:
+    """Removes a profile. Blocks. Raises `UnknownProfile`."""
+    _check_place(name, profiles)
+    with _lock:
+        config, written = _read()
+        if name not in written:
+            raise UnknownProfile(f"There is no profile {name[:80]!r}.")
+        del written[name]
+        _write(config)
+
+
+def _check_place(name: str, profiles: Profiles) -> None:
+    elsewhere = profiles.file(name)
+    if elsewhere is not None and elsewhere != path():
+        raise ConfigurationError(f"The profile {name!r} stands in {elsewhere}.", hint="Change it there.", unsent=True)
+
+
+def _read() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The whole file, and the part of it that holds the profiles."""
+    file = path()
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        config = {}
+    except (OSError, ValueError) as error:
+        # The text of an error may hold a line of the file.
+        raise ConfigurationError(f"{file} cannot be read ({type(error).__name__}).", unsent=True) from None
+    section = config.setdefault("TokenProfiles", {}) if isinstance(config, dict) else None
+    written = section.setdefault("profiles", {}) if isinstance(section, dict) else None
+    if not isinstance(written, dict):
+        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.", unsent=True)
+    return config, written
+
+
+def _write(config: Mapping[str, Any]) -> None:
+    # Through a link, so that who keeps the configuration elsewhere keeps the link.
+    file = path().resolve()
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = file.with_name(f".{file.name}.{uuid4().hex}")
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+            json.dump(config, stream, indent=2)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(file)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise ConfigurationError(f"{file} cannot be written ({error.strerror}).", unsent=True) from None

@@ -1,0 +1,149 @@
+"""How each language sets an environment variable, as text to send to its kernel; knows nothing of kernels' channels.
+
+Name and value travel as hexadecimal digits and are decoded by the kernel: they are data, never code.
+
+A token never stands in a snippet's `code`. Kernels tell all their clients the code that they run, and IRkernel does so
+for silent requests too. So it stands in `expression`, which goes out as a user expression: that part of the protocol is
+published by no one, evaluated in the reply alone (ipykernel, IJulia) or, in R, read by the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import NamedTuple
+
+from ..errors import ConfigurationError, ParameterError, UnusableToken
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "EXPRESSION",
+    "MOST_BYTES",
+    "Language",
+    "Snippet",
+    "check_value",
+    "languages",
+    "snippet",
+]
+
+ENTRY_POINT_GROUP = "jupyter_tokens.kernel_languages"
+EXPRESSION = "jupyter_tokens"
+"""The name that the user expression goes by, and that a kernel confirms it by."""
+
+MOST_BYTES = 32_000
+"""Of a value: about what Windows allows; Linux refuses to start any program with a variable of four times that."""
+
+
+class Snippet(NamedTuple):
+    """What a kernel is asked to run. code : told to all clients, so without the value. expression : told to none."""
+
+    code: str
+    expression: str
+
+
+Language = Callable[[str, str], Snippet]
+"""From the name of an environment variable and its value to what sets it; anything else stays as it is."""
+
+
+def _python(name: str, value: str) -> Snippet:
+    # An expression binds no name, and enters no history. Only __import__ is looked up in the user's namespace.
+    unhex = "__import__('binascii').unhexlify('{}').decode('utf-8')".format
+    return Snippet(
+        "",
+        f"__import__('os').environ.__setitem__({unhex(_hex(name))}, {unhex(_hex(value))})",
+    )
+
+
+_R = """\
+base::local({
+  for (frame in base::sys.frames()) {
+    if (!base::exists("request", envir = frame, inherits = FALSE)) next
+    request <- base::get("request", envir = frame, inherits = FALSE)
+    if (!base::is.list(request)) next
+    sent <- request$content$user_expressions$%(expression)s
+    if (!base::is.character(sent)) next
+    unhex <- function(digits) {
+      if (digits == "") return("")
+      first <- base::seq.int(1L, by = 2L, length.out = base::nchar(digits) %%/%% 2L)
+      base::rawToChar(base::as.raw(base::strtoi(base::substring(digits, first, first + 1L), 16L)))
+    }
+    parts <- base::strsplit(base::paste0(sent, " "), " ", fixed = TRUE)[[1L]]
+    base::do.call(base::Sys.setenv, base::structure(base::list(unhex(parts[2L])), names = unhex(parts[1L])))
+    base::assign("payload", base::list(base::list(source = "%(expression)s")), envir = base::parent.env(frame))
+    break
+  }
+  base::invisible()
+})
+""" % {"expression": EXPRESSION}  # noqa: UP031 (braces are R's)
+
+
+def _r(name: str, value: str) -> Snippet:
+    # IRkernel evaluates no user expressions, but its request is in the frames of whatever it runs. It calls a silent
+    # request that failed "ok", so the code confirms in the reply's payload that the variable was set.
+    return Snippet(_R, f"{_hex(name)} {_hex(value)}")
+
+
+def _julia(name: str, value: str) -> Snippet:
+    unhex = 'Base.String(Base.hex2bytes("{}"))'.format
+    return Snippet("", f"(Base.setindex!(Base.ENV, {unhex(_hex(value))}, {unhex(_hex(name))}); Base.nothing)")
+
+
+_BUILT_IN: dict[str, Language] = {"python": _python, "r": _r, "julia": _julia}
+
+
+@cache
+def _installed() -> dict[str, EntryPoint]:
+    return {p.name.lower(): p for p in entry_points(group=ENTRY_POINT_GROUP) if p.name.lower() not in _BUILT_IN}
+
+
+def languages() -> list[str]:
+    """The languages there are snippets for, in lower case: the built-in ones, then those of other packages."""
+    return [*_BUILT_IN, *sorted(_installed())]
+
+
+def check_value(value: str) -> None:
+    """Raises `UnusableToken` for what no environment variable can hold on every system."""
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        size = -1
+    if "\0" in value or size < 0:
+        raise UnusableToken("The token holds a character that no environment variable can hold.")
+    if size > MOST_BYTES:
+        raise UnusableToken(f"The token is longer than an environment variable can be ({MOST_BYTES} bytes).")
+
+
+def snippet(language: str, name: str, value: str) -> Snippet:
+    """What sets the environment variable in a kernel of this language (as its kernelspec spells it).
+
+    Raises `ParameterError` for an unknown language or a wrong name, `UnusableToken` for a value that no environment
+    variable can hold, and `ConfigurationError` if another package's function fails; none of them quotes the value.
+    """
+    lower = language.lower()
+    if lower not in languages():
+        raise ParameterError(
+            f"Tokens cannot be put into kernels of language {language[:80]!r}.",
+            hint=f"There are: {', '.join(languages())}; see docs/kernels.md for how to add one.",
+            unsent=True,
+        )
+    if not (name.isascii() and name.isidentifier()):
+        raise ParameterError(f"{name[:80]!r} is no name of an environment variable.", unsent=True)
+    check_value(value)
+    if lower in _BUILT_IN:
+        return _BUILT_IN[lower](name, value)
+    found: object = None
+    try:
+        found = _installed()[lower].load()(name, value)
+    except Exception:
+        # Its message and its frames may hold the value.
+        failed = True
+    else:
+        failed = not isinstance(found, Snippet)
+    if failed or not isinstance(found, Snippet):
+        raise ConfigurationError(f"The package that adds the kernel language {lower!r} made no snippet.", unsent=True)
+    return found
+
+
+def _hex(text: str) -> str:
+    return text.encode().hex()

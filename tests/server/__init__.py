@@ -1,0 +1,1 @@
+"""Tests of the server extension, on a real Jupyter server."""

@@ -1,0 +1,152 @@
+"""A real Jupyter server with the extension, the sandbox behind it, and a kernel whose connection key is known."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+# Fixtures of a conftest that is not the top one cannot come as a plugin.
+from pytest_jupyter.jupyter_server import *  # noqa: F403
+from tornado.httpclient import HTTPResponse
+from traitlets.config import Config
+
+from jupyter_tokens.proof import HEADER, prove
+from jupyter_tokens.sandbox import Accounts, Sandbox, running
+from jupyter_tokens.server.app import TokensExtension
+
+Call = Callable[..., Awaitable[HTTPResponse]]
+
+SECRETS = {
+    "alibaba": "c4n4ry-alibaba-secret-key-0001",
+    "huawei": "c4n4ry-huawei-secret-key-00002",
+    "oneaccess": "c4n4ry-oneaccess-client-s3cret",
+    "astra": "c4n4ry-astra-api-t0ken-0000004",
+}
+KERNEL_KEY = b"c4n4ry-connection-key-of-a-kernel"
+
+
+class Kernel:
+    """What the server's kernel manager knows of a kernel that a test speaks for."""
+
+    def __init__(self, key: bytes = KERNEL_KEY, name: str = "python3") -> None:
+        self.id = str(uuid4())
+        self.key = key
+        self.known = SimpleNamespace(session=SimpleNamespace(key=key), kernel_name=name, shell_port=0)
+
+    def proof(self, action: str, body: bytes, *, time: float, nonce: str | None = None, **other: Any) -> dict[str, str]:
+        """The header. other : key or kernel_id that is not its own."""
+        nonce = nonce or uuid4().hex
+        key, kernel_id = other.get("key", self.key), other.get("kernel_id", self.id)
+        return {HEADER: prove(key, kernel_id, action, body, time=int(time), nonce=nonce)}
+
+
+@pytest.fixture
+def jp_server_config() -> Config:
+    return Config(
+        {
+            "ServerApp": {
+                "jpserver_extensions": {"jupyter_tokens": True, "jupyter_server_terminals": False},
+                "allow_unauthenticated_access": False,
+            }
+        }
+    )
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    accounts = Accounts(
+        alibaba={"LTAI-sandbox": SECRETS["alibaba"]},
+        huawei={"HW-sandbox": SECRETS["huawei"]},
+        iam={"user": "c4n4ry-iam-password"},
+        oneaccess={"client-sandbox": SECRETS["oneaccess"]},
+        astra=[SECRETS["astra"]],
+    )
+    with running(accounts=accounts) as served:
+        yield served
+
+
+@pytest.fixture
+def write_profiles(jp_environ: None) -> Callable[[dict[str, Any]], Path]:
+    """Writes Jupyter's configuration of this test."""
+
+    def write(profiles: dict[str, Any]) -> Path:
+        file = Path(os.environ["JUPYTER_CONFIG_DIR"]) / "jupyter_tokens_config.json"
+        file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+        file.chmod(0o600)
+        return file
+
+    return write
+
+
+@pytest.fixture
+def profiles(sandbox: Sandbox, tmp_path: Path, write_profiles: Callable[..., Path]) -> dict[str, Any]:
+    """Five profiles that lead to the sandbox, and one that is wrong."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    written = {**sandbox.profiles(secrets), "wrong": {"provider": "oneaccess", "endpoint": "ftp://nowhere"}}
+    write_profiles(written)
+    return written
+
+
+@pytest.fixture
+def extension(jp_serverapp: Any) -> TokensExtension:
+    found = jp_serverapp.web_app.settings["jupyter_tokens_extension"]
+    assert isinstance(found, TokensExtension)
+    return found
+
+
+@pytest.fixture
+def kernel(jp_serverapp: Any) -> Iterator[Kernel]:
+    known = Kernel()
+    jp_serverapp.kernel_manager._kernels[known.id] = known.known
+    yield known
+    del jp_serverapp.kernel_manager._kernels[known.id]
+
+
+@pytest.fixture
+def call(jp_serverapp: Any, http_server_client: Any, jp_auth_header: dict[str, str], jp_base_url: str) -> Call:
+    """Asks the server, logged in unless `headers` are given; the answer comes back whatever its status."""
+
+    async def call(
+        method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, **options: Any
+    ) -> HTTPResponse:
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        response: HTTPResponse = await http_server_client.fetch(
+            f"{jp_base_url}jupyter-tokens/{path}",
+            method=method,
+            body=content,
+            headers=dict(jp_auth_header) if headers is None else headers,
+            raise_error=False,
+            allow_nonstandard_methods=True,
+            request_timeout=60,
+            follow_redirects=False,
+            **options,
+        )
+        return response
+
+    return call
+
+
+@pytest.fixture
+def by_proof(call: Call, kernel: Kernel, extension: TokensExtension) -> Call:
+    """Asks as the kernel does."""
+
+    async def by_proof(action: str, body: Any = None, **options: Any) -> HTTPResponse:
+        content = json.dumps({} if body is None else body).encode()
+        headers = kernel.proof(action, content, time=extension.clock.now(), **options)
+        return await call("POST", f"kernels/{kernel.id}/{action}", content, headers=headers)
+
+    return by_proof
+
+
+def told(response: HTTPResponse) -> Any:
+    """The JSON of an answer, which must never be stored."""
+    assert response.headers["Cache-Control"] == "no-store"
+    return json.loads(response.body)

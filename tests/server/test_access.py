@@ -1,0 +1,293 @@
+"""Who gets in: every route and method, against every way of asking, on a server that lets no one in by default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from jupyter_server.auth import Authorizer
+from tornado.httpclient import HTTPResponse
+from traitlets.config import Config
+
+from jupyter_tokens.proof import HEADER, WINDOW_SECONDS
+from jupyter_tokens.server.app import TokensExtension
+
+from .conftest import Call, Kernel, told
+from .test_rest_api import methods_of, path_of
+
+INJECTION = "0" * 32
+
+
+class Permissions(Authorizer):
+    """Allows what a test puts into `allowed`, and keeps what it was asked about."""
+
+    allowed: set[tuple[str, str]] = set()  # noqa: RUF012 (set by each test)
+    asked: list[tuple[str, str]] = []  # noqa: RUF012
+
+    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
+        self.asked.append((action, resource))
+        return (action, resource) in self.allowed
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of one route. needs : action and resource. status : of an answer to who may."""
+
+    method: str
+    path: str
+    needs: tuple[str, str] | None = None
+    status: int = 200
+    body: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def action(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+BROWSER = [
+    Row("get", "/jupyter-tokens/profiles", ("read", "jupyter_tokens:profiles")),
+    Row("get", "/jupyter-tokens/providers", ("read", "jupyter_tokens:profiles")),
+    Row("put", "/jupyter-tokens/profiles/{name}", ("write", "jupyter_tokens:profiles"), 403, {"provider": "x"}),
+    Row("delete", "/jupyter-tokens/profiles/{name}", ("write", "jupyter_tokens:profiles"), 403),
+    Row("post", "/jupyter-tokens/profiles/{name}/token", ("write", "jupyter_tokens:tokens")),
+    Row("delete", "/jupyter-tokens/profiles/{name}/token", ("write", "jupyter_tokens:tokens"), 204),
+    Row("post", "/jupyter-tokens/kernels/{kernel_id}/inject", ("execute", "jupyter_tokens:inject"), 400),
+    Row(
+        "get",
+        "/jupyter-tokens/kernels/{kernel_id}/inject/{injection_id}",
+        ("read", "jupyter_tokens:inject"),
+        404,
+    ),
+    Row("get", "/jupyter-tokens/proxy/{name}/{path}", ("read", "jupyter_tokens:proxy"), 405),
+    Row("post", "/jupyter-tokens/proxy/{name}/{path}", ("write", "jupyter_tokens:proxy"), 400),
+]
+KERNEL = [
+    Row("post", "/jupyter-tokens/kernels/{kernel_id}/token", body={"profile": "oneaccess"}),
+    Row("post", "/jupyter-tokens/kernels/{kernel_id}/profiles"),
+]
+ROWS = [*BROWSER, *KERNEL]
+
+by_name = pytest.mark.parametrize("row", BROWSER, ids=lambda row: f"{row.method} {row.path}")
+by_kernel = pytest.mark.parametrize("row", KERNEL, ids=lambda row: row.action)
+
+
+@pytest.fixture
+def jp_server_config(jp_server_config: Config) -> Config:
+    jp_server_config.ServerApp.authorizer_class = Permissions
+    Permissions.allowed, Permissions.asked = set(), []
+    return jp_server_config
+
+
+@pytest.fixture
+def ask(call: Call, kernel: Kernel, profiles: Any) -> Callable[..., Any]:
+    import json
+
+    async def ask(row: Row, headers: dict[str, str] | None = None, **facts: Any) -> HTTPResponse:
+        path = row.path.format(
+            name="oneaccess", kernel_id=kernel.id, injection_id=INJECTION, path="api/v2/tenant/token", **facts
+        )
+        body = json.dumps(row.body).encode() if row.method in {"post", "put"} else None
+        return await call(row.method.upper(), path.removeprefix("/jupyter-tokens/"), body, headers=headers)
+
+    return ask
+
+
+def test_the_table_has_every_route(extension: TokensExtension) -> None:
+    registered = {(path_of(pattern), m) for pattern, handler, *_ in extension.handlers for m in methods_of(handler)}
+    assert registered == {(row.path, row.method) for row in ROWS}
+    assert extension.serverapp is not None
+    assert extension.serverapp.allow_unauthenticated_access is False
+
+
+@by_name
+async def test_no_login(ask: Any, row: Row) -> None:
+    response = await ask(row, {})
+    assert (response.code, told(response)["reason"]) == (403, "http")
+    assert Permissions.asked == []
+
+
+@by_name
+async def test_wrong_login(ask: Any, row: Row) -> None:
+    response = await ask(row, {"Authorization": "token wrong"})
+    assert response.code == 403
+    assert Permissions.asked == []
+
+
+@by_name
+async def test_login_without_permission(ask: Any, row: Row, sandbox: Any) -> None:
+    Permissions.allowed = {other.needs for other in BROWSER if other.needs} - {row.needs}  # type: ignore[assignment]
+    response = await ask(row)
+    assert (response.code, told(response)["reason"]) == (403, "http")
+    assert Permissions.asked == [row.needs]
+    assert sum(sandbox.requests.values()) == 0
+
+
+@by_name
+async def test_login_with_permission(ask: Any, row: Row) -> None:
+    Permissions.allowed = {row.needs}  # type: ignore[arg-type]
+    response = await ask(row)
+    assert response.code == row.status
+    # Nothing else was asked for on the way.
+    assert Permissions.asked == [row.needs]
+    if row.status == 403:
+        assert told(response)["reason"] == "edit_off"
+
+
+@by_name
+async def test_kernels_proof_is_no_login(ask: Any, row: Row, kernel: Kernel, extension: TokensExtension) -> None:
+    response = await ask(row, kernel.proof("token", b"{}", time=extension.clock.now()))
+    assert response.code == 403
+
+
+async def _cookies(call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any) -> str:
+    """The cookies of a browser that has logged in."""
+    url = f"{jp_base_url}login?token={jp_serverapp.identity_provider.token}"
+    response = await http_server_client.fetch(url, follow_redirects=False, raise_error=False)
+    login = "; ".join(cookie.partition(";")[0] for cookie in response.headers.get_list("Set-Cookie"))
+    # A page, which sets the XSRF cookie of who is logged in.
+    page = await http_server_client.fetch(f"{jp_base_url}nothing", headers={"Cookie": login}, raise_error=False)
+    xsrf = [cookie for cookie in page.headers.get_list("Set-Cookie") if cookie.startswith("_xsrf=")]
+    return f"{login}; {xsrf[0].partition(';')[0]}"
+
+
+@by_name
+async def test_cookie_and_xsrf(
+    *, ask: Any, row: Row, call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any
+) -> None:
+    Permissions.allowed = {row.needs}  # type: ignore[arg-type]
+    cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
+    xsrf = next(cookie.partition("=")[2] for cookie in cookies.split("; ") if cookie.startswith("_xsrf="))
+    version, mask, masked, moment = xsrf.split("|")
+    other = "|".join((version, mask, masked[::-1], moment))
+    for wrong in ({}, {"X-XSRFToken": "wrong"}, {"X-XSRFToken": other}):
+        response = await ask(row, {"Cookie": cookies, **wrong})
+        # What reads needs none, as elsewhere in Jupyter: no other site can see the answer.
+        assert response.code == (row.status if row.method == "get" else 403)
+        assert row.method == "get" or told(response)["reason"] == "http"
+    assert row.method == "get" or Permissions.asked == []
+    response = await ask(row, {"Cookie": cookies, "X-XSRFToken": xsrf})
+    assert response.code == row.status
+
+
+@by_name
+async def test_another_origin(*, ask: Any, row: Row, call: Call, jp_serverapp: Any, jp_base_url: str,
+                              http_server_client: Any) -> None:  # fmt: skip
+    Permissions.allowed = {row.needs}  # type: ignore[arg-type]
+    cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
+    response = await ask(row, {"Cookie": cookies, "Origin": "https://evil.example"})
+    assert response.code in {403, 404}
+
+
+@by_kernel
+async def test_a_kernel_gets_in_without_login(ask: Any, row: Row, kernel: Kernel, extension: TokensExtension) -> None:
+    import json
+
+    headers = kernel.proof(row.action, json.dumps(row.body).encode(), time=extension.clock.now())
+    assert (await ask(row, headers)).code == 200
+    response = await ask(row, headers)
+    assert (response.code, told(response)["reason"]) == (403, "replayed")
+    assert Permissions.asked == []
+
+
+@by_kernel
+@pytest.mark.parametrize("login", [False, True], ids=["no login", "login"])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"none": True}, "proof"),
+        ({"key": b"wrong"}, "proof"),
+        ({"action": "another"}, "proof"),
+        ({"body": b'{"profile": "astra"}'}, "proof"),
+        ({"kernel_id": "11111111-2222-3333-4444-555555555555"}, "proof"),
+        ({"ago": WINDOW_SECONDS + 5}, "expired"),
+        ({"ago": -WINDOW_SECONDS - 5}, "expired"),
+        ({"ago": WINDOW_SECONDS + 5, "key": b"wrong"}, "proof"),
+    ],
+)
+async def test_a_kernel_that_proves_nothing(
+    *,
+    ask: Any,
+    row: Row,
+    kernel: Kernel,
+    extension: TokensExtension,
+    jp_auth_header: dict[str, str],
+    login: bool,
+    change: dict[str, Any],
+    reason: str,
+    sandbox: Any,
+) -> None:
+    import json
+
+    facts = {"action": row.action, "body": json.dumps(row.body).encode(), **change}
+    time = extension.clock.now() - facts.pop("ago", 0)
+    headers = (
+        {} if facts.pop("none", False) else kernel.proof(facts.pop("action"), facts.pop("body"), time=time, **facts)
+    )
+    # The server's own login is no proof either.
+    response = await ask(row, {**headers, **(jp_auth_header if login else {})})
+    assert (response.code, told(response)["reason"]) == (403, reason)
+    assert sum(sandbox.requests.values()) == 0
+
+
+@by_kernel
+async def test_a_kernel_that_this_server_does_not_run(
+    call: Call, row: Row, extension: TokensExtension, profiles: Any
+) -> None:
+    stranger = Kernel()
+    headers = stranger.proof(row.action, b"{}", time=extension.clock.now())
+    response = await call("POST", f"kernels/{stranger.id}/{row.action}", b"{}", headers=headers)
+    assert (response.code, told(response)["reason"]) == (403, "unknown_kernel")
+
+
+@by_kernel
+async def test_a_proof_is_for_its_kernel_alone(
+    call: Call, row: Row, kernel: Kernel, extension: TokensExtension, jp_serverapp: Any
+) -> None:
+    other = Kernel(key=b"the key of the other kernel")
+    jp_serverapp.kernel_manager._kernels[other.id] = other.known
+    try:
+        headers = other.proof(row.action, b"{}", time=extension.clock.now())
+        response = await call("POST", f"kernels/{kernel.id}/{row.action}", b"{}", headers=headers)
+        assert (response.code, told(response)["reason"]) == (403, "proof")
+    finally:
+        del jp_serverapp.kernel_manager._kernels[other.id]
+
+
+@by_kernel
+async def test_a_browser_cannot_speak_for_a_kernel(
+    *, ask: Any, row: Row, kernel: Kernel, extension: TokensExtension, call: Call, jp_serverapp: Any, jp_base_url: str,
+    http_server_client: Any,
+) -> None:  # fmt: skip
+    import json
+
+    cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
+    proof = kernel.proof(row.action, json.dumps(row.body).encode(), time=extension.clock.now())
+    response = await ask(row, {**proof, "Cookie": cookies, "Origin": http_server_client.get_url("")})
+    assert (response.code, told(response)["reason"]) == (403, "browser")
+    assert HEADER not in response.headers.get("Access-Control-Allow-Headers", "")
+
+
+class TestReveal:
+    async def test_needs_a_permission_of_its_own(self, call: Call, profiles: Any, sandbox: Any) -> None:
+        fetch, reveal = ("write", "jupyter_tokens:tokens"), ("read", "jupyter_tokens:reveal")
+        Permissions.allowed = {fetch}
+        response = await call("POST", "profiles/oneaccess/token", {"reveal": True})
+        assert (response.code, told(response)["reason"]) == (403, "reveal")
+        assert sandbox.requests["oneaccess"] == 0
+        assert Permissions.asked == [fetch, reveal]
+        assert (await call("POST", "profiles/oneaccess/token")).code == 200
+        Permissions.allowed = {fetch, reveal}
+        assert told(await call("POST", "profiles/oneaccess/token", {"reveal": True}))["value"]
+        Permissions.allowed = {reveal}
+        assert (await call("POST", "profiles/oneaccess/token", {"reveal": True})).code == 403
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.method} {row.path}")
+async def test_other_methods_are_none_of_its(ask: Any, row: Row, extension: TokensExtension) -> None:
+    known = {other.method for other in ROWS if other.path == row.path}
+    for method in {"get", "post", "put", "patch", "delete"} - known:
+        response = await ask(Row(method, row.path))
+        assert response.code == 405
+        assert told(response)["message"] == "Method Not Allowed"

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_events.yaml import load
+
+from jupyter_tokens.errors import TokenError
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.server import activity
+from jupyter_tokens.server.activity import KINDS, SCHEMA_ID
+from jupyter_tokens.server.app import TokensExtension
+
+from .conftest import KERNEL_KEY, SECRETS, Call, Kernel, told
+
+Events = list[tuple[str, dict[str, Any]]]
+
+
+@pytest.fixture
+def events(jp_serverapp: Any) -> Events:
+    """The events of this server, by kind."""
+    seen: Events = []
+
+    async def listen(logger: Any, schema_id: str, data: dict[str, Any]) -> None:
+        seen.append((schema_id.split("/")[-2], data))
+
+    for kind in KINDS:
+        jp_serverapp.event_logger.add_listener(schema_id=SCHEMA_ID.format(kind=kind), listener=listen)
+    return seen
+
+
+async def settled(jp_serverapp: Any) -> None:
+    """Until what was told from threads has reached the loop, and all listeners have been told."""
+    await asyncio.sleep(0)
+    while jp_serverapp.event_logger._active_listeners:
+        await asyncio.gather(*jp_serverapp.event_logger._active_listeners)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_schemas_have_no_room_for_a_value(kind: str) -> None:
+    schema = load(Path(activity.__file__).parent / "events" / f"{kind}.yaml")
+    assert schema["$id"] == SCHEMA_ID.format(kind=kind)
+    assert schema["additionalProperties"] is False
+    assert not {"value", "token", "secret"} & set(schema["properties"])
+    assert set(schema["required"]) == set(schema["properties"])
+
+
+async def test_fetched_served_and_revealed(
+    *, call: Call, events: Events, profiles: Any, jp_serverapp: Any, by_proof: Call, kernel: Kernel
+) -> None:
+    await call("POST", "profiles/oneaccess/token")
+    await call("POST", "profiles/oneaccess/token", {"reveal": True})
+    await by_proof("token", {"profile": "oneaccess"})
+    await settled(jp_serverapp)
+    kinds = sorted(kind for kind, _ in events)
+    assert kinds == ["fetched", "revealed", "served", "served", "served"]
+    fetched = next(data for kind, data in events if kind == "fetched")
+    assert (fetched["profile"], fetched["provider"]) == ("oneaccess", "oneaccess")
+    assert fetched["seconds"] >= 0
+    served = [data for kind, data in events if kind == "served"]
+    assert [(data["to"], data["cached"], data["kernel_id"]) for data in served] == [
+        ("browser", False, None),
+        ("browser", True, None),
+        ("kernel", True, kernel.id),
+    ]
+    assert served[0]["user"]
+    assert served[2]["user"] is None
+
+
+async def test_failed(call: Call, events: Events, profiles: Any, sandbox: Sandbox, jp_serverapp: Any) -> None:
+    sandbox.plan({"api": "oneaccess", "kind": "401"})
+    await call("POST", "profiles/oneaccess/token")
+    await settled(jp_serverapp)
+    ((kind, data),) = events
+    assert (kind, data["reason"], data["retryable"]) == ("failed", "unauthorized", False)
+
+
+async def test_refused_names_no_profile_that_does_not_exist(
+    *, call: Call, events: Events, profiles: Any, kernel: Kernel, jp_serverapp: Any, write_profiles: Any
+) -> None:
+    await call("POST", "profiles/oneaccess/token", headers={})
+    await call("POST", "profiles/a-token-in-the-wrong-place/token", headers={})
+    await call("POST", f"kernels/{kernel.id}/token", b"{}", headers={})
+    write_profiles({}).write_text("{")
+    jp_serverapp.web_app.settings["jupyter_tokens_extension"].catalog.look_again()
+    await call("POST", "profiles/oneaccess/token", headers={})
+    await settled(jp_serverapp)
+    assert [kind for kind, _ in events] == ["refused"] * 4
+    assert [data["profile"] for _, data in events] == ["oneaccess", None, None, None]
+    assert [data["reason"] for _, data in events] == ["http", "http", "proof", "http"]
+    assert events[2][1]["kernel_id"] == kernel.id
+
+
+async def test_injected(extension: TokensExtension, events: Events, jp_serverapp: Any, kernel: Kernel) -> None:
+    from jupyter_tokens.server.kernel_push import Injection
+
+    for state in ("queued", "done", "failed"):
+        extension._injected(Injection(None, kernel.id, "oneaccess", "X", "python", None, state=state))
+    await settled(jp_serverapp)
+    assert events == [("injected", {"profile": "oneaccess", "kernel_id": kernel.id, "user": None})]
+
+
+async def test_the_log_tells_the_same(
+    call: Call, profiles: Any, caplog: pytest.LogCaptureFixture, jp_serverapp: Any
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await call("POST", "profiles/oneaccess/token", {"reveal": True})
+    lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("jupyter_tokens ")]
+    assert [line.split()[1] for line in lines] == ["fetched", "revealed", "served"]
+    assert json.loads(lines[1].split(" ", 2)[2])["profile"] == "oneaccess"
+
+
+def test_a_record_is_made_only_where_one_is_heard() -> None:
+    log, above = logging.getLogger("jupyter_tokens_x.y"), logging.getLogger("jupyter_tokens_x")
+    log.setLevel(logging.DEBUG)
+    above.propagate = False
+    assert not activity._is_heard(log, logging.DEBUG)
+    above.addHandler(logging.NullHandler(logging.INFO))
+    assert not activity._is_heard(log, logging.DEBUG)
+    assert activity._is_heard(log, logging.INFO)
+    log.propagate = False
+    assert not activity._is_heard(log, logging.INFO)
+
+
+async def test_served_is_told_only_to_who_asks_for_details(
+    call: Call, profiles: Any, caplog: pytest.LogCaptureFixture, jp_serverapp: Any
+) -> None:
+    jp_serverapp.log.setLevel(logging.INFO)
+    await call("POST", "profiles/oneaccess/token")
+    assert "jupyter_tokens served" not in caplog.text
+
+
+async def test_telling_never_fails(
+    *, call: Call, extension: TokensExtension, profiles: Any, monkeypatch: pytest.MonkeyPatch, jp_serverapp: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    def broken(**_: Any) -> None:
+        raise ValueError(SECRETS["oneaccess"])
+
+    monkeypatch.setattr(jp_serverapp.event_logger, "emit", broken)
+    assert (await call("POST", "profiles/oneaccess/token")).code == 200
+    assert "an event was not emitted: ValueError" in caplog.text
+    monkeypatch.setattr(extension.activity, "_emit", lambda *_: broken())
+    assert (await call("POST", "profiles/oneaccess/token")).code == 200
+    assert "telling of activity failed: ValueError" in caplog.text
+    assert SECRETS["oneaccess"] not in caplog.text
+    monkeypatch.setattr(extension.activity, "fetched", broken)
+    assert (await call("POST", "profiles/pai-dlc/token")).code == 200
+
+
+async def test_no_secret_and_no_token_in_logs_events_and_errors(
+    *,
+    call: Call,
+    by_proof: Call,
+    events: Events,
+    profiles: Any,
+    sandbox: Sandbox,
+    extension: TokensExtension,
+    jp_serverapp: Any,
+    jp_fetch: Any,
+    caplog: pytest.LogCaptureFixture,
+    write_profiles: Any,
+    tmp_path: Path,
+) -> None:
+    """A run through everything, each with every fault."""
+    caplog.set_level(logging.DEBUG)
+    caplog.handler.setLevel(logging.DEBUG)
+    extension.allow_edit = True
+    write_profiles({name: {**profile, "timeout": 0.4} for name, profile in profiles.items()})
+    tokens: set[str] = set()
+    answers: list[str] = []
+    names = ["modelarts", "pai-dlc", "oneaccess", "astra", "eiam"]
+
+    def keep(response: Any) -> None:
+        if response.code < 400 and response.body:
+            value = told(response).pop("value", None)
+            tokens.update([value] if value else [])
+            answers.append(response.body.decode().replace(json.dumps(value), ""))
+        else:
+            answers.append(response.body.decode() + str(response.headers))
+
+    for name in names:
+        for body in ({}, {"reveal": True}, {"refresh": True}, {"params": {"nothing": "x"}}):
+            keep(await call("POST", f"profiles/{name}/token", body))
+        keep(await by_proof("token", {"profile": name}))
+        keep(await by_proof("token", {"profile": name, "create": True, "params": {"name": "x"}}))
+        for kind in ("401", "throttle", "garbage", "html", "reset", "wrong-types", "redirect", "500", "truncated"):
+            sandbox.plan({"api": name, "kind": kind, "times": None})
+            keep(await call("POST", f"profiles/{name}/token", {"refresh": True, "reveal": True}))
+            keep(await by_proof("token", {"profile": name, "refresh": True}))
+            sandbox.clear_faults()
+    proxied = await call("POST", "proxy/oneaccess/api/v2/tenant/token?grant_type=client_credentials")
+    tokens.add(json.loads(proxied.body)["access_token"])
+    keep(await call("POST", "proxy/oneaccess/another/path"))
+    keep(await call("GET", "profiles"))
+    keep(await call("GET", "providers"))
+    keep(await by_proof("profiles"))
+    literal = {"provider": "oneaccess", "endpoint": "https://x.example", "client_id": "i"}
+    keep(await call("PUT", "profiles/x", {**literal, "client_secret": SECRETS["oneaccess"]}))
+    keep(await call("DELETE", "profiles/x"))
+    keep(await call("POST", "profiles/oneaccess/token", headers={}))
+    write_profiles({"oneaccess": {**literal, "client_secret": SECRETS["oneaccess"], "wrong": 1}})
+    extension.catalog.look_again()
+    keep(await call("GET", "profiles"))
+    metrics = (await jp_fetch("metrics")).body.decode()
+    await settled(jp_serverapp)
+    assert len(tokens) >= 4
+    searched = "\n".join([caplog.text, json.dumps(events), metrics, *answers])
+    assert "jupyter_tokens served" in searched
+    for secret in [*SECRETS.values(), KERNEL_KEY.decode(), *tokens]:
+        # Nor a beginning of it that would narrow it down.
+        assert secret[:12] not in searched
+
+
+def test_an_error_keeps_its_kind() -> None:
+    assert activity._why(TokenError("x", code="1", request_id="2")) == {
+        "reason": "error",
+        "code": "1",
+        "request_id": "2",
+        "retryable": False,
+    }

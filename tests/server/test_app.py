@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import jupyter_tokens
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.server.app import CERT_VARIABLE, URL_VARIABLE, TokensExtension, public_url
+
+from .conftest import SECRETS, Call, told
+
+
+def test_jupyter_finds_it() -> None:
+    assert jupyter_tokens._jupyter_server_extension_points() == [
+        {"module": "jupyter_tokens.server.app", "app": TokensExtension}
+    ]
+
+
+def test_loads_neither_httpx_nor_the_providers() -> None:
+    # A server that hands out no token starts as fast as without.
+    code = "import sys, jupyter_tokens.server.app; print('httpx' in sys.modules, 'keyring' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_nothing_secret_in_the_settings(extension: TokensExtension, profiles: Any, jp_serverapp: Any) -> None:
+    settings = jp_serverapp.web_app.settings
+    assert set(settings["jupyter_tokens_config"]) == {"allow_reveal", "allow_edit"}
+    extension.source.get(extension.catalog.key("oneaccess"))
+    assert not [secret for secret in SECRETS.values() if secret in repr(settings)]
+
+
+def test_one_source_for_life(extension: TokensExtension) -> None:
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(extension.source)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
+
+
+def test_one_source_if_another_thread_was_first(extension: TokensExtension) -> None:
+    class Late:
+        """A lock that another thread held until it had opened the source."""
+
+        def __enter__(self) -> None:
+            extension._kept = (SimpleNamespace(close=lambda: None), None)  # type: ignore[assignment]
+
+        def __exit__(self, *_: object) -> None: ...
+
+    extension._opening = Late()  # type: ignore[assignment]
+    assert extension.source is extension._kept[0]  # type: ignore[index]
+
+
+async def test_publishes_where_it_is_and_takes_that_back(
+    extension: TokensExtension, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CERT_VARIABLE, "/of/an/outer/server")
+    await extension._start_jupyter_server_extension(jp_serverapp)
+    assert os.environ[URL_VARIABLE] == f"http://localhost:{jp_serverapp.port}/a%40b/jupyter-tokens"
+    assert CERT_VARIABLE not in os.environ
+    await extension.stop_extension()
+    assert URL_VARIABLE not in os.environ
+
+
+async def test_leaves_what_another_server_has_published_since(
+    extension: TokensExtension, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await extension._start_jupyter_server_extension(jp_serverapp)
+    monkeypatch.setenv(URL_VARIABLE, "http://127.0.0.1:1/jupyter-tokens")
+    await extension.stop_extension()
+    assert os.environ[URL_VARIABLE] == "http://127.0.0.1:1/jupyter-tokens"
+
+
+async def test_publishes_the_certificate(
+    extension: TokensExtension, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jp_serverapp, "certfile", "/etc/ssl/mine.pem")
+    await extension._start_jupyter_server_extension(jp_serverapp)
+    assert os.environ[URL_VARIABLE].startswith("https://")
+    assert os.environ[CERT_VARIABLE] == "/etc/ssl/mine.pem"
+    await extension.stop_extension()
+    assert CERT_VARIABLE not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("traits", "url"),
+    [
+        ({"ip": "0.0.0.0"}, "http://127.0.0.1:{port}/a%40b/jupyter-tokens"),
+        ({"ip": "::"}, "http://[::1]:{port}/a%40b/jupyter-tokens"),
+        ({"ip": "::1"}, "http://[::1]:{port}/a%40b/jupyter-tokens"),
+        ({"ip": "0.0.0.0", "sock": "/run/j.sock"}, "http+unix://%2Frun%2Fj.sock/a%40b/jupyter-tokens"),
+        ({"ip": "", "certfile": "x"}, "https://localhost:{port}/a%40b/jupyter-tokens"),
+    ],
+)
+def test_where_kernels_reach_it(
+    jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch, traits: dict[str, str], url: str
+) -> None:
+    for name, value in traits.items():
+        monkeypatch.setattr(jp_serverapp, name, value)
+    assert public_url(jp_serverapp) == url.format(port=jp_serverapp.port)
+
+
+async def test_stopping_closes_the_connections(call: Call, extension: TokensExtension, profiles: Any) -> None:
+    assert (await call("POST", "profiles/oneaccess/token")).code == 200
+    closed: list[bool] = []
+    transport = extension.source._upstream._transport
+    assert transport is not None
+    real = transport.close
+    transport.close = lambda: (closed.append(True), real())  # type: ignore[method-assign, assignment]
+    await extension.stop_extension()
+    assert closed == [True]
+
+
+async def test_the_whole_server_can_be_stopped(jp_serverapp: Any, extension: TokensExtension) -> None:
+    await jp_serverapp.extension_manager.stop_all_extensions()
+    assert extension._kept is None
+
+
+async def test_blocking_work_tells_its_error(extension: TokensExtension) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await extension.on_a_thread(lambda: 1 // 0)
+
+
+async def test_who_waits_for_blocking_work_can_be_cancelled(extension: TokensExtension) -> None:
+    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        go_on.wait()
+        ended.set()
+
+    task = asyncio.create_task(extension.on_a_thread(work))
+    await asyncio.to_thread(began.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+    assert await asyncio.to_thread(ended.wait, 10)
+
+
+class TestUnderLoad:
+    async def test_500_at_once_for_a_cold_profile_are_one_call(
+        self, call: Call, http_server_client: Any, http_server_port: Any, sandbox: Sandbox, profiles: Any
+    ) -> None:
+        http_server_client.max_clients = 500
+        # As many as are to connect at once; a test's own socket queues 128.
+        http_server_port[0].listen(512)
+        sandbox.plan({"api": "oneaccess", "kind": "slow", "interval": 0.01})
+        responses = await asyncio.gather(
+            *(call("POST", "profiles/oneaccess/token", {"reveal": True}) for _ in range(500))
+        )
+        assert {response.code for response in responses} == {200}
+        assert len({told(response)["value"] for response in responses}) == 1
+        assert sandbox.requests["oneaccess"] == 1
+
+    @pytest.mark.parametrize(
+        ("kind", "status", "reason", "retryable"),
+        [
+            ("hang", 504, "timeout", True),
+            ("hang-mid", 504, "timeout", True),
+            ("reset", 502, "network", True),
+            ("503", 503, "unavailable", True),
+            ("garbage", 502, "response", False),
+            ("huge", 502, "response", False),
+        ],
+    )
+    async def test_others_are_served_while_one_vendor_fails(
+        self,
+        *,
+        call: Call,
+        sandbox: Sandbox,
+        profiles: Any,
+        write_profiles: Any,
+        kind: str,
+        status: int,
+        reason: str,
+        retryable: bool,
+    ) -> None:
+        write_profiles({**profiles, "oneaccess": {**profiles["oneaccess"], "timeout": 2}})
+        sandbox.plan({"api": "oneaccess", "kind": kind, "times": None})
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        failing = asyncio.create_task(call("POST", "profiles/oneaccess/token"))
+        for name in ("pai-dlc", "eiam", "modelarts", "astra"):
+            assert (await call("POST", f"profiles/{name}/token")).code == 200
+        if kind.startswith("hang"):
+            assert not failing.done()
+        response = await failing
+        assert loop.time() - began < 4
+        answer = told(response)
+        assert (response.code, answer["reason"], answer["retryable"]) == (status, reason, retryable)
+        sandbox.clear_faults()
+
+    async def test_a_vendor_that_is_not_there(self, call: Call, profiles: Any, write_profiles: Any) -> None:
+        gone = {**profiles["oneaccess"], "endpoint": "http://127.0.0.1:1", "timeout": 2}
+        write_profiles({"oneaccess": gone})
+        response = await call("POST", "profiles/oneaccess/token")
+        assert (response.code, told(response)["retryable"]) == (502, True)

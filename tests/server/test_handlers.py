@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.errors import TokenError
+from jupyter_tokens.profiles import provider_class
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.server import answers, profile_file
+from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.server.base import MOST_BODY_BYTES, Refused, status_of
+
+from .conftest import SECRETS, Call, Kernel, told
+
+pytestmark = pytest.mark.usefixtures("profiles")
+
+
+class TestProfiles:
+    async def test_lists_all_of_them_and_what_is_wrong_with_one(self, call: Call) -> None:
+        listed = told(await call("GET", "profiles"))["profiles"]
+        by_name = {entry["name"]: entry for entry in listed}
+        assert list(by_name) == ["modelarts", "pai-dlc", "oneaccess", "astra", "eiam", "wrong"]
+        assert by_name["oneaccess"] == {
+            "name": "oneaccess",
+            "provider": "oneaccess",
+            "title": "Huawei Cloud OneAccess",
+            "env": "ONEACCESS_TOKEN",
+            "params": {},
+            "sandbox": True,
+            "state": "none",
+            "expires_at": None,
+            "has_value": None,
+            "error": None,
+        }
+        wrong = by_name["wrong"]
+        assert (wrong["state"], wrong["provider"], wrong["error"]["reason"]) == ("failed", None, "configuration")
+        assert "'wrong'" in wrong["error"]["message"]
+
+    async def test_tells_of_the_token_that_is_held(self, call: Call) -> None:
+        for name in ("oneaccess", "astra"):
+            assert (await call("POST", f"profiles/{name}/token")).code == 200
+        entries = {entry["name"]: entry for entry in told(await call("GET", "profiles"))["profiles"]}
+        assert entries["oneaccess"]["state"] == "fresh"
+        assert entries["oneaccess"]["has_value"] is True
+        assert datetime.fromisoformat(entries["oneaccess"]["expires_at"]) > datetime.now(UTC)
+        assert entries["astra"]["has_value"] is False
+        assert entries["astra"]["expires_at"] is None
+
+    async def test_tells_how_the_last_fetch_failed(self, call: Call, sandbox: Sandbox) -> None:
+        sandbox.plan({"api": "oneaccess", "kind": "401"})
+        assert (await call("POST", "profiles/oneaccess/token")).code == 502
+        entries = {entry["name"]: entry for entry in told(await call("GET", "profiles"))["profiles"]}
+        assert entries["oneaccess"]["state"] == "failed"
+        assert entries["oneaccess"]["error"]["reason"] == "unauthorized"
+
+    async def test_no_profiles_for_a_file_that_cannot_be_read(self, call: Call) -> None:
+        file = Path(os.environ["JUPYTER_CONFIG_DIR"]) / "jupyter_tokens_config.json"
+        file.write_text("{")
+        response = await call("GET", "profiles")
+        assert (response.code, told(response)["reason"]) == (409, "configuration")
+
+
+class TestProviders:
+    async def test_describes_settings_and_parameters(self, call: Call) -> None:
+        entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}
+        assert list(entries) == ["modelarts", "pai-dlc", "oneaccess", "astra", "eiam"]
+        settings = entries["oneaccess"]["settings"]["properties"]
+        assert settings["client_secret"]["writeOnly"] is True
+        assert "writeOnly" not in settings["client_id"]
+        assert settings["auth_method"]["enum"] == ["form", "basic"]
+        assert settings["auth_method"]["default"] == "form"
+        assert settings["endpoint"]["format"] == "uri"
+        assert settings["provider"] == {"const": "oneaccess"}
+        assert settings["notebooks"]["type"] == "array"
+        assert entries["astra"]["creates"] is True
+        assert entries["astra"]["params"]["required"] == ["account_id", "user_id"]
+        assert "name" in entries["astra"]["create_params"]["properties"]
+        assert entries["oneaccess"]["creates"] is False
+
+    async def test_one_that_does_not_load_leaves_the_others(self, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+        def load(provider_id: str) -> Any:
+            if provider_id == "astra":
+                raise ImportError("another package's trouble")
+            return provider_class(provider_id)
+
+        monkeypatch.setattr(answers, "provider_class", load)
+        entries = told(await call("GET", "providers"))["providers"]
+        assert [entry["id"] for entry in entries] == ["modelarts", "pai-dlc", "oneaccess", "eiam"]
+
+
+class TestToken:
+    async def test_facts_without_the_value(self, call: Call, sandbox: Sandbox) -> None:
+        facts = told(await call("POST", "profiles/oneaccess/token"))
+        assert "value" not in facts
+        assert (facts["profile"], facts["title"], facts["env"]) == (
+            "oneaccess",
+            "Huawei Cloud OneAccess",
+            "ONEACCESS_TOKEN",
+        )
+        assert facts["sandbox"] is facts["has_value"] is True
+        assert facts["scheme"] == "Bearer"
+        assert 0 < facts["expires_in"] <= 1800
+
+    async def test_value_only_when_revealed(self, call: Call, extension: TokensExtension) -> None:
+        facts = told(await call("POST", "profiles/oneaccess/token", {"reveal": True}))
+        assert facts["value"] == extension.source.get(extension.catalog.key("oneaccess")).reveal()
+
+    async def test_cached_unless_a_refresh_is_asked_for(self, call: Call, sandbox: Sandbox) -> None:
+        for body in ({}, {}, {"refresh": False}, {"refresh": True}):
+            assert (await call("POST", "profiles/oneaccess/token", body)).code == 200
+        assert sandbox.requests["oneaccess"] == 2
+
+    async def test_parameters_of_the_call(self, call: Call, extension: TokensExtension) -> None:
+        body = {"params": {"TargetType": "job", "TargetId": "dlc-other", "ExpireTime": 120}}
+        facts = told(await call("POST", "profiles/pai-dlc/token", body))
+        assert facts["expires_in"] <= 120
+
+    async def test_reveal_can_be_switched_off(self, call: Call, extension: TokensExtension, sandbox: Sandbox) -> None:
+        extension.allow_reveal = False
+        response = await call("POST", "profiles/oneaccess/token", {"reveal": True})
+        assert (response.code, told(response)["reason"]) == (403, "reveal_off")
+        assert sandbox.requests["oneaccess"] == 0
+        assert (await call("POST", "profiles/oneaccess/token", {"reveal": False})).code == 200
+
+    async def test_what_has_no_value_cannot_be_revealed(self, call: Call) -> None:
+        response = await call("POST", "profiles/astra/token", {"reveal": True})
+        assert (response.code, told(response)["reason"]) == (409, "no_value")
+
+    async def test_forgetting_drops_all_tokens_of_the_profile(
+        self, call: Call, sandbox: Sandbox, extension: TokensExtension
+    ) -> None:
+        for target in ("dlc1a2b3c4d5e6f7", "dlc-other"):
+            await call("POST", "profiles/pai-dlc/token", {"params": {"TargetId": target}})
+        await call("POST", "profiles/oneaccess/token")
+        assert extension.catalog.held() == 3
+        response = await call("DELETE", "profiles/pai-dlc/token")
+        assert (response.code, response.body) == (204, b"")
+        assert extension.catalog.held() == 1
+        assert (await call("DELETE", "profiles/nobody/token")).code == 404
+
+    @pytest.mark.parametrize(
+        ("name", "body", "status", "reason"),
+        [
+            ("nobody", {}, 404, "unknown_profile"),
+            ("wrong", {}, 409, "configuration"),
+            ("oneaccess", {"params": {"nothing": 1}}, 400, "parameter"),
+            ("oneaccess", {"reveal": "yes"}, 400, "body"),
+            ("oneaccess", {"refresh": 1}, 400, "body"),
+            ("oneaccess", {"params": []}, 400, "body"),
+            ("oneaccess", {"other": 1}, 400, "body"),
+            ("oneaccess", [], 400, "body"),
+            ("oneaccess", b"{", 400, "body"),
+            ("oneaccess", b'{"params": {"a": "\\ud800"}}', 400, "body"),
+            ("oneaccess", b"[" * 5000, 400, "body"),
+            ("oneaccess", b" " * (MOST_BODY_BYTES + 1), 413, "too_large"),
+        ],
+    )
+    async def test_wrong_requests(self, call: Call, name: str, body: Any, status: int, reason: str) -> None:
+        response = await call("POST", f"profiles/{name}/token", body)
+        answer = told(response)
+        assert (response.code, answer["reason"]) == (status, reason)
+        assert set(answer) == {"message", "reason", "code", "request_id", "retryable"}
+        if isinstance(body, dict) and reason == "body":
+            assert next(iter(body)) in answer["message"]
+
+    async def test_text_in_escapes_is_text(self, call: Call) -> None:
+        response = await call("POST", "profiles/oneaccess/token", b'{"par\\u0061ms": {}}')
+        assert response.code == 200
+
+    async def test_throttled_vendor(self, call: Call, sandbox: Sandbox) -> None:
+        sandbox.plan({"api": "oneaccess", "kind": "throttle", "times": None, "retry_after": 120})
+        response = await call("POST", "profiles/oneaccess/token")
+        assert (response.code, told(response)["retryable"]) == (503, True)
+        assert int(response.headers["Retry-After"]) > 1
+
+    async def test_an_unknown_error_tells_nothing(
+        self, call: Call, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def broken(*_: Any, **__: Any) -> Any:
+            raise RuntimeError(SECRETS["oneaccess"])
+
+        monkeypatch.setattr(TokensExtension, "get_token", broken)
+        response = await call("POST", "profiles/oneaccess/token")
+        assert (response.code, told(response)["message"]) == (500, "Internal Server Error")
+
+    async def test_a_query_that_is_no_text_is_answered(self, call: Call) -> None:
+        assert (await call("GET", "profiles?no_track_activity=%ff")).code == 200
+
+    def test_every_other_error_is_the_vendors(self) -> None:
+        assert status_of(TokenError("x")) == 502
+
+
+NEW = {"provider": "oneaccess", "endpoint": "https://acme.example", "client_id": "id", "client_secret": "env:SECRET"}
+
+
+class TestEditing:
+    @pytest.fixture(autouse=True)
+    def _allowed(self, extension: TokensExtension) -> None:
+        extension.allow_edit = True
+
+    @pytest.mark.parametrize("method", ["PUT", "DELETE"])
+    async def test_refused_unless_allowed(self, call: Call, extension: TokensExtension, method: str) -> None:
+        extension.allow_edit = False
+        response = await call(method, "profiles/new", NEW if method == "PUT" else None)
+        assert (response.code, told(response)["reason"]) == (403, "edit_off")
+
+    async def test_adds_changes_and_removes(self, call: Call, extension: TokensExtension) -> None:
+        response = await call("PUT", "profiles/new", NEW)
+        assert (response.code, told(response)["state"]) == (201, "none")
+        assert stat.S_IMODE(profile_file.path().stat().st_mode) == 0o600
+        response = await call("PUT", "profiles/new", {**NEW, "env": "OTHER"})
+        assert (response.code, told(response)["env"]) == (200, "OTHER")
+        names = [entry["name"] for entry in told(await call("GET", "profiles"))["profiles"]]
+        assert names[-1] == "new"
+        assert (await call("DELETE", "profiles/new")).code == 204
+        assert "new" not in extension.catalog.profiles()
+        assert (await call("DELETE", "profiles/new")).code == 404
+        assert list(profile_file.path().parent.glob(".jupyter_tokens_config*")) == []
+
+    async def test_starts_a_file(self, call: Call) -> None:
+        profile_file.path().unlink()
+        assert (await call("PUT", "profiles/new", NEW)).code == 201
+
+    @pytest.mark.parametrize(
+        ("change", "reason", "named"),
+        [
+            ({"client_secret": "literal-secret"}, "literal_secret", "client_secret"),
+            ({"client_secret": "command:cat /etc/passwd"}, "command", "client_secret"),
+            ({"client_id": "command:id"}, "command", "client_id"),
+            ({"endpoint": "http://acme.example"}, "body", "endpoint"),
+            ({"provider": "nobody"}, "body", "provider"),
+            ({"kernels": "python3"}, "body", "kernels"),
+            ({"nonsense": 1}, "body", "nonsense"),
+        ],
+    )
+    async def test_wrong_settings_are_not_written(
+        self, call: Call, change: dict[str, Any], reason: str, named: str
+    ) -> None:
+        before = profile_file.path().read_bytes()
+        response = await call("PUT", "profiles/new", {**NEW, **change})
+        assert (response.code, told(response)["reason"]) == (400, reason)
+        assert named in told(response)["message"]
+        assert "literal-secret" not in response.body.decode()
+        assert profile_file.path().read_bytes() == before
+
+    @pytest.mark.parametrize("name", ["a%20b", ".hidden", "x" * 81])
+    async def test_odd_names(self, call: Call, name: str) -> None:
+        assert (await call("PUT", f"profiles/{name}", NEW)).code == 400
+
+    async def test_what_stands_elsewhere_is_changed_there(self, call: Call, extension: TokensExtension) -> None:
+        other = profile_file.path().with_suffix(".py")
+        other.write_text(f"c.TokenProfiles.profiles = {{'other': {NEW!r}}}")
+        for method, body in (("PUT", NEW), ("DELETE", None)):
+            response = await call(method, "profiles/other", body)
+            assert (response.code, str(other) in told(response)["message"]) == (409, True)
+
+    @pytest.mark.parametrize("content", ["{", "[]", '{"TokenProfiles": 1}', '{"TokenProfiles": {"profiles": []}}'])
+    def test_a_file_of_another_form_is_left_alone(self, content: str, extension: TokensExtension) -> None:
+        profiles = extension.catalog.profiles()
+        profile_file.path().write_text(content)
+        with pytest.raises(TokenError, match=r"cannot be read|must be a mapping"):
+            profile_file.put("new", NEW, profiles)
+        assert profile_file.path().read_text() == content
+
+    def test_a_folder_that_cannot_be_written(self, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch) -> None:
+        profiles = extension.catalog.profiles()
+        monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(TokenError, match="No space left"):
+            profile_file.put("new", NEW, profiles)
+        assert list(profile_file.path().parent.glob(".jupyter_tokens_config*")) == []
+
+    def test_check_tells_what_it_refuses(self) -> None:
+        with pytest.raises(Refused, match="400"):
+            profile_file.check("x", {})
+
+
+class TestKernel:
+    async def test_token_with_value(self, by_proof: Call, extension: TokensExtension) -> None:
+        answer = told(await by_proof("token", {"profile": "oneaccess"}))
+        assert answer["value"] == extension.source.get(extension.catalog.key("oneaccess")).reveal()
+        assert set(answer) == {
+            "profile", "provider", "title", "env", "sandbox", "scheme", "has_value", "value", "expires_at",
+            "expires_in", "obtained_at", "metadata",
+        }  # fmt: skip
+
+    async def test_token_without_value(self, by_proof: Call) -> None:
+        answer = told(await by_proof("token", {"profile": "astra"}))
+        assert (answer["value"], answer["has_value"], answer["expires_in"]) == (None, False, None)
+
+    async def test_newer_than(self, by_proof: Call, sandbox: Sandbox) -> None:
+        first = told(await by_proof("token", {"profile": "oneaccess"}))
+        for newer in ("2026-01-01T00:00:00Z", None, first["obtained_at"]):
+            await by_proof("token", {"profile": "oneaccess", "newer_than": newer})
+        assert sandbox.requests["oneaccess"] == 2
+
+    async def test_create(self, by_proof: Call, extension: TokensExtension) -> None:
+        body = {"profile": "astra", "create": True, "params": {"name": "mine"}}
+        answer = told(await by_proof("token", body))
+        assert answer["value"]
+        assert extension.catalog.held() == 0
+        response = await by_proof("token", {"profile": "oneaccess", "create": True})
+        assert (response.code, told(response)["reason"]) == (400, "error")
+
+    @pytest.mark.parametrize(
+        ("body", "status", "named"),
+        [
+            ({}, 400, "profile"),
+            ({"profile": "oneaccess", "newer_than": "yesterday"}, 400, "newer_than"),
+            ({"profile": "oneaccess", "newer_than": "2026-01-01T00:00:00"}, 400, "newer_than"),
+            ({"profile": "oneaccess", "newer_than": "0001-01-01T00:00:00+23:00"}, 400, "newer_than"),
+            ({"profile": "oneaccess", "create": "yes"}, 400, "create"),
+            ({"profile": "nobody"}, 404, "nobody"),
+        ],
+    )
+    async def test_wrong_requests(self, by_proof: Call, body: Any, status: int, named: str) -> None:
+        response = await by_proof("token", body)
+        assert response.code == status
+        assert named in told(response)["message"]
+
+    async def test_profiles(self, by_proof: Call) -> None:
+        listed = told(await by_proof("profiles"))["profiles"]
+        assert [entry["name"] for entry in listed] == [
+            "modelarts", "pai-dlc", "oneaccess", "astra", "eiam", "wrong",
+        ]  # fmt: skip
+
+    async def test_limits_to_kernels_and_notebooks(
+        self, by_proof: Call, kernel: Kernel, jp_serverapp: Any, profiles: Any, write_profiles: Callable[..., Path]
+    ) -> None:
+        base = profiles["oneaccess"]
+        limited = {
+            "mine": {**base, "kernels": ["python3"]},
+            "other": {**base, "kernels": ["ir"]},
+            "here": {**base, "notebooks": ["work/*.ipynb"]},
+            "there": {**base, "notebooks": ["other/**"]},
+        }
+        write_profiles(limited)
+        session = {"path": "work/a.ipynb", "kernel": {"id": kernel.id}}
+
+        async def sessions() -> list[dict[str, Any]]:
+            return [session, {"path": "other/b.ipynb", "kernel": {"id": "another"}}]
+
+        jp_serverapp.session_manager.list_sessions = sessions
+        listed = told(await by_proof("profiles"))["profiles"]
+        assert [entry["name"] for entry in listed] == ["mine", "here"]
+        for name, status in (("mine", 200), ("other", 403), ("here", 200), ("there", 403)):
+            response = await by_proof("token", {"profile": name})
+            assert response.code == status
+            assert status == 200 or told(response)["reason"] == "limited"
+
+
+def test_metadata_leaves_out_what_is_secret_or_no_json() -> None:
+    from jupyter_tokens.token import Secret
+
+    given = {"a": Secret("x"), "b": [1, Secret("x"), {"c": Secret("x"), "d": None}], "e": object(), "f": "text"}
+    assert answers._plain(given) == {"b": [1, {"d": None}], "e": None, "f": "text"}
+    assert json.dumps(answers._plain(given))

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.server import metrics
+from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.server.catalog import Catalog
+
+from ..doubles import Clock
+from .conftest import Call
+
+
+def value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"jupyter_tokens_{name}", labels) or 0.0
+
+
+async def test_counts_fetches_hits_and_failures(
+    call: Call, sandbox: Sandbox, profiles: Any, extension: TokensExtension
+) -> None:
+    def seen() -> list[float]:
+        return [
+            value("fetches_total", provider="oneaccess", outcome="ok"),
+            value("fetches_total", provider="oneaccess", outcome="unauthorized"),
+            value("cache_hits_total", provider="oneaccess"),
+            value("upstream_seconds_count", provider="oneaccess"),
+            value("refresh_failures_total", provider="oneaccess"),
+        ]
+
+    gc.collect()
+    held, before = value("held"), seen()
+    sandbox.plan({"api": "oneaccess", "kind": "401"})
+    await call("POST", "profiles/oneaccess/token")
+    assert value("held") == held
+    for body in ({}, {}, {}):
+        await call("POST", "profiles/oneaccess/token", body)
+    sandbox.plan({"api": "oneaccess", "kind": "401"})
+    await call("POST", "profiles/oneaccess/token", {"refresh": True})
+    assert [after - first for after, first in zip(seen(), before, strict=True)] == [1, 2, 2, 3, 1]
+    assert value("held") == held + 1
+    await call("DELETE", "profiles/oneaccess/token")
+    assert value("held") == held
+
+
+async def test_on_the_servers_metrics(call: Call, jp_fetch: Any, profiles: Any) -> None:
+    await call("POST", "profiles/oneaccess/token")
+    text = (await jp_fetch("metrics")).body.decode()
+    for name in ("fetches_total", "cache_hits_total", "upstream_seconds_sum", "refresh_failures_total", "held"):
+        assert f"jupyter_tokens_{name}" in text
+
+
+def test_several_extensions_in_one_process(extension: TokensExtension, clock: Clock) -> None:
+    before = value("held")
+    others = [Catalog(extension.source, clock) for _ in range(3)]
+    for other in others:
+        metrics.watch(other)
+        metrics.watch(other)
+    assert value("held") == before
+    assert len(others) == 3
+
+
+@pytest.mark.parametrize("count", [metrics.count_hit])
+def test_by_provider_alone(count: Any) -> None:
+    # Profiles and parameters have names without end, and /metrics forgets none.
+    count("astra")
+    assert value("cache_hits_total", provider="astra") > 0

@@ -1,0 +1,856 @@
+"""The vendor-shaped proxy on a real server, with the sandbox or a recording socket behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tornado.httpclient import HTTPResponse
+
+from jupyter_tokens.errors import ConfigurationError, NetworkError, TimedOut, TokenError
+from jupyter_tokens.profiles import Profile, Profiles
+from jupyter_tokens.providers import base
+from jupyter_tokens.providers.alibaba import AlibabaProvider
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.sandbox.astra import ACCOUNT, OTHER_TOKEN, TOKEN, USER
+from jupyter_tokens.sandbox.eiam import APPLICATION, DISABLED, INSTANCE
+from jupyter_tokens.sandbox.eiam import TOKEN as APPLICATION_TOKEN
+from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
+from jupyter_tokens.sandbox.modelarts import NOT_RUNNING, PROJECT
+from jupyter_tokens.secretref import SecretRef
+from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.server.base import MOST_BODY_BYTES
+from jupyter_tokens.server.vendor_proxy import CACHE_HEADER, close_wire
+from jupyter_tokens.server.vendor_wire import SECRETS_SECONDS, Wire
+from jupyter_tokens.signing.canonical import AccessKey
+from jupyter_tokens.token import Secret
+
+from ..doubles import CANARY, Clock, Loopback, loopback, raw_answer
+from ..doubles import told as all_told
+from .conftest import SECRETS, Call, told
+
+DEMANAGER = f"v1/{PROJECT}/demanager/instances/{NOTEBOOK}/token"
+ASTRA = f"accounts/{ACCOUNT}/core/v1/users/{USER}/tokens/{TOKEN}"
+EIAM = f"?InstanceId={INSTANCE}&ApplicationId={APPLICATION}&ApplicationTokenId={APPLICATION_TOKEN}"
+DLC = "api/v1/tokens?TargetType=job&TargetId=dlc1a2b3c4d5e6f7"
+ONEACCESS = "api/v2/tenant/token"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+GRANT = b"grant_type=client_credentials"
+
+CALLS = {
+    "modelarts": ("GET", f"proxy/modelarts/{DEMANAGER}", lambda body: body["token"]),
+    "pai-dlc": ("GET", f"proxy/pai-dlc/{DLC}&ExpireTime=60", lambda body: body["Token"]),
+    "astra": ("GET", f"proxy/astra/{ASTRA}", lambda body: body["id"]),
+    "eiam": ("POST", f"proxy/eiam/{EIAM}", lambda body: body["ApplicationToken"]["ApplicationToken"]),
+}
+every_pass = pytest.mark.parametrize("name", list(CALLS))
+
+
+@pytest.fixture
+def asked(call: Call, jp_auth_header: dict[str, str]) -> Call:
+    """Asks with the server's token and these headers besides."""
+
+    async def asked(method: str, path: str, body: bytes | None = None, **headers: str) -> HTTPResponse:
+        return await call(method, path, body, headers={**jp_auth_header, **headers})
+
+    return asked
+
+
+@contextmanager
+def upstream(*answers: bytes, tls: ssl.SSLContext | None = None) -> Iterator[Loopback]:
+    """A vendor who gives these answers, one a request, and then the last again."""
+    left = list(answers)
+
+    def handle(connection: socket.socket, _request: bytes) -> None:
+        connection.sendall(left.pop(0) if len(left) > 1 else left[0])
+
+    with loopback(handle, tls=tls) as served:
+        yield served
+
+
+def astra(url: str, **other: Any) -> dict[str, Any]:
+    return {"provider": "astra", "endpoint": url, "api_token": SECRETS["astra"], **other}
+
+
+class TestDocumentedCalls:
+    pytestmark = pytest.mark.usefixtures("profiles")
+
+    @every_pass
+    async def test_are_signed_and_answered_as_the_vendor_does(self, asked: Call, sandbox: Sandbox, name: str) -> None:
+        method, path, value = CALLS[name]
+        first, second = await asked(method, path), await asked(method, path)
+        assert (first.code, second.code) == (200, 200)
+        assert value(told(first))
+        assert first.headers[CACHE_HEADER] == "pass"
+        assert sandbox.requests[name] == 2
+
+    async def test_content_type_and_request_id_come_as_they_are(self, asked: Call) -> None:
+        shown = await asked("GET", CALLS["astra"][1])
+        assert shown.headers["Content-Type"] == "application/astra-token+json"
+        assert (await asked("GET", CALLS["modelarts"][1])).headers["X-Request-Id"]
+        for name in ("pai-dlc", "eiam"):
+            answer = await asked(*CALLS[name][:2])
+            assert answer.headers.get("X-Acs-Request-Id", told(answer)["RequestId"]) == told(answer)["RequestId"]
+
+    async def test_what_the_sdks_send_along_is_taken(self, asked: Call, sandbox: Sandbox) -> None:
+        # The astra toolkit sends a body with its GET, Alibaba's SDKs name the call.
+        assert (await asked("GET", f"proxy/astra/{ASTRA}", b"{}")).code == 200
+        named = {"x-acs-action": "ObtainApplicationToken", "x-acs-version": "2021-12-01"}
+        assert (await asked("POST", f"proxy/eiam/{EIAM}", b"", **named)).code == 200
+        assert sandbox.requests["eiam"] == 1
+
+    async def test_a_login_by_query_is_the_servers_and_goes_no_further(
+        self, call: Call, jp_serverapp: Any, write_profiles: Callable[..., Path]
+    ) -> None:
+        with upstream(raw_answer()) as vendor:
+            write_profiles({"astra": astra(vendor.url)})
+            token = jp_serverapp.identity_provider.token
+            answer = await call("GET", f"proxy/astra/{ASTRA}?token={token}", headers={})
+        assert answer.code == 200
+        assert token.encode() not in vendor.requests[0]
+
+    async def test_the_other_api_of_modelarts(
+        self, asked: Call, profiles: dict[str, Any], write_profiles: Callable[..., Path]
+    ) -> None:
+        write_profiles({"newer": {**profiles["modelarts"], "api": "notebooks"}})
+        answer = told(await asked("GET", f"proxy/newer/v1/{PROJECT}/notebooks/{NOTEBOOK}"))
+        assert (answer["id"], len(answer["token"])) == (NOTEBOOK, 32)
+        assert (await asked("GET", f"proxy/newer/{DEMANAGER}")).code == 404
+
+    async def test_a_disabled_token_comes_as_the_vendor_sends_it(
+        self, asked: Call, profiles: dict[str, Any], write_profiles: Callable[..., Path]
+    ) -> None:
+        write_profiles({"free": {**profiles["eiam"], "params": {}}})
+        answer = await asked("POST", f"proxy/free/{EIAM.replace(APPLICATION_TOKEN, DISABLED)}")
+        assert told(answer)["ApplicationToken"]["Status"] == "disabled"
+
+
+class TestErrors:
+    pytestmark = pytest.mark.usefixtures("profiles")
+
+    @every_pass
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429, 500, 503])
+    async def test_of_the_vendor_come_as_they_are(self, asked: Call, sandbox: Sandbox, name: str, status: int) -> None:
+        sandbox.plan({"api": name, "kind": status, "body": '{"said": "by the vendor"}', "retry_after": 7})
+        answer = await asked(*CALLS[name][:2])
+        assert (answer.code, json.loads(answer.body)) == (status, {"said": "by the vendor"})
+        assert answer.headers[CACHE_HEADER] == "pass"
+        wait = answer.headers.get("Retry-After") or answer.headers["X-Acs-Retry-After"]
+        assert wait == ("7000" if name in ("pai-dlc", "eiam") else "7")
+        assert sandbox.requests[name] == 1
+
+    async def test_a_vendors_own_error_is_read_by_its_clients(
+        self, asked: Call, write_profiles: Callable[..., Path], profiles: dict[str, Any]
+    ) -> None:
+        write_profiles({"free": {**profiles["modelarts"], "params": {}}})
+        answer = await asked("GET", f"proxy/free/{DEMANAGER.replace(NOTEBOOK, NOT_RUNNING)}")
+        assert (answer.code, json.loads(answer.body)["error_code"]) == (400, "ModelArts.6327")
+
+    async def test_a_status_without_a_body_and_one_without_a_name(self, asked: Call, sandbox: Sandbox) -> None:
+        for status in (204, 304, 299, 499):
+            sandbox.plan({"api": "astra", "kind": status})
+            assert (await asked("GET", f"proxy/astra/{ASTRA}")).code == status
+
+    @pytest.mark.parametrize(
+        ("fault", "status", "reason", "retryable"),
+        [
+            ({"kind": "redirect", "location": "http://127.0.0.1:1/"}, 502, "response", False),
+            ({"kind": "huge", "bytes": 2_000_000}, 502, "response", False),
+            ({"kind": "gzip-bomb", "bytes": 100_000}, 502, "response", False),
+            ({"kind": "reset"}, 502, "network", True),
+            ({"kind": "reset-mid"}, 502, "network", True),
+            ({"kind": "truncated"}, 502, "network", True),
+        ],
+    )
+    async def test_of_the_transport_are_the_servers_own(
+        self, asked: Call, sandbox: Sandbox, fault: dict[str, Any], status: int, reason: str, retryable: bool
+    ) -> None:
+        # On a kept connection, where aiohttp by itself would try again.
+        assert (await asked("GET", f"proxy/astra/{ASTRA}")).code == 200
+        sandbox.plan({"api": "astra", **fault})
+        answer = await asked("GET", f"proxy/astra/{ASTRA}")
+        error = told(answer)
+        assert (answer.code, error["reason"], error["retryable"]) == (status, reason, retryable)
+        assert CACHE_HEADER not in answer.headers
+        assert sandbox.requests["astra"] == 2
+
+    @pytest.mark.parametrize("kind", ["hang", "hang-mid"])
+    async def test_a_vendor_who_hangs_ends_at_the_deadline_and_keeps_nobody_else_waiting(
+        self, asked: Call, sandbox: Sandbox, profiles: dict[str, Any], write_profiles: Callable[..., Path], kind: str
+    ) -> None:
+        write_profiles({**profiles, "astra": {**profiles["astra"], "timeout": 0.3}})
+        sandbox.plan({"api": "astra", "kind": kind})
+        hanging = asyncio.ensure_future(asked("GET", f"proxy/astra/{ASTRA}"))
+        assert (await asked("GET", f"proxy/modelarts/{DEMANAGER}")).code == 200
+        answer = await hanging
+        assert (answer.code, told(answer)["retryable"]) == (504, True)
+
+    async def test_no_vendor_no_host_no_http(self, asked: Call, write_profiles: Callable[..., Path]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        with upstream(b"SSH-2.0-OpenSSH_9.2\r\n\r\n") as other:
+            write_profiles(
+                {
+                    "refused": astra(f"http://127.0.0.1:{port}"),
+                    "nowhere": astra("https://astra.invalid"),
+                    "other": astra(other.url),
+                }
+            )
+            for name, words in (("refused", "cannot be reached"), ("nowhere", "no host"), ("other", "not speak HTTP")):
+                answer = await asked("GET", f"proxy/{name}/{ASTRA}")
+                error = told(answer)
+                assert (answer.code, error["reason"], error["retryable"]) == (502, "network", True), name
+                assert words in error["message"]
+
+    async def test_tls_is_verified_as_the_profile_says(
+        self, asked: Call, write_profiles: Callable[..., Path], tmp_path: Path
+    ) -> None:
+        authority = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        bundle = tmp_path / "ca.pem"
+        authority.cert_pem.write_to_path(str(bundle))
+        with upstream(raw_answer(), tls=context) as vendor:
+            write_profiles(
+                {
+                    "known": astra(vendor.url, verify=str(bundle)),
+                    "unknown": astra(vendor.url),
+                    "off": astra(vendor.url, verify=False),
+                    "broken": astra(vendor.url, verify=str(tmp_path / "none.pem")),
+                }
+            )
+            codes = {name: (await asked("GET", f"proxy/{name}/{ASTRA}")).code for name in ("known", "off")}
+            unknown = told(await asked("GET", f"proxy/unknown/{ASTRA}"))
+            broken = told(await asked("GET", f"proxy/broken/{ASTRA}"))
+        assert codes == {"known": 200, "off": 200}
+        assert "TLS with 127.0.0.1 failed" in unknown["message"]
+        assert "CA bundle" in broken["message"]
+        assert len(vendor.requests) == 2
+
+    async def test_a_secret_that_cannot_be_had_or_sent(
+        self, asked: Call, write_profiles: Callable[..., Path], tmp_path: Path
+    ) -> None:
+        broken = tmp_path / "secret"
+        broken.write_text("bad\x7fsecret-é")
+        broken.chmod(0o600)
+        write_profiles(
+            {
+                "missing": {**astra("http://127.0.0.1:9"), "api_token": "env:NO_SUCH_VARIABLE"},
+                "unwritable": {**astra("http://127.0.0.1:9"), "api_token": f"file:{broken}"},
+            }
+        )
+        missing = await asked("GET", f"proxy/missing/{ASTRA}")
+        assert (missing.code, told(missing)["reason"]) == (409, "secret")
+        unwritable = await asked("GET", f"proxy/unwritable/{ASTRA}")
+        assert unwritable.code == 409
+        assert b"bad" not in unwritable.body
+
+
+class TestCached:
+    pytestmark = pytest.mark.usefixtures("profiles")
+
+    async def test_a_token_is_shared_with_everyone_else(self, asked: Call, call: Call, sandbox: Sandbox) -> None:
+        form = GRANT + b"&client_id=mine&client_secret=" + CANARY.encode()
+        first = await asked("POST", f"proxy/oneaccess/{ONEACCESS}", form, **FORM)
+        assert (first.code, first.headers[CACHE_HEADER]) == (200, "miss")
+        body = told(first)
+        assert set(body) == {"access_token", "token_type", "expires_in", "scope", "id_token"}
+        assert 1700 < body["expires_in"] <= 1800
+        # As with HTTP Basic: the grant in the query.
+        again = await asked("POST", f"proxy/oneaccess/{ONEACCESS}?{GRANT.decode()}", b"")
+        assert (again.code, again.headers[CACHE_HEADER]) == (200, "hit")
+        assert told(again)["access_token"] == body["access_token"]
+        held = told(await call("POST", "profiles/oneaccess/token", {"reveal": True}))
+        assert held["value"] == body["access_token"]
+        assert sandbox.requests["oneaccess"] == 1
+
+    async def test_many_at_once_are_one_call(self, asked: Call, sandbox: Sandbox) -> None:
+        path = f"proxy/oneaccess/{ONEACCESS}"
+        answers = await asyncio.gather(*(asked("POST", path, GRANT, **FORM) for _ in range(50)))
+        assert len({json.loads(answer.body)["access_token"] for answer in answers}) == 1
+        assert sandbox.requests["oneaccess"] == 1
+
+    async def test_a_refusal_has_the_vendors_status_and_form(self, asked: Call, sandbox: Sandbox) -> None:
+        sandbox.plan({"api": "oneaccess", "kind": 403})
+        answer = await asked("POST", f"proxy/oneaccess/{ONEACCESS}", GRANT, **FORM)
+        assert (answer.code, answer.headers[CACHE_HEADER]) == (403, "miss")
+        assert json.loads(answer.body) == {
+            "error_code": "access_denied",
+            "error_msg": "The application is not allowed to call this API.",
+        }
+
+    async def test_what_is_no_refusal_is_the_servers_own_error(
+        self, asked: Call, sandbox: Sandbox, profiles: dict[str, Any], write_profiles: Callable[..., Path]
+    ) -> None:
+        write_profiles({"oneaccess": {**profiles["oneaccess"], "timeout": 0.2}})
+        sandbox.plan({"api": "oneaccess", "kind": "hang"})
+        answer = await asked("POST", f"proxy/oneaccess/{ONEACCESS}", GRANT, **FORM)
+        assert (answer.code, told(answer)["reason"]) == (504, "timeout")
+
+    async def test_an_answer_with_less_in_it(self, asked: Call, write_profiles: Callable[..., Path]) -> None:
+        body = json.dumps({"access_token": "short", "token_type": "Bearer", "expires_in": 60}).encode()
+        with upstream(raw_answer(body, content_type="application/json")) as vendor:
+            write_profiles(
+                {
+                    "one": {
+                        "provider": "oneaccess",
+                        "endpoint": vendor.url,
+                        "client_id": "id",
+                        "client_secret": SECRETS["oneaccess"],
+                    }
+                }
+            )
+            answer = told(await asked("POST", f"proxy/one/{ONEACCESS}", GRANT, **FORM))
+        assert set(answer) == {"access_token", "token_type", "expires_in"}
+
+
+class TestIamLogin:
+    @pytest.fixture
+    def login(self, sandbox: Sandbox, write_profiles: Callable[..., Path]) -> dict[str, Any]:
+        profile = {
+            "provider": "modelarts",
+            "endpoint": sandbox.url,
+            "iam_endpoint": sandbox.url,
+            "username": "user",
+            "password": "c4n4ry-iam-password",
+            "domain_name": "domain",
+        }
+        write_profiles({"iam": profile})
+        return profile
+
+    @pytest.mark.usefixtures("login")
+    async def test_is_made_once_and_again_after_a_401(self, asked: Call, sandbox: Sandbox) -> None:
+        for _ in range(2):
+            assert (await asked("GET", f"proxy/iam/{DEMANAGER}")).code == 200
+        assert (sandbox.requests["iam"], sandbox.requests["modelarts"]) == (1, 2)
+        sandbox.plan({"api": "modelarts", "kind": 401})
+        assert (await asked("GET", f"proxy/iam/{DEMANAGER}")).code == 200
+        assert (sandbox.requests["iam"], sandbox.requests["modelarts"]) == (2, 4)
+
+    @pytest.mark.usefixtures("login")
+    async def test_a_refused_one_is_the_servers_own_error(self, asked: Call, sandbox: Sandbox) -> None:
+        sandbox.plan({"api": "iam", "kind": 401})
+        answer = await asked("GET", f"proxy/iam/{DEMANAGER}")
+        assert (answer.code, told(answer)["reason"]) == (502, "unauthorized")
+        assert told(answer)["message"].startswith("IAM: ")
+        assert sandbox.requests["modelarts"] == 0
+
+    async def test_its_token_is_not_echoed(
+        self, asked: Call, login: dict[str, Any], write_profiles: Callable[..., Path]
+    ) -> None:
+        iam = raw_answer(
+            json.dumps({"token": {"expires_at": "2999-01-01T00:00:00Z"}}).encode(),
+            "201 Created",
+            content_type="application/json",
+            x_subject_token=CANARY,
+        )
+        with upstream(iam, raw_answer(f"you sent {CANARY}".encode(), content_type="text/plain")) as vendor:
+            write_profiles({"iam": {**login, "endpoint": vendor.url, "iam_endpoint": vendor.url}})
+            answer = await asked("GET", f"proxy/iam/{DEMANAGER}")
+        assert answer.body == b"you sent ***"
+        assert f"X-Auth-Token: {CANARY}".lower().encode() in vendor.requests[1].lower()
+
+
+class TestNothingElse:
+    pytestmark = pytest.mark.usefixtures("profiles")
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [
+            ("GET", f"proxy/nobody/{ASTRA}", 404),
+            ("GET", f"proxy/wrong/{ASTRA}", 409),
+            ("GET", f"proxy/astra/{ASTRA}/", 404),
+            ("GET", f"proxy/astra//{ASTRA}", 404),
+            ("GET", f"proxy/astra/{ASTRA.removesuffix('/' + TOKEN)}", 404),
+            ("POST", f"proxy/astra/{ASTRA.removesuffix('/' + TOKEN)}", 404),
+            ("POST", f"proxy/astra/{ASTRA}", 405),
+            ("PUT", f"proxy/astra/{ASTRA}", 405),
+            ("DELETE", f"proxy/astra/{ASTRA}", 405),
+            ("HEAD", f"proxy/astra/{ASTRA}", 405),
+            ("PATCH", f"proxy/astra/{ASTRA}", 405),
+            ("GET", f"proxy/astra/{ASTRA}?include=name", 400),
+            ("GET", f"proxy/astra/{ASTRA.replace(TOKEN, '..')}", 404),
+            ("GET", f"proxy/astra/{ASTRA.replace(TOKEN, '%2e%2e')}", 404),
+            ("GET", f"proxy/astra/{ASTRA.replace(TOKEN, 'a%2fb')}", 404),
+            ("GET", f"proxy/astra/{ASTRA.replace(TOKEN, 'a%00b')}", 404),
+            ("GET", f"proxy/astra/{ASTRA.replace(TOKEN, 'a%252fb')}", 404),
+            ("GET", f"proxy/astra/{ASTRA.replace(TOKEN, OTHER_TOKEN)}", 403),
+            ("GET", "proxy/astra/http://127.0.0.1:1/", 404),
+            ("GET", f"proxy/modelarts/v1/{PROJECT}/notebooks/{NOTEBOOK}", 404),
+            ("GET", f"proxy/modelarts/v2/{PROJECT}/demanager/instances/{NOTEBOOK}/token", 404),
+            ("GET", f"proxy/modelarts/{DEMANAGER}?x=1", 400),
+            ("GET", f"proxy/pai-dlc/{DLC}&TargetId=other", 400),
+            ("GET", f"proxy/pai-dlc/{DLC}&Target%49d=other", 400),
+            ("GET", f"proxy/pai-dlc/{DLC}&ExpireTime=-1", 400),
+            ("GET", f"proxy/pai-dlc/{DLC}&ExpireTime=soon", 400),
+            ("GET", f"proxy/pai-dlc/{DLC}&Nothing=1", 400),
+            ("GET", f"proxy/pai-dlc/{DLC}&ExpireTime=%ff", 400),
+            ("GET", "proxy/pai-dlc/api/v1/tokens?TargetType=job", 403),
+            ("GET", "proxy/pai-dlc/api/v1/tokens?TargetType=job&TargetId=another", 403),
+            ("GET", "proxy/pai-dlc/api/v1/jobs", 404),
+            ("POST", f"proxy/eiam/{EIAM}&InstanceId=x", 400),
+            ("POST", f"proxy/eiam/?InstanceId={INSTANCE}", 400),
+            ("POST", "proxy/eiam", 404),
+            ("GET", f"proxy/eiam/{EIAM}", 405),
+            ("POST", f"proxy/oneaccess/{ONEACCESS}", 400),
+            ("POST", f"proxy/oneaccess/{ONEACCESS}?grant_type=password", 400),
+            ("GET", f"proxy/oneaccess/{ONEACCESS}?{GRANT.decode()}", 405),
+            ("GET", "proxy/oneaccess/api/v2/tenant/users", 404),
+        ],
+    )
+    async def test_is_reached(self, asked: Call, sandbox: Sandbox, method: str, path: str, status: int) -> None:
+        answer = await asked(method, path, b"" if method in ("POST", "PUT", "PATCH") else None)
+        assert answer.code == status
+        if method != "HEAD" and path != "proxy/eiam":
+            assert told(answer)["message"]
+        if status == 405 and method in ("GET", "POST"):
+            assert answer.headers["Allow"] == {"GET": "POST", "POST": "GET"}[method]
+        assert sum(sandbox.requests.values()) == 0
+
+    @pytest.mark.parametrize(
+        ("path", "body", "headers", "status"),
+        [
+            (f"eiam/{EIAM}", b"", {"x-acs-action": "DeleteApplicationToken"}, 404),
+            (f"eiam/{EIAM}", b"", {"X-Acs-Version": "2020-12-03"}, 404),
+            (f"eiam/{EIAM}", b"InstanceId=x", {}, 400),
+            (f"eiam/{EIAM}", b"InstanceId=x", FORM, 400),
+            (f"eiam/{EIAM}", b" " * (MOST_BODY_BYTES + 1), {}, 413),
+            (f"oneaccess/{ONEACCESS}", GRANT, {"Content-Type": "application/json"}, 400),
+            (f"oneaccess/{ONEACCESS}", GRANT + b"&" + GRANT, FORM, 400),
+            (f"oneaccess/{ONEACCESS}", GRANT + b"&scope=all", FORM, 400),
+            (f"oneaccess/{ONEACCESS}?{GRANT.decode()}", GRANT, FORM, 400),
+        ],
+    )
+    async def test_is_said(
+        self, *, asked: Call, sandbox: Sandbox, path: str, body: bytes, headers: dict[str, str], status: int
+    ) -> None:
+        answer = await asked("POST", f"proxy/{path}", body, **headers)
+        assert answer.code == status
+        assert told(answer)["message"]
+        assert sum(sandbox.requests.values()) == 0
+
+    async def test_a_provider_that_documents_no_call(
+        self, asked: Call, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+    ) -> None:
+        monkeypatch.setattr("jupyter_tokens.providers.astra.Astra.documented", None)
+        answer = await asked("GET", f"proxy/astra/{ASTRA}")
+        assert (answer.code, told(answer)["reason"]) == (404, "no_proxy")
+        assert sandbox.requests["astra"] == 0
+
+    async def test_where_tokens_may_not_be_revealed(
+        self, asked: Call, extension: TokensExtension, sandbox: Sandbox
+    ) -> None:
+        extension.allow_reveal = False
+        answer = await asked("GET", f"proxy/astra/{ASTRA}")
+        assert (answer.code, told(answer)["reason"]) == (403, "reveal_off")
+        assert sandbox.requests["astra"] == 0
+
+    async def test_without_a_login(self, call: Call, sandbox: Sandbox) -> None:
+        for method, path, _ in CALLS.values():
+            answer = await call(method, path, b"" if method == "POST" else None, headers={})
+            assert answer.code == 403
+        assert sum(sandbox.requests.values()) == 0
+
+    async def test_what_an_authorizer_is_asked(
+        self, asked: Call, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+    ) -> None:
+        questions = []
+        monkeypatch.setattr(
+            type(jp_serverapp.authorizer),
+            "is_authorized",
+            lambda _self, _handler, _user, action, resource: questions.append((action, resource)),
+        )
+        for method, path, _ in CALLS.values():
+            assert (await asked(method, path, b"" if method == "POST" else None)).code == 403
+        assert set(questions) == {("read", "jupyter_tokens:proxy"), ("write", "jupyter_tokens:proxy")}
+        assert sum(sandbox.requests.values()) == 0
+
+
+# --- whatever a client writes ------------------------------------------------------------------------------------
+
+_PIECES = [
+    "..", ".", "/", "//", "%2f", "%2F", "%2e%2e", "%252f", "%00", "\\", "@", ":", ";", "?", "#", "&", "=", "%", "é",
+    "http://127.0.0.1:1", "https:", "tokens", "api", "v1", "v2", "accounts", "token", "GetToken", "users", "_sandbox",
+    "requests", "TargetId", "InstanceId", "grant_type=client_credentials", PROJECT, NOTEBOOK, ACCOUNT, TOKEN, "x",
+]  # fmt: skip
+_TARGETS = [DEMANAGER, DLC, ASTRA, EIAM, f"{ONEACCESS}?{GRANT.decode()}", ""]
+_ALLOWED = re.compile(
+    rf"GET /v1/{PROJECT}/demanager/instances/{NOTEBOOK}/token"
+    r"|GET /api/v1/tokens\?(ExpireTime=\d+&)?TargetId=dlc1a2b3c4d5e6f7&TargetType=job"
+    r"(&TokenSettings\.\w+=(True|False))*"
+    rf"|GET /{ASTRA}"
+    rf"|POST /\?ApplicationId={APPLICATION}&ApplicationTokenId={APPLICATION_TOKEN}&InstanceId={INSTANCE}"
+    r"|POST /api/v2/tenant/token"
+)
+
+
+@st.composite
+def _paths(draw: st.DrawFn) -> str:
+    """A documented path with some pieces put in, or pieces alone."""
+    path = draw(st.sampled_from(_TARGETS))
+    for piece in draw(st.lists(st.sampled_from(_PIECES) | st.text(max_size=4), max_size=4)):
+        place = draw(st.integers(0, len(path)))
+        path = path[:place] + piece + path[place + draw(st.integers(0, 6)) :]
+    return path
+
+
+def test_nothing_but_documented_calls_reaches_a_vendor(
+    jp_serverapp: Any,
+    jp_asyncio_loop: asyncio.AbstractEventLoop,
+    profiles: dict[str, Any],
+    sandbox: Sandbox,
+) -> None:
+    reached: list[str] = []
+    answer = sandbox._server._handle
+
+    def recording(request: Any) -> Any:
+        reached.append(f"{request.method} {request.target}")
+        return answer(request)
+
+    sandbox._server._handle = recording
+    token = jp_serverapp.identity_provider.token
+
+    async def send(method: str, target: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
+        head = b"%s %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: token %s\r\nContent-Length: 0\r\n"
+        writer.write(head % (method.encode(), target, token.encode()) + b"Connection: close\r\n\r\n")
+        received = await reader.read()
+        writer.close()
+        return received
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        method=st.sampled_from(["GET", "POST", "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT"]),
+        name=st.sampled_from([name for name in profiles if name != "wrong"]),
+        path=_paths(),
+    )
+    def check(method: str, name: str, path: str) -> None:
+        # On the wire a target has neither spaces nor line ends; anything else can be written.
+        target = f"{jp_serverapp.base_url}jupyter-tokens/proxy/{name}/{path}".encode("utf-8", "replace")
+        target = re.sub(rb"[\x00-\x20\x7f]", b"", target)
+        received = jp_asyncio_loop.run_until_complete(send(method, target))
+        assert not received.startswith(b"HTTP/1.1 5"), received
+        assert all(_ALLOWED.fullmatch(request) for request in reached), reached[-1]
+
+    check()
+    # It was no test of a closed door.
+    for name, target in dict(zip(profiles, (DEMANAGER, DLC, _TARGETS[4], ASTRA, EIAM), strict=False)).items():
+        url = f"{jp_serverapp.base_url}jupyter-tokens/proxy/{name}/{target}".encode()
+        method = "POST" if name in ("eiam", "oneaccess") else "GET"
+        assert jp_asyncio_loop.run_until_complete(send(method, url)).startswith(b"HTTP/1.1 200"), name
+    assert {request.split("?")[0] for request in reached} == {
+        f"GET /{DEMANAGER}", "GET /api/v1/tokens", "POST /api/v2/tenant/token", f"GET /{ASTRA}", "POST /",
+    }  # fmt: skip
+
+
+# --- what goes out -----------------------------------------------------------------------------------------------
+
+_CLIENTS_OWN = {
+    "X-Auth-Token": CANARY,
+    "Cookie": f"session={CANARY}",
+    "X-Sdk-Date": CANARY,
+    "X-Sdk-Content-Sha256": CANARY,
+    "X-Security-Token": CANARY,
+    "X-Project-Id": CANARY,
+    "X-Acs-Security-Token": CANARY,
+    "X-Acs-Bearer-Token": CANARY,
+    "X-Acs-Signature-Nonce": CANARY,
+    "X-Acs-Accesskey-Id": CANARY,
+    "X-Acs-Date": CANARY,
+    "Proxy-Authorization": CANARY,
+    "Te": "trailers",
+    "Keep-Alive": CANARY,
+    "Upgrade-Insecure-Requests": CANARY,
+    "Referer": f"http://localhost/{CANARY}",
+    "X-Forwarded-For": CANARY,
+    "If-None-Match": CANARY,
+    "User-Agent": CANARY,
+    "Accept": f"application/{CANARY}",
+}
+
+
+@every_pass
+async def test_nothing_that_a_client_sends_along_reaches_the_vendor(
+    asked: Call,
+    profiles: dict[str, Any],
+    write_profiles: Callable[..., Path],
+    jp_serverapp: Any,
+    name: str,
+) -> None:
+    with upstream(raw_answer(b'{"Token": 1}', content_type="application/json")) as vendor:
+        write_profiles({name: {**profiles[name], "endpoint": vendor.url}})
+        method, path, _ = CALLS[name]
+        answer = await asked(method, path, b"" if method == "POST" else None, **_CLIENTS_OWN)
+    assert answer.code == 200
+    (sent,) = vendor.requests
+    assert CANARY.encode() not in sent
+    assert jp_serverapp.identity_provider.token.encode() not in sent
+    names = {line.partition(b":")[0].lower() for line in sent.split(b"\r\n\r\n")[0].split(b"\r\n")[1:]}
+    assert not names & {b"cookie", b"te", b"keep-alive", b"referer", b"upgrade-insecure-requests", b"x-forwarded-for"}
+    assert b"accept-encoding: identity" in sent.lower()
+
+
+async def test_a_clients_own_form_is_not_sent_on(
+    asked: Call, profiles: dict[str, Any], write_profiles: Callable[..., Path]
+) -> None:
+    body = json.dumps({"access_token": "short", "expires_in": 60}).encode()
+    with upstream(raw_answer(body, content_type="application/json")) as vendor:
+        write_profiles({"oneaccess": {**profiles["oneaccess"], "endpoint": vendor.url}})
+        form = GRANT + b"&client_id=mine&client_secret=" + CANARY.encode()
+        assert (await asked("POST", f"proxy/oneaccess/{ONEACCESS}", form, **FORM)).code == 200
+    assert CANARY.encode() not in vendor.requests[0]
+    assert SECRETS["oneaccess"].encode() in vendor.requests[0]
+
+
+async def test_of_the_vendors_headers_only_those_that_are_meant_for_clients_come_back(
+    asked: Call, write_profiles: Callable[..., Path]
+) -> None:
+    headers = {
+        "set_cookie": f"a={CANARY}",
+        "location": "http://127.0.0.1:1/",
+        "server": CANARY,
+        "access_control_allow_origin": "*",
+        "content_security_policy": "default-src *",
+        "www_authenticate": "Basic",
+        "x_request_id": "request-1",
+        "x_correlation_id": "with\x01control",
+        "content_type": "text/html; charset=utf-8",
+    }
+    with upstream(raw_answer(b"<script>", "200 Fine", **headers)) as vendor:
+        write_profiles({"astra": astra(vendor.url)})
+        answer = await asked("GET", f"proxy/astra/{ASTRA}")
+    assert (answer.code, answer.headers["Content-Type"], answer.headers["X-Request-Id"]) == (
+        200, "text/html; charset=utf-8", "request-1",
+    )  # fmt: skip
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for name in ("Location", "Access-Control-Allow-Origin", "WWW-Authenticate", "X-Correlation-Id"):
+        assert name not in answer.headers
+    assert CANARY not in str(answer.headers)
+
+
+async def test_a_body_without_a_kind_is_not_for_guessing(asked: Call, write_profiles: Callable[..., Path]) -> None:
+    with upstream(raw_answer(b"<html>")) as vendor:
+        write_profiles({"astra": astra(vendor.url)})
+        answer = await asked("GET", f"proxy/astra/{ASTRA}")
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
+async def test_no_secret_is_echoed_logged_or_told(
+    asked: Call, profiles: dict[str, Any], write_profiles: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    echoes = " ".join(SECRETS.values()).encode()
+    bodies = b""
+    for status in ("200 OK", "400 Bad Request", "500 Oops"):
+        with upstream(raw_answer(echoes, status, content_type="text/plain")) as vendor:
+            write_profiles({name: {**profiles[name], "endpoint": vendor.url} for name in CALLS})
+            for name, (method, path, _) in CALLS.items():
+                answer = await asked(method, path)
+                own = {"modelarts": "huawei", "astra": "astra"}.get(name, "alibaba")
+                assert SECRETS[own].encode() not in answer.body
+                assert b"***" in answer.body
+                bodies += answer.body.replace(echoes, b"")
+    # The client's own address is no secret of ours, but none of ours is in the log.
+    for secret in SECRETS.values():
+        assert secret not in caplog.text
+
+
+async def test_successes_are_served_and_failures_are_told(
+    asked: Call, sandbox: Sandbox, extension: TokensExtension, profiles: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    seen: list[tuple[str, Any]] = []
+    monkeypatch.setattr(extension.activity, "served", lambda _, profile, **how: seen.append((profile, how)))
+    end = extension.source.observe(lambda fetched: seen.append((fetched.key.profile, fetched.error)))
+    assert (await asked("GET", f"proxy/astra/{ASTRA}")).code == 200
+    sandbox.plan({"api": "astra", "kind": 503})
+    assert (await asked("GET", f"proxy/astra/{ASTRA}")).code == 503
+    sandbox.plan({"api": "astra", "kind": "reset"})
+    assert (await asked("GET", f"proxy/astra/{ASTRA}")).code == 502
+    end()
+    assert seen[0] == ("astra", {"to": "proxy", "cached": False})
+    assert [error.reason for _, error in seen[1:]] == ["unavailable", "network"]
+    assert profiles
+
+
+async def test_closing_a_server_that_never_proxied() -> None:
+    await close_wire({})
+
+
+# --- the wire by itself ------------------------------------------------------------------------------------------
+
+
+def profile(url: str, **other: Any) -> Profile:
+    return Profiles.of({"astra": astra(url, **other)})["astra"]
+
+
+IDS = {"account_id": "a", "user_id": "u", "token_id": "t"}
+
+
+@contextmanager
+def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    resolved: list[str] = []
+    resolve = SecretRef.resolve
+
+    def count(self: SecretRef) -> Secret:
+        resolved.append(self.kind)
+        return resolve(self)
+
+    monkeypatch.setattr(SecretRef, "resolve", count)
+    yield resolved
+
+
+class TestSecrets:
+    async def test_are_resolved_once_a_second_whoever_asks(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        wire = Wire(clock, asyncio.to_thread)
+        with counting(monkeypatch) as resolved, upstream(raw_answer()) as vendor:
+            ours = profile(vendor.url)
+            await asyncio.gather(*(wire.exchange(ours, IDS) for _ in range(5)))
+            await wire.exchange(ours, IDS)
+            assert len(resolved) == 1
+            clock.advance(SECRETS_SECONDS)
+            await wire.exchange(ours, IDS)
+            assert len(resolved) == 2
+            # Another profile of that name: the configuration has changed.
+            await wire.exchange(profile(vendor.url), IDS)
+            assert len(resolved) == 3
+        await wire.close()
+
+    async def test_that_fail_are_asked_for_again_at_once(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        wire = Wire(clock, asyncio.to_thread)
+        with upstream(raw_answer()) as vendor:
+            ours = profile(vendor.url, api_token="env:LATE_SECRET")
+            failed = await asyncio.gather(*(wire.exchange(ours, IDS) for _ in range(3)), return_exceptions=True)
+            assert {type(error).__name__ for error in failed} == {"SecretError"}
+            assert len({id(error) for error in failed}) == 3
+            monkeypatch.setenv("LATE_SECRET", "here-it-is")
+            assert (await wire.exchange(ours, IDS)).status_code == 200
+        await wire.close()
+
+    async def test_that_hang_end_at_the_deadline_and_one_who_gives_up_leaves_the_others(self, clock: Clock) -> None:
+        ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        async def late(work: Callable[[], Any]) -> Any:
+            await ready
+            return work()
+
+        wire = Wire(clock, late)
+        with upstream(raw_answer()) as vendor:
+            impatient, patient = profile(vendor.url, timeout=0.01), profile(vendor.url)
+            waiting = asyncio.ensure_future(wire.exchange(patient, IDS))
+            leaving = asyncio.ensure_future(wire.exchange(patient, IDS))
+            with pytest.raises(TimedOut, match="source of the profile's secrets") as caught:
+                await wire.exchange(impatient, IDS)
+            assert caught.value.unsent
+            leaving.cancel()
+            ready.set_result(None)
+            assert (await waiting).status_code == 200
+        await wire.close()
+
+    async def test_a_cancelled_search_is_not_kept(self, clock: Clock) -> None:
+        async def never(work: Callable[[], Any]) -> Any:
+            raise asyncio.CancelledError
+
+        wire = Wire(clock, never)
+        with pytest.raises(asyncio.CancelledError):
+            await wire.exchange(profile("http://127.0.0.1:9"), IDS)
+        assert not wire._ready
+        await wire.close()
+
+    async def test_of_a_chain_are_hidden_too(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        key = AccessKey("LTAI", Secret("chain-secret-key"), Secret("chain/sts token"))
+        monkeypatch.setattr(AlibabaProvider, "credential", lambda _self, _secrets: key)
+        wire = Wire(clock, asyncio.to_thread)
+        echo = b"chain-secret-key chain/sts token chain%2Fsts%20token LTAI"
+        with upstream(raw_answer(echo)) as vendor:
+            ours = Profiles.of({"x": {"provider": "pai-dlc", "endpoint": vendor.url, "credentials": "chain"}})["x"]
+            answer = await wire.exchange(ours, {})
+        await wire.close()
+        assert answer.content == b"*** *** *** LTAI"
+        assert answer.headers["content-length"] == str(len(answer.content))
+
+    async def test_that_are_too_short_to_tell_from_other_text_are_left(self, clock: Clock) -> None:
+        wire = Wire(clock, asyncio.to_thread)
+        with upstream(raw_answer(b"abc is in abcdef")) as vendor:
+            answer = await wire.exchange(profile(vendor.url, api_token="abc"), IDS)
+        await wire.close()
+        assert answer.content == b"abc is in abcdef"
+
+    async def test_stand_in_no_error(self, clock: Clock) -> None:
+        wire = Wire(clock, asyncio.to_thread)
+        with pytest.raises(NetworkError) as caught:
+            await wire.exchange(profile("http://127.0.0.1:9"), IDS)
+        await wire.close()
+        assert SECRETS["astra"] not in all_told(caught.value)
+        assert (caught.value.profile, caught.value.provider) == ("astra", "astra")
+
+
+class TestConnections:
+    async def test_are_kept(self, clock: Clock) -> None:
+        wire = Wire(clock, asyncio.to_thread)
+        with upstream(raw_answer()) as vendor:
+            for _ in range(3):
+                await wire.exchange(profile(vendor.url), IDS)
+            assert vendor.connections == 1
+            await wire.close()
+            await wire.close()
+
+    async def test_that_take_too_long_are_given_up(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def late(*_: Any) -> Any:
+            raise aiohttp.ConnectionTimeoutError(CANARY)
+
+        monkeypatch.setattr(Wire, "_ask", late)
+        wire = Wire(clock, asyncio.to_thread)
+        with pytest.raises(TimedOut) as caught:
+            await wire.exchange(profile("http://127.0.0.1:9"), IDS)
+        assert caught.value.unsent
+        assert CANARY not in all_told(caught.value)
+        await wire.close()
+
+    async def test_a_credential_that_no_header_can_hold(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            "jupyter_tokens.providers.astra.Astra.credential", lambda _self, _secrets: Secret(f"{CANARY}\r\nX: y")
+        )
+        wire = Wire(clock, asyncio.to_thread)
+        with upstream(raw_answer()) as vendor:
+            with pytest.raises(ConfigurationError) as caught:
+                await wire.exchange(profile(vendor.url), IDS)
+            assert vendor.requests == []
+        await wire.close()
+        assert CANARY not in all_told(caught.value)
+
+    async def test_go_through_the_environments_proxy(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        with upstream(raw_answer(b"", "403 No")) as between:
+            monkeypatch.setenv("HTTPS_PROXY", between.url)
+            wire = Wire(clock, asyncio.to_thread)
+            with pytest.raises(NetworkError):
+                await wire.exchange(profile("https://astra.example"), IDS)
+            await wire.close()
+        assert between.requests[0].startswith(b"CONNECT astra.example:443 ")
+        assert SECRETS["astra"].encode() not in between.requests[0]
+
+
+def test_a_provider_by_itself_has_no_call_to_pass_on() -> None:
+    class Plain(base.Provider):
+        title = "Plain"
+
+    plain = Plain()
+    assert (plain.documented, plain.caches) == (None, False)
+    with pytest.raises(TokenError, match="cannot be reached through the proxy"):
+        plain.exchange(None)  # type: ignore[arg-type]
+    with pytest.raises(TokenError, match="does not ask to cache"):
+        plain.answer(None, 0.0)  # type: ignore[arg-type]
