@@ -50,7 +50,13 @@ def served(rounds: int, seconds: float = 1.0) -> Iterator[Row]:
 
 
 def _rows(
-    group: str, taken: Mapping[tuple[str, int], list[Seen]], base: str, ours: str, *, rate: float = 0.0, p50: float = 0.0
+    group: str,
+    taken: Mapping[tuple[str, int], list[Seen]],
+    base: str,
+    ours: str,
+    *,
+    rate: float = 0.0,
+    p50: float = 0.0,
 ) -> Iterator[Row]:
     """rate : the least that ours may have of the base's at fifty. p50 : the most that ours may take of it at one.
 

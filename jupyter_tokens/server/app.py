@@ -19,7 +19,7 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from traitlets import Bool
 
-from .. import __version__
+from .._version import __version__
 from ..clock import Clock, SystemClock
 from . import metrics
 from .activity import Activity
