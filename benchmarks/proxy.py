@@ -42,8 +42,8 @@ def served(rounds: int, seconds: float = 1.0) -> Iterator[Row]:
                     for name, what in asked.items():
                         this = seen(server.port, what, clients=clients, seconds=seconds)
                         taken.setdefault((name, clients), []).append(this)
-    # Like for like: both add a bearer token. Beside it a profile whose requests are signed one by one, which the aiohttp
-    # one does not do.
+    # Like for like: both add a bearer token. Beside it a profile whose requests are signed one by one, as the aiohttp
+    # one's are not.
     yield from _rows("proxy", taken, "aiohttp", "proxy", rate=0.8, p50=1.5)
     yield from _rows("signing proxy", taken, "aiohttp", "signing proxy")
     yield from _rows("token over HTTP", taken, "trivial", "cached", rate=0.9, p50=1.15)

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -156,10 +157,8 @@ class VendorProxyHandler(TokensHandler):
         try:
             served = await extension.get_token(profile.name)
         except ApiError as error:
-            if error.status is None:
-                raise
             self.set_header(CACHE_HEADER, "miss")
-            self.set_status(error.status, "Refused")
+            self.set_status(error.status or HTTPStatus.BAD_GATEWAY, "Refused")
             # The vendor's form; its own words may be in another of the two that it documents.
             self.finish(json.dumps({"error_code": error.code, "error_msg": error.message}))
             return

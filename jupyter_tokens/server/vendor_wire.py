@@ -159,7 +159,8 @@ class Wire:
                 f"{host} could not be reached in time.", hint="Try again, or raise the profile's timeout.", unsent=True
             ) from None
         except aiohttp.ClientConnectorError as error:
-            raise connect_error(host, error) from None
+            # Its own class of a wrong certificate is an SSLError that says nothing.
+            raise connect_error(host, error.__cause__ or error) from None
         except aiohttp.ClientResponseError:
             raise NetworkError(f"{host} does not speak HTTP.", hint="Check the profile's endpoint.") from None
         except aiohttp.ClientError:

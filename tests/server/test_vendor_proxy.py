@@ -50,6 +50,8 @@ ONEACCESS = "api/v2/tenant/token"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 GRANT = b"grant_type=client_credentials"
 
+IAM_PASSWORD = "c4n4ry-iam-password"
+
 CALLS = {
     "modelarts": ("GET", f"proxy/modelarts/{DEMANAGER}", lambda body: body["token"]),
     "pai-dlc": ("GET", f"proxy/pai-dlc/{DLC}&ExpireTime=60", lambda body: body["Token"]),
@@ -82,7 +84,15 @@ def upstream(*answers: bytes, tls: ssl.SSLContext | None = None) -> Iterator[Loo
 
 
 def astra(url: str, **other: Any) -> dict[str, Any]:
-    return {"provider": "astra", "endpoint": url, "api_token": SECRETS["astra"], **other}
+    return {"provider": "astra", "endpoint": url, "api_token": "env:ASTRA", **other}
+
+
+@pytest.fixture(autouse=True)
+def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A literal secret in a file is warned of, and a warning is an error here.
+    monkeypatch.setenv("ASTRA", SECRETS["astra"])
+    monkeypatch.setenv("ONEACCESS", SECRETS["oneaccess"])
+    monkeypatch.setenv("PASSWORD", IAM_PASSWORD)
 
 
 class TestDocumentedCalls:
@@ -216,7 +226,7 @@ class TestErrors:
                 assert words in error["message"]
 
     async def test_tls_is_verified_as_the_profile_says(
-        self, asked: Call, write_profiles: Callable[..., Path], tmp_path: Path
+        self, jp_serverapp: Any, asked: Call, write_profiles: Callable[..., Path], tmp_path: Path
     ) -> None:
         authority = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -235,6 +245,7 @@ class TestErrors:
             codes = {name: (await asked("GET", f"proxy/{name}/{ASTRA}")).code for name in ("known", "off")}
             unknown = told(await asked("GET", f"proxy/unknown/{ASTRA}"))
             broken = told(await asked("GET", f"proxy/broken/{ASTRA}"))
+            await close_wire(jp_serverapp.web_app.settings)
         assert codes == {"known": 200, "off": 200}
         assert "TLS with 127.0.0.1 failed" in unknown["message"]
         assert "CA bundle" in broken["message"]
@@ -309,7 +320,7 @@ class TestCached:
                         "provider": "oneaccess",
                         "endpoint": vendor.url,
                         "client_id": "id",
-                        "client_secret": SECRETS["oneaccess"],
+                        "client_secret": "env:ONEACCESS",
                     }
                 }
             )
@@ -325,7 +336,7 @@ class TestIamLogin:
             "endpoint": sandbox.url,
             "iam_endpoint": sandbox.url,
             "username": "user",
-            "password": "c4n4ry-iam-password",
+            "password": "env:PASSWORD",
             "domain_name": "domain",
         }
         write_profiles({"iam": profile})
@@ -510,6 +521,8 @@ def _paths(draw: st.DrawFn) -> str:
 def test_nothing_but_documented_calls_reaches_a_vendor(
     jp_serverapp: Any,
     jp_asyncio_loop: asyncio.AbstractEventLoop,
+    http_server: Any,
+    http_server_port: tuple[Any, int],
     profiles: dict[str, Any],
     sandbox: Sandbox,
 ) -> None:
@@ -524,10 +537,11 @@ def test_nothing_but_documented_calls_reaches_a_vendor(
     token = jp_serverapp.identity_provider.token
 
     async def send(method: str, target: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", http_server_port[-1])
         head = b"%s %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: token %s\r\nContent-Length: 0\r\n"
         writer.write(head % (method.encode(), target, token.encode()) + b"Connection: close\r\n\r\n")
-        received = await reader.read()
+        async with asyncio.timeout(10):
+            received = await reader.read()
         writer.close()
         return received
 
@@ -622,7 +636,7 @@ async def test_of_the_vendors_headers_only_those_that_are_meant_for_clients_come
         "set_cookie": f"a={CANARY}",
         "location": "http://127.0.0.1:1/",
         "server": CANARY,
-        "access_control_allow_origin": "*",
+        "access_control_expose_headers": "*",
         "content_security_policy": "default-src *",
         "www_authenticate": "Basic",
         "x_request_id": "request-1",
@@ -637,7 +651,7 @@ async def test_of_the_vendors_headers_only_those_that_are_meant_for_clients_come
     )  # fmt: skip
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    for name in ("Location", "Access-Control-Allow-Origin", "WWW-Authenticate", "X-Correlation-Id"):
+    for name in ("Location", "Access-Control-Expose-Headers", "WWW-Authenticate", "X-Correlation-Id"):
         assert name not in answer.headers
     assert CANARY not in str(answer.headers)
 
@@ -650,21 +664,23 @@ async def test_a_body_without_a_kind_is_not_for_guessing(asked: Call, write_prof
 
 
 async def test_no_secret_is_echoed_logged_or_told(
-    asked: Call, profiles: dict[str, Any], write_profiles: Callable[..., Path], caplog: pytest.LogCaptureFixture
+    asked: Call,
+    profiles: dict[str, Any],
+    write_profiles: Callable[..., Path],
+    extension: TokensExtension,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     echoes = " ".join(SECRETS.values()).encode()
-    bodies = b""
     for status in ("200 OK", "400 Bad Request", "500 Oops"):
         with upstream(raw_answer(echoes, status, content_type="text/plain")) as vendor:
             write_profiles({name: {**profiles[name], "endpoint": vendor.url} for name in CALLS})
+            extension.catalog.look_again()
             for name, (method, path, _) in CALLS.items():
                 answer = await asked(method, path)
                 own = {"modelarts": "huawei", "astra": "astra"}.get(name, "alibaba")
                 assert SECRETS[own].encode() not in answer.body
                 assert b"***" in answer.body
-                bodies += answer.body.replace(echoes, b"")
-    # The client's own address is no secret of ours, but none of ours is in the log.
     for secret in SECRETS.values():
         assert secret not in caplog.text
 
@@ -829,8 +845,8 @@ class TestConnections:
         with upstream(raw_answer()) as vendor:
             with pytest.raises(ConfigurationError) as caught:
                 await wire.exchange(profile(vendor.url), IDS)
+            await wire.close()
             assert vendor.requests == []
-        await wire.close()
         assert CANARY not in all_told(caught.value)
 
     async def test_go_through_the_environments_proxy(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
