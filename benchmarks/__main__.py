@@ -8,7 +8,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-from . import imports, tokens
+from . import imports, proxy, tokens
 
 
 def main() -> int:
@@ -16,7 +16,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=600, help="interleaved rounds of a cold call (default 600)")
     rounds = parser.parse_args().rounds
-    rows = [*tokens.cached(), *tokens.cold(rounds), *imports.added(max(rounds // 40, 3))]
+    rows = [
+        *tokens.cached(),
+        *tokens.cold(rounds),
+        *imports.added(max(rounds // 40, 3)),
+        *proxy.served(max(rounds // 100, 1), seconds=min(rounds / 100, 1.0)),
+        *proxy.started(max(rounds // 100, 1)),
+    ]
     packages = ", ".join(f"{name} {version(name)}" for name in ("httpx", "ipython"))
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {packages}\n")
     print(f"{'what':<16} {'':<36} {'median':>12} {'ratio':>8} {'at most':>8}")

@@ -8,6 +8,13 @@ from pathlib import Path
 
 import pytest
 
+
+def _served(*names: str) -> set[str]:
+    return {
+        f"{name}, {count} clients, {figure}" for name in names for count in (1, 50) for figure in ("1 / rate", "p50")
+    }
+
+
 ROWS = {
     "cached": {"dict look-up", "get_token(name)", "get_token(name, two parameters)", "get_token(name), of 1 µs"},
     "cold pai-dlc": {"bare httpx.Client GET", "get_token(refresh=True)", "official SDK"},
@@ -21,6 +28,10 @@ ROWS = {
         "%load_ext jupyter_tokens",
         "%load_ext autoreload (beside it)",
     },
+    "proxy": _served("aiohttp", "proxy"),
+    "signing proxy": _served("aiohttp", "signing proxy"),
+    "token over HTTP": _served("trivial", "cached"),
+    "server's start": {"without the extension", "what the extension adds"},
 }
 
 
@@ -52,6 +63,7 @@ def test_each_row_has_a_time_and_a_ratio(
     assert {line[17:53].strip() for line in rows} == names
     for line in rows:
         seconds, unit, ratio, *_ = line[53:].split()
-        assert float(seconds) > 0
         assert unit == "µs"
-        assert float(ratio) > 0
+        # A start may by chance be faster with the extension than without.
+        assert float(seconds) > 0 or "extension adds" in line
+        assert float(ratio) > 0 or "extension adds" in line
