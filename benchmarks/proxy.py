@@ -63,15 +63,12 @@ def _rows(
     Without them nothing is promised.
     """
     for clients in (1, 50):
-        pairs = list(zip(taken[ours, clients], taken[base, clients], strict=True))
         for field in ("each", "p50"):
-            both = [(getattr(mine, field), getattr(other, field)) for mine, other in pairs]
+            other, mine = (statistics.median(getattr(s, field) for s in taken[name, clients]) for name in (base, ours))
             limit = {("each", 50): 1 / rate, ("p50", 1): p50}.get((field, clients)) if rate else None
-            # Each round by itself: what slows the machine for a while slows both.
-            ratio = statistics.median(mine / other for mine, other in both)
             label = "1 / rate" if field == "each" else "p50"
-            yield Row(group, f"{base}, {clients} clients, {label}", statistics.median(o for _, o in both), 1.0)
-            yield Row(group, f"{ours}, {clients} clients, {label}", statistics.median(m for m, _ in both), ratio, limit)
+            yield Row(group, f"{base}, {clients} clients, {label}", other, 1.0)
+            yield Row(group, f"{ours}, {clients} clients, {label}", mine, mine / other, limit)
 
 
 def started(rounds: int) -> Iterator[Row]:

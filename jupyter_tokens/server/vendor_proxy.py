@@ -265,6 +265,6 @@ def _error_of(response: httpx.Response, now: float) -> ApiError | None:
     """What a refusal that is passed on is to those who count and log."""
     from ..providers.answers import refusal  # noqa: PLC0415 (loads httpx)
 
-    if response.is_success:
+    if response.status_code < HTTPStatus.BAD_REQUEST:
         return None
     return refusal(response, now=now, body=None, code=None, message=None, meanings={})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -186,7 +186,7 @@ class Wire:
                 if len(body) > MOST_BYTES:
                     head = httpx.Response(answer.status, headers=answer.raw_headers, request=request)
                     raise malformed(head, f"is larger than {MOST_BYTES} bytes")
-            return httpx.Response(answer.status, headers=answer.raw_headers, content=body, request=request)
+            return _whole(answer.status, answer.raw_headers, body, request)
 
     def _proxy(self, url: httpx.URL) -> str | None:
         place = url.scheme, url.netloc
@@ -229,6 +229,13 @@ def _forms(secret: str) -> set[bytes]:
     return {form.encode() for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
 
 
+def _whole(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, request: httpx.Request) -> httpx.Response:
+    response = httpx.Response(status, headers=headers, request=request, stream=httpx.ByteStream(body))
+    # What read() would set, after a detour over decoders and iterators that costs 3 % of a whole proxied request.
+    response._content = body
+    return response
+
+
 def _without(response: httpx.Response, hidden: Iterable[bytes]) -> httpx.Response:
     """The answer, in whose body an echo of our own secrets is replaced."""
     body = response.content
@@ -238,4 +245,4 @@ def _without(response: httpx.Response, hidden: Iterable[bytes]) -> httpx.Respons
     if body is response.content:
         return response
     headers = [pair for pair in response.headers.raw if pair[0].lower() != b"content-length"]
-    return httpx.Response(response.status_code, headers=headers, content=body, request=response.request)
+    return _whole(response.status_code, headers, body, response.request)

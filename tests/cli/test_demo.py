@@ -25,6 +25,8 @@ from jupyter_tokens.cli import demo
 from jupyter_tokens.cli.demo import FIRST_NOTEBOOK, DemoApp, copy_notebooks, notebooks_folder, write_config
 from jupyter_tokens.config import load_profiles
 
+from ..hearing import until_heard
+
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 
@@ -342,9 +344,9 @@ def kernel_of(running: Running) -> Iterator[BlockingKernelClient]:
     file = running.runtime / f"kernel-{kernel['id']}.json"
     client = BlockingKernelClient(connection_file=str(until(lambda: file if file.exists() else None, running.process)))
     client.load_connection_file()
-    client.start_channels()
+    client.start_channels(hb=False)
     try:
-        client.wait_for_ready(timeout=DEADLINE)
+        until_heard(client, int(DEADLINE))
         yield client
     finally:
         client.stop_channels()

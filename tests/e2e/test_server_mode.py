@@ -23,6 +23,8 @@ from jupyter_server.auth.security import passwd
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox, running
 
+from ..hearing import until_heard
+
 PASSWORD = "corr3ct-h0rse-b4ttery"
 DEADLINE = 60
 
@@ -87,9 +89,10 @@ def kernel(lab: Lab) -> Iterator[BlockingKernelClient]:
     assert started.status_code == 201, started.text
     client = BlockingKernelClient()
     client.load_connection_file(str(Path(os.environ["JUPYTER_RUNTIME_DIR"]) / f"kernel-{started.json()['id']}.json"))
-    client.start_channels()
+    # Not by its heartbeat, which on a busy machine is late before the kernel is up.
+    client.start_channels(hb=False)
     try:
-        client.wait_for_ready(timeout=DEADLINE)
+        until_heard(client, DEADLINE)
         yield client
     finally:
         client.stop_channels()
