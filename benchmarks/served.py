@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
@@ -23,7 +24,7 @@ _PATIENCE_SECONDS = 60
 
 
 class Served(NamedTuple):
-    """A running server. ready : seconds from the start of its process to its first connection."""
+    """A running server. ready : seconds that it took to initialise, with what that imports."""
 
     port: int
     ready: float
@@ -41,19 +42,30 @@ def serving(upstream: str, profiles: dict[str, Any], *, extension: bool = True) 
         places = dict.fromkeys(("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"), home)
         own = {"UPSTREAM": upstream, "EXTENSION": "1" if extension else "", "PYTHONWARNINGS": "ignore"}
         command = [sys.executable, "-m", __name__, str(port)]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
         began = time.perf_counter()
-        with subprocess.Popen(command, env={**os.environ, **places, **own}, stderr=subprocess.DEVNULL) as server:
+        with subprocess.Popen(command, env={**os.environ, **places, **own}, **pipes) as server:
             try:
-                while True:
-                    try:
-                        socket.create_connection(("127.0.0.1", port)).close()
-                        break
-                    except OSError:
-                        if server.poll() is not None or time.perf_counter() - began > _PATIENCE_SECONDS:
-                            raise
-                yield Served(port, time.perf_counter() - began)
+                while not _answers(port):
+                    if server.poll() is not None or time.perf_counter() - began > _PATIENCE_SECONDS:
+                        raise RuntimeError("The server did not start.")
+                    time.sleep(0.01)
+                assert server.stdout is not None
+                yield Served(port, float(server.stdout.readline()))
             finally:
-                server.terminate()
+                # It has nothing to put in order, and a signal that comes while it starts it may miss.
+                server.kill()
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    try:
+        connection.request("GET", "/api")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def _main() -> None:
@@ -96,7 +108,9 @@ def _main() -> None:
     app = ServerApp(config=Config(ServerApp={**options, **given}, IdentityProvider={"token": TOKEN}))
     # Without the extensions that happen to be installed.
     app.find_server_extensions = lambda: None
+    began = time.perf_counter()
     app.initialize(argv=[])
+    print(time.perf_counter() - began, flush=True)
     routes = [("/benchmark/trivial", Trivial), ("/benchmark/aiohttp/(.*)", Aiohttp)]
     app.web_app.add_handlers(".*$", routes)
     app.start()

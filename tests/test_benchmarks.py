@@ -31,7 +31,7 @@ ROWS = {
     "proxy": _served("aiohttp", "proxy"),
     "signing proxy": _served("aiohttp", "signing proxy"),
     "token over HTTP": _served("trivial", "cached"),
-    "server's start": {"without the extension", "what the extension adds"},
+    "server's start": {"initialising, without the extension", "what the extension adds"},
 }
 
 
