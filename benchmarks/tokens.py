@@ -58,7 +58,7 @@ def cold(rounds: int) -> Iterator[Row]:
         paths = {
             "pai-dlc": "/api/v1/tokens",
             "modelarts": f"/v1/{PROJECT}/demanager/instances/{INSTANCE}/token",
-            "eiam": "/",
+            "eiam": "/?ApplicationId=app_b&ApplicationTokenId=token_c&InstanceId=idaas_a",
             "oneaccess": "/api/v2/tenant/token",
         }
         sdks = _sdks(url)
