@@ -188,6 +188,14 @@ class Broker:
                 return None
             return Held(entry.token, entry.refresh_at(), entry.ends_at, entry.error)
 
+    def fresh(self, key: Key) -> Token | None:
+        """What is held under a key if nothing has to be done for it: no fetch, and no refresh in the background."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or self._clock.elapsed() >= min(entry.refresh_at(), entry.ends_at):
+                return None
+            return entry.token
+
     def forget(self, key: Key) -> None:
         """Drops what is held; a flight under way still serves those who wait for it, but is not kept."""
         with self._lock:

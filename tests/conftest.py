@@ -15,6 +15,7 @@ from traitlets.config import Application
 from jupyter_tokens.kernel import client
 
 from .doubles import Clock
+from .leaks import Leaks, watching
 
 _CLOUDS = ("ALIBABA", "HUAWEICLOUD_", "OS_", "JUPYTER_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -25,6 +26,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def leaks() -> Iterator[Leaks]:
+    """Fails each test that lets a secret or a token out into a log (at DEBUG), an event or an error's body."""
+    with watching() as leaks:
+        yield leaks
+    assert not leaks.found()
 
 
 @pytest.fixture(autouse=True)

@@ -195,3 +195,28 @@ def test_a_fetch_without_a_key_before_it_reads_the_configuration(
     with pytest.raises(TokenError, match="env:SECRET is not set"):
         source.get(Key("dlc"))
     assert vendor.calls == []
+
+
+def test_a_look_at_the_files_holds_for_as_long_as_it_is_told(clock: Clock, config_dir: Path) -> None:
+    write(config_dir, dlc=DLC)
+    source = Source(clock=clock, look_seconds=1.0)
+    assert list(source.profiles()) == ["dlc"]
+    write(config_dir, dlc=DLC, other=DLC)
+    clock.advance(0.5)
+    assert list(source.profiles()) == ["dlc"]
+    clock.advance(0.5)
+    assert list(source.profiles()) == ["dlc", "other"]
+    write(config_dir, third=DLC)
+    source.look_again()
+    assert list(source.profiles()) == ["third"]
+
+
+def test_what_has_to_be_refreshed_is_not_fresh(source: Source, clock: Clock) -> None:
+    key = source.key("dlc")
+    assert source.fresh(key) is None
+    token = source.get(key)
+    held = source.held(key)
+    assert held is not None
+    assert source.fresh(key) is token
+    clock.advance(held.refresh_at - clock.elapsed())
+    assert source.fresh(key) is None

@@ -18,29 +18,37 @@ from ..errors import TokenError
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-    from ..source import Fetched
+    from ..source import Fetched, Source
     from .base import TokensHandler
-    from .catalog import Catalog
 
 __all__ = ["KINDS", "SCHEMA_ID", "Activity"]
 
 SCHEMA_ID = "https://schema.jupyter.org/jupyter_tokens/{kind}/v1"
 KINDS = ("fetched", "served", "revealed", "injected", "refused", "failed")
 
+_SCHEMA_IDS = {kind: SCHEMA_ID.format(kind=kind) for kind in KINDS}
 _SCHEMAS = Path(__file__).parent / "events"
 
 
 class Activity:
     """Tells of what happened, from any thread. Telling never fails: it is no part of handing out a token."""
 
-    def __init__(self, app: ServerApp, catalog: Callable[[], Catalog]) -> None:
+    def __init__(self, app: ServerApp, source: Callable[[], Source]) -> None:
         self._app = app
-        self._catalog = catalog
+        self._source = source
         self._log = app.log
         assert app.event_logger is not None
         self._events = app.event_logger
-        for kind in KINDS:
-            self._events.register_event_schema(_SCHEMAS / f"{kind}.yaml")
+        self._are_registered = False
+
+    def register(self) -> None:
+        """Makes the events known to the server, once. Checking their schemas takes as long as a server's other work
+        for the extension, so it is done when the server has started, or with the first event.
+        """
+        if not self._are_registered:
+            self._are_registered = True
+            for kind in KINDS:
+                self._events.register_event_schema(_SCHEMAS / f"{kind}.yaml")
 
     def fetched(self, fetched: Fetched) -> None:
         """A call to a vendor, whether or not it yielded a token."""
@@ -75,7 +83,7 @@ class Activity:
     def _known(self, handler: TokensHandler) -> str | None:
         # What a request names may be anything, a token put into the wrong place among it: only a name that exists.
         with suppress(TokenError):
-            profiles = self._catalog().profiles()
+            profiles = self._source().profiles()
             return next((name for name in handler.path_kwargs.values() if name in profiles), None)
         return None
 
@@ -95,7 +103,8 @@ class Activity:
 
     def _emit(self, kind: str, facts: dict[str, Any]) -> None:
         try:
-            self._events.emit(schema_id=SCHEMA_ID.format(kind=kind), data=facts)
+            self.register()
+            self._events.emit(schema_id=_SCHEMA_IDS[kind], data=facts)
         except Exception as error:
             self._log.warning("jupyter_tokens: an event was not emitted: %s", type(error).__name__)
 

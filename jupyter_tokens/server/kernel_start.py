@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,11 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from ..errors import ConfigurationError, Forbidden, TimedOut, TokenError
 from .base import error_facts
+from .holdings import Holding, holdings_of
 from .snippets import check_value
 
 if TYPE_CHECKING:
-    from jupyter_server.serverapp import ServerApp
+    from traitlets.config import Configurable
 
     from ..profiles import Profile, Profiles
     from .app import TokensExtension
@@ -39,16 +40,29 @@ MOST_SECONDS = 5.0
 _FACTORY_VARIABLE = KernelProvisionerFactory.default_provisioner_name_env
 
 
-def become_default(serverapp: ServerApp) -> bool:
-    """Has the kernels of this server start through `TokensProvisioner`, unless the user has chosen a default.
+def become_default(kernels: Configurable) -> bool:
+    """Has kernels start through `TokensProvisioner`, unless the user has chosen a default; returns whether they do.
 
-    Reads no profiles: that would cost each start of a server a tenth of a second. Returns whether it is the default.
+    kernels : the server's manager of kernels. Neither profiles nor the factory are loaded for it: the one would cost
+    each start of a server a tenth of a second, the other a look at the metadata of every package there is.
     """
-    factory = KernelProvisionerFactory.instance(parent=serverapp)
-    chosen = "default_provisioner_name" in factory.config.get("KernelProvisionerFactory", {})
-    if not chosen and _FACTORY_VARIABLE not in os.environ and entry_points(group=factory.GROUP_NAME, name=NAME):
-        factory.default_provisioner_name = NAME
-    return bool(factory.default_provisioner_name == NAME)
+    chosen = "default_provisioner_name" in kernels.config.get("KernelProvisionerFactory", {})
+    if chosen or _FACTORY_VARIABLE in os.environ or not _is_installed():
+        return False
+    # The factory is a singleton that is made with this configuration when the first kernel starts.
+    kernels.config.KernelProvisionerFactory.default_provisioner_name = NAME
+    if KernelProvisionerFactory.initialized():
+        KernelProvisionerFactory.instance().default_provisioner_name = NAME
+    return True
+
+
+def _is_installed() -> bool:
+    """Whether jupyter_client will find the provisioner: from a mere source tree, no kernel would start."""
+    try:
+        points = distribution("jupyter_tokens").entry_points
+    except PackageNotFoundError:
+        return False
+    return bool(points.select(group=KernelProvisionerFactory.GROUP_NAME, name=NAME))
 
 
 class TokensProvisioner(LocalProvisioner):
@@ -110,6 +124,10 @@ class _Start:
         value = served.token.reveal()
         # With what does not fit into an environment, no kernel would start.
         check_value(value)
+        server = self._extension.serverapp
+        assert server is not None  # it starts the kernel
+        held = Holding(self._kernel.kernel_id, name, env, served.token.expires_at)
+        holdings_of(server.web_app.settings).note(held)
         return {env: value}
 
     def _variable_of(self, profile: Profile) -> str:

@@ -106,7 +106,7 @@ class VendorProxyHandler(TokensHandler):
         extension = self.extension
         if not extension.allow_reveal:
             self.refuse(403, "The administrator does not allow to reveal tokens.", "reveal_off")
-        profile = extension.catalog.profiles()[name]
+        profile = extension.source.profiles()[name]
         params = self._params(profile)
         if profile.provider.caches:
             await self._cached(profile)

@@ -21,6 +21,8 @@ from jupyter_tokens.proof import HEADER, prove
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.server.app import TokensExtension
 
+from ..leaks import Leaks
+
 Call = Callable[..., Awaitable[HTTPResponse]]
 
 SECRETS = {
@@ -111,7 +113,9 @@ def kernel(jp_serverapp: Any) -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def call(jp_serverapp: Any, http_server_client: Any, jp_auth_header: dict[str, str], jp_base_url: str) -> Call:
+def call(
+    jp_serverapp: Any, http_server_client: Any, jp_auth_header: dict[str, str], jp_base_url: str, leaks: Leaks
+) -> Call:
     """Asks the server, logged in unless `headers` are given; the answer comes back whatever its status."""
 
     async def call(
@@ -129,6 +133,8 @@ def call(jp_serverapp: Any, http_server_client: Any, jp_auth_header: dict[str, s
             follow_redirects=False,
             **options,
         )
+        if response.code >= 400:
+            leaks.told(f"body of {response.code}", response.body.decode(errors="replace"))
         return response
 
     return call

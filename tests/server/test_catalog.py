@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from jupyter_tokens.broker import Key
-from jupyter_tokens.errors import Unauthorized, UnknownProfile
+from jupyter_tokens.errors import Unauthorized
 from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.server import catalog as module
-from jupyter_tokens.server.catalog import LOOK_SECONDS, Catalog
+from jupyter_tokens.server.catalog import Catalog
 from jupyter_tokens.source import Fetched, Source
 from jupyter_tokens.transport import Transport
 
@@ -19,25 +17,15 @@ DLC = {"provider": "pai-dlc", "endpoint": "https://x.example", "access_key_id": 
 LIFE = 1000
 
 
-class Counting(Source):
-    """A source that counts how often the profiles are asked for."""
-
-    looks = 0
-
-    def profiles(self) -> Profiles:
-        self.looks += 1
-        return super().profiles()
-
-
 @pytest.fixture
-def source(clock: Clock) -> Counting:
+def source(clock: Clock) -> Source:
     tokens = [answer(body={"access_token": f"t{n}", "expires_in": LIFE, "token_type": "Bearer"}) for n in range(9)]
     transport = Transport(clock=clock, transport=Script(*tokens))
-    return Counting(Profiles.of({"one": PROFILE, "dlc": DLC}), clock=clock, transport=transport)
+    return Source(Profiles.of({"one": PROFILE, "dlc": DLC}), clock=clock, transport=transport)
 
 
 @pytest.fixture
-def catalog(source: Counting, clock: Clock) -> Catalog:
+def catalog(source: Source, clock: Clock) -> Catalog:
     return Catalog(source, clock)
 
 
@@ -49,9 +37,9 @@ def worked(key: Key) -> Fetched:
     return Fetched(key, "oneaccess", 0.1, None)
 
 
-def test_states_of_a_tokens_life(catalog: Catalog, source: Counting, clock: Clock) -> None:
+def test_states_of_a_tokens_life(catalog: Catalog, source: Source, clock: Clock) -> None:
     assert catalog.state("one") == ("none", None, None)
-    token = source.get(catalog.key("one"))
+    token = source.get(source.key("one"))
     states = []
     for _ in range(5):
         state, held, _error = catalog.state("one")
@@ -63,14 +51,14 @@ def test_states_of_a_tokens_life(catalog: Catalog, source: Counting, clock: Cloc
     assert catalog.held() == 0
 
 
-def test_aging_when_a_refresh_is_due(catalog: Catalog, source: Counting, clock: Clock) -> None:
-    source.get(catalog.key("one"))
+def test_aging_when_a_refresh_is_due(catalog: Catalog, source: Source, clock: Clock) -> None:
+    source.get(source.key("one"))
     clock.advance(0.85 * LIFE)
     assert catalog.state("one")[0] == "aging"
 
 
-def test_a_failure_ages_what_lives_and_fails_what_does_not(catalog: Catalog, source: Counting, clock: Clock) -> None:
-    key = catalog.key("one")
+def test_a_failure_ages_what_lives_and_fails_what_does_not(catalog: Catalog, source: Source, clock: Clock) -> None:
+    key = source.key("one")
     catalog.note(failed(key))
     state, held, error = catalog.state("one")
     assert (state, held) == ("failed", None)
@@ -91,56 +79,25 @@ def test_what_needs_parameters_has_no_token_without(catalog: Catalog) -> None:
 ASTRA = {"provider": "astra", "endpoint": "https://x.example", "api_token": "s3cret"}
 
 
-def test_looks_at_the_files_once_a_second(catalog: Catalog, source: Counting, clock: Clock) -> None:
-    for _ in range(5):
-        catalog.profiles()
-    assert source.looks == 1
-    clock.advance(LOOK_SECONDS)
-    catalog.profiles()
-    assert source.looks == 2
-    catalog.look_again()
-    catalog.profiles()
-    assert source.looks == 3
-
-
-def test_another_configuration_means_other_keys(catalog: Catalog, source: Counting, clock: Clock) -> None:
-    catalog.key("one")
-    source._profiles = Profiles.of({"two": PROFILE})
-    source._keys.clear()
-    clock.advance(LOOK_SECONDS)
-    assert catalog.key("two") == Key("two")
-    with pytest.raises(UnknownProfile):
-        catalog.key("one")
-
-
 def test_parameters_without_end_are_not_all_kept(
-    catalog: Catalog, source: Counting, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MOST_KEYS", 4)
     catalog._sweep_at = 4
     for number in range(20):
-        key = catalog.key("dlc", {"TargetId": f"t{number}"})
+        key = source.key("dlc", {"TargetId": f"t{number}"})
         catalog.note(failed(key))
         catalog._remember(key, object())  # type: ignore[arg-type] (of no token that is held any more)
-    assert len(catalog._keys) <= 4
     assert len(catalog._failures) <= 4
     assert len(catalog._arrived) <= 4
 
 
-def test_forgets_one_profile(catalog: Catalog, source: Counting) -> None:
-    key = catalog.key("one")
+def test_forgets_one_profile(catalog: Catalog, source: Source) -> None:
+    key = source.key("one")
     source.get(key)
-    other = catalog.key("dlc", {"TargetId": "t"})
+    other = source.key("dlc", {"TargetId": "t"})
     catalog.note(failed(other))
     catalog.forget("one")
     assert source.held(key) is None
     assert catalog.held() == 0
     assert other in catalog._failures
-
-
-def test_keys_of_the_same_call_are_made_once(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Any] = []
-    real = catalog._source.key
-    monkeypatch.setattr(catalog._source, "key", lambda *given: made.append(given) or real(*given))
-    assert catalog.key("dlc", {"TargetId": "t"}) is catalog.key("dlc", {"TargetId": "t"})
-    assert len(made) == 1

@@ -5,15 +5,15 @@ import json
 import logging
 import os
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
-from traitlets.config import Config
+from traitlets.config import Config, Configurable
 
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import kernel_start
@@ -28,16 +28,7 @@ Write = Callable[[dict[str, Any]], Path]
 
 
 @pytest.fixture(autouse=True)
-def _entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The entry point as pyproject.toml has it, whether or not the package is installed, and a factory of its own."""
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    info = tmp_path / "site" / "jupyter_tokens_of_this_test-0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: jupyter_tokens_of_this_test\nVersion: 0\n")
-    group = "jupyter_client.kernel_provisioners"
-    lines = [f"{name} = {value}" for name, value in project["entry-points"][group].items()]
-    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
-    monkeypatch.syspath_prepend(str(info.parent))
+def _own_factory() -> Iterator[None]:
     KernelProvisionerFactory.clear_instance()
     yield
     KernelProvisionerFactory.clear_instance()
@@ -64,7 +55,7 @@ async def start(serverapp: Any, **options: Any) -> tuple[dict[str, str], Any]:
 
 
 def value_of(extension: TokensExtension, name: str = "oneaccess") -> str:
-    held = extension.source.held(extension.catalog.key(name))
+    held = extension.source.held(extension.source.key(name))
     assert held is not None
     return held.token.reveal()
 
@@ -84,7 +75,7 @@ class TestFirstCell:
 
     async def test_has_a_fresh_one_after_a_restart(self, jp_serverapp: Any, extension: TokensExtension) -> None:
         async with started(jp_serverapp) as client:
-            extension.source.forget(extension.catalog.key("oneaccess"))
+            extension.source.forget(extension.source.key("oneaccess"))
             await jp_serverapp.kernel_manager.restart_kernel(client.id, now=True)
             await client.ready_again()
             seen = await environment(client)
@@ -157,7 +148,7 @@ class TestFailure:
     ) -> None:
         async def get_token(name: str) -> Served:
             made = Token(value, profile=name, provider=name, obtained_at=None)  # type: ignore[arg-type]
-            return Served(extension.catalog.profiles()[name], made, cached=False)
+            return Served(extension.source.profiles()[name], made, cached=False)
 
         monkeypatch.setattr(extension, "get_token", get_token)
         _, told = await start(jp_serverapp)
@@ -242,35 +233,50 @@ class TestNotebookPaths:
 
 
 class TestDefault:
-    def factory(self, config: Config | None = None) -> KernelProvisionerFactory:
-        made: KernelProvisionerFactory = KernelProvisionerFactory.instance(config=config or Config())
-        return made
+    def kernels(self, config: Config | None = None) -> Configurable:
+        """What a server's manager of kernels is to the factory: its parent, whose configuration it takes."""
+        return Configurable(config=config or Config())
+
+    def default(self, kernels: Configurable) -> str:
+        factory: KernelProvisionerFactory = KernelProvisionerFactory.instance(parent=kernels)
+        return factory.default_provisioner_name
 
     def test_is_ours_if_nothing_was_chosen(self) -> None:
-        factory = self.factory()
-        assert become_default(None)  # type: ignore[arg-type]
-        assert factory.default_provisioner_name == NAME
+        kernels = self.kernels()
+        assert become_default(kernels)
+        assert self.default(kernels) == NAME
+
+    def test_is_ours_if_the_factory_was_made_before(self) -> None:
+        kernels = self.kernels()
+        assert self.default(kernels) == "local-provisioner"
+        assert become_default(kernels)
+        assert self.default(kernels) == NAME
 
     @pytest.mark.parametrize("chosen", ["local-provisioner", "another"])
     def test_is_the_users_if_configured(self, chosen: str) -> None:
-        factory = self.factory(Config({"KernelProvisionerFactory": {"default_provisioner_name": chosen}}))
-        assert not become_default(None)  # type: ignore[arg-type]
-        assert factory.default_provisioner_name == chosen
+        kernels = self.kernels(Config({"KernelProvisionerFactory": {"default_provisioner_name": chosen}}))
+        assert not become_default(kernels)
+        assert self.default(kernels) == chosen
 
     def test_is_the_users_if_in_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "another")
-        factory = self.factory()
-        assert not become_default(None)  # type: ignore[arg-type]
-        assert factory.default_provisioner_name == "another"
+        kernels = self.kernels()
+        assert not become_default(kernels)
+        assert self.default(kernels) == "another"
 
     def test_is_jupyters_if_ours_could_not_be_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(kernel_start, "entry_points", lambda **_: ())
-        assert not become_default(None)  # type: ignore[arg-type]
-        assert self.factory().default_provisioner_name == "local-provisioner"
+        def nowhere(_name: str) -> None:
+            raise PackageNotFoundError
 
-    async def test_works_for_kernels_of_no_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.factory()
-        become_default(None)  # type: ignore[arg-type]
+        monkeypatch.setattr(kernel_start, "distribution", nowhere)
+        kernels = self.kernels()
+        assert not become_default(kernels)
+        assert self.default(kernels) == "local-provisioner"
+
+    async def test_works_for_kernels_of_no_server(self) -> None:
+        kernels = self.kernels()
+        become_default(kernels)
+        assert self.default(kernels) == NAME
         manager = AsyncKernelManager(kernel_name="python3")
         await manager.start_kernel()
         client = manager.client()
