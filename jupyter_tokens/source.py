@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .broker import Ask, Broker, Held, Key
 from .clock import Clock, SystemClock
-from .errors import TokenError
+from .errors import ConfigurationError, TokenError
 from .profiles import is_loopback
 from .upstream import Upstream
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .token import Token
     from .transport import Transport
 
-__all__ = ["About", "Fetched", "Source"]
+__all__ = ["About", "Fetched", "ProfileEntry", "Renewal", "Source"]
 
 _NONE: Mapping[str, Any] = {}
 _MOST_KEYS = 4096
@@ -35,6 +36,39 @@ class About(NamedTuple):
     title: str
     env: str | None
     sandbox: bool
+
+
+class ProfileEntry(NamedTuple):
+    """A configured profile, for who offers a choice of them.
+
+    title : of the provider, or "". provider : its id. env : variable that it fills. params : the profile's own.
+    schema : JSON schema of the object of parameters. error : what is wrong with the profile; then it has no provider.
+    may_reveal : whether whoever serves it allows to show a token's value.
+    """
+
+    name: str
+    title: str = ""
+    provider: str | None = None
+    env: str | None = None
+    sandbox: bool = False
+    params: Mapping[str, Any] = _NONE
+    schema: Mapping[str, Any] = _NONE
+    error: TokenError | None = None
+    may_reveal: bool = True
+
+
+class Renewal:
+    """What `Token.renewed_by` takes. One stands behind each token that is held, so it is a small object."""
+
+    __slots__ = ("_broker", "_key")
+
+    def __init__(self, broker: Broker, key: Key) -> None:
+        self._broker = broker
+        self._key = key
+
+    def __call__(self, refused: Token | None) -> Token:
+        """A token that is fresh enough, or one that is newer than the refused one."""
+        return self._broker.get(self._key, newer_than=None if refused is None else refused.obtained_at)
 
 
 class Fetched(NamedTuple):
@@ -50,15 +84,23 @@ class Source:
     """Tokens by key, for threads and tasks. A profile that changes in the configuration loses its tokens.
 
     profiles : fixed profiles in place of Jupyter's configuration. clock, transport : for tests.
+    look_seconds : how long a look at the configuration's files holds; for a server, one costs a third of a request.
     """
 
     mode = "direct"
     """How a card names this way of being served."""
 
     def __init__(
-        self, profiles: Profiles | None = None, *, clock: Clock | None = None, transport: Transport | None = None
+        self,
+        profiles: Profiles | None = None,
+        *,
+        clock: Clock | None = None,
+        transport: Transport | None = None,
+        look_seconds: float = 0.0,
     ) -> None:
         clock = clock or SystemClock()
+        self._look_seconds = look_seconds
+        self._look_at = -inf
         self._fixed = profiles is not None
         self._profiles = profiles
         self._stamp: object = None
@@ -72,13 +114,14 @@ class Source:
 
     def profiles(self) -> Profiles:
         """The profiles as the configuration has them now. Raises `ConfigurationError`."""
-        if self._fixed and self._profiles is not None:
+        if self._profiles is not None and (self._fixed or self._clock.elapsed() < self._look_at):
             return self._profiles
         from .config import config_files, load_profiles, stamp  # noqa: PLC0415 (loads traitlets' configuration)
 
         files = config_files()
         now = stamp(files)
         with self._lock:
+            self._look_at = self._clock.elapsed() + self._look_seconds
             if self._profiles is None or self._stamp != now:
                 before, self._profiles, self._stamp = self._profiles, load_profiles(files), now
                 self._keys.clear()
@@ -87,6 +130,10 @@ class Source:
                     self._broker.forget_profiles(changed)
                     self._lost()
             return self._profiles
+
+    def look_again(self) -> None:
+        """Has the next question look at the configuration's files: they have just been changed."""
+        self._look_at = -inf
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """What a call is filed under. Raises for an unknown or wrong profile, and for a wrong parameter."""
@@ -108,6 +155,11 @@ class Source:
         """What a card tells of a profile. Raises for an unknown or wrong one."""
         found = self.profiles()[profile]
         return About(found.provider.title, found.env, is_loopback(found.provider.base()))
+
+    def entries(self) -> list[ProfileEntry]:
+        """The configured profiles; a wrong one with what is wrong. Raises `ConfigurationError`."""
+        profiles = self.profiles()
+        return [_entry(profiles, name) for name in profiles]
 
     def get_direct(self, profile: str, params: Mapping[str, Any], ask: Ask) -> Token:
         """A token by this process's profiles, as another source's fallback."""
@@ -133,6 +185,10 @@ class Source:
     def held(self, key: Key) -> Held | None:
         """See `Broker.held`."""
         return self._broker.held(key)
+
+    def fresh(self, key: Key) -> Token | None:
+        """See `Broker.fresh`."""
+        return self._broker.fresh(key)
 
     def begin(self, key: Key) -> Future[Token]:
         """See `Broker.begin`."""
@@ -176,7 +232,7 @@ class Source:
             self.tell(Fetched(key, error.provider or "", self._clock.elapsed() - began, error))
             raise
         self.tell(Fetched(key, token.provider, self._clock.elapsed() - began, None))
-        return token.renewed_by(partial(self._renew, key))
+        return token.renewed_by(Renewal(self._broker, key))
 
     def tell(self, fetched: Fetched) -> None:
         """Tells those who observe of a call to a vendor; also of one that was made past the broker."""
@@ -187,9 +243,6 @@ class Source:
                 # Who is told of a fetch does not decide what comes of it.
                 _log.warning("Telling of a fetch failed: %s", type(error).__name__)
 
-    def _renew(self, key: Key, refused: Token | None) -> Token:
-        return self._broker.get(key, newer_than=None if refused is None else refused.obtained_at)
-
     def _arrived(self, key: Key, token: Token) -> None:
         for arrived, _ in tuple(self._watchers):
             arrived(key, token)
@@ -198,3 +251,20 @@ class Source:
         for _, lost in tuple(self._watchers):
             if lost is not None:
                 lost()
+
+
+def _entry(profiles: Profiles, name: str) -> ProfileEntry:
+    try:
+        profile = profiles[name]
+    except ConfigurationError as error:
+        return ProfileEntry(name, error=error.copy())
+    provider = profile.provider
+    return ProfileEntry(
+        name,
+        title=provider.title,
+        provider=provider.id,
+        env=profile.env,
+        sandbox=is_loopback(provider.base()),
+        params=dict(profile.params),
+        schema=provider.schema()["params"],
+    )

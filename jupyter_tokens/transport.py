@@ -37,6 +37,7 @@ __all__ = [
     "connect_error",
     "proxy_for",
     "trust_of",
+    "unwritable",
 ]
 
 CONNECT_SECONDS = 5.0
@@ -132,12 +133,7 @@ class Transport:
             token: Token = stop.value
             return token
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            # Raised where the flow writes its request; only the kind, as the text may hold the URL or the credential.
-            raise ConfigurationError(
-                f"The request cannot be written ({type(error).__name__}).",
-                hint="Check the endpoint, and the credential for characters that no header can hold.",
-                unsent=True,
-            ) from None
+            raise unwritable(error) from None
         finally:
             flow.close()
 
@@ -287,6 +283,15 @@ def _host_of(answer: httpx.Response) -> str:
     with suppress(httpx.InvalidURL):
         return answer.request.url.join(answer.headers["location"]).host or "nowhere"
     return "nowhere"
+
+
+def unwritable(error: Exception) -> ConfigurationError:
+    """A request that no flow could write. Only the kind is told, as the text may hold the URL or the credential."""
+    return ConfigurationError(
+        f"The request cannot be written ({type(error).__name__}).",
+        hint="Check the endpoint, and the credential for characters that no header can hold.",
+        unsent=True,
+    )
 
 
 def connect_error(host: str, error: BaseException) -> NetworkError:

@@ -11,8 +11,9 @@ from .broker import Key
 from .clock import Clock, SystemClock
 from .errors import TokenError
 from .profiles import Profile, Profiles
-from .providers.base import Call, Flow
+from .providers.base import Call, Flow, Reference
 from .providers.params import ParamValue
+from .secretref import tell_seen
 from .token import Secret, Token
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Upstream"]
 
-_SHORTEST_SECRET = 6
+_SHORTEST = 6
+"""Characters of a secret that a vendor's message is searched for: a shorter one is a word like any other."""
 
 
 class Upstream:
@@ -62,9 +64,11 @@ class Upstream:
             secrets = profile.secrets()
             credential = profile.provider.credential(secrets)
             call = Call(profile.name, params, credential, self._clock)
-            return transport.run(
+            token = transport.run(
                 lambda: flow(call), timeout=profile.timeout, verify=profile.verify, idempotent=idempotent
             )
+            tell_seen(profile.name, [token])
+            return token
         except TokenError as error:
             error.profile, error.provider = profile.name, profile.provider.id
             confidential = [*secrets.values(), *_secrets_in(credential)]
@@ -72,6 +76,9 @@ class Upstream:
                 setattr(error, name, _without(getattr(error, name), confidential))
             error.args = (error.message,)
             raise
+        finally:
+            # With what the flow has put into the credential by now: an IAM login's tokens.
+            tell_seen(profile.name, _secrets_of(profile, secrets, credential))
 
     def _open(self) -> Transport:
         with self._lock:
@@ -80,6 +87,16 @@ class Upstream:
 
                 self._transport = Transport(clock=self._clock)
             return self._transport
+
+
+def _secrets_of(profile: Profile, resolved: Mapping[str, Secret], credential: object) -> Iterator[Secret]:
+    """What a profile authenticates with; not the ids and user names among its references, which are no secrets."""
+    known = profile.provider.settings()
+    for key, secret in resolved.items():
+        setting = known[key]
+        if isinstance(setting, Reference) and setting.secret:
+            yield secret
+    yield from _secrets_in(credential)
 
 
 def _secrets_in(credential: object) -> Iterator[Secret]:
@@ -98,11 +115,11 @@ def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:
     """A vendor's text without our own secrets: some echo what they were sent."""
     for secret in secrets:
         value = secret.reveal()
-        if not text or len(value) < _SHORTEST_SECRET:
+        if not text or len(value) < _SHORTEST:
             continue
         text = text.replace(value, "…")
         # A long message is cut off, and with it a secret that it echoes.
-        for length in range(len(value) - 1, _SHORTEST_SECRET - 1, -1):
+        for length in range(len(value) - 1, _SHORTEST - 1, -1):
             if text.rstrip(".").endswith(value[:length]):
                 text = text.rstrip(".").removesuffix(value[:length]) + "…"
                 break

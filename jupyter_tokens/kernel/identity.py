@@ -8,12 +8,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["CERT_VARIABLE", "URL_VARIABLE", "Identity", "identity"]
+from ..proof import CERT_VARIABLE, URL_VARIABLE
 
-URL_VARIABLE = "JUPYTER_TOKENS_URL"
-"""Where the server's extension answers; published by the server, no secret."""
-CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
-"""The server's certificate, where it has one: the only one that is trusted."""
+__all__ = ["Identity", "identity"]
 
 _CONNECTION_FILE = re.compile(r"kernel-([0-9A-Za-z-]+)\.json")
 

@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 from jupyter_core.utils import ensure_async
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Bool
+from traitlets import Bool, Enum
 
 from .._version import __version__
 from ..clock import Clock, SystemClock
+from ..proof import CERT_VARIABLE, URL_VARIABLE
 from . import metrics
 from .activity import Activity
 from .catalog import Catalog
@@ -38,14 +39,12 @@ if TYPE_CHECKING:
     from ..source import Fetched, Source
     from ..token import Token
 
-__all__ = ["CERT_VARIABLE", "URL_VARIABLE", "Served", "TokensExtension", "public_url"]
-
-# As kernel/identity.py reads them: what a kernel needs to find the server, none of it a secret.
-URL_VARIABLE = "JUPYTER_TOKENS_URL"
-CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
+__all__ = ["Served", "TokensExtension", "public_url"]
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared with, not bound to)
 _NONE: Mapping[str, Any] = {}
+LOOK_SECONDS = 1.0
+"""How long a look at the configuration's files holds."""
 _T = TypeVar("_T")
 
 
@@ -73,6 +72,12 @@ class TokensExtension(ExtensionApp):
         default_value=False,
         help="Whether profiles can be added, changed and removed over REST. Who may do that can have the server read "
         "any file, variable or keyring entry that a reference names, and send it to an endpoint of their choice.",
+    ).tag(config=True)
+    scan_on_save = Enum(
+        ["off", "warn", "redact", "refuse"],
+        default_value="off",
+        help="What to do when a notebook that is saved holds a token of this server, or what looks like one: nothing, "
+        "write a warning to the log, also redact it in outputs, or refuse to save.",
     ).tag(config=True)
 
     clock: Clock = SystemClock()
@@ -104,7 +109,7 @@ class TokensExtension(ExtensionApp):
                 if self._kept is None:
                     from ..source import Source  # noqa: PLC0415 (loads httpx)
 
-                    source = Source(clock=self.clock)
+                    source = Source(clock=self.clock, look_seconds=LOOK_SECONDS)
                     catalog = Catalog(source, self.clock)
                     source.observe(partial(self._fetched, source, catalog))
                     metrics.watch(catalog)
@@ -118,11 +123,15 @@ class TokensExtension(ExtensionApp):
 
     def initialize_settings(self) -> None:
         """See `ExtensionApp`."""
-        self.activity = Activity(self._server, lambda: self.catalog)
+        self.activity = Activity(self._server, lambda: self.source)
         self.injections = Injections(self._injected)
         self.settings["jupyter_tokens_extension"] = self
         self.settings["jupyter_tokens_injections"] = self.injections
-        become_default(self._server)
+        become_default(self._server.kernel_manager)
+        if self.scan_on_save != "off":
+            from .save_hook import install  # noqa: PLC0415 (only for those who ask for it)
+
+            install(self)
 
     def initialize_handlers(self) -> None:
         """See `ExtensionApp`."""
@@ -137,27 +146,27 @@ class TokensExtension(ExtensionApp):
         newer_than: datetime | None = None,
     ) -> Served:
         """A token of a profile, for the handlers. Raises `TokenError`."""
-        profile = self.catalog.profiles()[name]
-        key = self.catalog.key(name, params)
-        before = self.source.held(key)
-        fresh = before is not None and self.clock.elapsed() < min(before.refresh_at, before.ends_at)
-        if before is not None and fresh and not refresh and newer_than is None:
-            token = before.token
-        else:
-            token = await self.source.aget(key, refresh=refresh, newer_than=newer_than)
-        cached = before is not None and before.token is token
+        source = self.source
+        profile = source.profiles()[name]
+        key = source.key(name, params)
+        token = None if refresh or newer_than is not None else source.fresh(key)
+        cached = token is not None
+        if token is None:
+            before = source.held(key)
+            token = await source.aget(key, refresh=refresh, newer_than=newer_than)
+            cached = before is not None and before.token is token
         if cached:
             metrics.count_hit(profile.provider.id)
         return Served(profile, token, cached)
 
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
         """A new token at the vendor, which is kept by nobody here. Raises `TokenError`."""
-        profile = self.catalog.profiles()[name]
+        profile = self.source.profiles()[name]
         return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params)), cached=False)
 
     async def may_have(self, name: str, kernel_id: str) -> bool:
         """Whether a kernel of this server may have a profile's token. Raises for an unknown or wrong profile."""
-        profile = self.catalog.profiles()[name]
+        profile = self.source.profiles()[name]
         if profile.kernels is None and profile.notebooks is None:
             return True
         server = self._server
@@ -175,6 +184,7 @@ class TokensExtension(ExtensionApp):
         # Of a server that this one runs under.
         os.environ.pop(CERT_VARIABLE, None)
         os.environ.update(self._published)
+        self.activity.register()
 
     async def stop_extension(self) -> None:
         """See `ExtensionApp`."""

@@ -8,23 +8,22 @@ in `transport`.
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import aiohttp
 import httpx
 from yarl import URL
 
 from ..clock import Clock
-from ..errors import ConfigurationError, NetworkError, TimedOut, TokenError
+from ..errors import NetworkError, TimedOut, TokenError
+from ..forms import forms_of
 from ..providers.answers import malformed
 from ..providers.base import Call, Exchange
 from ..signing.canonical import AccessKey
-from ..transport import CONNECT_SECONDS, MOST_BYTES, check_head, connect_error, proxy_for, trust_of
+from ..transport import CONNECT_SECONDS, MOST_BYTES, check_head, connect_error, proxy_for, trust_of, unwritable
 
 if TYPE_CHECKING:
     from ..profiles import Profile
@@ -37,7 +36,6 @@ SECRETS_SECONDS = 1.0
 """How long a profile's resolved secrets are used: a `command:` is not run for each of a hundred calls at once."""
 _KEPT_SECONDS = 15.0
 _MOST_FIELD_BYTES = 64 * 1024
-_SHORTEST_SECRET = 6
 _REDIRECTS = range(300, 400)
 
 
@@ -100,7 +98,7 @@ class Wire:
             ) from None
         # What a login yields opens more than the one call that it is for.
         login = response.request.headers.get("X-Auth-Token")
-        return _without(response, ready.hidden if login is None else ready.hidden | _forms(login))
+        return _without(response, ready.hidden if login is None else ready.hidden | _hidden(login))
 
     async def _secrets(self, profile: Profile) -> _Ready:
         now = self._clock.elapsed()
@@ -121,7 +119,7 @@ class Wire:
     def _resolve(self, profile: Profile) -> _Ready:
         secrets = profile.secrets()
         credential = profile.provider.credential(secrets)
-        hidden = (_forms(secret.reveal()) for secret in _long_lived(profile, secrets, credential))
+        hidden = (_hidden(secret.reveal()) for secret in _long_lived(profile, secrets, credential))
         return _Ready(credential, frozenset().union(*hidden), self._trust_of(profile.verify))
 
     def _trust_of(self, verify: bool | str) -> ssl.SSLContext:
@@ -141,12 +139,7 @@ class Wire:
             response: httpx.Response = stop.value
             return response
         except (httpx.InvalidURL, UnicodeEncodeError, ValueError) as error:
-            # Raised where a request is written; only the kind, as the text may hold the URL or the credential.
-            raise ConfigurationError(
-                f"The request cannot be written ({type(error).__name__}).",
-                hint="Check the endpoint, and the credential for characters that no header can hold.",
-                unsent=True,
-            ) from None
+            raise unwritable(error) from None
         finally:
             flow.close()
 
@@ -222,11 +215,9 @@ def _long_lived(profile: Profile, secrets: Mapping[str, Secret], credential: Any
             yield credential.security_token
 
 
-def _forms(secret: str) -> set[bytes]:
-    """How a secret would stand in an answer: in the plain, as JSON, and as in a URL."""
-    if len(secret) < _SHORTEST_SECRET:
-        return set()
-    return {form.encode() for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
+def _hidden(secret: str) -> frozenset[bytes]:
+    """A secret as it could stand in an answer."""
+    return frozenset(form.encode() for form in forms_of(secret))
 
 
 def _whole(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, request: httpx.Request) -> httpx.Response:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import jupyter_tokens
+from jupyter_tokens.proof import CERT_VARIABLE, URL_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.server.app import CERT_VARIABLE, URL_VARIABLE, TokensExtension, public_url
+from jupyter_tokens.server.app import TokensExtension, public_url
 
 from .conftest import SECRETS, Call, told
 
@@ -32,8 +33,8 @@ def test_loads_neither_httpx_nor_the_providers() -> None:
 
 def test_nothing_secret_in_the_settings(extension: TokensExtension, profiles: Any, jp_serverapp: Any) -> None:
     settings = jp_serverapp.web_app.settings
-    assert set(settings["jupyter_tokens_config"]) == {"allow_reveal", "allow_edit"}
-    extension.source.get(extension.catalog.key("oneaccess"))
+    assert set(settings["jupyter_tokens_config"]) == {"allow_reveal", "allow_edit", "scan_on_save"}
+    extension.source.get(extension.source.key("oneaccess"))
     assert not [secret for secret in SECRETS.values() if secret in repr(settings)]
 
 

@@ -1,0 +1,116 @@
+"""A kernel reaches its own server over TLS with the server's own certificate, and over a unix socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from jupyter_tokens.sandbox import Sandbox
+
+from ..hearing import until_heard
+from .certificate import self_signed
+from .test_server_mode import DEADLINE, config, free_port, run, sandbox, text
+
+__all__ = ["config", "sandbox"]  # fixtures
+LOGIN = "a-login-that-no-kernel-has"
+
+
+@contextmanager
+def serving(config: Path, user: httpx.Client, *options: str) -> Iterator[BlockingKernelClient]:
+    """A kernel of a server that is started with these options. user : who asks that server to start it."""
+    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--ServerApp.allow_root=True", *options]
+    environment = {**os.environ, "JUPYTER_CONFIG_PATH": str(config), "JUPYTER_TOKEN": LOGIN}
+    client = BlockingKernelClient()
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            next(line for line in process.stderr if "Use Control-C to stop" in line)
+            started = user.post("/api/kernels", headers={"Authorization": f"token {LOGIN}"}, json={"name": "python3"})
+            started.raise_for_status()
+            runtime = Path(os.environ["JUPYTER_RUNTIME_DIR"])
+            client.load_connection_file(str(runtime / f"kernel-{started.json()['id']}.json"))
+            client.start_channels(hb=False)
+            until_heard(client, DEADLINE)
+            yield client
+        finally:
+            if client.channels_running:
+                client.stop_channels()
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=DEADLINE)
+
+
+class _Late(httpx.HTTPTransport):
+    """A unix socket that is not there yet: of httpx's own retries each would leave a socket open."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(uds=path)
+        self._path = Path(path)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        until = time.monotonic() + DEADLINE
+        while not self._path.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        return super().handle_request(request)
+
+
+def card_of(client: BlockingKernelClient, first: str = "") -> str:
+    """What `%gettoken` shows in a kernel that has no profile of its own. first : code that runs before."""
+    run(client, f"import os; os.environ['JUPYTER_CONFIG_PATH'] = ''\n{first}")
+    run(client, "%load_ext jupyter_tokens")
+    return text(run(client, "%gettoken oneaccess"))
+
+
+@contextmanager
+def serving_tls(folder: Path, config: Path) -> Iterator[BlockingKernelClient]:
+    certificate, key = self_signed(folder)
+    port = free_port()
+    options = (f"--ServerApp.certfile={certificate}", f"--ServerApp.keyfile={key}", f"--port={port}")
+    # It says that it is running a little before it listens: hence the retries.
+    transport = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=str(certificate)), retries=9)
+    with (
+        httpx.Client(base_url=f"https://127.0.0.1:{port}", transport=transport, timeout=DEADLINE) as user,
+        serving(config, user, *options, "--ServerApp.ip=127.0.0.1") as client,
+    ):
+        yield client
+
+
+def test_over_tls_with_the_servers_own_certificate(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
+    with serving_tls(tmp_path, config) as client:
+        assert "served: server" in card_of(client)
+    assert sandbox.requests["oneaccess"] == 1
+
+
+def test_over_tls_no_other_certificate_is_trusted(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
+    (tmp_path / "another").mkdir()
+    stranger, _ = self_signed(tmp_path / "another")
+    with serving_tls(tmp_path, config) as client:
+        shown = card_of(client, f"os.environ['JUPYTER_TOKENS_CERT'] = {str(stranger)!r}")
+    assert "SSLCertVerificationError" in shown
+    assert "served: server" not in shown
+    assert sandbox.requests["oneaccess"] == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Jupyter serves on unix sockets where there are some")
+def test_over_a_unix_socket(config: Path, sandbox: Sandbox) -> None:
+    # The path of a socket may have about a hundred characters, fewer than pytest's own folders.
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/jupyter.sock"
+        with (
+            httpx.Client(base_url="http://localhost", transport=_Late(path), timeout=DEADLINE) as user,
+            serving(config, user, f"--ServerApp.sock={path}") as client,
+        ):
+            assert "served: server" in card_of(client)
+            assert "http+unix://" in text(run(client, "print(os.environ['JUPYTER_TOKENS_URL'])"))
+    assert sandbox.requests["oneaccess"] == 1
