@@ -14,6 +14,7 @@ class TokensApp(Command):
     description = "Short-lived cloud tokens for notebooks, without a secret ever standing in the notebook."
     subcommands = {  # noqa: RUF012 (traitlets declares it as an instance variable)
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
+        "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks, and redact outputs."),
         "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the five token APIs on loopback, with no account."),
     }
 

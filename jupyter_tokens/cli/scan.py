@@ -1,0 +1,137 @@
+"""`jupyter tokens scan`: tokens and keys in notebooks, before they are committed or sent; shows none of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from traitlets import Bool
+
+from ..scan.files import NotReadable, Scanned, notebooks_in, scan_file
+from ..scan.known import Known
+from .command import Command
+
+__all__ = ["ScanApp"]
+
+
+class ScanApp(Command):
+    """Exits with 0 if nothing was found, 1 if something was (redacted or not), 2 if a file could not be read."""
+
+    name = "jupyter-tokens-scan"
+    description = """Find tokens and keys in notebooks: in sources, outputs, metadata, attachments and widget state.
+
+    PATHS are notebooks and folders; by default the current folder. What is found is told by its place, kind and length,
+    never by its value. Exit code: 0 nothing found, 1 something found (also if it has been redacted, so that a commit
+    stops until the notebook is added again), 2 wrong usage or a notebook that cannot be read."""
+    examples = """
+    jupyter tokens scan
+    jupyter tokens scan analysis.ipynb reports/ --fix
+    jupyter tokens scan --profiles --json
+    """
+
+    fix = Bool(
+        default_value=False,
+        help="Redact outputs and widget state in place. Sources, metadata and attachments are only told of.",
+    ).tag(config=True)
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a line for each finding.").tag(
+        config=True
+    )
+    profiles = Bool(
+        default_value=False,
+        help="Also look for the secrets of the configured profiles. Off by default, for it resolves their references: "
+        "a keyring may ask for its password, and commands are run. No API is called.",
+    ).tag(config=True)
+
+    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
+        **Command.flags,
+        "fix": ({"ScanApp": {"fix": True}}, fix.help),
+        "json": ({"ScanApp": {"as_json": True}}, as_json.help),
+        "profiles": ({"ScanApp": {"profiles": True}}, profiles.help),
+    }
+
+    def start(self) -> None:
+        """Scans, tells, and ends the process."""
+        super().start()
+        known = Known(self._secrets() if self.profiles else {})
+        scanned: dict[str, Scanned] = {}
+        unreadable: dict[str, str] = {}
+        for path in notebooks_in([Path(path) for path in self.extra_args or ["."]]):
+            try:
+                scanned[str(path)] = scan_file(path, known, fix=self.fix)
+            except NotReadable as error:
+                unreadable[str(path)] = str(error)
+        for name, message in unreadable.items():
+            sys.stderr.write(f"{self.name}: {name} {message}\n")
+        if self.as_json:
+            sys.stdout.write(json.dumps(_told(scanned, unreadable)) + "\n")
+        else:
+            self._tell(scanned)
+        found = any(result.findings for result in scanned.values())
+        sys.exit(2 if unreadable else 1 if found else 0)
+
+    def _tell(self, scanned: dict[str, Scanned]) -> None:
+        for name, result in scanned.items():
+            for finding in result.findings:
+                done = ", redacted" if result.changed and finding.place.may_change else ""
+                sys.stdout.write(f"{name}:{finding}{done}\n")
+        found = [result for result in scanned.values() if result.findings]
+        if not found:
+            return
+        changed = sum(result.changed for result in found)
+        left = sum(len(result.left) for result in found)
+        says = [f"{sum(len(result.findings) for result in found)} found in {len(found)} of {len(scanned)} notebooks"]
+        if changed:
+            says.append(f"{changed} redacted: save nothing over it from an open notebook")
+        if left:
+            clean = any(finding.place.may_change for result in found for finding in result.left)
+            says.append("--fix redacts outputs" if clean else "what is not in an output is yours to remove")
+        says.append("a value that was shared or committed must be revoked")
+        sys.stderr.write(f"{self.name}: {'; '.join(says)}\n")
+
+    def _secrets(self) -> dict[str, str]:
+        from ..config import load_profiles  # noqa: PLC0415 (loads the providers)
+        from ..errors import TokenError  # noqa: PLC0415 (as above)
+
+        secrets: dict[str, str] = {}
+        try:
+            profiles = load_profiles()
+        except TokenError as error:
+            self.fail(2, str(error))
+        for name in profiles:
+            try:
+                resolved = profiles[name].secrets()
+            except TokenError as error:
+                # A profile that is wrong, or whose secret is not at hand here: the others are still looked for.
+                sys.stderr.write(f"{self.name}: --profiles: {name}: {error}\n")
+                continue
+            secrets.update({secret.reveal(): f"{key} of profile {name}" for key, secret in resolved.items()})
+        return secrets
+
+
+def _told(scanned: dict[str, Scanned], unreadable: dict[str, str]) -> dict[str, object]:
+    return {
+        "findings": [
+            {
+                "path": name,
+                "cell": finding.place.cell,
+                "cell_id": finding.place.cell_id,
+                "part": finding.place.part,
+                "output": finding.place.output,
+                "line": finding.line,
+                "kind": finding.kind,
+                "length": finding.length,
+                "redacted": result.changed and finding.place.may_change,
+            }
+            for name, result in scanned.items()
+            for finding in result.findings
+        ],
+        "notebooks": len(scanned),
+        "unreadable": [{"path": name, "message": message} for name, message in unreadable.items()],
+    }
+
+
+main = ScanApp.launch_instance
+
+if __name__ == "__main__":
+    main()

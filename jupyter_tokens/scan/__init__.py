@@ -1,0 +1,1 @@
+"""Finds tokens and keys in notebooks: held values and the five APIs' shapes; knows neither server nor command line."""

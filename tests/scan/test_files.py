@@ -1,0 +1,171 @@
+"""Notebooks are found, read and written back; what cannot be read is told of in a way that helps."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.sign import NotebookNotary
+
+from jupyter_tokens.scan import files
+from jupyter_tokens.scan.files import NotReadable, notebooks_in, scan_file
+from jupyter_tokens.scan.known import Known
+
+from .notebooks import code, notebook, output
+
+VALUE = "held-value-of-A9"
+HELD = Known({VALUE: "token a"})
+
+
+def written(path: Path, content: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def with_value() -> dict[str, Any]:
+    return notebook(code(f"x = '{VALUE}'", [output({"text/plain": ["é\n", f"{VALUE}\n"]})]))
+
+
+class TestWhichFiles:
+    def test_notebooks_below_a_folder(self, tmp_path: Path) -> None:
+        for name in ("a.ipynb", "b/c.ipynb", ".d.ipynb", "b/e.py"):
+            written(tmp_path / name, "{}")
+        for name in (".git", ".ipynb_checkpoints", ".venv", "node_modules", "site-packages", "env"):
+            written(tmp_path / name / "no.ipynb", "{}")
+        written(tmp_path / "env" / "pyvenv.cfg", "")
+        assert [str(path.relative_to(tmp_path)) for path in notebooks_in([tmp_path])] == [
+            ".d.ipynb",
+            "a.ipynb",
+            "b/c.ipynb",
+        ]
+
+    def test_what_is_named_is_taken_whatever_its_name(self, tmp_path: Path) -> None:
+        hidden = written(tmp_path / ".ipynb_checkpoints" / "a.ipynb", "{}")
+        other = written(tmp_path / "notebook.json", "{}")
+        assert list(notebooks_in([hidden.parent, other])) == [hidden, other]
+
+    def test_a_folder_that_cannot_be_listed_is_not_passed_over(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closed = tmp_path / "closed"
+        closed.mkdir()
+        listed = os.scandir
+
+        def scandir(folder: Any) -> Any:
+            if os.fspath(folder) == str(closed):
+                raise PermissionError(13, "Permission denied", str(closed))
+            return listed(folder)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+        assert list(notebooks_in([tmp_path])) == [closed]
+        with pytest.raises(NotReadable):
+            scan_file(closed, HELD)
+
+
+class TestNotReadable:
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            ("", "is not JSON (line 1, column 1"),
+            ('{"a": \n"held-value-of-A9', "is not JSON (line 2, column 1"),
+            ("[]", "is not a notebook"),
+            ('{"nbformat": "4"}', "is not a notebook"),
+            ('{"nbformat": 3, "worksheets": []}', "format 3, and only format 4 is read; convert it: jupyter nbconvert"),
+            ('{"nbformat": 4, "a": {"x": "held-value-of-A9", "x": 1}}', "names something twice"),
+            (f'{{"nbformat": {"4" * 5000}}}', "a number that is too long"),
+            ("[" * 200_000, "nested too deeply"),
+        ],
+    )
+    def test_says_why_and_quotes_nothing(self, tmp_path: Path, content: str, says: str) -> None:
+        with pytest.raises(NotReadable) as caught:
+            scan_file(written(tmp_path / "a.ipynb", content), HELD)
+        assert says in str(caught.value)
+        assert VALUE not in str(caught.value)
+
+    def test_a_notebook_of_format_3_can_be_read_after_what_it_is_told(self, tmp_path: Path) -> None:
+        old = nbformat.v3.new_notebook(worksheets=[nbformat.v3.new_worksheet(cells=[nbformat.v3.new_code_cell("1")])])
+        path = written(tmp_path / "a.ipynb", dict(old))
+        nbformat.write(nbformat.convert(nbformat.read(path, 3), 4), path)
+        assert scan_file(path, HELD).findings == []
+
+    def test_a_file_that_is_not_there_or_not_text(self, tmp_path: Path) -> None:
+        with pytest.raises(NotReadable, match="No such file"):
+            scan_file(tmp_path / "a.ipynb", HELD)
+        (tmp_path / "b.ipynb").write_bytes(b'{"a": "\xff"}')
+        with pytest.raises(NotReadable, match=r"not UTF-8 \(byte 7\)"):
+            scan_file(tmp_path / "b.ipynb", HELD)
+
+    def test_a_byte_order_mark_is_no_obstacle(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.ipynb"
+        path.write_bytes(b"\xef\xbb\xbf" + json.dumps(with_value()).encode())
+        assert len(scan_file(path, HELD, fix=True).left) == 1
+        assert path.read_bytes().startswith(b"\xef\xbb\xbf{")
+
+
+class TestFix:
+    @pytest.mark.parametrize("indent", [None, 1, 2])
+    @pytest.mark.parametrize("newline", ["\n", "\r\n"])
+    def test_changes_the_line_of_the_output_and_no_other(
+        self, tmp_path: Path, indent: int | None, newline: str
+    ) -> None:
+        path = tmp_path / "a.ipynb"
+        before = (json.dumps(with_value(), indent=indent, ensure_ascii=False) + "\n").replace("\n", newline).encode()
+        path.write_bytes(before)
+        scanned = scan_file(path, HELD, fix=True)
+        assert [str(finding.place) for finding in scanned.findings] == ["cell 1 source", "cell 1 output 1"]
+        assert [str(finding.place) for finding in scanned.left] == ["cell 1 source"]
+        assert path.read_bytes() == before.replace(f"{VALUE}\\n".encode(), rb"[token a]\n")
+
+    def test_without_it_nothing_is_written(self, tmp_path: Path) -> None:
+        path = written(tmp_path / "a.ipynb", with_value())
+        before = path.stat()
+        assert not scan_file(path, HELD).changed
+        assert path.stat() == before
+
+    def test_with_nothing_to_redact_nothing_is_written(self, tmp_path: Path) -> None:
+        path = written(tmp_path / "a.ipynb", notebook(code(f"x = '{VALUE}'")))
+        before = path.stat()
+        assert not scan_file(path, HELD, fix=True).changed
+        assert path.stat().st_mtime_ns == before.st_mtime_ns
+
+    def test_keeps_mode_and_link(self, tmp_path: Path) -> None:
+        real = written(tmp_path / "real" / "a.ipynb", with_value())
+        real.chmod(0o640)
+        link = tmp_path / "link.ipynb"
+        link.symlink_to(real)
+        assert scan_file(link, HELD, fix=True).changed
+        assert link.is_symlink()
+        assert stat.S_IMODE(real.stat().st_mode) == 0o640
+        assert [entry.name for entry in real.parent.iterdir()] == ["a.ipynb"]
+
+    def test_a_write_that_fails_leaves_the_old_file_and_no_other(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = written(tmp_path / "a.ipynb", with_value())
+        before = path.read_bytes()
+
+        def full(_: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(files.os, "fsync", full)
+        with pytest.raises(NotReadable, match=r"cannot be written \(No space left on device\), and still holds"):
+            scan_file(path, HELD, fix=True)
+        assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_what_remains_is_a_valid_notebook_whose_sources_can_be_signed(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.ipynb"
+        nbformat.write(nbformat.from_dict(with_value()), path)
+        scan_file(path, HELD, fix=True)
+        read = nbformat.read(path, 4)
+        nbformat.validate(read)
+        notary = NotebookNotary(data_dir=str(tmp_path))
+        notary.sign(read)
+        assert notary.check_signature(read)
+        notary.store.close()
