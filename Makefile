@@ -8,7 +8,7 @@ SOURCES := pyproject.toml README.md $(shell find jupyter_tokens notebooks -name 
 # The parts that have to be covered to the last branch.
 CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/secretref.py,jupyter_tokens/profiles.py,jupyter_tokens/config.py,jupyter_tokens/transport.py,jupyter_tokens/broker.py,jupyter_tokens/upstream.py,jupyter_tokens/source.py,jupyter_tokens/signing/*,jupyter_tokens/credentials/*,jupyter_tokens/providers/*
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 
 demo: $(VENVS)/demo/.ready
 	@$(DEMO)/jupyter tokens demo $(ARGS)
@@ -28,6 +28,10 @@ lint: $(VENVS)/dev/.ready
 bench: $(VENVS)/dev/.ready
 	$(DEV)/python -m benchmarks $(ARGS)
 
+docs: $(VENVS)/dev/.ready
+	$(DEV)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "build/docs/index.html"
+
 clean:
 	rm -rf $(VENVS) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -42,5 +46,5 @@ $(VENVS)/demo/.ready: $(VENVS)/demo/bin/python $(SOURCES)
 	@touch $@
 
 $(VENVS)/dev/.ready: $(VENVS)/dev/bin/python pyproject.toml
-	$(DEV)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	$(DEV)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,docs]'
 	@touch $@

@@ -1,0 +1,40 @@
+"""What the documentation lists is what there is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from jupyter_tokens.profiles import Profiles, provider_ids
+from jupyter_tokens.providers import alibaba, astra, modelarts, oneaccess
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def _page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", [alibaba, astra, modelarts, oneaccess])
+def test_each_code_that_is_understood_says_what_to_do(module: object) -> None:
+    rows = [line for line in _page("troubleshooting").splitlines() if line.startswith("|")]
+    listed = set(re.findall(r"`([^`]+)`", "\n".join(rows)))
+    meanings = module._MEANINGS  # type: ignore[attr-defined]
+    with_a_hint = {code for code, meaning in meanings.items() if meaning.hint}
+    assert with_a_hint <= listed
+
+
+def test_the_profiles_of_the_pages_are_profiles() -> None:
+    """Each example is read as a user's would be, with settings and parameters checked."""
+    seen = set()
+    for name in ("apis", "profiles"):
+        for block in re.findall(r"```json\n(.*?)```", _page(name), re.DOTALL):
+            written = json.loads(block)
+            profiles = written["TokenProfiles"]["profiles"] if "TokenProfiles" in written else {"one": written}
+            for profile, settings in profiles.items():
+                checked = Profiles.of({profile: settings})[profile]
+                seen.add(checked.provider.id)
+    assert {"modelarts", "pai-dlc", "oneaccess", "astra", "eiam"} <= seen <= set(provider_ids())
