@@ -11,13 +11,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """A measured thing. seconds : median of one call. ratio : to the baseline. limit : the most the ratio may be."""
+    """A measured thing. seconds : median of one call. ratio : to the baseline. limit : the most the ratio may be.
+
+    bytes : in place of seconds.
+    """
 
     group: str
     name: str
     seconds: float
     ratio: float
     limit: float | None = None
+    bytes: float | None = None
+
+    @property
+    def amount(self) -> str:
+        """What was measured, with its unit."""
+        return f"{self.seconds * 1e6:>9.2f} µs" if self.bytes is None else f"{self.bytes / 1024:>9.2f} KB"
 
     @property
     def held(self) -> bool:

@@ -10,19 +10,43 @@ import os
 import shlex
 import stat
 import subprocess
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from .errors import SecretError
-from .token import Secret
+from .token import Secret, Token
 
-__all__ = ["COMMAND_SECONDS", "SecretRef", "open_to_others"]
+__all__ = ["COMMAND_SECONDS", "SecretRef", "Seen", "open_to_others", "tell_seen", "watch_seen"]
 
 COMMAND_SECONDS = 15.0
 """Time limit of a `command:`, seconds."""
 
 _MOST_BYTES = 64 * 1024
+
+Seen = Callable[[str, Secret | Token], None]
+"""Told of a value that is in this process now: the name of its profile, and the value."""
+
+_watchers: list[Seen] = []
+
+
+def watch_seen(seen: Seen) -> Callable[[], None]:
+    """Has `seen` told of each secret and token that a fetch brings into this process; returns what ends that.
+
+    It must be quick, may be called on any thread, and keeps what it is told to itself.
+    """
+    _watchers.append(seen)
+    return partial(_watchers.remove, seen)
+
+
+def tell_seen(profile: str, values: Iterable[Secret | Token]) -> None:
+    """Tells those who watch. Where nobody does, `values` is not even looked through."""
+    if _watchers:
+        for value in values:
+            for seen in tuple(_watchers):
+                seen(profile, value)
 
 
 def open_to_others(mode: int) -> bool:

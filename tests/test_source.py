@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from jupyter_tokens.broker import Ask, Key
-from jupyter_tokens.errors import NotFound, ParameterError, TokenError, UnknownProfile
+from jupyter_tokens.errors import ConfigurationError, NotFound, ParameterError, TokenError, UnknownProfile
 from jupyter_tokens.profiles import Profiles
-from jupyter_tokens.source import About, Fetched, Source
+from jupyter_tokens.source import About, Fetched, ProfileEntry, Source
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
 
@@ -220,3 +220,22 @@ def test_what_has_to_be_refreshed_is_not_fresh(source: Source, clock: Clock) -> 
     assert source.fresh(key) is token
     clock.advance(held.refresh_at - clock.elapsed())
     assert source.fresh(key) is None
+
+
+def test_entries_tell_what_a_form_needs_and_what_is_wrong(clock: Clock) -> None:
+    wrong = {"provider": "astra", "endpoint": "ftp://x", "api_token": CANARY}
+    source = Source(Profiles.of({"dlc": {**DLC, "params": {"TargetType": "job"}}, "wrong": wrong}), clock=clock)
+    dlc, bad = source.entries()
+    assert dlc._replace(schema={}) == ProfileEntry(
+        "dlc",
+        title="Alibaba Cloud PAI-DLC",
+        provider="pai-dlc",
+        env="DLC",
+        sandbox=True,
+        params={"TargetType": "job"},
+    )
+    assert dlc.schema["properties"]["ExpireTime"]["type"] == "integer"
+    assert dlc.may_reveal
+    assert isinstance(bad.error, ConfigurationError)
+    assert (bad.name, bad.provider, bad.schema) == ("wrong", None, {})
+    assert CANARY not in repr(bad) + repr(dlc)

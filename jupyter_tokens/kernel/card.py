@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from ..errors import TokenError
     from ..token import Token
 
-__all__ = ["Card", "error_lines", "remaining"]
+__all__ = ["BOX", "MUTED", "Card", "Notice", "error_lines", "remaining"]
 
 # JupyterLab's variables, with values that are readable on light and dark where a front end has none.
-_BOX = (
+BOX = (
     "display:inline-block;min-width:22em;padding:.6em .9em;border:1px solid var(--jp-border-color1,#9e9e9e);"
     "border-left:4px solid var(--jp-{accent},{fallback});border-radius:3px;"
     "font-family:var(--jp-ui-font-family,sans-serif);font-size:var(--jp-ui-font-size1,13px);line-height:1.5"
 )
-_MUTED = "color:var(--jp-ui-font-color2,#757575)"
+MUTED = "color:var(--jp-ui-font-color2,#757575)"
 _BADGE = "border:1px solid currentColor;border-radius:3px;padding:0 .4em;margin-left:.6em;font-size:.85em"
 
 _MINUTE = 60
@@ -79,16 +79,34 @@ class Card:
     def _repr_html_(self) -> str:
         badge = f'<span style="{_BADGE}">sandbox</span>' if self.sandbox else ""
         rows = "".join(
-            f'<tr style="background:none"><td style="{_MUTED};text-align:left;padding:0 1em 0 0">{escape(name)}</td>'
+            f'<tr style="background:none"><td style="{MUTED};text-align:left;padding:0 1em 0 0">{escape(name)}</td>'
             f'<td style="text-align:left;padding:0">{escape(value)}</td></tr>'
             for name, value in self._rows()
         )
-        notes = "".join(f'<div style="{_MUTED};max-width:44em">{escape(note)}</div>' for note in self.notes)
+        notes = "".join(f'<div style="{MUTED};max-width:44em">{escape(note)}</div>' for note in self.notes)
         return (
-            f'<div style="{_BOX.format(accent="success-color1", fallback="#388e3c")}">'
-            f'<div><strong>{escape(self.token.profile)}</strong> <span style="{_MUTED}">{escape(self.title)}</span>'
+            f'<div style="{BOX.format(accent="success-color1", fallback="#388e3c")}">'
+            f'<div><strong>{escape(self.token.profile)}</strong> <span style="{MUTED}">{escape(self.title)}</span>'
             f'{badge}</div><table style="margin:.2em 0 0;border:none">{rows}</table>{notes}</div>'
         )
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A few sentences. accent : "info" or "warn"."""
+
+    title: str
+    lines: Sequence[str] = field(default=())
+    accent: str = "info"
+
+    def __repr__(self) -> str:
+        return "\n".join([self.title, *(f"  {line}" for line in self.lines)])
+
+    def _repr_html_(self) -> str:
+        fallback = "#1976d2" if self.accent == "info" else "#f57c00"
+        lines = "".join(f'<div style="max-width:60em">{escape(line)}</div>' for line in self.lines)
+        box = BOX.format(accent=f"{self.accent}-color1", fallback=fallback)
+        return f'<div style="{box}"><div><strong>{escape(self.title)}</strong></div>{lines}</div>'
 
 
 def error_lines(error: TokenError) -> list[str]:

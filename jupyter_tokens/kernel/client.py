@@ -11,6 +11,7 @@ import threading
 from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 from ..clock import Clock, SystemClock
 from ..errors import ConfigurationError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "aget_token", "create_token", "get_token", "shared_client"]
 
 _NONE: Mapping[str, Any] = {}
+_FEW = 1024
 
 
 class _Fresh(NamedTuple):
@@ -53,7 +55,10 @@ class Client:
         self._source: Source | ServerSource | None = None
         self._table: dict[Hashable, _Fresh] = {}
         self._slots: dict[Key, list[Hashable]] = {}
+        self._keys: dict[Key, None] = {}
+        self._sweep_at = _FEW
         self._lock = threading.Lock()
+        _clients.add(self)
 
     @property
     def source(self) -> Source | ServerSource:
@@ -64,6 +69,11 @@ class Client:
                     source = self._open()
                     source.watch(self._arrived, self._table.clear)
                     self._source = source
+        return self._source
+
+    @property
+    def opened(self) -> Source | ServerSource | None:
+        """`source`, if somebody has asked for it already."""
         return self._source
 
     def get(self, profile: str, params: Mapping[str, Any] = _NONE, *, refresh: bool = False) -> Token:
@@ -85,6 +95,17 @@ class Client:
     def forget(self, key: Key) -> None:
         """Drops what is held under a key."""
         self.source.forget(key)
+        self._keys.pop(key, None)
+
+    def keys(self) -> list[Key]:
+        """The keys under which a token is held, dead ones among them."""
+        return [key for key in tuple(self._keys) if self.source.held(key) is not None]
+
+    def after_fork(self) -> None:
+        """In a forked child: threads, connections and locks are the parent's, so it starts anew."""
+        self._source = None
+        self._table, self._slots, self._keys = {}, {}, {}
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Closes the connections; tokens that were handed out stay good for as long as they live."""
@@ -102,6 +123,12 @@ class Client:
         # A newer token makes the older one wrong, whoever asked for it, and under each way to write its parameters.
         for slot in self._slots.pop(key, ()):
             self._table.pop(slot, None)
+        self._keys[key] = None
+        if len(self._keys) >= self._sweep_at:
+            # Parameters may vary without end; the broker drops what is dead, and so does this.
+            for dead in self._keys.keys() - self.keys():
+                self._keys.pop(dead, None)
+            self._sweep_at = max(_FEW, 2 * len(self._keys))
 
     def _remember(self, profile: str, params: Mapping[str, Any], key: Key, token: Token) -> Token:
         held = self.source.held(key)
@@ -140,6 +167,7 @@ def _open_source(profiles: Profiles | None, clock: Clock, transport: Transport |
 
 
 _shared: Client | None = None
+_clients: WeakSet[Client] = WeakSet()
 _lock = threading.Lock()
 
 
@@ -153,9 +181,10 @@ def shared_client() -> Client:
 
 
 def _after_fork() -> None:
-    # Threads, connections and locks do not survive a fork: the child starts with a client of its own.
-    global _shared, _lock
-    _shared, _lock = None, threading.Lock()
+    global _lock  # noqa: PLW0603 (another thread may have held it when the process forked)
+    _lock = threading.Lock()
+    for client in tuple(_clients):
+        client.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch (not on Windows)

@@ -1,4 +1,4 @@
-"""`%gettoken`: parses a magic's line, asks the client, injects, shows a card; decides nothing about tokens."""
+"""The magics: each parses its line, asks the session, and shows a card; none decides anything about tokens."""
 
 from __future__ import annotations
 
@@ -9,126 +9,212 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
 from IPython.display import display
+from traitlets import Bool
 
 from ..errors import TokenError
-from .client import Client, shared_client
-from .injection import Injections, Place, env_place, var_place
-from .refresher import Refresher
+from . import redaction
+from .cells import Cells
+from .completion import Completion
+from .injection import Place, env_place, file_place, var_place
+from .session import Outcome, TokenSession, session_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..source import About
-    from ..token import Token
-
 __all__ = ["TokenMagics", "load", "unload"]
+
+_PLACES = (
+    argument("--env", metavar="VAR", help="Environment variable to fill (default: the profile's)."),
+    argument("--var", metavar="NAME", help="Python variable to put the opaque Token into."),
+    argument("--file", metavar="PATH", help="File to write, readable by you alone (mode 0600)."),
+    argument(
+        "--format",
+        choices=("raw", "json", "header"),
+        help="Of the file: the value alone (default), JSON with the expiry, or a header line for curl -H @PATH.",
+    ),
+)
+
+
+def _takes_a_profile(magic: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments that fetching magics share."""
+    for place in reversed(_PLACES):
+        magic = place(magic)
+    magic = argument("params", nargs="*", metavar="name=value", help="The vendor's parameters.")(magic)
+    return argument("profile", help="Name of a profile in jupyter_tokens_config.")(magic)  # type: ignore[no-any-return]
 
 
 @magics_class
 class TokenMagics(Magics):
-    """The magics of one shell.
+    """The magics of one shell. session : by default the shell's own."""
 
-    client, refresher : for tests; by default those of the process.
-    """
+    redact = Bool(
+        default_value=True, help="Whether known tokens and secrets are taken out of what the kernel sends."
+    ).tag(config=True)
 
-    def __init__(self, shell: InteractiveShell, client: Client | None = None) -> None:
+    def __init__(self, shell: InteractiveShell, session: TokenSession | None = None) -> None:
         super().__init__(shell)
-        self.client = client or shared_client()
-        self.injections = Injections(shell.user_ns)
-        self.refresher = Refresher(self.client)
-        self._unwatch: Callable[[], None] | None = None
+        self.session = session or session_of(shell)
+        self.cells = Cells(shell, self.session)
+        self.completion = Completion(shell, self.session)
+
+    def open(self) -> None:
+        """Begins to look after cells and to complete names."""
+        self.cells.open()
+        self.completion.open()
 
     def close(self) -> None:
         """Stops keeping tokens fresh; what was injected stays."""
-        if self._unwatch is not None:
-            self._unwatch()
-        self.refresher.stop()
+        self.completion.close()
+        self.cells.close()
+        self.session.close()
 
     @magic_arguments()
-    @argument("profile", help="Name of a profile in jupyter_tokens_config.")
-    @argument("params", nargs="*", metavar="name=value", help="The vendor's parameters, such as ExpireTime=60.")
-    @argument("--env", metavar="VAR", help="Environment variable to fill (default: the profile's).")
-    @argument("--var", metavar="NAME", help="Python variable to put the opaque Token into.")
+    @_takes_a_profile
     @argument("--once", action="store_true", help="Do not keep it fresh.")
     @argument("--refresh", action="store_true", help="Fetch a new one even if the one held is fresh.")
     @line_magic
     def gettoken(self, line: str) -> None:
         """Fetch a token, put it where code looks for it, and keep it fresh there.
 
-        Shows a card with state and expiry, never the token. A parameter may come from a Python variable:
-        %gettoken pai-dlc TargetType=job TargetId={job_id}
+        %gettoken oneaccess                           fills the profile's variable, such as $ONEACCESS_TOKEN
+        %gettoken oneaccess --env API_TOKEN           fills another one; !curl and subprocesses see it
+        %gettoken oneaccess --var token               token.headers(), requests.get(url, auth=token.auth)
+        %gettoken oneaccess --file t --format header  !curl -H @t https://…
+        %gettoken pai-dlc TargetType=job TargetId={job_id} ExpireTime=3600
+
+        Parameters have the vendor's own names and add to those of the profile; {job_id} is the value of a Python
+        variable. Tab completes profiles, parameters and their values. It shows a card with state and expiry, never the
+        token, and takes no secret: secrets stand in the configuration, or stay with the Jupyter server.
+
+        A program that read the variable before a refresh goes on with the old value: read it again for each use, or
+        use token.auth. Nothing is fetched again while the token held is fresh; --refresh fetches in any case. The
+        token stays where it was put until %deltoken, and is kept fresh until the kernel ends.
         """
         arguments = _arguments_of(self.gettoken.parser, line)
-        try:
-            self._get(arguments)
-        except TokenError as caught:
-            error = caught.copy()
-        else:
-            return
-        # The cell fails, so that "run all" and papermill stop, but without a traceback, which would only show our code.
-        from .card import error_lines  # noqa: PLC0415 (not needed to load the extension)
+        error = _error_of(lambda: self._get(arguments))
+        if error is not None:
+            raise error
 
-        lines = error_lines(error)
-        error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
-        raise error
+    @magic_arguments()
+    @line_magic
+    def tokens(self, line: str) -> None:
+        """List the tokens of this session and the profiles there are.
+
+        Where each went, until when it lives, whether it is kept fresh, and what went wrong in the background. Asks no
+        vendor for anything.
+        """
+        _arguments_of(self.tokens.parser, line)
+        error = _error_of(self._list)
+        if error is not None:
+            raise error
+
+    @magic_arguments()
+    @argument("profile", help="Name of a profile.")
+    @line_magic
+    def deltoken(self, line: str) -> None:
+        """Forget a profile's tokens everywhere in this session, and put back what was there before.
+
+        Variables and files are as they were before the first %gettoken. The vendor is not told: a token that somebody
+        has copied lives until its end. A Jupyter server keeps its own for other notebooks.
+        """
+        arguments = _arguments_of(self.deltoken.parser, line)
+        error = _error_of(lambda: self._forget(arguments.profile))
+        if error is not None:
+            raise error
+
+    @magic_arguments()
+    @_takes_a_profile
+    @line_cell_magic
+    def withtoken(self, line: str, cell: str | None = None) -> None:
+        """Lend a token to one cell, and put back what was there before when it ends, however it ends.
+
+        %%withtoken oneaccess --env API_TOKEN
+        !curl -H "Authorization: Bearer $API_TOKEN" https://…
+
+        The token is kept fresh while the cell runs. The cell runs as it would without this line: its last expression
+        is shown, its errors are its own, and it may await. As a line, %withtoken lends until the end of its cell.
+        """
+        arguments = _arguments_of(self.withtoken.parser, line)
+        error = _error_of(lambda: self._lend(arguments))
+        if error is not None:
+            raise error
+        if cell is not None:
+            # Only for programs that call the magic themselves: `Cells` has made a line of it in a cell.
+            self.cells.run(cell)
 
     def _get(self, arguments: Namespace) -> None:
         params = _params_of(arguments.params)
-        source = self.client.source
-        if self._unwatch is None:
-            # Not before it is needed: the client's source loads the broker and the providers.
-            self._unwatch = source.watch(self.injections.arrived)
-        places = _places(arguments)
-        key = source.key(arguments.profile, params)
-        # Past the client's own table, which does not look whether a profile has changed in the configuration.
-        token = source.get(key, refresh=arguments.refresh)
-        about = source.about(arguments.profile)
-        if not places and about.env:
-            places = [env_place(about.env)]
-        notes = []
-        if not token.has_value:
-            notes.append(_describe(token))
-            if arguments.env is not None:
-                token.reveal()  # raises: this API never returns the value that --env asks for
-            places = [place for place in places if place.kind != "env"]
-        elif not places:
-            notes.append("Not injected: the profile names no environment variable; give --env VAR or --var NAME.")
-        self.injections.put(key, token, places)
-        held = source.held(key)
-        if held is not None and held.token is not token:
-            # A refresh in the background was faster than this line.
-            self.injections.arrived(key, token := held.token)
-        # What is not held had no life at all (ExpireTime=0), and cannot be kept fresh.
-        keep = bool(places) and not arguments.once and held is not None and token.expires_at is not None
-        (self.refresher.keep if keep else self.refresher.drop)(key)
-        self._show(about, token, places, keep=keep, notes=notes)
+        outcome = self.session.fetch(
+            arguments.profile,
+            params,
+            places=_places(arguments),
+            keep=not arguments.once,
+            refresh=arguments.refresh,
+        )
+        self._show(outcome)
 
-    def _show(self, about: About, token: Token, places: list[Place], *, keep: bool, notes: list[str]) -> None:
+    def _lend(self, arguments: Namespace) -> None:
+        self.cells.lend(self.session.lend(arguments.profile, _params_of(arguments.params), _places(arguments)))
+
+    def _show(self, outcome: Outcome) -> None:
         from .card import Card  # noqa: PLC0415 (not needed to load the extension)
 
         display(
             Card(
-                token=token,
-                title=about.title,
-                places=[str(place) for place in places],
-                kept_fresh=keep,
-                mode=self.client.source.mode,
-                sandbox=about.sandbox,
+                token=outcome.token,
+                title=outcome.about.title,
+                places=[str(place) for place in outcome.places],
+                kept_fresh=outcome.kept_fresh,
+                mode=self.session.mode,
+                sandbox=outcome.about.sandbox,
                 now=datetime.now(UTC),
-                notes=notes,
+                notes=outcome.notes,
             )
         )
+
+    def _list(self) -> None:
+        from .listing import listing_of  # noqa: PLC0415 (not needed to load the extension)
+
+        display(listing_of(self.session, datetime.now(UTC)))
+
+    def _forget(self, profile: str) -> None:
+        from .card import Notice  # noqa: PLC0415 (not needed to load the extension)
+
+        places = self.session.forget(profile)
+        put_back = f"Put back what was there before: {', '.join(str(place) for place in places)}."
+        display(Notice(f"{profile} is forgotten.", [put_back] if places else [], accent="info"))
+
+
+def _error_of(work: Callable[[], None]) -> TokenError | None:
+    """The error for a magic to raise itself, so that no frame of the call is kept with it.
+
+    The cell fails, so that "run all" and papermill stop, but without a traceback, which would only show our code.
+    """
+    try:
+        work()
+    except TokenError as caught:
+        error = caught.copy()
+    else:
+        return None
+    from .card import error_lines  # noqa: PLC0415 (not needed to load the extension)
+
+    lines = error_lines(error)
+    error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
+    return error
 
 
 def _arguments_of(parser: MagicArgumentParser, line: str) -> Namespace:
     try:
         # As a shell would: IPython's own splitting leaves quotes where they stand.
-        return parser.parse_args(shlex.split(line))
+        arguments = parser.parse_args(shlex.split(line))
     except ValueError as error:
         raise UsageError(f'{error}: quote a value with an apostrophe or a space in it, name="a b".') from None
+    if getattr(arguments, "format", None) is not None and arguments.file is None:
+        raise UsageError("--format is the file's: give --file PATH.")
+    return arguments
 
 
 def _params_of(words: Sequence[str]) -> dict[str, Any]:
@@ -143,16 +229,13 @@ def _params_of(words: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-def _places(arguments: Namespace) -> list[Place]:
+def _places(arguments: Namespace) -> list[Place] | None:
     places = [] if arguments.var is None else [var_place(arguments.var)]
-    return places if arguments.env is None else [*places, env_place(arguments.env)]
-
-
-def _describe(token: Token) -> str:
-    told = ", ".join(f"{name} {token.metadata[name]}" for name in ("name", "id") if name in token.metadata)
-    return (
-        f"{told}. This API never returns the value of a stored token: read .metadata of get_token({token.profile!r})."
-    )
+    if arguments.env is not None:
+        places.append(env_place(arguments.env))
+    if arguments.file is not None:
+        places.append(file_place(arguments.file, arguments.format or "raw"))
+    return places or None
 
 
 _LOADED = "_jupyter_tokens_magics"
@@ -163,6 +246,8 @@ def load(shell: InteractiveShell) -> None:
     if getattr(shell, _LOADED, None) is None:
         magics = TokenMagics(shell)
         shell.register_magics(magics)
+        magics.open()
+        redaction.start(shell, magics.session.client, lambda: magics.redact)
         setattr(shell, _LOADED, magics)
 
 
@@ -171,6 +256,10 @@ def unload(shell: InteractiveShell) -> None:
     magics = getattr(shell, _LOADED, None)
     if magics is not None:
         magics.close()
+        redaction.stop(shell)
+        # Or %config would go on setting this one after the extension was loaded again.
+        shell.configurables.remove(magics)
         setattr(shell, _LOADED, None)
-        for name in magics.magics["line"]:
-            shell.magics_manager.magics["line"].pop(name, None)
+        for kind, names in magics.magics.items():
+            for name in names:
+                shell.magics_manager.magics[kind].pop(name, None)

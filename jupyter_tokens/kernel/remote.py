@@ -19,9 +19,10 @@ from urllib.parse import unquote, urlsplit
 
 from ..broker import Ask, Broker, Held, Key
 from ..clock import Clock, SystemClock, utc
-from ..errors import REASONS, ParameterError, ResponseError, ServerGone, TimedOut, TokenError
+from ..errors import REASONS, ParameterError, ResponseError, ServerGone, TimedOut, TokenError, UnknownProfile
 from ..proof import HEADER, prove
-from ..source import About
+from ..secretref import tell_seen
+from ..source import About, ProfileEntry, Renewal
 from ..token import Token
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from .identity import Identity
 
-__all__ = ["Fallback", "ServerSource"]
+__all__ = ["Fallback", "ServerSource", "error_of"]
 
 _SECONDS = 60.0
 """Longer than the server waits for a vendor, so that its answer, which says more, comes first."""
@@ -47,15 +48,20 @@ class Fallback(Protocol):
     def about(self, profile: str) -> About:
         """What a card tells of a profile."""
 
+    def entries(self) -> list[ProfileEntry]:
+        """The profiles of this process."""
+
 
 class ServerSource:
     """See `jupyter_tokens.source.Source`, whose methods it has.
 
     fallback : serves what the server cannot, and says so in `mode`; None if the configuration forbids that.
+    gone : why the server did not answer when it was last asked; None if it did.
     """
 
     def __init__(self, identity: Identity, *, fallback: Fallback | None = None, clock: Clock | None = None) -> None:
         self.mode = "server"
+        self.gone: TokenError | None = None
         self._identity = identity
         self._fallback = fallback
         self._clock = clock or SystemClock()
@@ -82,6 +88,16 @@ class ServerSource:
     async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
         """See `Broker.aget`."""
         return await self._broker.aget(key, refresh=refresh, newer_than=newer_than)
+
+    def entries(self) -> list[ProfileEntry]:
+        """The profiles that the server lets this kernel use. Without a server the fallback's, if it has any."""
+        try:
+            return self._entries(self._call("profiles", {}))
+        except ServerGone:
+            entries = self._fallback.entries() if self._fallback is not None else []
+            if not entries:
+                raise
+            return entries
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Creates a new token at the vendor, through the server; never sent twice."""
@@ -132,15 +148,16 @@ class ServerSource:
         except ServerGone as gone:
             if self._fallback is None:
                 raise
-            token = self._fallback.get_direct(key.profile, dict(key.params), ask)
+            try:
+                token = self._fallback.get_direct(key.profile, dict(key.params), ask)
+            except UnknownProfile:
+                # It is the server's profile: what is wrong is that the server is gone.
+                raise gone from None
             self._about[key.profile] = self._fallback.about(key.profile)
             self.mode = f"direct ({gone.message.rstrip('.')})"
-            return token.renewed_by(partial(self._renew, key))
+            return token.renewed_by(Renewal(self._broker, key))
         self.mode = "server"
-        return self._token(answer, partial(self._renew, key))
-
-    def _renew(self, key: Key, refused: Token | None) -> Token:
-        return self._broker.get(key, newer_than=None if refused is None else refused.obtained_at)
+        return self._token(answer, Renewal(self._broker, key))
 
     def _token(self, answer: Mapping[str, Any], renew: Callable[[Token | None], Token] | None) -> Token:
         try:
@@ -148,7 +165,7 @@ class ServerSource:
             # By the time that is left, not by the server's clock, which may be another machine's.
             ends = None if left is None else utc(self._clock.now()) + timedelta(seconds=left)
             self._about[answer["profile"]] = About(answer["title"], answer["env"], sandbox=answer["sandbox"])
-            return Token(
+            token = Token(
                 answer["value"],
                 profile=answer["profile"],
                 provider=answer["provider"],
@@ -159,24 +176,53 @@ class ServerSource:
                 renew=renew,
             )
         except (KeyError, TypeError, ValueError, OverflowError):
-            raise ResponseError(
-                "The Jupyter server's answer has not the form that this version expects.",
-                hint="Install the same version of jupyter_tokens for the server and the kernel.",
-            ) from None
+            raise _misshapen() from None
+        # At once: what keeps nothing is not told by the broker, and another may replace this one soon.
+        tell_seen(token.profile, [token])
+        return token
+
+    @staticmethod
+    def _entries(answer: Mapping[str, Any]) -> list[ProfileEntry]:
+        try:
+            schemas, may_reveal = answer["params"], answer["may_reveal"]
+            return [
+                ProfileEntry(
+                    profile["name"],
+                    title=profile["title"] or "",
+                    provider=profile["provider"],
+                    env=profile["env"],
+                    sandbox=profile["sandbox"],
+                    params=profile["params"],
+                    schema=schemas.get(profile["provider"], {}),
+                    # With a provider it is a failed fetch of the server's, which says nothing of this kernel's token.
+                    error=None if profile["provider"] else error_of(profile["error"], profile["name"]),
+                    may_reveal=may_reveal,
+                )
+                for profile in answer["profiles"]
+            ]
+        except (KeyError, TypeError, AttributeError):
+            raise _misshapen() from None
 
     def _call(self, action: str, body: Mapping[str, Any], *, fresh: bool = False) -> dict[str, Any]:
         """One call by proof. fresh : on a new connection, so that it cannot have to be sent twice."""
         text = json.dumps(body).encode()
-        status, raw = self._send(action, text, None if fresh else self._take())
         try:
-            answer = json.loads(raw)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            raise ServerGone("what answers at the Jupyter server's address is not jupyter_tokens.", status=status)
+            status, raw = self._send(action, text, None if fresh else self._take())
+            try:
+                answer = json.loads(raw)
+            except (ValueError, RecursionError):
+                answer = None
+            if not isinstance(answer, dict):
+                raise ServerGone("what answers at the Jupyter server's address is not jupyter_tokens.", status=status)
+            if status >= http.client.BAD_REQUEST and answer.get("reason") in _STRANGER:
+                raise ServerGone(f"the Jupyter server does not serve this kernel (HTTP {status}).", status=status)
+        except ServerGone as gone:
+            self.gone = gone.copy()
+            raise
+        self.gone = None
         if status < http.client.BAD_REQUEST:
             return answer
-        raise _error(status, answer)
+        raise error_of(answer, status=status)
 
     def _send(self, action: str, body: bytes, kept: http.client.HTTPConnection | None) -> tuple[int, bytes]:
         try:
@@ -241,15 +287,21 @@ def _connect(identity: Identity) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(host, parts.port, timeout=_SECONDS)
 
 
-def _error(status: int, answer: Mapping[str, Any]) -> TokenError:
-    reason, message = answer.get("reason"), str(answer.get("message") or f"HTTP {status}")
-    if reason in _STRANGER:
-        return ServerGone(f"the Jupyter server does not serve this kernel (HTTP {status}).", status=status)
-    kind = REASONS.get(str(reason), TokenError)
-    code, request_id = answer.get("code"), answer.get("request_id")
+def _misshapen() -> ResponseError:
+    return ResponseError(
+        "The Jupyter server's answer has not the form that this version expects.",
+        hint="Install the same version of jupyter_tokens for the server and the kernel.",
+    )
+
+
+def error_of(facts: Mapping[str, Any], profile: str | None = None, *, status: int | None = None) -> TokenError:
+    """The error that the server tells of."""
+    kind = REASONS.get(str(facts.get("reason")), TokenError)
+    code, request_id = facts.get("code"), facts.get("request_id")
     return kind(
-        message,
+        str(facts.get("message") or f"HTTP {status}"),
         code=code if isinstance(code, str) else None,
         request_id=request_id if isinstance(request_id, str) else None,
-        retryable=bool(answer.get("retryable")),
+        retryable=bool(facts.get("retryable")),
+        profile=profile,
     )

@@ -322,11 +322,31 @@ def test_the_shared_client_is_one() -> None:
     assert {id(client) for client in seen} == {id(shared_client())}
 
 
-def test_a_child_starts_with_a_client_of_its_own() -> None:
-    before, lock = shared_client(), module._lock
+def test_a_child_starts_with_nothing_of_the_parents(shared: Bench) -> None:
+    before = shared.get("mine")
+    client, source, lock = shared.client, shared.client.source, module._lock
     module._after_fork()
-    assert shared_client() is not before
+    assert shared_client() is client  # which a session of the child goes on using
+    assert client.keys() == []
+    assert client.source is not source
     assert module._lock is not lock
+    assert shared.get("mine") is not before
+
+
+def test_it_knows_what_it_holds_and_forgets_what_is_dead(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.client, "_sweep_at", 4)
+    for number in range(3):
+        bench.get("job", TargetId=f"dlc{number}")
+    assert len(bench.client.keys()) == 3
+    bench.client.forget(bench.client.keys()[0])
+    source = bench.client.source
+    source.forget(bench.client.keys()[0])
+    assert len(bench.client.keys()) == 1
+    for number in range(3, 5):
+        bench.get("job", TargetId=f"dlc{number}")
+    held = bench.client.keys()
+    assert [dict(key.params)["TargetId"] for key in held] == ["dlc2", "dlc3", "dlc4"]
+    assert len(bench.client._keys) == 3
 
 
 # Configuration

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
-import sys
 import threading
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from IPython.core.error import UsageError
-from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
-from IPython.utils.capture import CapturedIO, capture_output
-from traitlets.config import Config
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 from jupyter_tokens import Token, TokenError, get_token
 from jupyter_tokens.broker import Key
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.errors import (
+    ConfigurationError,
     Forbidden,
     NetworkError,
     NotFound,
@@ -33,112 +28,15 @@ from jupyter_tokens.errors import (
 )
 from jupyter_tokens.kernel import magics
 from jupyter_tokens.kernel.client import Client
+from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.sandbox import Sandbox, running
 
-VARIABLES = ("ONEACCESS_TOKEN", "PAI_DLC_TOKEN", "MODELARTS_TOKEN", "EIAM_TOKEN", "MINE")
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Set and deleted, so that monkeypatch puts back what the magics fill.
-    for name in VARIABLES:
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
-
-
-@pytest.fixture
-def configured(sandbox: Sandbox, config_dir: Path, tmp_path: Path) -> dict[str, dict[str, Any]]:
-    """The sandbox's five profiles, in the user's configuration."""
-    profiles = sandbox.profiles(tmp_path)
-    write_config(config_dir, profiles)
-    return profiles
-
-
-@pytest.fixture
-def bare() -> Iterator[InteractiveShell]:
-    """A shell that has loaded nothing."""
-    main = sys.modules["__main__"]
-    config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
-    made = InteractiveShell.instance(config=config)
-    yield made
-    magics.unload(made)
-    made.restore_sys_module_state()
-    made.atexit_operations()
-    atexit.unregister(made.atexit_operations)  # it has been done, and cannot be done twice
-    InteractiveShell.clear_instance()
-    sys.modules["__main__"] = main
-
-
-@pytest.fixture
-def shell(bare: InteractiveShell, configured: dict[str, dict[str, Any]]) -> InteractiveShell:
-    assert run(bare, "%load_ext jupyter_tokens").result.success
-    return bare
-
-
-class Run:
-    """What a cell did."""
-
-    def __init__(self, result: ExecutionResult, captured: CapturedIO) -> None:
-        self.result = result
-        self.error = result.error_in_exec
-        self.outputs = captured.outputs
-        self.printed = captured.stdout + captured.stderr
-
-    @property
-    def card(self) -> str:
-        (output,) = self.outputs
-        return str(output.data["text/plain"])
-
-    @property
-    def everything(self) -> str:
-        return self.printed + "".join(json.dumps(output.data) for output in self.outputs)
-
-
-def run(shell: InteractiveShell, cell: str) -> Run:
-    with capture_output() as captured:
-        result = shell.run_cell(cell)
-    return Run(result, captured)
-
-
-def done(shell: InteractiveShell, cell: str) -> Run:
-    outcome = run(shell, cell)
-    assert outcome.result.success, outcome.printed
-    return outcome
-
-
-def refused(shell: InteractiveShell, cell: str, kind: type[TokenError]) -> Run:
-    """The cell failed with that error, of which a person sees what is of use and no traceback."""
-    outcome = run(shell, cell)
-    assert type(outcome.error) is kind
-    assert outcome.printed.startswith("TokenError: ")
-    assert "Traceback" not in outcome.printed
-    assert ".py" not in outcome.printed
-    assert not outcome.outputs
-    return outcome
-
-
-def misused(shell: InteractiveShell, cell: str) -> str:
-    outcome = run(shell, cell)
-    assert isinstance(outcome.error, UsageError)
-    assert "Traceback" not in outcome.printed
-    return outcome.printed
+from .shells import VARIABLES, done, magics_of, misused, refused, run, whoami
 
 
 def refreshers() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("jupyter_tokens refresher")]
-
-
-def whoami(sandbox: Sandbox, value: str) -> dict[str, Any]:
-    answer = httpx.get(f"{sandbox.url}/_sandbox/whoami", headers={"Authorization": f"Bearer {value}"})
-    told: dict[str, Any] = answer.raise_for_status().json()
-    return told
 
 
 @pytest.mark.parametrize(
@@ -192,16 +90,10 @@ def test_what_is_injected_is_kept_fresh_until_once_says_no(shell: InteractiveShe
     assert "kept fresh: until the kernel ends" in done(shell, "%gettoken oneaccess").card
     assert len(refreshers()) == 1
     held = magics_of(shell)
-    key = held.client.source.key("oneaccess")
-    assert held.refresher.keeps(key)
+    key = held.session.client.source.key("oneaccess")
+    assert held.session.refresher.keeps(key)
     assert "kept fresh: no" in done(shell, "%gettoken oneaccess --once").card
-    assert not held.refresher.keeps(key)
-
-
-def magics_of(shell: InteractiveShell) -> magics.TokenMagics:
-    found = shell.magics_manager.registry["TokenMagics"]
-    assert isinstance(found, magics.TokenMagics)
-    return found
+    assert not held.session.refresher.keeps(key)
 
 
 def test_once_starts_no_thread(shell: InteractiveShell) -> None:
@@ -221,7 +113,7 @@ def test_a_refresh_in_the_background_reaches_the_environment(shell: InteractiveS
     done(shell, "%gettoken oneaccess")
     first = os.environ["ONEACCESS_TOKEN"]
     held = magics_of(shell)
-    held.client.source.begin(held.client.source.key("oneaccess")).result(timeout=10)
+    held.session.client.source.begin(held.session.client.source.key("oneaccess")).result(timeout=10)
     assert os.environ["ONEACCESS_TOKEN"] != first
     assert whoami(sandbox, os.environ["ONEACCESS_TOKEN"])["api"] == "oneaccess"
 
@@ -229,7 +121,7 @@ def test_a_refresh_in_the_background_reaches_the_environment(shell: InteractiveS
 def test_a_refresh_that_overtakes_the_line_is_not_undone_by_it(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = magics_of(shell).client.source
+    source = magics_of(shell).session.client.source
     get = source.get
 
     def overtaken(key: Key, *, refresh: bool) -> Token:
@@ -347,6 +239,8 @@ def test_a_profile_that_changed_gets_a_token_of_its_own(
         ("oneaccess =1", "name=value"),
         ("pai-dlc ExpireTime=1 ExpireTime=2", "given twice"),
         ("pai-dlc TargetId='dlc1", "closing quotation"),
+        ("oneaccess --format json", "give --file"),
+        ("oneaccess --file t --format netrc", "netrc"),
     ],
 )
 def test_wrong_words_are_a_usage_error_and_nothing_is_sent(
@@ -435,6 +329,116 @@ def test_help_tells_the_arguments(shell: InteractiveShell) -> None:
     assert "name=value" in text
 
 
+def test_help_tells_what_it_is_for_and_what_it_does_not_do(shell: InteractiveShell) -> None:
+    from IPython.core.oinspect import getdoc
+
+    for name, words in {
+        "gettoken": ("%gettoken oneaccess --env", "{job_id}", "takes no secret", "--format", "read it again"),
+        "tokens": ("Asks no", "vendor"),
+        "deltoken": ("put back", "The vendor is not told"),
+        "withtoken": ("%%withtoken oneaccess", "however it ends"),
+    }.items():
+        text = getdoc(shell.find_line_magic(name)) or ""
+        for word in words:
+            assert word in text, (name, word)
+        assert max(map(len, text.splitlines())) < 125
+
+
+def test_braces_that_are_no_variable_stay(shell: InteractiveShell) -> None:
+    outcome = refused(shell, "%gettoken pai-dlc TargetType={nobody_knows}", ParameterError)
+    assert "{nobody_knows}" in outcome.printed
+
+
+# Files
+
+
+def test_a_file_is_written_and_kept_fresh(shell: InteractiveShell, tmp_path: Path) -> None:
+    file = tmp_path / "t"
+    outcome = done(shell, f"%gettoken oneaccess --file {file} --format header")
+    assert f"injected: {file}" in outcome.card
+    assert file.stat().st_mode & 0o777 == 0o600
+    newer = get_token("oneaccess", refresh=True)
+    assert file.read_text() == f"Authorization: Bearer {newer.reveal()}\n"
+    assert "ONEACCESS_TOKEN" not in os.environ
+    assert newer.reveal() not in outcome.everything
+
+
+def test_the_same_file_in_another_format_is_the_same_place(shell: InteractiveShell, tmp_path: Path) -> None:
+    file = tmp_path / "t"
+    done(shell, f"%gettoken oneaccess --file '{file}' --format json")
+    assert json.loads(file.read_text())["token"]
+    done(shell, f"%gettoken oneaccess --file '{file}'")
+    newer = get_token("oneaccess", refresh=True)
+    assert file.read_text() == newer.reveal()
+    done(shell, "%deltoken oneaccess")
+    assert not file.exists()
+
+
+def test_a_users_own_file_is_not_overwritten_and_nothing_is_sent(
+    shell: InteractiveShell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("my notes\n")
+    assert str(file) in refused(shell, f"%gettoken oneaccess --file {file}", ParameterError).printed
+    assert file.read_text() == "my notes\n"
+    assert not sandbox.requests.total()
+
+
+# %tokens and %deltoken
+
+
+def test_tokens_lists_what_is_held_and_what_there_is(shell: InteractiveShell, sandbox: Sandbox) -> None:
+    assert "none" in done(shell, "%tokens").card
+    assert not sandbox.requests.total()
+    done(shell, "%gettoken oneaccess --env MINE --var mine")
+    outcome = done(shell, "%tokens")
+    (line,) = [line for line in outcome.card.splitlines() if line.startswith("oneaccess")]
+    for word in ("(sandbox)", "fresh", "UTC (in", "$MINE, mine", "yes"):
+        assert word in line
+    for profile in ("astra", "eiam", "modelarts", "pai-dlc"):
+        assert profile in outcome.card
+    assert "served: direct" in outcome.card
+    assert os.environ["MINE"] not in outcome.everything
+    assert sandbox.requests.total() == 1
+
+
+def test_tokens_without_any_configuration_says_what_to_do(bare: InteractiveShell) -> None:
+    done(bare, "%load_ext jupyter_tokens")
+    assert "No profile is configured" in done(bare, "%tokens").card
+
+
+def test_tokens_tells_of_a_configuration_that_cannot_be_read(bare: InteractiveShell, config_dir: Path) -> None:
+    done(bare, "%load_ext jupyter_tokens")
+    (config_dir / "jupyter_tokens_config.json").write_text("{")
+    refused(bare, "%tokens", ConfigurationError)
+
+
+def test_tokens_and_deltoken_take_no_other_words(shell: InteractiveShell) -> None:
+    assert "oneaccess" in misused(shell, "%tokens oneaccess")
+    assert "profile" in misused(shell, "%deltoken")
+    assert "--all" in misused(shell, "%deltoken oneaccess --all")
+
+
+def test_deltoken_forgets_it_everywhere_and_puts_back_what_was_there(
+    shell: InteractiveShell, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINE", "before")
+    done(shell, "mine = 'before'\n%gettoken oneaccess --env MINE --var mine")
+    outcome = done(shell, "%deltoken oneaccess")
+    assert "oneaccess is forgotten." in outcome.card
+    assert "mine" in outcome.card
+    assert "$MINE" in outcome.card
+    assert (os.environ["MINE"], shell.user_ns["mine"]) == ("before", "before")
+    assert "fresh  " not in done(shell, "%tokens").card
+    done(shell, "%gettoken oneaccess")
+    assert sandbox.requests["oneaccess"] == 2
+
+
+def test_deltoken_of_what_is_not_held_is_no_error_and_of_what_there_is_not_is_one(shell: InteractiveShell) -> None:
+    assert "Put back" not in done(shell, "%deltoken oneaccess").card
+    assert "oneaccess" in refused(shell, "%deltoken oneacess", UnknownProfile).printed
+
+
 def test_loading_twice_changes_nothing(shell: InteractiveShell) -> None:
     first = magics_of(shell)
     assert "already loaded" in run(shell, "%load_ext jupyter_tokens").printed
@@ -449,7 +453,7 @@ def test_loading_contacts_nothing_and_starts_no_thread(shell: InteractiveShell, 
 
 def test_loading_works_without_any_configuration(bare: InteractiveShell) -> None:
     done(bare, "%load_ext jupyter_tokens")
-    assert "jupyter_tokens_config" in refused(bare, "%gettoken oneaccess", UnknownProfile).printed
+    assert "jupyter tokens add" in refused(bare, "%gettoken oneaccess", UnknownProfile).printed
 
 
 def test_unloading_takes_the_magic_and_the_thread_away_but_not_the_token(shell: InteractiveShell) -> None:
@@ -457,7 +461,9 @@ def test_unloading_takes_the_magic_and_the_thread_away_but_not_the_token(shell: 
     value = os.environ["ONEACCESS_TOKEN"]
     done(shell, "%unload_ext jupyter_tokens")
     assert not refreshers()
-    assert shell.find_line_magic("gettoken") is None
+    for name in ("gettoken", "tokens", "deltoken", "withtoken"):
+        assert shell.find_line_magic(name) is None
+    assert shell.find_cell_magic("withtoken") is None
     assert os.environ["ONEACCESS_TOKEN"] == value
     get_token("oneaccess", refresh=True)
     assert os.environ["ONEACCESS_TOKEN"] == value
@@ -480,7 +486,8 @@ def test_it_can_be_loaded_again(shell: InteractiveShell) -> None:
 
 def test_a_client_of_its_own_may_be_given(bare: InteractiveShell, sandbox: Sandbox, tmp_path: Path) -> None:
     client = Client(Profiles.of(sandbox.profiles(tmp_path)))
-    own = magics.TokenMagics(bare, client)
+    own = magics.TokenMagics(bare, TokenSession(bare.user_ns, client))
+    own.open()
     with capture_output():
         own.gettoken("oneaccess --var mine")
     assert bare.user_ns["mine"] is client.get("oneaccess")

@@ -91,8 +91,8 @@ def bed() -> Bed:
     return Bed()
 
 
-def refresher_of(broker: Any, clock: Clock, wait: Any) -> Refresher:
-    return Refresher(SimpleNamespace(source=broker), clock=clock, wait=wait)  # type: ignore[arg-type]
+def refresher_of(broker: Any, clock: Clock, wait: Any, **options: Any) -> Refresher:
+    return Refresher(SimpleNamespace(source=broker), clock=clock, wait=wait, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -243,13 +243,14 @@ def test_a_refused_credential_is_not_shown_again_until_someone_else_had_success(
     assert bed.nap() == 16.0
     vendor.errors["short"] = Unauthorized("The key was refused.")
     clock.advance(16.0)
-    assert bed.wake() == 30.0
+    assert bed.wake() is None
     clock.advance(10_000.0)
-    assert bed.wake() == 30.0
+    assert bed.wake() is None
     assert vendor.calls == ["short"] * 2
     vendor.errors.clear()
     broker.get(SHORT)
-    assert bed.wake() == 16.0
+    refresher.arrived(SHORT)
+    assert bed.nap() == 16.0
     assert vendor.calls == ["short"] * 3
 
 
@@ -368,3 +369,148 @@ def test_by_default_it_sleeps_on_the_machines_clock(clock: Clock) -> None:
     assert threads()
     refresher.stop()
     assert not threads()
+
+
+def test_failures_of_what_is_kept_are_told(broker: Broker, vendor: Vendor, clock: Clock, bed: Bed) -> None:
+    told: list[tuple[Key, TokenError]] = []
+    refresher = refresher_of(broker, clock, bed, failed=lambda key, error: told.append((key, error)))
+    broker.get(SHORT)
+    refresher.keep(SHORT)
+    bed.nap()
+    vendor.errors["short"] = NetworkError("The line is dead.")
+    clock.advance(16.0)
+    bed.wake()
+    ((key, error),) = told
+    assert key == SHORT
+    assert isinstance(error, NetworkError)
+    vendor.errors["short"] = ZeroDivisionError()
+    clock.advance(2.0)
+    bed.wake()
+    assert len(told) == 1
+    refresher.stop()
+
+
+def test_what_somebody_else_has_refreshed_is_not_refreshed_again(
+    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+) -> None:
+    broker.get(SHORT)
+    refresher.keep(SHORT)
+    assert bed.nap() == 16.0
+    clock.advance(10.0)
+    broker.get(SHORT, refresh=True)
+    refresher.arrived(SHORT)
+    refresher.arrived(OTHER)
+    clock.advance(6.0)
+    assert bed.wake() == 10.0
+    assert vendor.calls == ["short"] * 2
+
+
+def test_a_successor_that_lives_shorter_is_refreshed_sooner(
+    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+) -> None:
+    broker.get(SHORT)
+    refresher.keep(SHORT)
+    assert bed.nap() == 16.0
+    vendor.lives["short"] = 5.0
+    broker.get(SHORT, refresh=True)
+    # It ends before the one that was held: the broker does not ask again at once.
+    refresher.arrived(SHORT)
+    nap = bed.nap()
+    assert nap is not None
+    assert nap < 16.0
+    clock.advance(nap)
+    bed.wake()
+    assert vendor.calls == ["short"] * 3
+    # The entry for the moment before is still in the heap, and means nothing.
+    clock.advance(16.0 - nap)
+    bed.wake()
+    assert len(vendor.calls) <= 8
+
+
+def test_it_looks_at_the_clock_when_it_is_told_to(
+    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+) -> None:
+    vendor.lives["short"] = 3600.0
+    broker.get(SHORT)
+    refresher.keep(SHORT)
+    bed.nap()
+    clock.advance(3500.0)
+    refresher.look()
+    assert bed.nap() == 30.0
+    assert vendor.calls == ["short"] * 2
+
+
+def test_after_a_long_sleep_not_all_fly_at_once(
+    vendor: Vendor, clock: Clock, bed: Bed, launched: list[Callable[[], None]]
+) -> None:
+    broker = Broker(vendor, clock=clock, spawn=launched.append)
+    refresher = refresher_of(broker, clock, bed)
+    keys = [Key(f"profile-{number}") for number in range(70)]
+    for key in keys:
+        broker.get(key)
+        refresher.keep(key)
+    clock.advance(10_000.0)
+    refresher.look()
+    while (nap := bed.nap()) is not None:
+        """Until it has nothing more to do but to wait for a flight."""
+        assert nap <= 16.0
+    assert len(launched) == 64
+    launched.pop()()
+    assert bed.nap() is None
+    assert len(launched) == 64
+    for _ in range(7):
+        launched.pop(0)()
+    while len(vendor.calls) < 140:
+        launched.pop(0)()
+        bed.nap()
+    assert sorted(vendor.calls[70:]) == sorted(key.profile for key in keys)
+    refresher.stop()
+
+
+def test_at_rest_it_looks_at_one_entry_however_many_there_are(
+    broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+) -> None:
+    refresher = refresher_of(broker, clock, bed)
+    for number in range(500):
+        key = Key(f"profile-{number}")
+        vendor.lives[key.profile] = 3600.0 + number
+        broker.get(key)
+        refresher.keep(key)
+    while bed._naps.qsize():
+        bed.nap()
+    bed.wake()
+    looks = clock.looks
+    assert bed.wake() == 30.0
+    assert clock.looks - looks == 1
+    refresher.stop()
+
+
+def test_a_thread_that_cannot_be_started_at_all_is_an_error_and_the_next_try_may_succeed(
+    refresher: Refresher, broker: Broker, bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.get(SHORT)
+
+    def full(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", full)
+        with pytest.raises(RuntimeError):
+            refresher.keep(SHORT)
+    refresher.keep(SHORT)
+    assert bed.nap() == 16.0
+
+
+def test_in_a_forked_child_nothing_is_kept(refresher: Refresher, broker: Broker, bed: Bed) -> None:
+    # As a child sees it: the thread is not there. Here it is, and ends because it is not the refresher's any more.
+    broker.get(SHORT)
+    refresher.keep(SHORT)
+    bed.nap()
+    (thread,) = threads()
+    condition = refresher._changed
+    refresher.after_fork()
+    assert not refresher.keeps(SHORT)
+    with condition:
+        condition.notify_all()
+    thread.join(ATTENTION)
+    assert not thread.is_alive()

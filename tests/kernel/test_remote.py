@@ -27,6 +27,7 @@ from jupyter_tokens.errors import (
     TimedOut,
     TokenError,
     Unauthorized,
+    UnknownProfile,
 )
 from jupyter_tokens.kernel import client as client_module
 from jupyter_tokens.kernel import remote
@@ -34,7 +35,7 @@ from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.identity import Identity
 from jupyter_tokens.kernel.remote import ServerSource
 from jupyter_tokens.proof import HEADER, Proof
-from jupyter_tokens.source import About, Source
+from jupyter_tokens.source import About, ProfileEntry, Source
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, Clock
@@ -412,6 +413,100 @@ def test_watchers_are_told_until_they_leave(opened: Make, me: Identity) -> None:
 
 def test_a_profile_that_was_never_served_is_known_by_name_only(opened: Make) -> None:
     assert opened(nobody()).about("x") == About("x", None, sandbox=False)
+
+
+# Profiles
+
+
+def listed(**changes: Any) -> dict[str, Any]:
+    """The server's answer for profiles: one, and one that is wrong."""
+    one = {
+        "name": "oneaccess",
+        "provider": "oneaccess",
+        "title": "Huawei Cloud OneAccess",
+        "env": "ONEACCESS_TOKEN",
+        "params": {"scope": "all"},
+        "sandbox": True,
+        "state": "failed",
+        "expires_at": None,
+        "has_value": None,
+        "error": {"message": "Too many calls.", "reason": "throttled"},
+    }
+    fact = {"message": "It is wrong.", "reason": "configuration", "code": None, "request_id": None, "retryable": False}
+    wrong = dict.fromkeys(one) | {"name": "wrong", "sandbox": False, "params": {}, "error": fact}
+    return {"profiles": [one, wrong], "params": {"oneaccess": {"properties": {}}}, "may_reveal": False} | changes
+
+
+def test_the_profiles_are_those_that_the_server_allows(opened: Make, server: Server, me: Identity) -> None:
+    server.reply = lambda _: (200, listed())
+    good, wrong = opened(me).entries()
+    assert good == ProfileEntry(
+        "oneaccess",
+        title="Huawei Cloud OneAccess",
+        provider="oneaccess",
+        env="ONEACCESS_TOKEN",
+        sandbox=True,
+        params={"scope": "all"},
+        schema={"properties": {}},
+        # What failed is a fetch of the server's, and says nothing of this kernel's token.
+        error=None,
+        may_reveal=False,
+    )
+    assert (wrong.name, wrong.title, wrong.provider, wrong.schema) == ("wrong", "", None, {})
+    assert isinstance(wrong.error, ConfigurationError)
+    assert str(wrong.error) == "wrong: It is wrong."
+    assert [asked["action"] for asked in server.asked] == ["profiles"]
+
+
+@pytest.mark.parametrize("changes", [{"profiles": None}, {"profiles": [1]}, {"profiles": [{}]}, {"params": None}])
+def test_profiles_of_another_form_are_refused(
+    opened: Make, server: Server, me: Identity, changes: dict[str, Any]
+) -> None:
+    server.reply = lambda _: (200, listed(**changes))
+    with pytest.raises(ResponseError):
+        opened(me).entries()
+
+
+def test_without_a_server_the_profiles_are_the_fallbacks_if_it_has_any(opened: Make) -> None:
+    class Fallback:
+        known: list[ProfileEntry]
+
+        def entries(self) -> list[ProfileEntry]:
+            return self.known
+
+    fallback = Fallback()
+    source = opened(nobody(), fallback=fallback)
+    fallback.known = [ProfileEntry("mine")]
+    assert source.entries() == fallback.known
+    assert isinstance(source.gone, ServerGone)
+    fallback.known = []
+    for without in (source, opened(nobody())):
+        with pytest.raises(ServerGone):
+            without.entries()
+
+
+def test_a_profile_that_only_the_server_knows_is_not_unknown_but_the_server_gone(opened: Make) -> None:
+    class Fallback:
+        def get_direct(self, profile: str, params: Any, ask: Ask) -> Token:
+            raise UnknownProfile("There is no profile.")
+
+    source = opened(nobody(), fallback=Fallback())
+    with pytest.raises(ServerGone):
+        source.get(source.key("oneaccess"))
+    assert source.mode == "server"
+
+
+def test_it_knows_whether_the_server_is_gone(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    assert source.gone is None
+    server.reply = lambda _: (404, {"reason": "unknown_kernel", "message": "No such kernel."})
+    with pytest.raises(ServerGone):
+        source.entries()
+    assert isinstance(source.gone, ServerGone)
+    server.reply = lambda _: (503, {"reason": "throttled", "message": "Too many calls."})
+    with pytest.raises(Throttled):
+        source.get(source.key("oneaccess"))
+    assert source.gone is None
 
 
 def test_a_unix_socket_is_spoken_to(opened: Make, server: Server, tmp_path: Path) -> None:

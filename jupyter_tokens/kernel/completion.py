@@ -1,0 +1,136 @@
+"""Tab: profiles, parameters, their values, options. Asks no vendor, and keeps nobody waiting for long."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import SimpleCompletion, context_matcher
+
+from ..errors import TokenError
+
+if TYPE_CHECKING:
+    from IPython.core.completer import CompletionContext, SimpleMatcherResult
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..source import ProfileEntry
+    from .session import TokenSession
+
+__all__ = ["Completion", "candidates"]
+
+_WAIT_SECONDS = 0.5
+"""How long a Tab waits for the profiles: a server that hangs is asked on another thread."""
+_LINE = re.compile(r"\s*%%?(gettoken|withtoken|deltoken)\s+(.*)", re.DOTALL)
+_VALUED = {"--env", "--var", "--file", "--format"}
+_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "gettoken": ("--env", "--var", "--file", "--format", "--once", "--refresh"),
+    "withtoken": ("--env", "--var", "--file", "--format"),
+    "deltoken": (),
+}
+_FORMATS = ("raw", "json", "header")
+
+
+class Completion:
+    """Completes the magics' lines in one shell."""
+
+    def __init__(self, shell: InteractiveShell, session: TokenSession) -> None:
+        self._shell = shell
+        self._session = session
+        self._matcher = self._make()
+        self._looking: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Registers with the shell's completer, if it has one."""
+        if self._shell.Completer is not None:
+            self._shell.Completer.custom_matchers.append(self._matcher)
+
+    def close(self) -> None:
+        """Ends that."""
+        if self._shell.Completer is not None:
+            with suppress(ValueError):
+                self._shell.Completer.custom_matchers.remove(self._matcher)
+
+    def _make(self) -> Callable[[CompletionContext], SimpleMatcherResult]:
+        @context_matcher(identifier="jupyter_tokens")  # type: ignore[untyped-decorator]
+        def matcher(context: CompletionContext) -> SimpleMatcherResult:
+            found = _LINE.fullmatch(context.text_until_cursor)
+            if found is None:
+                return {"completions": []}
+            before, word = _split(found[2])
+            if before and before[-1] == "--file":
+                # IPython completes paths.
+                return {"completions": []}
+            fragment = word.rpartition("=")[2]
+            return {
+                "completions": [
+                    SimpleCompletion(text, type=kind)
+                    for kind, text in candidates(found[1], before, word, self.entries())
+                ],
+                # Of what stands at the cursor IPython takes the part behind the last delimiter for the word.
+                "matched_fragment": fragment if context.token.endswith(fragment) else context.token,
+                "suppress": True,
+            }
+
+        return matcher  # type: ignore[no-any-return]
+
+    def entries(self) -> list[ProfileEntry]:
+        """The profiles, or as they were when they were last told, if telling takes long or fails."""
+        if self._looking is None or not self._looking.is_alive():
+            self._looking = threading.Thread(target=self._look, name="jupyter_tokens completion", daemon=True)
+            self._looking.start()
+        self._looking.join(_WAIT_SECONDS)
+        return self._session.last_entries
+
+    def _look(self) -> None:
+        # Nobody has asked for more than a list of names: %tokens tells what is wrong.
+        with suppress(TokenError):
+            self._session.entries()
+
+
+def candidates(
+    magic: str, before: Sequence[str], word: str, entries: Sequence[ProfileEntry]
+) -> Iterator[tuple[str, str]]:
+    """Kinds and texts of what can stand for the word at the cursor, of which "name=" is not replaced.
+
+    before : the words before it.
+    """
+    last = before[-1] if before else ""
+    if last == "--format":
+        yield from _beginning(word, "value", _FORMATS)
+        return
+    if last in _VALUED:
+        return
+    if word.startswith("-"):
+        yield from _beginning(word, "option", (option for option in _OPTIONS[magic] if option not in before))
+        return
+    plain = [text for text, left in zip(before, ("", *before), strict=False) if left not in _VALUED and text[:1] != "-"]
+    if not plain:
+        yield from _beginning(word, "profile", (entry.name for entry in entries))
+        return
+    schema = next((entry.schema for entry in entries if entry.name == plain[0]), None)
+    if schema is None or magic == "deltoken":
+        return
+    known: Mapping[str, Any] = schema.get("properties", {})
+    name, equals, value = word.partition("=")
+    if equals:
+        yield from _beginning(value, "value", _values(known.get(name, {})))
+    else:
+        given = {text.partition("=")[0] for text in plain[1:]}
+        yield from _beginning(word, "param", (f"{name}=" for name in known if name not in given))
+
+
+def _values(schema: Mapping[str, Any]) -> Sequence[str]:
+    return ("true", "false") if schema.get("type") == "boolean" else [str(value) for value in schema.get("enum", ())]
+
+
+def _beginning(word: str, kind: str, texts: Any) -> Iterator[tuple[str, str]]:
+    return ((kind, text) for text in texts if text.startswith(word))
+
+
+def _split(text: str) -> tuple[list[str], str]:
+    """The words before the one at the cursor, and that one."""
+    words = text.split()
+    return (words, "") if not words or text[-1].isspace() else (words[:-1], words[-1])

@@ -1,0 +1,116 @@
+"""What `%tokens` shows: what is held, where it went, how it is, and what went wrong; never a value."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import TYPE_CHECKING
+
+from ..errors import TokenError
+from .card import BOX, MUTED, remaining
+
+if TYPE_CHECKING:
+    from .session import Status, TokenSession
+
+__all__ = ["START_VARIABLE", "Listing", "listing_of"]
+
+START_VARIABLE = "JUPYTER_TOKENS_START"
+"""In which the server tells the kernel what became of the profiles that are injected at its start."""
+
+_HEADS = ("profile", "state", "expires", "where", "kept fresh")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The tokens of a session. footer : sentences below the table. now : for the time that is left."""
+
+    statuses: Sequence[Status]
+    footer: Sequence[str]
+    now: datetime
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                " ".join([status.profile, *(f"{name}={value}" for name, value in status.params.items())])
+                + (" (sandbox)" if status.sandbox else ""),
+                status.state,
+                self._expiry(status),
+                ", ".join(str(place) for place in status.places),
+                "yes" if status.kept_fresh else "no" if status.places else "",
+            )
+            for status in self.statuses
+        ]
+
+    def _expiry(self, status: Status) -> str:
+        if status.expires_at is None:
+            return ""
+        left = (status.expires_at - self.now).total_seconds()
+        return f"{status.expires_at:%Y-%m-%d %H:%M:%S} UTC" + (f" (in {remaining(left)})" if left > 0 else "")
+
+    def _problems(self) -> list[str]:
+        return [str(status.error) for status in self.statuses if status.error is not None]
+
+    def __repr__(self) -> str:
+        rows = [_HEADS, *self._rows()] if self.statuses else []
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))] if rows else []
+        lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+        return "\n".join(line.rstrip() for line in [*lines, *self._problems(), *self.footer])
+
+    def _repr_html_(self) -> str:
+        style = "text-align:left;padding:0 1.2em 0 0;background:none;vertical-align:top"
+        heads = "".join(f'<th scope="col" style="{style};{MUTED};font-weight:normal">{name}</th>' for name in _HEADS)
+        rows = "".join(
+            '<tr style="background:none">'
+            + "".join(f'<td style="{style}">{escape(cell)}</td>' for cell in row)
+            + "</tr>"
+            for row in self._rows()
+        )
+        table = (
+            f'<table style="margin:0;border:none"><thead style="border:none"><tr style="background:none">{heads}</tr>'
+            f"</thead><tbody>{rows}</tbody></table>"
+            if self.statuses
+            else ""
+        )
+        problems = "".join(f'<div style="max-width:60em">{escape(text)}</div>' for text in self._problems())
+        notes = "".join(f'<div style="{MUTED};max-width:60em">{escape(text)}</div>' for text in self.footer)
+        return f'<div style="{BOX.format(accent="info-color1", fallback="#1976d2")}">{table}{problems}{notes}</div>'
+
+
+def listing_of(session: TokenSession, now: datetime) -> Listing:
+    """The session as it is now. May ask the Jupyter server for the profiles. Raises `TokenError`."""
+    notes = []
+    try:
+        session.entries()
+    except TokenError as error:
+        if session.gone is None:
+            notes.append(f"The profiles cannot be listed: {error}")
+    statuses = session.statuses()
+    gone = session.gone
+    if gone is not None:
+        alive = " What still lives goes on being used." if any(row.expires_at for row in statuses) else ""
+        notes.append(f"The Jupyter server is gone: {gone.message}{alive} It is asked again when a token is due.")
+    if not statuses and not notes:
+        notes.append("No profile is configured: see jupyter_tokens_config, or try `jupyter tokens demo`.")
+    held = {row.profile for row in statuses if row.places or row.expires_at is not None}
+    notes += [*session.notices(), *_at_start(held), f"served: {session.mode}"]
+    return Listing(statuses, notes, now)
+
+
+def _at_start(held: set[str]) -> list[str]:
+    """What the server tells of the kernel's start, of profiles of which nothing else is known."""
+    try:
+        told = json.loads(os.environ.get(START_VARIABLE, "{}"))
+        facts = {name: fact if fact == "ok" else str(fact["message"]) for name, fact in told.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return [f"{START_VARIABLE} does not hold what a Jupyter server writes there."]
+    return [
+        f"{name} was injected when the kernel started, and is not kept fresh: %gettoken {name} does that."
+        if fact == "ok"
+        else f"At the kernel's start{f', {name}' if name else ''}: {fact}"
+        for name, fact in facts.items()
+        if name not in held
+    ]

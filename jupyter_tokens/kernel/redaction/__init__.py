@@ -1,0 +1,210 @@
+"""Takes known tokens and secrets out of what a kernel sends; protects from accidents, not from an adversary.
+
+All that a kernel tells its clients passes through its session, where it is searched (`message_hooks.py`). Where that
+cannot be had, in plain IPython or in a kernel that is built otherwise, narrower hooks serve (`narrow_hooks.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ...errors import TokenError
+from ...secretref import watch_seen
+from ...token import Secret, Token
+from .known_values import KnownValues, Search
+from .log_echo import LogEcho
+from .message_hooks import MessageHooks
+from .narrow_hooks import NarrowHooks
+from .replacement import replace
+from .revealing import is_revealing, revealing
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ...broker import Key
+    from ..client import Client
+
+__all__ = ["Redaction", "revealing", "start", "stop"]
+
+_STARTED = "_jupyter_tokens_redaction"
+# Of the server's side, which the kernel does not import: server/kernel_start.py and server/snippets.py.
+_START_VARIABLE = "JUPYTER_TOKENS_START"
+_PUSH = "jupyter_tokens"
+
+
+class Redaction:
+    """The redaction of one shell.
+
+    client : whose tokens are to be known. enabled : asked at each message whether anything is to be taken out.
+    """
+
+    def __init__(self, shell: InteractiveShell, client: Client, enabled: Callable[[], bool]) -> None:
+        self._shell = shell
+        self._client = client
+        self._enabled = enabled
+        self._known = KnownValues()
+        self._source: object = None
+        self._endings: list[Callable[[], None]] = []
+
+    def open(self) -> None:
+        """Hooks into the shell. Warns if its kernel's messages cannot be searched."""
+        self._endings.append(watch_seen(self._seen))
+        self._know_start()
+        session = getattr(getattr(self._shell, "kernel", None), "session", None)
+        problem = self._hook_messages(session) if session is not None else None
+        if session is None or problem:
+            self._endings.append(NarrowHooks(self._shell, self.search).close)
+        if problem:
+            warnings.warn(
+                f"jupyter_tokens cannot search all messages of this kernel ({problem}). Known tokens are taken out of "
+                "what is printed, displayed and raised only: see docs/redaction.md.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def close(self) -> None:
+        """Puts everything back as it was, and forgets all values."""
+        while self._endings:
+            self._endings.pop()()
+        self._known = KnownValues()
+
+    def search(self) -> Search | None:
+        """What to look for now; None if nothing is to be taken out."""
+        if is_revealing() or not self._enabled():
+            return None
+        if self._client.opened is not self._source:
+            self._watch()
+        return self._known.search()
+
+    def _hook_messages(self, session: Any) -> str | None:
+        """Returns what is wrong, if anything."""
+        hooks = MessageHooks(session, self.search)
+        problem = self._canary(session)
+        if problem:
+            hooks.close()
+            return problem
+        self._endings += [hooks.close, self._hook_pushes()]
+        self._endings += [LogEcho(stream, self.search).close for stream in (sys.stdout, sys.stderr)]
+        return None
+
+    def _canary(self, session: Any) -> str | None:
+        """Sends a made-up value to nobody, and looks at what would have gone out. Returns as `_hook_messages` does."""
+        others = {getattr(part, "session", session) for part in (self._shell.displayhook, self._shell.display_pub)}
+        if others != {session}:
+            return "it sends through several sessions"
+        value = f"canary-{secrets.token_hex(16)}"
+        sent = _Sent()
+        self._known.add(value, "canary")
+        try:
+            search, enabled = self._known.search(), self._enabled
+            self._enabled = lambda: True
+            session.send(sent, "display_data", {"data": {"text/plain": f"<{value}>"}}, buffers=[value.encode()])
+            session.send(sent, "stream", {"name": "stdout", "text": value})
+        except Exception as error:
+            return f"a message could not be sent: {type(error).__name__}"
+        finally:
+            self._enabled = enabled
+            self._known.discard(value)
+        if len(sent.messages) != 2 or any(search.found(part) for parts in sent.messages for part in parts):  # noqa: PLR2004
+            return "a made-up token was not taken out"
+        for parts in sent.messages:
+            at = parts.index(b"<IDS|MSG>") + 1
+            if parts[at] != session.sign(parts[at + 1 : at + 5]):
+                return "a message was signed wrongly"
+        return None
+
+    # What is known
+
+    def know(self, value: str, profile: str) -> None:
+        """Makes a token known that came into this process another way."""
+        self._known.add(value, f"token {profile}")
+
+    def _seen(self, profile: str, value: Secret | Token) -> None:
+        if isinstance(value, Secret):
+            self._known.add(value.reveal(), f"secret {profile}")
+        else:
+            if value.has_value:
+                self.know(value.reveal(), profile)
+            for part in value.metadata.values():
+                if isinstance(part, Secret):
+                    self._seen(profile, part)
+
+    def _arrived(self, key: Key, token: Token) -> None:
+        self._seen(key.profile, token)
+
+    def _watch(self) -> None:
+        # Not before somebody else has opened it, which loads the broker and the providers.
+        source = self._source = self._client.opened
+        if source is not None:
+            self._endings.append(source.watch(self._arrived))
+            for held in map(source.held, self._client.keys()):
+                if held is not None:
+                    self._seen(held.token.profile, held.token)
+
+    def _know_start(self) -> None:
+        """The tokens that the server has put into this kernel's environment at its start."""
+        try:
+            told = json.loads(os.environ.get(_START_VARIABLE, "{}"))
+        except ValueError:
+            told = {}
+        names = [name for name, outcome in told.items() if outcome == "ok"] if isinstance(told, Mapping) else []
+        if not names:
+            return
+        from ...config import config_files, load_profiles  # noqa: PLC0415 (loads the providers; few kernels need it)
+
+        # What is wrong with the configuration is told to whoever asks for a token.
+        with suppress(TokenError):
+            profiles = load_profiles(config_files())
+            for name in names:
+                if name in profiles and (env := profiles[name].env) in os.environ:
+                    self.know(os.environ[str(env)], name)
+
+    def _hook_pushes(self) -> Callable[[], None]:
+        """The server puts a token into a running kernel's environment by a user expression."""
+        evaluate: Callable[..., Any] = self._shell.user_expressions
+
+        def evaluate_and_look(expressions: Mapping[str, str]) -> Any:
+            if _PUSH not in expressions:
+                return evaluate(expressions)
+            before = dict(os.environ)
+            told = evaluate(expressions)
+            for name, value in os.environ.items():
+                if before.get(name) != value:
+                    # The profile is not told.
+                    self.know(value, name)
+            return told
+
+        return replace(self._shell, "user_expressions", evaluate_and_look)
+
+
+class _Sent:
+    """In the place of a socket: keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[list[bytes]] = []
+
+    def send_multipart(self, parts: list[bytes], **_options: Any) -> None:
+        self.messages.append(parts)
+
+
+def start(shell: InteractiveShell, client: Client, enabled: Callable[[], bool] = lambda: True) -> None:
+    """Begins to take known values out of what a shell sends; once, however often it is called."""
+    if getattr(shell, _STARTED, None) is None:
+        redaction = Redaction(shell, client, enabled)
+        redaction.open()
+        setattr(shell, _STARTED, redaction)
+
+
+def stop(shell: InteractiveShell) -> None:
+    """Puts everything back as it was."""
+    redaction = getattr(shell, _STARTED, None)
+    if redaction is not None:
+        redaction.close()
+        setattr(shell, _STARTED, None)

@@ -1,0 +1,58 @@
+"""Searches what a shell prints, displays and raises, where its messages cannot be searched; a value that is split gets
+through, and so does all that takes another way.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .known_values import Search
+from .replacement import replace
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["NarrowHooks"]
+
+_Call = Callable[..., Any]
+
+
+class NarrowHooks:
+    """The hooks of one shell. search : what to look for now, or None if nothing is to be taken out."""
+
+    def __init__(self, shell: InteractiveShell, search: Callable[[], Search | None]) -> None:
+        self._search = search
+        places: list[tuple[Any, str, _Call]] = [
+            (shell.display_formatter, "format", self._format),
+            (shell.display_pub, "publish", self._publish),
+            (shell, "_showtraceback", self._show_traceback),
+        ]
+        places += [(stream, "write", self._write) for stream in (sys.stdout, sys.stderr) if hasattr(stream, "__dict__")]
+        self._endings = [replace(owner, name, partial(hook, getattr(owner, name))) for owner, name, hook in places]
+
+    def close(self) -> None:
+        """Puts everything back."""
+        while self._endings:
+            self._endings.pop()()
+
+    def _redacted(self, value: Any) -> Any:
+        search = self._search()
+        return value if search is None else search.redacted_object(value)
+
+    def _write(self, write: _Call, text: str) -> Any:
+        return write(self._redacted(text))
+
+    def _format(self, original: _Call, *args: Any, **kwargs: Any) -> Any:
+        return tuple(self._redacted(part) for part in original(*args, **kwargs))
+
+    def _publish(self, publish: _Call, data: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        return publish(self._redacted(data), *args, **kwargs)
+
+    def _show_traceback(self, show: _Call, kind: type[BaseException], error: BaseException, lines: list[str]) -> Any:
+        # Who shows it may take the message from the exception, which is not ours to change.
+        told = str(error)
+        clean = self._redacted(told)
+        return show(kind, error if clean == told else Exception(clean), self._redacted(lines))

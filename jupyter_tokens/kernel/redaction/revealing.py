@@ -1,0 +1,72 @@
+"""`with revealing():` lets through what is sent on purpose; knows nothing of what is known."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+from .replacement import replace
+
+__all__ = ["is_revealing", "revealing"]
+
+_REVEALING: ContextVar[bool] = ContextVar("jupyter_tokens_revealing", default=False)
+
+
+@contextmanager
+def revealing() -> Iterator[None]:
+    """What this thread prints, displays and sends within the block is not redacted. It may be saved with the notebook.
+
+    A result, that is the last expression of a cell, is sent after the block and so does not count.
+    """
+    before = _REVEALING.set(True)
+    _streams.open()
+    try:
+        yield
+    finally:
+        _streams.close()
+        _REVEALING.reset(before)
+
+
+def is_revealing() -> bool:
+    """Whether this thread is within such a block."""
+    return _REVEALING.get()
+
+
+class _Streams:
+    """A kernel's streams send from a thread of their own; within the block what is printed has to be sent at once."""
+
+    def __init__(self) -> None:
+        self._blocks = 0
+        self._endings: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        with self._lock:
+            self._blocks += 1
+            if self._blocks == 1:
+                for stream in (sys.stdout, sys.stderr):
+                    if hasattr(stream, "pub_thread"):
+                        self._endings.append(replace(stream, "write", partial(_write, stream, stream.write)))
+
+    def close(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            while not self._blocks and self._endings:
+                self._endings.pop()()
+
+
+_streams = _Streams()
+
+
+def _write(stream: Any, write: Callable[[str], int | None], text: str) -> int | None:
+    if not is_revealing():
+        return write(text)
+    stream.flush()  # what was printed before
+    content = {"name": stream.name, "text": text}
+    stream.session.send(stream.pub_thread, "stream", content, parent=stream.parent_header, ident=stream.topic)
+    return len(text)

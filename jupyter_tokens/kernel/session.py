@@ -1,0 +1,370 @@
+"""The tokens of one session: fetched, injected, kept fresh, forgotten; what magics and widgets share; no front end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from ..clock import Clock, SystemClock
+from ..errors import ConfigurationError, ParameterError, TokenError
+from .client import Client, shared_client
+from .injection import Injections, Place
+from .loan import Loan
+from .refresher import Refresher
+from .status import Outcome, State, Status, untouched, where
+
+if TYPE_CHECKING:
+    from ..broker import Held, Key
+    from ..source import About, ProfileEntry
+    from ..token import Token
+
+__all__ = ["Loan", "Outcome", "State", "Status", "TokenSession", "session_of"]
+
+_NONE: Mapping[str, Any] = {}
+_LOOK_SECONDS = 1.0
+"""How long a look at the profiles holds."""
+_MOST_ERRORS = 1024
+_log = logging.getLogger(__name__)
+
+
+class TokenSession:
+    """Thread-safe. No method shows anything; those that say so block.
+
+    namespace : the notebook's variables. client : by default that of the process.
+    """
+
+    def __init__(
+        self, namespace: MutableMapping[str, Any], client: Client | None = None, *, clock: Clock | None = None
+    ) -> None:
+        self.client = client or shared_client()
+        self.injections = Injections(namespace)
+        self.refresher = Refresher(self.client, failed=self._failed, clock=clock)
+        self._clock = clock or SystemClock()
+        self._watchers: list[Callable[[], None]] = []
+        self._unwatch: Callable[[], None] | None = None
+        # Keys to what is wrong with them, and to what of that the user has not been told yet.
+        self._errors: dict[Key, TokenError] = {}
+        self._notices: dict[Key, str] = {}
+        self._kept: set[Key] = set()
+        self._lent: dict[Loan, Key] = {}
+        self._entries: list[ProfileEntry] = []
+        self._look_at = 0.0
+        self._lock = threading.Lock()
+        _sessions.add(self)
+
+    # What is asked for
+
+    def fetch(
+        self,
+        profile: str,
+        params: Mapping[str, Any] = _NONE,
+        *,
+        places: Sequence[Place] | None = None,
+        keep: bool = True,
+        refresh: bool = False,
+    ) -> Outcome:
+        """A token, put where code looks for it, and kept fresh there. Blocks. Raises `TokenError`.
+
+        places : None for the profile's environment variable; empty for nowhere, which leaves alone what is kept fresh.
+        """
+        key, token, about = self._get(profile, params, places, refresh=refresh)
+        filled, notes = where(token, about, places)
+        self.injections.put(key, token, filled)
+        token, held = self._latest(key, token)
+        if filled or keep is False:
+            # What is not held had no life at all (ExpireTime=0), and cannot be kept fresh.
+            kept = keep and held is not None and token.expires_at is not None
+            with self._lock:
+                (self._kept.add if kept else self._kept.discard)(key)
+            self._settle(key)
+        self._tell()
+        return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
+
+    def lend(self, profile: str, params: Mapping[str, Any] = _NONE, places: Sequence[Place] | None = None) -> Loan:
+        """A token for the length of a `with` block; what was there comes back after it. See `Loan`."""
+        return Loan(self, profile, params, places)
+
+    def forget(self, profile: str, params: Mapping[str, Any] | None = None) -> list[Place]:
+        """Forgets a profile's tokens everywhere in this session, and puts back what was there; returns the places.
+
+        params : only the token of these. Raises `TokenError` for a profile that is neither held nor configured, and,
+        when all is forgotten, for a file that could not be put back. May ask the server for the profiles.
+        """
+        source = self._source()
+        keys = {key for key in self._known() if key.profile == profile}
+        if params is not None:
+            keys &= {source.key(profile, params)}
+        if not keys:
+            self._check_configured(profile)
+        places: list[Place] = []
+        problem: TokenError | None = None
+        for key in sorted(keys, key=repr):
+            with self._lock:
+                self._kept.discard(key)
+                self._errors.pop(key, None)
+                self._notices.pop(key, None)
+            self.refresher.drop(key)
+            self.client.forget(key)
+            try:
+                places += self.injections.take_out(key)
+            except TokenError as error:
+                problem = error.copy()
+        self._tell()
+        if problem is not None:
+            raise problem
+        return places
+
+    # What is told
+
+    def entries(self) -> list[ProfileEntry]:
+        """The configured profiles, as they were within the last second. Blocks: it may ask the Jupyter server.
+
+        Raises `TokenError`.
+        """
+        if self._clock.elapsed() >= self._look_at:
+            entries = self._source().entries()
+            changed = list(map(_told, entries)) != list(map(_told, self._entries))
+            self._entries, self._look_at = entries, self._clock.elapsed() + _LOOK_SECONDS
+            if changed:
+                self._tell()
+        return self._entries
+
+    @property
+    def last_entries(self) -> list[ProfileEntry]:
+        """What `entries` last told; asks nobody."""
+        return self._entries
+
+    def statuses(self) -> list[Status]:
+        """How the tokens are: what is held, and the profiles of which nothing is, as `entries` last told of them.
+
+        Asks nobody for anything. Raises `TokenError` if the configuration cannot be read.
+        """
+        source = self._source()
+        entries = {entry.name: entry for entry in self._entries}
+        rows = [self._status(key, source.held(key), entries.get(key.profile)) for key in self._known()]
+        held = {row.profile for row in rows}
+        rows += [untouched(entry) for entry in self._entries if entry.name not in held]
+        order = {name: number for number, name in enumerate(entries)}
+        return sorted(rows, key=lambda row: (order.get(row.profile, len(order)), row.profile, repr(row.params)))
+
+    def notices(self) -> list[str]:
+        """What failed in the background since it was last asked; each failure is told once until it is over."""
+        with self._lock:
+            told = list(self._notices.values())
+            self._notices.clear()
+        return told
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Has `changed` told, on any thread, when a status may have changed; returns what ends that.
+
+        It must be quick, and must call nothing of the session that blocks.
+        """
+        self._watchers.append(changed)
+        return partial(self._watchers.remove, changed)
+
+    @property
+    def mode(self) -> str:
+        """Which way the last token was served, as a card says it."""
+        mode: str = self._source().mode
+        return mode
+
+    @property
+    def gone(self) -> TokenError | None:
+        """Why the Jupyter server did not answer when it was last asked; None if it did, or if there is none."""
+        return getattr(self._source(), "gone", None)
+
+    def close(self) -> None:
+        """Stops keeping tokens fresh; what was injected stays."""
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+        self.refresher.stop()
+        with self._lock:
+            self._kept.clear()
+        self._tell()
+
+    # Within
+
+    def _source(self) -> Any:
+        source = self.client.source
+        if self._unwatch is None:
+            with self._lock:
+                if self._unwatch is None:  # pragma: no branch (another thread was faster)
+                    # Not before it is needed: the client's source loads the broker and the providers.
+                    self._unwatch = source.watch(self._arrived, self._tell)
+        return source
+
+    def _get(
+        self, profile: str, params: Mapping[str, Any], places: Sequence[Place] | None, *, refresh: bool = False
+    ) -> tuple[Key, Token, About]:
+        source = self._source()
+        key = source.key(profile, params)
+        try:
+            # Past the client's own table, which does not look whether a profile has changed in the configuration.
+            token = source.get(key, refresh=refresh)
+        except TokenError as error:
+            # What was asked wrongly is no token that failed.
+            if not isinstance(error, ParameterError | ConfigurationError):
+                with self._lock:
+                    if len(self._errors) >= _MOST_ERRORS:
+                        self._errors.clear()
+                    self._errors[key] = error.copy()
+                self._tell()
+            raise
+        if places is not None and any(place.kind != "var" for place in places):
+            token.reveal()  # raises if this API never returns the value that a variable or a file asks for
+        return key, token, source.about(profile)
+
+    def _latest(self, key: Key, token: Token) -> tuple[Token, Held | None]:
+        held: Held | None = self._source().held(key)
+        if held is not None and held.token is not token:
+            # A refresh in the background was faster than this.
+            self._note(key, self.injections.arrived(key, held.token))
+            return held.token, held
+        return token, held
+
+    def _settle(self, key: Key) -> None:
+        # Not under the lock, under which the refresher's thread tells of failures.
+        kept = key in self._kept or key in tuple(self._lent.values())
+        (self.refresher.keep if kept else self.refresher.drop)(key)
+
+    def _keep_loan(self, loan: Loan, key: Key) -> None:
+        self._lent[loan] = key
+        self._settle(key)
+
+    def _drop_loan(self, loan: Loan, key: Key) -> None:
+        self._lent.pop(loan, None)
+        self._settle(key)
+
+    def _forget_loan(self, key: Key) -> None:
+        # Unless the block itself has put it somewhere to stay.
+        if not self.injections.places(key) and not self.refresher.keeps(key):
+            self.client.forget(key)
+        self._tell()
+
+    def _arrived(self, key: Key, token: Token) -> None:
+        self.refresher.arrived(key)
+        problems = self.injections.arrived(key, token)
+        if problems:
+            self._note(key, problems)
+        else:
+            with self._lock:
+                self._errors.pop(key, None)
+                self._notices.pop(key, None)
+        self._tell()
+
+    def _failed(self, key: Key, error: TokenError) -> None:
+        self._note(key, [error])
+        self._tell()
+
+    def _note(self, key: Key, problems: Sequence[TokenError]) -> None:
+        for problem in problems:
+            with self._lock:
+                before = self._errors.get(key)
+                self._errors[key] = problem.copy()
+                # By its kind: the request id is another each time.
+                if before is None or (before.reason, before.code) != (problem.reason, problem.code):
+                    self._notices[key] = _notice(key, problem)
+
+    def _known(self) -> set[Key]:
+        with self._lock:
+            known = {*self._errors, *self._kept}
+        return known | {*self.client.keys(), *self.injections.keys()}
+
+    def _check_configured(self, profile: str) -> None:
+        from ..errors import UnknownProfile  # noqa: PLC0415
+        from ..providers.params import closest  # noqa: PLC0415
+
+        names = [entry.name for entry in self.entries()]
+        if profile not in names:
+            raise UnknownProfile(f"There is no profile {profile[:80]!r}.", hint=closest(profile, names), unsent=True)
+
+    def _status(self, key: Key, held: Held | None, entry: ProfileEntry | None) -> Status:
+        error = self._errors.get(key) or (held.error if held is not None else None)
+        now = self._clock.elapsed()
+        state: State
+        if held is None or now >= held.ends_at:
+            state = "failed" if error else "none" if held is None else "expired"
+        else:
+            state = "aging" if error or now >= held.refresh_at else "fresh"
+        about = self._about(key.profile) if entry is None else entry
+        return Status(
+            profile=key.profile,
+            params=dict(key.params),
+            title=about.title,
+            sandbox=about.sandbox,
+            state=state,
+            expires_at=held.token.expires_at if held is not None else None,
+            places=tuple(self.injections.places(key)),
+            kept_fresh=self.refresher.keeps(key),
+            error=error,
+            env=about.env,
+        )
+
+    def _about(self, profile: str) -> About:
+        from ..source import About  # noqa: PLC0415 (loads the broker and the providers)
+
+        try:
+            about: About = self._source().about(profile)
+        except TokenError:
+            # It is not configured any more, or wrongly.
+            return About("", None, sandbox=False)
+        return about
+
+    def _tell(self) -> None:
+        for changed in tuple(self._watchers):
+            try:
+                changed()
+            except Exception as error:
+                # Who is told of a token does not decide what becomes of it.
+                _log.warning("Telling of a change failed: %s", type(error).__name__)
+
+    def after_fork(self) -> None:
+        """In a forked child: what was injected stays, and is the parent's to keep fresh; what watches is its too."""
+        self._lock = threading.Lock()
+        self._unwatch = None
+        self._watchers.clear()
+        self._kept.clear()
+        self._lent.clear()
+        self.injections.after_fork()
+        self.refresher.after_fork()
+
+
+def _told(entry: ProfileEntry) -> tuple[ProfileEntry, str]:
+    """What two looks at a profile are compared by: an error is another object each time."""
+    return entry._replace(error=None), str(entry.error)
+
+
+def _notice(key: Key, problem: TokenError) -> str:
+    told = problem.copy()
+    told.profile = None
+    params = "".join(f" {name}={value}" for name, value in key.params)
+    return f"{key.profile}{params} could not be kept fresh: {told}"
+
+
+_sessions: WeakSet[TokenSession] = WeakSet()
+_SESSION = "_jupyter_tokens_session"
+
+
+def session_of(shell: Any) -> TokenSession:
+    """The session of an IPython shell; made at first use."""
+    session: TokenSession | None = getattr(shell, _SESSION, None)
+    if session is None:
+        session = TokenSession(shell.user_ns)
+        setattr(shell, _SESSION, session)
+    return session
+
+
+def _after_fork() -> None:
+    for session in tuple(_sessions):
+        session.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch (not on Windows)
+    # After the client's, which was registered before.
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,74 @@
+"""A real shell, with a real sandbox behind the profiles."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from jupyter_client.manager import start_new_kernel
+from traitlets.config import Config
+
+from jupyter_tokens.cli.demo import write_config
+from jupyter_tokens.kernel import magics
+from jupyter_tokens.sandbox import Sandbox, running
+
+from .shells import VARIABLES, RealKernel, run
+
+
+@pytest.fixture
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Set and deleted, so that monkeypatch puts back what the magics fill.
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with running() as served:
+        yield served
+
+
+@pytest.fixture
+def configured(sandbox: Sandbox, config_dir: Path, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """The sandbox's five profiles, in the user's configuration."""
+    profiles = sandbox.profiles(tmp_path)
+    write_config(config_dir, profiles)
+    return profiles
+
+
+@pytest.fixture
+def bare(own_environment: None) -> Iterator[InteractiveShell]:
+    """A shell that has loaded nothing."""
+    main = sys.modules["__main__"]
+    config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
+    made = InteractiveShell.instance(config=config)
+    yield made
+    magics.unload(made)
+    made.restore_sys_module_state()
+    made.atexit_operations()
+    atexit.unregister(made.atexit_operations)  # it has been done, and cannot be done twice
+    InteractiveShell.clear_instance()
+    sys.modules["__main__"] = main
+
+
+@pytest.fixture
+def shell(bare: InteractiveShell, configured: dict[str, dict[str, Any]]) -> InteractiveShell:
+    assert run(bare, "%load_ext jupyter_tokens").result.success
+    return bare
+
+
+@pytest.fixture
+def kernel(configured: dict[str, dict[str, Any]]) -> Iterator[RealKernel]:
+    manager, client = start_new_kernel(startup_timeout=60, env=dict(os.environ))
+    try:
+        yield RealKernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

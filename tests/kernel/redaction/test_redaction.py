@@ -1,0 +1,315 @@
+"""Redaction in kernels and in plain IPython: what is known, that it can be switched off, that it leaves no trace."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from jupyter_client.session import Session
+from traitlets.config import Config
+
+from jupyter_tokens.broker import Key
+from jupyter_tokens.cli.demo import write_config
+from jupyter_tokens.errors import Unauthorized
+from jupyter_tokens.kernel import redaction
+from jupyter_tokens.kernel.client import Client
+from jupyter_tokens.kernel.redaction import revealing
+from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.secretref import tell_seen
+from jupyter_tokens.token import Secret, Token
+
+from .sessions import Publisher, received
+
+VALUE = "7211546f57cd432790643bb6612da19d"
+
+
+class Kernel:
+    """The part of ipykernel's kernel that redaction looks for."""
+
+    def __init__(self) -> None:
+        self.session = Session(key=b"key")
+        self.iopub = Publisher()
+
+    def tells(self, text: str) -> str:
+        """What a client gets of a text."""
+        self.session.send(self.iopub, "display_data", {"text": text})
+        told: str = received(self.iopub.sent)[-1]["content"]["text"]
+        return told
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    main = sys.modules["__main__"]
+    config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
+    made = InteractiveShell.instance(config=config)
+    yield made
+    redaction.stop(made)
+    made.restore_sys_module_state()
+    made.atexit_operations()
+    atexit.unregister(made.atexit_operations)
+    InteractiveShell.clear_instance()
+    sys.modules["__main__"] = main
+
+
+@pytest.fixture
+def kernel(shell: InteractiveShell) -> Kernel:
+    made = shell.kernel = Kernel()  # type: ignore[attr-defined]
+    shell.displayhook.session = shell.display_pub.session = made.session
+    return made
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with running() as served:
+        yield served
+
+
+@pytest.fixture
+def client(sandbox: Sandbox, tmp_path: Path) -> Iterator[Client]:
+    made = Client(Profiles.of(sandbox.profiles(tmp_path)))
+    yield made
+    made.close()
+
+
+def known(shell: InteractiveShell) -> redaction.Redaction:
+    found: redaction.Redaction = shell._jupyter_tokens_redaction  # type: ignore[attr-defined]
+    return found
+
+
+def test_a_token_is_known_once_it_has_arrived_and_so_are_its_successors(
+    shell: InteractiveShell, kernel: Kernel, client: Client
+) -> None:
+    redaction.start(shell, client)
+    first = client.get("oneaccess").reveal()
+    second = client.get("oneaccess", refresh=True).reveal()
+    assert kernel.tells(f"{first} {second}") == "[token oneaccess] [token oneaccess]"
+
+
+def test_a_token_that_was_held_before_is_known(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
+    value = client.get("eiam").reveal()
+    redaction.start(shell, client)
+    assert kernel.tells(value) == "[token eiam]"
+
+
+class Elsewhere:
+    """A source whose tokens are fetched by somebody else: the Jupyter server."""
+
+    def watch(self, arrived: Callable[[Key, Token], None]) -> Callable[[], None]:
+        self.arrived = arrived
+        return lambda: None
+
+    def held(self, key: Key) -> None:
+        """What was held is gone."""
+
+
+def test_a_token_that_the_server_fetched_is_known(shell: InteractiveShell, kernel: Kernel) -> None:
+    client, source = Client(Profiles.of({})), Elsewhere()
+    client._source, client._keys = source, {Key("gone"): None}  # type: ignore[assignment]
+    redaction.start(shell, client)
+    assert kernel.tells(VALUE) == VALUE
+    made = datetime(2026, 1, 15, tzinfo=UTC)
+    source.arrived(Key("mine"), Token(VALUE, profile="mine", provider="x", obtained_at=made))
+    assert kernel.tells(VALUE) == "[token mine]"
+
+
+def test_the_secrets_of_a_profile_are_known_once_they_have_been_used(
+    shell: InteractiveShell, kernel: Kernel, client: Client, tmp_path: Path
+) -> None:
+    redaction.start(shell, client)
+    client.get("oneaccess")
+    profile = client.source.profiles()["oneaccess"]  # type: ignore[union-attr]
+    secrets = {name: secret.reveal() for name, secret in profile.secrets().items()}
+    assert kernel.tells(secrets["client_secret"]) == "[secret oneaccess]"
+    # An id is no secret, and may be an ordinary word.
+    assert kernel.tells(secrets["client_id"]) == secrets["client_id"]
+
+
+def test_a_secret_that_the_api_refuses_is_known(shell: InteractiveShell, kernel: Kernel, sandbox: Sandbox) -> None:
+    profile = {"provider": "oneaccess", "endpoint": sandbox.url, "client_id": "x", "client_secret": "wr0ng-5ecret"}
+    client = Client(Profiles.of({"mine": profile}))
+    redaction.start(shell, client)
+    with pytest.raises(Unauthorized):
+        client.get("mine")
+    assert kernel.tells("wr0ng-5ecret") == "[secret mine]"
+    client.close()
+
+
+def test_a_created_token_is_known_although_nobody_keeps_it(
+    shell: InteractiveShell, kernel: Kernel, client: Client
+) -> None:
+    redaction.start(shell, client)
+    created = client.source.create("astra", {"name": "one"})
+    assert kernel.tells(created.reveal()) == "[token astra]"
+
+
+def test_a_secret_beside_a_token_is_known(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
+    redaction.start(shell, client)
+    made = datetime(2026, 1, 15, tzinfo=UTC)
+    token = Token(None, profile="p", provider="x", obtained_at=made, metadata={"id_token": Secret(VALUE), "scope": "s"})
+    tell_seen("p", [token])
+    assert kernel.tells(VALUE) == "[secret p]"
+
+
+def test_nothing_is_opened_that_nobody_asked_for(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
+    redaction.start(shell, client)
+    kernel.tells("text")
+    assert client._source is None
+
+
+def test_a_token_that_the_server_pushes_is_known(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
+    from jupyter_tokens.server.snippets import EXPRESSION, snippet
+
+    redaction.start(shell, client)
+    told = shell.user_expressions({EXPRESSION: snippet("python", "PUSHED", VALUE).expression})
+    try:
+        assert told[EXPRESSION]["status"] == "ok"
+        assert kernel.tells(os.environ["PUSHED"]) == "[token PUSHED]"
+        assert shell.user_expressions({"other": "1"})["other"]["status"] == "ok"
+    finally:
+        del os.environ["PUSHED"]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"oneaccess": "ok", "gone": "ok"}, "[token oneaccess]"),
+        ({"oneaccess": {"reason": "x"}}, VALUE),
+        (["ok"], VALUE),
+        (None, VALUE),
+    ],
+)
+def test_a_token_of_the_kernels_start_is_known(
+    shell: InteractiveShell,
+    kernel: Kernel,
+    sandbox: Sandbox,
+    config_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: Any,
+    expected: str,
+) -> None:
+    write_config(config_dir, sandbox.profiles(tmp_path))
+    monkeypatch.setenv("JUPYTER_TOKENS_START", json.dumps(told) if told else "not JSON")
+    monkeypatch.setenv("ONEACCESS_TOKEN", VALUE)
+    redaction.start(shell, Client(Profiles.of({})))
+    assert kernel.tells(VALUE) == expected
+
+
+def test_a_wrong_configuration_does_not_keep_it_from_starting(
+    shell: InteractiveShell, kernel: Kernel, config_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config_dir / "jupyter_tokens_config.json").write_text("{", encoding="utf-8")
+    monkeypatch.setenv("JUPYTER_TOKENS_START", '{"oneaccess": "ok"}')
+    redaction.start(shell, Client(Profiles.of({})))
+    assert kernel.tells("text") == "text"
+
+
+def test_it_can_be_switched_off_and_on(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
+    switch = [True]
+    redaction.start(shell, client, lambda: switch[-1])
+    known(shell).know(VALUE, "x")
+    assert kernel.tells(VALUE) == "[token x]"
+    switch.append(False)
+    assert kernel.tells(VALUE) == VALUE
+    switch.append(True)
+    assert kernel.tells(VALUE) == "[token x]"
+
+
+def test_what_is_sent_on_purpose_passes(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
+    redaction.start(shell, client)
+    known(shell).know(VALUE, "x")
+    with revealing():
+        assert kernel.tells(VALUE) == VALUE
+    assert kernel.tells(VALUE) == "[token x]"
+
+
+def test_starting_twice_is_starting_once_and_stopping_leaves_no_trace(
+    shell: InteractiveShell, kernel: Kernel, client: Client
+) -> None:
+    kernel.tells("the first message")
+    before = {**vars(shell)}, {**vars(kernel.session)}, {**vars(sys.stdout)}
+    for _ in range(2):
+        redaction.start(shell, client)
+        first = known(shell)
+        redaction.start(shell, client)
+        assert known(shell) is first
+        first.know(VALUE, "x")
+        assert kernel.tells(VALUE) == "[token x]"
+        redaction.stop(shell)
+        redaction.stop(shell)
+        assert kernel.tells(VALUE) == VALUE
+    after = {**vars(shell)}, {**vars(kernel.session)}, {**vars(sys.stdout)}
+    after[0].pop("_jupyter_tokens_redaction")
+    assert [each.keys() for each in after] == [each.keys() for each in before]
+    client.get("oneaccess")
+    assert kernel.tells(client.get("oneaccess").reveal()) == client.get("oneaccess").reveal()
+
+
+def test_the_made_up_value_is_not_left_among_the_known(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
+    redaction.start(shell, client)
+    assert "0 forms" in repr(known(shell).search())
+
+
+class _Unsearched(Session):
+    """Packs its messages itself, as a future session may."""
+
+    def send(self, stream: Any, msg_or_type: Any, *args: Any, **kwargs: Any) -> Any:
+        if msg_or_type == "display_data":
+            return stream.send_multipart(Session.serialize(self, self.msg(msg_or_type, kwargs["content"])))
+        return super().send(stream, msg_or_type, *args, **kwargs)
+
+
+class _Failing(Session):
+    def send(self, *args: Any, **kwargs: Any) -> Any:
+        raise OSError("no")
+
+
+class _Unsigned(Session):
+    def sign(self, msg_list: list[bytes]) -> bytes:
+        return os.urandom(4).hex().encode()
+
+
+@pytest.mark.parametrize(
+    ("session", "complaint"),
+    [
+        (_Unsearched, "was not taken out"),
+        (_Failing, "OSError"),
+        (_Unsigned, "signed wrongly"),
+        (None, "several sessions"),
+    ],
+)
+def test_a_kernel_that_cannot_be_searched_is_told_of_and_narrower_hooks_serve(
+    shell: InteractiveShell, kernel: Kernel, client: Client, session: type[Session] | None, complaint: str
+) -> None:
+    if session is not None:
+        kernel.session = session(key=b"key")
+        shell.display_pub.session = kernel.session
+    shell.displayhook.session = Session(key=b"key") if session is None else kernel.session
+    with pytest.warns(UserWarning, match=complaint):
+        redaction.start(shell, client)
+    assert not {"send", "serialize"} & vars(kernel.session).keys()
+    known(shell).know(VALUE, "x")
+    shell.user_ns["value"] = VALUE
+    with capture_output() as captured:
+        shell.run_cell("value")
+    assert VALUE not in captured.stdout
+
+
+def test_in_plain_ipython_the_narrower_hooks_serve_without_a_word(shell: InteractiveShell, client: Client) -> None:
+    redaction.start(shell, client)
+    known(shell).know(VALUE, "x")
+    shell.user_ns["value"] = VALUE
+    with capture_output() as captured:
+        shell.run_cell("value")
+    assert "[token x]" in captured.stdout
+    assert VALUE not in captured.stdout

@@ -1,0 +1,175 @@
+"""Tab in the magics' lines: in a real shell, in a real kernel, and when nobody answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+
+from jupyter_tokens.errors import ServerGone
+from jupyter_tokens.kernel.completion import Completion, candidates
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.source import ProfileEntry
+
+from .shells import RealKernel, magics_of
+
+DEADLINE = 60
+ENTRIES = [
+    ProfileEntry(
+        "pai-dlc",
+        schema={
+            "properties": {
+                "TargetType": {"type": "string", "enum": ["job", "tensorboard"]},
+                "TargetId": {"type": "string"},
+                "Deep": {"type": "boolean"},
+            }
+        },
+    ),
+    ProfileEntry("oneaccess"),
+    ProfileEntry("one-more"),
+]
+
+
+def complete(shell: InteractiveShell, code: str) -> list[str]:
+    """What Tab at the end of the code would make of it."""
+    with provisionalcompleter():
+        found = list(shell.Completer.completions(code, len(code)))
+    return [code[: one.start] + one.text for one in found]
+
+
+@pytest.mark.parametrize(
+    ("before", "word", "expected"),
+    [
+        ([], "", ["pai-dlc", "oneaccess", "one-more"]),
+        ([], "one", ["oneaccess", "one-more"]),
+        (["--once"], "pai", ["pai-dlc"]),
+        (["--env", "X"], "pai", ["pai-dlc"]),
+        (["--env"], "", []),
+        (["pai-dlc", "--var"], "", []),
+        (["pai-dlc", "--format"], "", ["raw", "json", "header"]),
+        (["pai-dlc", "--format"], "j", ["json"]),
+        (["pai-dlc"], "", ["TargetType=", "TargetId=", "Deep="]),
+        (["pai-dlc", "TargetType=job"], "Target", ["TargetId="]),
+        (["pai-dlc"], "TargetType=", ["job", "tensorboard"]),
+        (["pai-dlc"], "TargetType=j", ["job"]),
+        (["pai-dlc"], "Deep=", ["true", "false"]),
+        (["pai-dlc"], "TargetId=", []),
+        (["pai-dlc"], "Nothing=", []),
+        (["oneaccess"], "", []),
+        (["unknown"], "", []),
+        (["pai-dlc", "--once"], "--", ["--env", "--var", "--file", "--format", "--refresh"]),
+        ([], "--re", ["--refresh"]),
+    ],
+)
+def test_what_can_stand_there(before: list[str], word: str, expected: list[str]) -> None:
+    assert [text for _, text in candidates("gettoken", before, word, ENTRIES)] == expected
+
+
+def test_the_other_magics_have_options_of_their_own() -> None:
+    assert [text for _, text in candidates("withtoken", [], "-", ENTRIES)] == ["--env", "--var", "--file", "--format"]
+    assert list(candidates("deltoken", [], "-", ENTRIES)) == []
+    assert [text for _, text in candidates("deltoken", [], "pai", ENTRIES)] == ["pai-dlc"]
+    assert list(candidates("deltoken", ["pai-dlc"], "", ENTRIES)) == []
+
+
+def test_the_options_are_those_of_the_magics(shell: InteractiveShell) -> None:
+    for name in ("gettoken", "withtoken", "deltoken"):
+        parser = getattr(magics_of(shell), name).parser
+        known = {text for action in parser._actions for text in action.option_strings if text.startswith("--")}
+        assert {text for _, text in candidates(name, [], "--", ())} == known
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("%gettoken pai", ["%gettoken pai-dlc"]),
+        ("x = 1\n%gettoken pai", ["x = 1\n%gettoken pai-dlc"]),
+        ("%%withtoken onea", ["%%withtoken oneaccess"]),
+        ("%deltoken eia", ["%deltoken eiam"]),
+        ("%gettoken pai-dlc ExpireT", ["%gettoken pai-dlc ExpireTime="]),
+        ("%gettoken pai-dlc TargetType=jo", ["%gettoken pai-dlc TargetType=job"]),
+        ("%gettoken pai-dlc --re", ["%gettoken pai-dlc --refresh"]),
+    ],
+)
+def test_tab_in_a_shell(shell: InteractiveShell, sandbox: Sandbox, code: str, expected: list[str]) -> None:
+    assert complete(shell, code) == expected
+    assert not sandbox.requests.total()
+
+
+def test_a_file_is_completed_by_ipython(
+    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_secret_place").touch()
+    assert any("my_secret_place" in text for text in complete(shell, "%gettoken oneaccess --file my_sec"))
+
+
+def test_other_lines_are_none_of_its_business(shell: InteractiveShell) -> None:
+    assert any(text.endswith("%gettoken") for text in complete(shell, "%gett"))
+    shell.user_ns["oneself"] = 1
+    assert complete(shell, "ones") == ["oneself"]
+
+
+def test_after_unloading_nothing_is_completed(shell: InteractiveShell) -> None:
+    matchers = len(shell.Completer.custom_matchers)
+    shell.run_cell("%unload_ext jupyter_tokens")
+    assert len(shell.Completer.custom_matchers) == matchers - 1
+
+
+def test_a_shell_without_a_completer_is_borne() -> None:
+    completion = Completion(SimpleNamespace(Completer=None), SimpleNamespace())  # type: ignore[arg-type]
+    completion.open()
+    completion.close()
+
+
+class Silent:
+    """A session whose server hangs, or is gone."""
+
+    def __init__(self) -> None:
+        self.answer = threading.Event()
+        self.asked = 0
+        self.last_entries: list[ProfileEntry] = []
+
+    def entries(self) -> None:
+        self.asked += 1
+        self.answer.wait(DEADLINE)
+        raise ServerGone("gone.")
+
+
+def test_a_server_that_hangs_is_not_waited_for_and_not_asked_twice() -> None:
+    silent = Silent()
+    completion = Completion(SimpleNamespace(Completer=None), silent)  # type: ignore[arg-type]
+    began = time.monotonic()
+    assert completion.entries() == []
+    silent.last_entries = ENTRIES
+    assert completion.entries() == ENTRIES
+    assert time.monotonic() - began < 10
+    assert silent.asked == 1
+    silent.answer.set()
+    assert completion._looking is not None
+    completion._looking.join(DEADLINE)
+    assert completion.entries() == ENTRIES
+    assert silent.asked == 2
+
+
+def test_tab_in_a_kernel(kernel: RealKernel, sandbox: Sandbox) -> None:
+    # On a busy machine the first Tab, which loads the providers, would otherwise give up.
+    kernel.run(f"import jupyter_tokens.kernel.completion as c; c._WAIT_SECONDS = {DEADLINE}")
+    for code, expected in (
+        ("%gettoken pai", ["pai-dlc"]),
+        ("%gettoken pai-dlc TargetType=jo", ["job"]),
+        ("%gettoken pai-dlc TargetI", ["TargetId="]),
+        ("%%withtoken pai-dlc --var x TargetI\nx = 1", ["TargetId="]),
+    ):
+        cursor = len(code.partition("\n")[0])
+        content = kernel.client.complete(code, cursor, reply=True, timeout=DEADLINE)["content"]
+        assert content["matches"] == expected
+        assert content["cursor_end"] == cursor
+        completed = code[: content["cursor_start"]] + expected[0]
+        assert completed.startswith(code.partition("\n")[0])
+    assert not sandbox.requests.total()

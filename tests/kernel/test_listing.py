@@ -1,0 +1,161 @@
+"""`%tokens`: every row, every sentence below them, in text and in HTML."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.clock import utc
+from jupyter_tokens.errors import ServerGone, Throttled, TokenError
+from jupyter_tokens.kernel import listing
+from jupyter_tokens.kernel.injection import Place
+from jupyter_tokens.kernel.listing import START_VARIABLE, Listing, listing_of
+from jupyter_tokens.kernel.status import Status
+from jupyter_tokens.server.kernel_start import VARIABLE
+
+from ..doubles import NOW
+from .test_card import EVIL, Reader
+
+
+def row(profile: str = "oneaccess", **changes: Any) -> Status:
+    usual = Status(
+        profile=profile,
+        params={},
+        title="Huawei Cloud OneAccess",
+        sandbox=False,
+        state="fresh",
+        expires_at=utc(NOW) + timedelta(seconds=1719),
+        places=(Place("env", "ONEACCESS_TOKEN"), Place("file", "/home/me/t")),
+        kept_fresh=True,
+        error=None,
+        env="ONEACCESS_TOKEN",
+    )
+    return usual._replace(**changes)
+
+
+def idle(profile: str, **changes: Any) -> Status:
+    return row(profile, state="none", expires_at=None, places=(), kept_fresh=False, **changes)
+
+
+class Session:
+    """What a listing asks of a session."""
+
+    def __init__(self, *rows: Status) -> None:
+        self.rows = list(rows)
+        self.error: TokenError | None = None
+        self.gone: TokenError | None = None
+        self.mode = "server"
+        self.told: list[str] = []
+
+    def entries(self) -> list[Any]:
+        if self.error is not None:
+            raise self.error
+        return []
+
+    def statuses(self) -> list[Status]:
+        return self.rows
+
+    def notices(self) -> list[str]:
+        return self.told
+
+
+def listed(session: Session) -> Listing:
+    return listing_of(session, utc(NOW))  # type: ignore[arg-type]
+
+
+def test_a_row_tells_of_each_token_and_of_each_profile() -> None:
+    failed = row(
+        "pai-dlc",
+        params={"TargetId": "dlc1"},
+        state="expired",
+        expires_at=utc(NOW - 5),
+        kept_fresh=False,
+        sandbox=True,
+        error=Throttled("Too many calls.", profile="pai-dlc", request_id="r-1"),
+    )
+    lines = repr(listed(Session(row(), failed, idle("astra")))).splitlines()
+    assert [line.split("  ")[0] for line in lines[:4]] == [
+        "profile",
+        "oneaccess",
+        "pai-dlc TargetId=dlc1 (sandbox)",
+        "astra",
+    ]
+    columns = [lines[0].index(head) for head in ("state", "expires", "where", "kept fresh")]
+    told = [
+        [line[at:].split("  ")[0].strip() for at in columns]
+        for line in (lines[1], lines[2], f"{lines[3]:<{len(lines[1])}}")
+    ]
+    both = "$ONEACCESS_TOKEN, /home/me/t"
+    assert told == [
+        ["fresh", "2026-01-15 08:58:39 UTC (in 29 min)", both, "yes"],
+        ["expired", "2026-01-15 08:29:55 UTC", both, "no"],
+        ["none", "", "", ""],
+    ]
+    assert lines[4:] == ["pai-dlc: Too many calls. [request id r-1]", "served: server"]
+
+
+def test_html_and_text_show_the_same_and_all_is_escaped() -> None:
+    session = Session(row(EVIL, params={EVIL: EVIL}, error=Throttled(EVIL)), idle("astra"))
+    session.told = [EVIL]
+    shown = listed(session)
+    page = Reader(shown._repr_html_())
+    assert "script" not in page.tags
+    text = "".join(page.texts)
+    assert text.count(EVIL) == 5
+    for word in ("astra", "none", "fresh", "yes", "served: server", "kept fresh"):
+        assert word in text
+        assert word in repr(shown)
+
+
+def test_a_gone_server_is_told_and_what_lives_goes_on() -> None:
+    session = Session(row())
+    session.gone = session.error = ServerGone("the Jupyter server cannot be reached.")
+    text = repr(listed(session))
+    assert "The Jupyter server is gone: the Jupyter server cannot be reached." in text
+    assert "What still lives goes on being used." in text
+    session.rows = []
+    assert "goes on being used" not in repr(listed(session))
+
+
+def test_a_configuration_that_cannot_be_read_is_told_below_what_is_held() -> None:
+    session = Session(row())
+    session.error = TokenError("The file is no JSON.")
+    text = repr(listed(session))
+    assert "The profiles cannot be listed: The file is no JSON." in text
+    assert "$ONEACCESS_TOKEN" in text
+
+
+def test_without_a_profile_it_says_what_to_do() -> None:
+    shown = listed(Session())
+    assert "No profile is configured" in repr(shown)
+    assert "<table" not in shown._repr_html_()
+
+
+def test_what_failed_in_the_background_is_told() -> None:
+    session = Session(row())
+    session.told = ["oneaccess could not be kept fresh."]
+    assert "oneaccess could not be kept fresh." in repr(listed(session))
+
+
+def test_what_the_server_did_at_the_kernels_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"oneaccess": "ok", "eiam": "ok", "astra": {"message": "No token within 5 s.", "reason": "timeout"}}
+    monkeypatch.setenv(START_VARIABLE, json.dumps(told))
+    text = repr(listed(Session(row(), idle("eiam"), idle("astra"))))
+    assert "eiam was injected when the kernel started, and is not kept fresh: %gettoken eiam does that." in text
+    assert "At the kernel's start, astra: No token within 5 s." in text
+    assert "oneaccess was injected" not in text
+    monkeypatch.setenv(START_VARIABLE, json.dumps({"": {"message": "The file is no JSON."}}))
+    assert "At the kernel's start: The file is no JSON." in repr(listed(Session()))
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"a": 1}', '{"a": {}}', "[" * 60_000])
+def test_a_variable_that_holds_something_else_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(START_VARIABLE, text)
+    assert f"{START_VARIABLE} does not hold" in repr(listed(Session()))
+
+
+def test_the_variable_is_the_servers() -> None:
+    assert listing.START_VARIABLE == VARIABLE
