@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..token import Token
     from .catalog import Catalog
 
-__all__ = ["profile_entry", "provider_entries", "token_json"]
+__all__ = ["params_schemas", "profile_entry", "provider_entries", "token_json"]
 
 # Asked for each answer, of the same few endpoints.
 _is_loopback = lru_cache(maxsize=512)(is_loopback)
@@ -43,7 +43,7 @@ def profile_entry(catalog: Catalog, name: str) -> dict[str, Any]:
         "error": None,
     }
     try:
-        profile = catalog.profiles()[name]
+        profile = catalog.source.profiles()[name]
     except ConfigurationError as error:
         return {**entry, "error": error_facts(error)}
     state, held, failure = catalog.state(name)
@@ -59,6 +59,11 @@ def profile_entry(catalog: Catalog, name: str) -> dict[str, Any]:
         "has_value": held.token.has_value if held is not None else None,
         "error": error_facts(failure) if failure is not None else None,
     }
+
+
+def params_schemas(ids: Iterable[str]) -> dict[str, Any]:
+    """JSON schemas of the parameters by the ids of providers that are in use."""
+    return {provider_id: provider_class(provider_id).schema()["params"] for provider_id in sorted(ids)}
 
 
 def provider_entries() -> list[dict[str, Any]]:
@@ -95,16 +100,18 @@ def token_json(profile: Profile, token: Token, *, now: float, value: bool) -> st
 
     now : seconds since the epoch.
     """
-    facts = _facts.get(token)
-    if facts is None:
+    lasting = _facts.get(token)
+    if lasting is None:
         # What does not change while a token lives is most of what serving it from the cache would cost.
-        facts = _facts[token] = json.dumps(_lasting(profile, token)).removesuffix("}")
-    left = "null" if token.expires_at is None else repr(max(0.0, token.expires_at.timestamp() - now))
+        ends = None if token.expires_at is None else token.expires_at.timestamp()
+        lasting = _facts[token] = json.dumps(_lasting(profile, token)).removesuffix("}"), ends
+    facts, ends = lasting
+    left = "null" if ends is None else repr(max(0.0, ends - now))
     shown = f', "value": {json.dumps(token.reveal() if token.has_value else None)}' if value else ""
     return f'{facts}, "expires_in": {left}{shown}}}'
 
 
-_facts: WeakKeyDictionary[Token, str] = WeakKeyDictionary()
+_facts: WeakKeyDictionary[Token, tuple[str, float | None]] = WeakKeyDictionary()
 
 
 def _lasting(profile: Profile, token: Token) -> dict[str, Any]:

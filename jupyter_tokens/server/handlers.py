@@ -24,8 +24,10 @@ class ProfilesHandler(TokensHandler):
         """Lists the profiles with their states; one that is wrong with what is wrong."""
         from .answers import profile_entry  # noqa: PLC0415 (loads httpx, which no server should start with)
 
-        catalog = self.extension.catalog
-        self.finish(json.dumps({"profiles": [profile_entry(catalog, name) for name in catalog.profiles()]}))
+        source, catalog = self.extension.source, self.extension.catalog
+        entries = [profile_entry(catalog, name) for name in source.profiles()]
+        may_reveal, may_edit = self.extension.allow_reveal, self.extension.allow_edit
+        self.finish(json.dumps({"profiles": entries, "may_reveal": may_reveal, "may_edit": may_edit}))
 
 
 class ProvidersHandler(TokensHandler):
@@ -69,7 +71,7 @@ class TokenHandler(TokensHandler):
     @authorized(action="write", resource=TOKENS)
     async def delete(self, name: str) -> None:
         """Forgets the profile's tokens, whatever their parameters."""
-        if name not in self.extension.catalog.profiles():
+        if name not in self.extension.source.profiles():
             raise UnknownProfile(f"There is no profile {name[:80]!r}.")
         self.extension.catalog.forget(name)
         self.set_status(204)
@@ -87,18 +89,27 @@ class ProfileHandler(TokensHandler):
     """`jupyter-tokens/profiles/{name}`, where the administrator allows it."""
 
     @web.authenticated
+    @authorized(action="read", resource=PROFILES)
+    async def get(self, name: str) -> None:
+        """The profile as a form shows it, without its secrets."""
+        from .profile_file import editable  # noqa: PLC0415 (see above)
+
+        self._check_edit()
+        extension = self.extension
+        self.finish(json.dumps(await extension.on_a_thread(partial(editable, name, extension.source.profiles()))))
+
+    @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def put(self, name: str) -> None:
         """Adds a profile, or changes it, to the settings of the body."""
         from .answers import profile_entry  # noqa: PLC0415 (see above)
-        from .profile_file import check, put  # noqa: PLC0415 (see above)
+        from .profile_file import put  # noqa: PLC0415 (see above)
 
         self._check_edit()
         settings = self.body(None)
         extension = self.extension
-        check(name, settings)
-        created = await extension.on_a_thread(partial(put, name, settings, extension.catalog.profiles()))
-        extension.catalog.look_again()
+        created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles()))
+        extension.source.look_again()
         self.set_status(201 if created else 200)
         self.finish(json.dumps(profile_entry(extension.catalog, name)))
 
@@ -110,9 +121,9 @@ class ProfileHandler(TokensHandler):
 
         self._check_edit()
         extension = self.extension
-        await extension.on_a_thread(partial(remove, name, extension.catalog.profiles()))
+        await extension.on_a_thread(partial(remove, name, extension.source.profiles()))
         extension.catalog.forget(name)
-        extension.catalog.look_again()
+        extension.source.look_again()
         self.set_status(204)
         self.finish()
 

@@ -17,6 +17,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from ..errors import TokenError
 from ..proof import HEADER
 from .base import TOKENS, TokensHandler
+from .holdings import Holding, holdings_of
 from .kernel_proof import connection_key
 
 __all__ = ["KERNEL_ROUTES", "KernelProfilesHandler", "KernelTokenHandler"]
@@ -64,6 +65,8 @@ class KernelTokenHandler(_KernelHandler):
             refresh, newer_than = body.get("refresh", False), self._moment(body)
             served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
         extension.activity.served(self, name, to="kernel", cached=served.cached)
+        held = Holding(kernel_id, name, None, served.token.expires_at)
+        holdings_of(self.settings).note(held, self.kernel_manager)
         now = extension.clock.now()
         self.finish(token_json(served.profile, served.token, now=now, value=True))
 
@@ -83,13 +86,13 @@ class KernelProfilesHandler(_KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """The profiles that this kernel may use; one that is wrong with what is wrong."""
-        from .answers import profile_entry  # noqa: PLC0415 (see above)
+        """The profiles that this kernel may use; one that is wrong with what is wrong. With what its forms need."""
+        from .answers import params_schemas, profile_entry  # noqa: PLC0415 (see above)
 
         self.prove(kernel_id, "profiles")
         self.body({})
         extension, entries = self.extension, []
-        for name in extension.catalog.profiles():
+        for name in extension.source.profiles():
             entry = profile_entry(extension.catalog, name)
             try:
                 allowed = await extension.may_have(name, kernel_id)
@@ -98,7 +101,8 @@ class KernelProfilesHandler(_KernelHandler):
                 allowed = True
             if allowed:
                 entries.append(entry)
-        self.finish(json.dumps({"profiles": entries}))
+        schemas = params_schemas({entry["provider"] for entry in entries} - {None})
+        self.finish(json.dumps({"profiles": entries, "params": schemas, "may_reveal": extension.allow_reveal}))
 
 
 _KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"

@@ -19,6 +19,8 @@ from tornado import web
 
 from ..errors import ParameterError, TokenError
 from .base import INJECT, TokensHandler
+from .holdings import ROUTE as HOLDINGS_ROUTE
+from .holdings import Holding, holdings_of, process_of
 from .snippets import EXPRESSION, Snippet, snippet
 
 if TYPE_CHECKING:
@@ -161,7 +163,7 @@ class _Errand:
         self._make = make
         self._clock = clock
         self._next = make(token.reveal())
-        self._process = _process(kernel)
+        self._process = process_of(kernel)
 
     async def run(self) -> Token:
         """Returns the token that the kernel has now. Raises `_Failed` or `TokenError`."""
@@ -189,7 +191,7 @@ class _Errand:
         while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
             if not await ensure_async(self._kernel.is_alive()):
                 raise _Failed("The kernel died.")
-            if _process(self._kernel) != self._process:
+            if process_of(self._kernel) != self._process:
                 raise _Failed("The kernel was restarted.")
         return reply.result()
 
@@ -231,11 +233,6 @@ class _Channel:
             reply.set_result(message["content"])
 
 
-def _process(kernel: KernelManager) -> object:
-    """What is another one after a restart, where the provisioner tells."""
-    return getattr(kernel.provisioner, "pid", None)
-
-
 def _confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
     """Whether the kernel says that the snippet ran."""
     if reply.get("status") != "ok" or not sent.expression:
@@ -269,7 +266,7 @@ class InjectHandler(_KernelHandler):
             self.refuse(400, "The field 'profile' is missing.", "body")
         kernel = await self._kernel(kernel_id)
         name, params, extension = body["profile"], body.get("params", {}), self.extension
-        profile = extension.catalog.profiles()[name]
+        profile = extension.source.profiles()[name]
         if not await extension.may_have(name, kernel_id):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
         env = body.get("env", profile.env)
@@ -281,11 +278,11 @@ class InjectHandler(_KernelHandler):
         if self.injections.full:
             self.refuse(429, "Too many injections are queued already.", "too_many")
         token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
-        renew = partial(extension.source.aget, extension.catalog.key(name, params))
+        renew = partial(extension.source.aget, extension.source.key(name, params))
         errand = _Errand(kernel, token, renew, make, extension.clock)
         injection = Injection(self, kernel_id, name, env, language.lower(), token.expires_at)
         task = self.injections.begin(injection, errand)
-        task.add_done_callback(lambda _: self._log_failure(injection))
+        task.add_done_callback(lambda _: self._ended(injection))
         if getattr(kernel, "execution_state", None) != "busy":
             await asyncio.wait({task}, timeout=GRACE_SECONDS)
         if injection.state == "failed":
@@ -293,8 +290,11 @@ class InjectHandler(_KernelHandler):
         self.set_status(200 if injection.state == "done" else 202)
         self.finish(json.dumps(injection.told()))
 
-    def _log_failure(self, injection: Injection) -> None:
-        if injection.state == "failed":
+    def _ended(self, injection: Injection) -> None:
+        if injection.state == "done":
+            held = Holding(injection.kernel_id, injection.profile, injection.env, injection.expires_at)
+            holdings_of(self.settings).note(held, self.kernel_manager)
+        else:
             self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))
 
     async def _kernel(self, kernel_id: str) -> KernelManager:
@@ -323,6 +323,7 @@ class InjectionHandler(_KernelHandler):
 
 _KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)/inject"
 ROUTES: list[tuple[str, type[TokensHandler]]] = [
+    HOLDINGS_ROUTE,
     (_KERNEL, InjectHandler),
     (_KERNEL + r"/(?P<injection_id>[0-9a-f]{32})", InjectionHandler),
 ]

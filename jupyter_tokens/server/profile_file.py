@@ -1,4 +1,4 @@
-"""Writes profiles into `jupyter_tokens_config.json` of the user's own configuration folder; never a secret."""
+"""Reads and writes profiles in `jupyter_tokens_config.json` of the user's own configuration folder; never a secret."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from uuid import uuid4
 
 from jupyter_core.paths import jupyter_config_dir
 
+from ..config import CONFIG_NAME
 from ..errors import ConfigurationError, UnknownProfile
-from ..profiles import CONFIG_NAME, Profiles
+from ..profiles import COMMON, Profiles, provider_class
 from ..providers.base import Reference
 from ..secretref import SecretRef
+from . import secret_store
 from .base import Refused
 
 if TYPE_CHECKING:
     from ..profiles import Profile
 
-__all__ = ["check", "path", "put", "remove"]
+__all__ = ["check", "editable", "path", "put", "remove"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _lock = threading.Lock()
@@ -50,8 +52,8 @@ def _check_reference(profile: Profile, key: str, reference: SecretRef) -> None:
     if isinstance(trait, Reference) and trait.secret and reference.kind == "literal":
         raise Refused(
             400,
-            f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME: the server "
-            "cannot put a secret into the keyring for you yet.",
+            f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME, or say where "
+            'the server is to store it: {"value": SECRET, "store": "keyring" or "file"}.',
             "literal_secret",
         )
     if reference.kind == "command":
@@ -59,26 +61,70 @@ def _check_reference(profile: Profile, key: str, reference: SecretRef) -> None:
         raise Refused(400, f"The field {key!r} can be a command: in the configuration file alone.", "command")
 
 
-def put(name: str, settings: Mapping[str, Any], profiles: Profiles) -> bool:
-    """Writes a profile; returns whether it is new. Blocks. profiles : the present ones."""
+def editable(name: str, profiles: Profiles) -> dict[str, Any]:
+    """A profile as a form shows it: its settings but for the secrets, and the names of those that it has. Blocks."""
     _check_place(name, profiles)
     with _lock:
+        _, written = _read()
+    settings = _settings(written, name)
+    if settings is None:
+        raise UnknownProfile(f"There is no profile {name[:80]!r}.")
+    try:
+        known = provider_class(settings["provider"]).settings()
+    except (KeyError, TypeError):
+        raise ConfigurationError(
+            f"The profile {name!r} names no provider that is installed.", hint="Change it in its file.", unsent=True
+        ) from None
+    secret = {key for key, trait in known.items() if isinstance(trait, Reference) and trait.secret}
+    # By what is known: what a mistake has put there may be a secret.
+    shown = (COMMON.keys() | known.keys()) - secret
+    return {
+        "name": name,
+        "settings": {key: value for key, value in settings.items() if key in shown},
+        "secrets": [key for key in settings if key in secret],
+    }
+
+
+def put(name: str, settings: Mapping[str, Any], profiles: Profiles) -> bool:
+    """Checks a profile, stores the secrets that come with it and writes it; returns whether it is new. Blocks.
+
+    profiles : the present ones. Raises `Refused` and `ConfigurationError`; nothing is changed then.
+    """
+    _check_place(name, profiles)
+    folder = path().parent
+    with _lock:
         config, written = _read()
+        before = _settings(written, name) or {}
+        described, wanted = secret_store.deposits(name, settings, before)
+        check(name, described)
         created = name not in written
-        written[name] = dict(settings)
-        _write(config)
+        written[name] = described
+        try:
+            secret_store.store(wanted, folder)
+            _write(config)
+        except ConfigurationError:
+            secret_store.discard(name, described, before, folder)
+            raise
+        secret_store.discard(name, before, described, folder)
     return created
 
 
 def remove(name: str, profiles: Profiles) -> None:
-    """Removes a profile. Blocks. Raises `UnknownProfile`."""
+    """Removes a profile and the secrets that were stored for it. Blocks. Raises `UnknownProfile`."""
     _check_place(name, profiles)
     with _lock:
         config, written = _read()
         if name not in written:
             raise UnknownProfile(f"There is no profile {name[:80]!r}.")
+        before = _settings(written, name) or {}
         del written[name]
         _write(config)
+        secret_store.discard(name, before, {}, path().parent)
+
+
+def _settings(written: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    settings = written.get(name)
+    return settings if isinstance(settings, dict) else None
 
 
 def _check_place(name: str, profiles: Profiles) -> None:

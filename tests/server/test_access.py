@@ -49,10 +49,12 @@ class Row:
 BROWSER = [
     Row("get", "/jupyter-tokens/profiles", ("read", "jupyter_tokens:profiles")),
     Row("get", "/jupyter-tokens/providers", ("read", "jupyter_tokens:profiles")),
+    Row("get", "/jupyter-tokens/profiles/{name}", ("read", "jupyter_tokens:profiles"), 403),
     Row("put", "/jupyter-tokens/profiles/{name}", ("write", "jupyter_tokens:profiles"), 403, {"provider": "x"}),
     Row("delete", "/jupyter-tokens/profiles/{name}", ("write", "jupyter_tokens:profiles"), 403),
     Row("post", "/jupyter-tokens/profiles/{name}/token", ("write", "jupyter_tokens:tokens")),
     Row("delete", "/jupyter-tokens/profiles/{name}/token", ("write", "jupyter_tokens:tokens"), 204),
+    Row("get", "/jupyter-tokens/holdings", ("read", "jupyter_tokens:inject")),
     Row("post", "/jupyter-tokens/kernels/{kernel_id}/inject", ("execute", "jupyter_tokens:inject"), 400),
     Row(
         "get",

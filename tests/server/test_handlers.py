@@ -110,7 +110,7 @@ class TestToken:
 
     async def test_value_only_when_revealed(self, call: Call, extension: TokensExtension) -> None:
         facts = told(await call("POST", "profiles/oneaccess/token", {"reveal": True}))
-        assert facts["value"] == extension.source.get(extension.catalog.key("oneaccess")).reveal()
+        assert facts["value"] == extension.source.get(extension.source.key("oneaccess")).reveal()
 
     async def test_cached_unless_a_refresh_is_asked_for(self, call: Call, sandbox: Sandbox) -> None:
         for body in ({}, {}, {"refresh": False}, {"refresh": True}):
@@ -220,7 +220,7 @@ class TestEditing:
         names = [entry["name"] for entry in told(await call("GET", "profiles"))["profiles"]]
         assert names[-1] == "new"
         assert (await call("DELETE", "profiles/new")).code == 204
-        assert "new" not in extension.catalog.profiles()
+        assert "new" not in extension.source.profiles()
         assert (await call("DELETE", "profiles/new")).code == 404
         assert list(profile_file.path().parent.glob(".jupyter_tokens_config*")) == []
 
@@ -263,14 +263,14 @@ class TestEditing:
 
     @pytest.mark.parametrize("content", ["{", "[]", '{"TokenProfiles": 1}', '{"TokenProfiles": {"profiles": []}}'])
     def test_a_file_of_another_form_is_left_alone(self, content: str, extension: TokensExtension) -> None:
-        profiles = extension.catalog.profiles()
+        profiles = extension.source.profiles()
         profile_file.path().write_text(content)
         with pytest.raises(TokenError, match=r"cannot be read|must be a mapping"):
             profile_file.put("new", NEW, profiles)
         assert profile_file.path().read_text() == content
 
     def test_a_folder_that_cannot_be_written(self, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch) -> None:
-        profiles = extension.catalog.profiles()
+        profiles = extension.source.profiles()
         monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(TokenError, match="No space left"):
             profile_file.put("new", NEW, profiles)
@@ -284,7 +284,7 @@ class TestEditing:
 class TestKernel:
     async def test_token_with_value(self, by_proof: Call, extension: TokensExtension) -> None:
         answer = told(await by_proof("token", {"profile": "oneaccess"}))
-        assert answer["value"] == extension.source.get(extension.catalog.key("oneaccess")).reveal()
+        assert answer["value"] == extension.source.get(extension.source.key("oneaccess")).reveal()
         assert set(answer) == {
             "profile", "provider", "title", "env", "sandbox", "scheme", "has_value", "value", "expires_at",
             "expires_in", "obtained_at", "metadata",
@@ -325,10 +325,21 @@ class TestKernel:
         assert named in told(response)["message"]
 
     async def test_profiles(self, by_proof: Call) -> None:
-        listed = told(await by_proof("profiles"))["profiles"]
-        assert [entry["name"] for entry in listed] == [
+        answer = told(await by_proof("profiles"))
+        assert [entry["name"] for entry in answer["profiles"]] == [
             "modelarts", "pai-dlc", "oneaccess", "astra", "eiam", "wrong",
         ]  # fmt: skip
+        assert answer["params"] == {
+            name: provider_class(name).schema()["params"]
+            for name in ("astra", "eiam", "modelarts", "oneaccess", "pai-dlc")
+        }
+
+    @pytest.mark.parametrize("allowed", [True, False])
+    async def test_profiles_tell_whether_a_token_may_be_shown(
+        self, by_proof: Call, extension: TokensExtension, allowed: bool
+    ) -> None:
+        extension.allow_reveal = allowed
+        assert told(await by_proof("profiles"))["may_reveal"] is allowed
 
     async def test_limits_to_kernels_and_notebooks(
         self, by_proof: Call, kernel: Kernel, jp_serverapp: Any, profiles: Any, write_profiles: Callable[..., Path]

@@ -33,7 +33,7 @@ HOSTILE = "c4n4ry \"'`\\ $HOME ${x} $(id) %s {0}\n\r\t\x01é漢🔑 end"
 
 
 def value_of(extension: TokensExtension, name: str = "oneaccess") -> str:
-    held = extension.source.held(extension.catalog.key(name))
+    held = extension.source.held(extension.source.key(name))
     assert held is not None
     return held.token.reveal()
 
@@ -43,7 +43,7 @@ def give(monkeypatch: pytest.MonkeyPatch, extension: TokensExtension, *tokens: T
     left = list(tokens)
 
     async def get_token(name: str, params: object = None, *, refresh: bool = False) -> Served:
-        return Served(extension.catalog.profiles()[name], left.pop(0), cached=False)
+        return Served(extension.source.profiles()[name], left.pop(0), cached=False)
 
     async def aget(key: object) -> Token:
         return left.pop(0)

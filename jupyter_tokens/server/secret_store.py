@@ -1,0 +1,133 @@
+"""Puts secrets that come with a profile where only references lead to them; nothing here reads one back.
+
+A secret of a profile comes as `{"value": …, "store": "keyring" | "file"}`, or as `{"keep": true}` for the one that the
+profile has. What the profile then says is a reference.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ..errors import ConfigurationError
+from ..token import Secret
+from .base import Refused
+
+__all__ = ["SERVICE", "Deposit", "deposits", "discard", "store"]
+
+SERVICE = "jupyter_tokens"
+"""The service that they have in the keyring."""
+FOLDER = "jupyter_tokens_secrets"
+"""The folder of their files, beside the configuration."""
+
+Deposit = tuple[str, Secret]
+"""A reference, and what has to be put there."""
+
+
+def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[Deposit]]:
+    """The settings with references in place of secrets, and what has to be stored for them. Stores nothing.
+
+    before : the profile as it is written now. Raises `Refused` for what is neither of the two forms.
+    """
+    described: dict[str, Any] = {}
+    wanted: list[Deposit] = []
+    for key, given in settings.items():
+        if not isinstance(given, dict) or key == "params":
+            described[key] = given
+        elif given == {"keep": True} and isinstance(before.get(key), str):
+            described[key] = before[key]
+        else:
+            value, place = given.get("value"), given.get("store")
+            if set(given) != {"value", "store"} or place not in _STORES or not (isinstance(value, str) and value):
+                raise Refused(
+                    400,
+                    f"The field {key[:80]!r} must be a text, "
+                    '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} for the one that there is.',
+                    "body",
+                )
+            described[key] = _STORES[place](name, key)
+            wanted.append((described[key], Secret(value)))
+    return described, wanted
+
+
+def store(wanted: list[Deposit], folder: Path) -> None:
+    """Puts them where their references lead. Blocks. folder : of the configuration. Raises `ConfigurationError`."""
+    for reference, secret in wanted:
+        kind, _, target = reference.partition(":")
+        if kind == "keyring":
+            _to_keyring(target, secret)
+        else:
+            _to_file(folder / target, secret)
+
+
+def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Removes what was stored for a profile that does not refer to it any more. Blocks."""
+    for key, reference in before.items():
+        if now.get(key) == reference:
+            continue
+        if reference == _file_reference(name, key):
+            (folder / reference.partition(":")[2]).unlink(missing_ok=True)
+        elif reference == _keyring_reference(name, key):
+            _from_keyring(reference.partition(":")[2])
+
+
+def _keyring_reference(name: str, key: str) -> str:
+    return f"keyring:{SERVICE}/{name}.{key}"
+
+
+def _file_reference(name: str, key: str) -> str:
+    return f"file:{FOLDER}/{name}.{key}"
+
+
+_STORES = {"keyring": _keyring_reference, "file": _file_reference}
+
+
+def _to_keyring(target: str, secret: Secret) -> None:
+    import keyring  # noqa: PLC0415 (loads its backends at import)
+
+    try:
+        keyring.set_password(*target.split("/", 1), secret.reveal())
+    except Exception as error:
+        # Only the kind: the text of a backend's error is not ours to vouch for.
+        problem = ConfigurationError(
+            f"The server's keyring took no secret ({type(error).__name__}).",
+            hint="Unlock or install a keyring, or have the secret stored in a file.",
+            unsent=True,
+        )
+    else:
+        return
+    raise problem
+
+
+def _from_keyring(target: str) -> None:
+    import keyring  # noqa: PLC0415 (see above)
+    import keyring.errors  # noqa: PLC0415
+
+    try:
+        keyring.delete_password(*target.split("/", 1))
+    except keyring.errors.KeyringError as error:
+        raise ConfigurationError(
+            f"The profile is changed, but keyring:{target} could not be removed ({type(error).__name__}).",
+            hint="Remove it by hand.",
+            unsent=True,
+        ) from None
+
+
+def _to_file(file: Path, secret: Secret) -> None:
+    fresh = file.with_name(f".{file.name}.{uuid4().hex}")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(secret.reveal())
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(file)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        problem = ConfigurationError(f"{file} cannot be written ({error.strerror}).", unsent=True)
+    else:
+        return
+    raise problem
