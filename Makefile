@@ -15,6 +15,7 @@ demo: $(VENVS)/demo/.ready
 
 test: $(VENVS)/dev/.ready
 	@# The R kernel's tests are skipped where it cannot be had; CI installs it.
+	@scripts/need chromium chromium --version
 	-@scripts/need r-cran-irkernel R --slave -e 'library(IRkernel)'
 	$(DEV)/python -m pytest --cov --cov-report= $(ARGS)
 	$(if $(ARGS),,$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered)

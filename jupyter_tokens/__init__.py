@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from .errors import TokenError
     from .kernel.client import aget_token, create_token, get_token
     from .token import Token
+    from .widgets.card import TokenCard
+    from .widgets.panel import TokenPanel
 
-__all__ = ["Token", "TokenError", "__version__", "aget_token", "create_token", "get_token"]
+__all__ = ["Token", "TokenCard", "TokenError", "TokenPanel", "__version__", "aget_token", "create_token", "get_token"]
 
 _HOMES = {
     "Token": "token",
+    "TokenCard": "widgets.card",
     "TokenError": "errors",
+    "TokenPanel": "widgets.panel",
     "aget_token": "kernel.client",
     "create_token": "kernel.client",
     "get_token": "kernel.client",

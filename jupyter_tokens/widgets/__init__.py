@@ -1,0 +1,8 @@
+"""Widgets of stock ipywidgets over `kernel`: the profiles of a session and what can be done with their tokens."""
+
+from __future__ import annotations
+
+from .card import TokenCard
+from .panel import TokenPanel
+
+__all__ = ["TokenCard", "TokenPanel"]

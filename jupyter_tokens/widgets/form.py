@@ -1,0 +1,109 @@
+"""The parameters of a call as controls, made from the provider's JSON schema; what is left alone is the profile's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ipywidgets import BoundedIntText, Checkbox, Dropdown, HBox, Layout, Text, VBox, Widget
+
+__all__ = ["ParamsForm"]
+
+_WIDTH_EM, _SET_EM = 38, 6
+# As far as JavaScript's numbers are whole.
+_LARGEST = 2**53 - 1
+_TRUTH = (("true", True), ("false", False))
+# Not None, which a dropdown takes for nothing at all.
+_UNSET = ""
+
+
+class ParamsForm:
+    """One control for each parameter.
+
+    own : what the profile says, which is shown, and stands where nothing is entered. given : what is entered at first.
+    """
+
+    def __init__(self, schema: Mapping[str, Any], own: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+        properties: Mapping[str, Any] = schema.get("properties", {})
+        self._required = set(schema.get("required", ()))
+        self.description_width = f"{max(map(len, ('Inject into', *properties))) * 0.53 + 1:.1f}em"
+        # Not dropped in silence: whoever makes the call refuses them by name.
+        self._unknown = {name: value for name, value in given.items() if name not in properties}
+        self._read: dict[str, Callable[[], Any]] = {}
+        rows = [self._control(name, facts, own.get(name), given.get(name)) for name, facts in properties.items()]
+        self.box = VBox(rows)
+
+    def values(self) -> dict[str, Any]:
+        """What was entered, by the vendor's names."""
+        read = {name: value() for name, value in self._read.items()}
+        return {name: value for name, value in {**self._unknown, **read}.items() if value is not None}
+
+    def _control(self, name: str, facts: Mapping[str, Any], own: Any, given: Any) -> Widget:
+        common = {
+            "description": name,
+            "tooltip": str(facts.get("description") or name),
+            "style": {"description_width": self.description_width},
+        }
+        standing = _written(own if own is not None else facts.get("default"))
+        if facts.get("type") == "integer":
+            return self._number(name, facts, own, given, common)
+        common["layout"] = Layout(width=f"{_WIDTH_EM}em", max_width="100%")
+        if facts.get("type") == "boolean":
+            return self._choice(name, _TRUTH, standing, given, common)
+        if facts.get("enum"):
+            return self._choice(name, [(str(value), value) for value in facts["enum"]], standing, given, common)
+        hint = standing or ("required" if name in self._required else str(facts.get("description", "")))
+        text = Text(value=_written(given), placeholder=hint, continuous_update=False, **common)
+        # Spaces around an id come from copying it.
+        self._read[name] = lambda: text.value.strip() or None
+        return text
+
+    def _choice(
+        self, name: str, options: Sequence[tuple[str, Any]], standing: str, given: Any, common: dict[str, Any]
+    ) -> Widget:
+        unset = standing or ("choose" if name in self._required else "not set")
+        chosen = next((value for label, value in options if label == _written(given)), given)
+        # One that there is not is sent as it was given, and refused with a reason.
+        odd = [] if given is None or any(value == chosen for _, value in options) else [(_written(given), given)]
+        control = Dropdown(
+            options=[(unset, _UNSET), *options, *odd], value=_UNSET if given is None else chosen, **common
+        )
+        self._read[name] = lambda: None if control.value == _UNSET else control.value
+        return control
+
+    def _number(self, name: str, facts: Mapping[str, Any], own: Any, given: Any, common: dict[str, Any]) -> Widget:
+        least, most = facts.get("minimum", -_LARGEST), facts.get("maximum", _LARGEST)
+        first = next((value for value in map(_whole, (given, own, facts.get("default"))) if value is not None), 0)
+        common["layout"] = Layout(width=f"{_WIDTH_EM - _SET_EM}em")
+        control = BoundedIntText(value=min(max(first, least), most), min=least, max=most, **common)
+        # A number's control always shows one: whether it is meant has to be said beside it.
+        meant = Checkbox(
+            value=given is not None,
+            description="set",
+            indent=False,
+            tooltip=f"Send {name}",
+            layout=Layout(width=f"{_SET_EM}em", margin="2px 0 2px 8px"),
+        )
+        # What the control could not take is sent as it was given, and refused with a reason.
+        value = given
+
+        def entered(_change: object) -> None:
+            nonlocal value
+            value = None
+            meant.value = True
+
+        control.observe(entered, "value")
+        self._read[name] = lambda: None if not meant.value else control.value if value is None else value
+        return HBox([control, meant], layout=Layout(flex_flow="row wrap"))
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

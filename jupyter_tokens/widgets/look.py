@@ -1,0 +1,140 @@
+"""How profiles, states and errors read, as HTML and as text: escaped, in JupyterLab's colours, never with a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..errors import TokenError
+    from ..kernel.session import Status
+    from ..source import ProfileEntry
+
+__all__ = ["RULE", "countdown", "failure", "head", "note", "places", "standing", "static_html", "static_text"]
+
+RULE = "1px solid var(--jp-border-color2,#9e9e9e)"
+"""A line between things."""
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+# JupyterLab's variables, with values that are readable on light and dark where a front end has none.
+_MUTED = "color:var(--jp-ui-font-color2,#757575)"
+_CUT = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+_BADGE = "border:1px solid currentColor;border-radius:3px;padding:0 .4em;font-size:.8em;line-height:1.5"
+_COLORS = {
+    "fresh": "var(--jp-success-color1,#388e3c)",
+    "aging": "var(--jp-warn-color1,#f57c00)",
+    "expired": "var(--jp-error-color1,#d32f2f)",
+    "failed": "var(--jp-error-color1,#d32f2f)",
+    "none": "var(--jp-border-color1,#9e9e9e)",
+}
+_WORDS = {"none": "no token"}
+_COLUMNS = ("profile", "provider", "state", "expires", "in")
+
+
+def countdown(seconds: float) -> str:
+    """What is left, so that one sees it move: "59:58", above an hour "23 h 59 min", above two days "7 days"."""
+    left = max(int(seconds), 0)
+    if left >= 2 * _DAY:
+        return f"{seconds / _DAY:.0f} days"
+    if left >= _HOUR:
+        return f"{left // _HOUR} h {left % _HOUR // _MINUTE} min"
+    return f"{left // _MINUTE}:{left % _MINUTE:02}"
+
+
+def head(entry: ProfileEntry) -> str:
+    """Name and provider of a profile."""
+    badge = f'<span style="{_MUTED};{_BADGE}">sandbox</span>' if entry.sandbox else ""
+    return (
+        f'<div style="display:flex;gap:.6em;align-items:center;overflow:hidden"><strong>{escape(entry.name)}</strong>'
+        f'<span style="{_MUTED};{_CUT}" title="{escape(entry.title)}">{escape(entry.title)}</span>{badge}</div>'
+    )
+
+
+def standing(status: Status | None, now: float, others: int = 0) -> str:
+    """State and countdown. others : tokens of the same profile with other parameters."""
+    state, left = _state(status, now)
+    word = escape(_WORDS.get(state, state))
+    told = "" if left is None else f' <span style="font-variant-numeric:tabular-nums">{countdown(left)}</span>'
+    more = f' <span style="{_MUTED}" title="with other parameters">+{others}</span>' if others else ""
+    until = f' title="until {_until(status)}"' if left is not None else ""
+    # A colour alone would not do: the word says the same.
+    return (
+        f'<div style="{_CUT}"{until}><span aria-hidden="true" style="color:{_COLORS[state]}">&#9679;</span>'
+        f" {word}{told}{more}</div>"
+    )
+
+
+def places(status: Status | None) -> str:
+    """Where the token went."""
+    if status is None or not status.places:
+        return ""
+    where = ", ".join(str(place) for place in status.places)
+    kept = "kept fresh" if status.kept_fresh else "not kept fresh"
+    return f'<div style="{_MUTED};{_CUT}" title="{escape(where)}, {kept}">&#8594; {escape(where)}</div>'
+
+
+def note(lines: Iterable[str]) -> str:
+    """What came of an action."""
+    return "".join(f'<div role="status" style="{_MUTED};line-height:1.5">{escape(line)}</div>' for line in lines)
+
+
+def failure(error: TokenError) -> str:
+    """What was wrong, the vendor's code and request id, what to do."""
+    facts = [
+        f"HTTP {error.status}" if error.status is not None else "",
+        f"code {error.code}" if error.code else "",
+        f"request id {error.request_id}" if error.request_id else "",
+    ]
+    told = " · ".join(fact for fact in facts if fact)
+    lines = [
+        f"<div>{escape(error.message)}</div>",
+        f'<div style="{_MUTED}">{escape(told)}</div>' if told else "",
+        f"<div>{escape(error.hint)}</div>" if error.hint else "",
+    ]
+    return (
+        f'<div role="alert" style="border-left:3px solid {_COLORS["failed"]};padding-left:.7em;line-height:1.5;'
+        f'overflow-wrap:anywhere">{"".join(lines)}</div>'
+    )
+
+
+def static_text(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, notes: Sequence[str] = ()) -> str:
+    """The same as a table in text, where no widget can be shown."""
+    table = [_COLUMNS, *(_cells(entry, status, now) for entry, status in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(_COLUMNS))]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    return "\n".join([*(lines if rows else ()), *notes])
+
+
+def static_html(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, notes: Sequence[str] = ()) -> str:
+    """The same as a table in HTML, where no widget can be shown."""
+    cell = '<{0} style="text-align:left;padding:0 1em 0 0;{1}">{2}</{0}>'
+    lines = [
+        "<tr>" + "".join(cell.format("td", "", escape(text)) for text in _cells(entry, status, now)) + "</tr>"
+        for entry, status in rows
+    ]
+    names = "".join(cell.format("th", _MUTED, name) for name in _COLUMNS)
+    table = f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(lines)}</tbody></table>" if rows else ""
+    return table + "".join(f"<div>{escape(text)}</div>" for text in notes)
+
+
+def _state(status: Status | None, now: float) -> tuple[str, float | None]:
+    """State and seconds left; by the clock, which goes on between two looks at the session."""
+    if status is None:
+        return "none", None
+    if status.expires_at is None or status.state not in {"fresh", "aging"}:
+        return status.state, None
+    left = status.expires_at.timestamp() - now
+    return (status.state, left) if left > 0 else ("expired", None)
+
+
+def _until(status: Status | None) -> str:
+    return f"{status.expires_at:%Y-%m-%d %H:%M:%S} UTC" if status is not None and status.expires_at else ""
+
+
+def _cells(entry: ProfileEntry, status: Status | None, now: float) -> tuple[str, ...]:
+    state, left = _state(status, now)
+    where = ", ".join(str(place) for place in status.places) if status is not None else ""
+    title = entry.title + (" (sandbox)" if entry.sandbox else "")
+    error = entry.error or (status.error if status is not None else None)
+    shown = _WORDS.get(state, state) if error is None else f"failed: {error.message}"
+    return entry.name, title, shown, _until(status) if left is not None else "", where

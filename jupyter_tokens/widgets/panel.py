@@ -1,0 +1,86 @@
+"""`TokenPanel`: all profiles of a session, each a line that opens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ipywidgets import Layout, Text, VBox
+
+from . import look
+from .live import Live, feed_of
+from .row import ProfileRow, best
+
+if TYPE_CHECKING:
+    from ..kernel.session import Status, TokenSession
+    from ..source import ProfileEntry
+    from .feed import Seen
+
+__all__ = ["TokenPanel"]
+
+_MOST_ROWS = 25
+"""More are found by the filter: each row is some twenty models in the browser."""
+
+
+class TokenPanel(Live):
+    """The configured profiles with the state of their tokens, and what can be done with them.
+
+    session : by default that of this kernel.
+
+    Holds no token, shown or not. `close()` ends it.
+    """
+
+    def __init__(self, *, session: TokenSession | None = None) -> None:
+        self._rows: dict[str, ProfileRow] = {}
+        self._filter = Text(
+            placeholder="Filter profiles",
+            tooltip="Shows the profiles whose name holds this",
+            layout=Layout(width="auto", margin="4px 8px"),
+        )
+        self._filter.observe(self._filtered, "value")
+        self._list = VBox()
+        super().__init__(feed_of(session))
+        self.children = (self._filter, self._notes, self._list)
+
+    def draw(self, seen: Seen, now: float) -> bool:
+        """See `Viewer.draw`."""
+        word = self._filter.value.strip().lower()
+        found = [entry for entry in seen.entries if word in entry.name.lower()]
+        self._filter.layout.display = None if len(seen.entries) > _MOST_ROWS else "none"
+        self._arrange(found[:_MOST_ROWS])
+        notes = look.failure(seen.error) if seen.error is not None else ""
+        if not seen.entries and not notes:
+            notes = look.note([self.missing(seen)])
+        elif len(found) > _MOST_ROWS:
+            notes += look.note([f"{len(found) - _MOST_ROWS} more: type a part of the name."])
+        self._say_notes(notes)
+        counting = [row.draw(seen.statuses.get(name, []), now) for name, row in self._rows.items()]
+        return any(counting)
+
+    def rows(self, seen: Seen) -> Sequence[tuple[ProfileEntry, Status | None]]:
+        """See `Live.rows`."""
+        return [(entry, best(seen.statuses.get(entry.name, []))) for entry in seen.entries]
+
+    def missing(self, seen: Seen) -> str:
+        """See `Live.missing`."""
+        return "No profile is configured; add one: jupyter tokens add NAME"
+
+    def _arrange(self, entries: Sequence[ProfileEntry]) -> None:
+        """Makes rows of what is new or has changed, and keeps the others with what was entered in them."""
+        kept = self._rows
+        rows = {
+            entry.name: kept[entry.name]
+            if entry.name in kept and kept[entry.name].shows(entry)
+            else ProfileRow(self._feed, entry)
+            for entry in entries
+        }
+        if list(rows.values()) == list(kept.values()):
+            return
+        self._rows = rows
+        self._list.children = tuple(row.box for row in rows.values())
+        for name, row in kept.items():
+            if rows.get(name) is not row:
+                row.close()
+
+    def _filtered(self, _change: dict[str, Any]) -> None:
+        self._feed.draw_now()

@@ -1,0 +1,242 @@
+"""One profile: a line with its state and what can be done, and below it, on demand, parameters, variable and the rest.
+
+A click starts a thread and returns: the kernel is free at once. What came of it is drawn by the feed's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ipywidgets import HTML, Button, HBox, Layout, ToggleButton, VBox
+
+from ..errors import ParameterError, TokenError
+from ..kernel.injection import Place, env_place
+from . import look
+from .closing import close_all
+from .details import Details
+from .reveal import SECONDS, Action, hand_over
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..broker import Key
+    from ..kernel.session import Outcome, Status
+    from ..source import ProfileEntry
+    from .feed import Feed
+
+__all__ = ["ProfileRow", "best"]
+
+_RANKS = ("fresh", "aging", "failed", "expired", "none")
+_log = logging.getLogger(__name__)
+
+
+def best(statuses: Sequence[Status]) -> Status | None:
+    """Of a profile's tokens, the one to show: a living one first."""
+    return min(statuses, key=lambda status: _RANKS.index(status.state), default=None)
+
+
+class ProfileRow:
+    """A profile's widgets, in `box`.
+
+    given : parameters that are entered at first. opened : whether the details are there from the start.
+    """
+
+    def __init__(
+        self, feed: Feed, entry: ProfileEntry, given: Mapping[str, Any] | None = None, *, opened: bool = False
+    ) -> None:
+        self.entry = entry
+        self._feed = feed
+        self._given = dict(given or {})
+        self._key: Key | None = None
+        self._opening, self._acting = threading.Lock(), threading.Lock()
+        # What was clicked and is not done yet, the one at work first, by what is said meanwhile.
+        self._wanted: dict[str, Callable[[], Sequence[str]]] = {}
+        self._said = ""
+        self._failed = False
+        self._failed_beside: datetime | None = None
+        self._status: Status | None = None
+        self._details: Details | None = None
+        self._state = HTML(layout=Layout(flex="0 0 8em", width="auto"))
+        self._places = HTML(
+            layout=Layout(flex="0 1 auto", max_width="16em", width="auto", margin="2px 12px", overflow="hidden")
+        )
+        self._message = HTML(layout=Layout(display="none", margin="0 0 4px 0", width="auto"))
+        self._more = ToggleButton(description="More", tooltip=f"More of {entry.name}", layout=Layout(width="auto"))
+        self._more.observe(self._toggled, "value")
+        head = HTML(look.head(entry), layout=Layout(flex="1 1 12em", min_width="8em", width="auto", overflow="hidden"))
+        line = [head] if entry.error else [head, self._places, self._state, HBox([*self._buttons(), self._more])]
+        self._line = HBox(line, layout=Layout(align_items="center", flex_flow="row wrap", width="auto"))
+        layout = Layout(padding="3px 8px", width="auto", overflow="hidden", border_top=look.RULE)
+        self.box = VBox([self._line, self._message], layout=layout)
+        if opened and not entry.error:
+            self._more.value = True
+
+    def shows(self, entry: ProfileEntry) -> bool:
+        """Whether these widgets were made for such a profile."""
+        mine = self.entry
+        # Errors are compared by what they say: each look makes new ones.
+        return mine._replace(error=None) == entry._replace(error=None) and str(mine.error) == str(entry.error)
+
+    def close(self) -> None:
+        """Takes its widgets out of the page."""
+        close_all(self.box)
+
+    def draw(self, statuses: Sequence[Status], now: float) -> bool:
+        """Draws what is known of the profile's tokens; returns whether something counts down."""
+        status = self._status = self._mine(statuses)
+        if self._is_over(status):
+            self._said, self._failed = "", False
+        self._state.value = look.standing(status, now, max(len(statuses) - 1, 0))
+        self._places.value = look.places(status)
+        error = self.entry.error or (status.error if status is not None else None)
+        message = self._said or (look.failure(error) if error is not None else "")
+        self._message.value = message
+        self._message.layout.display = None if message else "none"
+        return status is not None and status.expires_at is not None and status.state in {"fresh", "aging"}
+
+    def _mine(self, statuses: Sequence[Status]) -> Status | None:
+        if self._key is not None:
+            asked = dict(self._key.params)
+            for status in statuses:
+                if status.params == asked:
+                    return status
+        return best(statuses)
+
+    def _is_over(self, status: Status | None) -> bool:
+        """Whether a token has come after the failure that is shown, whoever asked for it."""
+        if not self._failed or status is None or status.state != "fresh":
+            return False
+        return status.expires_at != self._failed_beside
+
+    def _buttons(self) -> list[Button]:
+        name = self.entry.name
+        return [
+            _button("Fetch", f"Fetch a token of {name}, or take the one that is held", self.fetch),
+            _button("Inject", f"Put a token of {name} into a variable, and keep it fresh there", self.inject),
+            _button("Refresh", f"Fetch a new token of {name} now", self.refresh),
+        ]
+
+    def _rarer_buttons(self) -> list[Button]:
+        forget = _button("Forget", f"Forget {self.entry.name}, and put back what was in its places", self.forget)
+        if not self.entry.may_reveal:
+            return [forget]
+        where = "where the page can do so without saving it"
+        return [
+            _button("Show", f"Show the token for {SECONDS} s, {where}", self.show),
+            _button("Copy", f"Copy the token, {where}", self.copy),
+            forget,
+        ]
+
+    def _toggled(self, change: Mapping[str, Any]) -> None:
+        with self._opening:
+            if self._details is None:
+                self._details = Details(self.entry, self._given, self._rarer_buttons())
+                self.box.children = (self._line, self._message, self._details.box)
+        self._details.box.layout.display = None if change["new"] else "none"
+
+    # What the buttons do
+
+    def fetch(self) -> None:
+        """Fetches a token, or takes the one that is held; puts it nowhere."""
+        self._begin("Fetching …", lambda: self._fetched().notes)
+
+    def refresh(self) -> None:
+        """Fetches a new token; it goes where the old one was."""
+        self._begin("Fetching a new one …", lambda: self._fetched(refresh=True).notes)
+
+    def inject(self) -> None:
+        """Puts a token into the variable that was chosen, by default the profile's."""
+        self._begin("Injecting …", self._injected)
+
+    def forget(self) -> None:
+        """Forgets the profile's tokens everywhere, and puts back what was in their places."""
+        self._begin("Forgetting …", self._forgotten)
+
+    def show(self) -> None:
+        """Has the front end show the value for some seconds."""
+        self._begin("Asking the page to show it …", lambda: self._revealed("show"))
+
+    def copy(self) -> None:
+        """Has the front end copy the value."""
+        self._begin("Asking the page to copy …", lambda: self._revealed("copy"))
+
+    def _begin(self, saying: str, work: Callable[[], Sequence[str]]) -> None:
+        with self._acting:
+            # A second click means no more than the first; another button's comes after it.
+            if saying in self._wanted:
+                return
+            self._wanted[saying] = work
+            if len(self._wanted) == 1:
+                self._start()
+
+    def _start(self) -> None:
+        name = f"jupyter_tokens widgets: {self.entry.name}"
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except RuntimeError:
+            self._wanted.clear()
+            self._say(["The process has too many threads; try again later."])
+
+    def _work(self) -> None:
+        while True:
+            saying, work = next(iter(self._wanted.items()))
+            self._say([saying])
+            self._do(work)
+            self._feed.read_now()
+            with self._acting:
+                del self._wanted[saying]
+                if not self._wanted:
+                    return
+
+    def _do(self, work: Callable[[], Sequence[str]]) -> None:
+        try:
+            self._say(work())
+        except TokenError as error:
+            self._failed_beside = self._status.expires_at if self._status is not None else None
+            self._said, self._failed = look.failure(error), True
+            if isinstance(error, ParameterError):
+                # Where it is put right.
+                self._more.value = True
+        except Exception as error:
+            # Our own mistake: without its text, of which nobody knows what it holds.
+            _log.warning("An action of a widget failed: %s", type(error).__name__)
+            self._say([f"This failed ({type(error).__name__})."])
+
+    def _say(self, lines: Sequence[str]) -> None:
+        self._said, self._failed = look.note(lines), False
+        self._feed.draw_now()
+
+    def _params(self) -> Mapping[str, Any]:
+        return self._given if self._details is None else self._details.params()
+
+    def _fetched(self, places: Sequence[Place] = (), *, refresh: bool = False) -> Outcome:
+        outcome = self._feed.session.fetch(self.entry.name, self._params(), places=places, refresh=refresh)
+        self._key = outcome.key
+        return outcome
+
+    def _injected(self) -> Sequence[str]:
+        if self._details is not None:
+            places = [self._details.place()]
+        elif self.entry.env:
+            places = [env_place(self.entry.env)]
+        else:
+            raise ParameterError("Choose the variable that the token is put into.", unsent=True)
+        return self._fetched(places).notes
+
+    def _forgotten(self) -> Sequence[str]:
+        places = self._feed.session.forget(self.entry.name)
+        self._key = None
+        return [f"As it was before: {', '.join(map(str, places))}."] if places else ()
+
+    def _revealed(self, action: Action) -> Sequence[str]:
+        hand_over(self._fetched().token, action)
+        return ["Copied."] if action == "copy" else [f"Shown for {SECONDS} s."]
+
+
+def _button(text: str, tooltip: str, act: Callable[[], None]) -> Button:
+    made = Button(description=text, tooltip=tooltip, layout=Layout(width="auto"))
+    made.on_click(lambda _button: act())
+    return made

@@ -1,0 +1,415 @@
+"""The widgets in a real browser: a real JupyterLab, a real kernel, a sandbox, and what is saved afterwards.
+
+JUPYTER_TOKENS_SCREENSHOTS=1 renews the pictures in docs/images/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nbformat
+import pytest
+from jupyter_core.paths import jupyter_path
+from playwright.sync_api import Browser, Locator, Page, Response, expect, sync_playwright
+
+from jupyter_tokens.cli.demo import write_config
+from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.widgets.reveal import TARGET
+
+from .test_tutorials import leaks
+
+ROOT = Path(__file__).parents[2]
+IMAGES = ROOT / "docs" / "images"
+SCREENSHOTS = os.environ.get("JUPYTER_TOKENS_SCREENSHOTS")
+DEADLINE = 60_000
+"""Milliseconds: a kernel starts in one second, on a busy machine in many."""
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PANEL = "from jupyter_tokens import TokenPanel\nTokenPanel()"
+
+
+@pytest.fixture(autouse=True)
+def jp_asyncio_loop() -> None:
+    """Not pytest-jupyter's: Playwright's synchronous calls run a loop of their own on this thread."""
+
+
+@pytest.fixture(autouse=True)
+def jp_server_cleanup() -> None:
+    """Not pytest-jupyter's; see above."""
+
+
+@dataclass
+class Lab:
+    """A JupyterLab on a folder of notebooks."""
+
+    folders: dict[str, Path]
+    sandbox: Sandbox
+    token: str
+    url: str = ""
+
+    @property
+    def notebooks(self) -> Path:
+        return self.folders["work"]
+
+    def write(self, name: str, cells: tuple[str, ...]) -> None:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, self.notebooks / name)
+
+    def set(self, plugin: str, values: dict[str, Any]) -> None:
+        package, name = plugin.split(":")
+        file = self.folders["JUPYTER_CONFIG_DIR"] / "lab" / "user-settings" / package / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values), encoding="utf-8")
+
+    def fails(self, api: str, kind: str) -> None:
+        """From now on that API does."""
+        fault = {"api": api, "kind": kind, "times": None}
+        httpx.post(f"{self.sandbox.url}/_sandbox/faults", json=fault).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("lab")
+    names = ("HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "secrets", "work")
+    folders = {name: folder / name.lower() for name in names}
+    for place in folders.values():
+        place.mkdir(mode=0o700)
+    with running(Sandbox()) as sandbox:
+        write_config(folders["JUPYTER_CONFIG_DIR"], sandbox.profiles(folders["secrets"]))
+        made = Lab(folders, sandbox, secrets.token_hex())
+        made.set("@jupyterlab/apputils-extension:notification", {"fetchNews": "false", "checkForUpdates": False})
+        # What the browser knows of a widget goes into the file.
+        made.set("@jupyter-widgets/jupyterlab-manager:plugin", {"saveState": True})
+        with serving(made):
+            yield made
+
+
+@contextmanager
+def serving(lab: Lab) -> Iterator[None]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    options = {
+        "ServerApp.allow_root": True, "ServerApp.port": port, "ServerApp.port_retries": 0,
+        "ServerApp.root_dir": lab.notebooks, "IdentityProvider.token": lab.token,
+        "LabApp.labextensions_path": stock_extensions(lab.folders["JUPYTER_DATA_DIR"] / "stock"),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", *(f"--{name}={it}" for name, it in options.items())]
+    folders = {name: str(place) for name, place in lab.folders.items() if name.isupper()}
+    environment = {**os.environ, **folders, "PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_PATH": ""}
+    log = lab.folders["HOME"] / "log.txt"
+    with log.open("w+") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as process:
+        try:
+            lab.url = f"http://127.0.0.1:{port}"
+            transport = httpx.HTTPTransport(retries=20)  # with growing pauses between them
+            with httpx.Client(transport=transport, timeout=DEADLINE / 1000, trust_env=False) as http:
+                http.get(f"{lab.url}/api").raise_for_status()
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(DEADLINE / 1000)
+
+
+def stock_extensions(folder: Path) -> Path:
+    """Those of ipywidgets and no others: what is seen here needs nothing of ours in the browser."""
+    (installed,) = (
+        path for name in jupyter_path("labextensions") if (path := Path(name) / "@jupyter-widgets").is_dir()
+    )
+    folder.mkdir()
+    (folder / installed.name).symlink_to(installed)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    found = shutil.which("chromium")
+    assert found, "chromium is not installed"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+class Notebook:
+    """A notebook that is open in the browser."""
+
+    def __init__(self, page: Page, lab: Lab, name: str, cells: tuple[str, ...]) -> None:
+        self.page, self.lab, self.file = page, lab, lab.notebooks / name
+        # All that the kernel sends to the browser.
+        self.frames: list[str] = []
+        page.on("websocket", lambda socket: socket.on("framereceived", self._received))
+        lab.write(name, cells)
+        page.goto(f"{lab.url}/lab/tree/{name}?token={lab.token}&reset")
+        self.status("Idle")
+
+    def _received(self, frame: str | bytes) -> None:
+        self.frames.append(frame if isinstance(frame, str) else frame.decode(errors="replace"))
+
+    def status(self, word: str) -> None:
+        script = "word => document.querySelector('#jp-main-statusbar')?.innerText.includes('| ' + word)"
+        self.page.wait_for_function(script, arg=word)
+
+    def run(self, number: int) -> Locator:
+        """Runs a cell; its output."""
+        cell = self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+        cell.locator(".jp-InputPrompt").click()
+        self.page.keyboard.press("Control+Enter")
+        expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[(\*|\d+)\]:"))
+        return cell.locator(".jp-Cell-outputArea")
+
+    def printed(self, number: int) -> str:
+        """What a cell prints in the end."""
+        output = self.run(number)
+        expect(output).to_contain_text("end.")
+        return output.inner_text()
+
+    def saved(self) -> str:
+        def is_written(answer: Response) -> bool:
+            return answer.request.method == "PUT" and answer.url.split("?")[0].endswith(self.file.name)
+
+        with self.page.expect_response(is_written):
+            self.page.keyboard.press("Control+s")
+        return self.file.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def open_notebook(chromium: Browser, lab: Lab) -> Iterator[Any]:
+    pages: list[Page] = []
+
+    def opened(*cells: str) -> Notebook:
+        page = chromium.new_page(viewport={"width": 1160, "height": 900})
+        page.set_default_timeout(DEADLINE)
+        pages.append(page)
+        return Notebook(page, lab, f"tokens-{len(list(lab.notebooks.iterdir()))}.ipynb", cells)
+
+    expect.set_options(timeout=DEADLINE)
+    httpx.delete(f"{lab.sandbox.url}/_sandbox/faults").raise_for_status()
+    lab.set("@jupyterlab/apputils-extension:themes", {"theme": "JupyterLab Light"})
+    yield opened
+    for page in pages:
+        page.close()
+
+
+def row(output: Locator, profile: str) -> Locator:
+    name = output.page.locator(f"strong:text-is('{profile}')")
+    return output.locator(".widget-vbox").filter(has=name).last
+
+
+def press(where: Locator, button: str) -> None:
+    where.get_by_role("button", name=button, exact=True).click()
+
+
+# A cell that runs for as long as a test wants it to.
+UNTIL_TOLD = """
+import time
+from pathlib import Path
+print("running")
+while not Path("{0}").exists():
+    time.sleep(0.05)
+print("end.")
+"""
+
+
+def test_the_countdown_goes_on_while_a_cell_runs_and_a_click_is_served_after_it(open_notebook: Any, lab: Lab) -> None:
+    notebook = open_notebook(PANEL, UNTIL_TOLD.format("go-on"))
+    panel = notebook.run(0)
+    for profile in ("modelarts", "pai-dlc", "oneaccess", "astra", "eiam"):
+        expect(row(panel, profile)).to_contain_text("no token")
+    press(row(panel, "oneaccess"), "Fetch")
+    expect(row(panel, "oneaccess")).to_contain_text("fresh 29:")
+    busy = notebook.run(1)
+    expect(busy).to_contain_text("running")
+    seen = row(panel, "oneaccess").inner_text()
+    for _ in range(3):
+        expect(row(panel, "oneaccess")).not_to_have_text(seen)
+        seen = row(panel, "oneaccess").inner_text()
+    # A click is a message to the kernel, which reads it when the cell has ended.
+    press(row(panel, "eiam"), "Fetch")
+    expect(busy).not_to_contain_text("end.")
+    (lab.notebooks / "go-on").touch()
+    expect(busy).to_contain_text("end.")
+    expect(row(panel, "eiam")).to_contain_text("fresh 23 h")
+
+
+def test_a_panel_counts_down_in_the_very_cell_that_shows_it(open_notebook: Any, lab: Lab) -> None:
+    cell = (
+        "%load_ext jupyter_tokens\n%gettoken oneaccess\nfrom jupyter_tokens import TokenPanel\ndisplay(TokenPanel())\n"
+    )
+    notebook = open_notebook(cell + UNTIL_TOLD.format("go-on-too"))
+    panel = notebook.run(0)
+    expect(row(panel, "oneaccess")).to_contain_text("$ONEACCESS_TOKEN")
+    seen = row(panel, "oneaccess").inner_text()
+    expect(row(panel, "oneaccess")).not_to_have_text(seen)
+    expect(panel).not_to_contain_text("end.")
+    (lab.notebooks / "go-on-too").touch()
+    expect(panel).to_contain_text("end.")
+
+
+def test_an_error_stands_at_its_profile_with_code_and_request_id_until_it_is_over(open_notebook: Any, lab: Lab) -> None:
+    notebook = open_notebook(PANEL)
+    panel = notebook.run(0)
+    lab.fails("modelarts", "401")
+    press(row(panel, "modelarts"), "Refresh")
+    alert = row(panel, "modelarts").get_by_role("alert")
+    expect(alert).to_contain_text("code ")
+    expect(alert).to_contain_text("request id ")
+    expect(row(panel, "modelarts")).to_contain_text("failed")
+    httpx.delete(f"{lab.sandbox.url}/_sandbox/faults").raise_for_status()
+    press(row(panel, "modelarts"), "Refresh")
+    expect(row(panel, "modelarts")).to_contain_text("fresh")
+    expect(panel.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_token_with_parameters_goes_into_a_chosen_variable(open_notebook: Any) -> None:
+    read = "print(type(mine).__name__, mine.profile, mine.metadata, 'end.')"
+    notebook = open_notebook("from jupyter_tokens import TokenCard\nTokenCard('pai-dlc', ExpireTime=90)", read)
+    card = notebook.run(0)
+    expect(card.get_by_label("ExpireTime")).to_have_value("90")
+    expect(card.get_by_label("TargetId")).to_have_attribute("placeholder", "dlc1a2b3c4d5e6f7")
+    expect(card.get_by_label("TargetType").locator("option")).to_have_text(["job", "job", "tensorboard"])
+    card.get_by_label("TargetType").select_option(index=2)
+    card.get_by_label("TargetId").fill("tb-0001")
+    card.get_by_label("Inject into").select_option("Python variable")
+    card.get_by_title("Name of the variable, or path of the file").fill("mine")
+    press(card, "Inject")
+    expect(row(card, "pai-dlc")).to_contain_text("mine")
+    expect(row(card, "pai-dlc")).to_contain_text(re.compile(r"fresh 1:[0-2]\d"))
+    assert notebook.printed(1).startswith("Token pai-dlc ")
+
+
+def test_a_wrong_parameter_is_an_error_at_the_form(open_notebook: Any) -> None:
+    notebook = open_notebook("from jupyter_tokens import TokenCard\nTokenCard('modelarts')")
+    card = notebook.run(0)
+    card.get_by_label("instance_id").fill("a/b")
+    press(card, "Fetch")
+    expect(card.get_by_role("alert")).to_contain_text("instance_id must be an id, without a slash")
+
+
+def test_all_of_it_is_reached_by_the_keyboard(open_notebook: Any) -> None:
+    notebook = open_notebook(PANEL)
+    panel = notebook.run(0)
+    page = notebook.page
+    row(panel, "eiam").get_by_role("button", name="Fetch", exact=True).focus()
+    page.keyboard.press("Tab")
+    expect(row(panel, "eiam").get_by_role("button", name="Inject")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(row(panel, "eiam")).to_contain_text("$EIAM_TOKEN")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(panel.get_by_label("InstanceId")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(panel.get_by_label("InstanceId")).to_be_focused()
+
+
+def test_profiles_that_come_late_appear_by_themselves(open_notebook: Any) -> None:
+    late = "from jupyter_tokens.widgets import live\nlive._PATIENCE_SECONDS = 0\n"
+    cells = PANEL, "from jupyter_tokens import TokenCard\nTokenCard('pai-dlc')"
+    notebook = open_notebook(late + cells[0], late + cells[1])
+    panel, card = notebook.run(0), notebook.run(1)
+    expect(row(panel, "oneaccess")).to_contain_text("no token")
+    expect(card.get_by_label("TargetId")).to_be_visible()
+
+
+def test_without_a_place_for_it_no_value_is_revealed(open_notebook: Any, lab: Lab) -> None:
+    notebook = open_notebook("from jupyter_tokens import TokenCard\nTokenCard('oneaccess')")
+    card = notebook.run(0)
+    press(card, "Fetch")
+    expect(card).to_contain_text("fresh")
+    press(card, "Show")
+    expect(card.get_by_role("alert")).to_contain_text("no place to show a token")
+    assert any(TARGET in frame for frame in notebook.frames)
+    assert not leaks("".join(notebook.frames), lab.sandbox)
+
+
+COUNT = """
+import threading
+from ipywidgets.widgets.widget import _instances
+print(len(_instances), sum("jupyter_tokens widgets" == thread.name for thread in threading.enumerate()), "end.")
+"""
+
+
+def test_a_cell_that_is_run_again_leaves_nothing_of_what_it_showed_before(open_notebook: Any) -> None:
+    notebook = open_notebook(PANEL, COUNT)
+    panel = notebook.run(0)
+    expect(row(panel, "oneaccess")).to_contain_text("no token")
+    first = notebook.printed(1)
+    for _ in range(3):
+        notebook.run(0)
+        expect(row(panel, "oneaccess")).to_contain_text("no token")
+    assert notebook.printed(1) == first
+    assert re.search(r" 1 end\.", first)
+
+
+def test_what_is_saved_holds_no_token_in_any_form(open_notebook: Any, lab: Lab) -> None:
+    notebook = open_notebook(PANEL, "from jupyter_tokens import TokenCard\nTokenCard('oneaccess')")
+    panel, card = notebook.run(0), notebook.run(1)
+    for profile in ("modelarts", "pai-dlc", "oneaccess", "eiam"):
+        press(row(panel, profile), "Inject")
+        expect(row(panel, profile)).to_contain_text("_TOKEN")
+    press(card, "Copy")
+    expect(card.get_by_role("alert")).to_be_visible()
+    text = notebook.saved()
+    state = json.loads(text)["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    assert any("ONEACCESS_TOKEN" in json.dumps(model) for model in state.values())
+    assert not leaks(text, lab.sandbox)
+    assert not leaks("".join(notebook.frames), lab.sandbox)
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_it_is_readable_in_either_theme(open_notebook: Any, lab: Lab, theme: str, tmp_path: Path) -> None:
+    lab.set("@jupyterlab/apputils-extension:themes", {"theme": f"JupyterLab {theme}"})
+    notebook = open_notebook(PANEL, "from jupyter_tokens import TokenCard\nTokenCard('pai-dlc', ExpireTime=90)")
+    panel = notebook.run(0)
+    press(row(panel, "oneaccess"), "Inject")
+    expect(row(panel, "oneaccess")).to_contain_text("$ONEACCESS_TOKEN")
+    lab.fails("modelarts", "throttle")
+    press(row(panel, "modelarts"), "Refresh")
+    alert = row(panel, "modelarts").get_by_role("alert")
+    expect(alert).to_be_visible()
+    card = notebook.run(1)
+    press(card, "Fetch")
+    expect(row(card, "pai-dlc")).to_contain_text("fresh 1:")
+    for text in (row(panel, "eiam").locator("strong"), row(panel, "eiam").get_by_text("no token"), alert):
+        assert contrast(text) >= 4.5
+    folder = IMAGES if SCREENSHOTS else tmp_path
+    notebook.page.keyboard.press("Control+b")  # the side bar
+    notebook.page.locator("#jp-left-stack").wait_for(state="hidden")
+    notebook.page.screenshot(path=folder / f"widgets-{theme.lower()}.png")
+
+
+CONTRAST = """
+element => {
+  const light = color => {
+    const [r, g, b] = color.match(/[\\d.]+/g).map(Number).map(v => v / 255)
+      .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  let below = element;
+  while (getComputedStyle(below).backgroundColor === 'rgba(0, 0, 0, 0)') below = below.parentElement;
+  const [a, b] = [getComputedStyle(element).color, getComputedStyle(below).backgroundColor].map(light);
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+}
+"""
+
+
+def contrast(text: Locator) -> float:
+    """Between a text and what is behind it, as the Web Content Accessibility Guidelines reckon it."""
+    ratio: float = text.evaluate(CONTRAST)
+    return ratio

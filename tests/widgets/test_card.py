@@ -1,0 +1,122 @@
+"""`TokenCard`: one profile, its parameters open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ipywidgets import Button
+from ipywidgets.widgets.widget import _instances
+
+from jupyter_tokens import TokenCard
+from jupyter_tokens.kernel.session import TokenSession
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.widgets.closing import _within
+from jupyter_tokens.widgets.live import feed_of
+from jupyter_tokens.widgets.row import ProfileRow
+
+from ..doubles import Clock
+from .conftest import FrontEnd, leaked, shown, until
+
+
+def row_of(card: TokenCard) -> ProfileRow:
+    assert card._row is not None
+    return card._row
+
+
+def says(card: TokenCard, text: str) -> bool:
+    row = row_of(card)
+    return text in row._state.value + row._places.value + row._message.value
+
+
+def buttons(card: TokenCard) -> set[str]:
+    return {it.description for it in _within(card) if isinstance(it, Button)}
+
+
+def test_what_is_given_is_asked_for(session: TokenSession) -> None:
+    card = shown(TokenCard("pai-dlc", session=session, ExpireTime=90, TargetId="dlc9"))
+    row_of(card).fetch()
+    until(lambda: says(card, "fresh"))
+    (status,) = [status for status in session.statuses() if status.profile == "pai-dlc"]
+    assert status.params["ExpireTime"] == 90
+    assert status.params["TargetId"] == "dlc9"
+
+
+def test_the_token_of_its_own_parameters_is_the_one_it_shows(session: TokenSession) -> None:
+    session.fetch("pai-dlc", {"TargetId": "other"}, places=())
+    card = shown(TokenCard("pai-dlc", session=session, ExpireTime=90))
+    until(lambda: says(card, "7 days"))
+    row_of(card).fetch()
+    until(lambda: says(card, "1:") and not says(card, "7 days"))
+    assert says(card, "+1")
+
+
+def test_the_countdown_moves_with_the_clock_and_ends_as_expired(session: TokenSession) -> None:
+    clock = Clock()
+    feed = feed_of(session, clock)
+    clock.wall = session.fetch("oneaccess", places=()).token.expires_at.timestamp() - 61
+    card = shown(TokenCard("oneaccess", session=session))
+    for left, text in ((61, "1:01"), (60, "1:00"), (1, "0:01"), (0, "expired")):
+        clock.wall = session.client.get("oneaccess").expires_at.timestamp() - left
+        feed.draw_now()
+        until(lambda text=text: says(card, text))
+
+
+def test_an_unknown_profile_is_named_with_the_nearest_there_is(session: TokenSession) -> None:
+    card = shown(TokenCard("oneacess", session=session))
+    assert "There is no profile" in card._notes.value
+    assert "Did you mean oneaccess?" in card._notes.value
+    assert "Did you mean oneaccess?" in card._repr_mimebundle_()["text/plain"]
+    assert not buttons(card)
+
+
+def test_a_parameter_that_there_is_not_is_refused_by_name(session: TokenSession, sandbox: Sandbox) -> None:
+    card = shown(TokenCard("oneaccess", session=session, Wrong=1))
+    row_of(card).fetch()
+    until(lambda: says(card, "There is no parameter"))
+    assert not sandbox.requests["oneaccess"]
+
+
+def test_where_revealing_is_not_allowed_there_are_no_buttons_for_it(
+    session: TokenSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {"Show", "Copy"} <= buttons(TokenCard("oneaccess", session=session))
+    entries = [entry._replace(may_reveal=False) for entry in session.entries()]
+    monkeypatch.setattr(session, "entries", lambda: entries)
+    assert not {"Show", "Copy"} & buttons(TokenCard("oneaccess", session=session))
+
+
+def test_a_profile_that_changes_gets_a_new_form_and_the_old_one_is_closed(
+    session: TokenSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = shown(TokenCard("oneaccess", session=session))
+    count, before = len(_instances), row_of(card)
+    entries = [entry._replace(env="OTHER") for entry in session.entries()]
+    monkeypatch.setattr(session, "entries", lambda: entries)
+    card._feed.read_now()
+    until(lambda: row_of(card) is not before)
+    assert len(_instances) == count
+
+
+def test_a_value_goes_to_a_front_end_that_is_ready_for_it_and_into_no_widget(
+    session: TokenSession, sandbox: Sandbox, front_end: FrontEnd
+) -> None:
+    card = shown(TokenCard("oneaccess", session=session))
+    front_end.answers = {"comm_open": {"ready": True}, "comm_msg": {"shown": True}}
+    row_of(card).show()
+    until(lambda: says(card, "Shown for 20 s."))
+    row_of(card).copy()
+    until(lambda: says(card, "Copied."))
+    to_widgets: list[Any] = [told for told in front_end.heard if told[0] == "jupyter.widget"]
+    revealed = [told for told in front_end.heard if told[0] != "jupyter.widget"]
+    front_end.heard = to_widgets
+    assert not leaked(front_end, sandbox)
+    front_end.heard = revealed
+    assert "raw" in leaked(front_end, sandbox)
+
+
+def test_a_token_that_has_no_value_has_nothing_to_show(session: TokenSession, front_end: FrontEnd) -> None:
+    card = shown(TokenCard("astra", session=session))
+    row_of(card).show()
+    until(lambda: says(card, "never returns its value"))
+    assert not [told for told in front_end.heard if told[0] != "jupyter.widget"]

@@ -1,0 +1,152 @@
+"""The feed: one thread that draws, reads that cannot stop it, and nothing left when nobody looks."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.kernel.session import TokenSession
+from jupyter_tokens.widgets import feed as feeds
+from jupyter_tokens.widgets.feed import Feed, Seen
+from jupyter_tokens.widgets.live import feed_of
+
+from .conftest import threads, until
+
+
+class Viewer:
+    """Notes by whom it is drawn."""
+
+    def __init__(self, *, counts: bool = False) -> None:
+        self.counts = counts
+        self.drawn: list[str] = []
+
+    def draw(self, seen: Seen, now: float) -> bool:
+        self.drawn.append(threading.current_thread().name)
+        return self.counts
+
+
+@pytest.fixture
+def feed(session: TokenSession) -> Feed:
+    return Feed(session)
+
+
+def test_a_session_has_one_feed_for_as_long_as_somebody_holds_it(session: TokenSession) -> None:
+    held = feed_of(session)
+    assert feed_of(session) is held
+
+
+def test_only_its_own_thread_draws_and_only_while_somebody_looks(feed: Feed) -> None:
+    viewers = [Viewer(), Viewer()]
+    for viewer in (*viewers, viewers[0]):
+        feed.add(viewer)
+    for viewer in viewers:
+        until(lambda viewer=viewer: viewer.drawn)
+        assert set(viewer.drawn) == {"jupyter_tokens widgets"}
+    feed.remove(viewers[0])
+    assert "jupyter_tokens widgets" in threads()
+    feed.remove(viewers[1])
+    feed.remove(viewers[1])
+    until(lambda: not threads())
+
+
+def test_what_counts_down_is_drawn_again_and_what_does_not_is_left_alone(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "_TICK_SECONDS", 0.02)
+    still = Viewer()
+    feed.add(still)
+    until(lambda: still.drawn and not feed._reading)
+    assert feed._draw_at == float("inf")
+    counting = Viewer(counts=True)
+    feed.add(counting)
+    until(lambda: len(counting.drawn) > 5)
+    feed.remove(counting)
+    feed.remove(still)
+
+
+def test_a_read_that_hangs_stops_no_countdown(
+    feed: Feed, session: TokenSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "_TICK_SECONDS", 0.02)
+    counting = Viewer(counts=True)
+    feed.add(counting)
+    until(lambda: counting.drawn and not feed._reading)
+    go_on, real = threading.Event(), session.entries
+
+    def hang() -> Any:
+        assert go_on.wait(30)
+        return real()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "entries", hang)
+        feed.read_now()
+        before = len(counting.drawn)
+        until(lambda: len(counting.drawn) > before + 3)
+        go_on.set()
+        until(lambda: not feed._reading)
+    feed.remove(counting)
+
+
+def test_a_burst_of_news_is_one_read_and_news_during_a_read_is_not_lost(
+    feed: Feed, session: TokenSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "_TICK_SECONDS", 0.05)
+    viewer, reads, real = Viewer(), [], session.statuses
+    feed.add(viewer)
+    until(lambda: viewer.drawn and not feed._reading)
+
+    def told() -> Any:
+        reads.append(1)
+        if len(reads) == 1:
+            session._tell()
+        return real()
+
+    monkeypatch.setattr(session, "statuses", told)
+    for _ in range(50):
+        session._tell()
+    until(lambda: len(reads) == 2)
+    until(lambda: not feed._reading and not feed._news)
+    assert len(reads) == 2
+    feed.remove(viewer)
+
+
+def test_a_viewer_that_fails_stops_no_other_and_is_told_by_name_only(
+    feed: Feed, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Viewer):
+        def draw(self, seen: Seen, now: float) -> bool:
+            raise ZeroDivisionError("s3cret")
+
+    broken, other = Broken(), Viewer()
+    feed.add(broken)
+    feed.add(other)
+    until(lambda: other.drawn)
+    assert "A widget could not be drawn: ZeroDivisionError" in caplog.text
+    assert "s3cret" not in caplog.text
+    feed.remove(broken)
+    feed.remove(other)
+
+
+def test_a_read_that_fails_by_mistake_is_an_error_to_show(
+    feed: Feed, session: TokenSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken() -> Any:
+        raise ZeroDivisionError("s3cret")
+
+    monkeypatch.setattr(session, "entries", mistaken)
+    seen = feed.look(30)
+    assert seen is not None
+    assert "ZeroDivisionError" in str(seen.error)
+    assert "s3cret" not in str(seen.error)
+
+
+def test_without_a_thread_for_it_the_read_is_put_off(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        assert feed.look(30) is None
+    assert feed.look(30) is not None
