@@ -4,20 +4,132 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import nbformat
 import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
 from nbclient import NotebookClient
 
 from jupyter_tokens.cli.demo import notebooks_folder, write_config
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 
+from .test_server_mode import Lab, kernel, lab
+
 ROOT = Path(__file__).parents[2]
 TUTORIALS = sorted(notebooks_folder().glob("*.ipynb"))
+DEADLINE = 120
+
+
+class Told(NamedTuple):
+    """What a tutorial has to show; which APIs it asks; what each cell that is meant to fail says, in their order."""
+
+    apis: set[str]
+    shows: tuple[str, ...]
+    errors: tuple[tuple[str, ...], ...] = ()
+
+
+TOLD: Mapping[str, Told] = {
+    "01-first-token": Told(
+        {"modelarts", "pai-dlc", "oneaccess", "astra", "eiam"},
+        ("injected: $ONEACCESS_TOKEN", "Ada Lovelace", "ModelArts.6309"),
+    ),
+    "02-modelarts": Told(
+        {"modelarts"},
+        (
+            "the API tells no expiry",
+            "'api': 'modelarts'",
+            "injected: $MY_INSTANCE_TOKEN",
+            "mine: open",
+            "frozen: ModelArts.6326. The instance is frozen.",
+            "mistyped: ModelArts.6309. The instance does not exist.",
+        ),
+        (("InvalidRequest", "The instance is not running.", "ModelArts.6327", "request id", "Start the instance."),),
+    ),
+    "03-pai-dlc": Told(
+        {"pai-dlc"},
+        (
+            "'target_id': 'dlc1a2b3c4d5e6f7'",
+            "'target_type': 'tensorboard'",
+            "0 calls for 1000 tokens",
+            "Still there? False",
+            "NoPermission retryable: False",
+            "after 2 calls",
+        ),
+        (
+            ("ParameterError", "TargetType must be one of job, tensorboard, not 'jobs'"),
+            ("Forbidden", "NoPermission", "request id", "paidlc:GetToken"),
+        ),
+    ),
+    "04-oneaccess": Told(
+        {"oneaccess"},
+        ("Grace Hopper", "oneaccess.header", "'0o600'", "aging", "is forgotten.", "(False, False)"),
+        (("Unauthorized", "invalid_client", "Check client_id and client_secret"),),
+    ),
+    "05-astra": Told(
+        {"astra"},
+        ("described", "Snapshot Script", "Nightly report", "(204, 401, ", "was it revoked?"),
+        (
+            ("NoValue", "never returns its value", "create_token"),
+            ("NotFound", "https://astra.netapp.io/problems/2", "request id"),
+        ),
+    ),
+    "06-eiam": Told(
+        {"eiam"},
+        (
+            "'application_token_id': 'token_sfrwerxxxxxxxxxxxxxx'",
+            "'Status': 'enabled'",
+            "<Token eiam … until ",
+            "token_expiredxxxxxxxxxxxxx: ask the administrator.",
+            "token_mistyped: look it up again. ResourceNotFound.ApplicationToken",
+        ),
+        (
+            ("UnusableToken", "The application token is disabled.", "request id"),
+            ("NotFound", "ResourceNotFound.ApplicationToken", "request id"),
+        ),
+    ),
+    "07-long-job": Told({"pai-dlc"}, ("job.token", "token number 3", "never refused", "pai-dlc is forgotten.")),
+    "08-widgets": Told({"pai-dlc"}, ("IDaaS EIAM", "injected: $PAI_DLC_TOKEN", "TargetId=dlc1a2b3c4d5e6f7")),
+    "09-python-api": Told(
+        {"oneaccess", "pai-dlc", "modelarts", "astra"},
+        (
+            "<Token oneaccess … until ",
+            "refused: A Token cannot be pickled",
+            "httpx: 2 users",
+            "requests: 2 users",
+            "20 tokens, 1 call",
+            "Did you mean oneaccess?",
+            "Did you mean TargetId?",
+            "code ModelArts.6309",
+            "True revoked: 204",
+        ),
+    ),
+    "10-headless": Told(
+        {"oneaccess", "modelarts"}, ("served: direct", "['Ada Lovelace', 'Grace Hopper']", "ModelArts.6327")
+    ),
+    "11-real-cloud": Told(
+        {"oneaccess"},
+        (
+            "https://pai-dlc.cn-hangzhou.aliyuncs.com",
+            "key 'provider' names none that is installed",
+            "Did you mean client_secret?",
+            "must be https",
+            "can be switched off for loopback alone",
+            "fine",
+            "a literal secret in a file that others can read",
+            "injected: $ONEACCESS_TOKEN",
+        ),
+    ),
+}
 # With what JSON, URLs and HTML write otherwise, where the vendor's protocol bears it.
 CANARIES = (
     'c4n4ry "ali" & b/a+b\\a',
@@ -44,6 +156,11 @@ def sandbox(config_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         secrets = tmp_path / "secrets"
         secrets.mkdir(mode=0o700)
         write_config(config_dir, served.profiles(secrets))
+        world = served._control._world
+        # A token that was revoked is dead, but still looked for.
+        monkeypatch.setattr(
+            world, "revoke", lambda value: world.issue(value, replace(world.issued[value], expires_at=0.0))
+        )
         yield served
 
 
@@ -52,7 +169,7 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> str:
     folder.mkdir()
     client = NotebookClient(
         notebook,
-        timeout=120,
+        timeout=DEADLINE,
         kernel_name="python3",
         store_widget_state=True,
         resources={"metadata": {"path": str(folder)}},
@@ -93,34 +210,103 @@ def leaks(text: str, sandbox: Sandbox) -> set[str]:
     return {form for value in (*CANARIES, *issued) for form, written in forms(value).items() if written in text}
 
 
-def issuers(sandbox: Sandbox) -> set[str]:
-    return {token.api for token in sandbox._control._world.issued.values()}
+def check(name: str, notebook: nbformat.NotebookNode) -> str:
+    """Sees that it has shown what it should, and failed where it should; returns what it showed."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    shown = "\n".join(text_of(output) for cell in cells for output in cell.outputs)
+    for text in TOLD[name].shows:
+        assert text in shown, shown
+    # Nothing had to be redacted either.
+    assert not re.search(r"\[(token|secret) ", shown)
+    failed = [[output for output in cell.outputs if output.output_type == "error"] for cell in cells]
+    assert [bool(errors) for errors in failed] == [
+        "raises-exception" in cell.metadata.get("tags", ()) for cell in cells
+    ]
+    for errors, texts in zip(filter(None, failed), TOLD[name].errors, strict=True):
+        assert len(errors) == 1
+        assert errors[0].traceback[0].startswith("TokenError: "), "a card, not a traceback"
+        told = "\n".join([errors[0].ename, *errors[0].traceback])
+        for text in texts:
+            assert text in told
+    return shown
+
+
+def text_of(output: nbformat.NotebookNode) -> str:
+    if output.output_type == "stream":
+        return str(output.text)
+    return str(output.data["text/plain"]) if "data" in output else ""
 
 
 @pytest.mark.parametrize("file", TUTORIALS, ids=lambda file: file.stem)
 def test_a_tutorial_runs_and_saves_no_secret(file: Path, sandbox: Sandbox, tmp_path: Path) -> None:
     notebook = nbformat.read(file, as_version=4)
     text = run(notebook, tmp_path / "work")
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert sandbox.requests.total()
+    shown = check(file.stem, notebook)
+    assert set(re.findall(r"served: (\w+)", shown)) <= {"direct"}
+    assert {api for api, count in sandbox.requests.items() if count} == TOLD[file.stem].apis
+    assert sandbox._control._world.issued, "there are values to look for"
     assert not leaks(text, sandbox)
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["saved.ipynb"]
 
 
-def test_the_first_tutorial_gets_a_token_from_each_of_the_five(sandbox: Sandbox, tmp_path: Path) -> None:
-    notebook = nbformat.read(notebooks_folder() / "01-first-token.ipynb", as_version=4)
-    text = run(notebook, tmp_path / "work")
-    assert {name for name, count in sandbox.requests.items() if count} == {
-        "modelarts",
-        "pai-dlc",
-        "oneaccess",
-        "astra",
-        "eiam",
-    }
-    assert issuers(sandbox) >= {"modelarts", "pai-dlc", "oneaccess", "eiam"}
-    assert "injected: $ONEACCESS_TOKEN" in text
-    assert "Ada Lovelace" in text
-    assert "ModelArts.6309" in text
+def test_the_tutorials_run_on_a_jupyter_server(sandbox: Sandbox, config_dir: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    with lab(work, config_dir) as server:
+        server.log_in()
+        for file in TUTORIALS:
+            notebook = nbformat.read(file, as_version=4)
+            with kernel(server) as client:
+                for cell in notebook.cells:
+                    if cell.cell_type == "code":
+                        run_cell(client, cell)
+            end_kernels(server)
+            shown = check(file.stem, notebook)
+            assert set(re.findall(r"served: (\w+)", shown)) <= {"direct" if file.stem == "10-headless" else "server"}
+            assert not leaks(nbformat.writes(notebook), sandbox)
+    assert not list(work.iterdir())
+
+
+def run_cell(client: BlockingKernelClient, cell: nbformat.NotebookNode) -> None:
+    """Runs a cell as a front end does, and keeps what it shows."""
+
+    def keep(message: dict[str, Any]) -> None:
+        if message["msg_type"] in {"stream", "display_data", "execute_result", "error"}:
+            cell.outputs.append(nbformat.v4.output_from_msg(message))
+
+    reply = client.execute_interactive(cell.source, output_hook=keep, timeout=DEADLINE)
+    cell.execution_count = reply["content"]["execution_count"]
+
+
+def end_kernels(server: Lab) -> None:
+    for started in server.user.get(f"{server.url}/api/kernels").json():
+        headers = {"X-XSRFToken": server.user.cookies["_xsrf"]}
+        ended = server.user.delete(f"{server.url}/api/kernels/{started['id']}", headers=headers)
+        assert ended.status_code == 204
+
+
+def test_the_command_for_papermill_runs_the_report(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tutorial = nbformat.read(notebooks_folder() / "10-headless.ipynb", as_version=4)
+    made: dict[str, Any] = {}
+    exec(next(cell.source for cell in tutorial.cells if cell.cell_type == "code"), made)
+    folder: Path = made["folder"]
+    command = re.search(r"^papermill (\S+\.ipynb .*)$", "\n".join(cell.source for cell in tutorial.cells), re.MULTILINE)
+    assert command is not None
+    words = shlex.split(command[1])
+    papermill = [sys.executable, "-m", "papermill", *words]
+    done = subprocess.run(papermill, cwd=folder, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert done.returncode == 0, done.stderr
+    text = (folder / words[1]).read_text(encoding="utf-8")
+    executed = nbformat.reads(text, as_version=4)
+    shown = "\n".join(text_of(output) for cell in executed.cells for output in cell.get("outputs", ()))
+    assert "served: direct" in shown
+    assert "['Ada Lovelace', 'Grace Hopper']" in shown
+    assert any("injected-parameters" in cell.metadata.get("tags", ()) for cell in executed.cells)
+    assert not leaks(text + done.stdout + done.stderr, sandbox)
 
 
 def test_a_leak_would_be_found_in_each_form(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -158,14 +344,47 @@ Text(value=get_token("oneaccess").reveal()); None
 
 @pytest.mark.parametrize("file", TUTORIALS, ids=lambda file: file.stem)
 def test_a_tutorial_in_git_holds_no_outputs(file: Path) -> None:
-    notebook = nbformat.read(file, as_version=4)
+    notebook = nbformat.read(file, as_version=nbformat.NO_CONVERT)
     nbformat.validate(notebook)
-    assert "widgets" not in notebook.metadata
+    assert (notebook.nbformat, notebook.nbformat_minor) >= (4, 5)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
     for cell in notebook.cells:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
+        assert set(cell.metadata) <= {"tags"}
     assert any(cell.cell_type == "code" for cell in notebook.cells)
 
 
-def test_there_is_a_tutorial() -> None:
-    assert TUTORIALS
+@pytest.mark.parametrize("file", TUTORIALS, ids=lambda file: file.stem)
+def test_a_tutorial_says_what_one_learns_and_where_to_go_next(file: Path) -> None:
+    first, *_, last = nbformat.read(file, as_version=4).cells
+    assert first.source.startswith("# ")
+    assert "**You learn** " in first.source
+    assert last.cell_type == "markdown"
+    assert "**Next" in last.source
+
+
+def test_links_between_the_tutorials_lead_somewhere() -> None:
+    names = {file.name for file in TUTORIALS}
+    linked = [set(re.findall(r"\]\(([^)]*)\)", file.read_text(encoding="utf-8"))) for file in TUTORIALS]
+    assert set.union(*linked) <= names
+    # From the first one, each other one.
+    assert linked[0] == names - {TUTORIALS[0].name}
+
+
+def test_the_documentation_lists_each_tutorial() -> None:
+    page = (ROOT / "docs" / "tutorials.md").read_text(encoding="utf-8")
+    assert sorted(set(re.findall(r"`(\d\d-[a-z0-9-]+)`", page))) == [file.stem for file in TUTORIALS]
+
+
+def test_the_tutorials_hold_nothing_that_a_scan_finds() -> None:
+    command = [sys.executable, "-m", "jupyter_tokens.cli.scan", "--json", str(notebooks_folder())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {"findings": [], "notebooks": len(TUTORIALS), "unreadable": []}
+
+
+def test_there_is_a_tutorial_for_each_use() -> None:
+    assert [file.stem for file in TUTORIALS] == sorted(TOLD)
