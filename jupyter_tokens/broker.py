@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Ask", "Broker", "Held", "Key", "windows"]
 
 _log = logging.getLogger(__name__)
+# As a library does: without a handler Python writes warnings to standard error, which is a cell's output.
+logging.getLogger("jupyter_tokens").addHandler(logging.NullHandler())
 
 _STEP_SECONDS = 1.0
 """An expiry that moved by less did not advance: APIs tell whole seconds."""

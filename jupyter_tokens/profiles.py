@@ -23,9 +23,8 @@ from .providers.params import ParamValue, closest, parse_params
 from .secretref import SecretRef, open_to_others
 from .token import Secret
 
-__all__ = ["COMMON", "CONFIG_NAME", "Profile", "Profiles", "Raw", "is_loopback", "provider_class", "provider_ids"]
+__all__ = ["COMMON", "Profile", "Profiles", "Raw", "is_loopback", "provider_class", "provider_ids"]
 
-CONFIG_NAME = "jupyter_tokens_config"
 ENTRY_POINT_GROUP = "jupyter_tokens.providers"
 
 _BUILT_IN = {
@@ -34,6 +33,7 @@ _BUILT_IN = {
     "oneaccess": "jupyter_tokens.providers.oneaccess:OneAccess",
     "astra": "jupyter_tokens.providers.astra:Astra",
     "eiam": "jupyter_tokens.providers.eiam:Eiam",
+    "oauth2": "jupyter_tokens.providers.oauth2:OAuth2",
 }
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 COMMON: Mapping[str, Mapping[str, Any]] = {
@@ -61,18 +61,20 @@ def _installed() -> dict[str, Any]:
 
 
 def provider_ids() -> list[str]:
-    """The ids of all providers: the built-in five, then those that other packages add."""
+    """The ids of all providers: the built-in ones, then those that other packages add."""
     return [*_BUILT_IN, *sorted(_installed())]
 
 
 @cache
 def provider_class(provider_id: str) -> type[Provider]:
-    """A provider by its id. Raises KeyError for an unknown one."""
+    """A provider by its id. Raises KeyError for an unknown one, and whatever another package's raises as it loads."""
     if provider_id in _BUILT_IN:
         module, _, name = _BUILT_IN[provider_id].partition(":")
         found = getattr(import_module(module), name)
     else:
         found = _installed()[provider_id].load()
+        if not (isinstance(found, type) and issubclass(found, Provider)):
+            raise TypeError(f"Entry point {provider_id!r} names no subclass of Provider.")
     return found  # type: ignore[no-any-return]
 
 
@@ -161,7 +163,7 @@ class Profiles(Mapping[str, Profile]):
                     f"There is no profile {str(name)[:80]!r}.",
                     hint=closest(str(name), self._raw)
                     if self._raw
-                    else f"No profile is configured: write {CONFIG_NAME}.json, or try `jupyter tokens demo`.",
+                    else "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.",
                 )
             try:
                 self._checked[name] = _Reader(name, self._raw[name]).read()
@@ -253,7 +255,13 @@ class _Reader:
             raise self._error("provider", "is missing", f"There are: {', '.join(provider_ids())}.")
         if provider_id not in provider_ids():
             raise self._error("provider", "names none that is installed", closest(provider_id, provider_ids()))
-        return provider_class(provider_id)
+        try:
+            return provider_class(provider_id)
+        except Exception as caught:
+            # Another package's trouble is that of its own profiles alone.
+            problem = f"names {provider_id}, which cannot be loaded ({type(caught).__name__})"
+            error = self._error("provider", problem, "Repair or remove the package that brings it.")
+        raise error
 
     def _check_urls(self, provider: Provider) -> None:
         for key, trait in provider.settings().items():

@@ -313,7 +313,7 @@ def test_nothing_shows_a_literal_secret() -> None:
 
 
 def test_the_built_in_providers() -> None:
-    assert provider_ids() == ["modelarts", "pai-dlc", "oneaccess", "astra", "eiam"]
+    assert provider_ids() == ["modelarts", "pai-dlc", "oneaccess", "astra", "eiam", "oauth2"]
     assert {name: provider_class(name).id for name in provider_ids()} == {name: name for name in provider_ids()}
     with pytest.raises(KeyError):
         provider_class("none")

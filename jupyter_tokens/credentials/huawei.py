@@ -5,17 +5,29 @@ Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authenticatio
 
 from __future__ import annotations
 
+import configparser
+import os
+import shlex
+import stat
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 
 from ..clock import Clock
+from ..errors import SecretError
+from ..secretref import open_to_others
 from ..signing.canonical import AccessKey
 from ..token import Secret
 
-__all__ = ["IamLogin", "IamToken", "Login", "access_key", "expiry_of", "login_request"]
+__all__ = ["IamLogin", "IamToken", "Login", "access_key", "chain", "expiry_of", "login_request"]
+
+# Source: the official SDK, huaweicloudsdkcore 3.1.219, auth/provider.py.
+_AK, _SK, _SECURITY_TOKEN = "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"
+_FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
+_SECTION = "basic"
 
 # A token that ends while the request that carries it is under way is refused.
 _MARGIN_SECONDS = 60.0
@@ -24,6 +36,53 @@ _MARGIN_SECONDS = 60.0
 def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
     """The key that a profile names with `access_key`, `secret_key` and `security_token`."""
     return AccessKey(secrets["access_key"].reveal(), secrets["secret_key"], secrets.get("security_token"))
+
+
+def chain() -> AccessKey:
+    """The first key of the official SDK's chain that is no metadata service's: environment, then file. Blocks."""
+    # Unlike Path.home() this raises nothing where there is no home.
+    file = Path(os.environ.get(_FILE) or os.path.expanduser("~/.huaweicloud/credentials"))  # noqa: PTH111
+    key = _key(os.environ, _AK, _SK, _SECURITY_TOKEN) or _key(_section(file), "ak", "sk", "security_token")
+    if key is None:
+        raise SecretError(
+            "Huawei Cloud's credential chain found no access key.",
+            hint=f"It looks at {_AK} with {_SK}, then at ak and sk under [{_SECTION}] in {file} (or {_FILE}).",
+            unsent=True,
+        )
+    return key
+
+
+def _key(given: Mapping[str, str], key_id: str, secret: str, security_token: str) -> AccessKey | None:
+    """The key that stands under these names, if both of its halves do."""
+    if not given.get(key_id) or not given.get(secret):
+        return None
+    temporary = given.get(security_token)
+    return AccessKey(given[key_id], Secret(given[secret]), Secret(temporary) if temporary else None)
+
+
+def _section(file: Path) -> Mapping[str, str]:
+    """The file's section, read as the SDK reads it; empty where there is none."""
+    parser = configparser.ConfigParser()
+    try:
+        with file.open(encoding="utf-8") as lines:
+            mode = os.fstat(lines.fileno()).st_mode
+            if open_to_others(mode):
+                raise SecretError(
+                    f"{file} can be read by others (mode {stat.S_IMODE(mode):04o}).",
+                    hint=f"Run: chmod 600 {shlex.quote(str(file))}",
+                    unsent=True,
+                )
+            parser.read_file(lines)
+        return dict(parser.items(_SECTION)) if parser.has_section(_SECTION) else {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, configparser.Error) as caught:
+        # The text of the error may quote the file.
+        problem = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
+        error = SecretError(
+            f"{file} cannot be read ({problem}).", hint=f"Write ak = … and sk = … under [{_SECTION}].", unsent=True
+        )
+    raise error
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from .base import (
     endpoint_or_region,
     need,
 )
+from .regions import Hosts
 
 __all__ = ["AlibabaProvider"]
 
@@ -61,8 +62,8 @@ class AlibabaProvider(Provider):
     """`x-acs-version`."""
     ram_action: ClassVar[str]
     """The permission that a RAM user needs."""
-    host: ClassVar[str]
-    """The host of a region, with `{region}`."""
+    hosts: ClassVar[Hosts]
+    """Where it is."""
 
     region = Setting("Region id, such as cn-hangzhou: stands for the API's public endpoint there.")
     access_key_id = Reference("Access key id.", secret=False)
@@ -73,6 +74,8 @@ class AlibabaProvider(Provider):
     def check(self) -> None:
         """See `Provider.check`."""
         endpoint_or_region(self, self.region)
+        if not self.endpoint:
+            self.host()
         if self.credentials and (self.access_key_id or self.access_key_secret):
             raise SettingProblem("credentials", "and an access key exclude each other")
         if not self.credentials:
@@ -80,7 +83,11 @@ class AlibabaProvider(Provider):
 
     def base(self) -> str:
         """See `Provider.base`."""
-        return super().base() or f"https://{self.host.format(region=self.region)}"
+        return super().base() or f"https://{self.host()}"
+
+    def host(self) -> str:
+        """The host in the profile's region. Raises `SettingProblem` where none is known."""
+        return self.hosts.host(self.region)
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey:
         """See `Provider.credential`."""

@@ -17,6 +17,7 @@ from .alibaba import AlibabaProvider
 from .answers import json_object, malformed, moment_of, number_of, object_of, request_id_of, token_of
 from .base import Call, Documented, Exchange, Flow
 from .params import Param
+from .regions import EIAM
 
 __all__ = ["Eiam"]
 
@@ -41,7 +42,7 @@ class Eiam(AlibabaProvider):
     action = "ObtainApplicationToken"
     version = "2021-12-01"
     ram_action = "eiam:ObtainApplicationToken"
-    host = "eiam.{region}.aliyuncs.com"
+    hosts = EIAM
     params: ClassVar = {
         "InstanceId": Param("Id of the IDaaS instance.", required=True, identifier=True),
         "ApplicationId": Param("Id of the application.", required=True, identifier=True),

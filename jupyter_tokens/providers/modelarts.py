@@ -7,14 +7,16 @@ Source: ModelArts, "Querying the Authentication Information of a Development Env
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar
 
 import httpx
 
 from ..clock import utc
-from ..credentials.huawei import IamLogin, IamToken, Login, access_key, expiry_of, login_request
-from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, Throttled, Unauthorized
+from ..credentials import openstack
+from ..credentials.huawei import IamLogin, IamToken, Login, access_key, chain, expiry_of, login_request
+from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, SecretError, Throttled, Unauthorized
 from ..signing.canonical import AccessKey, percent_encode
 from ..signing.sdk_hmac import signed_headers, timestamp
 from ..token import Secret, Token
@@ -41,12 +43,14 @@ from .base import (
     Setting,
     SettingProblem,
     endpoint_or_region,
+    is_loopback,
     need,
     parsed_url,
 )
 from .params import Param
+from .regions import IAM, MODELARTS
 
-__all__ = ["ModelArts", "iam_host", "modelarts_host"]
+__all__ = ["ModelArts"]
 
 _LOGIN_HINT = "Check the credential of the profile."
 _ID_HINT = "Check instance_id, project_id and the region."
@@ -54,7 +58,7 @@ _ID_HINT = "Check instance_id, project_id and the region."
 _MEANINGS = {
     "ModelArts.6309": Meaning(NotFound, _ID_HINT),
     "ModelArts.6327": Meaning(InvalidRequest, "Start the instance."),
-    "ModelArts.6326": Meaning(InvalidRequest, "The instance is frozen: see the account's balance."),
+    "ModelArts.6326": Meaning(InvalidRequest, "See the account's balance."),
     "ModelArts.0204": Meaning(Unauthorized, "The IAM token has to be of one project: log in with a project's scope."),
     "ModelArts.0201": Meaning(Unauthorized, _LOGIN_HINT),
     "ModelArts.0202": Meaning(Unauthorized, "The IAM token has expired: give a new one, or let the profile log in."),
@@ -66,19 +70,6 @@ _MEANINGS = {
     "APIGW.0308": Meaning(Throttled, "Try again later."),
 }
 _TOLD = ("id", "name", "status", "url", "flavor", "image")
-_TCLOUD_REGIONS = {"eu-de", "eu-nl", "eu-ch2"}
-
-
-def modelarts_host(region: str) -> str:
-    """The API's host in a region of Huawei Cloud or T Cloud."""
-    return f"modelarts.{region}.{'otc.t-systems.com' if region in _TCLOUD_REGIONS else 'myhuaweicloud.com'}"
-
-
-def iam_host(region: str) -> str:
-    """IAM's host in a region of Huawei Cloud or T Cloud."""
-    if region == "eu-ch2":
-        return "iam-pub.eu-ch2.sc.otc.t-systems.com"
-    return modelarts_host(region).replace("modelarts.", "iam.", 1)
 
 
 class ModelArts(Provider):
@@ -106,6 +97,11 @@ class ModelArts(Provider):
     password = Reference("The IAM user's password.", secret=True)
     domain_name = Reference("Account that the IAM user belongs to.", secret=False)
     auth_token = Reference("An IAM token (X-Auth-Token) that is already there.", secret=True)
+    credentials = Setting(
+        "'chain': find the access key as Huawei Cloud's SDK does; 'openstack': log in as OpenStack's tools do.",
+        choices=("", "chain", "openstack"),
+    )
+    cloud = Setting("The cloud of clouds.yaml, with credentials 'openstack'; by default OS_CLOUD's, or the OS_* login.")
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -114,9 +110,11 @@ class ModelArts(Provider):
     def check(self) -> None:
         """See `Provider.check`: one endpoint, one way to authenticate."""
         endpoint_or_region(self, self.region)
-        ways = [key for key in ("access_key", "username", "auth_token") if getattr(self, key)]
+        if not self.endpoint:
+            MODELARTS.host(self.region)
+        ways = [key for key in ("access_key", "username", "auth_token", "credentials") if getattr(self, key)]
         if not ways:
-            raise SettingProblem("access_key", "is missing (or give username, or auth_token)")
+            raise SettingProblem("access_key", "is missing (or give username, auth_token, or credentials)")
         if len(ways) > 1:
             raise SettingProblem(ways[1], f"and {ways[0]} exclude each other")
         if self.access_key:
@@ -125,10 +123,14 @@ class ModelArts(Provider):
             need(self, "password", "domain_name")
             if not self.iam_endpoint and not self.region:
                 raise SettingProblem("iam_endpoint", "is missing (or give a region)")
+            if not self.iam_endpoint:
+                IAM.host(self.region)
+        if self.cloud and self.credentials != "openstack":
+            raise SettingProblem("cloud", "is for credentials 'openstack' alone")
 
     def base(self) -> str:
         """See `Provider.base`."""
-        return super().base() or f"https://{modelarts_host(self.region)}"
+        return super().base() or f"https://{MODELARTS.host(self.region)}"
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | IamLogin | Secret:
         """See `Provider.credential`. A login is kept with its tokens for as long as user and password stay the same."""
@@ -136,17 +138,43 @@ class ModelArts(Provider):
             return access_key(secrets)
         if "auth_token" in secrets:
             return secrets["auth_token"]
-        login = IamLogin(
-            self.iam_endpoint or f"https://{iam_host(self.region)}",
-            secrets["username"].reveal(),
-            secrets["password"],
-            secrets["domain_name"].reveal(),
-        )
+        if self.credentials == "chain":
+            return chain()
+        if self.credentials == "openstack":
+            login = openstack.login(self.cloud)
+            if isinstance(login, Secret):
+                return login
+            self._place(login)
+        else:
+            login = IamLogin(
+                self.iam_endpoint or f"https://{IAM.host(self.region)}",
+                secrets["username"].reveal(),
+                secrets["password"],
+                secrets["domain_name"].reveal(),
+            )
         old = self._login
         if old is not None and old.same_as(login):
             return old
         self._login = login
         return login
+
+    def _place(self, login: IamLogin) -> None:
+        """Sets where an OpenStack login goes. Raises `SecretError` for a place that no password may be sent to."""
+        if self.iam_endpoint:
+            login.endpoint = self.iam_endpoint
+            return
+        with suppress(ValueError):
+            here = is_loopback(login.endpoint)
+            # With an API on loopback `verify` may be off, which must not reach an IAM elsewhere.
+            if login.endpoint.startswith("https://") and (here or not is_loopback(self.base())):
+                return
+            if login.endpoint.startswith("http://") and here:
+                return
+        raise SecretError(
+            "OpenStack's configuration: auth_url (OS_AUTH_URL) must be https, and on loopback where the API is.",
+            hint="Correct it, or give iam_endpoint in the profile.",
+            unsent=True,
+        )
 
     @cached_property
     def documented(self) -> Documented:

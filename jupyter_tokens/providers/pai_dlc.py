@@ -18,8 +18,9 @@ from ..errors import ParameterError, UnusableToken
 from ..token import Token
 from .alibaba import AlibabaProvider
 from .answers import json_object, request_id_of, token_of
-from .base import Call, Documented, Exchange, Flow
+from .base import Call, Documented, Exchange, Flow, Setting, SettingProblem
 from .params import Param
+from .regions import PAI_DLC
 
 __all__ = ["PaiDlc", "jwt_expiry"]
 
@@ -38,7 +39,7 @@ class PaiDlc(AlibabaProvider):
     action = "GetToken"
     version = "2020-12-03"
     ram_action = "paidlc:GetToken"
-    host = "pai-dlc.{region}.aliyuncs.com"
+    hosts = PAI_DLC
     params: ClassVar = {
         "TargetType": Param("What is shared.", choices=("job", "tensorboard")),
         "TargetId": Param("Id of the job or TensorBoard to share.", identifier=True),
@@ -46,6 +47,22 @@ class PaiDlc(AlibabaProvider):
         "TokenSettings.EnableCrossAccountAccess": Param("Let other accounts use the token.", type="boolean"),
         "TokenSettings.EnableLogDownloadJob": Param("Let the token download logs.", type="boolean"),
     }
+
+    network = Setting(
+        "public, or vpc: the region's endpoint within a VPC of Alibaba Cloud.",
+        choices=("public", "vpc"),
+        default="public",
+    )
+
+    def check(self) -> None:
+        """See `Provider.check`."""
+        super().check()
+        if self.endpoint and self.network == "vpc":
+            raise SettingProblem("network", "and endpoint exclude each other: vpc stands for a region's endpoint")
+
+    def host(self) -> str:
+        """See `AlibabaProvider.host`."""
+        return self.hosts.host(self.region, vpc=self.network == "vpc")
 
     @cached_property
     def documented(self) -> Documented:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,12 +17,12 @@ from jupyter_tokens.errors import (
     NotFound,
     ParameterError,
     ResponseError,
+    SecretError,
     ServiceUnavailable,
     Throttled,
     Unauthorized,
 )
 from jupyter_tokens.profiles import Profiles
-from jupyter_tokens.providers.modelarts import iam_host, modelarts_host
 from jupyter_tokens.signing.canonical import EMPTY_SHA256
 from jupyter_tokens.signing.sdk_hmac import authorization
 from jupyter_tokens.token import Secret
@@ -39,6 +40,8 @@ LOGIN = {
     "password": "user_password",
     "domain_name": "domain_name",
 }
+CHAIN = {"provider": "modelarts", "region": "cn-north-4", "credentials": "chain"}
+OPENSTACK = {"provider": "modelarts", "region": "eu-de", "credentials": "openstack"}
 GOOD = {"token": "7211546f57cd432790643bb6612da19d"}
 
 
@@ -117,19 +120,6 @@ def test_notebooks_is_the_newer_call_and_keeps_the_token_out_of_the_url(prepared
     assert token.metadata["url"] == "https://nb/lab"
     assert GOOD["token"] not in repr(token.metadata)
     assert set(token.metadata) == {"id", "name", "status", "url", "request_id"}
-
-
-@pytest.mark.parametrize(
-    ("region", "api", "iam"),
-    [
-        ("cn-north-4", "modelarts.cn-north-4.myhuaweicloud.com", "iam.cn-north-4.myhuaweicloud.com"),
-        ("eu-de", "modelarts.eu-de.otc.t-systems.com", "iam.eu-de.otc.t-systems.com"),
-        ("eu-nl", "modelarts.eu-nl.otc.t-systems.com", "iam.eu-nl.otc.t-systems.com"),
-        ("eu-ch2", "modelarts.eu-ch2.otc.t-systems.com", "iam-pub.eu-ch2.sc.otc.t-systems.com"),
-    ],
-)
-def test_hosts_of_a_region(region: str, api: str, iam: str) -> None:
-    assert (modelarts_host(region), iam_host(region)) == (api, iam)
 
 
 def test_a_login_and_then_the_call(prepared) -> None:
@@ -293,10 +283,13 @@ def test_an_answer_without_a_token(prepared, body: dict[str, object]) -> None:
     [
         ({**GIVEN, "region": ""}, "key 'endpoint' is missing (or give a region)"),
         ({**GIVEN, "region": "a/b"}, "key 'region' must be a region's id"),
-        ({**GIVEN, "auth_token": ""}, "key 'access_key' is missing (or give username, or auth_token)"),
+        ({**GIVEN, "auth_token": ""}, "key 'access_key' is missing (or give username, auth_token, or credentials)"),
         ({**GIVEN, **KEY}, "key 'auth_token' and access_key exclude each other"),
         ({**LOGIN, **KEY}, "key 'username' and access_key exclude each other"),
         ({**KEY, "secret_key": ""}, "key 'secret_key' is missing"),
+        ({**KEY, "credentials": "chain"}, "key 'credentials' and access_key exclude each other"),
+        ({**CHAIN, "cloud": "mine"}, "key 'cloud' is for credentials 'openstack' alone"),
+        ({**CHAIN, "credentials": "x"}, "key 'credentials' must be one of"),
         ({**LOGIN, "password": ""}, "key 'password' is missing"),
         ({**LOGIN, "domain_name": ""}, "key 'domain_name' is missing"),
         ({**LOGIN, "region": "", "endpoint": "https://h"}, "key 'iam_endpoint' is missing (or give a region)"),
@@ -307,6 +300,98 @@ def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) 
     with pytest.raises(ConfigurationError) as caught:
         Profiles.of({"mine": settings})["mine"]
     assert words in caught.value.message
+
+
+def test_the_chain_signs_with_what_it_finds(prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "CHAINED")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", CANARY)
+    provider, call = prepared(CHAIN, IDS)
+    (request,), _ = drive(provider.retrieve(call), good())
+    assert "Access=CHAINED," in request.headers["authorization"]
+
+
+@pytest.fixture
+def openstack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets OpenStack's variables, as after `source openrc`."""
+
+    def source(**changes: str) -> None:
+        names = {"AUTH_URL": "https://iam.example.com/v3", "USERNAME": "u", "PASSWORD": CANARY}
+        for name, value in {**names, "USER_DOMAIN_NAME": "d", **changes}.items():
+            monkeypatch.setenv(f"OS_{name}", value)
+
+    return source
+
+
+# openstacksdk warns of what it means to drop whenever it is asked.
+ignoring = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+
+
+@ignoring
+def test_a_login_as_openstacks_tools_do(prepared, openstack: Callable[..., None]) -> None:
+    openstack()
+    provider, call = prepared(OPENSTACK, IDS)
+    (login, _), token = drive(provider.retrieve(call), logged_in(), good())
+    assert str(login.url) == "https://iam.example.com/v3/auth/tokens"
+    user = json.loads(login.content)["auth"]["identity"]["password"]["user"]
+    assert user == {"name": "u", "password": CANARY, "domain": {"name": "d"}}
+    assert token.reveal() == GOOD["token"]
+    # The login is kept for as long as the variables stay the same.
+    assert provider.credential({}) is call.credential
+    openstack(PASSWORD="another")
+    assert provider.credential({}) is not call.credential
+
+
+@ignoring
+def test_a_profiles_own_iam_goes_before_openstacks(prepared, openstack: Callable[..., None]) -> None:
+    openstack(AUTH_URL="http://nowhere.example.com")
+    provider, call = prepared({**OPENSTACK, "iam_endpoint": "https://iam.mine.example"}, IDS)
+    assert next(provider.retrieve(call)).url.host == "iam.mine.example"
+
+
+@ignoring
+def test_a_token_that_openstack_has(prepared, openstack: Callable[..., None]) -> None:
+    openstack(AUTH_TYPE="v3token", TOKEN=CANARY)
+    provider, call = prepared(OPENSTACK, IDS)
+    (request,), _ = drive(provider.retrieve(call), good())
+    assert request.headers["x-auth-token"] == CANARY
+
+
+LOCAL = {"endpoint": "http://127.0.0.1:8080", "region": ""}
+
+
+@ignoring
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, "https://127.0.0.1:1"),
+        ({}, "http://127.0.0.1:1"),
+        (LOCAL, "http://localhost:1"),
+        (LOCAL, "https://[::1]:1"),
+    ],
+)
+def test_places_for_a_password(prepared, openstack: Callable[..., None], settings: dict[str, str], url: str) -> None:
+    openstack(AUTH_URL=url)
+    _, call = prepared({**OPENSTACK, **settings}, IDS)
+    assert call.credential.endpoint == url
+
+
+@ignoring
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, "http://iam.example.com"),
+        ({}, "ftp://127.0.0.1"),
+        ({}, "iam.example.com"),
+        ({}, "https://[::1"),
+        ({**LOCAL, "verify": False}, "https://iam.example.com"),
+    ],
+)
+def test_no_place_for_a_password(prepared, openstack: Callable[..., None], settings: dict[str, Any], url: str) -> None:
+    openstack(AUTH_URL=url)
+    with pytest.raises(SecretError, match=r"auth_url \(OS_AUTH_URL\) must be https") as caught:
+        prepared({**OPENSTACK, **settings}, IDS)
+    assert caught.value.unsent
+    assert "iam_endpoint" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", IDS)

@@ -1,0 +1,99 @@
+"""Badges that open doors: a provider for jupyter_tokens in a package of its own.
+
+Source: here stands the title of your API's documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import httpx
+
+from jupyter_tokens.clock import utc
+from jupyter_tokens.errors import ApiError, Forbidden, NotFound, Unauthorized
+from jupyter_tokens.providers.answers import (
+    Meaning,
+    json_object,
+    malformed,
+    moment_of,
+    number_of,
+    refusal,
+    token_of,
+    try_json_object,
+)
+from jupyter_tokens.providers.base import COMMON_HEADERS, Call, Flow, Provider, Reference, Setting, need
+from jupyter_tokens.providers.params import Param
+from jupyter_tokens.token import Secret, Token
+
+__all__ = ["Badge"]
+
+# What the API's own codes mean: an exception, and what its user can do.
+_MEANINGS = {
+    "unknown_key": Meaning(Unauthorized, "Check api_key."),
+    "door_closed": Meaning(Forbidden, "Ask the caretaker for this door."),
+    "no_such_door": Meaning(NotFound, "Check door."),
+}
+
+
+class Badge(Provider):
+    """`POST /v1/badges`."""
+
+    id = "badge"
+    title = "Badge office"
+    documentation = "Badge office: issuing a badge"
+    # What stands before the token in the header Authorization; Bearer, if this is left out.
+    scheme = "Badge"
+    params: ClassVar = {
+        "door": Param("Name of the door.", required=True, identifier=True),
+        "minutes": Param("How long the badge is to open it.", type="integer", minimum=1),
+    }
+
+    api_key = Reference("Key of the badge office.", secret=True)
+    kind = Setting("visitor or staff.", choices=("visitor", "staff"), default="visitor")
+
+    def check(self) -> None:
+        """See `Provider.check`: settings that are needed, or that exclude each other."""
+        super().check()
+        need(self, "api_key")
+
+    def credential(self, secrets: Mapping[str, Secret]) -> Secret:
+        """See `Provider.credential`: the references of the profile are resolved by now."""
+        return secrets["api_key"]
+
+    def retrieve(self, call: Call) -> Flow:
+        """The badge. Sockets, time limits and retries are not its business: it yields a request and gets an answer."""
+        asked = call.clock.now()
+        response = yield httpx.Request(
+            "POST",
+            f"{self.base()}/v1/badges",
+            headers={**COMMON_HEADERS, "X-Api-Key": call.credential.reveal()},
+            json={"kind": self.kind, **call.params},
+        )
+        if response.status_code != httpx.codes.CREATED:
+            raise self._refuse(call, response)
+        body = json_object(response)
+        life = number_of(response, body, "valid_for")
+        if life is None or life <= 0:
+            raise malformed(response, "tells no life of the badge", body)
+        return Token(
+            token_of(response, body, "badge"),
+            profile=call.profile,
+            provider=self.id,
+            obtained_at=utc(asked),
+            expires_at=moment_of(response, body, asked + life),
+            scheme=self.scheme,
+            metadata={"door": call.params["door"]},
+        )
+
+    @staticmethod
+    def _refuse(call: Call, response: httpx.Response) -> ApiError:
+        body = try_json_object(response) or {}
+        return refusal(
+            response,
+            now=call.clock.now(),
+            body=body,
+            code=body.get("code"),
+            message=body.get("text"),
+            meanings=_MEANINGS,
+        )

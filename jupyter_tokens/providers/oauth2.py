@@ -1,0 +1,190 @@
+"""Any OAuth 2.0 token endpoint, by client credentials: what a provider needs where no vendor's own one is there.
+
+Source: RFC 6749, sections 4.4 (the grant), 5 (answers), 7.1 (token types); RFC 7523 (private_key_jwt); RFC 8707
+(resource).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl
+
+import httpx
+
+from ..clock import utc
+from ..credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, basic
+from ..errors import ApiError, Forbidden, InvalidRequest, ServiceUnavailable, Unauthorized, UnusableToken
+from ..token import Secret, Token
+from .answers import (
+    Meaning,
+    json_object,
+    malformed,
+    moment_of,
+    number_of,
+    plain,
+    refusal,
+    request_id_of,
+    token_of,
+    try_json_object,
+)
+from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Setting, SettingProblem, need, parsed_url
+from .params import Param
+
+__all__ = ["OAuth2"]
+
+_CLIENT_HINT = "Check client_id, auth_method and the client's secret or key."
+_MEANINGS = {
+    "invalid_request": Meaning(InvalidRequest, "Check the parameters, and extra_params of the profile."),
+    "invalid_client": Meaning(Unauthorized, _CLIENT_HINT),
+    "invalid_grant": Meaning(Unauthorized, _CLIENT_HINT),
+    "unauthorized_client": Meaning(Forbidden, "Have the client allowed to use client credentials."),
+    "unsupported_grant_type": Meaning(InvalidRequest, "The server has no client credentials grant at this endpoint."),
+    "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may not be allowed all of it."),
+    "invalid_target": Meaning(InvalidRequest, "Check resource and audience."),
+    # Those two are documented for another endpoint; servers use them here as well.
+    "server_error": Meaning(ServiceUnavailable, "Try again later."),
+    "temporarily_unavailable": Meaning(ServiceUnavailable, "Try again later."),
+}
+_OURS = frozenset({"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"})
+
+
+class OAuth2(Provider):
+    """`POST` to the token endpoint, `grant_type=client_credentials`."""
+
+    id = "oauth2"
+    title = "OAuth 2.0 client credentials"
+    documentation = "RFC 6749, section 4.4: Client Credentials Grant"
+    params: ClassVar = {
+        "scope": Param("What the token is to allow: names with a space between them."),
+        "audience": Param("Who the token is for, where the server asks for it by this name."),
+        "resource": Param("URI of what the token is for, where the server asks for it by this name."),
+    }
+
+    endpoint = Endpoint("URL of the token endpoint, whole.")
+    client_id = Reference("Client id.", secret=False)
+    client_secret = Reference("Client secret, for basic and form.", secret=True)
+    private_key = Reference("Private key in PEM, unencrypted, for private_key_jwt.", secret=True)
+    auth_method = Setting(
+        "How the client proves who it is: basic (HTTP Basic), form (in the body), private_key_jwt (signed assertion).",
+        choices=("basic", "form", "private_key_jwt"),
+        default="basic",
+    )
+    signing_algorithm = Setting("What private_key_jwt signs with.", choices=ALGORITHMS, default="RS256")
+    key_id = Setting("kid of the assertion, where the server knows several keys of the client.")
+    assertion_audience = Setting("aud of the assertion; by default the token endpoint.")
+    extra_params = Setting(
+        "Further parameters of each request, form-encoded: tenant=acme&realm=x. No place for secrets."
+    )
+
+    def check(self) -> None:
+        """See `Provider.check`."""
+        super().check()
+        need(self, "client_id")
+        signs = self.auth_method == "private_key_jwt"
+        need(self, "private_key" if signs else "client_secret")
+        for key in ("client_secret",) if signs else ("private_key", "key_id", "assertion_audience"):
+            if getattr(self, key):
+                raise SettingProblem(key, f"is not for auth_method {self.auth_method}")
+        self._extra()
+
+    def base(self) -> str:
+        """The token endpoint as it is written: a slash at its end is part of it."""
+        return str(self.endpoint)
+
+    def credential(self, secrets: Mapping[str, Secret]) -> Client:
+        """See `Provider.credential`."""
+        return Client(secrets["client_id"].reveal(), secrets.get("private_key") or secrets["client_secret"])
+
+    def retrieve(self, call: Call) -> Flow:
+        """The access token. Where the answer tells no life, its expiry is not known."""
+        asked = call.clock.now()
+        response = yield self._request(call)
+        if response.status_code != httpx.codes.OK:
+            raise self._refuse(call, response)
+        body = json_object(response)
+        if "access_token" not in body and "error" in body:
+            raise self._refuse(call, response)
+        kind = body.get("token_type", "Bearer")
+        if not isinstance(kind, str) or kind.lower() != "bearer":
+            shown = plain(kind, 40) if isinstance(kind, str) else type(kind).__name__
+            raise malformed(response, f"holds a token of type {shown!r}, and Bearer alone can be used", body)
+        life = _life(response, body)
+        if life is not None and life <= 0:
+            raise UnusableToken(
+                "The server returned a token that has expired already.",
+                hint="Ask the server's administrator for the life of this client's tokens.",
+                status=response.status_code,
+                request_id=request_id_of(response, body),
+            )
+        return Token(
+            token_of(response, body, "access_token"),
+            profile=call.profile,
+            provider=self.id,
+            obtained_at=utc(asked),
+            expires_at=None if life is None else moment_of(response, body, asked + life),
+            scheme=self.scheme,
+            metadata={
+                "token_type": "Bearer",
+                **({"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}),
+            },
+        )
+
+    def _request(self, call: Call) -> httpx.Request:
+        client: Client = call.credential
+        headers = {**COMMON_HEADERS, "Accept": "application/json"}
+        form = {"grant_type": "client_credentials", **{name: str(value) for name, value in call.params.items()}}
+        if self.auth_method == "basic":
+            headers["Authorization"] = basic(client)
+        elif self.auth_method == "form":
+            form |= {"client_id": client.id, "client_secret": client.proof.reveal()}
+        else:
+            form |= {
+                "client_id": client.id,
+                "client_assertion_type": ASSERTION_TYPE,
+                "client_assertion": assertion(
+                    client,
+                    audience=self.assertion_audience or self.base(),
+                    algorithm=self.signing_algorithm,
+                    key_id=self.key_id,
+                    now=call.clock.now(),
+                ),
+            }
+        return httpx.Request("POST", parsed_url(self.base()), headers=headers, data={**self._extra(), **form})
+
+    def _extra(self) -> dict[str, str]:
+        try:
+            pairs = (
+                parse_qsl(self.extra_params, keep_blank_values=True, strict_parsing=True) if self.extra_params else []
+            )
+        except ValueError:
+            raise SettingProblem("extra_params", "must be form-encoded, such as tenant=acme&realm=x") from None
+        extra = dict(pairs)
+        if len(extra) != len(pairs):
+            raise SettingProblem("extra_params", "names a parameter twice")
+        for name in extra:
+            if name in _OURS or name in self.params:
+                where = "params" if name in self.params else "the other settings"
+                raise SettingProblem("extra_params", f"must not hold {name}, which is for {where}")
+        return extra
+
+    @staticmethod
+    def _refuse(call: Call, response: httpx.Response) -> ApiError:
+        body = try_json_object(response) or {}
+        return refusal(
+            response,
+            now=call.clock.now(),
+            body=body,
+            code=body.get("error"),
+            message=body.get("error_description"),
+            meanings=_MEANINGS,
+        )
+
+
+def _life(response: httpx.Response, body: Mapping[str, Any]) -> float | None:
+    """`expires_in`, seconds; some servers write the number as a text."""
+    given = body.get("expires_in")
+    if isinstance(given, str) and given.isascii() and given.isdecimal():
+        # Python reads no number of thousands of digits; one of 18 ends in no calendar either.
+        return number_of(response, {"expires_in": int(given[:18])}, "expires_in")
+    return number_of(response, body, "expires_in")

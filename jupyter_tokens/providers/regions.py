@@ -1,0 +1,108 @@
+"""Where each API is, region by region: tables, each with its source; no host is made up where none names it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .base import SettingProblem
+
+__all__ = ["EIAM", "IAM", "MODELARTS", "PAI_DLC", "Hosts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The hosts of one API.
+
+    api : its name for people. setting : what to give where the table ends.
+    public, vpc : the documented form, with `{region}`; vpc is "" where the vendor documents none.
+    regions : where `public` holds; empty where the vendor documents it for every region.
+    others : regions with a host of another form, which is in no VPC.
+    """
+
+    api: str
+    public: str
+    vpc: str = ""
+    regions: frozenset[str] = frozenset()
+    others: Mapping[str, str] = field(default_factory=dict)
+    setting: str = "endpoint"
+
+    def host(self, region: str, *, vpc: bool = False) -> str:
+        """The host in a region. Raises `SettingProblem` where the table has none."""
+        if region in self.others:
+            if vpc:
+                raise SettingProblem("network", f"vpc is not known of {self.api} in this region: give {self.setting}")
+            return self.others[region]
+        if self.regions and region not in self.regions:
+            near = difflib.get_close_matches(region, [*sorted(self.regions), *self.others], 1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise SettingProblem("region", f"has no known endpoint of {self.api}{meant}: give {self.setting}")
+        return (self.vpc if vpc else self.public).format(region=region)
+
+
+def _names(table: str) -> frozenset[str]:
+    return frozenset(table.split())
+
+
+# Form: Alibaba Cloud, "Access PAI services via PrivateLink" and the API's own pages. Others: the endpoint map of the
+# official SDK, alibabacloud-pai-dlc20201203 1.11.6, which sends these regions to one host.
+PAI_DLC = Hosts(
+    "PAI-DLC",
+    public="pai-dlc.{region}.aliyuncs.com",
+    vpc="pai-dlc-vpc.{region}.aliyuncs.com",
+    others=dict.fromkeys(
+        _names("""
+        ap-northeast-2-pop ap-south-1 ap-southeast-2 cn-beijing-finance-1 cn-beijing-finance-pop cn-beijing-gov-1
+        cn-beijing-nu16-b01 cn-chengdu cn-edge-1 cn-fujian cn-haidian-cm12-c01 cn-hangzhou-bj-b01 cn-hangzhou-finance
+        cn-hangzhou-internal-prod-1 cn-hangzhou-internal-test-1 cn-hangzhou-internal-test-2 cn-hangzhou-internal-test-3
+        cn-hangzhou-test-306 cn-hongkong-finance-pop cn-huhehaote cn-huhehaote-nebula-1 cn-north-2-gov-1 cn-qingdao
+        cn-qingdao-nebula cn-shanghai-et15-b01 cn-shanghai-et2-b01 cn-shanghai-inner cn-shanghai-internal-test-1
+        cn-shenzhen-finance-1 cn-shenzhen-inner cn-shenzhen-st4-d01 cn-shenzhen-su18-b01 cn-wuhan cn-yushanfang
+        cn-zhangbei cn-zhangbei-na61-b01 cn-zhangjiakou cn-zhangjiakou-na62-a01 cn-zhengzhou-nebula-1 eu-west-1
+        eu-west-1-oxs me-east-1 rus-west-1-pop
+        """),
+        "pai-dlc.aliyuncs.com",
+    ),
+)
+
+# Source: Alibaba Cloud, "IDaaS EIAM: Endpoints". The host within a VPC belongs to an instance and not to a region
+# (OpenAPIPrivateDomain of ListEiamInstances), so there is none here.
+EIAM = Hosts(
+    "EIAM",
+    public="eiam.{region}.aliyuncs.com",
+    regions=frozenset(
+        {"ap-northeast-2", "ap-southeast-1", "ap-southeast-5", "cn-hangzhou", "cn-hongkong", "eu-central-1"}
+    ),
+)
+
+_TCLOUD = ("eu-de", "eu-nl")
+
+# Form: ModelArts, "Endpoints"; T Cloud, "Regions and Endpoints". Regions: modelarts_region.py of the official SDK,
+# huaweicloudsdkmodelarts 3.1.219 (which writes .cn for ap-southeast-1 alone, against the documented form).
+MODELARTS = Hosts(
+    "ModelArts",
+    public="modelarts.{region}.myhuaweicloud.com",
+    regions=_names("""
+        af-north-1 af-south-1 ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 cn-east-3 cn-east-4
+        cn-north-1 cn-north-11 cn-north-12 cn-north-2 cn-north-4 cn-north-9 cn-south-1 cn-southwest-2 cn-southwest-3
+        la-north-2 la-south-2 me-east-1 sa-brazil-1 tr-west-1
+    """),
+    others={region: f"modelarts.{region}.otc.t-systems.com" for region in _TCLOUD},
+)
+
+# Source: auth/endpoint.py of the official SDK, huaweicloudsdkcore 3.1.219; T Cloud, "Regions and Endpoints".
+IAM = Hosts(
+    "IAM",
+    public="iam.{region}.myhuaweicloud.com",
+    regions=_names("""
+        ae-ad-1 af-south-1 ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 cn-east-2 cn-east-3 cn-east-4
+        cn-east-5 cn-north-1 cn-north-12 cn-north-2 cn-north-4 cn-north-9 cn-south-1 cn-south-2 cn-southwest-2
+        eu-west-0 la-north-2 la-south-2 me-east-1 my-kualalumpur-1 na-mexico-1 ru-moscow-1 sa-brazil-1 tr-west-1
+    """),
+    others={
+        **{region: f"iam.{region}.otc.t-systems.com" for region in _TCLOUD},
+        "eu-ch2": "iam-pub.eu-ch2.sc.otc.t-systems.com",
+    },
+    setting="iam_endpoint",
+)
