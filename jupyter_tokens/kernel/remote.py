@@ -75,7 +75,9 @@ class ServerSource:
         for name, value in (params or {}).items():
             if not isinstance(value, str | int | float | bool | None):
                 raise ParameterError(f"Parameter {name} must be text, a number or a truth value.", unsent=True)
-        return Key(profile, tuple(sorted((params or {}).items())))
+        # A magic has text for a number, which is the same to the server.
+        written = {name: str(value) if type(value) is int else value for name, value in (params or {}).items()}
+        return Key(profile, tuple(sorted(written.items())))
 
     def about(self, profile: str) -> About:
         """What a card tells of a profile: known once a token of it has come."""
@@ -295,13 +297,21 @@ def _misshapen() -> ResponseError:
 
 
 def error_of(facts: Mapping[str, Any], profile: str | None = None, *, status: int | None = None) -> TokenError:
-    """The error that the server tells of."""
+    """The error that the server tells of. status : of the server's answer."""
     kind = REASONS.get(str(facts.get("reason")), TokenError)
-    code, request_id = facts.get("code"), facts.get("request_id")
+    hint, vendors = _text(facts, "hint") or "", facts.get("status")
     return kind(
-        str(facts.get("message") or f"HTTP {status}"),
-        code=code if isinstance(code, str) else None,
-        request_id=request_id if isinstance(request_id, str) else None,
+        str(facts.get("message") or f"HTTP {status}").removesuffix(hint).rstrip(),
+        hint=hint,
+        status=vendors if isinstance(vendors, int) else None,
+        code=_text(facts, "code"),
+        request_id=_text(facts, "request_id"),
         retryable=bool(facts.get("retryable")),
-        profile=profile,
+        provider=_text(facts, "provider"),
+        profile=_text(facts, "profile") or profile,
     )
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str | None:
+    value = facts.get(name)
+    return value if isinstance(value, str) else None

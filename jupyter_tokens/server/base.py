@@ -167,7 +167,7 @@ class TokensHandler(APIHandler):
         }
         if isinstance(error, TokenError):
             status_code = status_of(error)
-            told |= error_facts(error)
+            told |= self.facts_of(error)
             if error.retry_after is not None:
                 self.set_header("Retry-After", str(max(1, round(error.retry_after))))
         elif isinstance(error, Refused):
@@ -178,6 +178,10 @@ class TokensHandler(APIHandler):
         if status_code == HTTPStatus.FORBIDDEN:
             self.extension.activity.refused(self, told["reason"])
         self.finish(json.dumps(told))
+
+    def facts_of(self, error: TokenError) -> dict[str, Any]:
+        """What this route's client is told of a token error."""
+        return error_facts(error)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """A token error is an answer, not a defect: no traceback, whose frames would name credentials."""

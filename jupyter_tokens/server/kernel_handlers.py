@@ -16,7 +16,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 
 from ..errors import TokenError
 from ..proof import HEADER
-from .base import TOKENS, TokensHandler
+from .base import TOKENS, TokensHandler, error_facts
 from .holdings import Holding, holdings_of
 from .kernel_proof import connection_key
 
@@ -31,6 +31,11 @@ class _KernelHandler(TokensHandler):
 
     def check_xsrf_cookie(self) -> None:
         """Not for these routes: whoever calls is known by the proof, not by a cookie that a browser would add."""
+
+    def facts_of(self, error: TokenError) -> dict[str, Any]:
+        """As the other routes tell it, and apart what an error card in a notebook shows apart."""
+        apart = {"hint": error.hint, "status": error.status, "provider": error.provider, "profile": error.profile}
+        return {**error_facts(error), **apart}
 
     def prove(self, kernel_id: str, action: str) -> None:
         """Raises `Refused` unless the request is that kernel's."""

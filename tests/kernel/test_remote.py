@@ -165,7 +165,7 @@ def test_a_token_comes_by_proof_and_is_held(opened: Make, server: Server, me: Id
         "action": "token",
         "path": f"/base/jupyter-tokens/kernels/{KERNEL}/token",
         "profile": "oneaccess",
-        "params": {"a": "x", "b": 1},
+        "params": {"a": "x", "b": "1"},
         "refresh": False,
         "newer_than": None,
     }
@@ -342,7 +342,7 @@ def test_without_a_server_the_fallback_serves_and_the_card_says_so(opened: Make)
     source = opened(nobody(), fallback=direct)
     token = source.get(source.key("oneaccess", {"a": 1}))
     assert token.reveal() == "direct"
-    assert direct.asked == [("oneaccess", {"a": 1}, Ask())]
+    assert direct.asked == [("oneaccess", {"a": "1"}, Ask())]
     assert source.mode.startswith("direct (the Jupyter server cannot be reached")
     assert source.about("oneaccess") == About("Direct", "DIRECT", sandbox=False)
     assert token.auth._fresh() is token

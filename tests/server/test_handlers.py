@@ -70,7 +70,7 @@ class TestProfiles:
 class TestProviders:
     async def test_describes_settings_and_parameters(self, call: Call) -> None:
         entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}
-        assert list(entries) == ["modelarts", "pai-dlc", "oneaccess", "astra", "eiam"]
+        assert list(entries) == ["modelarts", "pai-dlc", "oneaccess", "astra", "eiam", "oauth2"]
         settings = entries["oneaccess"]["settings"]["properties"]
         assert settings["client_secret"]["writeOnly"] is True
         assert "writeOnly" not in settings["client_id"]
@@ -92,7 +92,7 @@ class TestProviders:
 
         monkeypatch.setattr(answers, "provider_class", load)
         entries = told(await call("GET", "providers"))["providers"]
-        assert [entry["id"] for entry in entries] == ["modelarts", "pai-dlc", "oneaccess", "eiam"]
+        assert [entry["id"] for entry in entries] == ["modelarts", "pai-dlc", "oneaccess", "eiam", "oauth2"]
 
 
 class TestToken:
