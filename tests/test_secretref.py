@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from jupyter_tokens import secretref
 from jupyter_tokens.errors import SecretError
 from jupyter_tokens.secretref import SecretRef, open_to_others
+from jupyter_tokens.token import Secret
 
 from .doubles import CANARY, told
 
@@ -285,3 +286,23 @@ def test_a_command_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(secretref, "COMMAND_SECONDS", 0.2)
     code = f"print('{CANARY}', flush=True); import threading; threading.Event().wait()"
     assert "did not end within 0.2 s" in refused(script(tmp_path, code)).message
+
+
+def test_whoever_watches_is_told_of_each_value_until_that_ends() -> None:
+    first: list[tuple[str, object]] = []
+    second: list[tuple[str, object]] = []
+    values = [Secret("one"), Secret("two")]
+    end = secretref.watch_seen(lambda profile, value: first.append((profile, value)))
+    other = secretref.watch_seen(lambda profile, value: second.append((profile, value)))
+    secretref.tell_seen("mine", iter(values))
+    end()
+    secretref.tell_seen("mine", iter(values[:1]))
+    other()
+    assert first == [("mine", value) for value in values]
+    assert second == [("mine", value) for value in (*values, values[0])]
+
+
+def test_where_nobody_watches_the_values_are_not_looked_through() -> None:
+    values = iter([Secret("one")])
+    secretref.tell_seen("mine", values)
+    assert next(values)

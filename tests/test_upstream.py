@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import httpx
 import pytest
 
@@ -17,6 +19,7 @@ from jupyter_tokens.errors import (
     UnknownProfile,
 )
 from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.secretref import watch_seen
 from jupyter_tokens.transport import Transport
 from jupyter_tokens.upstream import Upstream
 
@@ -227,3 +230,31 @@ def test_an_access_key_that_the_vendor_echoes_is_not_told() -> None:
     dlc = {"provider": "pai-dlc", "endpoint": "https://dlc.example.com", **keys}
     bench = Bench(answer(400, {"Code": "SignatureDoesNotMatch", "Message": f"You sent {CANARY}"}), dlc=dlc)
     assert bench.fails(Key("dlc")).message == "You sent …."
+
+
+@pytest.fixture
+def seen() -> Iterator[list[tuple[str, str]]]:
+    """What those are told who keep values out of sight: profile and value."""
+    told_of: list[tuple[str, str]] = []
+    end = watch_seen(lambda profile, value: told_of.append((profile, value.reveal())))
+    yield told_of
+    end()
+
+
+def test_who_keeps_values_out_of_sight_is_told_of_the_secrets_and_the_token(seen: list[tuple[str, str]]) -> None:
+    Bench(answer(200, GOOD)).upstream.fetch(Key("mine"))
+    # Not of the client's id, which is no secret.
+    assert seen == [("mine", "t0k3n"), ("mine", CANARY)]
+
+
+def test_they_are_told_of_the_secrets_of_a_fetch_that_failed(seen: list[tuple[str, str]]) -> None:
+    Bench(answer(401, {"error": "invalid_client"})).fails()
+    assert seen == [("mine", CANARY)]
+
+
+def test_of_secrets_that_cannot_be_resolved_there_is_nothing_to_tell(
+    seen: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLIENT_SECRET")
+    Bench().fails()
+    assert not seen

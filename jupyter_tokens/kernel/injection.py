@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ParameterError, TokenError
@@ -38,6 +39,10 @@ class Place:
     form: Format = field(default="raw", compare=False)
 
     def __str__(self) -> str:
+        if self.kind == "file":
+            # Short, and without the folders of whoever ran the notebook where it can do without them.
+            path, here = Path(self.name), Path.cwd()
+            return str(path.relative_to(here)) if path.is_relative_to(here) else self.name
         return f"${self.name}" if self.kind == "env" else self.name
 
 

@@ -62,10 +62,16 @@ class Listing:
 
     def _repr_html_(self) -> str:
         style = "text-align:left;padding:0 1.2em 0 0;background:none;vertical-align:top"
-        heads = "".join(f'<th scope="col" style="{style};{MUTED};font-weight:normal">{name}</th>' for name in _HEADS)
+        heads = "".join(
+            f'<th scope="col" style="{style};{MUTED};font-weight:normal;white-space:nowrap">{name}</th>'
+            for name in _HEADS
+        )
         rows = "".join(
             '<tr style="background:none">'
-            + "".join(f'<td style="{style}">{escape(cell)}</td>' for cell in row)
+            + "".join(
+                f'<td style="{style}{"" if head == "where" else ";white-space:nowrap"}">{escape(cell)}</td>'
+                for head, cell in zip(_HEADS, row, strict=True)
+            )
             + "</tr>"
             for row in self._rows()
         )
