@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_core.paths import jupyter_config_path
 from traitlets.config.loader import Config, JSONFileConfigLoader, LazyConfigValue, PyFileConfigLoader
 
 from .errors import ConfigurationError
-from .profiles import CONFIG_NAME, Profiles, Raw
 
-__all__ = ["MODES", "config_files", "load_mode", "load_profiles", "stamp"]
+if TYPE_CHECKING:
+    from .profiles import Profiles
 
+__all__ = ["CONFIG_NAME", "MODES", "config_files", "load_mode", "load_profiles", "load_written", "stamp"]
+
+CONFIG_NAME = "jupyter_tokens_config"
 MODES = ("auto", "server", "direct")
 
 _T = TypeVar("_T")
@@ -45,10 +48,17 @@ def stamp(files: Sequence[Path]) -> Stamp:
 
 def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
     """The profiles of all files, profile by profile the last one that names it. Raises `ConfigurationError`."""
-    raw: dict[str, Raw] = {}
+    from .profiles import Profiles, Raw  # noqa: PLC0415 (loads httpx, which `jupyter tokens list` does without)
+
+    return Profiles({name: Raw(settings, file) for name, (settings, file) in load_written(files).items()})
+
+
+def load_written(files: Sequence[Path] | None = None) -> dict[str, tuple[Any, Path]]:
+    """The profiles as they are written, checked by nobody, and the file of each. Raises `ConfigurationError`."""
+    written: dict[str, tuple[Any, Path]] = {}
     for file in config_files() if files is None else files:
-        raw |= {name: Raw(settings, file) for name, settings in _of(file, _profiles_in).items()}
-    return Profiles(raw)
+        written |= {name: (settings, file) for name, settings in _of(file, _profiles_in).items()}
+    return written
 
 
 def load_mode(files: Sequence[Path] | None = None) -> str:

@@ -1,6 +1,9 @@
+# PYTHON_ARGCOMPLETE_OK
 """`jupyter tokens …`: names the sub-commands; each is an application of its own."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from .command import Command
 
@@ -13,10 +16,28 @@ class TokensApp(Command):
     name = "jupyter-tokens"
     description = "Short-lived cloud tokens for notebooks, without a secret ever standing in the notebook."
     subcommands = {  # noqa: RUF012 (traitlets declares it as an instance variable)
+        "list": ("jupyter_tokens.cli.listing.ListApp", "List the profiles."),
+        "providers": (
+            "jupyter_tokens.cli.providers.ProvidersApp",
+            "List the providers with settings and parameters.",
+        ),
+        "get": ("jupyter_tokens.cli.get.GetApp", "Fetch a token and print it."),
+        "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; asks for what is missing, secrets unseen."),
+        "remove": ("jupyter_tokens.cli.remove.RemoveApp", "Remove a profile and the secrets stored for it."),
+        "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Look for what is wrong, and say what to do."),
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
-        "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks, and redact outputs."),
         "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the five token APIs on loopback, with no account."),
+        "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks, and redact outputs."),
+        "completion": ("jupyter_tokens.cli.completion.CompletionApp", "Print what completes commands in your shell."),
     }
+
+    def _config_file_name_default(self) -> str:
+        # By its name it would read the profiles, and show a literal secret for --show-config.
+        return ""
+
+    def initialize(self, argv: Any = None) -> None:
+        """See `JupyterApp`, which does not look for what a shell asks to be completed."""
+        super().initialize(self._get_sys_argv(check_argcomplete=True)[1:] if argv is None else argv)
 
     def start(self) -> None:
         """Runs the sub-command; without one, says which there are and exits with 2 (wrong usage)."""

@@ -1,23 +1,34 @@
-"""What all commands share: wrong usage is one line on standard error and exit code 2; knows no command."""
+"""What all commands share: one line on standard error for an error, exit codes, completion; knows no command."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import sys
-from typing import NoReturn
+import warnings
+from collections.abc import Iterator
+from typing import Any, ClassVar, NoReturn
 
 from jupyter_core.application import JupyterApp
+from traitlets.config.loader import KVArgParseConfigLoader
 
 from .._version import __version__
+from ..errors import ConfigurationError, NoValue, ParameterError, SecretError, TokenError
+from .terminal import one_line
 
-__all__ = ["Command"]
+__all__ = ["Action", "Command"]
+
+# What is wrong before anything is sent: a second try without a change will not help.
+_USAGE = (ConfigurationError, NoValue, ParameterError, SecretError)
 
 
 class Command(JupyterApp):
     """Base of `jupyter tokens` and of its sub-commands."""
 
     version = __version__
+
+    completer: ClassVar[Any] = None
+    """What argcomplete asks for completions of the arguments that are no options."""
 
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """Exit code 2, not traitlets' 1, and one line for an option that is unknown or has a bad value."""
@@ -27,10 +38,12 @@ class Command(JupyterApp):
             with contextlib.redirect_stderr(usage):
                 super().parse_command_line(argv)
         except SystemExit as end:
+            if end.code and self.subapp is not None:
+                # The sub-command has said it.
+                sys.stderr.write(usage.getvalue())
+                self.exit(2)
             if end.code:
-                # Traitlets logs one line; of argparse's whole usage only the last line says what is wrong.
-                last = usage.getvalue().strip().rpartition("\n")[2]
-                sys.stderr.write(last and f"{self.name}: {last.rpartition('error: ')[2]}; see --help\n")
+                sys.stderr.write(_complaint(self.name, usage.getvalue()))
                 self.exit(2)
             raise
 
@@ -38,3 +51,83 @@ class Command(JupyterApp):
         """Ends the process with one line on standard error."""
         sys.stderr.write(f"{self.name}: {message}\n")
         sys.exit(code)
+
+    def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> KVArgParseConfigLoader:
+        loader = _Loader(argv, aliases, flags, classes=classes, log=self.log, subcommands=self.subcommands)
+        loader.completer = type(self).completer
+        return loader
+
+
+def _complaint(name: str | None, usage: str) -> str:
+    # Traitlets logs one line; of argparse's whole usage only the last line says what is wrong.
+    last = usage.strip().rpartition("\n")[2].rpartition("error: ")[2]
+    if "unrecognized arguments" in last:
+        # What somebody has given to an option that there is not may be a secret.
+        last = last.partition("=")[0]
+    return last and f"{name}: {last}; see --help\n"
+
+
+class Action(Command):
+    """A command that does one thing and ends: 0, 1 for an error of the API or the network, 2 for wrong usage."""
+
+    def start(self) -> None:
+        """Runs it, and ends the process."""
+        super().start()
+        try:
+            with _warnings_in_one_line(self.name):
+                code = self.run()
+        except TokenError as error:
+            self.fail(2 if isinstance(error, _USAGE) else 1, one_line(str(error)))
+        except KeyboardInterrupt:
+            self.fail(1, "stopped")
+        sys.exit(code)
+
+    def run(self) -> int:
+        """Does it; returns the exit code. Raises `TokenError`."""
+        raise NotImplementedError
+
+
+class _Parser(KVArgParseConfigLoader.parser_class):  # type: ignore[misc, valid-type]
+    """Takes arguments before, between and behind options."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See `argparse.ArgumentParser`, which takes them in one piece."""
+        parsed, left = self.parse_known_args(args, namespace)
+        wrong = [text for text in left if text.startswith("-")]
+        if wrong:
+            self.error(f"unrecognized arguments: {' '.join(wrong)}")
+        if left:
+            parsed.extra_args = [*getattr(parsed, "extra_args", ()), *left]
+        return parsed
+
+
+class _Loader(KVArgParseConfigLoader):
+    """Traitlets completes options by itself; to this one a command can say what completes its arguments.
+
+    An option that there is not is an error, also where it could be the name of something configurable.
+    """
+
+    parser_class = _Parser
+    completer: Any = None
+    # Options are completed for who has typed a hyphen.
+    _argcomplete_kwargs: ClassVar = {"always_complete_options": False}
+
+    def _add_arguments(self, *given: Any) -> None:
+        super()._add_arguments(*given)
+        if self.completer is not None:
+            arguments = next(action for action in self.parser._actions if action.dest == "extra_args")
+            arguments.completer = self.completer  # type: ignore[attr-defined]
+
+    def _handle_unrecognized_alias(self, arg: str) -> None:
+        # By default it has no effect, which whoever has misspelt an option is not told.
+        self.parser.error(f"unrecognized arguments: --{arg}")
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line(name: str | None) -> Iterator[None]:
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        sys.stderr.write(f"{name}: warning: {one_line(str(message))}\n")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

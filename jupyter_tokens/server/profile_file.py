@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -103,7 +104,9 @@ def put(name: str, settings: Mapping[str, Any], profiles: Profiles) -> bool:
             secret_store.store(wanted, folder)
             _write(config)
         except ConfigurationError:
-            secret_store.discard(name, described, before, folder)
+            # The first error is the one to tell.
+            with suppress(ConfigurationError):
+                secret_store.discard(name, described, before, folder)
             raise
         secret_store.discard(name, before, described, folder)
     return created

@@ -88,8 +88,9 @@ _STORES = {"keyring": _keyring_reference, "file": _file_reference}
 def _to_keyring(target: str, secret: Secret) -> None:
     import keyring  # noqa: PLC0415 (loads its backends at import)
 
+    service, _, user = target.partition("/")
     try:
-        keyring.set_password(*target.split("/", 1), secret.reveal())
+        keyring.set_password(service, user, secret.reveal())
     except Exception as error:
         # Only the kind: the text of a backend's error is not ours to vouch for.
         problem = ConfigurationError(
@@ -106,8 +107,9 @@ def _from_keyring(target: str) -> None:
     import keyring  # noqa: PLC0415 (see above)
     import keyring.errors  # noqa: PLC0415
 
+    service, _, user = target.partition("/")
     try:
-        keyring.delete_password(*target.split("/", 1))
+        keyring.delete_password(service, user)
     except keyring.errors.KeyringError as error:
         raise ConfigurationError(
             f"The profile is changed, but keyring:{target} could not be removed ({type(error).__name__}).",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import runpy
 import sys
+from pathlib import Path
 
 import pytest
 
 from jupyter_tokens import __version__
 from jupyter_tokens.cli.app import TokensApp, main
 from jupyter_tokens.cli.demo import DemoApp
+
+from .machine import Machine
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +76,16 @@ def test_a_sub_command_gets_the_rest_of_the_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "argv", ["jupyter-tokens", "demo", "--port", "9999", "--no-browser"])
     main()
     assert seen == [(9999, False)]
+
+
+@pytest.mark.parametrize("option", ["--show-config", "--show-config-json", "--debug"])
+@pytest.mark.parametrize("command", [[], ["list"], ["doctor", "--offline"]])
+def test_no_option_shows_a_literal_secret(tmp_path: Path, command: list[str], option: str) -> None:
+    machine = Machine(tmp_path)
+    machine.file.write_text('{"TokenProfiles": {"profiles": {"acme": {"client_secret": "c4n4ry-literal"}}}}')
+    machine.file.chmod(0o600)
+    done = machine.run(*command, option)
+    assert "c4n4ry" not in done.stdout + done.stderr
 
 
 def test_it_runs_as_a_module(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

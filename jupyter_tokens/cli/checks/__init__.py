@@ -1,0 +1,1 @@
+"""What `jupyter tokens doctor` looks at: a module for each neighbourhood; none of them changes or prints anything."""

@@ -1,0 +1,115 @@
+"""Whether Jupyter knows the package: server extension, lab extension, provisioner of kernels, the kernels' route."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_config_path, jupyter_path
+
+from ..._version import __version__
+from ...errors import ServerGone, TokenError
+from ...proof import CERT_VARIABLE, URL_VARIABLE
+from .finding import Finding, fail, ok, warn, within
+
+__all__ = ["kernel_route", "lab_extension", "provisioner", "server_extension"]
+
+_LAB_NAME = "jupyter-tokens"
+_PROVISIONER = "jupyter-tokens"
+_CHECKOUT = "0.0.0"
+"""The lab extension's version where it was built by hand; a wheel's is the package's own."""
+_ROUTE_SECONDS = 5.0
+_NO_KERNEL = "00000000-0000-0000-0000-000000000000"
+
+
+def server_extension() -> Iterator[Finding]:
+    """Whether a server of this environment would load the extension."""
+    from jupyter_server.extension.config import ExtensionConfigManager  # noqa: PLC0415 (loads tornado)
+
+    manager = ExtensionConfigManager(read_config_path=jupyter_config_path())
+    enabled = manager.get_jpserver_extensions().get("jupyter_tokens")  # type: ignore[no-untyped-call]
+    if enabled:
+        yield ok("server extension", "enabled")
+    else:
+        state = "not enabled" if enabled is None else "disabled"
+        yield fail("server extension", state, "jupyter server extension enable jupyter_tokens")
+
+
+def lab_extension() -> Iterator[Finding]:
+    """Whether JupyterLab would load the side panel."""
+    if find_spec("jupyterlab") is None and find_spec("notebook") is None:
+        yield ok("lab extension", "JupyterLab is not installed here")
+        return
+    package = next(filter(Path.is_file, _under(jupyter_path("labextensions"), f"{_LAB_NAME}/package.json")), None)
+    if package is None:
+        yield fail("lab extension", "not installed", "install jupyter_tokens again, from a wheel")
+    elif _disabled():
+        yield warn("lab extension", "disabled", f"jupyter labextension enable {_LAB_NAME}")
+    elif (version := _json(package).get("version")) not in {__version__, _CHECKOUT}:
+        what = f"{package.parent} is of version {version}, the package of {__version__}"
+        yield warn("lab extension", what, "install jupyter_tokens again, and restart the server")
+    else:
+        yield ok("lab extension", "installed")
+
+
+def provisioner(at_start: list[str]) -> Iterator[Finding]:
+    """Whether kernels can be given variables at their start. at_start : the profiles that want that."""
+    points = entry_points(group="jupyter_client.kernel_provisioners", name=_PROVISIONER)
+    other = os.environ.get("JUPYTER_DEFAULT_PROVISIONER_NAME")
+    if not points:
+        yield fail("kernel provisioner", "its entry point is not installed", "install jupyter_tokens again")
+    elif other and other != _PROVISIONER and at_start:
+        what = f"JUPYTER_DEFAULT_PROVISIONER_NAME is {other}, so that nothing is injected at a kernel's start"
+        yield warn("kernel provisioner", what, f"unset it, or name {_PROVISIONER} in the kernelspec")
+    else:
+        yield ok("kernel provisioner", "installed")
+
+
+def kernel_route(*, offline: bool) -> Iterator[Finding]:
+    """Whether the server that this process was started under answers kernels."""
+    url = os.environ.get(URL_VARIABLE)
+    if not url:
+        yield ok("kernel route", f"{URL_VARIABLE} is not set: not started by a Jupyter server")
+        return
+    if offline:
+        yield ok("kernel route", f"{URL_VARIABLE} is set; not asked (--offline)")
+        return
+    [answer] = within(_ROUTE_SECONDS, [lambda: _ask_as_a_stranger(url)])
+    # A server that runs the extension knows that there is no such kernel.
+    if isinstance(answer, ServerGone) and answer.status is not None and "does not serve this kernel" in answer.message:
+        yield ok("kernel route", f"{url} answers")
+        return
+    told = answer.message.rstrip(".") if isinstance(answer, TokenError) else f"{url} does not answer in time"
+    yield fail("kernel route", f"{told} ({url})", "start Jupyter again, with the server extension enabled")
+
+
+def _ask_as_a_stranger(url: str) -> object:
+    from ...kernel.identity import Identity  # noqa: PLC0415 (only where a server is)
+    from ...kernel.remote import ServerSource  # noqa: PLC0415 (as above)
+
+    return ServerSource(Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor")).entries()
+
+
+def _disabled() -> bool:
+    pages = [_json(file) for file in _under(jupyter_config_path(), "labconfig/page_config.json")]
+    pages += [_json(file) for file in _under(jupyter_path("lab"), "settings/page_config.json")]
+    named = [page.get("disabledExtensions") for page in pages]
+    # A list in old versions of JupyterLab.
+    return any(listed.get(_LAB_NAME) if isinstance(listed, dict) else _LAB_NAME in (listed or ()) for listed in named)
+
+
+def _under(folders: list[str], name: str) -> list[Path]:
+    return [Path(folder) / name for folder in folders]
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,84 @@
+"""`jupyter tokens completion SHELL`: Tab for bash, zsh and fish; argcomplete asks, traitlets knows the options."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ..errors import TokenError
+from .command import Action
+
+__all__ = ["CompletionApp", "profile_names", "profile_then_params", "provider_names"]
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def profile_names(**_: Any) -> list[str]:
+    """The names of the profiles."""
+    from ..config import load_written  # noqa: PLC0415 (only when Tab is pressed)
+
+    try:
+        return list(load_written())
+    except TokenError:
+        # Whoever presses Tab is told nothing; the command itself says what is wrong.
+        return []
+
+
+def provider_names(**_: Any) -> list[str]:
+    """The ids of the providers."""
+    from ..profiles import provider_ids  # noqa: PLC0415 (as above)
+
+    return provider_ids()
+
+
+def profile_then_params(parsed_args: Any, **_: Any) -> list[str]:
+    """A profile, and behind it the parameters of its provider."""
+    before = getattr(parsed_args, "extra_args", None) or []
+    if not before:
+        return profile_names()
+    from ..config import load_profiles  # noqa: PLC0415 (as above)
+
+    try:
+        provider = load_profiles()[before[0]].provider
+    except TokenError:
+        return []
+    return [
+        f"{name}={choice}"
+        for name, param in provider.params.items()
+        for choice in (param.choices or (("true", "false") if param.type == "boolean" else ("",)))
+    ]
+
+
+def shells(**_: Any) -> list[str]:
+    """The shells."""
+    return list(SHELLS)
+
+
+class CompletionApp(Action):
+    """Prints what the shell has to evaluate."""
+
+    name = "jupyter-tokens-completion"
+    description = """Print the shell code that completes `jupyter tokens` and `jupyter-tokens`: sub-commands, options,
+    names of profiles and providers, parameters."""
+    examples = """
+    eval "$(jupyter tokens completion bash)"     # in ~/.bashrc
+    eval "$(jupyter tokens completion zsh)"      # in ~/.zshrc, after compinit
+    jupyter tokens completion fish | source      # in ~/.config/fish/config.fish
+    """
+    completer = staticmethod(shells)
+
+    def run(self) -> int:
+        """See `Action`."""
+        if len(self.extra_args) != 1 or self.extra_args[0] not in SHELLS:
+            self.fail(2, f"takes one shell: {', '.join(SHELLS)}; see --help")
+        from argcomplete.shell_integration import shellcode  # noqa: PLC0415 (only when asked for)
+
+        # `jupyter` hands over to its sub-commands' own completion.
+        sys.stdout.write(shellcode(["jupyter", "jupyter-tokens"], shell=self.extra_args[0]))
+        return 0
+
+
+main = CompletionApp.launch_instance
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""`jupyter tokens doctor`: what is wrong and what to do, a line each; prints no secret, fetches no token."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from traitlets import Bool
+
+from ..errors import ConfigurationError
+from .command import Action
+from .terminal import one_line, progress
+
+if TYPE_CHECKING:
+    from ..profiles import Profile, Profiles
+    from .checks.finding import Finding
+
+__all__ = ["DoctorApp"]
+
+
+class DoctorApp(Action):
+    """Looks at everything, whatever it finds on its way."""
+
+    name = "jupyter-tokens-doctor"
+    description = """Look for what is wrong, and say what to do: `ok`, `warn` or `fail`, what was found - what to do.
+
+    It resolves the secrets of the profiles, so that a keyring may ask for its password and a command: is run, and signs
+    a call with them, which it does not send. To the endpoints it sends one request without a credential. Exit code: 1
+    if something fails, else 0."""
+    examples = "jupyter tokens doctor\njupyter tokens doctor --offline --json"
+
+    as_json = Bool(default_value=False, help="Print one JSON object instead of lines.").tag(config=True)
+    offline = Bool(default_value=False, help="Leave out what needs the network.").tag(config=True)
+
+    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
+        **Action.flags,
+        "json": ({"DoctorApp": {"as_json": True}}, as_json.help),
+        "offline": ({"DoctorApp": {"offline": True}}, offline.help),
+    }
+
+    def run(self) -> int:
+        """See `Action`."""
+        if self.extra_args:
+            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        told: list[Finding] = []
+        for finding in self._findings():
+            told.append(finding)
+            if not self.as_json:
+                said = f"{finding.check}: {finding.what}" + (f" - {finding.do}" if finding.do else "")
+                sys.stdout.write(f"{finding.status:<4}  {one_line(said)}\n")
+                sys.stdout.flush()
+        if self.as_json:
+            sys.stdout.write(json.dumps({"findings": [finding._asdict() for finding in told]}) + "\n")
+        return 1 if any(finding.status == "fail" for finding in told) else 0
+
+    def _findings(self) -> Iterator[Finding]:
+        from ..config import config_files  # noqa: PLC0415 (what is checked is loaded when it is)
+        from .checks import configuration, credentials, jupyter, network  # noqa: PLC0415 (as above)
+        from .checks.finding import fail  # noqa: PLC0415 (as above)
+
+        yield from configuration.files(config_files())
+        known: Profiles | None = None
+        try:
+            known = _load()
+        except ConfigurationError as error:
+            yield fail("configuration", error.message.rstrip("."), error.hint.rstrip(".") or "correct the file")
+        profiles: list[Profile] = []
+        if known is not None:
+            yield from configuration.profiles(known)
+            profiles = _right(known)
+        yield from configuration.keyring(profiles)
+        yield from jupyter.server_extension()
+        yield from jupyter.lab_extension()
+        yield from jupyter.provisioner([] if known is None else known.at_start())
+        yield from self._slowly("asking the Jupyter server", jupyter.kernel_route(offline=self.offline))
+        yield from network.proxies()
+        if not self.offline:
+            yield from self._slowly("asking the endpoints", network.endpoints(profiles))
+        yield from self._slowly("looking for credentials", credentials.signatures(profiles, offline=self.offline))
+
+    @staticmethod
+    def _slowly(text: str, findings: Iterable[Finding]) -> list[Finding]:
+        with progress(text):
+            return list(findings)
+
+
+def _load() -> Profiles:
+    from ..config import load_profiles  # noqa: PLC0415 (loads httpx)
+
+    return load_profiles()
+
+
+def _right(known: Profiles) -> list[Profile]:
+    found = []
+    for name in known:
+        try:
+            found.append(known[name])
+        except ConfigurationError:
+            # Told by the check of the profiles.
+            continue
+    return found
+
+
+main = DoctorApp.launch_instance
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""`jupyter tokens list`: the profiles there are; asks no vendor, and loads none of what would be needed for that."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from traitlets import Bool
+
+from ..config import load_written
+from ..errors import SecretError
+from ..secretref import SecretRef
+from .command import Action
+from .terminal import one_line, say, table
+
+__all__ = ["ListApp"]
+
+_LOCAL = {"env", "file"}
+"""References that are resolved here: looking them up asks nobody and runs nothing."""
+
+
+class ListApp(Action):
+    """Names, providers and whether their secrets are at hand."""
+
+    name = "jupyter-tokens-list"
+    description = """List the profiles: provider, environment variable, state, file.
+
+    The state is what can be told without a call: "configured"; "no secret", if an environment variable or a file that
+    a secret is to come from is not there; "wrong", if the profile is none. Keyrings are not opened and commands not
+    run. `jupyter tokens doctor` looks closer."""
+    examples = "jupyter tokens list\njupyter tokens list --json"
+
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
+
+    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
+        **Action.flags,
+        "json": ({"ListApp": {"as_json": True}}, as_json.help),
+    }
+
+    def run(self) -> int:
+        """See `Action`."""
+        if self.extra_args:
+            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        entries = [_entry(name, settings, file) for name, (settings, file) in load_written().items()]
+        if self.as_json:
+            sys.stdout.write(json.dumps({"profiles": entries}) + "\n")
+            return 0
+        if not entries:
+            say("No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.")
+            return 0
+        heads = ("name", "provider", "env", "state", "file")
+        sys.stdout.write(table([heads, *([one_line(entry[head] or "") for head in heads] for entry in entries)]))
+        for entry in entries:
+            if entry["problem"]:
+                say(one_line(entry["problem"]))
+        return 0
+
+
+def _entry(name: str, settings: Any, file: Path) -> dict[str, str | None]:
+    written = settings if isinstance(settings, Mapping) else {}
+    provider, env = written.get("provider"), written.get("env")
+    state, problem = "configured", None
+    if not isinstance(provider, str):
+        state, problem = "wrong", f"{file}: profile {name!r} names no provider."
+    else:
+        problem = _missing(name, written, file)
+        state = "no secret" if problem else state
+    return {
+        "name": name,
+        "provider": provider if isinstance(provider, str) else None,
+        "env": env if isinstance(env, str) else None,
+        "state": state,
+        "problem": problem,
+        "file": str(file),
+    }
+
+
+def _missing(name: str, written: Mapping[str, Any], file: Path) -> str | None:
+    """What is the matter with the first reference that leads nowhere."""
+    for key, text in written.items():
+        if not isinstance(text, str):
+            continue
+        try:
+            reference = SecretRef.parse(text, origin=f"profile {name!r}, key {key!r}", base=file.parent)
+            if reference.kind in _LOCAL:
+                reference.resolve()
+        except SecretError as error:
+            return str(error)
+    return None
+
+
+main = ListApp.launch_instance
+
+if __name__ == "__main__":
+    main()

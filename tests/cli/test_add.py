@@ -1,0 +1,264 @@
+"""`jupyter tokens add` and `remove`: what is asked, refused and written; where a secret ends up."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.cli.draft import Draft
+from jupyter_tokens.errors import ParameterError
+from jupyter_tokens.profiles import provider_class
+
+from .machine import NO_KEYRING, Machine
+
+CANARY = "c4n4ry-5ecr3t-v4lue"
+ACME = [
+    "--provider=oneaccess", "--set", "endpoint=https://acme.example", "--set", "client_id=abc", "--set", "env=ACME",
+]  # fmt: skip
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def profiles(machine: Machine) -> dict[str, Any]:
+    return json.loads(machine.file.read_text())["TokenProfiles"]["profiles"]  # type: ignore[no-any-return]
+
+
+def private(file: Path, text: str = CANARY) -> Path:
+    file.write_text(text)
+    file.chmod(0o600)
+    return file
+
+
+class TestReferences:
+    """No secret is typed: it stays where it is."""
+
+    def test_from_env(self, machine: Machine) -> None:
+        done = machine.run("add", "acme", *ACME, "--from-env", "client_secret=ACME_SECRET", ACME_SECRET=CANARY)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert profiles(machine) == {
+            "acme": {
+                "provider": "oneaccess",
+                "endpoint": "https://acme.example",
+                "client_id": "abc",
+                "env": "ACME",
+                "client_secret": "env:ACME_SECRET",
+            }
+        }
+        assert stat.S_IMODE(machine.file.stat().st_mode) == 0o600
+        assert machine.holding(CANARY) == set()
+
+    def test_from_env_that_is_not_there_yet(self, machine: Machine) -> None:
+        done = machine.run("add", "acme", *ACME, "--from-env", "client_secret=LATER")
+        assert (done.returncode, "LATER is not set here" in done.stderr) == (0, True)
+
+    def test_from_file(self, machine: Machine) -> None:
+        file = private(machine.home / "secret")
+        assert machine.run("add", "acme", *ACME, "--from-file", "client_secret=secret").returncode == 0
+        assert profiles(machine)["acme"]["client_secret"] == f"file:{file}"
+        assert machine.holding(CANARY) == {"secret"}
+        # It is not ours to remove.
+        assert machine.run("remove", "acme", "--yes").returncode == 0
+        assert file.read_text() == CANARY
+
+    def test_from_file_that_others_can_read(self, machine: Machine) -> None:
+        private(machine.home / "secret").chmod(0o644)
+        done = machine.run("add", "acme", *ACME, "--from-file", "client_secret=secret")
+        assert (done.returncode, machine.file.exists()) == (2, False)
+        assert "chmod 600" in done.stderr
+
+    def test_by_its_own_form(self, machine: Machine) -> None:
+        done = machine.run("add", "acme", *ACME, "--set", "client_secret=keyring:oneaccess/acme")
+        assert (done.returncode, profiles(machine)["acme"]["client_secret"]) == (0, "keyring:oneaccess/acme")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([*ACME, "--set", f"client_secret={CANARY}"], "revoke this one"),
+        ([*ACME, f"--client-secret={CANARY}"], "unrecognized arguments: --client-secret"),
+        ([*ACME, f"--secret={CANARY}"], "unrecognized arguments: --secret"),
+        ([*ACME, f"client_secret={CANARY}"], "takes one NAME"),
+        ([*ACME, "--set", CANARY], "--set takes NAME=VALUE"),
+        ([*ACME], "client_secret is missing"),
+        ([*ACME, "--from-env", "client_secret=not-a-name"], "name of a variable"),
+        ([*ACME, "--from-env", "endpoint=HOME"], "'endpoint' is no such setting"),
+        ([*ACME, "--from-env", "client_id=HOME"], "client_id is given twice"),
+        ([*ACME, "--set", "client_idd=x"], "Did you mean client_id?"),
+        ([*ACME, "--set", "timeout=soon"], "must be a number"),
+        ([*ACME, "--param", "x=y"], "There is no parameter 'x'"),
+        (["--provider=oneacess"], "Did you mean oneaccess?"),
+        ([], "--provider is missing"),
+        (["--provider=astra", "--param", "account_id=a/b"], "without a slash"),
+        (["--provider=oneaccess", "--store=clay"], "keyring"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_changes_nothing(machine: Machine, arguments: list[str], complaint: str) -> None:
+    done = machine.run("add", "acme", *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert complaint in done.stderr
+    assert CANARY not in done.stderr
+    assert not machine.file.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("endpoint=http://acme.example", "must be https"),
+        ("client_secret=command:pass show acme", "in the configuration file alone"),
+        ("verify=false", "can be switched off for loopback alone"),
+        ("env=not a name", "must be the name of an environment variable"),
+        ("auth_method=post", "must be one of form, basic"),
+    ],
+)
+def test_the_whole_profile_is_checked_before_it_is_written(machine: Machine, change: str, complaint: str) -> None:
+    secret = [] if "client_secret" in change else ["--from-env=client_secret=HOME"]
+    done = machine.run("add", "acme", *ACME, *secret, "--set", change)
+    assert (done.returncode, machine.file.exists()) == (2, False)
+    assert complaint in done.stderr
+
+
+def test_one_that_is_there_already_is_left_alone(machine: Machine) -> None:
+    assert machine.run("add", "acme", *ACME, "--from-env=client_secret=HOME").returncode == 0
+    before = machine.file.read_bytes()
+    done = machine.run("add", "acme", *ACME, "--from-env=client_secret=PATH")
+    assert (done.returncode, machine.file.read_bytes()) == (2, before)
+    assert "remove it first" in done.stderr
+
+
+def test_an_odd_name(machine: Machine) -> None:
+    done = machine.run("add", "a/b", *ACME, "--from-env=client_secret=HOME")
+    assert (done.returncode, "A profile's name" in done.stderr) == (2, True)
+
+
+def test_what_else_is_in_the_file_stays(machine: Machine) -> None:
+    other = {"TokenProfiles": {"mode": "direct", "profiles": {"b": {"provider": "astra"}}}, "Other": {"x": 1}}
+    private(machine.file, json.dumps(other))
+    assert machine.run("add", "acme", *ACME, "--from-env=client_secret=HOME").returncode == 0
+    assert machine.run("remove", "acme", "--yes").returncode == 0
+    assert json.loads(machine.file.read_text()) == other
+
+
+class TestOnATerminal:
+    def test_only_what_is_missing_is_asked(self, machine: Machine) -> None:
+        code, seen = machine.answers("add", "acme", *ACME, "--store=file", to=[("client_secret", CANARY)])
+        assert (code, CANARY in seen) == (0, False)
+        assert profiles(machine)["acme"]["client_secret"] == "file:jupyter_tokens_secrets/acme.client_secret"
+
+    def test_another_way_is_asked_for_next(self, machine: Machine) -> None:
+        asked = [
+            ("endpoint", ""),
+            ("region", "eu-de"),
+            ("access_key", ""),
+            ("username", "ada"),
+            ("domain_name", "acme"),
+            ("project_id", ""),
+            ("instance_id", "a/b"),
+            ("instance_id", "i-1"),
+            ("env", ""),
+            ("password - The IAM user's password (hidden)", CANARY),
+        ]
+        code, seen = machine.answers("add", "lab", "--provider=modelarts", "--store=file", to=asked)
+        assert (code, "without a slash" in seen, CANARY in seen) == (0, True, False)
+        assert profiles(machine)["lab"] == {
+            "provider": "modelarts",
+            "region": "eu-de",
+            "username": "ada",
+            "domain_name": "acme",
+            "password": "file:jupyter_tokens_secrets/lab.password",
+            "params": {"instance_id": "i-1"},
+        }
+
+    def test_a_secret_as_another_way_is_asked_for_last(self, machine: Machine) -> None:
+        asked = [
+            ("access_key", ""),
+            ("username", ""),
+            ("auth_token", "y"),
+            ("project_id", ""),
+            ("instance_id", ""),
+            ("env", ""),
+            ("auth_token - An IAM token (X-Auth-Token) that is already there (hidden)", CANARY),
+        ]
+        options = ["--provider=modelarts", "--set=region=eu-de", "--store=file"]
+        code, seen = machine.answers("add", "lab", *options, to=asked)
+        assert (code, CANARY in seen) == (0, False)
+        assert profiles(machine)["lab"]["auth_token"] == "file:jupyter_tokens_secrets/lab.auth_token"
+
+    def test_what_is_needed_is_asked_again(self, machine: Machine) -> None:
+        asked = [
+            ("provider", "nonsense"),
+            ("provider", "oneaccess"),
+            ("endpoint", ""),
+            ("endpoint", "https://acme.example"),
+            ("client_id", "abc"),
+            ("env", ""),
+            ("client_secret - Client secret of the application (hidden)", ""),
+            ("client_secret - Client secret of the application (hidden)", CANARY),
+        ]
+        code, seen = machine.answers("add", "acme", "--store=file", to=asked)
+        assert (code, "client_secret is needed" in seen) == (0, True)
+
+    def test_a_wrong_answer_is_told_before_the_secret_is_asked_for(self, machine: Machine) -> None:
+        asked = [("endpoint", "http://acme.example"), ("client_id", "abc"), ("env", "")]
+        code, seen = machine.answers("add", "acme", "--provider=oneaccess", to=asked)
+        assert (code, "must be https" in seen, "hidden" in seen) == (2, True, False)
+
+    def test_the_end_of_the_input_changes_nothing(self, machine: Machine) -> None:
+        code, seen = machine.answers("add", "acme", "--provider=oneaccess", to=[("endpoint", "\x04")])
+        assert (code, "nothing was changed" in seen) == (2, True)
+
+    def test_a_plain_keyring_is_called_that(self, machine: Machine) -> None:
+        code, seen = machine.answers("add", "acme", *ACME, to=[("client_secret", CANARY)])
+        assert (code, "which does not encrypt" in seen) == (0, True)
+
+
+class TestRemove:
+    def test_asks_first(self, machine: Machine) -> None:
+        assert machine.run("add", "acme", *ACME, "--from-env=client_secret=HOME").returncode == 0
+        assert machine.answers("remove", "acme", to=[("Remove the profile acme", "n")])[0] == 0
+        assert "acme" in profiles(machine)
+        assert machine.answers("remove", "acme", to=[("Remove the profile acme", "y")])[0] == 0
+        assert profiles(machine) == {}
+
+    def test_takes_the_stored_secret_along(self, machine: Machine) -> None:
+        machine.answers("add", "acme", *ACME, "--store=file", to=[("client_secret", CANARY)])
+        assert machine.holding(CANARY)
+        assert machine.run("remove", "acme", "--yes").returncode == 0
+        assert machine.holding(CANARY) == set()
+
+    def test_wrong_usage(self, machine: Machine) -> None:
+        assert machine.run("add", "acme", *ACME, "--from-env=client_secret=HOME").returncode == 0
+        before = machine.file.read_bytes()
+        for arguments, complaint in (
+            (["acme"], "give --yes"),
+            (["acm", "--yes"], "Did you mean acme?"),
+            (["--yes"], "takes one NAME"),
+        ):
+            done = machine.run("remove", *arguments)
+            assert (done.returncode, complaint in done.stderr, machine.file.read_bytes()) == (2, True, before)
+
+
+def test_a_keyring_that_is_not_there_is_told_before_a_secret_is_typed(machine: Machine) -> None:
+    asked = [("This machine has no keyring.", "")]
+    code, seen = machine.answers("add", "acme", *ACME, to=asked, PYTHON_KEYRING_BACKEND=NO_KEYRING)
+    assert (code, "--store file" in seen, "hidden" in seen) == (2, True, False)
+
+
+class TestDraft:
+    def test_shows_no_secret(self) -> None:
+        draft = Draft("acme", provider_class("oneaccess"))
+        with pytest.raises(ParameterError) as refused:
+            draft.set("client_secret", CANARY)
+        assert CANARY not in repr(draft) + str(refused.value)
+
+    def test_reads_numbers_and_truth_values(self) -> None:
+        draft = Draft("acme", provider_class("oneaccess"))
+        draft.set("timeout", "5")
+        draft.set("verify", "false")
+        assert draft.written() == {"provider": "oneaccess", "timeout": 5.0, "verify": False}

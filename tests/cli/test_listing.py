@@ -1,0 +1,100 @@
+"""`jupyter tokens list`: what is told without a call, and what it must not load to tell it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.cli.listing import ListApp
+
+from .running import Run, runner
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(ListApp, capfd)
+
+
+def written(folder: Path, **profiles: Any) -> Path:
+    file = folder / "jupyter_tokens_config.json"
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    file.chmod(0o600)
+    return file
+
+
+def test_nothing_is_no_error(run: Run) -> None:
+    done = run()
+    assert (done.code, done.out) == (0, "")
+    assert "jupyter tokens add" in done.err
+    assert json.loads(run("--json").out) == {"profiles": []}
+
+
+def test_a_line_for_each_profile(run: Run, config_dir: Path) -> None:
+    file = written(
+        config_dir,
+        acme={"provider": "oneaccess", "client_secret": "keyring:no/body", "env": "ACME"},
+        b={"provider": "astra", "api_token": "command:false"},
+    )
+    done = run()
+    assert (done.code, done.err) == (0, "")
+    heads, *lines = [line.split() for line in done.out.splitlines()]
+    assert heads == ["name", "provider", "env", "state", "file"]
+    # Neither was the keyring opened, nor the command run.
+    assert lines == [["acme", "oneaccess", "ACME", "configured", str(file)], ["b", "astra", "configured", str(file)]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "problem"),
+    [
+        ({"provider": "astra", "api_token": "env:NOT_THERE"}, "no secret", "NOT_THERE is not set"),
+        ({"provider": "astra", "api_token": "file:not-there"}, "no secret", "cannot be read"),
+        ({"provider": "astra", "api_token": "env:"}, "no secret", "names nothing"),
+        ({"api_token": "env:HOME"}, "wrong", "names no provider"),
+        (["astra"], "wrong", "names no provider"),
+    ],
+)
+def test_what_is_missing_is_told(run: Run, config_dir: Path, settings: Any, state: str, problem: str) -> None:
+    written(config_dir, one=settings, other={"provider": "eiam"})
+    done = run("--json")
+    one, other = json.loads(done.out)["profiles"]
+    assert (done.code, one["state"], other["state"], other["problem"]) == (0, state, "configured", None)
+    assert problem in one["problem"]
+    told = run()
+    assert state in told.out
+    assert problem in told.err
+
+
+def test_no_secret_is_shown(run: Run, config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THERE", "c4n4ry-of-the-environment")
+    written(
+        config_dir, a={"provider": "astra", "api_token": "c4n4ry-literal"}, b={"provider": "astra", "x": "env:THERE"}
+    )
+    for done in (run(), run("--json")):
+        assert "c4n4ry" not in done.out + done.err
+
+
+def test_wrong_usage(run: Run, config_dir: Path) -> None:
+    assert run("acme").code == 2
+    (config_dir / "jupyter_tokens_config.json").write_text("{")
+    done = run()
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "jupyter_tokens_config.json cannot be read" in done.err
+
+
+def test_it_loads_no_client_no_shell_and_no_server(config_dir: Path) -> None:
+    written(config_dir, acme={"provider": "oneaccess", "client_secret": "env:HOME"})
+    program = (
+        "import sys, contextlib\n"
+        "from jupyter_tokens.cli.app import main\n"
+        "sys.argv = ['jupyter-tokens', 'list']\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        "print(sorted({'httpx', 'IPython', 'tornado', 'keyring', 'ipywidgets'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "acme" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"

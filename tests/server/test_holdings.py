@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.server.holdings import Holding, Holdings, holdings_of
+
+from .conftest import Call, Kernel, told
+
+END = datetime(2126, 1, 1, tzinfo=UTC)
+
+
+class Kernels:
+    """A manager, as far as holdings ask it."""
+
+    def __init__(self, **pids: int) -> None:
+        self.pids = pids
+
+    def __contains__(self, kernel_id: str) -> bool:
+        return kernel_id in self.pids
+
+    def get_kernel(self, kernel_id: str) -> Any:
+        return SimpleNamespace(provisioner=SimpleNamespace(pid=self.pids[kernel_id]))
+
+
+def names(holdings: Holdings, kernels: Kernels) -> list[tuple[str, str]]:
+    return [(holding.kernel_id, holding.profile) for holding in holdings.of(kernels)]
+
+
+def test_the_last_token_of_each_variable_counts() -> None:
+    holdings, kernels = Holdings(), Kernels(a=1)
+    for env, end in (("X", None), ("Y", END), ("X", END)):
+        holdings.note(Holding("a", "acme", env, end), kernels)
+    assert [(holding.env, holding.expires_at) for holding in holdings.of(kernels)] == [("X", END), ("Y", END)]
+
+
+def test_a_kernel_that_ended_holds_nothing() -> None:
+    holdings, kernels = Holdings(), Kernels(a=1, b=2)
+    for kernel_id in ("a", "b"):
+        holdings.note(Holding(kernel_id, "acme", "X", END), kernels)
+    del kernels.pids["a"]
+    assert names(holdings, kernels) == [("b", "acme")]
+    kernels.pids["a"] = 1
+    assert names(holdings, kernels) == [("b", "acme")]
+
+
+def test_a_restarted_kernel_holds_only_what_its_new_start_was_given() -> None:
+    holdings, kernels = Holdings(), Kernels(a=1)
+    holdings.note(Holding("a", "acme", "X", END), kernels)
+    holdings.note(Holding("a", "at-start", "Y", END))
+    kernels.pids["a"] = 2
+    assert names(holdings, kernels) == [("a", "at-start")]
+
+
+@pytest.mark.usefixtures("profiles")
+class TestRoute:
+    async def test_tells_what_a_kernel_fetched_by_itself(self, call: Call, by_proof: Call, kernel: Kernel) -> None:
+        assert told(await call("GET", "holdings")) == {"holdings": []}
+        fetched = told(await by_proof("token", {"profile": "oneaccess"}))
+        (holding,) = told(await call("GET", "holdings"))["holdings"]
+        assert holding == {
+            "kernel_id": kernel.id,
+            "profile": "oneaccess",
+            "env": None,
+            "expires_at": fetched["expires_at"],
+        }
+
+    async def test_holds_no_token(self, call: Call, by_proof: Call, jp_serverapp: Any) -> None:
+        value = told(await by_proof("token", {"profile": "oneaccess"}))["value"]
+        assert value not in (await call("GET", "holdings")).body.decode()
+        assert value not in repr(vars(holdings_of(jp_serverapp.web_app.settings)))
