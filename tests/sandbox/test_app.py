@@ -39,6 +39,12 @@ def test_what_is_nobodys_is_not_found_and_not_counted(sandbox: Sandbox) -> None:
     assert not sandbox.requests.total()
 
 
+@pytest.mark.parametrize("target", ["/", "/api/v2/tenant/token", "/v1/x", "/accounts/x", "/api/v1/tokens"])
+def test_who_only_looks_whether_it_is_there_is_answered_and_not_counted(sandbox: Sandbox, target: str) -> None:
+    assert call(sandbox.url, "HEAD", target).status >= 400
+    assert not sandbox.requests.total()
+
+
 def test_two_sandboxes_know_nothing_of_each_other() -> None:
     with running() as one, running(Sandbox()) as other:
         client_id, secret = next(iter(one.accounts.oneaccess.items()))
