@@ -91,7 +91,7 @@ def test_all_is_well(run: Run, sandbox: Sandbox, config_dir: Path, tmp_path: Pat
     assert (done.code, done.err) == (0, "")
     assert done.out.count("a call can be signed") == 5
     assert all(line.split("  ")[0].strip() in {"ok", "warn"} for line in done.out.splitlines())
-    assert sandbox.requests.total() == sandbox.requests["eiam"] == 1
+    assert not sandbox.requests.total()
 
 
 def test_wrong_usage(run: Run) -> None:
