@@ -153,8 +153,7 @@ def test_from_nothing_to_tokens_of_all_five(machine: Machine, sandbox: Sandbox) 
     assert "fail" not in doctor.stdout
     assert doctor.stdout.count("a call can be signed") == len(PROVIDERS)
     # It sends no call that it has signed: what reaches the sandbox is one look at the endpoint, which is EIAM's path.
-    assert sandbox.requests.total() == sandbox.requests["eiam"] == 1
-    sandbox.requests["eiam"] = 0
+    assert not sandbox.requests.total()
     for provider in PROVIDERS:
         params = [f"token_id={astra.TOKEN}"] if provider == "astra" else []
         got = machine.run("get", provider, *params, "--format", "json")
