@@ -152,7 +152,7 @@ def test_from_nothing_to_tokens_of_all_five(machine: Machine, sandbox: Sandbox) 
     assert (doctor.returncode, doctor.stderr) == (0, ""), doctor.stdout
     assert "fail" not in doctor.stdout
     assert doctor.stdout.count("a call can be signed") == len(PROVIDERS)
-    # It sends no call that it has signed: what reaches the sandbox is one look at the endpoint, which is EIAM's path.
+    # It sends no call that it has signed, and looks at endpoints in a way that is no call.
     assert not sandbox.requests.total()
     for provider in PROVIDERS:
         params = [f"token_id={astra.TOKEN}"] if provider == "astra" else []

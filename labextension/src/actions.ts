@@ -1,0 +1,111 @@
+import { Clipboard } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { CurrentNotebook, IKernelFacts } from './notebook';
+import { problemOf } from './request';
+import type { IProfile, ITokens, Outcome, Params } from './tokens';
+
+/** What the user can do with a profile, and what its card says of how that ended. Nothing here throws. */
+export class Actions {
+  constructor(
+    private readonly _tokens: ITokens,
+    private readonly _notebook: CurrentNotebook,
+    private readonly _trans: TranslationBundle
+  ) {}
+
+  /** The variable that a profile fills where nothing else is said; by the user's settings. */
+  variables: Readonly<Record<string, string>> = {};
+
+  /** The environment variable that a profile's token goes to; null if neither profile nor user names one. */
+  variable(profile: IProfile): string | null {
+    return this.variables[profile.name] ?? profile.env;
+  }
+
+  fetch(profile: string, params: Params, refresh: boolean): Promise<boolean> {
+    return this._tell(profile, async () => {
+      const facts = await this._tokens.fetch(profile, params, refresh);
+      const text = facts.has_value
+        ? this._trans.__('Fetched.')
+        : this._trans.__('Looked up: this API tells about the token, but never returns it.');
+      return { kind: 'done', text, ...(isGiven(params) && { expiresAt: facts.expires_at }) };
+    });
+  }
+
+  forget(profile: string): Promise<boolean> {
+    return this._tell(profile, async () => {
+      await this._tokens.forget(profile);
+      return {
+        kind: 'done',
+        text: this._trans.__('Forgotten by the server. Kernels keep what they were given.')
+      };
+    });
+  }
+
+  /** Puts the token into a kernel, by default that of the current notebook. */
+  inject(
+    profile: string,
+    params: Params,
+    kernel: IKernelFacts | null = this._notebook.kernel
+  ): Promise<boolean> {
+    return this._tell(profile, async () => {
+      if (!kernel) {
+        throw new Error(this._trans.__('No notebook with a running kernel is open.'));
+      }
+      const env = this.variables[profile];
+      const wanted = { params, ...(env && { env }) };
+      const done = await this._tokens.inject(kernel.id, profile, wanted);
+      if (done.state === 'failed') {
+        throw new Error(done.message ?? this._trans.__('The kernel did not take the token.'));
+      }
+      const text = this._trans.__(
+        '%1 is set in %2 (%3).',
+        done.env,
+        kernel.notebook,
+        done.language
+      );
+      return { kind: 'done', text, ...(isGiven(params) && { expiresAt: done.expires_at }) };
+    });
+  }
+
+  copy(profile: string, params: Params): Promise<boolean> {
+    return this._tell(profile, async () => {
+      Clipboard.copyToSystem(await this._tokens.reveal(profile, params));
+      return { kind: 'done', text: this._trans.__('Copied to the clipboard.') };
+    });
+  }
+
+  /** Hands the value to `show`, which is all that ever sees it. */
+  reveal(profile: string, params: Params, show: (value: string) => void): Promise<boolean> {
+    return this._tell(profile, async () => {
+      show(await this._tokens.reveal(profile, params));
+      return null;
+    });
+  }
+
+  /** Fetches anew what has been fetched before. */
+  async refreshAll(): Promise<void> {
+    const known = this._tokens.profiles?.filter(profile => profile.state !== 'none') ?? [];
+    await Promise.all(known.map(profile => this.fetch(profile.name, {}, true)));
+  }
+
+  async remove(profile: string): Promise<boolean> {
+    return this._tell(profile, async () => {
+      await this._tokens.remove(profile);
+      return null;
+    });
+  }
+
+  private async _tell(profile: string, work: () => Promise<Outcome | null>): Promise<boolean> {
+    try {
+      this._tokens.setOutcome(profile, await work());
+      return true;
+    } catch (error) {
+      this._tokens.setOutcome(profile, { kind: 'problem', problem: problemOf(error) });
+      return false;
+    }
+  }
+}
+
+function isGiven(params: Params): boolean {
+  return Object.keys(params).length > 0;
+}

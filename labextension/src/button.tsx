@@ -1,0 +1,35 @@
+import type { LabIcon } from '@jupyterlab/ui-components';
+import React from 'react';
+
+/** A button that cannot be used at the moment keeps the focus, and tells why in its title. */
+export function pressed(
+  enabled: boolean,
+  work: () => unknown
+): React.ButtonHTMLAttributes<HTMLButtonElement> {
+  return { 'aria-disabled': !enabled, onClick: () => enabled && void work() };
+}
+
+interface IIconButtonProps {
+  readonly icon: LabIcon;
+  readonly label: string;
+  readonly enabled?: boolean;
+  readonly expanded?: boolean;
+  readonly onClick: () => void;
+}
+
+/** A button that is an icon; its label is its tooltip too. */
+export function IconButton(props: IIconButtonProps): React.JSX.Element {
+  const { icon, label, enabled = true, expanded, onClick } = props;
+  return (
+    <button
+      type="button"
+      className="jp-Tokens-icon"
+      aria-label={label}
+      title={label}
+      aria-expanded={expanded}
+      {...pressed(enabled, onClick)}
+    >
+      <icon.react tag="span" />
+    </button>
+  );
+}

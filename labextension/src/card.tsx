@@ -1,0 +1,275 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { copyIcon, editIcon, refreshIcon, settingsIcon } from '@jupyterlab/ui-components';
+import type { IDisposable } from '@lumino/disposable';
+import React from 'react';
+
+import type { Actions } from './actions';
+import { IconButton, pressed } from './button';
+import { Countdown, type Ticker } from './countdown';
+import { Fields } from './fields';
+import { forgetIcon, revealIcon } from './icons';
+import type { LastParams } from './lastparams';
+import { ProblemView } from './problem';
+import { showValue } from './reveal';
+import { REVEAL_SECONDS, type IProfile, type IProvider, type Outcome, type State } from './tokens';
+
+/** What does not change while the panel lives. */
+export interface IBench {
+  readonly actions: Actions;
+  readonly lastParams: LastParams;
+  readonly now: () => number;
+  readonly ticker: Ticker;
+  readonly trans: TranslationBundle;
+  readonly edit: (profile: string) => void;
+}
+
+interface ICardProps {
+  readonly bench: IBench;
+  readonly profile: IProfile;
+  readonly provider: IProvider | undefined;
+  /** Names of the notebooks whose kernels hold the token, one a line. */
+  readonly holders: string;
+  readonly busy: boolean;
+  readonly outcome: Outcome | null;
+  /** The kernel that it can be put into: file name and language, or empty. */
+  readonly target: string;
+  /** The environment variable that it goes to; null if nobody names one. */
+  readonly variable: string | null;
+  readonly mayReveal: boolean;
+  readonly mayEdit: boolean;
+}
+
+/** One profile. Drawn again only when its own facts are others. */
+export const Card = React.memo(function Card(props: ICardProps): React.JSX.Element {
+  const { bench, profile, provider, holders, busy, outcome, variable } = props;
+  const { trans } = bench;
+  const [open, setOpen] = React.useState(false);
+  const [params, setParams] = React.useState(() => bench.lastParams.of(profile.name));
+  const title = `jp-Tokens-card-${React.useId()}`;
+  const takesParams = Object.keys(provider?.params.properties ?? {}).length > 0;
+  const change = (values: typeof params): void => {
+    setParams(values);
+    if (provider) {
+      bench.lastParams.set(profile.name, values, provider.params);
+    }
+  };
+  const problem = outcome?.kind === 'problem' ? outcome.problem : profile.error;
+  return (
+    <li
+      className="jp-Tokens-card"
+      aria-labelledby={title}
+      aria-busy={busy}
+      data-profile={profile.name}
+      data-state={profile.state}
+    >
+      <div className="jp-Tokens-row">
+        <h3 id={title} title={profile.name}>
+          {profile.name}
+        </h3>
+        {profile.sandbox && (
+          <span
+            className="jp-Tokens-badge"
+            title={trans.__('Its endpoint is on this machine: nothing leaves it.')}
+          >
+            {trans.__('sandbox')}
+          </span>
+        )}
+        <span className="jp-Tokens-state" data-state={profile.state}>
+          {stateName(profile.state, trans)}
+        </span>
+      </div>
+      <div className="jp-Tokens-provider" title={profile.title ?? ''}>
+        {profile.title ?? profile.provider ?? trans.__('unknown provider')}
+      </div>
+      {(variable ?? profile.expires_at) && (
+        <div className="jp-Tokens-row jp-Tokens-facts">
+          {variable && (
+            <code title={trans.__('Environment variable that it fills')}>{variable}</code>
+          )}
+          {profile.expires_at && (
+            <Countdown
+              expiresAt={profile.expires_at}
+              now={bench.now}
+              ticker={bench.ticker}
+              trans={trans}
+            />
+          )}
+        </div>
+      )}
+      {holders && (
+        <div className="jp-Tokens-holders" title={trans.__('Kernels that hold it: %1', holders)}>
+          {trans.__('held by %1', holders)}
+        </div>
+      )}
+      <CardActions
+        {...props}
+        params={params}
+        takesParams={takesParams}
+        open={open}
+        setOpen={setOpen}
+      />
+      {open && provider && (
+        <div
+          className="jp-Tokens-params"
+          role="group"
+          aria-label={trans.__('Parameters of %1', profile.name)}
+        >
+          <Fields
+            id={title}
+            schema={provider.params}
+            values={params}
+            defaults={profile.params}
+            onChange={change}
+            trans={trans}
+          />
+        </div>
+      )}
+      <div role="status" className="jp-Tokens-outcome">
+        {outcome?.kind === 'done' && outcome.text}
+        {outcome?.kind === 'done' && outcome.expiresAt && (
+          <>
+            {' '}
+            <Countdown
+              expiresAt={outcome.expiresAt}
+              now={bench.now}
+              ticker={bench.ticker}
+              trans={trans}
+            />
+          </>
+        )}
+      </div>
+      {problem && <ProblemView problem={problem} trans={trans} />}
+    </li>
+  );
+});
+
+interface ICardActionsProps extends ICardProps {
+  readonly params: ReturnType<LastParams['of']>;
+  readonly takesParams: boolean;
+  readonly open: boolean;
+  readonly setOpen: (open: boolean) => void;
+}
+
+function CardActions(props: ICardActionsProps): React.JSX.Element {
+  const { bench, profile, params, busy, target, variable, mayReveal, mayEdit } = props;
+  const { actions, trans } = bench;
+  const name = profile.name;
+  const held = profile.expires_at !== null || profile.has_value !== null;
+  const noValue = profile.has_value === false;
+  const canInject = target !== '' && variable !== null;
+  const fetch = React.useRef<HTMLButtonElement>(null);
+  const [host, show] = useReveal(trans, name);
+  return (
+    <>
+      <div
+        className="jp-Tokens-row jp-Tokens-actions"
+        role="group"
+        aria-label={trans.__('Actions')}
+      >
+        {!noValue && (
+          <button
+            type="button"
+            className="jp-Tokens-button jp-Tokens-inject"
+            {...pressed(!busy && canInject, () => actions.inject(name, params))}
+            aria-label={trans.__('Inject %1 into the notebook', name)}
+            title={injectTitle(props)}
+          >
+            {trans.__('Inject')}
+          </button>
+        )}
+        <button
+          ref={fetch}
+          type="button"
+          className={held ? 'jp-Tokens-icon' : 'jp-Tokens-button'}
+          {...pressed(!busy, () => actions.fetch(name, params, held))}
+          aria-label={held ? trans.__('Refresh %1', name) : trans.__('Fetch %1', name)}
+          title={held ? trans.__('Refresh %1', name) : ''}
+        >
+          {held ? <refreshIcon.react tag="span" /> : trans.__('Fetch')}
+        </button>
+        <span className="jp-Tokens-spacer" />
+        {mayReveal && held && !noValue && (
+          <>
+            <IconButton
+              icon={revealIcon}
+              label={trans.__('Reveal %1', name)}
+              enabled={!busy}
+              onClick={() => void actions.reveal(name, params, show)}
+            />
+            <IconButton
+              icon={copyIcon}
+              label={trans.__('Copy %1', name)}
+              enabled={!busy}
+              onClick={() => void actions.copy(name, params)}
+            />
+          </>
+        )}
+        {held && (
+          <IconButton
+            icon={forgetIcon}
+            label={trans.__('Forget %1', name)}
+            enabled={!busy}
+            // This button is gone then.
+            onClick={() => void actions.forget(name).then(() => fetch.current?.focus())}
+          />
+        )}
+        {props.takesParams && (
+          <IconButton
+            icon={settingsIcon}
+            label={trans.__('Parameters of %1', name)}
+            expanded={props.open}
+            onClick={() => props.setOpen(!props.open)}
+          />
+        )}
+        {mayEdit && (
+          <IconButton
+            icon={editIcon}
+            label={trans.__('Edit %1', name)}
+            onClick={() => bench.edit(name)}
+          />
+        )}
+      </div>
+      <div ref={host} />
+    </>
+  );
+}
+
+function injectTitle({ bench: { trans }, variable, target }: ICardProps): string {
+  if (variable === null) {
+    return trans.__('The profile names no environment variable');
+  }
+  return target ? trans.__('Set %1 in %2', variable, target) : trans.__('Open a notebook first');
+}
+
+/** Where a value is shown, and what shows it there; it is gone when the card is. */
+function useReveal(
+  trans: TranslationBundle,
+  name: string
+): [React.RefObject<HTMLDivElement>, (value: string) => void] {
+  const host = React.useRef<HTMLDivElement>(null);
+  const shown = React.useRef<IDisposable | null>(null);
+  React.useEffect(() => () => shown.current?.dispose(), []);
+  const show = (value: string): void => {
+    shown.current?.dispose();
+    if (host.current) {
+      const label = trans.__('Token of %1', name);
+      shown.current = showValue(host.current, value, { seconds: REVEAL_SECONDS, trans, label });
+    }
+  };
+  return [host, show];
+}
+
+function stateName(state: State, trans: TranslationBundle): string {
+  switch (state) {
+    case 'fresh':
+      return trans.__('fresh');
+    case 'aging':
+      return trans.__('aging');
+    case 'expired':
+      return trans.__('expired');
+    case 'failed':
+      return trans.__('failed');
+    case 'none':
+      return trans.__('not fetched');
+  }
+}

@@ -1,0 +1,117 @@
+import { InputDialog } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { CommandRegistry } from '@lumino/commands';
+
+import type { Actions } from './actions';
+import { injectIcon, tokensIcon } from './icons';
+import type { LastParams } from './lastparams';
+import type { CurrentNotebook } from './notebook';
+import { NAMESPACE, type ITokens, type Params } from './tokens';
+
+export const CommandIDs = {
+  showPanel: `${NAMESPACE}:show-panel`,
+  inject: `${NAMESPACE}:inject`,
+  insertMagic: `${NAMESPACE}:insert-magic`,
+  refreshAll: `${NAMESPACE}:refresh-all`
+} as const;
+
+const NO_ARGS = { args: { type: 'object' as const, properties: {} } };
+
+interface ICommandsOptions {
+  readonly tokens: ITokens;
+  readonly actions: Actions;
+  readonly lastParams: LastParams;
+  readonly notebook: CurrentNotebook;
+  readonly trans: TranslationBundle;
+  readonly showPanel: () => void;
+}
+
+/** Adds the commands, which the palette, the menus and the notebook's toolbar refer to. */
+export function addCommands(commands: CommandRegistry, options: ICommandsOptions): void {
+  const { tokens, actions, lastParams, notebook, trans, showPanel } = options;
+  const profileArgs = {
+    args: {
+      type: 'object' as const,
+      properties: {
+        profile: {
+          type: 'string' as const,
+          description: trans.__('Name of the profile; asked for if left out.')
+        }
+      }
+    }
+  };
+  commands.addCommand(CommandIDs.showPanel, {
+    label: trans.__('Show Tokens'),
+    describedBy: NO_ARGS,
+    icon: tokensIcon,
+    execute: showPanel
+  });
+  commands.addCommand(CommandIDs.refreshAll, {
+    label: trans.__('Refresh All Tokens'),
+    describedBy: NO_ARGS,
+    isEnabled: () => (tokens.profiles?.length ?? 0) > 0,
+    execute: () => actions.refreshAll()
+  });
+  commands.addCommand(CommandIDs.inject, {
+    label: trans.__('Get Token into This Notebook…'),
+    caption: trans.__('Get a token into the kernel of this notebook'),
+    icon: injectIcon,
+    describedBy: profileArgs,
+    isEnabled: () => notebook.kernel !== null,
+    execute: async args => {
+      const profile = await chosen(args.profile, tokens, trans);
+      if (profile !== null) {
+        // Its card says how it ended.
+        showPanel();
+        await actions.inject(profile, lastParams.of(profile));
+      }
+    }
+  });
+  commands.addCommand(CommandIDs.insertMagic, {
+    label: trans.__('Insert %gettoken…'),
+    caption: trans.__('Insert the magic that gets a token at the cursor'),
+    describedBy: profileArgs,
+    isEnabled: () => notebook.panel !== null,
+    execute: async args => {
+      const profile = await chosen(args.profile, tokens, trans);
+      if (profile !== null) {
+        notebook.panel?.content.activeCell?.editor?.replaceSelection?.(
+          magic(profile, lastParams.of(profile))
+        );
+      }
+    }
+  });
+  tokens.changed.connect(() => commands.notifyCommandChanged(CommandIDs.refreshAll));
+  notebook.changed.connect(() => {
+    commands.notifyCommandChanged(CommandIDs.inject);
+    commands.notifyCommandChanged(CommandIDs.insertMagic);
+  });
+}
+
+/** The magic that gets a profile's token with these parameters. */
+export function magic(profile: string, params: Params): string {
+  const words = Object.entries(params).map(([name, value]) => quoted(`${name}=${value}`));
+  return ['%gettoken', quoted(profile), ...words].join(' ');
+}
+
+/** As a shell would write it, which is how the magic reads its line. */
+function quoted(word: string): string {
+  return /^[\w.=:@%+/-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
+}
+
+async function chosen(
+  given: unknown,
+  tokens: ITokens,
+  trans: TranslationBundle
+): Promise<string | null> {
+  if (typeof given === 'string') {
+    return given;
+  }
+  const { value } = await InputDialog.getItem({
+    title: trans.__('Get a token'),
+    label: trans.__('Profile'),
+    items: tokens.profiles?.map(profile => profile.name) ?? [],
+    okLabel: trans.__('Get')
+  });
+  return value;
+}

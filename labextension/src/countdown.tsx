@@ -1,0 +1,71 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+/** Calls those who want to know the time once a second, from one timer, and only while there is anyone. */
+export class Ticker {
+  add(told: () => void): () => void {
+    this._told.add(told);
+    this._timer ??= setInterval(() => {
+      this._told.forEach(tell => tell());
+    }, 1000);
+    return () => {
+      this._told.delete(told);
+      if (this._told.size === 0) {
+        clearInterval(this._timer);
+        this._timer = undefined;
+      }
+    };
+  }
+
+  private readonly _told = new Set<() => void>();
+  private _timer: ReturnType<typeof setInterval> | undefined;
+}
+
+/** What is left of a token's life, such as `4:05`, `1:00:00` or `3 d 4 h`; empty if nothing is. */
+export function left(milliseconds: number): string {
+  const seconds = Math.floor(milliseconds / 1000);
+  if (seconds <= 0) {
+    return '';
+  }
+  const days = Math.floor(seconds / 86400);
+  const hours = Math.floor(seconds / 3600) % 24;
+  if (days > 0) {
+    return `${days} d ${hours} h`;
+  }
+  const two = (number: number): string => String(number).padStart(2, '0');
+  const minutes = Math.floor(seconds / 60) % 60;
+  return hours > 0
+    ? `${hours}:${two(minutes)}:${two(seconds % 60)}`
+    : `${minutes}:${two(seconds % 60)}`;
+}
+
+interface ICountdownProps {
+  readonly expiresAt: string;
+  readonly now: () => number;
+  readonly ticker: Ticker;
+  readonly trans: TranslationBundle;
+}
+
+/** Counts down in its own text node: neither it nor the card around it is drawn again. */
+export function Countdown({ expiresAt, now, ticker, trans }: ICountdownProps): React.JSX.Element {
+  const text = React.useRef<HTMLTimeElement>(null);
+  React.useLayoutEffect(() => {
+    const end = Date.parse(expiresAt);
+    const tell = (): void => {
+      const rest = left(end - now());
+      if (text.current) {
+        text.current.textContent = rest ? trans.__('%1 left', rest) : trans.__('expired');
+      }
+    };
+    tell();
+    return ticker.add(tell);
+  }, [expiresAt, now, ticker, trans]);
+  return (
+    <time
+      ref={text}
+      className="jp-Tokens-countdown"
+      dateTime={expiresAt}
+      title={new Date(expiresAt).toLocaleString()}
+    />
+  );
+}

@@ -1,0 +1,135 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { HTMLSelect } from '@jupyterlab/ui-components';
+import React from 'react';
+
+import type { IFieldSchema, IObjectSchema, Params, Value } from './tokens';
+
+interface IFieldProps {
+  readonly id: string;
+  readonly name: string;
+  readonly schema: IFieldSchema;
+  readonly required: boolean;
+  readonly value: Value | undefined;
+  readonly placeholder?: string;
+  /** Undefined takes the value away, so that the default counts. */
+  readonly onChange: (name: string, value: Value | undefined) => void;
+  readonly trans: TranslationBundle;
+}
+
+/** One value of a JSON schema. */
+export function Field(props: IFieldProps): React.JSX.Element {
+  const { id, name, schema, required } = props;
+  return (
+    <div className="jp-Tokens-field">
+      <label htmlFor={id}>
+        {name}
+        {required && (
+          <span className="jp-Tokens-required" aria-hidden="true">
+            {' *'}
+          </span>
+        )}
+      </label>
+      <Input {...props} />
+      {schema.description && (
+        <div className="jp-Tokens-help" id={`${id}-help`}>
+          {schema.description}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Input(props: IFieldProps): React.JSX.Element {
+  const { id, name, schema, required, value, placeholder, onChange, trans } = props;
+  const common = {
+    id,
+    name,
+    'aria-required': required,
+    ...(schema.description && { 'aria-describedby': `${id}-help` })
+  };
+  const choices = schema.enum ?? (schema.type === 'boolean' ? ['true', 'false'] : null);
+  if (choices) {
+    return (
+      <HTMLSelect
+        {...common}
+        value={value === undefined ? '' : String(value)}
+        onChange={event => onChange(name, typed(schema, event.target.value))}
+      >
+        <option value="">{placeholder ?? schema.default ?? trans.__('(default)')}</option>
+        {choices.map(choice => (
+          <option key={choice} value={choice}>
+            {choice}
+          </option>
+        ))}
+      </HTMLSelect>
+    );
+  }
+  const numeric = schema.type === 'integer' || schema.type === 'number';
+  return (
+    <input
+      {...common}
+      className="jp-mod-styled"
+      type={numeric ? 'number' : 'text'}
+      min={schema.minimum}
+      step={schema.type === 'integer' ? 1 : 'any'}
+      value={value === undefined ? '' : String(value)}
+      placeholder={placeholder ?? schema.default ?? ''}
+      spellCheck={false}
+      autoComplete="off"
+      onChange={event => onChange(name, typed(schema, event.target.value))}
+    />
+  );
+}
+
+/** What was typed, in the schema's type. */
+function typed(schema: IFieldSchema, text: string): Value | undefined {
+  if (text === '') {
+    return undefined;
+  }
+  if (schema.type === 'boolean') {
+    return text === 'true';
+  }
+  return schema.type === 'integer' || schema.type === 'number' ? Number(text) : text;
+}
+
+interface IFieldsProps {
+  /** Where the ids of the inputs begin. */
+  readonly id: string;
+  readonly schema: IObjectSchema;
+  readonly values: Params;
+  /** What counts where nothing is given. */
+  readonly defaults: Params;
+  readonly onChange: (values: Params) => void;
+  readonly trans: TranslationBundle;
+}
+
+/** The values of an object schema that hold no secret. */
+export function Fields(props: IFieldsProps): React.JSX.Element {
+  const { id, schema, values, defaults, onChange, trans } = props;
+  const change = (name: string, value: Value | undefined): void =>
+    onChange(without(values, name, value));
+  return (
+    <>
+      {Object.entries(schema.properties)
+        .filter(([, field]) => !field.writeOnly)
+        .map(([name, field]) => (
+          <Field
+            key={name}
+            id={`${id}-${name}`}
+            name={name}
+            schema={field}
+            required={schema.required?.includes(name) === true && defaults[name] === undefined}
+            value={values[name]}
+            {...(defaults[name] !== undefined && { placeholder: String(defaults[name]) })}
+            onChange={change}
+            trans={trans}
+          />
+        ))}
+    </>
+  );
+}
+
+function without(values: Params, name: string, value: Value | undefined): Params {
+  const { [name]: _, ...others } = values;
+  return value === undefined ? others : { ...others, [name]: value };
+}

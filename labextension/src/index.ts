@@ -1,0 +1,172 @@
+import {
+  ILayoutRestorer,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
+import { IStatusBar } from '@jupyterlab/statusbar';
+import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
+
+import { Actions } from './actions';
+import { addCommands, CommandIDs } from './commands';
+import { Ticker } from './countdown';
+import { LastParams } from './lastparams';
+import { TokensModel } from './model';
+import { CurrentNotebook } from './notebook';
+import { Notices } from './notices';
+import { TokensPanel } from './panel';
+import { registerReveal } from './revealcomm';
+import { DEFAULTS, followSettings } from './settings';
+import { StatusItem } from './statusitem';
+import { ITokens, NAMESPACE, PLUGIN_ID } from './tokens';
+
+const ticker = new Ticker();
+const load = (translator: ITranslator | null): TranslationBundle =>
+  (translator ?? nullTranslator).load('jupyter_tokens');
+
+/** Follows the profiles. */
+const model: JupyterFrontEndPlugin<ITokens> = {
+  id: `${NAMESPACE}:model`,
+  description: 'Follows the token profiles of the server.',
+  autoStart: true,
+  provides: ITokens,
+  optional: [ISettingRegistry],
+  activate: (app: JupyterFrontEnd, settings: ISettingRegistry | null) => {
+    const { serverSettings } = app.serviceManager;
+    const tokens = new TokensModel(serverSettings, DEFAULTS.pollSeconds);
+    void followSettings(settings, ({ pollSeconds }) => {
+      tokens.pollSeconds = pollSeconds;
+    });
+    void app.started.then(() => tokens.start());
+    return tokens;
+  }
+};
+
+/** The panel, and the commands that lead to it. */
+const panel: JupyterFrontEndPlugin<void> = {
+  id: PLUGIN_ID,
+  description: 'The panel of tokens, and its commands.',
+  autoStart: true,
+  requires: [ITokens],
+  optional: [
+    INotebookTracker,
+    ITranslator,
+    ISettingRegistry,
+    IStateDB,
+    ICommandPalette,
+    ILayoutRestorer
+  ],
+  activate: (
+    app: JupyterFrontEnd,
+    tokens: ITokens,
+    tracker: INotebookTracker | null,
+    translator: ITranslator | null,
+    settings: ISettingRegistry | null,
+    state: IStateDB | null,
+    palette: ICommandPalette | null,
+    restorer: ILayoutRestorer | null
+  ) => {
+    const trans = load(translator);
+    const notebook = new CurrentNotebook(tracker);
+    const actions = new Actions(tokens, notebook, trans);
+    const lastParams = new LastParams(state);
+    const widget = new TokensPanel({
+      tokens,
+      notebook,
+      sessions: app.serviceManager.sessions,
+      ready: lastParams.restore(),
+      bench: { actions, lastParams, now: () => tokens.now(), ticker, trans }
+    });
+    app.shell.add(widget, 'right', { rank: 900 });
+    restorer?.add(widget, widget.id);
+    const showPanel = (): void => app.shell.activateById(widget.id);
+    addCommands(app.commands, { tokens, actions, lastParams, notebook, trans, showPanel });
+    for (const command of Object.values(CommandIDs)) {
+      palette?.addItem({ command, category: trans.__('Tokens') });
+    }
+    // Neither is awaited: what they read may come only when all plugins are there.
+    void followSettings(settings, ({ variables }) => {
+      actions.variables = variables;
+      widget.draw();
+    });
+  }
+};
+
+/** The status bar's item. */
+const status: JupyterFrontEndPlugin<void> = {
+  id: `${NAMESPACE}:status`,
+  description: "The next expiry of what the notebook's kernel holds, in the status bar.",
+  autoStart: true,
+  requires: [ITokens],
+  optional: [IStatusBar, INotebookTracker, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    tokens: ITokens,
+    statusBar: IStatusBar | null,
+    tracker: INotebookTracker | null,
+    translator: ITranslator | null
+  ) => {
+    if (statusBar) {
+      const show = (): void => void app.commands.execute(CommandIDs.showPanel);
+      const item = new StatusItem(
+        tokens,
+        new CurrentNotebook(tracker),
+        ticker,
+        load(translator),
+        show
+      );
+      statusBar.registerStatusItem(`${NAMESPACE}:status`, {
+        item,
+        align: 'left',
+        rank: 50,
+        isActive: () => item.isActive,
+        activeStateChanged: item.changed
+      });
+    }
+  }
+};
+
+/** Notifications of what needs the user's eye. */
+const notices: JupyterFrontEndPlugin<void> = {
+  id: `${NAMESPACE}:notices`,
+  description: 'Tells when a token could not be refreshed, or is about to end.',
+  autoStart: true,
+  requires: [ITokens],
+  optional: [ISettingRegistry, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    tokens: ITokens,
+    settings: ISettingRegistry | null,
+    translator: ITranslator | null
+  ) => {
+    const show = (): void => void app.commands.execute(CommandIDs.showPanel);
+    const told = new Notices(tokens, ticker, load(translator), show);
+    void followSettings(settings, ({ notifyBeforeExpiry, notifyFailures }) => {
+      told.beforeExpiry = notifyBeforeExpiry;
+      told.failures = notifyFailures;
+    });
+  }
+};
+
+/** What the ipywidgets panel of a kernel asks to have shown. */
+const reveal: JupyterFrontEndPlugin<void> = {
+  id: `${NAMESPACE}:reveal`,
+  description: 'Shows or copies a value for the widgets of a kernel, without it being saved.',
+  autoStart: true,
+  optional: [INotebookTracker, ITranslator],
+  activate: (
+    _: JupyterFrontEnd,
+    tracker: INotebookTracker | null,
+    translator: ITranslator | null
+  ) => {
+    if (tracker) {
+      registerReveal(tracker, load(translator));
+    }
+  }
+};
+
+export default [model, panel, status, notices, reveal];
+export { ITokens };

@@ -1,0 +1,46 @@
+import type { IStateDB } from '@jupyterlab/statedb';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+import { NAMESPACE, type IObjectSchema, type Params, type Value } from './tokens';
+
+const KEY = `${NAMESPACE}:params`;
+const NONE: Params = {};
+
+/** The parameters that were last given to each profile. */
+export class LastParams {
+  /** @param _state - Null where an application has none: they are then forgotten with the page. */
+  constructor(private readonly _state: IStateDB | null) {}
+
+  /** Reads what an earlier page has left, if it can be read. */
+  async restore(): Promise<void> {
+    const saved = await this._state?.fetch(KEY).catch(() => undefined);
+    for (const [profile, params] of Object.entries(isObject(saved) ? saved : {})) {
+      const values = Object.entries(isObject(params) ? params : {}).filter(isValue);
+      this._params.set(profile, Object.fromEntries(values));
+    }
+  }
+
+  of(profile: string): Params {
+    return this._params.get(profile) ?? NONE;
+  }
+
+  /** Remembers them, but for what the schema calls a secret. */
+  set(profile: string, params: Params, schema: IObjectSchema): void {
+    const open = Object.entries(params).filter(([name]) => {
+      const field = schema.properties[name];
+      return field !== undefined && !field.writeOnly;
+    });
+    this._params.set(profile, Object.fromEntries(open));
+    void this._state?.save(KEY, Object.fromEntries(this._params));
+  }
+
+  private readonly _params = new Map<string, Params>();
+}
+
+function isObject(value: unknown): value is ReadonlyPartialJSONObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isValue(entry: [string, unknown]): entry is [string, Value] {
+  return ['string', 'number', 'boolean'].includes(typeof entry[1]);
+}

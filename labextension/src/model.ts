@@ -1,0 +1,268 @@
+import type { ServerConnection } from '@jupyterlab/services';
+import { JSONExt, type ReadonlyJSONValue } from '@lumino/coreutils';
+import type { IDisposable } from '@lumino/disposable';
+import { Poll } from '@lumino/polling';
+import { Signal } from '@lumino/signaling';
+
+import { problemOf, request, type IAnswer, type Method } from './request';
+import type {
+  IEditable,
+  IHolding,
+  IInjection,
+  IInjectRequest,
+  IProblem,
+  IProfile,
+  IProvider,
+  ITokenFacts,
+  ITokens,
+  Outcome,
+  Params,
+  Settings
+} from './tokens';
+
+/** Milliseconds between two looks at an injection that waits for a busy kernel. */
+const LOOK_MS = 1000;
+/** Between two looks at a token that is about to end. */
+const SOONEST_MS = 1000;
+const OUTCOME_MS = 10_000;
+const MOST_BACKOFF_MS = 5 * 60 * 1000;
+
+interface IProfilesAnswer {
+  readonly profiles: readonly IProfile[];
+  readonly may_reveal: boolean;
+  readonly may_edit: boolean;
+}
+
+/** The profiles of one server, looked at again and again while the page can be seen. Holds no token. */
+export class TokensModel implements ITokens, IDisposable {
+  constructor(
+    private readonly _settings: ServerConnection.ISettings,
+    private _pollSeconds: number
+  ) {
+    this._poll = new Poll({
+      name: 'jupyter-tokens:profiles',
+      auto: false,
+      factory: () => this._load(),
+      frequency: { interval: _pollSeconds * 1000, backoff: true, max: MOST_BACKOFF_MS },
+      standby: 'when-hidden'
+    });
+  }
+
+  readonly changed = new Signal<this, void>(this);
+  readonly refreshFailed = new Signal<this, IProfile>(this);
+
+  profiles: readonly IProfile[] | null = null;
+  providers: readonly IProvider[] = [];
+  holdings: readonly IHolding[] = [];
+  mayReveal = false;
+  mayEdit = false;
+  problem: IProblem | null = null;
+
+  get isDisposed(): boolean {
+    return this._poll.isDisposed;
+  }
+
+  dispose(): void {
+    this._poll.dispose();
+    Signal.clearData(this);
+  }
+
+  /** Begins to look. */
+  start(): void {
+    void this._poll.start();
+  }
+
+  /** Seconds between two looks, while all is well and no token is about to end. */
+  set pollSeconds(seconds: number) {
+    this._pollSeconds = seconds;
+    this._pace();
+  }
+
+  now(): number {
+    return Date.now() + this._ahead;
+  }
+
+  busy(profile: string): boolean {
+    return (this._busy.get(profile) ?? 0) > 0;
+  }
+
+  outcome(profile: string): Outcome | null {
+    return this._outcomes.get(profile) ?? null;
+  }
+
+  setOutcome(profile: string, outcome: Outcome | null): void {
+    if (outcome) {
+      this._outcomes.set(profile, outcome);
+    } else {
+      this._outcomes.delete(profile);
+    }
+    this.changed.emit();
+    if (outcome?.kind === 'done' && !outcome.expiresAt) {
+      // What went well needs no room for long.
+      setTimeout(() => {
+        if (this._outcomes.get(profile) === outcome) {
+          this.setOutcome(profile, null);
+        }
+      }, OUTCOME_MS);
+    }
+  }
+
+  async look(): Promise<void> {
+    await this._poll.refresh();
+    await this._poll.tick;
+  }
+
+  fetch(profile: string, params: Params, refresh: boolean): Promise<ITokenFacts> {
+    return this._during(profile, () =>
+      this._ask<ITokenFacts>('POST', ['profiles', profile, 'token'], { params, refresh })
+    );
+  }
+
+  async forget(profile: string): Promise<void> {
+    await this._during(profile, () => this._ask('DELETE', ['profiles', profile, 'token']));
+  }
+
+  async reveal(profile: string, params: Params): Promise<string> {
+    const { value } = await this._during(profile, () =>
+      this._ask<ITokenFacts>('POST', ['profiles', profile, 'token'], { params, reveal: true })
+    );
+    return value ?? '';
+  }
+
+  inject(kernelId: string, profile: string, wanted: IInjectRequest): Promise<IInjection> {
+    const path = ['kernels', kernelId, 'inject'];
+    return this._during(profile, async () => {
+      let injection = await this._ask<IInjection>('POST', path, { profile, ...wanted });
+      while (injection.state === 'queued' && !this.isDisposed) {
+        await new Promise(resolve => setTimeout(resolve, LOOK_MS));
+        injection = await this._ask<IInjection>('GET', [...path, injection.id]);
+      }
+      return injection;
+    });
+  }
+
+  editable(profile: string): Promise<IEditable> {
+    return this._ask<IEditable>('GET', ['profiles', profile]);
+  }
+
+  async put(profile: string, settings: Settings): Promise<void> {
+    await this._during(profile, () => this._ask('PUT', ['profiles', profile], settings));
+  }
+
+  async remove(profile: string): Promise<void> {
+    await this._during(profile, () => this._ask('DELETE', ['profiles', profile]));
+  }
+
+  private async _load(): Promise<void> {
+    const turn = ++this._turn;
+    try {
+      const [listed, held, providers] = await Promise.all([
+        this._ask<IProfilesAnswer>('GET', ['profiles']),
+        this._ask<{ holdings: readonly IHolding[] }>('GET', ['holdings']),
+        this.providers.length > 0
+          ? this.providers
+          : this._ask<{ providers: readonly IProvider[] }>('GET', ['providers']).then(
+              answer => answer.providers
+            )
+      ]);
+      if (turn === this._turn) {
+        this._take(listed, held.holdings, providers);
+        this._pace();
+      }
+    } catch (error) {
+      if (turn === this._turn) {
+        this.problem = problemOf(error);
+        this.changed.emit();
+      }
+      throw error;
+    }
+  }
+
+  /** What has not changed stays the same object, so that only the cards of what has changed are drawn again. */
+  private _take(
+    listed: IProfilesAnswer,
+    holdings: readonly IHolding[],
+    providers: readonly IProvider[]
+  ): void {
+    const before = new Map(this.profiles?.map(profile => [profile.name, profile]));
+    const profiles = listed.profiles.map(profile => same(before.get(profile.name), profile));
+    const another =
+      this.problem !== null ||
+      profiles.length !== this.profiles?.length ||
+      profiles.some((profile, index) => profile !== this.profiles?.[index]) ||
+      !alike(holdings, this.holdings) ||
+      listed.may_reveal !== this.mayReveal ||
+      listed.may_edit !== this.mayEdit ||
+      providers !== this.providers;
+    if (!another) {
+      return;
+    }
+    this.profiles = profiles;
+    this.holdings = same(this.holdings, holdings);
+    this.mayReveal = listed.may_reveal;
+    this.mayEdit = listed.may_edit;
+    this.providers = providers;
+    this.problem = null;
+    this.changed.emit();
+    for (const profile of profiles) {
+      const old = before.get(profile.name);
+      if (old && profile.error && !old.error && old.expires_at && !this.busy(profile.name)) {
+        this.refreshFailed.emit(profile);
+      }
+    }
+  }
+
+  /** The sooner a token ends, the sooner it is looked at again: its state changes in the last fifth of its life. */
+  private _pace(): void {
+    const now = this.now();
+    const rests = this.profiles?.map(({ expires_at }) => Date.parse(expires_at ?? '') - now) ?? [];
+    const rest = Math.min(...rests.filter(left => left > 0));
+    const interval = Math.min(this._pollSeconds * 1000, Math.max(rest / 5, SOONEST_MS));
+    this._poll.frequency = { ...this._poll.frequency, interval };
+  }
+
+  /** Does something for a profile; its card says so meanwhile, and has the new state when this ends. */
+  private async _during<T>(profile: string, work: () => Promise<T>): Promise<T> {
+    const count = (by: number): void => {
+      this._busy.set(profile, (this._busy.get(profile) ?? 0) + by);
+      this.changed.emit();
+    };
+    this._outcomes.delete(profile);
+    count(1);
+    try {
+      return await work();
+    } finally {
+      try {
+        await this._load();
+      } catch {
+        // The panel tells of it already.
+      }
+      count(-1);
+      void this._poll.schedule({ interval: this._poll.frequency.interval });
+    }
+  }
+
+  private async _ask<T>(method: Method, parts: readonly string[], body?: object): Promise<T> {
+    const answer: IAnswer<T> = await request<T>(this._settings, method, parts, body);
+    if (answer.date !== null) {
+      // Its header counts whole seconds: only a clock that is really another one matters.
+      const ahead = answer.date - Date.now();
+      this._ahead = Math.abs(ahead) > 2000 ? ahead : 0;
+    }
+    return answer.data;
+  }
+
+  private readonly _poll: Poll;
+  private readonly _busy = new Map<string, number>();
+  private readonly _outcomes = new Map<string, Outcome>();
+  private _ahead = 0;
+  private _turn = 0;
+}
+
+function alike(first: object, second: object): boolean {
+  return JSONExt.deepEqual(first as ReadonlyJSONValue, second as ReadonlyJSONValue);
+}
+
+function same<T extends object>(before: T | undefined, after: T): T {
+  return before && alike(before, after) ? before : after;
+}

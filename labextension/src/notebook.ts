@@ -1,0 +1,74 @@
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import type { Kernel } from '@jupyterlab/services';
+import type { IDisposable } from '@lumino/disposable';
+import { Signal } from '@lumino/signaling';
+
+/** The kernel that a token can be put into. */
+export interface IKernelFacts {
+  readonly id: string;
+  /** The notebook's file name. */
+  readonly notebook: string;
+  /** As the kernelspec writes it, such as `python`, `R`, `julia`. */
+  readonly language: string;
+}
+
+/** The kernel of the notebook that the user works with; null where there is none, or no notebook at all. */
+export class CurrentNotebook implements IDisposable {
+  /** @param _tracker - Null in an application that has no notebooks. */
+  constructor(private readonly _tracker: INotebookTracker | null) {
+    _tracker?.currentChanged.connect(this._follow, this);
+    this._follow();
+  }
+
+  readonly changed = new Signal<this, void>(this);
+  kernel: IKernelFacts | null = null;
+
+  /** The notebook itself. */
+  get panel(): NotebookPanel | null {
+    return this._tracker?.currentWidget ?? null;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    this._isDisposed = true;
+    Signal.clearData(this);
+  }
+
+  private _follow(): void {
+    this._followed?.sessionContext.kernelChanged.disconnect(this._look, this);
+    this._followed?.context.pathChanged.disconnect(this._look, this);
+    this._followed = this.panel;
+    this._followed?.sessionContext.kernelChanged.connect(this._look, this);
+    this._followed?.context.pathChanged.connect(this._look, this);
+    this._look();
+  }
+
+  private _look(): void {
+    const panel = this._followed;
+    const kernel = panel?.sessionContext.session?.kernel ?? null;
+    if (!panel || !kernel) {
+      this._set(null);
+      return;
+    }
+    void this._describe(panel, kernel);
+  }
+
+  private async _describe(panel: NotebookPanel, kernel: Kernel.IKernelConnection): Promise<void> {
+    const spec = await kernel.spec;
+    if (panel === this._followed && kernel.id === panel.sessionContext.session?.kernel?.id) {
+      const notebook = panel.context.path.split('/').pop() ?? '';
+      this._set({ id: kernel.id, notebook, language: spec?.language ?? '' });
+    }
+  }
+
+  private _set(kernel: IKernelFacts | null): void {
+    this.kernel = kernel;
+    this.changed.emit();
+  }
+
+  private _followed: NotebookPanel | null = null;
+  private _isDisposed = false;
+}

@@ -1,0 +1,67 @@
+import { Notification } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { Ticker } from './countdown';
+import { NAMESPACE, type IHolding, type ITokens } from './tokens';
+
+/** Tells when a token could not be refreshed, and when one that a kernel holds is about to end. */
+export class Notices {
+  constructor(
+    private readonly _tokens: ITokens,
+    ticker: Ticker,
+    private readonly _trans: TranslationBundle,
+    private readonly _show: () => void
+  ) {
+    _tokens.refreshFailed.connect((_, profile) => {
+      if (!this.failures) {
+        return;
+      }
+      const why = profile.error?.code ?? profile.error?.reason ?? '';
+      this._tell(
+        'warning',
+        _trans.__('The token of %1 could not be refreshed (%2).', profile.name, why),
+        profile.name
+      );
+    });
+    ticker.add(() => this._look());
+  }
+
+  /** Whether a failed refresh is told of. */
+  failures = true;
+  /** Seconds before its end at which a token is told of; 0 for never. */
+  beforeExpiry = 0;
+
+  private _look(): void {
+    for (const holding of this.beforeExpiry > 0 ? this._tokens.holdings : []) {
+      const rest = Date.parse(holding.expires_at ?? '') - this._tokens.now();
+      const key = keyOf(holding);
+      if (rest > 0 && rest <= this.beforeExpiry * 1000 && !this._told.has(key)) {
+        this._told.add(key);
+        this._tell(
+          'info',
+          this._trans.__('A kernel’s token of %1 is about to expire.', holding.profile),
+          holding.profile
+        );
+      }
+    }
+  }
+
+  private _tell(kind: 'warning' | 'info', text: string, profile: string): void {
+    Notification.emit(text, kind, {
+      autoClose: kind === 'info' ? 10_000 : false,
+      actions: [
+        {
+          label: this._trans.__('Try again'),
+          callback: () => void this._tokens.fetch(profile, {}, true).catch(this._show)
+        },
+        { label: this._trans.__('Show'), callback: this._show }
+      ]
+    });
+  }
+
+  private readonly _told = new Set<string>();
+}
+
+function keyOf({ kernel_id, profile, env, expires_at }: IHolding): string {
+  return [NAMESPACE, kernel_id, profile, env, expires_at].join(' ');
+}

@@ -1,0 +1,272 @@
+import {
+  addIcon,
+  ReactWidget,
+  refreshIcon,
+  searchIcon,
+  UseSignal
+} from '@jupyterlab/ui-components';
+import type { Session } from '@jupyterlab/services';
+import { Signal } from '@lumino/signaling';
+import React from 'react';
+
+import { IconButton } from './button';
+import { Card, type IBench } from './card';
+import { tokensIcon } from './icons';
+import type { CurrentNotebook, IKernelFacts } from './notebook';
+import { ProblemView } from './problem';
+import { ProfileForm } from './profileform';
+import { problemOf } from './request';
+import { NAMESPACE, type IEditable, type IHolding, type ITokens } from './tokens';
+
+interface IPanelOptions {
+  readonly tokens: ITokens;
+  readonly notebook: CurrentNotebook;
+  readonly sessions: Session.IManager;
+  readonly bench: Omit<IBench, 'edit'>;
+  /** Ends when the last parameters are known. */
+  readonly ready: Promise<void>;
+}
+
+/** The sidebar's panel: the profiles as cards, or the form of one. */
+export class TokensPanel extends ReactWidget {
+  constructor(private readonly _options: IPanelOptions) {
+    super();
+    const { tokens, notebook, sessions, bench } = _options;
+    const { trans } = bench;
+    this.id = `${NAMESPACE}-panel`;
+    this.addClass('jp-Tokens-panel');
+    this.title.icon = tokensIcon;
+    this.title.caption = trans.__('Tokens');
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', trans.__('Tokens'));
+    this._bench = { ...bench, edit: profile => void this.edit(profile) };
+    tokens.changed.connect(this.draw, this);
+    notebook.changed.connect(this.draw, this);
+    sessions.runningChanged.connect(this.draw, this);
+    void _options.ready.then(() => {
+      this._isReady = true;
+      this.draw();
+    });
+  }
+
+  override dispose(): void {
+    Signal.clearData(this);
+    super.dispose();
+  }
+
+  /** Draws what is another. */
+  draw(): void {
+    this._drawn.emit();
+  }
+
+  /** Shows the form of a new profile. */
+  add(): void {
+    this._form = { editable: null };
+    this.draw();
+  }
+
+  /** Shows the form of a profile. */
+  async edit(profile: string): Promise<void> {
+    const { tokens } = this._options;
+    try {
+      this._form = { editable: await tokens.editable(profile) };
+      this.draw();
+    } catch (error) {
+      tokens.setOutcome(profile, { kind: 'problem', problem: problemOf(error) });
+    }
+  }
+
+  protected override render(): React.JSX.Element {
+    const { tokens, notebook, bench } = this._options;
+    return (
+      <UseSignal signal={this._drawn}>
+        {() =>
+          this._form ? (
+            <ProfileForm
+              tokens={tokens}
+              editable={this._form.editable}
+              trans={bench.trans}
+              onClose={() => this._close()}
+            />
+          ) : (
+            <Profiles
+              tokens={tokens}
+              profiles={this._isReady ? tokens.profiles : null}
+              kernel={notebook.kernel}
+              bench={this._bench}
+              notebooks={this._notebooks()}
+              onAdd={() => this.add()}
+            />
+          )
+        }
+      </UseSignal>
+    );
+  }
+
+  protected override onActivateRequest(): void {
+    this.node.querySelector<HTMLElement>('input, button')?.focus();
+  }
+
+  /** Ends the form; the focus goes back to where it came from. */
+  private _close(): void {
+    const edited = this._form?.editable?.name;
+    this._form = null;
+    this.draw();
+    requestAnimationFrame(() => {
+      const card = edited === undefined ? null : `[data-profile="${CSS.escape(edited)}"] button`;
+      const next = card === null ? null : this.node.querySelector<HTMLElement>(card);
+      (next ?? this.node.querySelector('button'))?.focus();
+    });
+  }
+
+  /** What the running kernels are known by. */
+  private _notebooks(): ReadonlyMap<string, string> {
+    const names = new Map<string, string>();
+    for (const session of this._options.sessions.running()) {
+      if (session.kernel) {
+        names.set(session.kernel.id, session.path.split('/').pop() ?? session.name);
+      }
+    }
+    return names;
+  }
+
+  private readonly _bench: IBench;
+  private _isReady = false;
+  private readonly _drawn = new Signal<this, void>(this);
+  private _form: { readonly editable: IEditable | null } | null = null;
+}
+
+interface IProfilesProps {
+  readonly tokens: ITokens;
+  readonly profiles: ITokens['profiles'];
+  readonly kernel: IKernelFacts | null;
+  readonly bench: IBench;
+  readonly notebooks: ReadonlyMap<string, string>;
+  readonly onAdd: () => void;
+}
+
+function Profiles(props: IProfilesProps): React.JSX.Element {
+  const { tokens, profiles, kernel, bench, notebooks, onAdd } = props;
+  const { trans } = bench;
+  const [query, setQuery] = React.useState('');
+  const wanted = query.trim().toLowerCase();
+  const found = profiles?.filter(({ name, title, env }) =>
+    `${name} ${title ?? ''} ${env ?? ''}`.toLowerCase().includes(wanted)
+  );
+  const target = kernel ? `${kernel.notebook} (${kernel.language})` : '';
+  return (
+    <>
+      <div className="jp-Tokens-header">
+        <h2>{trans.__('Tokens')}</h2>
+        <IconButton
+          icon={refreshIcon}
+          label={trans.__('Refresh all tokens')}
+          enabled={(profiles?.length ?? 0) > 0}
+          onClick={() => void bench.actions.refreshAll()}
+        />
+        {tokens.mayEdit && (
+          <IconButton icon={addIcon} label={trans.__('Add a profile')} onClick={onAdd} />
+        )}
+      </div>
+      {profiles !== null && profiles.length > 0 && (
+        <div className="jp-Tokens-search">
+          <input
+            type="search"
+            className="jp-mod-styled"
+            aria-label={trans.__('Search profiles')}
+            placeholder={trans.__('Search profiles')}
+            value={query}
+            onChange={event => setQuery(event.target.value)}
+          />
+          <searchIcon.react tag="span" />
+        </div>
+      )}
+      <div className="jp-Tokens-target">
+        {kernel ? (
+          <>
+            {trans.__('Inject into')} <strong>{kernel.notebook}</strong>
+            <span className="jp-Tokens-badge">{kernel.language}</span>
+          </>
+        ) : (
+          trans.__('Open a notebook to inject a token into its kernel.')
+        )}
+      </div>
+      {tokens.problem && <ProblemView problem={tokens.problem} trans={trans} />}
+      {profiles === null && !tokens.problem && (
+        <p className="jp-Tokens-hint" role="status">
+          {trans.__('Loading the profiles…')}
+        </p>
+      )}
+      {profiles?.length === 0 && <Empty mayAdd={tokens.mayEdit} onAdd={onAdd} bench={bench} />}
+      {wanted && found?.length === 0 && (
+        <p className="jp-Tokens-hint" role="status">
+          {trans.__('No profile matches “%1”.', query.trim())}
+        </p>
+      )}
+      <ul className="jp-Tokens-cards" aria-label={trans.__('Profiles')}>
+        {found?.map(profile => (
+          <Card
+            key={profile.name}
+            bench={bench}
+            profile={profile}
+            provider={tokens.providers.find(({ id }) => id === profile.provider)}
+            holders={holders(tokens.holdings, profile.name, notebooks)}
+            busy={tokens.busy(profile.name)}
+            outcome={tokens.outcome(profile.name)}
+            target={target}
+            variable={bench.actions.variable(profile)}
+            mayReveal={tokens.mayReveal}
+            mayEdit={tokens.mayEdit}
+          />
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function holders(
+  holdings: readonly IHolding[],
+  profile: string,
+  notebooks: ReadonlyMap<string, string>
+): string {
+  const names = holdings
+    .filter(holding => holding.profile === profile)
+    .map(holding => notebooks.get(holding.kernel_id))
+    .filter(name => name !== undefined);
+  return [...new Set(names)].join(', ');
+}
+
+/** What to type in a terminal, in whatever language. */
+const DEMO = 'jupyter tokens demo';
+const ADD = 'jupyter tokens add NAME';
+
+interface IEmptyProps {
+  readonly mayAdd: boolean;
+  readonly onAdd: () => void;
+  readonly bench: IBench;
+}
+
+function Empty({ mayAdd, onAdd, bench: { trans } }: IEmptyProps): React.JSX.Element {
+  return (
+    <div className="jp-Tokens-empty">
+      <tokensIcon.react tag="span" className="jp-Tokens-emptyIcon" />
+      <h3>{trans.__('No profiles yet')}</h3>
+      <p>
+        {trans.__(
+          'A profile says where a token comes from, and as whom. To see five at work without any account, type in a terminal:'
+        )}
+      </p>
+      <pre tabIndex={0}>{DEMO}</pre>
+      {mayAdd ? (
+        <button type="button" className="jp-Tokens-button jp-Tokens-inject" onClick={onAdd}>
+          {trans.__('Add a profile')}
+        </button>
+      ) : (
+        <>
+          <p>{trans.__('For your own account:')}</p>
+          <pre tabIndex={0}>{ADD}</pre>
+        </>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,233 @@
+import { Dialog, showDialog } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { HTMLSelect } from '@jupyterlab/ui-components';
+import React from 'react';
+
+import { Field, Fields } from './fields';
+import { ProblemView } from './problem';
+import { common, known, own, plain, providerOf, taken, unseen } from './profilesettings';
+import { problemOf } from './request';
+import { SecretField, type Keeping } from './secretfield';
+import type { IEditable, IProblem, ITokens, Params, Value } from './tokens';
+
+interface IProfileFormProps {
+  readonly tokens: ITokens;
+  /** Null to add one. */
+  readonly editable: IEditable | null;
+  readonly trans: TranslationBundle;
+  readonly onClose: () => void;
+}
+
+interface IReport {
+  readonly problem: IProblem | null;
+  readonly text: string;
+}
+
+/** Adds or changes a profile: a form from the provider's schema. */
+export function ProfileForm({
+  tokens,
+  editable,
+  trans,
+  onClose
+}: IProfileFormProps): React.JSX.Element {
+  const form = React.useRef<HTMLFormElement>(null);
+  const [name, setName] = React.useState(editable?.name ?? '');
+  const [chosen, setChosen] = React.useState(providerOf(editable) ?? tokens.providers[0]?.id ?? '');
+  const [values, setValues] = React.useState<Params>(() => plain(editable?.settings ?? {}));
+  const [params, setParams] = React.useState<Params>(
+    () => (editable?.settings.params as Params | undefined) ?? {}
+  );
+  const [keeping, setKeeping] = React.useState<Readonly<Record<string, Keeping>>>({});
+  const [report, setReport] = React.useState<IReport | null>(null);
+  const [busy, setBusy] = React.useState(false);
+  const provider = tokens.providers.find(known => known.id === chosen);
+
+  React.useEffect(() => {
+    form.current?.querySelector<HTMLElement>('input:not(:disabled), select')?.focus();
+  }, []);
+
+  const save = async (test: boolean): Promise<void> => {
+    if (!form.current?.reportValidity() || !provider) {
+      return;
+    }
+    setBusy(true);
+    setReport(null);
+    const secrets = taken(form.current, provider, keeping, editable);
+    try {
+      await tokens.put(name, {
+        ...unseen(editable, provider),
+        ...known(values, provider),
+        ...secrets,
+        provider: chosen,
+        ...(Object.keys(params).length > 0 && { params })
+      });
+      if (!test) {
+        onClose();
+        return;
+      }
+      await tokens.fetch(name, {}, true);
+      setReport({ problem: null, text: trans.__('Saved, and it works: a token was fetched.') });
+    } catch (error) {
+      setReport({ problem: problemOf(error), text: '' });
+    } finally {
+      setBusy(false);
+    }
+  };
+  const remove = async (): Promise<void> => {
+    if (editable && (await agreed(editable.name, trans))) {
+      try {
+        await tokens.remove(editable.name);
+        onClose();
+      } catch (error) {
+        setReport({ problem: problemOf(error), text: '' });
+      }
+    }
+  };
+  return (
+    <form
+      ref={form}
+      className="jp-Tokens-form"
+      aria-label={editable ? trans.__('Edit %1', editable.name) : trans.__('Add a profile')}
+      aria-busy={busy}
+      onSubmit={event => {
+        event.preventDefault();
+        void save(true);
+      }}
+    >
+      <h3>{editable ? trans.__('Edit %1', editable.name) : trans.__('Add a profile')}</h3>
+      <div className="jp-Tokens-field">
+        <label htmlFor="jp-Tokens-form-name">{trans.__('Name')}</label>
+        <input
+          id="jp-Tokens-form-name"
+          className="jp-mod-styled"
+          required
+          disabled={editable !== null}
+          pattern="[A-Za-z0-9][A-Za-z0-9._\-]{0,79}"
+          title={trans.__('Up to 80 letters, digits, dots, hyphens and underscores.')}
+          autoComplete="off"
+          spellCheck={false}
+          value={name}
+          onChange={event => setName(event.target.value)}
+        />
+      </div>
+      <div className="jp-Tokens-field">
+        <label htmlFor="jp-Tokens-form-provider">{trans.__('Provider')}</label>
+        <HTMLSelect
+          id="jp-Tokens-form-provider"
+          value={chosen}
+          onChange={event => setChosen(event.target.value)}
+        >
+          {tokens.providers.map(({ id, title }) => (
+            <option key={id} value={id}>
+              {title}
+            </option>
+          ))}
+        </HTMLSelect>
+      </div>
+      {provider && (
+        <>
+          <fieldset>
+            <legend>{trans.__('Where and as whom')}</legend>
+            {Object.entries(own(provider)).map(([key, schema]) =>
+              schema.writeOnly ? (
+                <SecretField
+                  key={`${provider.id}-${key}`}
+                  id={`jp-Tokens-form-${key}`}
+                  name={key}
+                  schema={schema}
+                  stored={editable?.secrets.includes(key) ?? false}
+                  keeping={keeping[key] ?? 'keyring'}
+                  onKeeping={(of, how) => setKeeping({ ...keeping, [of]: how })}
+                  trans={trans}
+                />
+              ) : (
+                <Field
+                  key={`${provider.id}-${key}`}
+                  id={`jp-Tokens-form-${key}`}
+                  name={key}
+                  schema={schema}
+                  required={false}
+                  value={values[key]}
+                  onChange={(of, value) => setValues(changed(values, of, value))}
+                  trans={trans}
+                />
+              )
+            )}
+          </fieldset>
+          {Object.keys(provider.params.properties).length > 0 && (
+            <fieldset>
+              <legend>{trans.__('What each call says')}</legend>
+              <Fields
+                id="jp-Tokens-form-params"
+                schema={{ properties: provider.params.properties }}
+                values={params}
+                defaults={{}}
+                onChange={setParams}
+                trans={trans}
+              />
+            </fieldset>
+          )}
+          <fieldset>
+            <legend>{trans.__('Use')}</legend>
+            <Fields
+              id="jp-Tokens-form-common"
+              schema={common(provider)}
+              values={values}
+              defaults={{}}
+              onChange={setValues}
+              trans={trans}
+            />
+          </fieldset>
+        </>
+      )}
+      <div role="status" className="jp-Tokens-outcome">
+        {report?.text}
+      </div>
+      {report?.problem && <ProblemView problem={report.problem} trans={trans} />}
+      <div className="jp-Tokens-row jp-Tokens-formActions">
+        <button type="submit" className="jp-Tokens-button jp-Tokens-inject" disabled={busy}>
+          {trans.__('Save and test')}
+        </button>
+        <button
+          type="button"
+          className="jp-Tokens-button"
+          disabled={busy}
+          onClick={() => void save(false)}
+        >
+          {trans.__('Save')}
+        </button>
+        <button type="button" className="jp-Tokens-button" onClick={onClose}>
+          {report && !report.problem ? trans.__('Close') : trans.__('Cancel')}
+        </button>
+        <span className="jp-Tokens-spacer" />
+        {editable && (
+          <button
+            type="button"
+            className="jp-Tokens-button jp-Tokens-remove"
+            disabled={busy}
+            onClick={() => void remove()}
+          >
+            {trans.__('Remove')}
+          </button>
+        )}
+      </div>
+    </form>
+  );
+}
+
+function changed(values: Params, name: string, value: Value | undefined): Params {
+  const { [name]: _, ...others } = values;
+  return value === undefined ? others : { ...others, [name]: value };
+}
+
+async function agreed(name: string, trans: TranslationBundle): Promise<boolean> {
+  const { button } = await showDialog({
+    title: trans.__('Remove %1?', name),
+    body: trans.__('The profile, the secrets that were stored for it and its tokens are removed.'),
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Cancel') }),
+      Dialog.warnButton({ label: trans.__('Remove') })
+    ]
+  });
+  return button.accept;
+}

@@ -1,0 +1,58 @@
+import { DisposableDelegate, type IDisposable } from '@lumino/disposable';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+interface IRevealOptions {
+  /** Seconds until it is hidden again. */
+  readonly seconds: number;
+  readonly trans: TranslationBundle;
+  /** What is shown, for those who hear the page. */
+  readonly label: string;
+  /** Called when it is hidden, for whatever reason. */
+  readonly onEnd?: () => void;
+}
+
+/**
+ * Shows a value in an element of its own, which is taken out of the page when the time is over, the user
+ * asks for it, the page is hidden, or the returned object is disposed of. The value is kept nowhere else.
+ */
+export function showValue(host: HTMLElement, value: string, options: IRevealOptions): IDisposable {
+  const { seconds, trans, label } = options;
+  const shown = document.createElement('div');
+  shown.className = 'jp-Tokens-value';
+  shown.setAttribute('role', 'group');
+  shown.setAttribute('aria-label', label);
+
+  const text = document.createElement('code');
+  text.textContent = value;
+  text.tabIndex = 0;
+
+  const hide = document.createElement('button');
+  hide.type = 'button';
+  hide.className = 'jp-Tokens-button jp-Tokens-hide';
+  hide.textContent = trans.__('Hide');
+
+  const bar = document.createElement('div');
+  bar.className = 'jp-Tokens-timeLeft';
+  bar.style.animationDuration = `${seconds}s`;
+
+  const timer = setTimeout(() => taken.dispose(), seconds * 1000);
+  const onHidden = (): void => {
+    if (document.hidden) {
+      taken.dispose();
+    }
+  };
+  const taken = new DisposableDelegate(() => {
+    clearTimeout(timer);
+    document.removeEventListener('visibilitychange', onHidden);
+    // Whoever still holds the element holds no value.
+    text.textContent = '';
+    shown.remove();
+    options.onEnd?.();
+  });
+  hide.addEventListener('click', () => taken.dispose());
+  document.addEventListener('visibilitychange', onHidden);
+
+  shown.append(text, hide, bar);
+  host.replaceChildren(shown);
+  return taken;
+}

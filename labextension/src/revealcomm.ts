@@ -1,0 +1,77 @@
+import { Clipboard } from '@jupyterlab/apputils';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import type { Kernel, KernelMessage } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { showValue } from './reveal';
+import { REVEAL_SECONDS } from './tokens';
+
+/** The comm target that the widgets of a kernel open; docs/widgets.md has what is said on it. */
+export const TARGET = 'jupyter_tokens.reveal';
+
+interface IWish {
+  readonly profile: string;
+  readonly action: 'show' | 'copy';
+  readonly seconds: number;
+}
+
+/** Lets the kernels of all notebooks have a value shown or copied, without it being in any widget's state. */
+export function registerReveal(tracker: INotebookTracker, trans: TranslationBundle): void {
+  const watch = (panel: NotebookPanel): void => {
+    const { sessionContext } = panel;
+    const register = (kernel: Kernel.IKernelConnection | null | undefined): void =>
+      kernel?.registerCommTarget(TARGET, (comm, opened) => answer(panel, comm, opened, trans));
+    register(sessionContext.session?.kernel);
+    sessionContext.kernelChanged.connect((_, { newValue }) => register(newValue));
+  };
+  tracker.forEach(watch);
+  tracker.widgetAdded.connect((_, panel) => watch(panel));
+}
+
+function answer(
+  panel: NotebookPanel,
+  comm: Kernel.IComm,
+  opened: KernelMessage.ICommOpenMsg,
+  trans: TranslationBundle
+): void {
+  const wish = wishOf(opened.content.data);
+  if (!wish) {
+    comm.close({ error: 'The request names no profile, or no action that there is.' });
+    return;
+  }
+  comm.onMsg = message => {
+    const { value } = message.content.data;
+    if (typeof value === 'string') {
+      fulfil(panel, wish, value, trans);
+      comm.close({ shown: true });
+    }
+  };
+  comm.send({ ready: true });
+}
+
+function fulfil(panel: NotebookPanel, wish: IWish, value: string, trans: TranslationBundle): void {
+  if (wish.action === 'copy') {
+    Clipboard.copyToSystem(value);
+    return;
+  }
+  const host = document.createElement('div');
+  host.className = 'jp-Tokens-overlay';
+  panel.node.append(host);
+  const label = trans.__('Token of %1', wish.profile);
+  const shown = showValue(host, value, {
+    seconds: wish.seconds,
+    trans,
+    label,
+    onEnd: () => host.remove()
+  });
+  panel.disposed.connect(() => shown.dispose());
+}
+
+function wishOf(data: unknown): IWish | null {
+  const { profile, action, seconds } = (data ?? {}) as Partial<Record<keyof IWish, unknown>>;
+  if (typeof profile !== 'string' || (action !== 'show' && action !== 'copy')) {
+    return null;
+  }
+  const wanted = typeof seconds === 'number' && seconds > 0 ? seconds : REVEAL_SECONDS;
+  return { profile, action, seconds: Math.min(wanted, REVEAL_SECONDS) };
+}

@@ -1,0 +1,52 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { HTMLSelect } from '@jupyterlab/ui-components';
+import React from 'react';
+
+import type { IFieldSchema } from './tokens';
+
+/** Where the server keeps a secret; a reference says where it is already. */
+export type Keeping = 'keyring' | 'file' | 'reference';
+
+interface ISecretFieldProps {
+  readonly id: string;
+  readonly name: string;
+  readonly schema: IFieldSchema;
+  /** Whether the server has one already, which an empty field keeps. */
+  readonly stored: boolean;
+  readonly keeping: Keeping;
+  readonly onKeeping: (name: string, keeping: Keeping) => void;
+  readonly trans: TranslationBundle;
+}
+
+/** A secret: what is typed stays in the input until it is sent, and is in no state. */
+export function SecretField(props: ISecretFieldProps): React.JSX.Element {
+  const { id, name, schema, stored, keeping, onKeeping, trans } = props;
+  return (
+    <div className="jp-Tokens-field">
+      <label htmlFor={id}>{name}</label>
+      <input
+        id={id}
+        name={name}
+        className="jp-mod-styled"
+        data-secret="true"
+        type={keeping === 'reference' ? 'text' : 'password'}
+        placeholder={stored ? trans.__('stored; leave empty to keep it') : ''}
+        autoComplete="new-password"
+        spellCheck={false}
+        aria-describedby={`${id}-help`}
+      />
+      <HTMLSelect
+        aria-label={trans.__('How %1 is kept', name)}
+        value={keeping}
+        onChange={event => onKeeping(name, event.target.value as Keeping)}
+      >
+        <option value="keyring">{trans.__("store in the server's keyring")}</option>
+        <option value="file">{trans.__('store in a file that only you can read')}</option>
+        <option value="reference">{trans.__('reference: keyring:, file: or env:')}</option>
+      </HTMLSelect>
+      <div className="jp-Tokens-help" id={`${id}-help`}>
+        {schema.description}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,85 @@
+import { nullTranslator } from '@jupyterlab/translation';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+import { Actions } from '../src/actions';
+import { TokensModel } from '../src/model';
+import { CurrentNotebook } from '../src/notebook';
+import { PROBLEM, profile } from './facts';
+import { Server } from './server';
+
+const KERNEL = { id: 'k1', notebook: 'a.ipynb', language: 'python' };
+const INJECTION = { id: 'i', state: 'done', env: 'MINE', language: 'python', expires_at: null };
+let server: Server;
+let model: TokensModel;
+let notebook: CurrentNotebook;
+let actions: Actions;
+
+beforeEach(() => {
+  server = new Server();
+  server.answers = {
+    'GET profiles': { profiles: [profile()], may_reveal: true, may_edit: true },
+    'GET holdings': { holdings: [] },
+    'GET providers': { providers: [] }
+  };
+  model = new TokensModel(server.settings, 3600);
+  notebook = new CurrentNotebook(null);
+  actions = new Actions(model, notebook, nullTranslator.load(''));
+});
+
+afterEach(() => {
+  model.dispose();
+  vi.useRealTimers();
+});
+
+it("injects into the notebook's kernel, by the user's variable", async () => {
+  notebook.kernel = KERNEL;
+  actions.variables = { acme: 'MINE' };
+  server.answers['POST kernels/k1/inject'] = INJECTION;
+  expect(await actions.inject('acme', {})).toBe(true);
+  expect(server.seen.find(({ method }) => method === 'POST')?.body).toEqual({
+    profile: 'acme',
+    params: {},
+    env: 'MINE'
+  });
+  expect(model.outcome('acme')).toMatchObject({
+    kind: 'done',
+    text: 'MINE is set in a.ipynb (python).'
+  });
+});
+
+it('waits for a busy kernel', async () => {
+  vi.useFakeTimers();
+  notebook.kernel = KERNEL;
+  server.answers['POST kernels/k1/inject'] = { ...INJECTION, state: 'queued' };
+  server.answers['GET kernels/k1/inject/i'] = {
+    ...INJECTION,
+    state: 'failed',
+    message: 'It died.'
+  };
+  const injected = actions.inject('acme', {});
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(await injected).toBe(false);
+  expect(model.outcome('acme')).toMatchObject({
+    kind: 'problem',
+    problem: { message: 'It died.' }
+  });
+});
+
+it('says so where there is no kernel', async () => {
+  expect(await actions.inject('acme', {})).toBe(false);
+  expect(server.seen.some(({ method }) => method === 'POST')).toBe(false);
+});
+
+it('keeps what the vendor said for the card', async () => {
+  server.answers['POST profiles/acme/token'] = { status: 502, body: PROBLEM };
+  expect(await actions.fetch('acme', {}, false)).toBe(false);
+  expect(model.outcome('acme')).toEqual({ kind: 'problem', problem: PROBLEM });
+});
+
+it('hands a value to nobody but who shows it', async () => {
+  server.answers['POST profiles/acme/token'] = { has_value: true, value: 's3cret' };
+  const shown = vi.fn();
+  await actions.reveal('acme', {}, shown);
+  expect(shown).toHaveBeenCalledWith('s3cret');
+  expect(JSON.stringify([model.profiles, model.outcome('acme')])).not.toContain('s3cret');
+});

@@ -1,0 +1,45 @@
+import type { IProblem, IProfile, IProvider } from '../src/tokens';
+
+/** A profile as the server tells it. */
+export function profile(facts: Partial<IProfile> = {}): IProfile {
+  return {
+    name: 'acme',
+    provider: 'oneaccess',
+    title: 'Huawei Cloud OneAccess',
+    env: 'ACME_TOKEN',
+    params: {},
+    sandbox: false,
+    state: 'none',
+    expires_at: null,
+    has_value: null,
+    error: null,
+    ...facts
+  };
+}
+
+export const PROBLEM: IProblem = {
+  message: 'The signature is wrong.',
+  reason: 'unauthorized',
+  code: 'SignatureDoesNotMatch',
+  request_id: 'REQ-1',
+  retryable: false
+};
+
+export const PROVIDER: IProvider = {
+  id: 'oneaccess',
+  title: 'Huawei Cloud OneAccess',
+  settings: {
+    properties: {
+      provider: { const: 'oneaccess' },
+      endpoint: { type: 'string', format: 'uri' },
+      client_secret: { type: 'string', writeOnly: true }
+    }
+  },
+  params: {
+    properties: {
+      Kind: { type: 'string', enum: ['job', 'user'] },
+      ExpireTime: { type: 'integer', minimum: 0 },
+      Password: { type: 'string', writeOnly: true }
+    }
+  }
+};

@@ -1,0 +1,113 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { TokensModel } from '../src/model';
+import { RequestError } from '../src/request';
+import type { IProfile } from '../src/tokens';
+import { PROBLEM, profile, PROVIDER } from './facts';
+import { Server } from './server';
+
+let server: Server;
+let model: TokensModel;
+
+function list(...profiles: IProfile[]): void {
+  server.answers['GET profiles'] = { profiles, may_reveal: true, may_edit: false };
+}
+
+beforeEach(async () => {
+  server = new Server();
+  server.answers = { 'GET holdings': { holdings: [] }, 'GET providers': { providers: [PROVIDER] } };
+  list(profile(), profile({ name: 'other' }));
+  model = new TokensModel(server.settings, 3600);
+  model.start();
+  await model.look();
+});
+
+afterEach(() => {
+  model.dispose();
+});
+
+describe('TokensModel', () => {
+  it('asks for the providers once', async () => {
+    await model.look();
+    expect(server.seen.filter(({ path }) => path === 'providers')).toHaveLength(1);
+    expect(model.providers).toEqual([PROVIDER]);
+    expect(model.mayReveal).toBe(true);
+    expect(model.mayEdit).toBe(false);
+  });
+
+  it('keeps what has not changed as the same object', async () => {
+    const before = model.profiles;
+    list(profile({ state: 'fresh' }), profile({ name: 'other' }));
+    await model.look();
+    expect(model.profiles?.[0]).not.toBe(before?.[0]);
+    expect(model.profiles?.[1]).toBe(before?.[1]);
+  });
+
+  it('says nothing when nothing has changed', async () => {
+    let changes = 0;
+    model.changed.connect(() => (changes += 1));
+    await model.look();
+    expect(changes).toBe(0);
+  });
+
+  it('tells once that a token which was held could not be refreshed', async () => {
+    const failed: string[] = [];
+    model.refreshFailed.connect((_, { name }) => failed.push(name));
+    const held = { state: 'fresh', expires_at: '2126-01-01T00:00:00Z', has_value: true } as const;
+    list(profile(held));
+    await model.look();
+    list(profile({ ...held, state: 'aging', error: PROBLEM }));
+    await model.look();
+    await model.look();
+    expect(failed).toEqual(['acme']);
+  });
+
+  it('keeps the profiles while the server is away, and says why', async () => {
+    server.answers['GET profiles'] = null;
+    await model.look();
+    expect(model.problem?.reason).toBe('unreachable');
+    expect(model.profiles).toHaveLength(2);
+    list(profile());
+    await model.look();
+    expect(model.problem).toBeNull();
+  });
+
+  it('sends names and parameters as they are', async () => {
+    server.answers['POST profiles/a%2Fb/token'] = { profile: 'a/b', has_value: true };
+    await model.fetch('a/b', { ExpireTime: 60 }, true);
+    expect(server.seen.find(({ method }) => method === 'POST')).toEqual({
+      method: 'POST',
+      path: 'profiles/a%2Fb/token',
+      body: { params: { ExpireTime: 60 }, refresh: true }
+    });
+  });
+
+  it('is busy until the new state is there', async () => {
+    server.answers['POST profiles/acme/token'] = { profile: 'acme', has_value: true };
+    const fetched = model.fetch('acme', {}, false);
+    expect(model.busy('acme')).toBe(true);
+    list(profile({ state: 'fresh' }));
+    await fetched;
+    expect(model.busy('acme')).toBe(false);
+    expect(model.profiles?.[0]?.state).toBe('fresh');
+  });
+
+  it('throws what the vendor said', async () => {
+    server.answers['POST profiles/acme/token'] = { status: 502, body: PROBLEM };
+    const error: unknown = await model.fetch('acme', {}, false).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(RequestError);
+    expect((error as RequestError).problem).toEqual(PROBLEM);
+  });
+
+  it('goes by the clock of the server where that is another one', async () => {
+    server.date = new Date(Date.now() + 3600_000).toUTCString();
+    await model.look();
+    expect(Math.abs(model.now() - Date.now() - 3600_000)).toBeLessThan(2000);
+  });
+
+  it('says what is missing where the server has no such routes', async () => {
+    server.answers['GET profiles'] = { status: 404, body: {} };
+    await model.look();
+    expect(model.problem?.reason).toBe('absent');
+  });
+});

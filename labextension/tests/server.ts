@@ -1,0 +1,37 @@
+import { ServerConnection } from '@jupyterlab/services';
+
+/** One request as the server saw it. */
+export interface ISeen {
+  readonly method: string;
+  readonly path: string;
+  readonly body: unknown;
+}
+
+type Answer = object | { readonly status: number; readonly body: object } | null;
+
+/** A server that answers from a table, by `METHOD path`; null stands for one that is not there. */
+export class Server {
+  readonly seen: ISeen[] = [];
+  answers: Record<string, Answer> = {};
+  date = new Date().toUTCString();
+
+  readonly settings = ServerConnection.makeSettings({
+    baseUrl: 'http://server.invalid/team/',
+    fetch: async (input: RequestInfo | URL, init?: RequestInit) => {
+      const asked = new Request(input, init);
+      const path = new URL(asked.url).pathname.replace('/team/jupyter-tokens/', '');
+      const text = await asked.text();
+      this.seen.push({ method: asked.method, path, body: text ? JSON.parse(text) : null });
+      const answer = this.answers[`${asked.method} ${path}`];
+      if (answer === null) {
+        throw new TypeError('Failed to fetch');
+      }
+      const { status, body } = isStatus(answer) ? answer : { status: 200, body: answer };
+      return new Response(JSON.stringify(body), { status, headers: { Date: this.date } });
+    }
+  });
+}
+
+function isStatus(answer: Answer | undefined): answer is { status: number; body: object } {
+  return answer !== undefined && answer !== null && 'status' in answer;
+}

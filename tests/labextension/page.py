@@ -1,0 +1,87 @@
+"""What a user does in a browser, in words: opens the panel, presses a button of a card, runs a cell."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from playwright.sync_api import Locator, Page, expect
+
+from .served import DEADLINE, Served
+
+MILLISECONDS = DEADLINE * 1000
+
+
+class Lab:
+    """JupyterLab or Notebook in one page, with a workspace of its own."""
+
+    def __init__(self, page: Page, served: Served) -> None:
+        self.page = page
+        self.served = served
+        self.workspace = uuid4().hex
+        page.set_default_timeout(MILLISECONDS)
+        expect.set_options(timeout=MILLISECONDS)
+
+    def open(self, path: str = "") -> None:
+        path = path or f"lab/workspaces/{self.workspace}"
+        self.page.goto(f"{self.served.url}/{path}?token={self.served.token}")
+        self.page.wait_for_selector("#jupyter-tokens-panel", state="attached")
+
+    def command(self, name: str, **args: Any) -> None:
+        """Runs a command without waiting for its end, as a menu does."""
+        self.page.evaluate("([name, args]) => { void window.jupyterapp.commands.execute(name, args); }", [name, args])
+
+    def open_panel(self) -> None:
+        self.command("jupyter-tokens:show-panel")
+        expect(self.panel).to_be_visible()
+
+    def open_notebook(self, name: str, language: str = "python", source: str = "") -> None:
+        """Opens a new notebook and waits until its kernel is there."""
+        self.served.write_notebook(name, language, source)
+        self.command("docmanager:open", path=name)
+        self.until_idle()
+
+    def until_idle(self) -> None:
+        self.page.wait_for_function("document.querySelector('#jp-main-statusbar')?.innerText.includes('| Idle')")
+
+    def run_cell(self, source: str) -> str:
+        """Puts code into the notebook's first cell, runs it, and returns its output."""
+        return str(
+            self.page.evaluate(
+                """async source => {
+                  const panel = window.jupyterapp.shell.currentWidget;
+                  panel.content.activeCellIndex = 0;
+                  const cell = panel.content.activeCell;
+                  cell.model.sharedModel.setSource(source);
+                  await window.jupyterapp.commands.execute('notebook:run-cell');
+                  const outputs = cell.model.outputs.toJSON();
+                  return outputs.map(output => [output.text ?? output.evalue ?? ''].flat().join('')).join('');
+                }""",
+                source,
+            )
+        ).strip()
+
+    @property
+    def panel(self) -> Locator:
+        return self.page.locator("#jupyter-tokens-panel")
+
+    def card(self, name: str) -> Locator:
+        return self.panel.locator(f'[data-profile="{name}"]')
+
+    def button(self, name: str, action: str) -> Locator:
+        """A button of a card, by what it is called."""
+        return self.card(name).get_by_role("button", name=f"{action} {name}")
+
+    def press(self, name: str, action: str) -> None:
+        self.button(name, action).click()
+
+    def expect_state(self, name: str, state: str) -> None:
+        expect(self.card(name)).to_have_attribute("data-state", state)
+
+    def fetch(self, name: str) -> None:
+        self.press(name, "Fetch")
+        self.expect_state(name, "fresh")
+
+    def theme(self, name: str) -> None:
+        self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
+        self.page.wait_for_selector(f'body[data-jp-theme-name="{name}"]', state="attached")

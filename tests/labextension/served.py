@@ -1,0 +1,136 @@
+"""A real JupyterLab or Notebook server in a process of its own, with the sandbox behind it and a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nbformat
+
+from jupyter_tokens.cli.demo import write_config
+from jupyter_tokens.sandbox import Sandbox
+
+DEADLINE = 60
+KERNELS = {"python": ("python3", "Python 3"), "R": ("ir", "R")}
+
+
+@dataclass
+class Served:
+    """A running server. url : with its base path, without the login."""
+
+    url: str
+    root: Path
+    home: Path
+    sandbox: Sandbox
+    command: list[str] = field(repr=False)
+    process: subprocess.Popen[str] | None = None
+
+    token = "c4n4ry-login-of-the-server"
+
+    def start(self) -> None:
+        with (self.home / "server.log").open("a") as log:
+            self.process = subprocess.Popen(self.command, env=environment(self.home), stdout=log, stderr=log, text=True)
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if self.ask("GET", "api/status").is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        raise AssertionError((self.home / "server.log").read_text()[-3000:])
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(DEADLINE)
+            self.process = None
+
+    def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        headers = {"Authorization": f"token {self.token}"}
+        return httpx.request(method, f"{self.url}/{path}", json=body, headers=headers, timeout=DEADLINE)
+
+    def forget_all(self) -> None:
+        """As if nobody had been here before: tokens, kernels, faults."""
+        self.sandbox.clear_faults()
+        for profile in self.ask("GET", "jupyter-tokens/profiles").json()["profiles"]:
+            self.ask("DELETE", f"jupyter-tokens/profiles/{profile['name']}/token")
+        for session in self.ask("GET", "api/sessions").json():
+            self.ask("DELETE", f"api/sessions/{session['id']}")
+
+    def write_notebook(self, name: str, language: str = "python", source: str = "") -> None:
+        kernel, display = KERNELS[language]
+        spec = {"name": kernel, "display_name": display, "language": language}
+        cells = [nbformat.v4.new_code_cell(source)]
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
+        nbformat.write(notebook, self.root / name)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """No test sees this machine's configuration, and leaves nothing in its home."""
+    folders = {
+        "HOME": home,
+        "JUPYTER_CONFIG_DIR": home / "config",
+        "JUPYTER_DATA_DIR": home / "data",
+        "JUPYTER_RUNTIME_DIR": home / "runtime",
+        "IPYTHONDIR": home / "ipython",
+        "XDG_DATA_HOME": home / "xdg",
+    }
+    for folder in folders.values():
+        folder.mkdir(mode=0o700, exist_ok=True)
+    known = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER_")}
+    return {
+        **known,
+        **{name: str(folder) for name, folder in folders.items()},
+        "PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring",
+    }
+
+
+@contextmanager
+def serving(application: str, folder: Path, sandbox: Sandbox, extra: dict[str, Any] | None = None) -> Iterator[Served]:
+    """application : "jupyterlab" or "notebook". extra : more profiles."""
+    home, root, secrets = folder / "home", folder / "root", folder / "secrets"
+    for made in (home, root, secrets):
+        made.mkdir(mode=0o700, parents=True)
+    write_config(home / "config", {**sandbox.profiles(secrets), **(extra or {})})
+    _no_news(home / "config")
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        application,
+        "--no-browser",
+        "--expose-app-in-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        "--ServerApp.base_url=/team/",
+        f"--ServerApp.root_dir={root}",
+        f"--IdentityProvider.token={Served.token}",
+        "--TokensExtension.allow_edit=True",
+    ]
+    served = Served(f"http://127.0.0.1:{port}/team", root, home, sandbox, command)
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+def _no_news(config: Path) -> None:
+    folder = config / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+    folder.mkdir(parents=True)
+    news = {"fetchNews": "false", "checkForUpdates": False}
+    (folder / "notification.jupyterlab-settings").write_text(json.dumps(news))

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from jupyter_tokens.sandbox import Sandbox
+
+from .page import Lab
+
+
+def test_the_palette_has_all_commands(lab: Lab) -> None:
+    lab.command("apputils:activate-command-palette")
+    palette = lab.page.locator(".lm-CommandPalette")
+    palette.locator("input").fill("token")
+    for label in ("Show Tokens", "Refresh All Tokens", "Get Token into This Notebook…", "Insert %gettoken…"):
+        expect(palette).to_contain_text(label)
+
+
+def test_toolbar_button_gets_a_token_into_the_notebook(lab: Lab) -> None:
+    lab.open_notebook("toolbar.ipynb")
+    lab.page.get_by_role("button", name="Get a token into the kernel of this notebook").click()
+    dialog = lab.page.locator(".jp-Dialog")
+    dialog.get_by_role("combobox").select_option("oneaccess")
+    dialog.get_by_role("button", name="Get").click()
+    expect(lab.card("oneaccess")).to_contain_text("ONEACCESS_TOKEN is set in toolbar.ipynb")
+    assert lab.run_cell("import os; print('ONEACCESS_TOKEN' in os.environ)") == "True"
+
+
+def test_magic_is_inserted_at_the_cursor(lab: Lab) -> None:
+    lab.open_notebook("magic.ipynb", source="# here: ")
+    lab.page.locator(".jp-Notebook-cell .cm-content").click()
+    lab.page.keyboard.press("End")
+    lab.command("jupyter-tokens:insert-magic", profile="oneaccess")
+    expect(lab.page.locator(".jp-Notebook-cell .cm-content")).to_have_text("# here: %gettoken oneaccess")
+
+
+def test_the_notebooks_context_menu_leads_to_both(lab: Lab) -> None:
+    lab.open_notebook("menu.ipynb")
+    lab.page.locator(".jp-Notebook-cell").click(button="right")
+    menu = lab.page.locator(".lm-Menu")
+    expect(menu).to_contain_text("Get Token into This Notebook…")
+    expect(menu).to_contain_text("Insert %gettoken…")
+
+
+def test_refreshes_all_that_was_fetched(lab: Lab, sandbox: Sandbox) -> None:
+    for name in ("oneaccess", "eiam"):
+        lab.fetch(name)
+    before = dict(sandbox.requests)
+    lab.panel.get_by_role("button", name="Refresh all tokens").click()
+    for name in ("oneaccess", "eiam"):
+        expect(lab.card(name)).to_contain_text("Fetched.")
+        assert sandbox.requests[name] == before[name] + 1
+    assert sandbox.requests["modelarts"] == before["modelarts"]
+
+
+def test_a_failed_refresh_is_told_of(lab: Lab, sandbox: Sandbox) -> None:
+    lab.fetch("short")
+    sandbox.plan({"api": "pai-dlc", "kind": "403", "times": None})
+    # Somebody else's refresh, such as a kernel's.
+    lab.served.ask("POST", "jupyter-tokens/profiles/short/token", {"refresh": True})
+    notice = lab.page.locator(".Toastify__toast")
+    expect(notice).to_contain_text(re.compile("The token of short could not be refreshed"))
+    sandbox.clear_faults()
+    notice.get_by_role("button", name="Try again").click()
+    lab.expect_state("short", "fresh")

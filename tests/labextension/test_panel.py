@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from jupyter_tokens.sandbox import Sandbox
+
+from .page import Lab
+
+FIVE = ("modelarts", "pai-dlc", "oneaccess", "astra", "eiam")
+
+
+def value_of(lab: Lab, profile: str) -> str:
+    """The token that the server holds."""
+    answer = lab.served.ask("POST", f"jupyter-tokens/profiles/{profile}/token", {"reveal": True})
+    return str(answer.json()["value"])
+
+
+def test_fetches_each_of_the_five(lab: Lab, sandbox: Sandbox) -> None:
+    before = dict(sandbox.requests)
+    for name in FIVE:
+        expect(lab.card(name)).to_contain_text("sandbox")
+        expect(lab.card(name)).to_contain_text("not fetched")
+        lab.fetch(name)
+    assert {name: sandbox.requests[name] - before[name] for name in FIVE} == dict.fromkeys(FIVE, 1)
+    expect(lab.card("oneaccess").locator("time")).to_have_text(re.compile(r"^(29|30):\d\d left$"))
+    # Its API never returns the value: there is nothing to inject, reveal or copy.
+    expect(lab.card("astra")).to_contain_text("never returns it")
+    for action in ("Inject", "Reveal", "Copy"):
+        expect(lab.button("astra", action)).to_have_count(0)
+
+
+def test_injects_into_the_python_kernel_of_the_notebook(lab: Lab) -> None:
+    expect(lab.button("oneaccess", "Inject")).to_be_disabled()
+    lab.open_notebook("python.ipynb")
+    expect(lab.panel).to_contain_text("Inject into python.ipynb")
+    lab.press("oneaccess", "Inject")
+    expect(lab.card("oneaccess")).to_contain_text("ONEACCESS_TOKEN is set in python.ipynb (python).")
+    expect(lab.card("oneaccess")).to_contain_text("held by python.ipynb")
+    expect(lab.page.locator("#jp-main-statusbar")).to_contain_text("oneaccess: 29:")
+    digest = "import hashlib, os; print(hashlib.sha256(os.environ['ONEACCESS_TOKEN'].encode()).hexdigest())"
+    assert lab.run_cell(digest) == hashlib.sha256(value_of(lab, "oneaccess").encode()).hexdigest()
+    lab.command("notebook:restart-kernel")
+    lab.page.get_by_role("button", name="Confirm Kernel Restart").click()
+    lab.command("jupyter-tokens:refresh-all")
+    expect(lab.card("oneaccess")).not_to_contain_text("held by")
+
+
+def test_injects_into_an_r_kernel(lab: Lab) -> None:
+    lab.open_notebook("r.ipynb", "R")
+    expect(lab.panel).to_contain_text("r.ipynb")
+    lab.press("modelarts", "Inject")
+    expect(lab.card("modelarts")).to_contain_text("MODELARTS_TOKEN is set in r.ipynb (r).")
+    assert lab.run_cell('cat(nchar(Sys.getenv("MODELARTS_TOKEN")))') == str(len(value_of(lab, "modelarts")))
+
+
+def test_refreshes_and_forgets(lab: Lab, sandbox: Sandbox) -> None:
+    lab.fetch("oneaccess")
+    first, asked = value_of(lab, "oneaccess"), sandbox.requests["oneaccess"]
+    lab.press("oneaccess", "Refresh")
+    expect(lab.card("oneaccess")).to_have_attribute("aria-busy", "false")
+    expect(lab.card("oneaccess")).to_contain_text("Fetched.")
+    assert sandbox.requests["oneaccess"] == asked + 1
+    assert value_of(lab, "oneaccess") != first
+    lab.press("oneaccess", "Forget")
+    lab.expect_state("oneaccess", "none")
+
+
+def test_a_short_token_ages_and_is_fresh_again(lab: Lab) -> None:
+    lab.fetch("short")
+    lab.expect_state("short", "aging")
+    lab.press("short", "Refresh")
+    lab.expect_state("short", "fresh")
+
+
+def test_reveals_and_hides(lab: Lab) -> None:
+    lab.fetch("oneaccess")
+    value = value_of(lab, "oneaccess")
+    assert value not in lab.page.content()
+    lab.press("oneaccess", "Reveal")
+    shown = lab.card("oneaccess").get_by_role("group", name="Token of oneaccess")
+    expect(shown.locator("code")).to_have_text(value)
+    shown.get_by_role("button", name="Hide").click()
+    expect(shown).to_have_count(0)
+    assert value not in lab.page.content()
+
+
+def test_copies(lab: Lab) -> None:
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    lab.fetch("oneaccess")
+    lab.press("oneaccess", "Copy")
+    expect(lab.card("oneaccess")).to_contain_text("Copied")
+    assert lab.page.evaluate("navigator.clipboard.readText()") == value_of(lab, "oneaccess")
+    assert value_of(lab, "oneaccess") not in lab.page.content()
+
+
+def test_a_refused_signature_shows_the_vendors_code(lab: Lab) -> None:
+    lab.press("refused", "Fetch")
+    lab.expect_state("refused", "failed")
+    problem = lab.card("refused").get_by_role("alert")
+    expect(problem).to_contain_text("SignatureDoesNotMatch")
+    expect(problem).to_contain_text("Request id")
+    expect(problem).to_contain_text("Check")
+
+
+def test_parameters_are_sent_and_remembered(lab: Lab, sandbox: Sandbox) -> None:
+    lab.press("short", "Parameters of")
+    field = lab.card("short").get_by_label("ExpireTime")
+    expect(field).to_have_attribute("placeholder", "10")
+    with lab.page.expect_request(lambda asked: "/workspaces/" in asked.url and "7200" in (asked.post_data or "")):
+        field.fill("7200")
+    lab.press("short", "Fetch")
+    expect(lab.card("short")).to_contain_text("1:59:")
+    lab.open()
+    lab.open_panel()
+    lab.press("short", "Parameters of")
+    expect(lab.card("short").get_by_label("ExpireTime")).to_have_value("7200")
+
+
+def test_search(lab: Lab) -> None:
+    lab.panel.get_by_role("searchbox").fill("huawei")
+    expect(lab.card("oneaccess")).to_be_visible()
+    expect(lab.card("astra")).to_have_count(0)
+    lab.panel.get_by_role("searchbox").fill("nothing like it")
+    expect(lab.panel).to_contain_text("No profile matches")
+
+
+@pytest.mark.parametrize("where", ["keyring", "file"])
+def test_a_profile_is_added_with_a_secret_changed_and_removed(lab: Lab, sandbox: Sandbox, where: str) -> None:
+    client_id, client_secret = next(iter(sandbox.accounts.oneaccess.items()))
+    sent: list[Any] = []
+    lab.page.on("response", lambda answer: sent.append(answer) if "jupyter-tokens" in answer.url else None)
+    lab.panel.get_by_role("button", name="Add a profile").click()
+    form = lab.panel.get_by_role("form", name="Add a profile")
+    form.get_by_label("Name", exact=True).fill(f"mine-{where}")
+    form.get_by_label("Provider", exact=True).select_option("oneaccess")
+    form.get_by_label("endpoint", exact=True).fill(sandbox.url)
+    form.get_by_label("client_id", exact=True).fill(client_id)
+    form.get_by_label("client_secret", exact=True).fill("wrong")
+    form.get_by_label("How client_secret is kept").select_option(where)
+    form.get_by_role("button", name="Save and test").click()
+    expect(form.get_by_role("alert")).to_contain_text("Check")
+    expect(form.get_by_label("client_secret", exact=True)).to_have_value("")
+    form.get_by_label("client_secret", exact=True).fill(client_secret)
+    form.get_by_role("button", name="Save and test").click()
+    expect(form.get_by_role("status")).to_contain_text("it works")
+    form.get_by_role("button", name="Close").click()
+    lab.expect_state(f"mine-{where}", "fresh")
+    lab.press(f"mine-{where}", "Edit")
+    form = lab.panel.get_by_role("form", name=f"Edit mine-{where}")
+    expect(form.get_by_label("client_secret", exact=True)).to_have_value("")
+    form.get_by_label("env", exact=True).fill("MINE")
+    form.get_by_role("button", name="Save and test").click()
+    expect(form.get_by_role("status")).to_contain_text("it works")
+    for answer in sent:
+        assert answer.request.method != "GET" or client_secret not in answer.text()
+    config = (lab.served.home / "config" / "jupyter_tokens_config.json").read_text()
+    assert client_secret not in config
+    assert f"mine-{where}.client_secret" in config
+    form.get_by_role("button", name="Remove").click()
+    lab.page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
+    expect(lab.card("oneaccess")).to_be_visible()
+    expect(lab.card(f"mine-{where}")).to_have_count(0)
+    assert not list((lab.served.home / "config").glob("jupyter_tokens_secrets/*"))

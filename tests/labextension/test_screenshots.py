@@ -1,0 +1,119 @@
+"""The pictures of the documentation; written only where SCREENSHOTS names a folder for them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from jupyter_tokens.sandbox import Sandbox
+
+from .page import Lab
+from .served import serving
+
+CODE = "import os\nimport httpx\n\nheaders = {'Authorization': 'Bearer ' + os.environ['ONEACCESS_TOKEN']}"
+SIZE = {"width": 1180, "height": 760}
+
+
+@pytest.fixture
+def shoot(page: Page) -> Any:
+    """Takes a picture; without a folder it still sees that there is one to take."""
+    page.set_viewport_size(SIZE)
+
+    def shoot(name: str) -> None:
+        picture = page.screenshot(animations="disabled")
+        assert len(picture) > 10_000
+        if folder := os.environ.get("SCREENSHOTS"):
+            Path(folder, f"panel-{name}.png").write_bytes(picture)
+
+    return shoot
+
+
+def wide(lab: Lab) -> None:
+    """Room for the panel, and none for what the pictures are not about."""
+    lab.page.evaluate(
+        """async () => {
+          const {commands, shell} = window.jupyterapp;
+          if (commands.hasCommand('application:toggle-left-area') && !shell.leftCollapsed) {
+            await commands.execute('application:toggle-left-area');
+          }
+          document.activeElement?.blur();
+        }"""
+    )
+    handle = lab.page.locator("#jp-main-split-panel > .lm-SplitPanel-handle:visible").last
+    if handle.count():
+        box = handle.bounding_box()
+        assert box is not None
+        lab.page.mouse.move(box["x"] + 2, box["y"] + 300)
+        lab.page.mouse.down()
+        lab.page.mouse.move(SIZE["width"] - 380, box["y"] + 300)
+        lab.page.mouse.up()
+        lab.page.mouse.move(300, 500)
+
+
+def worked(lab: Lab, notebook: str) -> None:
+    for name in ("modelarts", "eiam"):
+        lab.fetch(name)
+    expect(lab.panel).to_contain_text(f"Inject into {notebook}")
+    lab.press("oneaccess", "Inject")
+    expect(lab.card("oneaccess")).to_contain_text("ONEACCESS_TOKEN is set")
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_the_panel(lab: Lab, shoot: Any, theme: str) -> None:
+    lab.theme(f"JupyterLab {theme}")
+    lab.open_notebook("analysis.ipynb", source=CODE)
+    worked(lab, "analysis.ipynb")
+    wide(lab)
+    shoot(theme.lower())
+
+
+def test_an_error_and_parameters(lab: Lab, shoot: Any) -> None:
+    lab.theme("JupyterLab Light")
+    lab.open_notebook("analysis.ipynb", source=CODE)
+    lab.panel.get_by_role("searchbox").fill("pai")
+    lab.press("refused", "Fetch")
+    expect(lab.card("refused").get_by_role("alert")).to_be_visible()
+    lab.press("short", "Parameters of")
+    wide(lab)
+    shoot("error")
+
+
+def test_the_form(lab: Lab, shoot: Any) -> None:
+    lab.theme("JupyterLab Light")
+    lab.open_notebook("analysis.ipynb", source=CODE)
+    wide(lab)
+    lab.panel.get_by_role("button", name="Add a profile").click()
+    form = lab.panel.get_by_role("form")
+    form.get_by_label("Name", exact=True).fill("acme")
+    form.get_by_label("Provider", exact=True).select_option("oneaccess")
+    form.get_by_label("endpoint", exact=True).fill("https://acme.huaweioneaccess.com")
+    form.get_by_label("client_id", exact=True).fill("kP2mB8")
+    form.get_by_label("client_secret", exact=True).fill("not-a-real-secret")
+    shoot("form")
+
+
+def test_nothing_yet(page: Page, shoot: Any, tmp_path: Path, sandbox: Sandbox) -> None:
+    with serving("jupyterlab", tmp_path, sandbox) as served:
+        (served.home / "config" / "jupyter_tokens_config.json").unlink()
+        lab = Lab(page, served)
+        lab.open()
+        lab.open_panel()
+        expect(lab.panel).to_contain_text("No profiles yet")
+        expect(lab.panel).to_contain_text("jupyter tokens demo")
+        wide(lab)
+        shoot("empty")
+
+
+def test_notebook_7(page: Page, shoot: Any, tmp_path: Path, sandbox: Sandbox) -> None:
+    with serving("notebook", tmp_path, sandbox) as served:
+        served.write_notebook("analysis.ipynb", source=CODE)
+        lab = Lab(page, served)
+        lab.open("notebooks/analysis.ipynb")
+        page.wait_for_selector(".jp-NotebookKernelStatus", state="attached")
+        lab.open_panel()
+        worked(lab, "analysis.ipynb")
+        shoot("notebook7")

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from jupyter_tokens.sandbox import Sandbox
+
+from .page import Lab
+from .served import serving
+
+
+@pytest.fixture
+def lab(page: Page, tmp_path: Path, sandbox: Sandbox) -> Iterator[Lab]:
+    """A server of its own, which is looked at often."""
+    with serving("jupyterlab", tmp_path, sandbox) as served:
+        settings = served.home / "config" / "lab" / "user-settings" / "jupyter-tokens"
+        settings.mkdir(parents=True)
+        (settings / "plugin.jupyterlab-settings").write_text(json.dumps({"pollSeconds": 2}))
+        lab = Lab(page, served)
+        lab.open()
+        lab.open_panel()
+        yield lab
+
+
+def test_a_server_that_stops_and_comes_back(lab: Lab) -> None:
+    # JupyterLab's own word on it comes when it comes.
+    dialog = lab.page.locator(".jp-Dialog")
+    lab.page.add_locator_handler(dialog, lambda: dialog.locator(".jp-mod-accept").click())
+    lab.fetch("oneaccess")
+    lab.served.stop()
+    expect(lab.panel.get_by_role("alert")).to_contain_text("The Jupyter server does not answer.")
+    expect(lab.card("oneaccess")).to_be_visible()
+    lab.served.start()
+    expect(lab.panel.get_by_role("alert")).to_have_count(0)
+    # What it held has gone with it.
+    lab.expect_state("oneaccess", "none")
+    lab.fetch("oneaccess")
