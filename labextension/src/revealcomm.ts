@@ -1,4 +1,3 @@
-import { Clipboard } from '@jupyterlab/apputils';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -42,17 +41,27 @@ function answer(
   comm.onMsg = message => {
     const { value } = message.content.data;
     if (typeof value === 'string') {
-      fulfil(panel, wish, value, trans);
-      comm.close({ shown: true });
+      void fulfil(panel, wish, value, trans).then(done => comm.close(done));
     }
   };
   comm.send({ ready: true });
 }
 
-function fulfil(panel: NotebookPanel, wish: IWish, value: string, trans: TranslationBundle): void {
+/** Shows or copies; returns what the kernel is told of it. */
+async function fulfil(
+  panel: NotebookPanel,
+  wish: IWish,
+  value: string,
+  trans: TranslationBundle
+): Promise<{ shown: true } | { error: string }> {
   if (wish.action === 'copy') {
-    Clipboard.copyToSystem(value);
-    return;
+    try {
+      await navigator.clipboard.writeText(value);
+      return { shown: true };
+    } catch {
+      // Not over plain http, and in some browsers only right after a click.
+      return { error: trans.__('The browser does not let this page copy. Show it instead.') };
+    }
   }
   const host = document.createElement('div');
   host.className = 'jp-Tokens-overlay';
@@ -65,6 +74,7 @@ function fulfil(panel: NotebookPanel, wish: IWish, value: string, trans: Transla
     onEnd: () => host.remove()
   });
   panel.disposed.connect(() => shown.dispose());
+  return { shown: true };
 }
 
 function wishOf(data: unknown): IWish | null {

@@ -105,6 +105,14 @@ describe('TokensModel', () => {
     expect(Math.abs(model.now() - Date.now() - 3600_000)).toBeLessThan(2000);
   });
 
+  it('shows the profiles to who may not see what kernels hold', async () => {
+    server.answers['GET holdings'] = { status: 403, body: PROBLEM };
+    list(profile({ state: 'fresh' }));
+    await model.look();
+    expect(model.problem).toBeNull();
+    expect(model.profiles?.[0]?.state).toBe('fresh');
+  });
+
   it('says what is missing where the server has no such routes', async () => {
     server.answers['GET profiles'] = { status: 404, body: {} };
     await model.look();

@@ -36,3 +36,10 @@ def test_a_kernel_has_a_value_copied(lab: Lab) -> None:
     lab.run_cell(OPEN % "copy")
     lab.page.wait_for_function("() => navigator.clipboard.readText().then(text => text === 'v4lue-of-the-kernel')")
     assert "v4lue-of-the-kernel" not in lab.page.content()
+
+
+def test_a_kernel_is_told_that_the_browser_does_not_let_the_page_copy(lab: Lab) -> None:
+    lab.open_notebook("comm.ipynb")
+    lab.page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))")
+    lab.run_cell(OPEN % "copy")
+    assert "'error': 'The browser does not let this page copy. Show it instead.'" in lab.run_cell("print(told)")
