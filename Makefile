@@ -8,7 +8,7 @@ PANEL := hatch_build.py $(shell find labextension -type f -not -path '*/node_mod
 SOURCES := pyproject.toml README.md $(PANEL) $(shell find jupyter_tokens notebooks -name '*.py' -o -name '*.ipynb' -o -name '*.typed')
 
 # The parts that have to be covered to the last branch.
-CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/secretref.py,jupyter_tokens/profiles.py,jupyter_tokens/config.py,jupyter_tokens/transport.py,jupyter_tokens/broker.py,jupyter_tokens/upstream.py,jupyter_tokens/source.py,jupyter_tokens/signing/*,jupyter_tokens/credentials/*,jupyter_tokens/providers/*
+CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/secretref.py,jupyter_tokens/profiles.py,jupyter_tokens/config.py,jupyter_tokens/transport.py,jupyter_tokens/broker.py,jupyter_tokens/upstream.py,jupyter_tokens/source.py,jupyter_tokens/whole_file.py,jupyter_tokens/signing/*,jupyter_tokens/credentials/*,jupyter_tokens/providers/*
 
 .PHONY: demo test lint bench docs clean
 

@@ -19,6 +19,7 @@ __all__ = [
     "NoValue",
     "NotFound",
     "ParameterError",
+    "ProfileRefused",
     "ResponseError",
     "SecretError",
     "ServerGone",
@@ -99,6 +100,12 @@ class ConfigurationError(TokenError):
     """A profile is wrong: the message names file, profile and key."""
 
     reason = "configuration"
+
+
+class ProfileRefused(ConfigurationError):
+    """What was to become a profile is none, or holds what must not come this way; nothing was changed."""
+
+    reason = "profile"
 
 
 class UnknownProfile(ConfigurationError):

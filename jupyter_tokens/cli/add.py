@@ -70,20 +70,16 @@ class AddApp(Action):
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME for the profile; settings are given with --set, secrets are asked for")
         from ..config import load_profiles  # noqa: PLC0415 (loads httpx)
-        from ..server.base import Refused  # noqa: PLC0415 (as above)
-        from ..server.profile_file import check, path, put  # noqa: PLC0415 (as above)
+        from ..profile_file import check, path, put  # noqa: PLC0415 (as above)
 
         name = self.extra_args[0]
         profiles = load_profiles()
         if name in profiles:
             self.fail(2, f"there is a profile {name!r} in {profiles.file(name)}: remove it first, or change it there")
         draft = self._draft(name)
-        try:
-            check(name, draft.written())
-            store = self._ask_secrets(draft)
-            put(name, draft.whole(store), profiles)
-        except Refused as refused:
-            raise ParameterError(refused.message, unsent=True) from None
+        check(name, draft.written())
+        store = self._ask_secrets(draft)
+        put(name, draft.whole(store), profiles)
         say(f"The profile {name} is in {path()}." + "".join(f" {told}" for told in _stored(draft, store)))
         say(f"Try it: jupyter tokens get {name}")
         return 0

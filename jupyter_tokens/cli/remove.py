@@ -29,8 +29,8 @@ class RemoveApp(Action):
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME; `jupyter tokens list` says which there are")
         from ..config import load_profiles  # noqa: PLC0415 (loads httpx)
+        from ..profile_file import remove  # noqa: PLC0415 (as above)
         from ..providers.params import closest  # noqa: PLC0415 (as above)
-        from ..server.profile_file import remove  # noqa: PLC0415 (as above)
 
         name = self.extra_args[0]
         profiles = load_profiles()

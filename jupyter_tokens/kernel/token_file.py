@@ -10,12 +10,11 @@ import json
 import os
 import re
 import stat
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 from ..errors import ParameterError
+from ..whole_file import replace_file
 
 if TYPE_CHECKING:
     from ..token import Token
@@ -137,19 +136,7 @@ def write(name: str, data: bytes, mode: int = 0o600, *, own: bytes | None = None
     path = Path(name)
     check(name, own)
     try:
-        # mkstemp makes it readable by its owner alone, and in the same folder, so that it can be renamed.
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(mode)
-            Path(temporary).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        replace_file(path, data, mode)
     except OSError as error:
         _refuse(path, f"cannot be written ({error.strerror}).", "Free or name another place.")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..whole_file import replace_file
 from .known import Known
 from .notebook import Finding, scan
 from .rewrite import rewritten
@@ -61,7 +61,9 @@ def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
     after = rewritten(text, edits)
     left = scan(_parsed(after), known).findings
     try:
-        _write(path, after)
+        # Through a link, which stays one.
+        file = path.resolve()
+        replace_file(file, after.encode(), file.stat().st_mode & 0o7777)
     except OSError as error:
         raise NotReadable(f"cannot be written ({error.strerror}), and still holds what was found") from None
     return Scanned(findings, left, changed=True)
@@ -104,19 +106,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise _TwiceError
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    # Through a link, which stays one.
-    file = path.resolve()
-    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".tmp", dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode("utf-8"))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(file.stat().st_mode & 0o7777)
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -20,6 +20,7 @@ from ..errors import (
     NotFound,
     NoValue,
     ParameterError,
+    ProfileRefused,
     SecretError,
     ServiceUnavailable,
     Throttled,
@@ -58,6 +59,7 @@ MOST_BODY_BYTES = 64 * 1024
 _STATUS: tuple[tuple[type[TokenError], int], ...] = (
     (UnknownProfile, 404),
     (ParameterError, 400),
+    (ProfileRefused, 400),
     (ConfigurationError, 409),
     (SecretError, 409),
     (NoValue, 409),

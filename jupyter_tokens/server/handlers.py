@@ -92,7 +92,7 @@ class ProfileHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self, name: str) -> None:
         """The profile as a form shows it, without its secrets."""
-        from .profile_file import editable  # noqa: PLC0415 (see above)
+        from ..profile_file import editable  # noqa: PLC0415 (see above)
 
         self._check_edit()
         extension = self.extension
@@ -102,8 +102,8 @@ class ProfileHandler(TokensHandler):
     @authorized(action="write", resource=PROFILES)
     async def put(self, name: str) -> None:
         """Adds a profile, or changes it, to the settings of the body."""
+        from ..profile_file import put  # noqa: PLC0415 (see above)
         from .answers import profile_entry  # noqa: PLC0415 (see above)
-        from .profile_file import put  # noqa: PLC0415 (see above)
 
         self._check_edit()
         settings = self.body(None)
@@ -117,7 +117,7 @@ class ProfileHandler(TokensHandler):
     @authorized(action="write", resource=PROFILES)
     async def delete(self, name: str) -> None:
         """Removes a profile, and forgets its tokens."""
-        from .profile_file import remove  # noqa: PLC0415 (see above)
+        from ..profile_file import remove  # noqa: PLC0415 (see above)
 
         self._check_edit()
         extension = self.extension

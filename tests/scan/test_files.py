@@ -12,7 +12,6 @@ import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
 
-from jupyter_tokens.scan import files
 from jupyter_tokens.scan.files import NotReadable, notebooks_in, scan_file
 from jupyter_tokens.scan.known import Known
 
@@ -153,7 +152,7 @@ class TestFix:
         def full(_: int) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(files.os, "fsync", full)
+        monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(NotReadable, match=r"cannot be written \(No space left on device\), and still holds"):
             scan_file(path, HELD, fix=True)
         assert path.read_bytes() == before

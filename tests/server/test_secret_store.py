@@ -10,10 +10,10 @@ import keyring.errors
 import pytest
 from keyring.backends.fail import Keyring as NoKeyring
 
+from jupyter_tokens import profile_file, secret_store
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.server import profile_file, secret_store
+from jupyter_tokens.secret_store import SERVICE
 from jupyter_tokens.server.app import TokensExtension
-from jupyter_tokens.server.secret_store import SERVICE
 
 from .conftest import SECRETS, Call, told
 
@@ -141,7 +141,7 @@ class TestRefusing:
     )
     async def test_other_forms(self, call: Call, new: dict[str, Any], given: Any) -> None:
         response = await call("PUT", "profiles/new", {**new, "client_secret": given})
-        assert (response.code, told(response)["reason"]) == (400, "body")
+        assert (response.code, told(response)["reason"]) == (400, "profile")
         assert "client_secret" in told(response)["message"]
         assert "s3cret-value" not in response.body.decode()
 

@@ -6,15 +6,13 @@ profile has. What the profile then says is a reference.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from ..errors import ConfigurationError
-from ..token import Secret
-from .base import Refused
+from .errors import ConfigurationError, ProfileRefused
+from .token import Secret
+from .whole_file import replace_file
 
 __all__ = ["SERVICE", "Deposit", "deposits", "discard", "store"]
 
@@ -30,7 +28,7 @@ Deposit = tuple[str, Secret]
 def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[Deposit]]:
     """The settings with references in place of secrets, and what has to be stored for them. Stores nothing.
 
-    before : the profile as it is written now. Raises `Refused` for what is neither of the two forms.
+    before : the profile as it is written now. Raises `ProfileRefused` for what is neither of the two forms.
     """
     described: dict[str, Any] = {}
     wanted: list[Deposit] = []
@@ -42,11 +40,10 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
         else:
             value, place = given.get("value"), given.get("store")
             if set(given) != {"value", "store"} or place not in _STORES or not (isinstance(value, str) and value):
-                raise Refused(
-                    400,
+                raise ProfileRefused(
                     f"The field {key[:80]!r} must be a text, "
                     '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} for the one that there is.',
-                    "body",
+                    unsent=True,
                 )
             described[key] = _STORES[place](name, key)
             wanted.append((described[key], Secret(value)))
@@ -94,7 +91,7 @@ def _to_keyring(target: str, secret: Secret) -> None:
     except Exception as error:
         # Only the kind: the text of a backend's error is not ours to vouch for.
         problem = ConfigurationError(
-            f"The server's keyring took no secret ({type(error).__name__}).",
+            f"The keyring took no secret ({type(error).__name__}).",
             hint="Unlock or install a keyring, or have the secret stored in a file.",
             unsent=True,
         )
@@ -119,16 +116,10 @@ def _from_keyring(target: str) -> None:
 
 
 def _to_file(file: Path, secret: Secret) -> None:
-    fresh = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-            stream.write(secret.reveal())
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(file)
+        replace_file(file, secret.reveal().encode())
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         problem = ConfigurationError(f"{file} cannot be written ({error.strerror}).", unsent=True)
     else:
         return

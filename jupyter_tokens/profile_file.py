@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from jupyter_core.paths import jupyter_config_dir
 
-from ..config import CONFIG_NAME
-from ..errors import ConfigurationError, UnknownProfile
-from ..profiles import COMMON, Profiles, provider_class
-from ..providers.base import Reference
-from ..secretref import SecretRef
 from . import secret_store
-from .base import Refused
+from .config import CONFIG_NAME
+from .errors import ConfigurationError, ProfileRefused, UnknownProfile
+from .profiles import COMMON, Profiles, provider_class
+from .providers.base import Reference
+from .secretref import SecretRef
+from .whole_file import replace_file
 
 if TYPE_CHECKING:
-    from ..profiles import Profile
+    from .profiles import Profile
 
 __all__ = ["check", "editable", "path", "put", "remove"]
 
@@ -37,13 +35,15 @@ def path() -> Path:
 
 
 def check(name: str, settings: Mapping[str, Any]) -> None:
-    """Raises `Refused` for what is no profile, or holds what must not come this way."""
+    """Raises `ProfileRefused` for what is no profile, or holds what must not come this way."""
     if not _NAME.fullmatch(name):
-        raise Refused(400, "A profile's name has up to 80 letters, digits, dots, hyphens and underscores.", "body")
+        raise ProfileRefused(
+            "A profile's name has up to 80 letters, digits, dots, hyphens and underscores.", unsent=True
+        )
     try:
         profile = Profiles.of({name: settings})[name]
     except ConfigurationError as error:
-        raise Refused(400, f"{error.message} {error.hint}".strip(), "body") from None
+        raise ProfileRefused(error.message, hint=error.hint, unsent=True) from None
     for key, reference in profile.references.items():
         _check_reference(profile, key, reference)
 
@@ -51,15 +51,14 @@ def check(name: str, settings: Mapping[str, Any]) -> None:
 def _check_reference(profile: Profile, key: str, reference: SecretRef) -> None:
     trait = profile.provider.settings()[key]
     if isinstance(trait, Reference) and trait.secret and reference.kind == "literal":
-        raise Refused(
-            400,
+        raise ProfileRefused(
             f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME, or say where "
             'the server is to store it: {"value": SECRET, "store": "keyring" or "file"}.',
-            "literal_secret",
+            unsent=True,
         )
     if reference.kind == "command":
         # It would let who may write profiles run programs as the server.
-        raise Refused(400, f"The field {key!r} can be a command: in the configuration file alone.", "command")
+        raise ProfileRefused(f"The field {key!r} can be a command: in the configuration file alone.", unsent=True)
 
 
 def editable(name: str, profiles: Profiles) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
 def put(name: str, settings: Mapping[str, Any], profiles: Profiles) -> bool:
     """Checks a profile, stores the secrets that come with it and writes it; returns whether it is new. Blocks.
 
-    profiles : the present ones. Raises `Refused` and `ConfigurationError`; nothing is changed then.
+    profiles : the present ones. Raises `ProfileRefused` and `ConfigurationError`; nothing is changed then.
     """
     _check_place(name, profiles)
     folder = path().parent
@@ -157,13 +156,7 @@ def _write(config: Mapping[str, Any]) -> None:
     # Through a link, so that who keeps the configuration elsewhere keeps the link.
     file = path().resolve()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-            json.dump(config, stream, indent=2)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(file)
+        replace_file(file, json.dumps(config, indent=2).encode())
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise ConfigurationError(f"{file} cannot be written ({error.strerror}).", unsent=True) from None
