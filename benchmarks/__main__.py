@@ -40,8 +40,12 @@ def _run(rounds: int) -> int:
     for row in rows:
         limit = f"{row.limit:.2f}" if row.limit else ""
         mark = "" if row.held else "  broken"
-        print(f"{row.group:<16} {row.name:<36} {row.amount} {row.ratio:>8.2f} {limit:>8}{mark}")
+        print(f"{row.group:<16} {row.name:<36} {row.amount} {_short(row.ratio):>8} {limit:>8}{mark}")
     return 0 if all(row.held for row in rows) else 1
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.2f}" if abs(ratio) >= 0.01 else f"{ratio:.1g}"
 
 
 if __name__ == "__main__":
