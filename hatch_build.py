@@ -56,7 +56,8 @@ class LabExtension(BuildHookInterface):  # type: ignore[type-arg]
     def _is_built(self) -> bool:
         try:
             package = json.loads(self._package.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
+            # Not built, or not to its end.
             return False
         return package.get("sources") == self._stamp()
 

@@ -88,7 +88,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
 def put(name: str, settings: Mapping[str, Any], profiles: Profiles) -> bool:
     """Checks a profile, stores the secrets that come with it and writes it; returns whether it is new. Blocks.
 
-    profiles : the present ones. Raises `ProfileRefused` and `ConfigurationError`; nothing is changed then.
+    profiles : the present ones. Raises `ProfileRefused` and `ConfigurationError`; then the file is as it was.
     """
     _check_place(name, profiles)
     folder = path().parent
@@ -155,8 +155,8 @@ def _read() -> tuple[dict[str, Any], dict[str, Any]]:
 def _write(config: Mapping[str, Any]) -> None:
     # Through a link, so that who keeps the configuration elsewhere keeps the link.
     file = path().resolve()
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(file, json.dumps(config, indent=2).encode())
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written ({error.strerror}).", unsent=True) from None

@@ -39,7 +39,8 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
             described[key] = before[key]
         else:
             value, place = given.get("value"), given.get("store")
-            if set(given) != {"value", "store"} or place not in _STORES or not (isinstance(value, str) and value):
+            known = isinstance(place, str) and place in _STORES
+            if set(given) != {"value", "store"} or not known or not (isinstance(value, str) and value):
                 raise ProfileRefused(
                     f"The field {key[:80]!r} must be a text, "
                     '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} for the one that there is.',
@@ -66,7 +67,7 @@ def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder
         if now.get(key) == reference:
             continue
         if reference == _file_reference(name, key):
-            (folder / reference.partition(":")[2]).unlink(missing_ok=True)
+            _from_file(folder / reference.partition(":")[2])
         elif reference == _keyring_reference(name, key):
             _from_keyring(reference.partition(":")[2])
 
@@ -110,6 +111,17 @@ def _from_keyring(target: str) -> None:
     except keyring.errors.KeyringError as error:
         raise ConfigurationError(
             f"The profile is changed, but keyring:{target} could not be removed ({type(error).__name__}).",
+            hint="Remove it by hand.",
+            unsent=True,
+        ) from None
+
+
+def _from_file(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The profile is changed, but {file} could not be removed ({error.strerror}).",
             hint="Remove it by hand.",
             unsent=True,
         ) from None

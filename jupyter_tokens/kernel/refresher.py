@@ -15,7 +15,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, SystemClock
-from ..errors import TokenError, Unauthorized
+from ..errors import ConfigurationError, ParameterError, TokenError, Unauthorized
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -28,6 +28,8 @@ __all__ = ["Refresher"]
 
 _LONGEST_NAP_SECONDS = 30.0
 """A timer stands still while the machine sleeps, a token's life does not: so the clock is looked at now and then."""
+_LONGEST_PAUSE_SECONDS = 60.0
+"""Between two tries for a token of which nothing is held any more."""
 _PAUSE_SECONDS = 1.0
 """Between two tries to start a thread."""
 _MOST_FLIGHTS = 64
@@ -61,12 +63,17 @@ class Refresher:
         self._keys: dict[Key, float] = {}  # to the moment for which the key stands in the heap, or inf
         self._heap: list[tuple[float, int, Key]] = []
         self._under_way: set[Key] = set()
+        # Of keys of which nothing is held: how often they have failed since, and when they are due again.
+        self._lost: dict[Key, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
 
     def keep(self, key: Key) -> None:
         """Keeps a key's token fresh from now on."""
         with self._changed:
             self._keys.setdefault(key, inf)
+            if self._client.source.held(key) is None:
+                # It came without a life, and would come so again.
+                self._lost.setdefault(key, (0, inf))
             self._schedule(key)
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="jupyter_tokens refresher", daemon=True)
@@ -78,6 +85,7 @@ class Refresher:
         """Lets a key's token run out."""
         with self._changed:
             self._keys.pop(key, None)
+            self._lost.pop(key, None)
             if not self._keys:
                 self._heap.clear()
             self._changed.notify()
@@ -92,6 +100,13 @@ class Refresher:
             if key in self._keys and self._schedule(key):
                 self._changed.notify()
 
+    def lost(self) -> None:
+        """Some tokens are held no more, because a profile has changed: those that are kept fresh are fetched anew."""
+        with self._changed:
+            for key in self._keys:
+                self._schedule(key)
+            self._changed.notify()
+
     def look(self) -> None:
         """Has the thread look at the clock now: the machine may have slept."""
         with self._changed:
@@ -102,6 +117,7 @@ class Refresher:
         with self._changed:
             thread, self._thread = self._thread, None
             self._keys.clear()
+            self._lost.clear()
             self._heap.clear()
             self._changed.notify()
         if thread is not None and thread is not threading.current_thread():
@@ -158,12 +174,24 @@ class Refresher:
         with self._changed:
             self._under_way.discard(key)
             kept = key in self._keys
+            error = flight.exception()
             if kept:
+                self._note_loss(key, error)
                 self._schedule(key)
             self._changed.notify()
-        error = flight.exception()
         if kept and self._failed is not None and isinstance(error, TokenError):
             self._failed(key, error)
+
+    def _note_loss(self, key: Key, error: BaseException | None) -> None:
+        """Where nothing is held of a key, the broker does not say when to try again."""
+        if self._client.source.held(key) is not None:
+            self._lost.pop(key, None)
+            return
+        failures = self._lost.get(key, (0, 0.0))[0] + 1
+        # A token that comes without a life would come so again.
+        hopeless = error is None or isinstance(error, Unauthorized | ConfigurationError | ParameterError)
+        pause = inf if hopeless else min(2.0**failures, _LONGEST_PAUSE_SECONDS)
+        self._lost[key] = failures, self._clock.elapsed() + pause
 
     def _schedule(self, key: Key) -> bool:
         """Puts a key into the heap for when it is due, unless it stands there for that moment or an earlier one."""
@@ -175,9 +203,11 @@ class Refresher:
         return sooner
 
     def _due(self, key: Key) -> float:
-        held = None if key in self._under_way else self._client.source.held(key)
+        if key in self._under_way:
+            return inf
+        held = self._client.source.held(key)
+        if held is None:
+            return self._lost[key][1] if key in self._lost else self._clock.elapsed()
         # A credential that was refused is not shown again unasked: vendors lock a key after a few refusals. With the
         # next success of anybody the error is gone, and `arrived` tells of it.
-        if held is None or isinstance(held.error, Unauthorized):
-            return inf
-        return held.refresh_at
+        return inf if isinstance(held.error, Unauthorized) else held.refresh_at

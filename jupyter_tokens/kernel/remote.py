@@ -37,6 +37,7 @@ _SECONDS = 60.0
 _MOST_BYTES = 2 * 1024 * 1024
 # The server does not run the extension any more, or it is another server than the one that started this kernel.
 _STRANGER = {"unknown_kernel", "http"}
+_FAULT = http.client.INTERNAL_SERVER_ERROR
 
 
 class Fallback(Protocol):
@@ -216,7 +217,7 @@ class ServerSource:
                 answer = None
             if not isinstance(answer, dict):
                 raise ServerGone("what answers at the Jupyter server's address is not jupyter_tokens.", status=status)
-            if status >= http.client.BAD_REQUEST and answer.get("reason") in _STRANGER:
+            if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _STRANGER:
                 raise ServerGone(f"the Jupyter server does not serve this kernel (HTTP {status}).", status=status)
         except ServerGone as gone:
             self.gone = gone.copy()
@@ -283,6 +284,9 @@ def _connect(identity: Identity) -> http.client.HTTPConnection:
     host = parts.hostname or "localhost"
     if parts.scheme == "https":
         context = ssl.create_default_context(cafile=identity.cert)
+        if identity.cert is not None:
+            # An authority that issued it need not be known: Python has that by default from 3.13 on.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         # The server's own certificate is trusted by itself; the name in it is the public one, not the one used here.
         context.check_hostname = identity.cert is None
         return http.client.HTTPSConnection(host, parts.port, timeout=_SECONDS, context=context)

@@ -196,7 +196,7 @@ class TokenSession:
             with self._lock:
                 if self._unwatch is None:  # pragma: no branch (another thread was faster)
                     # Not before it is needed: the client's source loads the broker and the providers.
-                    self._unwatch = source.watch(self._arrived, self._tell)
+                    self._unwatch = source.watch(self._arrived, self._lost)
         return source
 
     def _get(
@@ -256,6 +256,10 @@ class TokenSession:
             with self._lock:
                 self._errors.pop(key, None)
                 self._notices.pop(key, None)
+        self._tell()
+
+    def _lost(self) -> None:
+        self.refresher.lost()
         self._tell()
 
     def _failed(self, key: Key, error: TokenError) -> None:

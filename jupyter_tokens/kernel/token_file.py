@@ -146,7 +146,9 @@ def restore(name: str, before: Before | None, *, own: bytes | None = None) -> No
     try:
         check(name, own)
     except ParameterError:
-        # It is not the token's any more.
+        if own is not None and _holds(Path(name), own):
+            # The token is there still, though it cannot be taken away.
+            raise
         return
     if before is not None:
         write(name, before.data, before.mode, own=own)
@@ -155,6 +157,13 @@ def restore(name: str, before: Before | None, *, own: bytes | None = None) -> No
         Path(name).unlink(missing_ok=True)
     except OSError as error:
         _refuse(Path(name), f"cannot be removed ({error.strerror}).", "Remove it yourself.")
+
+
+def _holds(path: Path, own: bytes) -> bool:
+    try:
+        return digest(path.read_bytes()) == own
+    except OSError:
+        return False
 
 
 def _refuse(path: Path, problem: str, hint: str) -> NoReturn:

@@ -127,6 +127,9 @@ class TokensExtension(ExtensionApp):
         self.injections = Injections(self._injected)
         self.settings["jupyter_tokens_extension"] = self
         self.settings["jupyter_tokens_injections"] = self.injections
+        # A client of the proxy may put its own secret into the query, which is dropped, but logged before that.
+        scrubbed = "extra_log_scrub_param_keys"
+        self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), "secret"]
         become_default(self._server.kernel_manager)
         if self.scan_on_save != "off":
             from .save_hook import install  # noqa: PLC0415 (only for those who ask for it)
@@ -244,9 +247,9 @@ def _absolute(path: str) -> str:
 def public_url(serverapp: ServerApp) -> str:
     """Where kernels of this machine reach the extension: `http+unix://` for a unix socket."""
     parts = urlsplit(serverapp.connection_url)
-    # The host's own name, which Jupyter puts in for all addresses, is often in no name service; a certificate may
-    # be for that name, though.
+    # The host's own name, which Jupyter puts in for all addresses, is often in no name service. A certificate may be
+    # for that name; but a kernel trusts this server's by itself, whatever name is in it.
     loopback = _WILDCARDS.get(serverapp.ip)
-    if loopback and not serverapp.sock and not serverapp.certfile:
+    if loopback and not serverapp.sock:
         parts = parts._replace(netloc=f"{loopback}:{serverapp.port}")
     return f"{parts.geturl().rstrip('/')}/jupyter-tokens"

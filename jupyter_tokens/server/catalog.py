@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from ..clock import Clock
@@ -34,11 +35,12 @@ class Catalog:
         source.watch(self._remember)
 
     def state(self, profile: str) -> tuple[State, Held | None, TokenError | None]:
-        """State of the token that a call without parameters would get, what is held, and how the last fetch failed."""
-        try:
-            key = self.source.key(profile)
-        except ParameterError:
-            # Nothing can be asked without the parameters that only a call gives.
+        """State of a profile's token, what is held, and how the last fetch, or the refresh of another one, failed.
+
+        It is the token that a call without parameters would get, or else the newest of those with parameters.
+        """
+        key = self._key_of(profile)
+        if key is None:
             return "none", None, None
         held, failure = self.source.held(key), self._failures.get(key)
         now = self._clock.elapsed()
@@ -49,12 +51,30 @@ class Catalog:
             state = "failed" if failure else "expired"
         else:
             state = "aging" if failure or now >= held.refresh_at else "fresh"
-        return state, held, failure
+        return state, held, failure or self._failed_refresh(profile)
+
+    def _key_of(self, profile: str) -> Key | None:
+        own: Key | None = None
+        # Often nothing can be asked without the parameters that only a call gives.
+        with suppress(ParameterError):
+            own = self.source.key(profile)
+            if self.source.held(own) is not None or own in self._failures:
+                return own
+        given = [(held.token.obtained_at, key) for key, held in self._held() if key.profile == profile]
+        return max(given, default=(None, own), key=lambda pair: pair[0])[1]
+
+    def _failed_refresh(self, profile: str) -> TokenError | None:
+        with self._lock:
+            failures = [(key, error) for key, error in self._failures.items() if key.profile == profile]
+        return next((error for key, error in reversed(failures) if self.source.held(key) is not None), None)
+
+    def _held(self) -> Iterable[tuple[Key, Held]]:
+        return ((key, held) for key in self._seen() if (held := self.source.held(key)) is not None)
 
     def held(self) -> int:
         """How many live tokens are held."""
         now = self._clock.elapsed()
-        return sum(1 for key in self._seen() if (held := self.source.held(key)) is not None and held.ends_at > now)
+        return sum(1 for _, held in self._held() if held.ends_at > now)
 
     def forget(self, profile: str) -> None:
         """Drops every token of a profile, whatever its parameters."""

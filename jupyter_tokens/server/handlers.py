@@ -26,8 +26,12 @@ class ProfilesHandler(TokensHandler):
 
         source, catalog = self.extension.source, self.extension.catalog
         entries = [profile_entry(catalog, name) for name in source.profiles()]
-        may_reveal, may_edit = self.extension.allow_reveal, self.extension.allow_edit
+        may_reveal = self.extension.allow_reveal and await self._may("read", REVEAL)
+        may_edit = self.extension.allow_edit and await self._may("write", PROFILES)
         self.finish(json.dumps({"profiles": entries, "may_reveal": may_reveal, "may_edit": may_edit}))
+
+    async def _may(self, action: str, resource: str) -> bool:
+        return bool(await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, resource)))
 
 
 class ProvidersHandler(TokensHandler):
@@ -109,6 +113,8 @@ class ProfileHandler(TokensHandler):
         settings = self.body(None)
         extension = self.extension
         created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles()))
+        # A new secret may stand under the same reference, so that the source sees no change.
+        extension.catalog.forget(name)
         extension.source.look_again()
         self.set_status(201 if created else 200)
         self.finish(json.dumps(profile_entry(extension.catalog, name)))

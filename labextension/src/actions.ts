@@ -1,6 +1,6 @@
-import { Clipboard } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { copyText } from './clipboard';
 import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { problemOf } from './request';
 import type { IProfile, ITokens, Outcome, Params } from './tokens';
@@ -53,7 +53,10 @@ export class Actions {
       }
       const env = this.variables[profile];
       const wanted = { params, ...(env && { env }) };
-      const done = await this._tokens.inject(kernel.id, profile, wanted);
+      const done = await this._tokens.inject(kernel.id, profile, wanted, () => {
+        const text = this._trans.__('Waits for the kernel of %1, which is busy.', kernel.notebook);
+        this._tokens.setOutcome(profile, { kind: 'done', text });
+      });
       if (done.state === 'failed') {
         throw new Error(done.message ?? this._trans.__('The kernel did not take the token.'));
       }
@@ -69,7 +72,7 @@ export class Actions {
 
   copy(profile: string, params: Params): Promise<boolean> {
     return this._tell(profile, async () => {
-      Clipboard.copyToSystem(await this._tokens.reveal(profile, params));
+      await copyText(await this._tokens.reveal(profile, params), this._trans);
       return { kind: 'done', text: this._trans.__('Copied to the clipboard.') };
     });
   }

@@ -57,7 +57,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     caption: trans.__('Get a token into the kernel of this notebook'),
     icon: injectIcon,
     describedBy: profileArgs,
-    isEnabled: () => notebook.kernel !== null,
+    isEnabled: () => notebook.kernel !== null && (tokens.profiles?.length ?? 0) > 0,
     execute: async args => {
       const profile = await chosen(args.profile, tokens, trans);
       if (profile !== null) {
@@ -71,27 +71,31 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     label: trans.__('Insert %gettoken…'),
     caption: trans.__('Insert the magic that gets a token at the cursor'),
     describedBy: profileArgs,
-    isEnabled: () => notebook.panel !== null,
+    isEnabled: () => notebook.panel !== null && (tokens.profiles?.length ?? 0) > 0,
     execute: async args => {
       const profile = await chosen(args.profile, tokens, trans);
       if (profile !== null) {
         notebook.panel?.content.activeCell?.editor?.replaceSelection?.(
-          magic(profile, lastParams.of(profile))
+          magic(profile, lastParams.of(profile), actions.variables[profile])
         );
       }
     }
   });
-  tokens.changed.connect(() => commands.notifyCommandChanged(CommandIDs.refreshAll));
+  tokens.changed.connect(() => {
+    for (const id of [CommandIDs.refreshAll, CommandIDs.inject, CommandIDs.insertMagic]) {
+      commands.notifyCommandChanged(id);
+    }
+  });
   notebook.changed.connect(() => {
     commands.notifyCommandChanged(CommandIDs.inject);
     commands.notifyCommandChanged(CommandIDs.insertMagic);
   });
 }
 
-/** The magic that gets a profile's token with these parameters. */
-export function magic(profile: string, params: Params): string {
+/** The magic that gets a profile's token with these parameters, into a variable that is not the profile's own. */
+export function magic(profile: string, params: Params, env?: string): string {
   const words = Object.entries(params).map(([name, value]) => quoted(`${name}=${value}`));
-  return ['%gettoken', quoted(profile), ...words].join(' ');
+  return ['%gettoken', quoted(profile), ...words, ...(env ? ['--env', env] : [])].join(' ');
 }
 
 /** As a shell would write it, which is how the magic reads its line. */
@@ -113,5 +117,5 @@ async function chosen(
     items: tokens.profiles?.map(profile => profile.name) ?? [],
     okLabel: trans.__('Get')
   });
-  return value;
+  return value === '' ? null : value;
 }

@@ -22,6 +22,7 @@ import type {
 
 /** Milliseconds between two looks at an injection that waits for a busy kernel. */
 const LOOK_MS = 1000;
+const MOST_LOOK_MS = 30_000;
 /** Between two looks at a token that is about to end. */
 const SOONEST_MS = 1000;
 const OUTCOME_MS = 10_000;
@@ -129,16 +130,49 @@ export class TokensModel implements ITokens, IDisposable {
     return value ?? '';
   }
 
-  inject(kernelId: string, profile: string, wanted: IInjectRequest): Promise<IInjection> {
+  /** @param waits - Told at each look while the kernel is busy. */
+  async inject(
+    kernelId: string,
+    profile: string,
+    wanted: IInjectRequest,
+    waits: () => void
+  ): Promise<IInjection> {
     const path = ['kernels', kernelId, 'inject'];
-    return this._during(profile, async () => {
-      let injection = await this._ask<IInjection>('POST', path, { profile, ...wanted });
-      while (injection.state === 'queued' && !this.isDisposed) {
-        await new Promise(resolve => setTimeout(resolve, LOOK_MS));
-        injection = await this._ask<IInjection>('GET', [...path, injection.id]);
+    let injection = await this._during(profile, () =>
+      this._ask<IInjection>('POST', path, { profile, ...wanted })
+    );
+    // A cell may run for hours: the card can be used meanwhile.
+    for (
+      let pause = LOOK_MS;
+      injection.state === 'queued';
+      pause = Math.min(2 * pause, MOST_LOOK_MS)
+    ) {
+      waits();
+      await new Promise(resolve => setTimeout(resolve, pause));
+      if (this.isDisposed) {
+        break;
       }
-      return injection;
-    });
+      if (!document.hidden) {
+        injection = await this._lookAt(path, injection);
+      }
+    }
+    return injection;
+  }
+
+  private async _lookAt(path: readonly string[], injection: IInjection): Promise<IInjection> {
+    try {
+      const now = await this._ask<IInjection>('GET', [...path, injection.id]);
+      if (now.state === 'done') {
+        await this._load();
+      }
+      return now;
+    } catch (error) {
+      if (error instanceof RequestError && error.status === null) {
+        // The server is away, and will go on with it when it is back, or say that it knows of none.
+        return injection;
+      }
+      throw error;
+    }
   }
 
   editable(profile: string): Promise<IEditable> {
@@ -218,7 +252,8 @@ export class TokensModel implements ITokens, IDisposable {
     const rests = this.profiles?.map(({ expires_at }) => Date.parse(expires_at ?? '') - now) ?? [];
     const rest = Math.min(...rests.filter(left => left > 0));
     const interval = Math.min(this._pollSeconds * 1000, Math.max(rest / 5, SOONEST_MS));
-    this._poll.frequency = { ...this._poll.frequency, interval };
+    const max = Math.max(MOST_BACKOFF_MS, this._pollSeconds * 1000);
+    this._poll.frequency = { ...this._poll.frequency, interval, max };
   }
 
   /** Does something for a profile; its card says so meanwhile, and has the new state when this ends. */

@@ -50,10 +50,15 @@ export class Notices {
     Notification.emit(text, kind, {
       autoClose: kind === 'info' ? 10_000 : false,
       actions: [
-        {
-          label: this._trans.__('Try again'),
-          callback: () => void this._tokens.fetch(profile, {}, true).catch(this._show)
-        },
+        // A new token would not be in the kernel whose one is about to end.
+        ...(kind === 'warning'
+          ? [
+              {
+                label: this._trans.__('Try again'),
+                callback: () => void this._tokens.fetch(profile, {}, true).catch(this._show)
+              }
+            ]
+          : []),
         { label: this._trans.__('Show'), callback: this._show }
       ]
     });

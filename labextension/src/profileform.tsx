@@ -26,11 +26,13 @@ interface IReport {
 /** Adds or changes a profile: a form from the provider's schema. */
 export function ProfileForm({
   tokens,
-  editable,
+  editable: opened,
   trans,
   onClose
 }: IProfileFormProps): React.JSX.Element {
   const form = React.useRef<HTMLFormElement>(null);
+  // What the server has: a secret that was saved need not be typed again to correct something else.
+  const [editable, setEditable] = React.useState(opened);
   const [name, setName] = React.useState(editable?.name ?? '');
   const [chosen, setChosen] = React.useState(providerOf(editable) ?? tokens.providers[0]?.id ?? '');
   const [values, setValues] = React.useState<Params>(() => plain(editable?.settings ?? {}));
@@ -50,6 +52,11 @@ export function ProfileForm({
     if (!form.current?.reportValidity() || !provider) {
       return;
     }
+    if (!editable && tokens.profiles?.some(profile => profile.name === name)) {
+      const text = trans.__('There is a profile of this name: edit it, or choose another name.');
+      setReport({ problem: problemOf(new Error(text)), text: '' });
+      return;
+    }
     setBusy(true);
     setReport(null);
     const secrets = taken(form.current, provider, keeping, editable);
@@ -65,6 +72,7 @@ export function ProfileForm({
         onClose();
         return;
       }
+      setEditable(await tokens.editable(name));
       await tokens.fetch(name, {}, true);
       setReport({ problem: null, text: trans.__('Saved, and it works: a token was fetched.') });
     } catch (error) {
@@ -87,14 +95,14 @@ export function ProfileForm({
     <form
       ref={form}
       className="jp-Tokens-form"
-      aria-label={editable ? trans.__('Edit %1', editable.name) : trans.__('Add a profile')}
+      aria-label={opened ? trans.__('Edit %1', opened.name) : trans.__('Add a profile')}
       aria-busy={busy}
       onSubmit={event => {
         event.preventDefault();
         void save(true);
       }}
     >
-      <h3>{editable ? trans.__('Edit %1', editable.name) : trans.__('Add a profile')}</h3>
+      <h3>{opened ? trans.__('Edit %1', opened.name) : trans.__('Add a profile')}</h3>
       <div className="jp-Tokens-field">
         <label htmlFor="jp-Tokens-form-name">{trans.__('Name')}</label>
         <input

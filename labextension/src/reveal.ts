@@ -54,5 +54,6 @@ export function showValue(host: HTMLElement, value: string, options: IRevealOpti
 
   shown.append(text, hide, bar);
   host.replaceChildren(shown);
+  onHidden();
   return taken;
 }

@@ -2,6 +2,8 @@ import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { copyText } from './clipboard';
+import { problemOf } from './request';
 import { showValue } from './reveal';
 import { REVEAL_SECONDS } from './tokens';
 
@@ -56,11 +58,10 @@ async function fulfil(
 ): Promise<{ shown: true } | { error: string }> {
   if (wish.action === 'copy') {
     try {
-      await navigator.clipboard.writeText(value);
+      await copyText(value, trans);
       return { shown: true };
-    } catch {
-      // Not over plain http, and in some browsers only right after a click.
-      return { error: trans.__('The browser does not let this page copy. Show it instead.') };
+    } catch (error) {
+      return { error: problemOf(error).message };
     }
   }
   const host = document.createElement('div');

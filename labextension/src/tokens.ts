@@ -144,7 +144,12 @@ export interface ITokens {
   /** The value itself: whoever asks must not keep it. */
   reveal(profile: string, params: Params): Promise<string>;
   /** Ends when the kernel has the token, however long it is busy. */
-  inject(kernelId: string, profile: string, request: IInjectRequest): Promise<IInjection>;
+  inject(
+    kernelId: string,
+    profile: string,
+    request: IInjectRequest,
+    waits: () => void
+  ): Promise<IInjection>;
 
   editable(profile: string): Promise<IEditable>;
   put(profile: string, settings: Settings): Promise<void>;

@@ -105,6 +105,16 @@ describe('TokensModel', () => {
     expect(Math.abs(model.now() - Date.now() - 3600_000)).toBeLessThan(2000);
   });
 
+  it('can be told to look more seldom than it waits after failures', async () => {
+    const patient = new TokensModel(server.settings, 15);
+    patient.pollSeconds = 3600;
+    patient.start();
+    await patient.look();
+    expect(patient.problem).toBeNull();
+    expect(patient.profiles).toHaveLength(2);
+    patient.dispose();
+  });
+
   it('shows the profiles to who may not see what kernels hold', async () => {
     server.answers['GET holdings'] = { status: 403, body: PROBLEM };
     list(profile({ state: 'fresh' }));

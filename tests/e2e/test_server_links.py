@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from jupyter_tokens.sandbox import Sandbox
@@ -73,12 +74,11 @@ def card_of(client: BlockingKernelClient, first: str = "") -> str:
 
 
 @contextmanager
-def serving_tls(folder: Path, config: Path) -> Iterator[BlockingKernelClient]:
-    certificate, key = self_signed(folder)
+def serving_tls(config: Path, certificate: Path, key: Path, authority: Path) -> Iterator[BlockingKernelClient]:
     port = free_port()
     options = (f"--ServerApp.certfile={certificate}", f"--ServerApp.keyfile={key}", f"--port={port}")
     # It says that it is running a little before it listens: hence the retries.
-    transport = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=str(certificate)), retries=9)
+    transport = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=str(authority)), retries=9)
     with (
         httpx.Client(base_url=f"https://127.0.0.1:{port}", transport=transport, timeout=DEADLINE) as user,
         serving(config, user, *options, "--ServerApp.ip=127.0.0.1") as client,
@@ -87,7 +87,20 @@ def serving_tls(folder: Path, config: Path) -> Iterator[BlockingKernelClient]:
 
 
 def test_over_tls_with_the_servers_own_certificate(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
-    with serving_tls(tmp_path, config) as client:
+    certificate, key = self_signed(tmp_path)
+    with serving_tls(config, certificate, key, certificate) as client:
+        assert "served: server" in card_of(client)
+    assert sandbox.requests["oneaccess"] == 1
+
+
+def test_over_tls_with_a_certificate_of_an_authority(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
+    ca = trustme.CA()
+    issued = ca.issue_cert("127.0.0.1")
+    authority, certificate, key = (tmp_path / f"{name}.pem" for name in ("authority", "certificate", "key"))
+    ca.cert_pem.write_to_path(authority)
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    with serving_tls(config, certificate, key, authority) as client:
         assert "served: server" in card_of(client)
     assert sandbox.requests["oneaccess"] == 1
 
@@ -95,7 +108,8 @@ def test_over_tls_with_the_servers_own_certificate(tmp_path: Path, config: Path,
 def test_over_tls_no_other_certificate_is_trusted(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
     (tmp_path / "another").mkdir()
     stranger, _ = self_signed(tmp_path / "another")
-    with serving_tls(tmp_path, config) as client:
+    certificate, key = self_signed(tmp_path)
+    with serving_tls(config, certificate, key, certificate) as client:
         shown = card_of(client, f"os.environ['JUPYTER_TOKENS_CERT'] = {str(stranger)!r}")
     assert "SSLCertVerificationError" in shown
     assert "served: server" not in shown

@@ -13,7 +13,14 @@ import pytest
 
 from jupyter_tokens.broker import Ask, Broker, Key
 from jupyter_tokens.clock import utc
-from jupyter_tokens.errors import NetworkError, SecretError, TokenError, Unauthorized
+from jupyter_tokens.errors import (
+    NetworkError,
+    ParameterError,
+    SecretError,
+    TokenError,
+    Unauthorized,
+    UnknownProfile,
+)
 from jupyter_tokens.kernel.refresher import Refresher
 from jupyter_tokens.token import Token
 
@@ -320,10 +327,51 @@ def test_what_was_forgotten_is_not_asked_for(
     broker.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
+    refresher.drop(SHORT)
+    bed.nap()
     broker.forget(SHORT)
+    refresher.lost()
     clock.advance(100.0)
     assert bed.wake() is None
     assert vendor.calls == ["short"]
+
+
+def test_what_a_changed_profile_has_lost_is_fetched_anew(
+    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+) -> None:
+    broker.get(SHORT)
+    refresher.keep(SHORT)
+    bed.nap()
+    vendor.errors["short"] = NetworkError("gone")
+    broker.forget(SHORT)
+    refresher.lost()
+    # Tried again, less and less often, until it comes.
+    assert bed.nap() == 2.0
+    clock.advance(2.0)
+    assert bed.wake() == 4.0
+    assert vendor.calls == ["short"] * 3
+    del vendor.errors["short"]
+    clock.advance(4.0)
+    bed.wake()
+    assert vendor.calls == ["short"] * 4
+    assert broker.held(SHORT) is not None
+
+
+@pytest.mark.parametrize("error", [Unauthorized("no"), UnknownProfile("no"), ParameterError("no")])
+def test_what_is_lost_and_cannot_be_had_is_not_asked_for_again(
+    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed, error: TokenError
+) -> None:
+    broker.get(SHORT)
+    refresher.keep(SHORT)
+    bed.nap()
+    vendor.errors["short"] = error
+    broker.forget(SHORT)
+    refresher.lost()
+    bed.nap()
+    for _ in range(3):
+        clock.advance(1000.0)
+        bed.wake()
+    assert vendor.calls == ["short"] * 2
 
 
 def test_stopping_ends_the_thread_and_it_can_be_started_again(

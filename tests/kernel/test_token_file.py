@@ -184,6 +184,18 @@ def test_a_name_that_the_system_refuses_is_told(tmp_path: Path) -> None:
         check(str(tmp_path / ("n" * 5000)))
 
 
+def test_a_token_that_cannot_be_taken_away_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    token_file.write(str(file), b"v4lue-of-a-token")
+    file.chmod(0o644)
+    with pytest.raises(ParameterError, match="exists, and does not look like"):
+        token_file.restore(str(file), None, own=token_file.digest(b"v4lue-of-a-token"))
+    assert file.exists()
+    file.write_bytes(b"somebody else's")
+    token_file.restore(str(file), None, own=token_file.digest(b"v4lue-of-a-token"))
+    assert file.read_bytes() == b"somebody else's"
+
+
 @pytest.mark.parametrize("step", ["mkstemp", "fsync", "replace"])
 def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(
     file: Path, monkeypatch: pytest.MonkeyPatch, step: str

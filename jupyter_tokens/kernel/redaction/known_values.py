@@ -40,7 +40,9 @@ class KnownValues:
         """Makes a value known. One that is shorter than `forms.SHORTEST` is never found."""
         # A label may end in a text that is itself JSON or HTML.
         label = f"[{_PLAIN.sub('_', label)}]"
-        if self._labels.get(value) == label:
+        if self._labels.pop(value, None) == label:
+            # The one that was seen last is forgotten last.
+            self._labels[value] = label
             return
         self._labels[value] = label
         for old in list(self._labels)[:-MOST_VALUES]:

@@ -1,0 +1,35 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+/**
+ * Puts a text on the system's clipboard.
+ *
+ * @throws Error if the browser does not allow it.
+ */
+export async function copyText(text: string, trans: TranslationBundle): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Not over plain http, and in some browsers only right after a click.
+    if (!copiedTheOldWay(text)) {
+      throw new Error(trans.__('The browser does not let this page copy. Show it instead.'));
+    }
+  }
+}
+
+function copiedTheOldWay(text: string): boolean {
+  let copied = false;
+  const put = (event: ClipboardEvent): void => {
+    event.clipboardData?.setData('text/plain', text);
+    event.preventDefault();
+    copied = true;
+  };
+  document.addEventListener('copy', put);
+  try {
+    // It says true even where nothing was copied: what counts is whether it asked for the text.
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- the only way over plain http
+    document.execCommand('copy');
+  } finally {
+    document.removeEventListener('copy', put);
+  }
+  return copied;
+}
