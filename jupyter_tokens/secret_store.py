@@ -39,8 +39,11 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
             described[key] = before[key]
         else:
             value, place = given.get("value"), given.get("store")
-            known = isinstance(place, str) and place in _STORES
-            if set(given) != {"value", "store"} or not known or not (isinstance(value, str) and value):
+            if (
+                set(given) != {"value", "store"}
+                or not (isinstance(place, str) and place in _STORES)
+                or not (isinstance(value, str) and value)
+            ):
                 raise ProfileRefused(
                     f"The field {key[:80]!r} must be a text, "
                     '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} for the one that there is.',
