@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_server.auth.security import passwd
 
 from jupyter_tokens.cli.demo import write_config
+from jupyter_tokens.forms import forms_of
 from jupyter_tokens.sandbox import Sandbox, running
 
 from ..hearing import until_heard
@@ -67,15 +69,17 @@ def lab(tmp_path: Path, config: Path, *options: str) -> Iterator[Lab]:
         "--ServerApp.base_url=/team/",
         f"--ServerApp.root_dir={tmp_path}",
         f"--PasswordIdentityProvider.hashed_password={passwd(PASSWORD, 'sha1')}",
+        "--debug",
         *options,
     ]
     environment = {**os.environ, "JUPYTER_CONFIG_PATH": str(config)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
+    # Beside the folder that is served.
+    log = tmp_path.with_name(f"{tmp_path.name}.server.log")
+    with log.open("w") as out, subprocess.Popen(command, env=environment, stderr=out, text=True) as process:
         try:
-            for line in process.stderr:
-                if " is running at:" in line:
-                    break
+            until = time.monotonic() + DEADLINE
+            while " is running at:" not in log.read_text() and time.monotonic() < until:
+                time.sleep(0.02)
             with httpx.Client(timeout=DEADLINE) as user:
                 yield Lab(f"http://127.0.0.1:{port}/team", process, user)
         finally:
@@ -117,6 +121,17 @@ def text(shown: list[dict[str, Any]]) -> str:
 def sandbox() -> Iterator[Sandbox]:
     with running(Sandbox()) as served:
         yield served
+
+
+@pytest.fixture(autouse=True)
+def _logs_tell_nothing(tmp_path: Path, sandbox: Sandbox) -> Iterator[None]:
+    """The server's own log, at DEBUG, holds no secret and no token in any form."""
+    yield
+    values = {PASSWORD, *_secrets(sandbox), *sandbox._control._world.issued}
+    forms = {form for value in values for form in forms_of(value)}
+    told = tmp_path.with_name(f"{tmp_path.name}.server.log").read_text()
+    assert "ServerApp" in told
+    assert not {form for form in forms if form in told}
 
 
 @pytest.fixture
