@@ -168,6 +168,7 @@ class TestUnderLoad:
         [
             ("hang", 504, "timeout", True),
             ("hang-mid", 504, "timeout", True),
+            ("slow", 504, "timeout", True),
             ("reset", 502, "network", True),
             ("503", 503, "unavailable", True),
             ("garbage", 502, "response", False),
