@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
-from jupyter_client.session import Session
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
@@ -21,7 +20,8 @@ from ..errors import ParameterError, TokenError
 from .base import INJECT, TokensHandler
 from .holdings import ROUTE as HOLDINGS_ROUTE
 from .holdings import Holding, holdings_of, process_of
-from .snippets import EXPRESSION, Snippet, snippet
+from .kernel_channel import KernelChannel, confirmed
+from .snippets import Snippet, snippet
 
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
@@ -167,14 +167,14 @@ class _Errand:
 
     async def run(self) -> Token:
         """Returns the token that the kernel has now. Raises `_Failed` or `TokenError`."""
-        channel = _Channel(self._kernel)
+        channel = KernelChannel(self._kernel)
         try:
             for _ in range(MOST_SENDINGS):
                 lived = self._lives()
                 reply = await self._answer(channel.execute(self._next))
                 # In the words of ipykernel and IRkernel: a cell before it failed, or was interrupted.
                 if reply.get("status") not in {"aborted", "abort"}:
-                    if not _confirmed(reply, self._next):
+                    if not confirmed(reply, self._next):
                         raise _Failed("The kernel did not set the variable.")
                     if self._lives() or not lived:
                         return self._token
@@ -194,52 +194,6 @@ class _Errand:
             if process_of(self._kernel) != self._process:
                 raise _Failed("The kernel was restarted.")
         return reply.result()
-
-
-class _Channel:
-    """The shell channel of a kernel, with a session of its own: that of others may print what it sends."""
-
-    def __init__(self, kernel: Any) -> None:
-        self._session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
-        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        # A stream: jupyter_server's managers run on tornado's loop.
-        self._stream = kernel.connect_shell(identity=self._session.bsession)
-        self._stream.on_recv(self._received)
-
-    def execute(self, wanted: Snippet) -> asyncio.Future[dict[str, Any]]:
-        """Sends a request that no one is told of; the future gets the content of the reply."""
-        content = {
-            "code": wanted.code,
-            "silent": True,
-            "store_history": False,
-            "user_expressions": {EXPRESSION: wanted.expression} if wanted.expression else {},
-            "allow_stdin": False,
-            "stop_on_error": False,
-        }
-        reply = asyncio.get_running_loop().create_future()
-        message = self._session.msg("execute_request", content)
-        self._waiting[message["header"]["msg_id"]] = reply
-        self._session.send(self._stream, message)
-        return reply
-
-    def close(self) -> None:
-        """Frees the socket; what has not gone out yet is dropped."""
-        self._stream.close(linger=0)
-
-    def _received(self, frames: list[bytes]) -> None:
-        message: Any = self._session.deserialize(self._session.feed_identities(frames)[1])
-        reply = self._waiting.pop(message["parent_header"].get("msg_id"), None)
-        if reply is not None:
-            reply.set_result(message["content"])
-
-
-def _confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
-    """Whether the kernel says that the snippet ran."""
-    if reply.get("status") != "ok" or not sent.expression:
-        return reply.get("status") == "ok"
-    evaluated = reply.get("user_expressions", {}).get(EXPRESSION, {})
-    paid = [payload.get("source") for payload in reply.get("payload", [])]
-    return evaluated.get("status") == "ok" or EXPRESSION in paid
 
 
 class _KernelHandler(TokensHandler):

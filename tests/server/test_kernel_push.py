@@ -16,7 +16,7 @@ from jupyter_client.session import Session
 
 from jupyter_tokens.errors import NetworkError
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.server import kernel_push
+from jupyter_tokens.server import kernel_channel, kernel_push
 from jupyter_tokens.server.app import Served, TokensExtension
 from jupyter_tokens.server.kernel_push import Injection, Injections
 from jupyter_tokens.server.snippets import Snippet
@@ -338,12 +338,12 @@ class TestChannel:
         ],
     )
     def test_done_is_what_the_kernel_confirmed(self, snippet: Snippet, reply: dict[str, Any], confirmed: bool) -> None:
-        assert kernel_push._confirmed(reply, snippet) is confirmed
+        assert kernel_channel.confirmed(reply, snippet) is confirmed
 
     async def test_only_the_reply_to_the_request_counts(self) -> None:
         stream, session = Stream(), Session(key=b"key")
         kernel = SimpleNamespace(session=session, connect_shell=lambda identity: stream)
-        reply = kernel_push._Channel(kernel).execute(Snippet("code", "expression"))
+        reply = kernel_channel.KernelChannel(kernel).execute(Snippet("code", "expression"))
         frames = [part if isinstance(part, bytes) else bytes(part) for part in stream.sent[0]]
         request = session.deserialize(session.feed_identities(frames)[1])
         assert request["content"] == {

@@ -1,0 +1,58 @@
+"""Runs a snippet in a kernel over its shell channel, with no one else being told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from jupyter_client.session import Session
+
+from .snippets import EXPRESSION, Snippet
+
+__all__ = ["KernelChannel", "confirmed"]
+
+
+class KernelChannel:
+    """The shell channel of a kernel, with a session of its own: that of others may print what it sends."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        # A stream: jupyter_server's managers run on tornado's loop.
+        self._stream = kernel.connect_shell(identity=self._session.bsession)
+        self._stream.on_recv(self._received)
+
+    def execute(self, wanted: Snippet) -> asyncio.Future[dict[str, Any]]:
+        """Sends a request that no one is told of; the future gets the content of the reply."""
+        content = {
+            "code": wanted.code,
+            "silent": True,
+            "store_history": False,
+            "user_expressions": {EXPRESSION: wanted.expression} if wanted.expression else {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        reply = asyncio.get_running_loop().create_future()
+        message = self._session.msg("execute_request", content)
+        self._waiting[message["header"]["msg_id"]] = reply
+        self._session.send(self._stream, message)
+        return reply
+
+    def close(self) -> None:
+        """Frees the socket; what has not gone out yet is dropped."""
+        self._stream.close(linger=0)
+
+    def _received(self, frames: list[bytes]) -> None:
+        message: Any = self._session.deserialize(self._session.feed_identities(frames)[1])
+        reply = self._waiting.pop(message["parent_header"].get("msg_id"), None)
+        if reply is not None:
+            reply.set_result(message["content"])
+
+
+def confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
+    """Whether the kernel says that the snippet ran."""
+    if reply.get("status") != "ok" or not sent.expression:
+        return reply.get("status") == "ok"
+    evaluated = reply.get("user_expressions", {}).get(EXPRESSION, {})
+    paid = [payload.get("source") for payload in reply.get("payload", [])]
+    return evaluated.get("status") == "ok" or EXPRESSION in paid
