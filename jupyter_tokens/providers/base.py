@@ -36,6 +36,7 @@ __all__ = [
     "Setting",
     "SettingProblem",
     "is_loopback",
+    "is_url",
     "parsed_url",
 ]
 
@@ -58,6 +59,14 @@ COMMON_HEADERS = {
 def parsed_url(url: str) -> httpx.URL:
     """A URL, parsed once: refreshes ask the same one again, and parsing costs as much as a signature."""
     return httpx.URL(url)
+
+
+def is_url(url: str) -> bool:
+    """Whether a request can go there: `urlsplit` takes hosts that no name service knows, such as "xn--a"."""
+    try:
+        return bool(parsed_url(url).host)
+    except (httpx.InvalidURL, ValueError):
+        return False
 
 
 def is_loopback(url: str) -> bool:
@@ -220,11 +229,6 @@ class Provider(HasTraits):
     def create(self, call: Call) -> Flow:
         """The flow that creates a new token, where the API has such a call. Not idempotent."""
         raise TokenError(f"{self.title} has no call that creates a token.", unsent=True)
-
-    @property
-    def creates(self) -> bool:
-        """Whether `create` is there."""
-        return type(self).create is not Provider.create
 
     def base(self) -> str:
         """The endpoint without a slash at its end."""
