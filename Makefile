@@ -7,10 +7,13 @@ DEMO := $(VENVS)/demo/bin
 PANEL := hatch_build.py $(shell find labextension -type f -not -path '*/node_modules/*' -not -path '*/lib/*')
 SOURCES := pyproject.toml README.md $(PANEL) $(shell find jupyter_tokens notebooks -name '*.py' -o -name '*.ipynb' -o -name '*.typed')
 
+PYTEST = $(DEV)/python -m pytest --cov --cov-report=
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
+
 # The parts that have to be covered to the last branch.
 CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/secretref.py,jupyter_tokens/profiles.py,jupyter_tokens/config.py,jupyter_tokens/transport.py,jupyter_tokens/broker.py,jupyter_tokens/upstream.py,jupyter_tokens/source.py,jupyter_tokens/whole_file.py,jupyter_tokens/signing/*,jupyter_tokens/credentials/*,jupyter_tokens/providers/*
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test slow lint bench docs licences clean
 
 demo: $(VENVS)/demo/.ready
 	@$(DEMO)/jupyter tokens demo $(ARGS)
@@ -20,14 +23,22 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	@scripts/need chromium chromium --version
 	-@scripts/need r-cran-irkernel R --slave -e 'library(IRkernel)'
 	$(if $(ARGS),,cd labextension && npm test)
-	$(DEV)/python -m pytest --cov --cov-report= $(ARGS)
+	$(if $(ARGS),$(PYTEST) $(ARGS))
+	@# Servers and kernels are waited for most of the time, so two files at once; Playwright's loop bears no other test's.
+	$(if $(ARGS),,$(PYTEST) $(TWO) -m "not alone" --ignore tests/labextension)
+	$(if $(ARGS),,$(PYTEST) $(TWO) -m "not alone" --cov-append tests/labextension)
+	$(if $(ARGS),,$(PYTEST) -m alone --cov-append)
 	$(if $(ARGS),,$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered)
+
+slow: $(VENVS)/dev/.ready
+	$(DEV)/python -m pytest -m slow --full $(ARGS)
 
 lint: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
 	$(DEV)/mypy
 	$(DEV)/lint-imports
+	$(DEV)/vulture
 	cd labextension && npm run lint
 
 bench: $(VENVS)/dev/.ready
@@ -36,6 +47,13 @@ bench: $(VENVS)/dev/.ready
 docs: $(VENVS)/dev/.ready
 	$(DEV)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
 	@echo "build/docs/index.html"
+
+# Of what `pip install .` brings along, on this machine and interpreter.
+licences: $(VENVS)/dev/.ready $(VENVS)/plain/.ready
+	@mkdir -p build
+	{ printf '# Licences of the dependencies\n\nWhat `pip install .` brings along; `make licences` writes this page.\n\n'; \
+	$(DEV)/pip-licenses --python $(VENVS)/plain/bin/python --from=mixed --format=markdown --ignore-packages jupyter_tokens; } > build/licences.md
+	mv build/licences.md docs/licences.md
 
 clean:
 	rm -rf $(VENVS) build dist jupyter_tokens/labextension labextension/lib labextension/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -48,6 +66,10 @@ $(VENVS)/%/bin/python:
 
 $(VENVS)/demo/.ready: $(VENVS)/demo/bin/python $(SOURCES)
 	$(DEMO)/python -m pip install --quiet --disable-pip-version-check '.[demo]'
+	@touch $@
+
+$(VENVS)/plain/.ready: $(VENVS)/plain/bin/python $(SOURCES)
+	$(VENVS)/plain/bin/python -m pip install --quiet --disable-pip-version-check .
 	@touch $@
 
 $(VENVS)/dev/.ready: $(VENVS)/dev/bin/python pyproject.toml $(PANEL)

@@ -21,6 +21,10 @@ _CLOUDS = ("ALIBABA", "HUAWEICLOUD_", "OS_", "JUPYTER_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="the slow tests as often, or as long, as it takes to be sure")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """What a test needs, CI installs: there a skipped test is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -58,6 +62,12 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     left = Application._instance
     if left is not None:
         type(left).clear_instance()
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether a slow test runs with its full count, not with the small one that CI has time for."""
+    return bool(request.config.getoption("--full"))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,12 @@ def test_the_profiles_of_the_pages_are_profiles() -> None:
                 checked = Profiles.of({profile: settings})[profile]
                 seen.add(checked.provider.id)
     assert {"modelarts", "pai-dlc", "oneaccess", "astra", "eiam"} <= seen <= set(provider_ids())
+
+
+def test_the_licences_are_of_what_is_installed() -> None:
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    rows = re.findall(r"^\| (\S+) +\| \S+ +\| (.+?) +\|$", _page("licences"), re.MULTILINE)
+    licences = {name.replace("-", "_").lower(): licence for name, licence in rows}
+    named = {re.split(r"[^\w-]", wanted)[0].replace("-", "_").lower() for wanted in project["dependencies"]}
+    assert named <= licences.keys(), "make licences"
+    assert "UNKNOWN" not in licences.values()
