@@ -6,36 +6,38 @@ cannot be had, in plain IPython or in a kernel that is built otherwise, narrower
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ...errors import TokenError
 from ...secretref import watch_seen
 from ...token import Secret, Token
-from .known_values import KnownValues, Search
+from ..at_start import OK, outcomes
+from .known_values import KnownValues
 from .log_echo import LogEcho
 from .message_hooks import MessageHooks
 from .narrow_hooks import NarrowHooks
 from .replacement import replace
 from .revealing import is_revealing, revealing
+from .search import Search
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ...broker import Key
+    from ...clock import Clock
     from ..client import Client
 
 __all__ = ["Redaction", "revealing", "start", "stop"]
 
 _STARTED = "_jupyter_tokens_redaction"
 # Of the server's side, which the kernel does not import: server/kernel_start.py and server/snippets.py.
-_START_VARIABLE = "JUPYTER_TOKENS_START"
 _PUSH = "jupyter_tokens"
 
 
@@ -43,13 +45,17 @@ class Redaction:
     """The redaction of one shell.
 
     client : whose tokens are to be known. enabled : asked at each message whether anything is to be taken out.
+    clock : tells when a token has ended.
     """
 
-    def __init__(self, shell: InteractiveShell, client: Client, enabled: Callable[[], bool]) -> None:
+    def __init__(
+        self, shell: InteractiveShell, client: Client, enabled: Callable[[], bool], *, clock: Clock | None = None
+    ) -> None:
         self._shell = shell
         self._client = client
         self._enabled = enabled
-        self._known = KnownValues()
+        self._clock = clock
+        self._known = KnownValues(clock)
         self._source: object = None
         self._endings: list[Callable[[], None]] = []
 
@@ -73,7 +79,7 @@ class Redaction:
         """Puts everything back as it was, and forgets all values."""
         while self._endings:
             self._endings.pop()()
-        self._known = KnownValues()
+        self._known = KnownValues(self._clock)
 
     def search(self) -> Search | None:
         """What to look for now; None if nothing is to be taken out."""
@@ -99,20 +105,21 @@ class Redaction:
         others = {getattr(part, "session", session) for part in (self._shell.displayhook, self._shell.display_pub)}
         if others != {session}:
             return "it sends through several sessions"
-        value = f"canary-{secrets.token_hex(16)}"
-        sent = _Sent()
+        # As long as a token is at least in its shortest form, so that the search stays as quick as it was.
+        value = f"canary-{secrets.token_hex(32)}"
+        sent, enabled = _Sent(), self._enabled
         self._known.add(value, "canary")
+        self._enabled = lambda: True
         try:
-            search, enabled = self._known.search(), self._enabled
-            self._enabled = lambda: True
             session.send(sent, "display_data", {"data": {"text/plain": f"<{value}>"}}, buffers=[value.encode()])
             session.send(sent, "stream", {"name": "stdout", "text": value})
+            left = any(self._known.search().found(part) for parts in sent.messages for part in parts)
         except Exception as error:
             return f"a message could not be sent: {type(error).__name__}"
         finally:
             self._enabled = enabled
             self._known.discard(value)
-        if len(sent.messages) != 2 or any(search.found(part) for parts in sent.messages for part in parts):  # noqa: PLR2004
+        if left or len(sent.messages) != 2:  # noqa: PLR2004
             return "a made-up token was not taken out"
         for parts in sent.messages:
             at = parts.index(b"<IDS|MSG>") + 1
@@ -122,16 +129,20 @@ class Redaction:
 
     # What is known
 
-    def know(self, value: str, profile: str) -> None:
-        """Makes a token known that came into this process another way."""
-        self._known.add(value, f"token {profile}")
+    def know(self, value: str, profile: str, ends_at: float = inf) -> None:
+        """Makes a token known that came into this process another way.
+
+        ends_at : on the wall clock, seconds since the epoch; for ever if nobody can tell.
+        """
+        self._known.add(value, f"token {profile}", ends_at)
 
     def _seen(self, profile: str, value: Secret | Token) -> None:
         if isinstance(value, Secret):
             self._known.add(value.reveal(), f"secret {profile}")
         else:
             if value.has_value:
-                self.know(value.reveal(), profile)
+                ends_at = inf if value.expires_at is None else value.expires_at.timestamp()
+                self.know(value.reveal(), profile, ends_at)
             for part in value.metadata.values():
                 if isinstance(part, Secret):
                     self._seen(profile, part)
@@ -150,11 +161,9 @@ class Redaction:
 
     def _know_start(self) -> None:
         """The tokens that the server has put into this kernel's environment at its start."""
-        try:
-            told = json.loads(os.environ.get(_START_VARIABLE, "{}"))
-        except ValueError:
-            told = {}
-        names = [name for name, outcome in told.items() if outcome == "ok"] if isinstance(told, Mapping) else []
+        names: list[str] = []
+        with suppress(ValueError):
+            names = [name for name, outcome in outcomes(os.environ).items() if outcome == OK]
         if not names:
             return
         from ...config import config_files, load_profiles  # noqa: PLC0415 (loads the providers; few kernels need it)
@@ -194,10 +203,16 @@ class _Sent:
         self.messages.append(parts)
 
 
-def start(shell: InteractiveShell, client: Client, enabled: Callable[[], bool] = lambda: True) -> None:
+def start(
+    shell: InteractiveShell,
+    client: Client,
+    enabled: Callable[[], bool] = lambda: True,
+    *,
+    clock: Clock | None = None,
+) -> None:
     """Begins to take known values out of what a shell sends; once, however often it is called."""
     if getattr(shell, _STARTED, None) is None:
-        redaction = Redaction(shell, client, enabled)
+        redaction = Redaction(shell, client, enabled, clock=clock)
         redaction.open()
         setattr(shell, _STARTED, redaction)
 

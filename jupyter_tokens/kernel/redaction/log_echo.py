@@ -14,9 +14,9 @@ from collections.abc import Callable
 from select import select
 from typing import Any
 
-from .known_values import Search
 from .message_hooks import HOLD_SECONDS
 from .replacement import replace
+from .search import Search
 
 __all__ = ["LogEcho"]
 

@@ -1,7 +1,8 @@
 """Searches each message that a kernel's session sends; knows nothing of where the values are from.
 
 Every message is searched once, as the bytes that go out: `serialize` is where all of them pass, whatever their kind.
-Texts of streams pass through `send` before, because a value may be split between two of them.
+Texts of streams are searched in `send` instead, because a value may be split between two of them. A long one goes out
+in parts, so that the client reads one while the kernel searches the next.
 """
 
 from __future__ import annotations
@@ -12,17 +13,25 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from .known_values import Search
 from .replacement import replace
+from .search import Search
 
-__all__ = ["HOLD_SECONDS", "MessageHooks", "later"]
+__all__ = ["HOLD_SECONDS", "PART", "MessageHooks", "later"]
 
 HOLD_SECONDS = 0.25
 """How long the end of a text that may be the beginning of a value waits for what follows."""
 
+PART = 1 << 20
+"""Characters of a stream's text that are searched and sent at a time."""
+_MOST_PARTS = 64  # a socket drops what is more than 1000 messages behind
+
 _DELIMITER = b"<IDS|MSG>"
 # Of `Session.send`, after its first two.
 _ARGUMENTS = ("content", "parent", "ident", "buffers", "track", "header", "metadata")
+
+# Beside its parts a message has its content under this name, if that is a text that has been searched.
+_SEARCHED = "jupyter_tokens searched"
+_TEXT, _NAMES = {"name", "text"}, {"stdout", "stderr"}
 
 
 class _Held(NamedTuple):
@@ -68,7 +77,8 @@ class MessageHooks:
         header = parts.index(_DELIMITER) + 2
         changed = False
         # Not the headers: whoever waits for an answer knows it by them.
-        for metadata_or_content in (header + 2, header + 3):
+        searched = msg.get(_SEARCHED, msg) is msg.get("content")
+        for metadata_or_content in (header + 2,) if searched else (header + 2, header + 3):
             if search.found(parts[metadata_or_content]):
                 told = search.redacted_object(self._session.unpack(parts[metadata_or_content]))
                 parts[metadata_or_content] = self._session.pack(told)
@@ -96,17 +106,25 @@ class MessageHooks:
         if not held_back or search is None or content is None or later(stream, None) is None:
             self._release(_id_of(parent))
             return pass_on(msg_or_type, **given)
-        shown = self._hold(search, stream, content, parent, given.get("ident"))
-        if shown == content["text"]:
-            return pass_on(msg_or_type, **given)
-        content = {**content, "text": shown}
-        if not shown:
-            return msg_or_type if message is not None else self._session.msg(kind, content, parent=parent)
         if message is None:
-            return pass_on(kind, **{**given, "content": content})
-        return pass_on({**message, "content": content}, **given)
+            message = self._session.msg(kind, content, parent, given.get("header"), given.get("metadata"))
+        first, *rest = (content["text"],) if given.get("buffers") else _parts(content["text"])
+        told = self._send_text(search, stream, message, first, given)
+        for text in rest:
+            part = self._session.msg(kind, content, parent=parent, metadata=message["metadata"])
+            told = self._send_text(search, stream, part, text, given)
+        return told
 
-    def _hold(self, search: Search, stream: Any, content: Mapping[str, Any], parent: Any, ident: Any) -> str:
+    def _send_text(self, search: Search, stream: Any, message: Mapping[str, Any], text: str, given: Any) -> Any:
+        """Sends a stream's message with this text, without its values; nothing if all of it has to wait."""
+        shown = self._hold(search, stream, {**message["content"], "text": text}, message["parent_header"], given)
+        content = {**message["content"], "text": shown}
+        if text and not shown:
+            return message
+        searched = content if content.keys() == _TEXT and content["name"] in _NAMES else None
+        return self._pass_on(stream, {**message, "content": content, _SEARCHED: searched}, **given)
+
+    def _hold(self, search: Search, stream: Any, content: Mapping[str, Any], parent: Any, given: Any) -> str:
         """What can be shown of a stream's text and of what was held before it."""
         parent_id = _id_of(parent)
         name, text = content.get("name", ""), content["text"]
@@ -118,9 +136,9 @@ class MessageHooks:
                 text = self._held.pop(parent_id).text + text
             text, rest = search.split(text)
             if rest:
-                kept = self._held[parent_id] = _Held(name, rest, stream, _header_of(parent), ident)
+                kept = self._held[parent_id] = _Held(name, rest, stream, _header_of(parent), given.get("ident"))
                 later(stream, partial(self._release, parent_id, kept))
-        return str(text)
+        return search.redacted(text)
 
     def _release(self, parent_id: str, only: _Held | None = None) -> None:
         if parent_id not in self._held:
@@ -152,6 +170,11 @@ def _header_of(parent: Any) -> Mapping[str, Any]:
 
 def _id_of(parent: Any) -> str:
     return str(_header_of(parent).get("msg_id", ""))
+
+
+def _parts(text: str) -> list[str]:
+    size = max(PART, len(text) // _MOST_PARTS + 1)
+    return [text[begin : begin + size] for begin in range(0, len(text), size)] or [text]
 
 
 def _without_values(search: Search, buffers: Sequence[Any] | None) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .known_values import Search
 from .replacement import replace
+from .search import Search
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

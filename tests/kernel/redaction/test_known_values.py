@@ -1,206 +1,202 @@
-"""Known values are found in every form, wherever they stand, and nothing else is touched."""
+"""A value is known for as long as it may live, and longer while there is room; what is known is told to nobody."""
 
 from __future__ import annotations
 
-import base64
-import html
-import json
-import random
-import string
-from array import array
-from urllib.parse import quote, quote_plus
+import os
+import threading
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jupyter_tokens.kernel.redaction.known_values import MOST_VALUES, KnownValues, Search
+from jupyter_tokens.forms import forms_of
+from jupyter_tokens.kernel.redaction import known_values, search
+from jupyter_tokens.kernel.redaction.known_values import MOST_VALUES, KnownValues
 
-VALUES = {
-    "digits": "7211546f57cd432790643bb6612da19d",
-    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjE3NjB9.c2lnbmF0dXJlLW9mLWEtdG9rZW4",
-    "password": "pässword",
-    "awkward": "a \"b\" & <c>'d'/e+f=g%\\h\ti",
-    "short": "abc12345",
-}
+from ...doubles import Clock
+
+LIFE = 60.0
 
 
-def search_for(*values: str) -> Search:
-    known = KnownValues()
-    for value in values:
-        known.add(value, "token x")
-    return known.search()
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
-def written(value: str) -> dict[str, str]:
-    """As the programs write it that a notebook would use."""
-    data = value.encode()
-    return {
-        "raw": value,
-        "json": json.dumps({"a": value}),
-        "json in json": json.dumps({"a": json.dumps([value])}),
-        "json in json in json": json.dumps([json.dumps([json.dumps(value, ensure_ascii=False)], ensure_ascii=False)]),
-        "repr": repr([value, "'"]),
-        "bytes": repr(data),
-        "url": f"https://host/?a={quote(value, safe='')}&b",
-        "path": f"https://host/{quote(value)}/c",
-        "form": f"a={quote_plus(value)}&b=c",
-        "html": f"<b>{html.escape(value)}</b>",
-        "html in json": json.dumps(f"<b>{html.escape(value)}</b>"),
-        "hex": data.hex(),
-        "HEX": data.hex().upper(),
-        **{f"base64 at {lead}": base64.b64encode(b"user:"[:lead] + data + b" and more").decode() for lead in range(5)},
-        **{f"base64url at {lead}": base64.urlsafe_b64encode(b"u:"[:lead] + data).decode() for lead in range(3)},
-    }
+@pytest.fixture
+def known(clock: Clock) -> KnownValues:
+    return KnownValues(clock)
 
 
-@pytest.mark.parametrize("form", written("any"))
-@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_each_form_is_found_at_each_place_and_replaced(value: str, form: str) -> None:
-    search = search_for(*VALUES.values())
-    for lead in range(70):
-        text = f"{' ' * lead}{written(value)[form]} after"
-        clean = search.redacted(text)
-        assert "[token x]" in clean
-        assert search.redacted(clean) == clean
-        assert clean.startswith(" " * lead)
-        assert clean.endswith("after")
-        for other in written(value).values():
-            assert other not in clean
+def value_of(number: int) -> str:
+    return f"value-{number:08}"
 
 
-@pytest.mark.parametrize("form", written("any"))
-@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_what_a_text_hides_its_message_shows(value: str, form: str) -> None:
-    # The message as a session writes it, and as one does that has orjson.
-    search = search_for(value)
-    for spaces in (None, (",", ":")):
-        message = json.dumps({"name": "stdout", "text": written(value)[form]}, ensure_ascii=False, separators=spaces)
-        assert search.found(message.encode())
+def knows(known: KnownValues, number: int) -> bool:
+    return value_of(number) not in known.search().redacted(f"<{value_of(number)}>")
 
 
-@given(st.text(min_size=8, max_size=60), st.text(max_size=30), st.text(max_size=30))
-def test_any_value_is_found_in_any_text(value: str, before: str, after: str) -> None:
-    clean = search_for(value).redacted(before + value + after)
-    assert "[token x]" in clean
-
-
-@given(st.text(max_size=300))
-def test_a_text_without_a_value_stays_as_it_is(text: str) -> None:
-    assert search_for(VALUES["jwt"], VALUES["digits"]).redacted(text) == text
-
-
-def test_a_value_is_found_among_hundreds_in_a_long_text() -> None:
-    made = random.Random(1)
-    values = ["".join(made.choices(string.ascii_letters + string.digits, k=made.randint(8, 300))) for _ in range(400)]
-    search = search_for(*values)
-    text = "".join(made.choices(string.ascii_letters + " ", k=100_000))
-    for value in values[::7]:
-        at = made.randint(0, len(text))
-        assert search.redacted(text[:at] + value + text[at:]) == f"{text[:at]}[token x]{text[at:]}"
-    assert search.redacted(text) == text
-
-
-def test_of_values_that_contain_one_another_the_longer_is_taken_out() -> None:
-    assert search_for("abcdefgh", "abcdefgh12345678").redacted("<abcdefgh12345678>") == "<[token x]>"
-
-
-def test_a_short_value_is_not_looked_for() -> None:
-    assert search_for("1234567").redacted("1234567") == "1234567"
-
-
-def test_nothing_known_nothing_found() -> None:
-    search = search_for()
-    assert search.found(b"anything at all") == []
-    assert search.split("text") == ("text", "")
-
-
-def test_names_and_values_of_an_object_are_replaced_in_a_new_object() -> None:
-    value = VALUES["jwt"]
-    given_object = {"a": [1, None, True, 0.5, {value: (value, b"")}]}
-    kept = json.dumps(given_object, default=str)
-    assert search_for(value).redacted_object(given_object) == {
-        "a": [1, None, True, 0.5, {"[token x]": ["[token x]", b""]}]
-    }
-    assert json.dumps(given_object, default=str) == kept
-
-
-def test_bytes_keep_their_length() -> None:
-    value = VALUES["digits"]
-    data = b"\0\xff" + value.encode() + b"\0" + value.encode().hex().encode()
-    clean = search_for(value).redacted_bytes(memoryview(data))
-    assert clean is not None
-    assert len(clean) == len(data)
-    assert clean.startswith(b"\0\xff[token x]***")
-    assert value.encode() not in clean
-    assert search_for("12345678").redacted_bytes(b"12345678") == b"[token x"
-    assert search_for(value).redacted_bytes(array("d", [1.0, 2.0])) is None
-
-
-def test_a_label_can_stand_in_any_text() -> None:
-    known = KnownValues()
+def test_a_label_can_stand_in_any_text(known: KnownValues) -> None:
     known.add("12345678", 'token "a<b>\\')
     assert known.search().redacted("12345678") == "[token _a_b__]"
 
 
-def test_the_first_values_are_forgotten_first() -> None:
-    known = KnownValues()
-    for number in range(MOST_VALUES + 1):
-        known.add(f"value-{number:04}", "token x")
-    assert known.search().redacted("value-0000 value-0001") == "value-0000 [token x]"
-
-
-def test_a_value_becomes_known_and_is_forgotten() -> None:
-    known = KnownValues()
+def test_a_value_becomes_known_and_is_forgotten(known: KnownValues) -> None:
     known.add("12345678", "token x")
-    first = known.search()
-    known.add("12345678", "token x")
-    assert known.search() is first
+    assert known.search().redacted("12345678") == "[token x]"
     known.add("12345678", "token y")
     assert known.search().redacted("12345678") == "[token y]"
+    known.discard("12345678")
     known.discard("12345678")
     assert known.search().redacted("12345678") == "12345678"
 
 
-def test_neither_tells_what_it_knows() -> None:
-    known = KnownValues()
+def test_neither_tells_what_it_knows(known: KnownValues) -> None:
     known.add("12345678", "token x")
     assert "12345678" not in repr(known) + repr(known.search())
 
 
-@pytest.mark.parametrize("value", [*VALUES.values(), "abcabcabcabc", "aaaaaaaaaaaa"])
-def test_a_text_is_split_before_what_may_be_the_beginning_of_a_value(value: str) -> None:
-    search = search_for(value)
-    for form in written(value).values():
-        if value not in form:
-            continue
-        for cut in range(1, len(value)):
-            at = form.index(value) + cut
-            shown, rest = search.split(form[:at])
-            assert shown + rest == form[:at]
-            assert shown == form[: at - cut]
+def test_a_value_that_has_ended_is_known_as_long_as_there_is_room(known: KnownValues, clock: Clock) -> None:
+    for number in range(MOST_VALUES):
+        known.add(value_of(number), "token x", clock.now() + LIFE + number)
+    clock.advance(10 * LIFE + MOST_VALUES)
+    assert all(knows(known, number) for number in range(MOST_VALUES))
+    known.add(value_of(MOST_VALUES), "token x", clock.now() + LIFE)
+    assert [number for number in range(MOST_VALUES + 1) if not knows(known, number)] == [0]
 
 
-@given(st.data())
-def test_however_a_text_is_cut_no_value_gets_through(data: st.DataObject) -> None:
-    value = "abcab-abcab.x"
-    text = "".join(data.draw(st.lists(st.sampled_from([value, "abcab", "a", " ", "\n", "b-abc"]), max_size=8)))
-    search = search_for(value)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
-    shown, held = "", ""
-    for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
-        part, held = search.split(held + text[begin:end])
-        shown += search.redacted(part)
-    assert shown + search.redacted(held) == search.redacted(text)
+def test_a_living_value_is_known_however_many_come_after_it(known: KnownValues, clock: Clock) -> None:
+    known.add(value_of(0), "secret x")
+    known.add(value_of(1), "token x", clock.now() + LIFE)
+    for number in range(2, 3 * MOST_VALUES):
+        known.add(value_of(number), "token y", clock.now() + 1)
+        clock.advance(LIFE / 10 / MOST_VALUES)
+    assert knows(known, 0)
+    assert knows(known, 1)
+    clock.advance(LIFE)
+    # They go as others come, for nobody is to wait until hundreds are forgotten.
+    for number in range(3 * MOST_VALUES, 6 * MOST_VALUES):
+        known.add(value_of(number), "token y", clock.now() + 1)
+        clock.advance(2)
+    assert knows(known, 0)
+    assert not knows(known, 1)
+    assert repr(known) == f"<KnownValues {MOST_VALUES}>"
 
 
-def test_a_line_is_not_held_back() -> None:
-    search = search_for(*VALUES.values())
-    assert search.split("eyJ and more\n") == ("eyJ and more\n", "")
-    assert search.split("more eyJ") == ("more ", "eyJ")
-    assert search.split("") == ("", "")
+def test_a_life_that_is_prolonged_counts_and_so_does_one_that_is_cut_short(known: KnownValues, clock: Clock) -> None:
+    known.add(value_of(0), "token x", clock.now() + LIFE)
+    known.add(value_of(1), "token x", clock.now() + 3 * LIFE)
+    known.add(value_of(0), "token x", clock.now() + 3 * LIFE)
+    known.add(value_of(1), "token x", clock.now() + LIFE)
+    clock.advance(2 * LIFE)
+    for number in range(2, MOST_VALUES + 1):
+        known.add(value_of(number), "token x")
+    assert knows(known, 0)
+    assert not knows(known, 1)
 
 
-def test_a_whole_value_at_the_end_that_ends_as_it_begins_is_not_cut_in_two() -> None:
-    search = search_for("abcdefghab")
-    assert search.split("text abcdefghab") == ("text [token x]", "")
+def test_at_the_last_limit_the_value_that_ends_first_is_forgotten(
+    known: KnownValues, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_values, "MOST_VALUES", 2)
+    monkeypatch.setattr(known_values, "MOST_LIVING", 3)
+    for number, life in enumerate([None, 3 * LIFE, LIFE, None]):
+        known.add(value_of(number), "token x", *([] if life is None else [clock.now() + life]))
+    assert [knows(known, number) for number in range(4)] == [True, True, False, True]
+    known.add(value_of(4), "token x")
+    known.add(value_of(5), "token x")
+    assert [knows(known, number) for number in range(6)] == [False, False, False, True, True, True]
+
+
+def test_a_value_that_is_told_again_and_again_takes_no_more_room(known: KnownValues, clock: Clock) -> None:
+    for number in range(5 * MOST_VALUES):
+        known.add(value_of(0), "token x", clock.now() + 10 * MOST_VALUES - number)
+        known.add(value_of(1), "secret x")
+    assert repr(known) == "<KnownValues 2>"
+    assert len(known._ends) <= 2 * MOST_VALUES + 1
+
+
+def test_a_value_more_costs_the_forms_of_one_or_two_however_many_are_known(
+    known: KnownValues, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(value: str) -> frozenset[str]:
+        asked.append(value)
+        return forms_of(value)
+
+    monkeypatch.setattr(search, "forms_of", counted)
+    for number in range(3 * MOST_VALUES):
+        known.add(value_of(number), "token x", clock.now() + LIFE)
+    assert len(asked) == 3 * MOST_VALUES
+    clock.advance(2 * LIFE)
+    for number in range(3 * MOST_VALUES, 5 * MOST_VALUES):
+        asked.clear()
+        known.add(value_of(number), "token x", clock.now() + LIFE)
+        assert asked[0] == value_of(number)
+        assert len(asked) <= 3
+    asked.clear()
+    known.add(value_of(number), "token x", clock.now() + LIFE)
+    known.search().redacted(value_of(number))
+    assert not asked
+
+
+def test_threads_that_learn_the_same_values_at_once_agree(known: KnownValues) -> None:
+    begin = threading.Barrier(4)
+
+    def learn() -> None:
+        begin.wait()
+        for number in range(100):
+            known.add(value_of(number), "token x")
+
+    threads = [threading.Thread(target=learn) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(knows(known, number) for number in range(100))
+    for number in range(100):
+        known.discard(value_of(number))
+    assert not any(knows(known, number) for number in range(100))
+
+
+@pytest.fixture
+def in_child() -> Callable[[Callable[[], bool]], bool]:
+    def run(check: Callable[[], bool]) -> bool:
+        child = os.fork()
+        if not child:
+            # Nothing of pytest's may run in the child.
+            os._exit(0 if check() else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    return run
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_learns_and_forgets_though_a_thread_was_doing_so_when_it_was_forked(
+    known: KnownValues, in_child: Callable[[Callable[[], bool]], bool]
+) -> None:
+    known.add(value_of(0), "token x")
+    within, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with known._lock():
+            within.set()
+            over.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    within.wait()
+
+    def learn_and_forget() -> bool:
+        known.add(value_of(1), "token x")
+        known.discard(value_of(0))
+        return knows(known, 1) and not knows(known, 0)
+
+    try:
+        assert in_child(learn_and_forget)
+    finally:
+        over.set()
+        thread.join()
+    assert knows(known, 0)
+    assert not knows(known, 1)

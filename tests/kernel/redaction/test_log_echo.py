@@ -14,8 +14,9 @@ from ipykernel.iostream import IOPubThread, OutStream
 from jupyter_client.session import Session
 
 from jupyter_tokens.kernel.redaction import log_echo
-from jupyter_tokens.kernel.redaction.known_values import KnownValues, Search
+from jupyter_tokens.kernel.redaction.known_values import KnownValues
 from jupyter_tokens.kernel.redaction.log_echo import LogEcho
+from jupyter_tokens.kernel.redaction.search import Search
 
 VALUE = "7211546f57cd432790643bb6612da19d"
 LABEL = b"[token x]"

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from jupyter_client.session import DELIM, Session
 
-from jupyter_tokens.kernel.redaction.known_values import KnownValues, Search
-from jupyter_tokens.kernel.redaction.message_hooks import MessageHooks
+from jupyter_tokens.kernel.redaction.known_values import KnownValues
+from jupyter_tokens.kernel.redaction.message_hooks import PART, MessageHooks
+from jupyter_tokens.kernel.redaction.search import Search
 
 from .sessions import Publisher, Socket, received
 
@@ -238,3 +239,53 @@ def test_whoever_hooked_in_after_us_stays(given: Given) -> None:
     given.prints(VALUE)
     assert seen == ["theirs"]
     assert given.shown() == [VALUE]
+
+
+def test_a_long_text_goes_out_in_parts_and_a_value_at_their_border_is_found(given: Given) -> None:
+    text = "." * (PART - 5) + VALUE + "." * PART + "end\n"
+    given.prints(text)
+    shown = given.shown()
+    assert "".join(shown) == text.replace(VALUE, LABEL)
+    assert len(shown) == 3
+    messages = received(given.iopub.sent)
+    assert len({message["msg_id"] for message in messages}) == 3
+    assert all(message["parent_header"] == PARENT for message in messages)
+    assert {parts[0] for parts in given.iopub.sent} == {b"stream.stdout"}
+
+
+def test_a_text_of_any_length_goes_out_in_few_parts(given: Given) -> None:
+    given.prints("." * (100 * PART))
+    assert len(given.shown()) == 64
+
+
+def test_a_text_of_a_stream_is_searched_once(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert given.looked_for is not None
+    searched: list[bytes] = []
+    found = given.looked_for.found
+    monkeypatch.setattr(given.looked_for, "found", lambda data: (searched.append(data), found(data))[1])
+    given.prints("a text that is found in no header\n")
+    assert sum(b"found in no header" in data for data in searched) == 1
+    given.session.send(given.iopub, "stream", {"name": "other", "text": "found in no header"}, PARENT)
+    given.session.send(given.iopub, "display_data", {"text": "found in no header"}, PARENT)
+    assert sum(b"found in no header" in data for data in searched) == 4
+
+
+def test_a_stream_of_another_name_or_with_more_than_a_text_is_searched_as_a_whole(given: Given) -> None:
+    given.session.send(given.iopub, "stream", {"name": VALUE, "text": VALUE}, PARENT)
+    given.session.send(given.iopub, "stream", {"name": "stdout", "text": f"{VALUE}\n", "note": [VALUE]}, PARENT)
+    given.session.send(given.iopub, "stream", {"name": "stdout", "text": VALUE}, PARENT, metadata={"note": VALUE})
+    contents = [message["content"] for message in received(given.iopub.sent)]
+    assert contents == [
+        {"name": LABEL, "text": LABEL},
+        {"name": "stdout", "text": f"{LABEL}\n", "note": [LABEL]},
+        {"name": "stdout", "text": LABEL},
+    ]
+    assert received(given.iopub.sent)[2]["metadata"] == {"note": LABEL}
+
+
+def test_a_text_that_is_changed_after_its_search_is_searched_again(given: Given) -> None:
+    given.prints("a line\n")
+    told = given.session.send(given.iopub, given.session.msg("stream", {"name": "stdout", "text": ""}, PARENT))
+    given.session.send(given.shell, {**told, "content": {"name": "stdout", "text": VALUE}})
+    assert given.shown() == ["a line\n", ""]
+    assert received(given.shell.sent)[0]["content"]["text"] == LABEL

@@ -12,8 +12,9 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from jupyter_tokens.kernel.redaction.known_values import KnownValues, Search
+from jupyter_tokens.kernel.redaction.known_values import KnownValues
 from jupyter_tokens.kernel.redaction.narrow_hooks import NarrowHooks
+from jupyter_tokens.kernel.redaction.search import Search
 
 VALUE = "7211546f57cd432790643bb6612da19d"
 

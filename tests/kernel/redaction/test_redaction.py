@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.errors import Unauthorized
 from jupyter_tokens.kernel import redaction
 from jupyter_tokens.kernel.client import Client
-from jupyter_tokens.kernel.redaction import revealing
+from jupyter_tokens.kernel.redaction import known_values, revealing
 from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.secretref import tell_seen
 from jupyter_tokens.token import Secret, Token
 
+from ...doubles import Clock
 from .sessions import Publisher, received
 
 VALUE = "7211546f57cd432790643bb6612da19d"
@@ -158,6 +159,25 @@ def test_a_secret_beside_a_token_is_known(shell: InteractiveShell, kernel: Kerne
     token = Token(None, profile="p", provider="x", obtained_at=made, metadata={"id_token": Secret(VALUE), "scope": "s"})
     tell_seen("p", [token])
     assert kernel.tells(VALUE) == "[secret p]"
+
+
+def test_a_token_that_has_ended_makes_room_and_a_secret_does_not(
+    shell: InteractiveShell, kernel: Kernel, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_values, "MOST_VALUES", 2)
+    clock = Clock()
+    redaction.start(shell, client, clock=clock)
+    start = datetime.fromtimestamp(clock.now(), UTC)
+    values = [f"{VALUE}-{number}" for number in range(3)]
+    tell_seen("p", [Secret("a-secret-of-p")])
+    for value in values:
+        ends = start + timedelta(minutes=1)
+        tell_seen("p", [Token(value, profile="p", provider="x", obtained_at=start, expires_at=ends)])
+    assert [kernel.tells(value) for value in values] == ["[token p]"] * 3
+    clock.advance(61)
+    tell_seen("p", [Secret("another-secret-of-p")])
+    assert [kernel.tells(value) for value in values] == [values[0], values[1], "[token p]"]
+    assert kernel.tells("a-secret-of-p another-secret-of-p") == "[secret p] [secret p]"
 
 
 def test_nothing_is_opened_that_nobody_asked_for(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
