@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -132,7 +132,7 @@ class Transport:
         except StopIteration as stop:
             token: Token = stop.value
             return token
-        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+        except (httpx.InvalidURL, UnicodeError) as error:
             raise unwritable(error) from None
         finally:
             flow.close()
@@ -235,34 +235,20 @@ def _open(verify: bool | str, proxy: str | None) -> httpx.HTTPTransport:
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=60.0)
 
 
-class _Bounded(httpx.SyncByteStream):
-    """An answer's stream that ends with an error where it grows over the limit."""
-
-    def __init__(self, answer: httpx.Response, request: httpx.Request) -> None:
-        self._answer = answer
-        self._request = request
-        self._inner = answer.stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        assert isinstance(self._inner, httpx.SyncByteStream)
-        for chunk in self._inner:
-            size += len(chunk)
-            if size > MOST_BYTES:
-                raise malformed(self._answer, f"is larger than {MOST_BYTES} bytes")
-            yield chunk
-
-    def close(self) -> None:
-        assert isinstance(self._inner, httpx.SyncByteStream)
-        self._inner.close()
-
-
 def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
     """The whole answer, held to its size."""
     answer.request = request
     check_head(answer)
-    answer.stream = _Bounded(answer, request)
-    answer.read()
+    assert isinstance(answer.stream, httpx.SyncByteStream)
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in answer.stream:
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise malformed(answer, f"is larger than {MOST_BYTES} bytes")
+        chunks.append(chunk)
+    # As `answer.read()` leaves it, without its search for a compression that there is none of: a tenth of a cold call.
+    answer._content = b"".join(chunks)
     return answer
 
 
@@ -280,7 +266,7 @@ def check_head(answer: httpx.Response) -> None:
 
 
 def _host_of(answer: httpx.Response) -> str:
-    with suppress(httpx.InvalidURL):
+    with suppress(httpx.InvalidURL, UnicodeError):  # idna's errors are of the latter kind
         return answer.request.url.join(answer.headers["location"]).host or "nowhere"
     return "nowhere"
 
@@ -294,15 +280,24 @@ def unwritable(error: Exception) -> ConfigurationError:
     )
 
 
+_TLS_HINT = "Check the endpoint; for a private CA set the profile's verify to its bundle."
+_CLOCK_HINT = "Check this machine's clock; if it is right, tell who runs the endpoint."
+_NAME_HINT = "Check the endpoint: it has to be the name that the certificate is for."
+# By OpenSSL's X509_V_ERR_*: not yet valid, expired, another host, another address.
+_CERTIFICATE_HINTS = {9: _CLOCK_HINT, 10: _CLOCK_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
+
+
 def connect_error(host: str, error: BaseException) -> NetworkError:
     """What a connection that was never made becomes; looks for the cause among the causes."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
-            why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else cause.reason
+            why, hint = cause.reason, _TLS_HINT
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                why, hint = cause.verify_message.rstrip("."), _CERTIFICATE_HINTS.get(cause.verify_code, hint)
             return NetworkError(
                 f"TLS with {host} failed: {why}.",
-                hint="Check the endpoint; for a private CA set the profile's verify to its bundle.",
+                hint=hint,
                 retryable=False,
                 unsent=True,
             )

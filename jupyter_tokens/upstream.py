@@ -11,6 +11,7 @@ from .broker import Key
 from .clock import Clock, SystemClock
 from .errors import TokenError
 from .profiles import Profile, Profiles
+from .providers.answers import plain
 from .providers.base import Call, Flow, Reference
 from .providers.params import ParamValue
 from .secretref import tell_seen
@@ -113,8 +114,9 @@ def _secrets_in(credential: object) -> Iterator[Secret]:
 
 def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:
     """A vendor's text without our own secrets: some echo what they were sent."""
-    for secret in secrets:
-        value = secret.reveal()
+    values = [secret.reveal() for secret in secrets]
+    # `plain` has made one line of what the vendor says.
+    for value in dict.fromkeys([*values, *(plain(value, len(value)) for value in values)]):
         if not text or len(value) < _SHORTEST:
             continue
         text = text.replace(value, "…")

@@ -311,6 +311,7 @@ def test_a_credential_with_a_line_break_is_told_without_it_and_not_retried(real:
         ("/elsewhere", "api.example.com"),
         ("https://h:x/", "nowhere"),
         ("mailto:x", "nowhere"),
+        ("https://xn--a/", "nowhere"),
     ],
 )
 def test_a_redirect_is_not_followed(status: int, location: str, host: str) -> None:
@@ -645,7 +646,8 @@ def proxied(connection: socket.socket, request: bytes) -> None:
 def test_the_environments_proxy_is_used(real: Transport, monkeypatch: pytest.MonkeyPatch, name: str, form: str) -> None:
     with loopback(proxied) as proxy:
         monkeypatch.setenv(name, form.format(proxy.port))
-        error = failed(real, URL)
+        # The brief limit of the others is for what never answers.
+        error = failed(real, URL, timeout=10 * BRIEF)
         real.close()
     assert proxy.requests[0].startswith(b"CONNECT api.example.com:443 ")
     assert type(error) is NetworkError

@@ -109,6 +109,13 @@ def test_a_vendor_that_echoes_a_secret_is_not_quoted() -> None:
     assert CANARY not in told(error)
 
 
+def test_a_secret_with_blanks_that_a_vendor_echoes_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "four  words\tof mine"
+    monkeypatch.setenv("CLIENT_SECRET", secret)
+    error = Bench(answer(400, {"error_code": "X", "error_msg": f"Wrong secret {secret} of cl13nt"})).fails()
+    assert error.message == "Wrong secret … of …."
+
+
 @pytest.mark.parametrize("cut", range(1, len(CANARY)))
 def test_a_secret_that_is_cut_off_with_a_long_message_is_not_quoted(cut: int) -> None:
     echo = {"error_code": "X", "error_msg": "x" * (300 - cut) + CANARY}

@@ -120,7 +120,7 @@ class AlibabaProvider(Provider):
             body=body,
             code=code,
             message=body.get("Message", body.get("message")),
-            meanings=_meanings(code),
+            meanings=_meanings(code, response.status_code),
         )
         error.hint = error.hint.format(action=self.ram_action)
         return error
@@ -134,13 +134,13 @@ def _target(base: str, path: str, query: tuple[tuple[str, str], ...]) -> tuple[s
     return encoded, url, url.netloc.decode("ascii")
 
 
-def _meanings(code: Any) -> Mapping[str, Meaning]:
+def _meanings(code: Any, status: int) -> Mapping[str, Meaning]:
     # Families of codes (Throttling.User, MissingInstanceId) are one entry each.
     if isinstance(code, str) and code not in _MEANINGS:
         if code.startswith("Throttling"):
             return {code: _THROTTLED}
         if code.startswith("InvalidAccessKeyId"):
             return {code: Meaning(Unauthorized, _KEY_HINT)}
-        if code.startswith(("Missing", "Invalid")) and not code.endswith("NotFound"):
+        if status == httpx.codes.BAD_REQUEST and code.startswith(("Missing", "Invalid")):
             return {code: _INVALID}
     return _MEANINGS

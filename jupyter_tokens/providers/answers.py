@@ -50,6 +50,7 @@ _RETRYABLE_STATUS = frozenset({429, 500, 502, 503, 504})
 _LONGEST_MESSAGE = 300
 _LONGEST_ID = 100
 _LONGEST_COUNT = 12
+_DEEPEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,36 @@ def malformed(response: httpx.Response, problem: str, body: Mapping[str, Any] | 
 
 
 def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
-    """The body as a JSON object, or None if it is not one."""
+    """The body as a JSON object, or None if it is not one that can be handed on as JSON."""
+    content = response.content
     try:
-        data = json.loads(response.content)
+        data = json.loads(content, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
+    # What is read here is written by somebody who has less of the stack left.
+    if content.count(b"{") + content.count(b"[") > _DEEPEST and _is_deep(data):
+        return None
     return data if isinstance(data, dict) else None
+
+
+def _finite(text: str) -> float:
+    """Python reads and writes NaN and Infinity, which no JSON has, and takes 1e999 for one of them."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _is_deep(data: object) -> bool:
+    level = [data]
+    for _ in range(_DEEPEST):
+        level = [
+            part
+            for node in level
+            if isinstance(node, dict | list)
+            for part in (node.values() if isinstance(node, dict) else node)
+        ]
+    return bool(level)
 
 
 def json_object(response: httpx.Response) -> dict[str, Any]:
@@ -180,16 +205,22 @@ def refusal(
     message: object,
     meanings: Mapping[str, Meaning],
 ) -> ApiError:
-    """The error that a refused call becomes, by the vendor's code where it is known, else by the HTTP status."""
+    """The error that a refused call becomes, by the vendor's code where it is known, else by the HTTP status.
+
+    Raises `ResponseError` for an answer that neither refuses nor is what was asked for, such as a 204.
+    """
     status = response.status_code
+    if status < httpx.codes.BAD_REQUEST and code is None:
+        raise malformed(response, "has a status that is not documented", body)
     known = meanings.get(str(code)) if isinstance(code, str | int) else None
-    kind, hint = (known.kind, known.hint) if known else (_by_status(status), _HINTS.get(status, ""))
+    meaning = known or _by_status(status)
+    kind = meaning.kind
     said = plain(message, _LONGEST_MESSAGE) if isinstance(message, str) else ""
     if not said:
         said = f"{response.reason_phrase or 'Refused'}, with no message that could be read"
     return kind(
         said if said.endswith((".", "!", "?")) else said + ".",
-        hint=hint,
+        hint=meaning.hint,
         code=plain(str(code), _LONGEST_ID) if isinstance(code, str | int) and code != "" else None,
         status=status,
         request_id=request_id_of(response, body),
@@ -198,16 +229,15 @@ def refusal(
     )
 
 
-def _by_status(status: int) -> type[ApiError]:
+def _by_status(status: int) -> Meaning:
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return ServiceUnavailable
-    return _BY_STATUS.get(status, InvalidRequest)
+        return Meaning(ServiceUnavailable, "Try again later.")
+    return _BY_STATUS.get(status) or Meaning(InvalidRequest)
 
 
-_BY_STATUS: dict[int, type[ApiError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 429: Throttled}
-_HINTS = {
-    401: "Check the profile's credential.",
-    403: "Ask for the permission that this call needs.",
-    404: "Check the ids and the endpoint.",
-    429: "Try again later.",
+_BY_STATUS = {
+    401: Meaning(Unauthorized, "Check the profile's credential."),
+    403: Meaning(Forbidden, "Ask for the permission that this call needs."),
+    404: Meaning(NotFound, "Check the ids and the endpoint."),
+    429: Meaning(Throttled, "Try again later."),
 }

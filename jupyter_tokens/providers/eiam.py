@@ -21,6 +21,7 @@ from .regions import EIAM
 
 __all__ = ["Eiam"]
 
+_TYPE = "bearer_token"
 _TOLD = (
     "InstanceId",
     "ApplicationId",
@@ -67,6 +68,8 @@ class Eiam(AlibabaProvider):
         body = json_object(response)
         request_id = request_id_of(response, body)
         told = {**object_of(response, body, "ApplicationToken"), "RequestId": request_id}
+        if told.get("ApplicationTokenType", _TYPE) != _TYPE:
+            raise malformed(response, f"holds an application token that is no {_TYPE}", told)
         ends = number_of(response, told, "ExpirationTime")
         # What the account's page shows for a token without an end is not documented: 0 is taken as none, as absence is.
         expires_at = moment_of(response, told, ends / 1000) if ends else None

@@ -44,6 +44,7 @@ from .base import (
     SettingProblem,
     endpoint_or_region,
     is_loopback,
+    is_url,
     need,
     parsed_url,
 )
@@ -66,7 +67,10 @@ _MEANINGS = {
     "ModelArts.0108": Meaning(Forbidden, "Ask for the ModelArts permission of this project."),
     "ModelArts.0206": Meaning(Unauthorized, "Check access_key and secret_key."),
     "ModelArts.0210": Meaning(Forbidden, "project_id and the project of the IAM token differ."),
-    "APIGW.0301": Meaning(Unauthorized, _LOGIN_HINT + " A key is locked for 5 minutes after 5 refusals."),
+    "APIGW.0301": Meaning(
+        Unauthorized,
+        "Check the credential of the profile and this machine's clock. A key is locked for 5 minutes after 5 refusals.",
+    ),
     "APIGW.0308": Meaning(Throttled, "Try again later."),
 }
 _TOLD = ("id", "name", "status", "url", "flavor", "image")
@@ -166,7 +170,8 @@ class ModelArts(Provider):
         with suppress(ValueError):
             here = is_loopback(login.endpoint)
             # With an API on loopback `verify` may be off, which must not reach an IAM elsewhere.
-            if login.endpoint.startswith("https://") and (here or not is_loopback(self.base())):
+            encrypted = login.endpoint.startswith("https://") and is_url(login.endpoint)
+            if encrypted and (here or not is_loopback(self.base())):
                 return
             if login.endpoint.startswith("http://") and here:
                 return

@@ -61,6 +61,8 @@ class Accounts:
             # The decoder's message gives a place, never the text: the file holds secrets.
             where = error.args[0] if isinstance(error, json.JSONDecodeError) else "it is not UTF-8"
             raise ValueError(f"{path}: not JSON: {where}") from None
+        except RecursionError:
+            raise ValueError(f"{path}: not JSON that can be read: it is nested too deeply") from None
         try:
             return cls.from_mapping(data)
         except ValueError as error:

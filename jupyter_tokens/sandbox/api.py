@@ -43,12 +43,18 @@ class World:
     clock: Callable[[], float]
     life: float | None = None
     issued: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
+    ends: dict[str, float] = field(default_factory=dict)
 
-    def end_of_life(self, request: Request, default: float) -> float:
-        """When a token issued for this request ends: `life` shortens it, the fault `expired` ends it at once."""
+    def end_of_life(self, api: str, request: Request, default: float) -> float:
+        """When a token issued for this request ends: `life` shortens it.
+
+        The fault `expired` ends it at once, and `stalled` when the one before it ended.
+        """
         if request.variant == "expired":
             return self.clock() - 60
-        return self.clock() + (default if self.life is None else min(default, self.life))
+        if request.variant != "stalled" or api not in self.ends:
+            self.ends[api] = self.clock() + (default if self.life is None else min(default, self.life))
+        return self.ends[api]
 
     def issue(self, value: str, token: Issued) -> None:
         """Remembers a token; the oldest are forgotten, so that a benchmark does not fill the memory."""
@@ -71,7 +77,7 @@ class Api(ABC):
 
     name: ClassVar[str]
     variants: ClassVar[frozenset[str]] = frozenset()
-    """The faults that change its answer (`expired`, `disabled`) and make sense for it."""
+    """The faults that change what it says of its token (`expired`, `stalled`, `disabled`) and make sense for it."""
 
     def hands_out(self, request: Request) -> bool:
         """Whether a call asks for a token: those are counted and meet faults, the uses of a token are not."""

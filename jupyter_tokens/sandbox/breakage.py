@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from .api import Api
-from .faults import Fault
+from .faults import TOKEN_KINDS, Fault
 from .messages import Request, Response, Wire
 
 _CHUNK = 1 << 20
@@ -25,7 +25,7 @@ def broken(fault: Fault, api: Api, request: Request) -> Response:
     if fault.kind == "throttle":
         wait = 1 if fault.retry_after is None else fault.retry_after
         return api.throttled().with_headers({**dict([api.retry_header(wait)]), **(fault.headers or {})})
-    if fault.kind in ("expired", "disabled"):
+    if fault.kind in TOKEN_KINDS:
         request.variant = fault.kind
         return api.answer(request)
     if fault.kind in _REPLACED:
@@ -85,7 +85,32 @@ def _with_wrong_types(right: Response) -> Response:
     return right
 
 
+def _half(right: Response) -> Response:
+    """A whole answer, whose JSON is cut off."""
+    right.body = right.body[: len(right.body) // 2]
+    return right
+
+
+def _another_type(body: Any) -> Any:
+    """The same answer, in which the token is of another type than the API's documents say."""
+    told = [name for name in ("token_type", "ApplicationTokenType", "type") if name in body]
+    if told:
+        return {**body, **dict.fromkeys(told, "application/x-other")}
+    # Where no type is told the token itself is of another one.
+    return {
+        name: _another_type(value) if isinstance(value, dict) else [value] if name in ("token", "Token") else value
+        for name, value in body.items()
+    }
+
+
+def _with_another_type(right: Response) -> Response:
+    right.body = json.dumps(_another_type(json.loads(right.body or b"{}"))).encode()
+    return right
+
+
 _SPOILED: dict[str, Callable[[Response], Response]] = {
+    "half-json": _half,
+    "token-type": _with_another_type,
     "content-type": lambda right: right.with_headers({"Content-Type": "text/html; charset=utf-8"}),
     "wrong-types": _with_wrong_types,
 }

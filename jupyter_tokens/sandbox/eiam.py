@@ -34,7 +34,7 @@ class Eiam(AlibabaApi):
     """The tokens of the documents' samples exist, and beside them a disabled and an expired one."""
 
     name: ClassVar[str] = "eiam"
-    variants: ClassVar[frozenset[str]] = frozenset({"expired", "disabled"})
+    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled", "disabled"})
     action: ClassVar[str] = "ObtainApplicationToken"
     version: ClassVar[str] = "2021-12-01"
 
@@ -57,7 +57,7 @@ class Eiam(AlibabaApi):
 
     def _resource(self, request: Request, ids: tuple[str, str, str], value: str) -> dict[str, Any]:
         # The real one is stored with a fixed end; here each call moves it, so that a short `life` can be refreshed.
-        end = self.world.clock() - 60 if ids[2] == EXPIRED else self.world.end_of_life(request, _LIFE)
+        end = self.world.clock() - 60 if ids[2] == EXPIRED else self.world.end_of_life(self.name, request, _LIFE)
         disabled = ids[2] == DISABLED or request.variant == "disabled"
         usable_until = self.world.clock() if disabled else end
         self.world.issue(value, Issued(self.name, usable_until, {"application_token_id": ids[2]}))

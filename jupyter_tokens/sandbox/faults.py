@@ -10,8 +10,11 @@ from typing import Any
 
 KINDS = (
     "throttle", "reset", "reset-mid", "hang", "hang-mid", "slow", "huge", "gzip-bomb", "content-type", "html",
-    "truncated", "garbage", "empty", "wrong-types", "deep", "redirect", "expired", "disabled",
+    "truncated", "half-json", "garbage", "empty", "wrong-types", "token-type", "deep", "redirect",
+    "expired", "stalled", "disabled",
 )  # fmt: skip
+TOKEN_KINDS = ("expired", "stalled", "disabled")
+"""Kinds that change what an API says of its token, and make sense only where it says that."""
 _STATUSES = range(200, 600)
 _MOST_BYTES = 10 * 1024**3
 # Those that frame the message are the server's own; a wrong frame has kinds of its own.
@@ -78,7 +81,7 @@ class Plan:
         return None
 
     def _fits(self, api: str, kind: str) -> bool:
-        return kind not in ("expired", "disabled") or kind in self._variants[api]
+        return kind not in TOKEN_KINDS or kind in self._variants[api]
 
     def parse(self, wanted: Mapping[str, Any]) -> Fault:
         """Checks one fault as it came from outside."""

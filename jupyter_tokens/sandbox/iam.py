@@ -71,7 +71,7 @@ class Iam(Api):
         return {"name": name, "domain": domain}
 
     def _issue(self, request: Request, user: dict[str, Any], scope: dict[str, Any]) -> Response:
-        now, end = self.world.clock(), self.world.end_of_life(request, _LIFE)
+        now, end = self.world.clock(), self.world.end_of_life(self.name, request, _LIFE)
         value = "MIISand" + secrets.token_urlsafe(192)
         subject = {"user": user["name"]}
         if "project" in scope:

@@ -42,7 +42,7 @@ class Request:
     headers: list[tuple[str, str]]
     body: bytes = b""
     variant: str = ""
-    """A planned fault that changes what the API says rather than how it is sent: `expired` or `disabled`."""
+    """A planned fault that changes what the API says rather than how it is sent, such as `expired`."""
 
     @cached_property
     def path(self) -> str:

@@ -30,7 +30,7 @@ class OneAccess(Api):
     """With `reuse` a live token is handed out again with what is left of its life, as the vendor's sample suggests."""
 
     name: ClassVar[str] = "oneaccess"
-    variants: ClassVar[frozenset[str]] = frozenset({"expired"})
+    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
 
     def __init__(self, world: World, *, reuse: bool = False) -> None:
         self.world, self._reuse = world, reuse
@@ -85,7 +85,7 @@ class OneAccess(Api):
         token = self.world.find(value)
         if token is None or not token.alive(now) or request.variant or not self._reuse:
             value = secrets.token_hex(20)
-            token = Issued(self.name, self.world.end_of_life(request, _LIFE), {"client_id": client_id})
+            token = Issued(self.name, self.world.end_of_life(self.name, request, _LIFE), {"client_id": client_id})
             self.world.issue(value, token)
             self._live[client_id] = value
         body = {

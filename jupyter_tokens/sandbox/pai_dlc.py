@@ -23,7 +23,7 @@ class PaiDlc(AlibabaApi):
     """Every TargetId exists."""
 
     name: ClassVar[str] = "pai-dlc"
-    variants: ClassVar[frozenset[str]] = frozenset({"expired"})
+    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     action: ClassVar[str] = "GetToken"
     version: ClassVar[str] = "2020-12-03"
 
@@ -36,7 +36,7 @@ class PaiDlc(AlibabaApi):
         if (request.method, request.path) != ("GET", "/api/v1/tokens"):
             raise not_found()
         target_type, target_id, life = _parameters(request.params)
-        end = self.world.end_of_life(request, life)
+        end = self.world.end_of_life(self.name, request, life)
         issued, expires = int(self.world.clock()), int(end)
         target = {"target_type": target_type, "target_id": target_id}
         token = self._jwt({"iat": issued, "exp": expires, "jti": secrets.token_hex(8), **target})

@@ -245,9 +245,22 @@ def test_retry_after_and_request_id_are_taken_along() -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.floats() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
+        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda c: st.lists(c) | st.dictionaries(st.text(), c),
     )
 )
 def test_any_json_is_an_object_or_none(data: object) -> None:
     read = answers.try_json_object(httpx.Response(200, content=json.dumps(data).encode()))
     assert (read is not None) == isinstance(data, dict)
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"NaN", b"-Infinity", b"1e999", b"[" * 101 + b"]" * 101, b'{"a":' * 500 + b"1" + b"}" * 500]
+)
+def test_json_that_could_not_be_handed_on_is_none(wrong: bytes) -> None:
+    assert answers.try_json_object(httpx.Response(200, content=b'{"a": ' + wrong + b"}")) is None
+
+
+def test_json_of_many_parts_and_some_depth() -> None:
+    body = {"a": [{"b": [1.5]}] * 200, "c": json.loads("[" * 98 + "]" * 98)}
+    assert answers.try_json_object(answer(200, body)) == body

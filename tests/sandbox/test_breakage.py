@@ -19,6 +19,7 @@ from .client import (
     NOW,
     PROJECT,
     Answer,
+    Clock,
     acs3,
     address,
     call,
@@ -286,6 +287,32 @@ def test_wrong_types_keep_the_names(sandbox: Sandbox, api: str) -> None:
     compare(right.json(), wrong.json())
 
 
+@every_api
+def test_half_json_is_a_whole_answer(sandbox: Sandbox, api: str) -> None:
+    sandbox.plan({"api": api, "kind": "half-json"})
+    half = CALLS[api](sandbox.url)
+    assert half.headers["content-length"] == str(len(half.body))
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated|Invalid"):
+        half.json()
+
+
+@pytest.mark.parametrize(
+    ("api", "told"),
+    [
+        ("modelarts", lambda body: body["token"]),
+        ("pai-dlc", lambda body: body["Token"]),
+        ("oneaccess", lambda body: body["token_type"]),
+        ("astra", lambda body: body["type"]),
+        ("eiam", lambda body: body["ApplicationToken"]["ApplicationTokenType"]),
+    ],
+)
+def test_another_type_of_token(sandbox: Sandbox, api: str, told: Callable[[Any], Any]) -> None:
+    right = told(CALLS[api](sandbox.url).json())
+    sandbox.plan({"api": api, "kind": "token-type"})
+    other = told(CALLS[api](sandbox.url).json())
+    assert type(other) is not type(right) if api in {"modelarts", "pai-dlc"} else other == "application/x-other"
+
+
 def test_wrong_types_leave_an_answer_without_a_body_alone(sandbox: Sandbox) -> None:
     location = astra(sandbox.url, "POST", body={"type": "application/astra-token", "version": "1.0", "name": "n"})
     sandbox.plan({"api": "astra", "kind": "wrong-types"})
@@ -313,6 +340,16 @@ def test_expired_answers_are_over_already(sandbox: Sandbox) -> None:
     assert eiam(sandbox.url, IDS).json()["ApplicationToken"]["ExpirationTime"] < NOW * 1000
     token = acs3(sandbox.url).json()["Token"]
     assert call(sandbox.url, "GET", "/_sandbox/whoami", {"Authorization": f"Bearer {token}"}).status == 401
+    assert oneaccess(sandbox.url).json()["expires_in"] == 1800
+
+
+def test_a_stalled_answer_ends_when_the_one_before_it_did(sandbox: Sandbox, clock: Clock) -> None:
+    sandbox.plan({"api": "*", "kind": "stalled", "times": 3})
+    # Without one before it there is nothing to stand still.
+    assert oneaccess(sandbox.url).json()["expires_in"] == 1800
+    clock.now += 100
+    assert oneaccess(sandbox.url).json()["expires_in"] == 1700
+    assert oneaccess(sandbox.url).json()["expires_in"] == 1700
     assert oneaccess(sandbox.url).json()["expires_in"] == 1800
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.sandbox import FaultError
-from jupyter_tokens.sandbox.faults import KINDS, Plan
+from jupyter_tokens.sandbox.faults import KINDS, TOKEN_KINDS, Plan
 
-VARIANTS = {"oneaccess": frozenset({"expired"}), "astra": frozenset[str](), "eiam": frozenset({"expired", "disabled"})}
+VARIANTS = {"oneaccess": frozenset({"expired"}), "astra": frozenset[str](), "eiam": frozenset(TOKEN_KINDS)}
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ def test_every_kind_can_be_planned(plan: Plan, kind: str) -> None:
         ({"api": "eiam", "kind": "²"}, "unknown kind"),
         ({"api": "oneaccess", "kind": "disabled"}, "it does for eiam"),
         ({"api": "astra", "kind": "expired"}, "it does for oneaccess, eiam"),
+        ({"api": "oneaccess", "kind": "stalled"}, "it does for eiam"),
         ({"api": "eiam", "kind": "500", "time": 2}, "unknown option 'time'"),
         ({"api": "eiam", "kind": "500", "times": -1}, "'times' must be"),
         ({"api": "eiam", "kind": "500", "times": "2"}, "'times' must be"),

@@ -1,0 +1,78 @@
+"""A real Jupyter server, the kernels that ask it by proof, an API that fails and one that is well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+# Fixtures of a conftest that is not the top one cannot come as a plugin.
+from pytest_jupyter.jupyter_server import *  # noqa: F403
+
+from jupyter_tokens import transport
+from jupyter_tokens.broker import Key
+from jupyter_tokens.errors import TokenError
+from jupyter_tokens.kernel.identity import Identity
+from jupyter_tokens.kernel.remote import ServerSource
+from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.token import Token
+
+from ..leaks import Leaks
+from ..server.conftest import Kernel, extension, jp_server_config, write_profiles  # noqa: F401 (fixtures)
+from .vendor import WaitingClock
+
+
+class Side:
+    """A kernel's side: the client code of a kernel, which asks the server by proof, and holds what it got."""
+
+    def __init__(self, source: ServerSource, leaks: Leaks) -> None:
+        self._source = source
+        self._leaks = leaks
+
+    async def ask(self, profile: str, *, refresh: bool = False) -> Token | TokenError:
+        """What a user gets."""
+        try:
+            return await self._source.aget(Key(profile), refresh=refresh)
+        except TokenError as error:
+            self._leaks.told("error", f"{error} {vars(error)}")
+            return error.copy()
+
+
+@pytest.fixture
+def clock() -> WaitingClock:
+    """Of server, kernels and APIs alike."""
+    return WaitingClock()
+
+
+@pytest.fixture
+def kernels(
+    jp_serverapp: Any,
+    http_server_client: Any,
+    jp_base_url: str,
+    extension: TokensExtension,  # noqa: F811 (the fixture)
+    clock: WaitingClock,
+    leaks: Leaks,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[[], Side]]:
+    """Starts kernels' sides, on the test's clock."""
+    # Without jitter, each wait between two tries is the longest that it can be.
+    limited = partial(transport.Transport, sleep=clock.sleep, rng=lambda: 1.0)
+    monkeypatch.setattr(transport, "Transport", limited)
+    extension.clock = clock
+    known = jp_serverapp.kernel_manager._kernels
+    started: list[tuple[str, ServerSource]] = []
+
+    def start() -> Side:
+        kernel = Kernel()
+        known[kernel.id] = kernel.known
+        url = f"http://127.0.0.1:{jp_serverapp.port}{jp_base_url}jupyter-tokens"
+        source = ServerSource(Identity(url, None, kernel.id, kernel.key), clock=clock)
+        started.append((kernel.id, source))
+        return Side(source, leaks)
+
+    yield start
+    for kernel_id, source in started:
+        source.close()
+        del known[kernel_id]

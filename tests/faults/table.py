@@ -1,0 +1,142 @@
+"""What a user gets of each API with each fault, written down by hand: the tests hold the product to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from jupyter_tokens.errors import (
+    Forbidden,
+    NetworkError,
+    NotFound,
+    ResponseError,
+    ServiceUnavailable,
+    Throttled,
+    TimedOut,
+    Unauthorized,
+    UnusableToken,
+)
+
+from .cells import Certificate, Gets, Planned, Refused, Row, Skewed
+
+
+def hints(**texts: str) -> dict[str, dict[str, str]]:
+    """What to do, where it differs by API; `alibaba` is both of Alibaba Cloud's."""
+    return {api: {"hint": text} for api, text in of_each(**texts).items()}
+
+
+def of_each(**values: Any) -> dict[str, Any]:
+    """By API; `alibaba` is both of Alibaba Cloud's."""
+    named = {name.replace("_", "-"): value for name, value in values.items() if name != "alibaba"}
+    return {"pai-dlc": values["alibaba"], "eiam": values["alibaba"], **named} if "alibaba" in values else named
+
+
+EXPIRING = ("pai-dlc", "oneaccess", "eiam")
+"""Those that tell when their token ends."""
+# Where a request id is: in errors of the vendor's own form, or in any answer's headers.
+IN_ERRORS = ("modelarts", "pai-dlc", "astra", "eiam")
+IN_HEADERS = ("modelarts", "pai-dlc", "eiam")
+
+BACKOFF = (0.5, 1.0, 2.0)
+AGAIN = "Try again later."
+NOT_THIS_API = "Check that the endpoint is this API's."
+CLIENT = "Check client_id and client_secret, and that the application may call APIs."
+LOCKED = "Check the credential of the profile and this machine's clock. A key is locked for 5 minutes after 5 refusals."
+CLOCK = "Set this machine's clock: a signature is valid for 15 minutes."
+
+UNREACHED = Gets(NetworkError, hint="Check the endpoint, the network and the proxy settings.", calls=0, waits=BACKOFF)
+BROKEN = Gets(NetworkError, hint=AGAIN, calls=4, waits=BACKOFF)
+SILENT = Gets(TimedOut, hint="Try again, or raise the profile's timeout.")
+MALFORMED = Gets(ResponseError, status=200, hint=NOT_THIS_API)
+REDIRECTED = Gets(ResponseError, status=301, hint="Check the profile's endpoint.")
+UNAUTHORIZED = Gets(Unauthorized, status=401, hint="Check the profile's credential.")
+NOT_FOUND = Gets(NotFound, status=404, hint="Check the ids and the endpoint.")
+THROTTLED = Gets(Throttled, status=429, hint=AGAIN, calls=4, waits=BACKOFF)
+UNAVAILABLE = Gets(ServiceUnavailable, status=500, hint=AGAIN, calls=4, waits=BACKOFF)
+UNTRUSTED = Gets(
+    NetworkError, hint="Check the endpoint; for a private CA set the profile's verify to its bundle.", calls=0
+)
+MISNAMED = replace(UNTRUSTED, hint="Check the endpoint: it has to be the name that the certificate is for.")
+OUTDATED = replace(UNTRUSTED, hint="Check this machine's clock; if it is right, tell who runs the endpoint.")
+
+HINTS_401 = hints(modelarts=LOCKED, astra="Check api_token: it may have been revoked.")
+HINTS_403 = hints(
+    modelarts="Ask for the ModelArts permission of this project.",
+    pai_dlc="Ask for the RAM action paidlc:GetToken.",
+    oneaccess=CLIENT,
+    astra="Ask for a role that may see this user's tokens.",
+    eiam="Ask for the RAM action eiam:ObtainApplicationToken.",
+)
+HINTS_404 = hints(alibaba=NOT_THIS_API, astra="Check account_id, user_id and token_id.")
+HINTS_EXPIRED = hints(
+    pai_dlc="Check this machine's clock.",
+    oneaccess="Check the validity period under API Authentication in the administrator portal.",
+    eiam="Enable or renew it in the IDaaS console, or name another ApplicationTokenId.",
+)
+STALE = {"error": Unauthorized, "request_id": True}
+BUT_SKEWED = of_each(
+    modelarts={**STALE, "status": 401, "code": "APIGW.0301", "hint": LOCKED},
+    alibaba={**STALE, "status": 400, "code": "InvalidTimeStamp.Expired", "hint": CLOCK},
+)
+
+ASTRA = "https://astra.netapp.io/problems/"
+CODES_401 = of_each(modelarts="APIGW.0301", alibaba="InvalidCredentials", oneaccess="unauthorized", astra=ASTRA + "4")
+CODES_403 = of_each(modelarts="ModelArts.0108", alibaba="NoPermission", oneaccess="access_denied", astra=ASTRA + "11")
+CODES_404 = of_each(modelarts="APIGW.0101", alibaba="InvalidApi.NotFound", oneaccess="not_found", astra=ASTRA + "1")
+CODES_429 = of_each(
+    modelarts="APIGW.0308", alibaba="Throttling.Api", oneaccess="too_many_requests", astra="about:blank"
+)
+CODES_500 = of_each(modelarts="APIGW.9999", alibaba="InternalError", oneaccess="system_error", astra="about:blank")
+CODES_THROTTLED = {**CODES_429, **of_each(alibaba="Throttling.User")}
+
+# Faster than it is called, as the time limit is shorter than a profile's: no single wait is what ends it.
+DRIP = Planned("slow", silent=True, options={"interval": 0.1})
+HTML = {"body": "<h1>Down for maintenance</h1>", "headers": {"Content-Type": "text/html"}}
+TIME_LIMIT = "ends with the profile's `timeout`"
+NOTHING_SENT = "one connection, on which nothing is sent"
+
+# fmt: off
+ROWS = (
+    Row("Connection refused", Refused(), UNREACHED, NetworkError, note="four tries, none of which arrives"),
+    Row("Connection reset before the answer", Planned("reset"), BROKEN, NetworkError),
+    Row("Connection reset in the middle of the answer", Planned("reset-mid"), BROKEN, NetworkError),
+    Row("Silence before the headers", Planned("hang", silent=True), SILENT, TimedOut, note=TIME_LIMIT),
+    Row("Silence after the headers", Planned("hang-mid", silent=True), SILENT, TimedOut, note=TIME_LIMIT),
+    Row("One byte a second", DRIP, SILENT, TimedOut, note=TIME_LIMIT),
+    Row("100 MB", Planned("huge"), MALFORMED, ResponseError, ids=IN_HEADERS, note="1 MiB of it is read"),
+    Row("A gzip bomb of 100 MB", Planned("gzip-bomb"), MALFORMED, ResponseError, ids=IN_HEADERS,
+        note="it is not unpacked"),
+    Row("Wrong content type", Planned("content-type"), MALFORMED, 200, ids=IN_HEADERS),
+    Row("JSON that is cut off", Planned("half-json"), MALFORMED, 200, ids=IN_HEADERS),
+    Row("JSON of wrong types", Planned("wrong-types"), MALFORMED, 200, ids=IN_HEADERS),
+    Row("JSON nested 100,000 deep", Planned("deep"), MALFORMED, 200),
+    Row("204", Planned("204"), replace(MALFORMED, status=204), 204),
+    Row("301 to another host", Planned("redirect"), REDIRECTED, ResponseError,
+        note="it is not followed: no credential leaves for another host"),
+    Row("401 once", Planned("401", times=1), UNAUTHORIZED, 401, HINTS_401, CODES_401, IN_ERRORS,
+        note="not tried again, as vendors lock a key; but a login to IAM is made anew, once"),
+    Row("401 each time", Planned("401"), UNAUTHORIZED, 401, HINTS_401, CODES_401, IN_ERRORS,
+        note="while a token lives, the key is not shown again by itself"),
+    Row("403", Planned("403"), Gets(Forbidden, status=403), 403, HINTS_403, CODES_403, IN_ERRORS),
+    Row("404", Planned("404"), NOT_FOUND, 404, HINTS_404, CODES_404, IN_ERRORS),
+    Row("429 each time, without a time to wait", Planned("429"), THROTTLED, 429, {}, CODES_429, IN_ERRORS),
+    Row("429 once, with a time to wait", Planned("429", times=1, options={"retry_after": 3}),
+        Gets(calls=2, waits=(3.0,)), 429, note="waited for as it asks, where the profile's `timeout` leaves the time"),
+    Row("The vendor's own throttling, each time", Planned("throttle", options={"retry_after": 2}),
+        replace(THROTTLED, waits=(2.0, 2.0, 2.0)), 400, of_each(alibaba={"status": 400}), CODES_THROTTLED, IN_ERRORS,
+        note="waited for as it asks: by `Retry-After`, or Alibaba Cloud's `x-acs-retry-after`"),
+    Row("500 once", Planned("500", times=1), Gets(calls=2, waits=(0.5,)), 500),
+    Row("500 each time", Planned("500"), UNAVAILABLE, 500, {}, CODES_500, IN_ERRORS),
+    Row("503 with HTML", Planned("503", options=HTML), replace(UNAVAILABLE, status=503), 503, ids=IN_HEADERS),
+    Row("Clocks 20 minutes apart", Skewed(1200), Gets(), 400, BUT_SKEWED,
+        note="what is signed has a date; a life that is told in seconds needs none"),
+    Row("Expired at arrival", Planned("expired"), Gets(UnusableToken, status=200), 200, HINTS_EXPIRED,
+        ids=IN_HEADERS, only=EXPIRING),
+    Row("An expiry that does not advance", Planned("stalled"), Gets(), 200, only=EXPIRING,
+        note="asked again when half of what is left is gone, after a minute at the latest"),
+    Row("A token of another type", Planned("token-type"), MALFORMED, 200, ids=IN_HEADERS),
+    Row("A certificate for another name", Certificate("other.example.com"), MISNAMED, NetworkError, note=NOTHING_SENT),
+    Row("A certificate that has expired", Certificate(expired=True), OUTDATED, NetworkError, note=NOTHING_SENT),
+    Row("A certificate of an unknown authority", Certificate(known=False), UNTRUSTED, NetworkError, note=NOTHING_SENT),
+)
+# fmt: on
