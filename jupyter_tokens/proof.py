@@ -11,12 +11,14 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
-__all__ = ["CERT_VARIABLE", "HEADER", "URL_VARIABLE", "WINDOW_SECONDS", "Proof", "prove"]
+__all__ = ["CERT_VARIABLE", "HEADER", "START_VARIABLE", "URL_VARIABLE", "WINDOW_SECONDS", "Proof", "prove"]
 
 URL_VARIABLE = "JUPYTER_TOKENS_URL"
 """Where the server's extension answers; published by the server for its kernels, no secret."""
 CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
 """The server's certificate, where it has one: the only one that a kernel trusts."""
+START_VARIABLE = "JUPYTER_TOKENS_START"
+"""In which the server tells a kernel what became of the profiles that are injected at its start."""
 HEADER = "X-Jupyter-Tokens-Proof"
 WINDOW_SECONDS = 60.0
 """How far the time of a proof may be from the server's, either way."""

@@ -12,10 +12,11 @@ import threading
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ParameterError, TokenError
 from . import token_file
+from .spaces import ABSENT, Files, Space, Variables
 
 if TYPE_CHECKING:
     from ..broker import Key
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from .token_file import Format
 
 __all__ = ["Injections", "Lent", "Place", "env_place", "file_place", "var_place"]
-
-_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,58 +64,6 @@ def file_place(path: str, form: Format = "raw") -> Place:
     name = token_file.path_of(path)
     token_file.check(name)
     return Place("file", name, form)
-
-
-class _Space(Protocol):
-    """One kind of places."""
-
-    def look(self, name: str) -> Any:
-        """What is there now."""
-
-    def fill(self, place: Place, token: Token) -> None:
-        """Puts a token there."""
-
-    def restore(self, name: str, before: Any) -> None:
-        """Puts back what was there."""
-
-
-class _Variables:
-    """The environment, or the notebook's names. of : what a variable holds of a token."""
-
-    def __init__(self, variables: MutableMapping[str, Any], of: Callable[[Token], Any]) -> None:
-        self._variables = variables
-        self._of = of
-
-    def look(self, name: str) -> Any:
-        return self._variables.get(name, _ABSENT)
-
-    def fill(self, place: Place, token: Token) -> None:
-        self._variables[place.name] = self._of(token)
-
-    def restore(self, name: str, before: Any) -> None:
-        if before is _ABSENT:
-            self._variables.pop(name, None)
-        else:
-            self._variables[name] = before
-
-
-class _Files:
-    """Files by absolute path. What was written last is known by its digest, whatever a token looks like."""
-
-    def __init__(self) -> None:
-        self._written: dict[str, bytes] = {}
-
-    def look(self, name: str) -> Any:
-        return token_file.read(name)
-
-    def fill(self, place: Place, token: Token) -> None:
-        data = token_file.content(token, place.form)
-        token_file.write(place.name, data, own=self._written.get(place.name))
-        self._written[place.name] = token_file.digest(data)
-
-    def restore(self, name: str, before: Any) -> None:
-        token_file.restore(name, before, own=self._written.get(name))
-        self._written.pop(name, None)
 
 
 @dataclass(slots=True, eq=False)
@@ -175,11 +122,11 @@ class Injections:
     """
 
     def __init__(self, namespace: MutableMapping[str, Any], environ: MutableMapping[str, str] = os.environ) -> None:
-        self._spaces: dict[str, _Space] = {
+        self._spaces: dict[str, Space] = {
             # First what can fail.
-            "file": _Files(),
-            "env": _Variables(environ, lambda token: token.reveal()),
-            "var": _Variables(namespace, lambda token: token),
+            "file": Files(),
+            "env": Variables(environ, lambda token: token.reveal()),
+            "var": Variables(namespace, lambda token: token),
         }
         self._piles: dict[Place, _Pile] = {}
         self._of: dict[Key, tuple[Place, ...]] = {}
@@ -243,6 +190,18 @@ class Injections:
         if problem is not None:
             raise problem
         return places
+
+    def take_earlier(self, place: Place, ours: Callable[[Any], bool]) -> bool:
+        """Takes out what was in a place before anything was put there, if it is ours; returns whether it was."""
+        with self._lock:
+            pile, space = self._piles.get(place), self._spaces[place.kind]
+            if not ours(space.look(place.name) if pile is None else pile.before):
+                return False
+            if pile is None:
+                space.restore(place.name, ABSENT)
+            else:
+                pile.before = ABSENT
+            return True
 
     def after_fork(self) -> None:
         """In a forked child: another thread may have held the lock."""

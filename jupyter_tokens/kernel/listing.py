@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +9,15 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..errors import TokenError
+from ..errors import ServerGone, TokenError
+from ..proof import START_VARIABLE
+from .at_start import outcomes
 from .card import BOX, MUTED, remaining
 
 if TYPE_CHECKING:
     from .session import Status, TokenSession
 
-__all__ = ["START_VARIABLE", "Listing", "listing_of"]
-
-START_VARIABLE = "JUPYTER_TOKENS_START"
-"""In which the server tells the kernel what became of the profiles that are injected at its start."""
+__all__ = ["Listing", "listing_of"]
 
 _HEADS = ("profile", "state", "expires", "where", "kept fresh")
 
@@ -97,8 +95,9 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
     statuses = session.statuses()
     gone = session.gone
     if gone is not None:
+        what = f"The Jupyter server is gone: {gone.message}" if isinstance(gone, ServerGone) else gone.message
         alive = " What still lives goes on being used." if any(row.expires_at for row in statuses) else ""
-        notes.append(f"The Jupyter server is gone: {gone.message}{alive} It is asked again when a token is due.")
+        notes.append(f"{what}{alive} It is asked again when a token is due.")
     if not statuses and not notes:
         notes.append("No profile is configured: see jupyter_tokens_config, or try `jupyter tokens demo`.")
     held = {row.profile for row in statuses if row.places or row.expires_at is not None}
@@ -109,9 +108,8 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
 def _at_start(held: set[str]) -> list[str]:
     """What the server tells of the kernel's start, of profiles of which nothing else is known."""
     try:
-        told = json.loads(os.environ.get(START_VARIABLE, "{}"))
-        facts = {name: fact if fact == "ok" else str(fact["message"]) for name, fact in told.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        facts = outcomes(os.environ)
+    except ValueError:
         return [f"{START_VARIABLE} does not hold what a Jupyter server writes there."]
     return [
         f"{name} was injected when the kernel started, and is not kept fresh: %gettoken {name} does that."

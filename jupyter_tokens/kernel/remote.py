@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import http.client
 import json
-import secrets
-import socket
-import ssl
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 from ..broker import Ask, Broker, Held, Key
 from ..clock import Clock, SystemClock, utc
 from ..errors import REASONS, ParameterError, ResponseError, ServerGone, TimedOut, TokenError, UnknownProfile
-from ..proof import HEADER, prove
 from ..secretref import tell_seen
 from ..source import About, ProfileEntry, Renewal
 from ..token import Token
+from .wire import Wire
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -34,7 +30,8 @@ __all__ = ["Fallback", "ServerSource", "error_of"]
 
 _SECONDS = 60.0
 """Longer than the server waits for a vendor, so that its answer, which says more, comes first."""
-_MOST_BYTES = 2 * 1024 * 1024
+_LOOK_SECONDS = 2.0
+"""For what the server answers at once, for it needs no vendor."""
 # The server does not run the extension any more, or it is another server than the one that started this kernel.
 _STRANGER = {"unknown_kernel", "http"}
 _FAULT = http.client.INTERNAL_SERVER_ERROR
@@ -57,16 +54,16 @@ class ServerSource:
     """See `jupyter_tokens.source.Source`, whose methods it has.
 
     fallback : serves what the server cannot, and says so in `mode`; None if the configuration forbids that.
-    gone : why the server did not answer when it was last asked; None if it did.
+    gone : why the server did not answer when it was last asked (a `TimedOut`: it hangs); None if it did.
     """
 
     def __init__(self, identity: Identity, *, fallback: Fallback | None = None, clock: Clock | None = None) -> None:
         self.mode = "server"
         self.gone: TokenError | None = None
-        self._identity = identity
         self._fallback = fallback
         self._clock = clock or SystemClock()
-        self._idle: list[http.client.HTTPConnection] = []
+        self._wire = Wire(identity, self._clock)
+        self._answered_at = -inf
         self._about: dict[str, About] = {}
         self._watchers: list[tuple[Callable[[Key, Token], None], Callable[[], None] | None]] = []
         self._broker = Broker(self._fetch, clock=self._clock, arrived=self._arrived)
@@ -93,9 +90,12 @@ class ServerSource:
         return await self._broker.aget(key, refresh=refresh, newer_than=newer_than)
 
     def entries(self) -> list[ProfileEntry]:
-        """The profiles that the server lets this kernel use. Without a server the fallback's, if it has any."""
+        """The profiles that the server lets this kernel use. Without a server the fallback's, if it has any.
+
+        Waits for a server that hangs no longer than a person would.
+        """
         try:
-            return self._entries(self._call("profiles", {}))
+            return self._entries(self._call("profiles", {}, seconds=_LOOK_SECONDS))
         except ServerGone:
             entries = self._fallback.entries() if self._fallback is not None else []
             if not entries:
@@ -104,7 +104,8 @@ class ServerSource:
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Creates a new token at the vendor, through the server; never sent twice."""
-        answer = self._call("token", {"profile": profile, "params": dict(params), "create": True}, fresh=True)
+        body = {"profile": profile, "params": dict(params), "create": True}
+        answer = self._call("token", body, seconds=_SECONDS, fresh=True)
         return self._token(answer, None)
 
     def held(self, key: Key) -> Held | None:
@@ -132,8 +133,7 @@ class ServerSource:
 
     def close(self) -> None:
         """Closes the connections."""
-        while self._idle:
-            self._idle.pop().close()
+        self._wire.close()
 
     def _arrived(self, key: Key, token: Token) -> None:
         for arrived, _ in tuple(self._watchers):
@@ -147,7 +147,7 @@ class ServerSource:
             "newer_than": ask.newer_than.isoformat() if ask.newer_than else None,
         }
         try:
-            answer = self._call("token", body)
+            answer = self._call("token", body, seconds=_SECONDS)
         except ServerGone as gone:
             if self._fallback is None:
                 raise
@@ -206,11 +206,21 @@ class ServerSource:
         except (KeyError, TypeError, AttributeError):
             raise _misshapen() from None
 
-    def _call(self, action: str, body: Mapping[str, Any], *, fresh: bool = False) -> dict[str, Any]:
-        """One call by proof. fresh : on a new connection, so that it cannot have to be sent twice."""
-        text = json.dumps(body).encode()
+    def _call(self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False) -> dict[str, Any]:
+        """One call to the server. fresh : see `Wire.send`."""
+        status, answer = self._ask(action, body, seconds=seconds, fresh=fresh)
+        if status < http.client.BAD_REQUEST:
+            return answer
+        raise error_of(answer, status=status)
+
+    def _ask(
+        self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and answer, whatever it says; raises `ServerGone` or `TimedOut` if there is none."""
+        meanwhile = self._look if seconds > _LOOK_SECONDS else None
         try:
-            status, raw = self._send(action, text, None if fresh else self._take())
+            text = json.dumps(body).encode()
+            status, raw = self._wire.send(action, text, seconds=seconds, meanwhile=meanwhile, fresh=fresh)
             try:
                 answer = json.loads(raw)
             except (ValueError, RecursionError):
@@ -219,78 +229,16 @@ class ServerSource:
                 raise ServerGone("what answers at the Jupyter server's address is not jupyter_tokens.", status=status)
             if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _STRANGER:
                 raise ServerGone(f"the Jupyter server does not serve this kernel (HTTP {status}).", status=status)
-        except ServerGone as gone:
+        except (ServerGone, TimedOut) as gone:
             self.gone = gone.copy()
             raise
-        self.gone = None
-        if status < http.client.BAD_REQUEST:
-            return answer
-        raise error_of(answer, status=status)
+        self.gone, self._answered_at = None, self._clock.elapsed()
+        return status, answer
 
-    def _send(self, action: str, body: bytes, kept: http.client.HTTPConnection | None) -> tuple[int, bytes]:
-        try:
-            if kept is not None:
-                # The server may have closed a kept connection in the meantime; then the call is made on a new one.
-                with suppress(http.client.HTTPException, ConnectionError):
-                    return self._exchange(kept, action, body)
-            return self._exchange(_connect(self._identity), action, body)
-        except TimeoutError:
-            raise TimedOut("The Jupyter server did not answer in time.", hint="Try again later.") from None
-        except (http.client.HTTPException, OSError) as error:
-            raise ServerGone(f"the Jupyter server cannot be reached ({type(error).__name__}).", unsent=True) from None
-
-    def _exchange(self, connection: http.client.HTTPConnection, action: str, body: bytes) -> tuple[int, bytes]:
-        me = self._identity
-        nonce = secrets.token_hex(16)
-        proof = prove(me.connection_key, me.kernel_id, action, body, time=int(self._clock.now()), nonce=nonce)
-        path = f"{urlsplit(me.url).path.rstrip('/')}/kernels/{me.kernel_id}/{action}"
-        whole = False
-        try:
-            connection.request("POST", path, body, {HEADER: proof, "Content-Type": "application/json"})
-            response = connection.getresponse()
-            raw = response.read(_MOST_BYTES)
-            whole = response.isclosed() and not response.will_close
-        finally:
-            if whole:
-                self._idle.append(connection)
-            else:
-                connection.close()
-        return response.status, raw
-
-    def _take(self) -> http.client.HTTPConnection | None:
-        with suppress(IndexError):
-            return self._idle.pop()
-        return None
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        """See `http.client.HTTPConnection`."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def _connect(identity: Identity) -> http.client.HTTPConnection:
-    parts = urlsplit(identity.url)
-    if parts.scheme == "http+unix":
-        return _UnixConnection(unquote(parts.netloc))
-    host = parts.hostname or "localhost"
-    if parts.scheme == "https":
-        context = ssl.create_default_context(cafile=identity.cert)
-        if identity.cert is not None:
-            # An authority that issued it need not be known: Python has that by default from 3.13 on.
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        # The server's own certificate is trusted by itself; the name in it is the public one, not the one used here.
-        context.check_hostname = identity.cert is None
-        return http.client.HTTPSConnection(host, parts.port, timeout=_SECONDS, context=context)
-    return http.client.HTTPConnection(host, parts.port, timeout=_SECONDS)
+    def _look(self) -> None:
+        """A vendor may be slow, but meanwhile the server answers what needs none: raises if it does not."""
+        if self._clock.elapsed() > self._answered_at + _LOOK_SECONDS:
+            self._ask("profiles", {}, seconds=_LOOK_SECONDS)
 
 
 def _misshapen() -> ResponseError:

@@ -12,11 +12,13 @@ from weakref import WeakSet
 
 from ..clock import Clock, SystemClock
 from ..errors import ConfigurationError, ParameterError, TokenError
+from .at_start import AtStart
 from .client import Client, shared_client
-from .injection import Injections, Place
+from .injection import Injections, Place, env_place
 from .loan import Loan
 from .refresher import Refresher
 from .status import Outcome, State, Status, untouched, where
+from .troubles import Troubles
 
 if TYPE_CHECKING:
     from ..broker import Held, Key
@@ -28,7 +30,6 @@ __all__ = ["Loan", "Outcome", "State", "Status", "TokenSession", "session_of"]
 _NONE: Mapping[str, Any] = {}
 _LOOK_SECONDS = 1.0
 """How long a look at the profiles holds."""
-_MOST_ERRORS = 1024
 _log = logging.getLogger(__name__)
 
 
@@ -42,14 +43,13 @@ class TokenSession:
         self, namespace: MutableMapping[str, Any], client: Client | None = None, *, clock: Clock | None = None
     ) -> None:
         self.client = client or shared_client()
+        self._at_start = AtStart(os.environ)
         self.injections = Injections(namespace)
         self.refresher = Refresher(self.client, failed=self._failed, clock=clock)
         self._clock = clock or SystemClock()
         self._watchers: list[Callable[[], None]] = []
         self._unwatch: Callable[[], None] | None = None
-        # Keys to what is wrong with them, and to what of that the user has not been told yet.
-        self._errors: dict[Key, TokenError] = {}
-        self._notices: dict[Key, str] = {}
+        self.troubles = Troubles()
         self._kept: set[Key] = set()
         self._lent: dict[Loan, Key] = {}
         self._entries: list[ProfileEntry] = []
@@ -92,6 +92,8 @@ class TokenSession:
     def forget(self, profile: str, params: Mapping[str, Any] | None = None) -> list[Place]:
         """Forgets a profile's tokens everywhere in this session, and puts back what was there; returns the places.
 
+        What the server put there at the kernel's start goes too: before that there was nothing.
+
         params : only the token of these. Raises `TokenError` for a profile that is neither held nor configured, and,
         when all is forgotten, for a file that could not be put back. May ask the server for the profiles.
         """
@@ -106,14 +108,15 @@ class TokenSession:
         for key in sorted(keys, key=repr):
             with self._lock:
                 self._kept.discard(key)
-                self._errors.pop(key, None)
-                self._notices.pop(key, None)
+            self.troubles.over(key)
             self.refresher.drop(key)
             self.client.forget(key)
             try:
                 places += self.injections.take_out(key)
             except TokenError as error:
                 problem = error.copy()
+        if not params:
+            places += [place for place in self._take_out_start(profile) if place not in places]
         self._tell()
         if problem is not None:
             raise problem
@@ -154,10 +157,7 @@ class TokenSession:
 
     def notices(self) -> list[str]:
         """What failed in the background since it was last asked; each failure is told once until it is over."""
-        with self._lock:
-            told = list(self._notices.values())
-            self._notices.clear()
-        return told
+        return self.troubles.take_notices()
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Has `changed` told, on any thread, when a status may have changed; returns what ends that.
@@ -210,10 +210,7 @@ class TokenSession:
         except TokenError as error:
             # What was asked wrongly is no token that failed.
             if not isinstance(error, ParameterError | ConfigurationError):
-                with self._lock:
-                    if len(self._errors) >= _MOST_ERRORS:
-                        self._errors.clear()
-                    self._errors[key] = error.copy()
+                self.troubles.told(key, error)
                 self._tell()
             raise
         if places is not None and any(place.kind != "var" for place in places):
@@ -224,7 +221,8 @@ class TokenSession:
         held: Held | None = self._source().held(key)
         if held is not None and held.token is not token:
             # A refresh in the background was faster than this.
-            self._note(key, self.injections.arrived(key, held.token))
+            for problem in self.injections.arrived(key, held.token):
+                self.troubles.note(key, problem)
             return held.token, held
         return token, held
 
@@ -250,12 +248,10 @@ class TokenSession:
     def _arrived(self, key: Key, token: Token) -> None:
         self.refresher.arrived(key)
         problems = self.injections.arrived(key, token)
-        if problems:
-            self._note(key, problems)
-        else:
-            with self._lock:
-                self._errors.pop(key, None)
-                self._notices.pop(key, None)
+        for problem in problems:
+            self.troubles.note(key, problem)
+        if not problems:
+            self.troubles.over(key)
         self._tell()
 
     def _lost(self) -> None:
@@ -263,22 +259,23 @@ class TokenSession:
         self._tell()
 
     def _failed(self, key: Key, error: TokenError) -> None:
-        self._note(key, [error])
+        self.troubles.note(key, error)
         self._tell()
-
-    def _note(self, key: Key, problems: Sequence[TokenError]) -> None:
-        for problem in problems:
-            with self._lock:
-                before = self._errors.get(key)
-                self._errors[key] = problem.copy()
-                # By its kind: the request id is another each time.
-                if before is None or (before.reason, before.code) != (problem.reason, problem.code):
-                    self._notices[key] = _notice(key, problem)
 
     def _known(self) -> set[Key]:
         with self._lock:
-            known = {*self._errors, *self._kept}
-        return known | {*self.client.keys(), *self.injections.keys()}
+            kept = set(self._kept)
+        return kept.union(self.troubles.keys(), self.client.keys(), self.injections.keys())
+
+    def _take_out_start(self, profile: str) -> list[Place]:
+        if not self._at_start.filled(profile):
+            return []
+        env = next((entry.env for entry in self._entries if entry.name == profile), self._about(profile).env)
+        if env is None:
+            return []
+        self._at_start.forget(profile)
+        place = env_place(env)
+        return [place] if self.injections.take_earlier(place, partial(self._at_start.is_of_then, env)) else []
 
     def _check_configured(self, profile: str) -> None:
         from ..errors import UnknownProfile  # noqa: PLC0415
@@ -289,25 +286,14 @@ class TokenSession:
             raise UnknownProfile(f"There is no profile {profile[:80]!r}.", hint=closest(profile, names), unsent=True)
 
     def _status(self, key: Key, held: Held | None, entry: ProfileEntry | None) -> Status:
-        error = self._errors.get(key) or (held.error if held is not None else None)
-        now = self._clock.elapsed()
-        state: State
-        if held is None or now >= held.ends_at:
-            state = "failed" if error else "none" if held is None else "expired"
-        else:
-            state = "aging" if error or now >= held.refresh_at else "fresh"
-        about = self._about(key.profile) if entry is None else entry
-        return Status(
-            profile=key.profile,
-            params=dict(key.params),
-            title=about.title,
-            sandbox=about.sandbox,
-            state=state,
-            expires_at=held.token.expires_at if held is not None else None,
-            places=tuple(self.injections.places(key)),
+        return Status.of(
+            key,
+            held,
+            self._about(key.profile) if entry is None else entry,
+            places=self.injections.places(key),
             kept_fresh=self.refresher.keeps(key),
-            error=error,
-            env=about.env,
+            error=self.troubles.of(key),
+            now=self._clock.elapsed(),
         )
 
     def _about(self, profile: str) -> About:
@@ -331,6 +317,7 @@ class TokenSession:
     def after_fork(self) -> None:
         """In a forked child: what was injected stays, and is the parent's to keep fresh; what watches is its too."""
         self._lock = threading.Lock()
+        self.troubles.after_fork()
         self._unwatch = None
         self._watchers.clear()
         self._kept.clear()
@@ -342,13 +329,6 @@ class TokenSession:
 def _told(entry: ProfileEntry) -> tuple[ProfileEntry, str]:
     """What two looks at a profile are compared by: an error is another object each time."""
     return entry._replace(error=None), str(entry.error)
-
-
-def _notice(key: Key, problem: TokenError) -> str:
-    told = problem.copy()
-    told.profile = None
-    params = "".join(f" {name}={value}" for name, value in key.params)
-    return f"{key.profile}{params} could not be kept fresh: {told}"
 
 
 _sessions: WeakSet[TokenSession] = WeakSet()

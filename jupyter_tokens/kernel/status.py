@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from .injection import Place, env_place
 
 if TYPE_CHECKING:
-    from ..broker import Key
+    from ..broker import Held, Key
     from ..errors import TokenError
     from ..source import About, ProfileEntry
     from ..token import Token
@@ -36,6 +36,38 @@ class Status(NamedTuple):
     kept_fresh: bool
     error: TokenError | None
     env: str | None
+
+    @classmethod
+    def of(
+        cls,
+        key: Key,
+        held: Held | None,
+        about: About | ProfileEntry,
+        *,
+        places: Sequence[Place],
+        kept_fresh: bool,
+        error: TokenError | None,
+        now: float,
+    ) -> Status:
+        """How a key's token is. held : what the broker holds. now : on `Clock.elapsed`."""
+        error = error or (held.error if held is not None else None)
+        state: State
+        if held is None or now >= held.ends_at:
+            state = "failed" if error else "none" if held is None else "expired"
+        else:
+            state = "aging" if error or now >= held.refresh_at else "fresh"
+        return cls(
+            profile=key.profile,
+            params=dict(key.params),
+            title=about.title,
+            sandbox=about.sandbox,
+            state=state,
+            expires_at=held.token.expires_at if held is not None else None,
+            places=tuple(places),
+            kept_fresh=kept_fresh,
+            error=error,
+            env=about.env,
+        )
 
 
 class Outcome(NamedTuple):

@@ -47,10 +47,18 @@ def path_of(written: str) -> str:
         path = Path(written).expanduser()
     except RuntimeError:
         raise ParameterError(f"{written[:80]!r} names the home of a user who has none.", unsent=True) from None
-    if not written or "\0" in written or not path.name:
+    if not written or "\0" in written or not path.name or not _is_encodable(written):
         raise ParameterError(f"{written[:80]!r} is no path of a file.", unsent=True)
     # The notebook may change its folder later.
     return str(Path(os.path.abspath(path)))  # noqa: PTH100 (resolve() would follow the link that check() refuses)
+
+
+def _is_encodable(written: str) -> bool:
+    try:
+        os.fsencode(written)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def digest(data: bytes) -> bytes:
@@ -64,7 +72,7 @@ def check(name: str, own: bytes | None = None) -> None:
     own : digest of what we have written there.
     """
     path = Path(name)
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # noqa: PTH112 (is_dir() raises for a name that is too long)
         _refuse(path, "cannot be written: its folder does not exist.", f"Make it: mkdir -p -m 700 {path.parent}")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         _refuse(path, "cannot be written: its folder may not be written to.", "Name a file in another folder.")

@@ -21,6 +21,7 @@ from traitlets import Bool, Enum
 
 from .._version import __version__
 from ..clock import Clock, SystemClock
+from ..config import remove_leftovers
 from ..proof import CERT_VARIABLE, URL_VARIABLE
 from . import metrics
 from .activity import Activity
@@ -187,6 +188,7 @@ class TokensExtension(ExtensionApp):
         # Of a server that this one runs under.
         os.environ.pop(CERT_VARIABLE, None)
         os.environ.update(self._published)
+        remove_leftovers()
         self.activity.register()
 
     async def stop_extension(self) -> None:

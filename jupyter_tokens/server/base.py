@@ -131,7 +131,8 @@ class TokensHandler(APIHandler):
         if len(raw) > MOST_BODY_BYTES:
             self.refuse(413, f"The body must not be larger than {MOST_BODY_BYTES} bytes.", "too_large")
         try:
-            data = json.loads(raw) if raw else {}
+            # Of bytes Python takes UTF-16 as well, and half of a pair in what looks like UTF-8.
+            data = json.loads(raw.decode()) if raw else {}
             if b"\\u" in raw:
                 # "\\ud800" is JSON, but no text that could be signed or sent.
                 json.dumps(data, ensure_ascii=False).encode()

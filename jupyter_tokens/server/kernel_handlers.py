@@ -18,7 +18,7 @@ from ..errors import TokenError
 from ..proof import HEADER
 from .base import TOKENS, TokensHandler, error_facts
 from .holdings import Holding, holdings_of
-from .kernel_proof import connection_key
+from .kernel_proof import connection_key, id_here
 
 __all__ = ["KERNEL_ROUTES", "KernelProfilesHandler", "KernelTokenHandler"]
 
@@ -37,13 +37,15 @@ class _KernelHandler(TokensHandler):
         apart = {"hint": error.hint, "status": error.status, "provider": error.provider, "profile": error.profile}
         return {**error_facts(error), **apart}
 
-    def prove(self, kernel_id: str, action: str) -> None:
-        """Raises `Refused` unless the request is that kernel's."""
+    def prove(self, kernel_id: str, action: str) -> str:
+        """Raises `Refused` unless the request is that kernel's; returns how this server calls it."""
         if any(name in self.request.headers for name in _BROWSER):
             self.refuse(403, "This route is for kernels, not for browsers.", "browser")
-        key = connection_key(self.kernel_manager, kernel_id)
+        here = id_here(self.kernel_manager, kernel_id)
+        key = connection_key(self.kernel_manager, here)
         header = self.request.headers.get(HEADER, "")
         self.extension.gate.check(key, kernel_id, action, header, self.request.body)
+        return here
 
 
 class KernelTokenHandler(_KernelHandler):
@@ -54,7 +56,7 @@ class KernelTokenHandler(_KernelHandler):
         """A token with its value, for the kernel that proves itself."""
         from .answers import token_json  # noqa: PLC0415 (loads httpx, which no server should start with)
 
-        self.prove(kernel_id, "token")
+        kernel_id = self.prove(kernel_id, "token")
         body = self.body(
             {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}
         )
@@ -94,7 +96,7 @@ class KernelProfilesHandler(_KernelHandler):
         """The profiles that this kernel may use; one that is wrong with what is wrong. With what its forms need."""
         from .answers import params_schemas, profile_entry  # noqa: PLC0415 (see above)
 
-        self.prove(kernel_id, "profiles")
+        kernel_id = self.prove(kernel_id, "profiles")
         self.body({})
         extension, entries = self.extension, []
         for name in extension.source.profiles():

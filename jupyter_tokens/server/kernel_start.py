@@ -19,6 +19,7 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from ..errors import ConfigurationError, Forbidden, TimedOut, TokenError
+from ..proof import START_VARIABLE
 from .base import error_facts
 from .holdings import Holding, holdings_of
 from .snippets import check_value
@@ -29,11 +30,10 @@ if TYPE_CHECKING:
     from ..profiles import Profile, Profiles
     from .app import TokensExtension
 
-__all__ = ["MOST_SECONDS", "NAME", "VARIABLE", "TokensProvisioner", "become_default"]
+__all__ = ["MOST_SECONDS", "NAME", "TokensProvisioner", "become_default"]
 
 NAME = "jupyter-tokens"
 """Of the provisioner's entry point; a kernelspec can name it too."""
-VARIABLE = "JUPYTER_TOKENS_START"
 MOST_SECONDS = 5.0
 """How long a kernel's start waits for tokens, all together."""
 
@@ -72,7 +72,7 @@ class TokensProvisioner(LocalProvisioner):
         """See `KernelProvisionerBase`."""
         launch = await super().pre_launch(**kwargs)
         # Of a server that runs in a kernel of another one.
-        env = {name: value for name, value in launch["env"].items() if name != VARIABLE}
+        env = {name: value for name, value in launch["env"].items() if name != START_VARIABLE}
         extension = _extension_of(self)
         if extension is not None:
             path = kwargs.get("env", {}).get("JPY_SESSION_NAME", "")
@@ -103,7 +103,7 @@ class _Start:
             await asyncio.to_thread(import_module, "jupyter_tokens.source")
             profiles = self._extension.source.profiles()
         except TokenError as error:
-            return {VARIABLE: json.dumps({"": error_facts(error)})}
+            return {START_VARIABLE: json.dumps({"": error_facts(error)})}
         names = profiles.at_start()
         if not names:
             return {}
@@ -116,7 +116,7 @@ class _Start:
             filled |= variables
             if variables:
                 self._extension.activity.injected(None, name, self._kernel.kernel_id)
-        return {**filled, VARIABLE: json.dumps(told)}
+        return {**filled, START_VARIABLE: json.dumps(told)}
 
     async def _fill(self, profiles: Profiles, name: str) -> dict[str, str]:
         env = self._variable_of(profiles[name])

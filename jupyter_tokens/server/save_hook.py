@@ -25,6 +25,8 @@ _FORMAT = 4
 _MOST_TOLD = 5
 _UNPROCESSABLE = 422
 _FEW = 1024
+_MOST_ENDLESS = 1024
+"""Tokens that tell no end of their life: nobody knows when one is dead, so the oldest are taken for that."""
 
 
 class SaveHook:
@@ -71,7 +73,10 @@ class SaveHook:
     def _arrived(self, key: Key, token: Token) -> None:
         if token.has_value:
             with self._lock:
-                self._tokens[key.profile, token.reveal()] = token
+                written = key.profile, token.reveal()
+                # One that comes again is among the newest again.
+                self._tokens.pop(written, None)
+                self._tokens[written] = token
                 self._known = None
                 if len(self._tokens) >= self._sweep_at:
                     # Nobody may be saving anything, and tokens come all the time.
@@ -87,10 +92,15 @@ class SaveHook:
 
     def _drop_ended(self) -> None:
         now = self._extension.clock.now()
-        for written, token in list(self._tokens.items()):
-            if token.expires_at is not None and token.expires_at.timestamp() <= now:
-                del self._tokens[written]
-                self._known = None
+        ended = [
+            written
+            for written, token in self._tokens.items()
+            if token.expires_at is not None and token.expires_at.timestamp() <= now
+        ]
+        endless = [written for written, token in self._tokens.items() if token.expires_at is None]
+        for written in ended + endless[:-_MOST_ENDLESS]:
+            del self._tokens[written]
+            self._known = None
 
 
 def install(extension: TokensExtension) -> None:

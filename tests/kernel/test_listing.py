@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.clock import utc
-from jupyter_tokens.errors import ServerGone, Throttled, TokenError
-from jupyter_tokens.kernel import listing
+from jupyter_tokens.errors import ServerGone, Throttled, TimedOut, TokenError
 from jupyter_tokens.kernel.injection import Place
-from jupyter_tokens.kernel.listing import START_VARIABLE, Listing, listing_of
+from jupyter_tokens.kernel.listing import Listing, listing_of
 from jupyter_tokens.kernel.status import Status
-from jupyter_tokens.server.kernel_start import VARIABLE
+from jupyter_tokens.proof import START_VARIABLE
 
 from ..doubles import NOW
 from .test_card import EVIL, Reader
@@ -120,6 +119,14 @@ def test_a_gone_server_is_told_and_what_lives_goes_on() -> None:
     assert "goes on being used" not in repr(listed(session))
 
 
+def test_a_server_that_hangs_is_not_called_gone() -> None:
+    session = Session(row())
+    session.gone = session.error = TimedOut("The Jupyter server does not answer.")
+    text = repr(listed(session))
+    assert "The Jupyter server does not answer. What still lives goes on being used." in text
+    assert "gone" not in text
+
+
 def test_a_configuration_that_cannot_be_read_is_told_below_what_is_held() -> None:
     session = Session(row())
     session.error = TokenError("The file is no JSON.")
@@ -155,7 +162,3 @@ def test_what_the_server_did_at_the_kernels_start_is_told(monkeypatch: pytest.Mo
 def test_a_variable_that_holds_something_else_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv(START_VARIABLE, text)
     assert f"{START_VARIABLE} does not hold" in repr(listed(Session()))
-
-
-def test_the_variable_is_the_servers() -> None:
-    assert listing.START_VARIABLE == VARIABLE

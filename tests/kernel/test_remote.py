@@ -7,8 +7,9 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
@@ -30,7 +31,7 @@ from jupyter_tokens.errors import (
     UnknownProfile,
 )
 from jupyter_tokens.kernel import client as client_module
-from jupyter_tokens.kernel import remote
+from jupyter_tokens.kernel import remote, wire
 from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.identity import Identity
 from jupyter_tokens.kernel.remote import ServerSource
@@ -38,7 +39,7 @@ from jupyter_tokens.proof import HEADER, Proof
 from jupyter_tokens.source import About, ProfileEntry, Source
 from jupyter_tokens.token import Token
 
-from ..doubles import CANARY, Clock
+from ..doubles import CANARY, Clock, loopback
 
 KERNEL = "0b8e2a5e-6e0b-4c53-a0a1-6c3f1f2c7a11"
 KEY = b"connection-key"
@@ -94,7 +95,9 @@ class Server:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(raw)))
                 self.end_headers()
-                self.wfile.write(raw)
+                # Who asked may have given up.
+                with suppress(ConnectionError):
+                    self.wfile.write(raw)
                 self.close_connection = self.close_connection or server.close_after
 
             def log_message(self, *_: object) -> None:
@@ -303,18 +306,110 @@ def test_something_else_at_the_address_is_no_server_of_ours(
         source.get(source.key("oneaccess"))
 
 
-def test_a_server_that_hangs_is_told(
-    opened: Make, server: Server, me: Identity, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def hung(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """What has to be set before the server answers; it is looked at soon."""
+    monkeypatch.setattr(wire, "_QUIET_SECONDS", 0.05)
+    going_on = threading.Event()
+    yield going_on
+    going_on.set()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept connection", "new connection"])
+def test_a_server_that_hangs_is_told_soon(
+    *, opened: Make, server: Server, me: Identity, hung: threading.Event, kept: bool
 ) -> None:
     source = opened(me)
-    source.get(source.key("oneaccess"))
-    monkeypatch.setattr(remote, "_SECONDS", 0.1)
-    going_on = threading.Event()
-    server.reply = lambda _: (200, told()) if going_on.wait(10) else (500, {})
-    source.close()
-    with pytest.raises(TimedOut, match="did not answer in time"):
-        source.get(source.key("oneaccess"), refresh=True)
-    going_on.set()
+    key = source.key("oneaccess")
+    token = source.get(key)
+    server.reply = lambda _: (200, told() if hung.wait(60) else None)
+    if not kept:
+        source.close()
+    asks = (partial(source.get, key, refresh=True), partial(source.create, "astra", {}), source.entries)
+    for ask in asks:
+        source.gone = None
+        # Long before a vendor's time is up.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(remote, "_LOOK_SECONDS", 0.02)
+            with pytest.raises(TimedOut, match="The Jupyter server does not answer"):
+                ask()
+        assert isinstance(source.gone, TimedOut)
+    # What lives is served.
+    assert source.get(key) is token
+    hung.set()
+    assert source.get(key, refresh=True) is not token
+    assert source.gone is None
+
+
+@pytest.mark.parametrize("status", [200, 500], ids=["all is well", "it has another trouble"])
+def test_a_slow_vendor_is_waited_for_while_the_server_answers_what_needs_none(
+    *, opened: Make, server: Server, me: Identity, hung: threading.Event, status: int
+) -> None:
+    class Running(Clock):
+        def elapsed(self) -> float:
+            self.advance(3.0)
+            return self.ticks
+
+    def reply(asked: dict[str, Any]) -> tuple[int, Any]:
+        if asked["action"] == "token":
+            return (200, told()) if hung.wait(60) else (500, {})
+        if len(server.asked) == 4:
+            hung.set()
+        return status, listed() if status == 200 else {"reason": "error"}
+
+    server.reply = reply
+    assert opened(me, clock=Running()).create("oneaccess", {}).reveal() == CANARY
+    assert [asked["action"] for asked in server.asked][:4] == ["token", "profiles", "profiles", "profiles"]
+
+
+def test_a_server_that_has_just_answered_somebody_is_not_looked_at(
+    opened: Make, server: Server, me: Identity, hung: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = opened(me, clock=Clock())
+    look, looks = source._look, []
+
+    def counted() -> None:
+        look()
+        looks.append(1)
+        if len(looks) == 3:
+            hung.set()
+
+    monkeypatch.setattr(source, "_look", counted)
+    server.reply = lambda asked: (200, listed() if asked["action"] == "profiles" else told())
+    source.entries()
+    server.reply = lambda _: (200, told()) if hung.wait(60) else (500, {})
+    assert source.create("oneaccess", {}).reveal() == CANARY
+    assert [asked["action"] for asked in server.asked] == ["profiles", "token"]
+
+
+def test_a_server_that_forgets_the_kernel_meanwhile_is_not_waited_for(
+    opened: Make, server: Server, me: Identity, hung: threading.Event
+) -> None:
+    def reply(asked: dict[str, Any]) -> tuple[int, Any]:
+        if asked["action"] == "token":
+            return (200, told()) if hung.wait(60) else (500, {})
+        return 403, {"reason": "unknown_kernel"}
+
+    server.reply = reply
+    with pytest.raises(ServerGone, match="does not serve this kernel"):
+        opened(me).create("oneaccess", {})
+
+
+def test_a_vendor_that_takes_too_long_is_not_waited_for_for_ever(
+    opened: Make, server: Server, me: Identity, hung: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "_SECONDS", 0.15)
+    server.reply = lambda asked: (200, listed() if asked["action"] == "profiles" or not hung.wait(60) else told())
+    with pytest.raises(TimedOut):
+        opened(me).create("oneaccess", {})
+
+
+def test_a_call_that_broke_off_may_have_reached_the_vendor(opened: Make) -> None:
+    with loopback(lambda connection, _: connection.shutdown(socket.SHUT_RDWR)) as server:
+        source = opened(Identity(f"{server.url}/jupyter-tokens", None, KERNEL, KEY))
+        with pytest.raises(ServerGone, match="RemoteDisconnected") as caught:
+            source.create("astra", {})
+    assert not caught.value.unsent
 
 
 @pytest.mark.parametrize("value", [["x"], {"a": 1}, b"x", object()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -26,12 +27,15 @@ from jupyter_tokens.errors import (
     UnknownProfile,
 )
 from jupyter_tokens.kernel import session as module
+from jupyter_tokens.kernel import troubles
+from jupyter_tokens.kernel.at_start import outcomes
 from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.injection import env_place, file_place, var_place
 from jupyter_tokens.kernel.refresher import Refresher
 from jupyter_tokens.kernel.session import TokenSession, session_of
 from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.proof import START_VARIABLE
 from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.transport import Transport
 
@@ -201,7 +205,6 @@ def test_a_fetch_that_failed_is_told_until_one_succeeds(session: TokenSession, s
 
 
 def test_what_was_asked_wrongly_is_no_token_that_failed(session: TokenSession) -> None:
-    session._errors.clear()
     source = session.client.source
 
     def refused(key: Key, *, refresh: bool) -> Any:
@@ -218,7 +221,7 @@ def test_what_was_asked_wrongly_is_no_token_that_failed(session: TokenSession) -
 def test_errors_are_not_kept_without_end(
     session: TokenSession, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MOST_ERRORS", 2)
+    monkeypatch.setattr(troubles, "_MOST", 2)
     sandbox.plan({"api": "pai-dlc", "kind": "403", "times": 3})
     for number in range(3):
         with pytest.raises(TokenError):
@@ -311,10 +314,8 @@ def test_a_failed_refresh_is_noticed_once_and_the_old_token_stays(
     session: TokenSession, sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed: list[Key] = []
-    note = session._note
-    monkeypatch.setattr(
-        session, "_note", lambda key, problems: (note(key, problems), failed.extend([key] * len(problems)))
-    )
+    note = session.troubles.note
+    monkeypatch.setattr(session.troubles, "note", lambda key, error: (note(key, error), failed.append(key)))
     session.fetch("oneaccess")
     before = os.environ["ONEACCESS_TOKEN"]
     sandbox.plan({"api": "oneaccess", "kind": "429", "times": 100})
@@ -431,6 +432,71 @@ def test_forgetting_takes_all_of_a_profile_or_the_one_that_is_named(session: Tok
     assert len(session.client.keys()) == 2
     assert session.forget("pai-dlc") == []
     assert session.client.keys() == []
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, profiles: dict[str, dict[str, Any]]) -> None:
+    """The server has put a token into this process before its first cell."""
+    for variable in ("ONEACCESS_TOKEN", "PAI_DLC_TOKEN"):
+        monkeypatch.setenv(variable, "of the start")
+    told = {"oneaccess": "ok", "pai-dlc": "ok", "eiam": {"message": "No token within 5 s."}}
+    monkeypatch.setenv(START_VARIABLE, json.dumps(told))
+
+
+@pytest.mark.usefixtures("started")
+class TestForgettingATokenOfTheKernelsStart:
+    # The session is made when the process has started.
+    @pytest.fixture
+    def session(self, started: None, client: Client, clock: Clock) -> Iterator[TokenSession]:
+        made = TokenSession({}, client, clock=clock)
+        yield made
+        made.close()
+
+    @pytest.mark.parametrize("fetched", [True, False])
+    def test_leaves_nothing_for_there_was_nothing_before(self, session: TokenSession, *, fetched: bool) -> None:
+        if fetched:
+            session.fetch("oneaccess")
+            assert os.environ["ONEACCESS_TOKEN"] != "of the start"
+        assert session.forget("oneaccess") == [env_place("ONEACCESS_TOKEN")]
+        assert "ONEACCESS_TOKEN" not in os.environ
+        # And nothing tells of it any more.
+        assert list(outcomes(os.environ)) == ["pai-dlc", "eiam"]
+        assert session.forget("oneaccess") == []
+
+    def test_is_no_part_of_what_a_block_puts_back(self, session: TokenSession) -> None:
+        with session.lend("oneaccess"):
+            assert os.environ["ONEACCESS_TOKEN"] != "of the start"
+        assert os.environ["ONEACCESS_TOKEN"] == "of the start"
+        with session.lend("oneaccess"):
+            session.forget("oneaccess")
+        assert "ONEACCESS_TOKEN" not in os.environ
+
+    def test_leaves_what_the_user_has_put_there_since(self, session: TokenSession) -> None:
+        os.environ["ONEACCESS_TOKEN"] = "mine"
+        session.fetch("oneaccess")
+        session.forget("oneaccess")
+        assert os.environ["ONEACCESS_TOKEN"] == "mine"
+
+    def test_leaves_what_another_profile_has_put_on_top(self, session: TokenSession) -> None:
+        session.fetch("eiam", places=[env_place("ONEACCESS_TOKEN")])
+        session.forget("oneaccess")
+        assert os.environ["ONEACCESS_TOKEN"] != "of the start"
+        session.forget("eiam")
+        assert "ONEACCESS_TOKEN" not in os.environ
+
+    def test_is_not_meant_by_one_that_has_parameters(self, session: TokenSession) -> None:
+        assert session.forget("pai-dlc", PAI_VALUES) == []
+        assert os.environ["PAI_DLC_TOKEN"] == "of the start"
+
+    def test_is_not_done_for_what_failed_at_the_start(self, session: TokenSession) -> None:
+        os.environ["EIAM_TOKEN"] = "mine"
+        session.forget("eiam")
+        assert os.environ["EIAM_TOKEN"] == "mine"
+
+    def test_is_not_done_when_the_user_has_written_over_what_the_server_told(self, session: TokenSession) -> None:
+        os.environ[START_VARIABLE] = "[]"
+        assert session.forget("oneaccess") == []
+        assert os.environ["ONEACCESS_TOKEN"] == "of the start"
 
 
 def test_forgetting_what_is_configured_and_not_held_is_no_error_and_else_it_is_one(session: TokenSession) -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import subprocess
-import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ def test_it_is_private_from_the_first_byte_and_replaced_at_one_stroke(
     before = os.umask(0)
     modes: list[int] = []
     seen: list[tuple[bytes | None, bytes]] = []
-    fdopen, replace = os.fdopen, Path.replace
+    fdopen, link, replace = os.fdopen, os.link, Path.replace
 
     def watched(handle: int, how: str) -> Any:
         modes.append(stat.S_IMODE(os.fstat(handle).st_mode))
@@ -55,7 +54,14 @@ def test_it_is_private_from_the_first_byte_and_replaced_at_one_stroke(
         seen.append((found.data if found else None, self.read_bytes()))
         return replace(self, target)
 
+    def named(source: Path, target: Path, **options: Any) -> None:
+        # What has no name yet gets this one, unless there is a file to be replaced.
+        if target == file and not file.exists():
+            seen.append((None, source.read_bytes()))
+        link(source, target, **options)
+
     monkeypatch.setattr(os, "fdopen", watched)
+    monkeypatch.setattr(os, "link", named)
     monkeypatch.setattr(Path, "replace", compared)
     try:
         write(str(file), b"first-value-1")
@@ -182,6 +188,10 @@ def test_a_folder_that_may_not_be_written_to_is_told(file: Path, monkeypatch: py
 def test_a_name_that_the_system_refuses_is_told(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="cannot be looked at"):
         check(str(tmp_path / ("n" * 5000)))
+    with pytest.raises(ParameterError, match="its folder does not exist"):
+        check(str(tmp_path / ("n" * 5000) / "token"))
+    with pytest.raises(ParameterError, match="is no path of a file"):
+        path_of("\ud800")
 
 
 def test_a_token_that_cannot_be_taken_away_is_told(tmp_path: Path) -> None:
@@ -196,7 +206,7 @@ def test_a_token_that_cannot_be_taken_away_is_told(tmp_path: Path) -> None:
     assert file.read_bytes() == b"somebody else's"
 
 
-@pytest.mark.parametrize("step", ["mkstemp", "fsync", "replace"])
+@pytest.mark.parametrize("step", ["open", "fsync", "replace"])
 def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(
     file: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -205,9 +215,10 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(
     def full(*args: object, **options: object) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr({"mkstemp": tempfile, "fsync": os, "replace": Path}[step], step, full)
-    with pytest.raises(ParameterError, match="No space left") as caught:
-        write(str(file), b"second-value-2")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path if step == "replace" else os, step, full)
+        with pytest.raises(ParameterError, match="No space left") as caught:
+            write(str(file), b"second-value-2")
     assert "second-value-2" not in str(caught.value)
     assert file.read_bytes() == b"first-value-1"
     assert list(file.parent.iterdir()) == [file]

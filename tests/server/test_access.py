@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from traitlets.config import Config
 
 from jupyter_tokens.proof import HEADER, WINDOW_SECONDS
 from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.server.holdings import holdings_of
 
 from .conftest import Call, Kernel, told
 from .test_rest_api import methods_of, path_of
@@ -84,8 +87,6 @@ def jp_server_config(jp_server_config: Config) -> Config:
 
 @pytest.fixture
 def ask(call: Call, kernel: Kernel, profiles: Any) -> Callable[..., Any]:
-    import json
-
     async def ask(row: Row, headers: dict[str, str] | None = None, **facts: Any) -> HTTPResponse:
         path = row.path.format(
             name="oneaccess", kernel_id=kernel.id, injection_id=INJECTION, path="api/v2/tenant/token", **facts
@@ -157,13 +158,17 @@ async def _cookies(call: Call, jp_serverapp: Any, jp_base_url: str, http_server_
     return f"{login}; {xsrf[0].partition(';')[0]}"
 
 
+def _xsrf(cookies: str) -> str:
+    return next(cookie.partition("=")[2] for cookie in cookies.split("; ") if cookie.startswith("_xsrf="))
+
+
 @by_name
 async def test_cookie_and_xsrf(
     *, ask: Any, row: Row, call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any
 ) -> None:
     Permissions.allowed = {row.needs}  # type: ignore[arg-type]
     cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
-    xsrf = next(cookie.partition("=")[2] for cookie in cookies.split("; ") if cookie.startswith("_xsrf="))
+    xsrf = _xsrf(cookies)
     version, mask, masked, moment = xsrf.split("|")
     other = "|".join((version, mask, masked[::-1], moment))
     for wrong in ({}, {"X-XSRFToken": "wrong"}, {"X-XSRFToken": other}):
@@ -181,14 +186,19 @@ async def test_another_origin(*, ask: Any, row: Row, call: Call, jp_serverapp: A
                               http_server_client: Any) -> None:  # fmt: skip
     Permissions.allowed = {row.needs}  # type: ignore[arg-type]
     cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
-    response = await ask(row, {"Cookie": cookies, "Origin": "https://evil.example"})
-    assert response.code in {403, 404}
+    # All else is right.
+    headers = {"Cookie": cookies, "X-XSRFToken": _xsrf(cookies)}
+    response = await ask(row, {**headers, "Origin": "https://evil.example"})
+    assert (response.code, told(response)["reason"]) == (404, "http")
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert Permissions.asked == []
+    response = await ask(row, {**headers, "Origin": http_server_client.get_url("").rstrip("/")})
+    assert response.code == row.status
+    assert Permissions.asked[0] == row.needs
 
 
 @by_kernel
 async def test_a_kernel_gets_in_without_login(ask: Any, row: Row, kernel: Kernel, extension: TokensExtension) -> None:
-    import json
-
     headers = kernel.proof(row.action, json.dumps(row.body).encode(), time=extension.clock.now())
     assert (await ask(row, headers)).code == 200
     response = await ask(row, headers)
@@ -223,8 +233,6 @@ async def test_a_kernel_that_proves_nothing(
     reason: str,
     sandbox: Any,
 ) -> None:
-    import json
-
     facts = {"action": row.action, "body": json.dumps(row.body).encode(), **change}
     time = extension.clock.now() - facts.pop("ago", 0)
     headers = (
@@ -247,6 +255,36 @@ async def test_a_kernel_that_this_server_does_not_run(
 
 
 @by_kernel
+async def test_a_kernel_that_the_server_has_adopted(
+    call: Call, row: Row, extension: TokensExtension, profiles: Any, jp_serverapp: Any, tmp_path: Path
+) -> None:
+    own, folder = Kernel(), tmp_path / "external_kernels"
+    folder.mkdir()
+    jp_serverapp.kernel_manager.external_connection_dir = str(folder)
+    body = json.dumps(row.body).encode()
+
+    async def ask(**facts: Any) -> HTTPResponse:
+        headers = own.proof(row.action, body, time=extension.clock.now(), **facts)
+        return await call("POST", f"kernels/{own.id}/{row.action}", body, headers=headers)
+
+    assert told(await ask())["reason"] == "unknown_kernel"
+    # Nobody has listed the kernels since its file is there.
+    ports = dict.fromkeys(("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"), 1)
+    facts = {"ip": "127.0.0.1", "transport": "tcp", "key": own.key.decode(), "kernel_name": "", **ports}
+    file = folder / f"kernel-{own.id}.json"
+    file.write_text(json.dumps(facts))
+    assert (await ask()).code == 200
+    assert told(await ask(key=b"wrong"))["reason"] == "proof"
+    # The server calls it otherwise, and lists what it holds under that name.
+    (here,) = jp_serverapp.kernel_manager.list_kernel_ids()
+    assert here != own.id
+    held = holdings_of(jp_serverapp.web_app.settings).of(jp_serverapp.kernel_manager)
+    assert [each.kernel_id for each in held] == ([here] if row.action == "token" else [])
+    file.unlink()
+    assert told(await ask())["reason"] == "unknown_kernel"
+
+
+@by_kernel
 async def test_a_proof_is_for_its_kernel_alone(
     call: Call, row: Row, kernel: Kernel, extension: TokensExtension, jp_serverapp: Any
 ) -> None:
@@ -265,8 +303,6 @@ async def test_a_browser_cannot_speak_for_a_kernel(
     *, ask: Any, row: Row, kernel: Kernel, extension: TokensExtension, call: Call, jp_serverapp: Any, jp_base_url: str,
     http_server_client: Any,
 ) -> None:  # fmt: skip
-    import json
-
     cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
     proof = kernel.proof(row.action, json.dumps(row.body).encode(), time=extension.clock.now())
     response = await ask(row, {**proof, "Cookie": cookies, "Origin": http_server_client.get_url("")})

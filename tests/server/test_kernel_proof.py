@@ -106,6 +106,21 @@ def test_forgets_what_cannot_be_replayed(gate: Gate, clock: Clock) -> None:
     assert set(gate._seen) == {other}
 
 
+def test_looks_at_all_kernels_once_a_second_however_many_ask(gate: Gate, clock: Clock) -> None:
+    looks: list[float] = []
+
+    class Seen(dict[str, Any]):
+        def items(self) -> Any:
+            looks.append(clock.now())
+            return super().items()
+
+    gate._seen = Seen()
+    for seconds in (0, 0, 0, 1, 0, -5, 0):
+        clock.advance(seconds)
+        gate.check(KEY, ID, "token", made(clock), b"{}")
+    assert [look - looks[0] for look in looks] == [0, 1, -4]
+
+
 def test_bounded_without_forgetting(gate: Gate, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_proof, "MOST_NONCES", 3)
     headers = [made(clock) for _ in range(3)]

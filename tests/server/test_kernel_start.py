@@ -15,10 +15,11 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from traitlets.config import Config, Configurable
 
+from jupyter_tokens.proof import START_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import kernel_start
 from jupyter_tokens.server.app import Served, TokensExtension
-from jupyter_tokens.server.kernel_start import NAME, VARIABLE, become_default
+from jupyter_tokens.server.kernel_start import NAME, become_default
 from jupyter_tokens.token import Token
 
 from .conftest import SECRETS
@@ -51,7 +52,7 @@ async def start(serverapp: Any, **options: Any) -> tuple[dict[str, str], Any]:
     """A kernel's environment in its first cell, and what it was told."""
     async with started(serverapp, **options) as client:
         seen = await environment(client)
-    return seen, json.loads(seen.get(VARIABLE, "null"))
+    return seen, json.loads(seen.get(START_VARIABLE, "null"))
 
 
 def value_of(extension: TokensExtension, name: str = "oneaccess") -> str:
@@ -80,16 +81,26 @@ class TestFirstCell:
             await client.ready_again()
             seen = await environment(client)
         assert seen["ONEACCESS_TOKEN"] == value_of(extension)
-        assert json.loads(seen[VARIABLE]) == {"oneaccess": "ok"}
+        assert json.loads(seen[START_VARIABLE]) == {"oneaccess": "ok"}
 
     async def test_replaces_what_the_server_itself_has_there(
         self, jp_serverapp: Any, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ONEACCESS_TOKEN", "the server's")
-        monkeypatch.setenv(VARIABLE, "of a server around this one")
+        monkeypatch.setenv(START_VARIABLE, "of a server around this one")
         seen, told = await start(jp_serverapp)
         assert told == {"oneaccess": "ok"}
         assert seen["ONEACCESS_TOKEN"] == value_of(extension)
+
+    async def test_has_nothing_there_once_it_is_deleted(self, jp_serverapp: Any) -> None:
+        look = "import os; print(os.environ.get('ONEACCESS_TOKEN', 'nothing'))"
+        async with started(jp_serverapp) as client:
+            await client.run("%load_ext jupyter_tokens")
+            await client.run("%withtoken oneaccess")
+            assert await client.run(look) == "[token oneaccess]\n"
+            await client.run("%gettoken oneaccess")
+            await client.run("%deltoken oneaccess")
+            assert await client.run(look) == "nothing\n"
 
     async def test_leaves_what_whoever_starts_the_kernel_sets(self, jp_serverapp: Any, sandbox: Sandbox) -> None:
         seen, told = await start(jp_serverapp, env={**os.environ, "ONEACCESS_TOKEN": "mine"})

@@ -263,6 +263,22 @@ class TestTheHook:
             hook._arrived(Key("a"), token)
         assert len(hook._tokens) <= 1024
 
+    async def test_keeps_the_newest_of_those_that_tell_no_end(self, extension: TokensExtension) -> None:
+        hook = save_hook.SaveHook(extension)
+        began, most = utc(extension.clock.now()), save_hook._MOST_ENDLESS
+        made = [
+            Token(f"endless-{number:08}", profile="a", provider="b", obtained_at=began) for number in range(10 * most)
+        ]
+        for token in made:
+            hook._arrived(Key("a"), token)
+            # The vendor hands this one out again and again.
+            hook._arrived(Key("a"), made[0])
+            assert len(hook._tokens) <= 2 * most + 1
+        content = notebook(*(code(token.reveal()) for token in (made[0], made[1], made[-most], made[-most + 1])))
+        found = scanned.scan(content, hook._live()).findings
+        assert [finding.place.cell for finding in found] == [1, 4]
+        assert len(hook._tokens) == most
+
     async def test_tokens_that_arrive_from_many_threads(self, extension: TokensExtension, profiles: Any) -> None:
         hook = save_hook.SaveHook(extension)
         keys = [extension.source.key("pai-dlc", {"TargetId": f"dlc{n}"}) for n in range(8)]

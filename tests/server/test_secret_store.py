@@ -42,8 +42,8 @@ def in_keyring(name: str = "new") -> str | None:
     return keyring.get_password(SERVICE, f"{name}.client_secret")
 
 
-def in_file(name: str = "new") -> Path:
-    return profile_file.path().parent / "jupyter_tokens_secrets" / f"{name}.client_secret"
+def in_file(name: str = "new", end: str = "") -> Path:
+    return profile_file.path().parent / "jupyter_tokens_secrets" / f"{name}.client_secret{end}"
 
 
 async def works(call: Call) -> bool:
@@ -85,6 +85,35 @@ class TestStoring:
         await call("PUT", "profiles/new", {**new, "client_secret": secret("file")})
         assert await works(call)
 
+    @pytest.mark.parametrize("store", ["file", "keyring"])
+    async def test_the_one_before_is_whole_until_the_profile_is_written(
+        self, call: Call, new: dict[str, Any], monkeypatch: pytest.MonkeyPatch, store: str
+    ) -> None:
+        await call("PUT", "profiles/new", {**new, "client_secret": secret(store)})
+        before = written()
+        with monkeypatch.context() as patch:
+            _let_no_profile_be_written(patch)
+            changed = {**new, "client_id": "another", "client_secret": secret(store, "an0ther-secret")}
+            assert (await call("PUT", "profiles/new", changed)).code == 409
+        assert (written(), await works(call)) == (before, True)
+
+    async def test_by_turns_in_two_places(self, call: Call, new: dict[str, Any]) -> None:
+        for end, other in (("", ".2"), (".2", ""), ("", ".2")):
+            await call("PUT", "profiles/new", {**new, "client_secret": secret("file")})
+            assert written()["client_secret"] == f"file:jupyter_tokens_secrets/new.client_secret{end}"
+            assert (in_file(end=end).exists(), in_file(end=other).exists(), await works(call)) == (True, False, True)
+
+
+def _let_no_profile_be_written(patch: pytest.MonkeyPatch) -> None:
+    real = Path.replace
+
+    def full(source: Path, target: Path) -> None:
+        if target == profile_file.path().resolve():
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    patch.setattr(Path, "replace", full)
+
 
 class TestClearing:
     async def test_with_the_profile(self, call: Call, new: dict[str, Any]) -> None:
@@ -100,6 +129,13 @@ class TestClearing:
         await call("PUT", "profiles/new", {**new, "client_secret": "env:SECRET"})
         assert not in_file().exists()
 
+    @pytest.mark.parametrize("end", ["", ".2"])
+    async def test_what_somebody_who_was_killed_has_left(self, call: Call, new: dict[str, Any], end: str) -> None:
+        in_file().parent.mkdir()
+        in_file(end=end).write_text("orphan")
+        await call("PUT", "profiles/new", {**new, "client_secret": secret("keyring")})
+        assert not in_file(end=end).exists()
+
     async def test_what_it_did_not_store_is_left_alone(self, call: Call, new: dict[str, Any], tmp_path: Path) -> None:
         own = tmp_path / "own"
         own.write_text("x")
@@ -111,15 +147,7 @@ class TestClearing:
         self, call: Call, new: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         before = profile_file.path().read_bytes()
-
-        real = Path.replace
-
-        def full(source: Path, target: Path) -> None:
-            if target == profile_file.path().resolve():
-                raise OSError(28, "No space left on device")
-            real(source, target)
-
-        monkeypatch.setattr(Path, "replace", full)
+        _let_no_profile_be_written(monkeypatch)
         response = await call("PUT", "profiles/new", {**new, "client_secret": secret("file")})
         assert (response.code, "No space left" in told(response)["message"]) == (409, True)
         assert (profile_file.path().read_bytes(), in_file().exists()) == (before, False)
