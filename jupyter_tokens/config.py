@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jupyter_core.paths import jupyter_config_path
+from jupyter_core.paths import jupyter_config_dir, jupyter_config_path
 from traitlets.config.loader import Config, JSONFileConfigLoader, LazyConfigValue, PyFileConfigLoader
 
+from . import whole_file
 from .errors import ConfigurationError
+from .secret_store import FOLDER
 
 if TYPE_CHECKING:
     from .profiles import Profiles
 
-__all__ = ["CONFIG_NAME", "MODES", "config_files", "load_mode", "load_profiles", "load_written", "stamp"]
+__all__ = [
+    "CONFIG_NAME",
+    "MODES",
+    "config_files",
+    "load_mode",
+    "load_profiles",
+    "load_written",
+    "remove_leftovers",
+    "stamp",
+]
 
 CONFIG_NAME = "jupyter_tokens_config"
 MODES = ("auto", "server", "direct")
@@ -32,6 +44,16 @@ def config_files(path: Sequence[str | os.PathLike[str]] | None = None) -> list[P
     folders = [Path(folder) for folder in (jupyter_config_path() if path is None else path)]
     candidates = [folder / f"{CONFIG_NAME}.{end}" for folder in reversed(folders) for end in ("json", "py")]
     return [file for file in candidates if file.is_file()]
+
+
+def remove_leftovers() -> None:
+    """Removes what a process that was killed has left beside the user's own profiles and their secrets; never fails."""
+    folder = Path(jupyter_config_dir())
+    with suppress(OSError, RuntimeError):  # of links that lead in a circle
+        # Where the file is a link, it was written beside what the link leads to.
+        file = (folder / f"{CONFIG_NAME}.json").resolve()
+        whole_file.remove_leftovers(file.parent, file.name)
+    whole_file.remove_leftovers(folder / FOLDER)
 
 
 def stamp(files: Sequence[Path]) -> Stamp:
@@ -84,7 +106,8 @@ def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
     profiles = section.get("profiles", {})
     if isinstance(profiles, LazyConfigValue):
         # `c.TokenProfiles.profiles.update({…})`, which traitlets keeps until the trait's default is known.
-        profiles = profiles.get_value({})
+        with suppress(TypeError, ValueError):
+            profiles = profiles.get_value({})
     if not isinstance(profiles, Mapping):
         raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.", unsent=True)
     return profiles
@@ -103,7 +126,7 @@ def _section(file: Path) -> Mapping[str, Any]:
     loader = JSONFileConfigLoader if file.suffix == ".json" else PyFileConfigLoader
     try:
         config = loader(file.name, str(file.parent)).load_config()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # A line of the file may hold a secret, so of a syntax error only the place is told.
         line = getattr(error, "lineno", None)
         place = f"line {line}" if line else type(error).__name__

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
-from .providers.base import Endpoint, Provider, Reference, Setting, SettingProblem, is_loopback
+from .providers.base import Endpoint, Provider, Reference, Setting, SettingProblem, is_loopback, is_url
 from .providers.params import ParamValue, closest, parse_params
 from .secretref import SecretRef, open_to_others
 from .token import Secret
@@ -273,7 +273,7 @@ class _Reader:
                 host, _ = parts.hostname, parts.port
             except ValueError:
                 raise self._error(key, "is not a URL") from None
-            if parts.scheme not in {"https", "http"} or not host:
+            if parts.scheme not in {"https", "http"} or not host or not is_url(url):
                 raise self._error(key, "must be a URL such as https://host")
             if parts.username or parts.password or parts.query or parts.fragment:
                 raise self._error(key, "must be a base URL, without user, query and fragment")

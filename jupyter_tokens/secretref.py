@@ -128,7 +128,7 @@ def _read_file(ref: SecretRef) -> str:
     if not path.is_absolute() and ref.base is not None:
         path = ref.base / path
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise ref.error("is not a regular file.")
@@ -141,6 +141,11 @@ def _read_file(ref: SecretRef) -> str:
     except OSError as error:
         raise ref.error(f"cannot be read ({error.strerror}).") from None
     return _text(ref, data)
+
+
+def _at_once(path: str, flags: int) -> int:
+    # Opening a pipe would wait for who writes into it.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read_keyring(ref: SecretRef) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_tokens.config import config_files, load_mode, load_profiles, stamp
+from jupyter_tokens.config import CONFIG_NAME, config_files, load_mode, load_profiles, remove_leftovers, stamp
 from jupyter_tokens.errors import ConfigurationError
 
 from .doubles import CANARY, told
@@ -96,6 +96,12 @@ def test_profiles_have_to_be_a_mapping(tmp_path: Path, content: dict[str, object
     assert words in refused(file).message
 
 
+@pytest.mark.parametrize("argument", [repr(CANARY), "{1}", "5"])
+def test_an_update_by_what_is_no_mapping_is_told(tmp_path: Path, argument: str) -> None:
+    file = write_python(tmp_path, f"c.TokenProfiles.profiles.update({argument})")
+    refused(file)
+
+
 @pytest.mark.parametrize("text", [f'{{"a": "{CANARY}"', f'["{CANARY}"]', f'"{CANARY}"', "", "[" * 100_000, "5"])
 def test_broken_json_is_told_by_its_place_only(tmp_path: Path, text: str) -> None:
     file = tmp_path / "jupyter_tokens_config.json"
@@ -115,6 +121,7 @@ def test_the_line_of_broken_json_is_told(tmp_path: Path) -> None:
         (f"key = '{CANARY}", "line 2"),
         (f"key = '{CANARY}'; 1/0", "ZeroDivisionError"),
         ("import nothing_here", "Module"),
+        (f"raise SystemExit({CANARY!r})", "SystemExit"),
     ],
 )
 def test_broken_python_is_told_by_its_place_only(tmp_path: Path, code: str, place: str) -> None:
@@ -174,3 +181,28 @@ def test_another_mode_is_refused_and_the_known_ones_are_named(tmp_path: Path, mo
 def test_the_mode_is_read_from_jupyters_path_by_default(config_dir: Path) -> None:
     (config_dir / "jupyter_tokens_config.json").write_text('{"TokenProfiles": {"mode": "direct"}}')
     assert load_mode() == "direct"
+
+
+class TestLeftovers:
+    LEFT = f".{CONFIG_NAME}.json.{'0' * 16}.tmp"
+    OTHERS = f".jupyter_server_config.json.{'0' * 16}.tmp"
+
+    def test_what_a_killed_process_left_of_profiles_and_secrets_is_removed(self, config_dir: Path) -> None:
+        secrets = config_dir / "jupyter_tokens_secrets"
+        secrets.mkdir()
+        for path in (config_dir / self.LEFT, config_dir / self.OTHERS, secrets / f".acme.{'0' * 16}.tmp"):
+            path.write_text("c4n4ry")
+        remove_leftovers()
+        assert [path for path in config_dir.rglob("*") if path.is_file()] == [config_dir / self.OTHERS]
+
+    def test_also_beside_what_a_link_leads_to(self, config_dir: Path, tmp_path: Path) -> None:
+        (tmp_path / self.LEFT).write_text("c4n4ry")
+        (config_dir / f"{CONFIG_NAME}.json").symlink_to(tmp_path / f"{CONFIG_NAME}.json")
+        remove_leftovers()
+        assert not list(tmp_path.glob(".*.tmp"))
+
+    def test_links_in_a_circle_have_none(self, config_dir: Path) -> None:
+        file = config_dir / f"{CONFIG_NAME}.json"
+        file.symlink_to(file)
+        remove_leftovers()
+        assert file.is_symlink()

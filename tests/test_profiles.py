@@ -117,6 +117,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "other scheme": ({**ONEACCESS, "endpoint": "ftp://x"}, "key 'endpoint' must be a URL such as", ""),
     "no host": ({**ONEACCESS, "endpoint": "https://"}, "key 'endpoint' must be a URL such as", ""),
     "no scheme": ({**ONEACCESS, "endpoint": "acme.example.com"}, "key 'endpoint' must be a URL such as", ""),
+    "no name": ({**ONEACCESS, "endpoint": "https://xn--a"}, "key 'endpoint' must be a URL such as", ""),
     "no URL": ({**ONEACCESS, "endpoint": "https://[::1"}, "key 'endpoint' is not a URL.", ""),
     "no port": ({**ONEACCESS, "endpoint": "https://x:99999"}, "key 'endpoint' is not a URL.", ""),
     "user": ({**ONEACCESS, "endpoint": f"https://u:{CANARY}@x"}, "key 'endpoint' must be a base URL", ""),

@@ -187,6 +187,12 @@ def test_folder_is_no_secret(tmp_path: Path) -> None:
     assert "cannot be read (Is a directory)" in refused(f"file:{tmp_path}").message
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    assert "is not a regular file" in refused(f"file:{tmp_path / 'pipe'}").message
+
+
 def test_device_is_no_secret() -> None:
     assert "is not a regular file" in refused(f"file:{os.devnull}").message
 

@@ -13,6 +13,7 @@ from jupyter_core.application import JupyterApp
 from traitlets.config.loader import KVArgParseConfigLoader
 
 from .._version import __version__
+from ..config import remove_leftovers
 from ..errors import ConfigurationError, NoValue, ParameterError, SecretError, TokenError
 from .terminal import one_line
 
@@ -73,6 +74,7 @@ class Action(Command):
     def start(self) -> None:
         """Runs it, and ends the process."""
         super().start()
+        remove_leftovers()
         try:
             with _warnings_in_one_line(self.name):
                 code = self.run()

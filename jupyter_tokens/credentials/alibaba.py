@@ -47,6 +47,10 @@ def chain() -> AccessKey:
     files = _files()
     try:
         found: Any = _client(Client, files).get_credential()
+        key, secret, token = found.access_key_id, found.access_key_secret, found.security_token
+        # A file may say 5 where a text should be.
+        if not all(isinstance(part, str) for part in (key, secret, token or "")):
+            raise TypeError
     except Exception as caught:
         # The text of the vendor's error quotes what a metadata service answered, keys included.
         error = SecretError(
@@ -55,8 +59,7 @@ def chain() -> AccessKey:
             unsent=True,
         )
     else:
-        token = found.security_token
-        return AccessKey(found.access_key_id, Secret(found.access_key_secret), Secret(token) if token else None)
+        return AccessKey(key, Secret(secret), Secret(token) if token else None)
     raise error
 
 

@@ -65,12 +65,12 @@ def _login(cloud: str) -> IamLogin | Secret:
 
 
 def _login_of(known: Mapping[str, Any], looked: str) -> IamLogin | Secret:
-    kind = known.get("auth_type")
+    kind = str(known.get("auth_type"))
     if kind in {"token", "v3token"}:
         return Secret(_text(known, "token", looked))
     if kind not in {"password", "v3password"}:
         raise SecretError(
-            f"OpenStack's configuration asks for the login {str(kind)[:40]!r}: password and v3token are known here.",
+            f"OpenStack's configuration asks for the login {kind[:40]!r}: password and v3token are known here.",
             hint=looked,
             unsent=True,
         )

@@ -83,6 +83,7 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING) -> Scan:
     ids = _cell_ids(notebook, known)
     findings: list[Finding] = []
     edits: dict[Target, tuple[str, str]] = {}
+    taken: dict[Path, set[str]] = {}
     for text in _texts(notebook):
         spans = _spans(text, known)
         if spans:
@@ -93,7 +94,11 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING) -> Scan:
                 findings.append(Finding(place, line, kind, end - start))
             if place.may_change:
                 for (target, before), after in zip(text.targets, _without(text, spans, known), strict=True):
-                    if before != after:
+                    if before != after and target.is_name:
+                        parent = target.path[:-1]
+                        names = taken.setdefault(parent, set(_at(notebook, parent)))
+                        edits[target] = before, _added(names, after)
+                    elif before != after:
                         edits[target] = before, after
     return Scan(findings, edits)
 
@@ -112,6 +117,16 @@ def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
         renamed = {after if name == before else name: value for name, value in parent.items()}
         parent.clear()
         parent.update(renamed)
+
+
+def _added(names: set[str], name: str) -> str:
+    """A name as the next of these: two tokens may stand under one mark, but two things under one name are one lost."""
+    number, free = 1, name
+    while free in names:
+        number += 1
+        free = f"{name} {number}"
+    names.add(free)
+    return free
 
 
 def _at(node: Any, path: Path) -> Any:

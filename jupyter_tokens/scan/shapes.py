@@ -51,7 +51,7 @@ def _is_jwt(found: str) -> bool:
     header = found.partition(".")[0]
     try:
         read = json.loads(urlsafe_b64decode(header + "=" * (-len(header) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(read, dict) and "alg" in read
 

@@ -191,6 +191,7 @@ def test_a_password_that_is_no_text() -> None:
         f"- {CANARY}",
         f"clouds: {{mine: {{auth: {CANARY}}}}}",
         f"clouds: {{mine: {CANARY}}}",
+        f"clouds: {{mine: {{auth_type: [v3token], auth: {{token: {CANARY}}}}}}}",
     ],
 )
 def test_a_file_that_is_wrong_is_never_quoted(

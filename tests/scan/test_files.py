@@ -121,6 +121,14 @@ class TestFix:
         assert [str(finding.place) for finding in scanned.left] == ["cell 1 source"]
         assert path.read_bytes() == before.replace(f"{VALUE}\\n".encode(), rb"[token a]\n")
 
+    def test_two_values_that_are_names_stay_two_names(self, tmp_path: Path) -> None:
+        known = Known({VALUE: "token a", "another-" + VALUE: "token a"})
+        data = {VALUE: 1, f"another-{VALUE}": 2, "[token a]": 3, "other": {VALUE: 4}}
+        path = written(tmp_path / "a.ipynb", notebook(code("1", [output(data)])))
+        assert not scan_file(path, known, fix=True).left
+        shown = json.loads(path.read_text())["cells"][0]["outputs"][0]["data"]
+        assert shown == {"[token a] 2": 1, "[token a] 3": 2, "[token a]": 3, "other": {"[token a]": 4}}
+
     def test_without_it_nothing_is_written(self, tmp_path: Path) -> None:
         path = written(tmp_path / "a.ipynb", with_value())
         before = path.stat()

@@ -168,6 +168,11 @@ def test_ordinary_text_passes(text: str) -> None:
     assert found(html.escape(text)) == []
 
 
+def test_what_begins_like_a_jwt_and_never_ends_passes() -> None:
+    header = base64.urlsafe_b64encode(b'{"a":' + b"[" * 3000).decode()[:4000]
+    assert found(f"{header}.e30.sig") == []
+
+
 def test_base64_passes() -> None:
     # The anchors themselves stand in it, each thousands of times in as much as this.
     data = "".join(anchor + secrets.token_hex(30) for anchor in ("LTAI", "SATF", "eyJ", "MII", "oken") * 4000)
