@@ -33,6 +33,8 @@ def _written(value: str) -> Iterator[str]:
     yield escaped
     # What Jinja and MarkupSafe write.
     yield escaped.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+    # What stands in a page that a browser has written.
+    yield html.escape(value, quote=False)
     data = value.encode("utf-8", "surrogatepass")
     yield data.hex()
     yield data.hex().upper()

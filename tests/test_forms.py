@@ -32,6 +32,7 @@ def test_found_in_whatever_writes_it(value: str, before: str, after: str) -> Non
         json.dumps(json.dumps({"a": value})),
         json.dumps({"a": value}).replace("/", "\\/"),
         html.escape(around),
+        html.escape(around, quote=False),
         quote(value, safe=""),
         quote(value),
         quote_plus(value),

@@ -1,0 +1,1 @@
+"""One run through everything, and a search of all that it leaves behind."""

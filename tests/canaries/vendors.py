@@ -1,0 +1,100 @@
+"""The sandbox in a process of its own, with its log in a file, which tells every token that it has handed out.
+
+This file is the process's program too: it reads its accounts, tells where it serves, and then, for each line that it
+reads, all tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from jupyter_tokens.sandbox import Accounts, Sandbox, running
+from jupyter_tokens.sandbox.messages import Request, Response
+from jupyter_tokens.sandbox.profiles import profiles
+
+
+@dataclass
+class Vendors:
+    """The five APIs, seen from outside."""
+
+    accounts: Accounts
+    process: subprocess.Popen[str]
+    url: str
+
+    def profiles(self, secrets: Path) -> dict[str, dict[str, Any]]:
+        return profiles(self.accounts, self.url, secrets)
+
+    def issued(self) -> dict[str, str]:
+        """All tokens that there ever were, and whose each is."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        told: dict[str, str] = json.loads(self.process.stdout.readline())
+        return told
+
+    def calls(self, api: str) -> int:
+        asked = httpx.get(f"{self.url}/_sandbox/requests").raise_for_status()
+        return int(asked.json()[api])
+
+    def fails(self, api: str, kind: str) -> None:
+        """The next call does."""
+        httpx.post(f"{self.url}/_sandbox/faults", json={"api": api, "kind": kind}).raise_for_status()
+
+
+@contextmanager
+def serving(accounts: Accounts, folder: Path, environment: dict[str, str]) -> Iterator[Vendors]:
+    """folder : for its log, and the addresses that it was asked for."""
+    command = [sys.executable, __file__, str(folder)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        (folder / "vendors.log").open("w") as log,
+        subprocess.Popen(command, env=environment, stderr=log, text=True, **pipes) as process,
+    ):
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(asdict(accounts)) + "\n")
+            process.stdin.flush()
+            yield Vendors(accounts, process, json.loads(process.stdout.readline()))
+        finally:
+            process.terminate()
+
+
+def main(folder: Path) -> None:
+    logging.basicConfig(level=logging.DEBUG)
+    sandbox = Sandbox(Accounts.from_mapping(json.loads(sys.stdin.readline())))
+    issued: dict[str, str] = {}
+    world, handle = sandbox._control._world, sandbox._server._handle
+    issue = world.issue
+
+    def remembered(value: str, token: Any) -> None:
+        # What is revoked later, too.
+        issued[value] = token.api
+        issue(value, token)
+
+    def logged(request: Request) -> Response:
+        with (folder / "addresses.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{request.method} {request.target}\n")
+        return handle(request)
+
+    world.issue = remembered  # type: ignore[method-assign]
+    sandbox._server._handle = logged
+    with running(sandbox):
+        print(json.dumps(sandbox.url), flush=True)
+        for _ in sys.stdin:
+            print(json.dumps(issued), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
