@@ -33,10 +33,14 @@ const model: JupyterFrontEndPlugin<ITokens> = {
   description: 'Follows the token profiles of the server.',
   autoStart: true,
   provides: ITokens,
-  optional: [ISettingRegistry],
-  activate: (app: JupyterFrontEnd, settings: ISettingRegistry | null) => {
+  optional: [ISettingRegistry, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    settings: ISettingRegistry | null,
+    translator: ITranslator | null
+  ) => {
     const { serverSettings } = app.serviceManager;
-    const tokens = new TokensModel(serverSettings, DEFAULTS.pollSeconds);
+    const tokens = new TokensModel(serverSettings, load(translator), DEFAULTS.pollSeconds);
     void followSettings(settings, ({ pollSeconds }) => {
       tokens.pollSeconds = pollSeconds;
     });

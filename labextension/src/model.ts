@@ -1,10 +1,11 @@
 import type { ServerConnection } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { JSONExt, type ReadonlyJSONValue } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { Poll } from '@lumino/polling';
 import { Signal } from '@lumino/signaling';
 
-import { problemOf, request, RequestError, type IAnswer, type Method } from './request';
+import { problemOf, request, RequestError, type Method } from './request';
 import type {
   IEditable,
   IHolding,
@@ -26,7 +27,8 @@ const MOST_LOOK_MS = 30_000;
 /** Between two looks at a token that is about to end. */
 const SOONEST_MS = 1000;
 const OUTCOME_MS = 10_000;
-const MOST_BACKOFF_MS = 5 * 60 * 1000;
+/** Between two looks while the server does not answer: who has started it again does not wait long. */
+const MOST_BACKOFF_MS = 30_000;
 
 interface IProfilesAnswer {
   readonly profiles: readonly IProfile[];
@@ -38,6 +40,7 @@ interface IProfilesAnswer {
 export class TokensModel implements ITokens, IDisposable {
   constructor(
     private readonly _settings: ServerConnection.ISettings,
+    private readonly _trans: TranslationBundle,
     private _pollSeconds: number
   ) {
     this._poll = new Poll({
@@ -278,7 +281,7 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   private async _ask<T>(method: Method, parts: readonly string[], body?: object): Promise<T> {
-    const answer: IAnswer<T> = await request<T>(this._settings, method, parts, body);
+    const answer = await request<T>(this._settings, this._trans, method, parts, body);
     if (answer.date !== null) {
       // Its header counts whole seconds: only a clock that is really another one matters.
       const ahead = answer.date - Date.now();

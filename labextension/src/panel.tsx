@@ -18,6 +18,9 @@ import { ProfileForm } from './profileform';
 import { problemOf } from './request';
 import { NAMESPACE, type IEditable, type IHolding, type ITokens } from './tokens';
 
+/** More cards than a sidebar has room for. */
+const FIRST = 30;
+
 interface IPanelOptions {
   readonly tokens: ITokens;
   readonly notebook: CurrentNotebook;
@@ -95,6 +98,8 @@ export class TokensPanel extends ReactWidget {
               kernel={notebook.kernel}
               bench={this._bench}
               notebooks={this._notebooks()}
+              whole={this._isWhole}
+              onDrawn={() => this._drawRest()}
               onAdd={() => this.add()}
             />
           )
@@ -119,6 +124,12 @@ export class TokensPanel extends ReactWidget {
     });
   }
 
+  /** Draws the cards that the first ones left out, whenever the page has nothing better to do. */
+  private _drawRest(): void {
+    this._isWhole = true;
+    React.startTransition(() => this.draw());
+  }
+
   /** What the running kernels are known by. */
   private _notebooks(): ReadonlyMap<string, string> {
     const names = new Map<string, string>();
@@ -132,6 +143,7 @@ export class TokensPanel extends ReactWidget {
 
   private readonly _bench: IBench;
   private _isReady = false;
+  private _isWhole = false;
   private readonly _drawn = new Signal<this, void>(this);
   private _form: { readonly editable: IEditable | null } | null = null;
 }
@@ -142,17 +154,27 @@ interface IProfilesProps {
   readonly kernel: IKernelFacts | null;
   readonly bench: IBench;
   readonly notebooks: ReadonlyMap<string, string>;
+  /** Whether all cards are drawn, or only those that can be seen at first. */
+  readonly whole: boolean;
+  /** Called when those have been drawn. */
+  readonly onDrawn: () => void;
   readonly onAdd: () => void;
 }
 
 function Profiles(props: IProfilesProps): React.JSX.Element {
-  const { tokens, profiles, kernel, bench, notebooks, onAdd } = props;
+  const { tokens, profiles, kernel, bench, notebooks, whole, onDrawn, onAdd } = props;
   const { trans } = bench;
   const [query, setQuery] = React.useState('');
   const wanted = query.trim().toLowerCase();
   const found = profiles?.filter(({ name, title, env }) =>
     `${name} ${title ?? ''} ${env ?? ''}`.toLowerCase().includes(wanted)
   );
+  const drawn = profiles !== null;
+  React.useEffect(() => {
+    if (drawn && !whole) {
+      onDrawn();
+    }
+  }, [drawn, whole, onDrawn]);
   const target = kernel ? `${kernel.notebook} (${kernel.language})` : '';
   return (
     <>
@@ -204,7 +226,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
         </p>
       )}
       <ul className="jp-Tokens-cards" aria-label={trans.__('Profiles')}>
-        {found?.map(profile => (
+        {(whole ? found : found?.slice(0, FIRST))?.map(profile => (
           <Card
             key={profile.name}
             bench={bench}

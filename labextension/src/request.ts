@@ -1,5 +1,6 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IProblem } from './tokens';
 
@@ -28,11 +29,13 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 /**
  * Asks the server extension.
  *
+ * @param trans - For what the server does not say itself.
  * @param parts - The path below `jupyter-tokens/`, not encoded.
  * @throws RequestError, whatever the reason.
  */
 export async function request<T>(
   settings: ServerConnection.ISettings,
+  trans: TranslationBundle,
   method: Method,
   parts: readonly string[],
   body?: object
@@ -46,13 +49,13 @@ export async function request<T>(
     text = await response.text();
   } catch {
     throw new RequestError(
-      problem('unreachable', 'The Jupyter server does not answer.', true),
+      problem('unreachable', trans.__('The Jupyter server does not answer.'), true),
       null
     );
   }
   const data = parsed(text);
   if (!response.ok) {
-    throw new RequestError(isProblem(data) ? data : unexpected(response), response.status);
+    throw new RequestError(isProblem(data) ? data : unexpected(response, trans), response.status);
   }
   const date = Date.parse(response.headers.get('Date') ?? '');
   return { data: data as T, date: Number.isNaN(date) ? null : date };
@@ -70,10 +73,11 @@ function isProblem(data: unknown): data is IProblem {
   return typeof data === 'object' && data !== null && 'message' in data && 'request_id' in data;
 }
 
-function unexpected(response: Response): IProblem {
+function unexpected(response: Response, trans: TranslationBundle): IProblem {
+  const status = `${response.status} ${response.statusText}`.trim();
   return response.status === 404
-    ? problem('absent', 'This server does not run the extension jupyter_tokens.', false)
-    : problem('http', `The server answered ${response.status} ${response.statusText}.`, true);
+    ? problem('absent', trans.__('This server does not run the extension jupyter_tokens.'), false)
+    : problem('http', trans.__('The server answered %1.', status), true);
 }
 
 function problem(reason: string, message: string, retryable: boolean): IProblem {

@@ -21,7 +21,7 @@ beforeEach(() => {
     'GET holdings': { holdings: [] },
     'GET providers': { providers: [] }
   };
-  model = new TokensModel(server.settings, 3600);
+  model = new TokensModel(server.settings, nullTranslator.load(''), 3600);
   notebook = new CurrentNotebook(null);
   actions = new Actions(model, notebook, nullTranslator.load(''));
 });

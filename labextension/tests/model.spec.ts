@@ -1,3 +1,4 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { TokensModel } from '../src/model';
@@ -5,6 +6,11 @@ import { RequestError } from '../src/request';
 import type { IProfile } from '../src/tokens';
 import { PROBLEM, profile, PROVIDER } from './facts';
 import { Server } from './server';
+
+/** Marks what goes through it. */
+const TRANS = {
+  __: (text: string, ...values: string[]) => `«${text.replace('%1', () => values[0] ?? '')}»`
+} as TranslationBundle;
 
 let server: Server;
 let model: TokensModel;
@@ -17,7 +23,7 @@ beforeEach(async () => {
   server = new Server();
   server.answers = { 'GET holdings': { holdings: [] }, 'GET providers': { providers: [PROVIDER] } };
   list(profile(), profile({ name: 'other' }));
-  model = new TokensModel(server.settings, 3600);
+  model = new TokensModel(server.settings, TRANS, 3600);
   model.start();
   await model.look();
 });
@@ -106,7 +112,7 @@ describe('TokensModel', () => {
   });
 
   it('can be told to look more seldom than it waits after failures', async () => {
-    const patient = new TokensModel(server.settings, 15);
+    const patient = new TokensModel(server.settings, TRANS, 15);
     patient.pollSeconds = 3600;
     patient.start();
     await patient.look();
@@ -127,5 +133,19 @@ describe('TokensModel', () => {
     server.answers['GET profiles'] = { status: 404, body: {} };
     await model.look();
     expect(model.problem?.reason).toBe('absent');
+  });
+
+  it.each([
+    [
+      'absent',
+      { status: 404, body: {} },
+      '«This server does not run the extension jupyter_tokens.»'
+    ],
+    ['http', { status: 418, body: {} }, '«The server answered 418.»'],
+    ['unreachable', null, '«The Jupyter server does not answer.»']
+  ])('has its own words translated: %s', async (reason, answer, message) => {
+    server.answers['GET profiles'] = answer;
+    await model.look();
+    expect(model.problem).toMatchObject({ reason, message });
   });
 });

@@ -54,6 +54,6 @@ def test_each_magic(open_notebook: Any, lab: Lab) -> None:
     assert not leaks("".join(notebook.frames), lab.sandbox)
     if SCREENSHOTS:
         notebook.page.keyboard.press("Control+b")
-        notebook.page.set_viewport_size({"width": 1000, "height": 1180})
+        notebook.page.set_viewport_size({"width": 1040, "height": 1180})
         notebook.page.locator(".jp-Notebook .jp-CodeCell").first.scroll_into_view_if_needed()
         notebook.page.screenshot(path=IMAGES / "magics.png")

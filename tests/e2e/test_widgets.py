@@ -212,6 +212,8 @@ def test_it_is_readable_in_either_theme(open_notebook: Any, lab: Lab, theme: str
     expect(row(card, "pai-dlc")).to_contain_text("fresh 1:")
     for text in (row(panel, "eiam").locator("strong"), row(panel, "eiam").get_by_text("no token"), alert):
         assert contrast(text) >= 4.5
+    for label in card.locator("label:visible").all():
+        assert label.evaluate("it => it.scrollWidth <= it.clientWidth"), label.inner_text()
     folder = IMAGES if SCREENSHOTS else tmp_path
     notebook.page.keyboard.press("Control+b")  # the side bar
     notebook.page.locator("#jp-left-stack").wait_for(state="hidden")

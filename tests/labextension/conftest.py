@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, Page, Response
+from playwright.sync_api import BrowserContext, Page
+from pytest_playwright import CreateContextCallback
 
 from jupyter_tokens.sandbox import Sandbox, running
 
-from ..e2e.test_tutorials import leaks
 from .page import Lab
+from .recording import Recording, confidential
 from .served import Served, serving
 
 ARGUMENTS = [
@@ -96,29 +96,30 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, extra
         yield served
 
 
-@pytest.fixture
-def recording(page: Page, sandbox: Sandbox) -> Iterator[None]:
-    """Fails each test in which a token's value reaches the browser, but for the answer to a reveal."""
-    answers: list[Response] = []
-    frames: list[str] = []
-
-    def keep(frame: str | bytes) -> None:
-        frames.append(frame if isinstance(frame, str) else frame.decode("latin-1"))
-
-    page.on("websocket", lambda socket: socket.on("framereceived", keep))
-    page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 (no method of C is taken)
-    yield
-    told = "".join(frames)
-    for answer in answers:
-        if "/jupyter-tokens/" in answer.url and "reveal" not in (answer.request.post_data or ""):
-            # Of a page that was left, or a server that was stopped, there is none any more.
-            with suppress(Error):
-                told += answer.text()
-    assert not leaks(told, sandbox)
+@pytest.fixture(scope="session")
+def searched() -> set[str]:
+    """JupyterLab's own scripts are the same for each test: once is enough."""
+    return set()
 
 
 @pytest.fixture
-def lab(page: Page, jupyterlab: Served, recording: None) -> Lab:
+def recording(tmp_path_factory: pytest.TempPathFactory, searched: set[str]) -> Recording:
+    return Recording(tmp_path_factory.mktemp("recording"), searched)
+
+
+@pytest.fixture
+def context(new_context: CreateContextCallback, recording: Recording, sandbox: Sandbox) -> Iterator[BrowserContext]:
+    """Where every page of these tests is opened: fails each test in which a secret or a token reaches the browser."""
+    context = new_context(record_har_path=recording.archive, record_har_content="attach")
+    recording.follow(context)
+    yield context
+    recording.end()
+    assert recording.leaks(confidential(sandbox)) == []
+    recording.done()
+
+
+@pytest.fixture
+def lab(page: Page, jupyterlab: Served) -> Lab:
     """JupyterLab with the panel open, and nothing fetched yet."""
     jupyterlab.forget_all()
     opened = Lab(page, jupyterlab)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,8 @@ import nbformat
 
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox
+
+from .recording import confidential, every_form
 
 DEADLINE = 60
 KERNELS = {"python": ("python3", "Python 3"), "R": ("ir", "R")}
@@ -67,6 +69,14 @@ class Served:
             self.ask("DELETE", f"jupyter-tokens/profiles/{profile['name']}/token")
         for session in self.ask("GET", "api/sessions").json():
             self.ask("DELETE", f"api/sessions/{session['id']}")
+
+    def leaks(self) -> list[str]:
+        """Files of notebooks, server, kernels and page that hold a secret or a token, but for the user's own."""
+        wanted = every_form(confidential(self.sandbox))
+        kept = {self.home / "config" / "jupyter_tokens_config.json", *(self.home / "xdg").rglob("*")}
+        files = [file for top in (self.root, self.home) for file in top.rglob("*") if file.is_file()]
+        assert self.home / "server.log" in files
+        return [str(file.relative_to(self.home.parent)) for file in files if file not in kept and _holds(file, wanted)]
 
     def write_notebook(self, name: str, language: str = "python", source: str = "") -> None:
         kernel, display = KERNELS[language]
@@ -127,6 +137,12 @@ def serving(application: str, folder: Path, sandbox: Sandbox, extra: dict[str, A
         yield served
     finally:
         served.stop()
+    assert served.leaks() == []
+
+
+def _holds(file: Path, wanted: Iterable[str]) -> bool:
+    text = file.read_text(encoding="utf-8", errors="replace")
+    return any(form in text for form in wanted)
 
 
 def _no_news(config: Path) -> None:

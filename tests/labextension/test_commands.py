@@ -10,6 +10,8 @@ from .page import Lab
 
 
 def test_the_palette_has_all_commands(lab: Lab) -> None:
+    # The launcher takes the focus when it comes, and the palette is gone; a notebook with its kernel comes after it.
+    lab.open_notebook("palette.ipynb")
     lab.command("apputils:activate-command-palette")
     palette = lab.page.locator(".lm-CommandPalette")
     palette.locator("input").fill("token")
@@ -64,3 +66,21 @@ def test_a_failed_refresh_is_told_of(lab: Lab, sandbox: Sandbox) -> None:
     sandbox.clear_faults()
     notice.get_by_role("button", name="Try again").click()
     lab.expect_state("short", "fresh")
+
+
+def test_a_failed_refresh_of_what_a_kernel_keeps_fresh_is_told_of_once(lab: Lab, sandbox: Sandbox) -> None:
+    lab.open_notebook("kept.ipynb")
+    # With a parameter: the token without it is another one, and nobody has that.
+    lab.run_cell("%load_ext jupyter_tokens\n%gettoken short ExpireTime=12")
+    lab.expect_state("short", "fresh")
+    expect(lab.card("short")).to_contain_text("held by kept.ipynb")
+    sandbox.plan({"api": "pai-dlc", "kind": "403", "times": None})
+    notice = lab.page.locator(".Toastify__toast")
+    expect(notice).to_contain_text(re.compile("The token of short could not be refreshed"))
+    tried = sandbox.requests["pai-dlc"]
+    # The kernel goes on trying, and the panel looking: of what is known nothing is told again.
+    while sandbox.requests["pai-dlc"] < tried + 2:
+        lab.page.wait_for_event("response", lambda answer: "/jupyter-tokens/profiles?" in answer.url)
+    lab.page.wait_for_event("response", lambda answer: "/jupyter-tokens/holdings?" in answer.url)
+    expect(notice).to_have_count(1)
+    assert lab.run_cell("import os; print(len(os.environ['SHORT_TOKEN']) > 0)") == "True"

@@ -5,29 +5,66 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, CDPSession, Route, expect
 
 import jupyter_tokens
 from jupyter_tokens.sandbox import Sandbox
 
 from .page import Lab
-from .served import serving
+from .served import Served, serving
 
 MANY = 200
+ALL = MANY + 5
+BUDGET_MS = 100
+# From the server's answer to cards that are laid out: those of the first drawing, and the last one of all.
+FIRST = """all => {
+  const answered = Response.prototype.text;
+  window.firstDrawn = new Promise(done => {
+    Response.prototype.text = async function () {
+      const text = await answered.call(this);
+      if (!new URL(this.url).pathname.endsWith('/jupyter-tokens/profiles')) return text;
+      Response.prototype.text = answered;
+      const begin = performance.now();
+      const panel = document.querySelector('#jupyter-tokens-panel');
+      let first = null;
+      const seen = new MutationObserver(() => {
+        const cards = panel.querySelectorAll('.jp-Tokens-card');
+        if (!cards.length) return;
+        const below = cards[cards.length - 1].getBoundingClientRect().bottom;
+        first ??= {milliseconds: performance.now() - begin, room: below - panel.getBoundingClientRect().bottom};
+        if (cards.length < all) return;
+        seen.disconnect();
+        done({...first, whole: performance.now() - begin});
+      });
+      seen.observe(panel, {childList: true, subtree: true});
+      return text;
+    };
+  });
+}"""
+AGAIN = """async all => {
+  const input = document.querySelector('#jupyter-tokens-panel input[type=search]');
+  const cards = document.querySelector('.jp-Tokens-cards');
+  const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
+  const begin = performance.now();
+  set.call(input, '');
+  input.dispatchEvent(new Event('input', {bubbles: true}));
+  if (cards.childElementCount < all) {
+    await new Promise(done => new MutationObserver(done).observe(cards, {childList: true}));
+  }
+  cards.getBoundingClientRect();
+  return cards.childElementCount === all ? performance.now() - begin : Infinity;
+}"""
 
 
 @pytest.fixture
-def crowded(page: Page, tmp_path: Path, sandbox: Sandbox, extra: dict[str, Any]) -> Iterator[Lab]:
+def crowded(tmp_path: Path, sandbox: Sandbox, extra: dict[str, Any]) -> Iterator[Served]:
     profiles = {f"profile-{number:03}": extra["short"] for number in range(MANY)}
     with serving("jupyterlab", tmp_path, sandbox, profiles) as served:
-        lab = Lab(page, served)
-        lab.open()
-        lab.open_panel()
-        expect(lab.panel.get_by_role("listitem")).to_have_count(MANY + 5)
-        yield lab
+        yield served
 
 
 def test_the_bundle_is_small() -> None:
@@ -37,32 +74,53 @@ def test_the_bundle_is_small() -> None:
     assert sum(len(gzip.compress(script.read_bytes())) for script in scripts) <= 60 * 1024
 
 
-def test_many_profiles_are_drawn_in_a_tenth_of_a_second(crowded: Lab) -> None:
-    search = crowded.panel.get_by_role("searchbox")
-    taken = []
-    for _ in range(5):
+def test_many_profiles_are_drawn_in_a_tenth_of_a_second(context: BrowserContext, crowded: Served) -> None:
+    first = [first_drawn(context, crowded) for _ in range(3)]
+    lab = Lab(context.pages[-1], crowded)
+    clock = context.new_cdp_session(lab.page)
+    clock.send("Performance.enable", {"timeDomain": "threadTicks"})
+    search = lab.panel.get_by_role("searchbox")
+    again, waited = [], []
+    for _ in range(9):
         search.fill("none of them")
-        expect(crowded.panel.get_by_role("listitem")).to_have_count(0)
-        taken.append(
-            crowded.page.evaluate(
-                """async () => {
-                  const input = document.querySelector('#jupyter-tokens-panel input[type=search]');
-                  const cards = document.querySelector('.jp-Tokens-cards');
-                  const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
-                  const begin = performance.now();
-                  set.call(input, '');
-                  input.dispatchEvent(new Event('input', {bubbles: true}));
-                  if (cards.childElementCount < 200) {
-                    await new Promise(done => new MutationObserver(done).observe(cards, {childList: true}));
-                  }
-                  cards.getBoundingClientRect();
-                  return performance.now() - begin;
-                }"""
-            )
-        )
-    print(sorted(round(one) for one in taken))
-    # The best of five: this machine does other things too.
-    assert min(taken) <= 100
+        expect(lab.panel.get_by_role("listitem")).to_have_count(0)
+        before = cpu_milliseconds(clock)
+        waited.append(lab.page.evaluate(AGAIN, ALL))
+        again.append(cpu_milliseconds(clock) - before)
+    for name in ("milliseconds", "whole"):
+        print("first", name, sorted(round(one[name]) for one in first))
+    print(
+        "again", sorted(round(one) for one in again), "by the clock on the wall", sorted(round(one) for one in waited)
+    )
+    # More than can be seen is there at once; the rest comes when nothing else is to be done.
+    assert all(one["room"] >= 0 for one in first)
+    assert median(one["milliseconds"] for one in first) <= BUDGET_MS
+    # All cards at once: what that costs the page, whatever else this machine does meanwhile.
+    assert median(again) <= BUDGET_MS
+
+
+def cpu_milliseconds(clock: CDPSession) -> float:
+    """That the page's main thread has worked for."""
+    metrics = {one["name"]: one["value"] for one in clock.send("Performance.getMetrics")["metrics"]}
+    return float(metrics["TaskDuration"] * 1000)
+
+
+def first_drawn(context: BrowserContext, served: Served) -> dict[str, float]:
+    """Milliseconds that it takes to draw the profiles in an open panel that has not had any yet."""
+    held: list[Route] = []
+    page = context.new_page()
+    page.route("**/jupyter-tokens/profiles?*", lambda route: held.append(route))  # noqa: PLW0108 (no method of C is taken)
+    with page.expect_request("**/jupyter-tokens/profiles?*"):
+        lab = Lab(page, served)
+        lab.open()
+    lab.open_panel()
+    expect(lab.panel).to_contain_text("Loading the profiles…")
+    page.evaluate(FIRST, ALL)
+    for route in held:
+        route.continue_()
+    drawn: dict[str, float] = page.evaluate("window.firstDrawn")
+    page.unroute_all()
+    return drawn
 
 
 def test_the_countdown_draws_nothing_but_itself(lab: Lab) -> None:
