@@ -1,13 +1,20 @@
-"""A server with ready answers and no checks, in a process of its own: it costs every client the same, and little."""
+"""A server with ready answers and no checks, in a process of its own: it costs every client the same, and little.
+
+Below `/life-60-delay-20/` it is the token endpoint of the libraries in `beside.py`: its tokens live for 60 seconds from
+the client's `x-now`, and take 20 ms to make. `/calls` tells how many it has made.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
 
 ANSWERS = {
     "/api/v1/tokens": {"RequestId": "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E", "Token": "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"},
@@ -23,13 +30,45 @@ ANSWERS = {
         },
     },
 }
+AUTHORITY = "https://authority.example"
+"""What msal and azure-identity are told instead of this server's address, since they take https alone."""
+
+_TENANT = re.compile(r"/life-(\d+)-delay-(\d+)/(.*)")
+_made: list[str] = []
 
 
-def _answer(target: str) -> bytes:
-    path = target.partition("?")[0]
-    body = next(json.dumps(answer).encode() for start, answer in ANSWERS.items() if path.startswith(start))
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def _ready(path: str) -> dict[str, Any]:
+    if path == "/calls":
+        return {"calls": len(_made)}
+    return next(answer for start, answer in ANSWERS.items() if path.startswith(start))
+
+
+async def _token(path: str, life: int, delay: int, rest: str, now: float) -> dict[str, Any]:
+    if rest.endswith("openid-configuration"):
+        tenant = f"{AUTHORITY}{path.removesuffix(rest)}"
+        return {"issuer": tenant, "authorization_endpoint": f"{tenant}authorize", "token_endpoint": f"{tenant}token"}
+    ends = now + life
+    # The value tells its own end, so that who gets it sees how long it has to live.
+    value = f"{len(_made)}-{ends:.0f}"
+    _made.append(value)
+    await asyncio.sleep(delay / 1000)
+    if rest == "container":
+        until = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {"AccessKeyId": "AKIABENCHMARK", "SecretAccessKey": "benchmark", "Token": value, "Expiration": until}
+    return {"access_token": value, "token_type": "Bearer", "expires_in": life}
+
+
+async def _answer(head: str) -> bytes:
+    path = head.split(" ")[1].partition("?")[0]
+    tenant = _TENANT.fullmatch(path)
+    if tenant is None:
+        told = _ready(path)
+    else:
+        now = float(head.partition("x-now:")[2].split("\r\n")[0])
+        told = await _token(path, int(tenant[1]), int(tenant[2]), tenant[3], now)
+    body = json.dumps(told).encode()
+    answer = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return answer.encode() + body
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,7 +78,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             _, _, length = head.partition("content-length:")
             if length:
                 await reader.readexactly(int(length.split("\r\n")[0]))
-            writer.write(_answer(head.split(" ")[1]))
+            writer.write(await _answer(head))
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 

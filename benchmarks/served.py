@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 TOKEN = "benchmark"
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 120
 
 
 class Served(NamedTuple):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import httpx
 
@@ -14,27 +13,15 @@ from jupyter_tokens.profiles import Profiles
 
 from .answers import answering
 from .measure import Row, medians
+from .vendors import TARGETS, profiles, sandboxed, sdks
 
-PROJECT = "0123456789abcdef0123456789abcdef"
-INSTANCE = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
-
-
-def _profiles(url: str) -> dict[str, dict[str, Any]]:
-    alibaba = {"endpoint": url, "access_key_id": "LTAIbenchmark", "access_key_secret": "benchmark-secret"}
-    huawei = {"endpoint": url, "access_key": "HWBENCHMARK", "secret_key": "benchmark-secret"}
-    ids = {"InstanceId": "idaas_a", "ApplicationId": "app_b", "ApplicationTokenId": "token_c"}
-    return {
-        "pai-dlc": {"provider": "pai-dlc", **alibaba},
-        "modelarts": {"provider": "modelarts", **huawei, "params": {"project_id": PROJECT, "instance_id": INSTANCE}},
-        "eiam": {"provider": "eiam", **alibaba, "params": ids},
-        "oneaccess": {"provider": "oneaccess", "endpoint": url, "client_id": "id", "client_secret": "benchmark-secret"},
-    }
+_BARE, _OURS, _SDK = "bare httpx.Client GET", "get_token(refresh=True)", "official SDK"
 
 
 def cached() -> Iterator[Row]:
     """`get_token` of a token that is held."""
     with answering() as url:
-        kernel_client._shared = Client(Profiles.of(_profiles(url)))
+        kernel_client._shared = Client(Profiles.of(profiles(url)))
         token = get_token("oneaccess")
         get_token("pai-dlc", TargetType="job", TargetId="dlc1")
         table = {"oneaccess": token}
@@ -54,51 +41,29 @@ def cold(rounds: int) -> Iterator[Row]:
     """A fetched token, each API beside a bare `httpx.Client` GET of the same answer on a kept connection."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with answering() as url, httpx.Client() as bare:
-        client = Client(Profiles.of(_profiles(url)))
-        paths = {
-            "pai-dlc": "/api/v1/tokens",
-            "modelarts": f"/v1/{PROJECT}/demanager/instances/{INSTANCE}/token",
-            "eiam": "/?ApplicationId=app_b&ApplicationTokenId=token_c&InstanceId=idaas_a",
-            "oneaccess": "/api/v2/tenant/token",
-        }
-        sdks = _sdks(url)
-        for name, path in paths.items():
+        client = Client(Profiles.of(profiles(url)))
+        official = sdks(url)
+        for name, target in TARGETS.items():
             calls: dict[str, Callable[[], object]] = {
-                "bare httpx.Client GET": lambda path=path: bare.get(url + path),
-                "get_token(refresh=True)": lambda name=name: client.get(name, refresh=True),
+                _BARE: lambda target=target: bare.get(url + target),
+                _OURS: lambda name=name: client.get(name, refresh=True),
             }
-            if name in sdks:
-                calls["official SDK"] = sdks[name]
+            if name in official:
+                calls[_SDK] = official[name]
             taken = medians(calls, rounds=rounds, warm=30)
-            base = taken["bare httpx.Client GET"]
             for label, seconds in taken.items():
-                limit = 1.15 if label.startswith("get_token") else None
-                yield Row(f"cold {name}", label, seconds, seconds / base, limit)
+                limit = 1.15 if label == _OURS else None
+                yield Row(f"cold {name}", label, seconds, seconds / taken[_BARE], limit)
+        client.close()
 
 
-def _sdks(url: str) -> Mapping[str, Callable[[], object]]:
-    from alibabacloud_eiam20211201 import models as eiam_models
-    from alibabacloud_eiam20211201.client import Client as EiamClient
-    from alibabacloud_pai_dlc20201203 import models as dlc_models
-    from alibabacloud_pai_dlc20201203.client import Client as DlcClient
-    from alibabacloud_tea_openapi import models as open_api
-    from huaweicloudsdkcore.auth.credentials import BasicCredentials
-    from huaweicloudsdkmodelarts.v1 import ModelArtsClient, ShowNotebookRequest
-
-    config = open_api.Config(
-        access_key_id="LTAIbenchmark",
-        access_key_secret="benchmark-secret",
-        endpoint=url.removeprefix("http://"),
-        protocol="http",
-    )
-    dlc, eiam = DlcClient(config), EiamClient(config)
-    credentials = BasicCredentials("HWBENCHMARK", "benchmark-secret", PROJECT)
-    modelarts = ModelArtsClient.new_builder().with_credentials(credentials).with_endpoint(url).build()
-    ids = eiam_models.ObtainApplicationTokenRequest(
-        instance_id="idaas_a", application_id="app_b", application_token_id="token_c"
-    )
-    return {
-        "pai-dlc": lambda: dlc.get_token(dlc_models.GetTokenRequest()),
-        "eiam": lambda: eiam.obtain_application_token(ids),
-        "modelarts": lambda: modelarts.show_notebook(ShowNotebookRequest(id=INSTANCE)),
-    }
+def strict(rounds: int) -> Iterator[Row]:
+    """The same from the sandbox, which looks at each signature: an SDK beside `get_token`, which is the 1 here."""
+    with sandboxed() as url:
+        client = Client(Profiles.of(profiles(url)))
+        for name, official in sdks(url).items():
+            calls = {_OURS: lambda name=name: client.get(name, refresh=True), _SDK: official}
+            taken = medians(calls, rounds=rounds, warm=10)
+            for label, seconds in taken.items():
+                yield Row(f"sandbox {name}", label, seconds, seconds / taken[_OURS])
+        client.close()
