@@ -22,6 +22,7 @@ from .base import (
     Reference,
     Setting,
     SettingProblem,
+    bodiless,
     endpoint_or_region,
     need,
 )
@@ -106,9 +107,7 @@ class AlibabaProvider(Provider):
         signature = signed_headers(
             (method, path, encoded), headers, b"", call.credential, date=date, nonce=fresh_nonce()
         )
-        return httpx.Request(
-            method, url, headers={**COMMON_HEADERS, "Accept": "application/json", **headers, **signature}
-        )
+        return bodiless(method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature})
 
     def refuse(self, call: Call, response: httpx.Response) -> ApiError:
         """The error of an answer that is none of success. Reads `Code` and `code`, as gateways send both."""

@@ -63,7 +63,10 @@ class Meaning:
 
 def plain(text: str, most: int) -> str:
     """A vendor's text in one line that a terminal can show: no control characters, at most `most` characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * most]).split())[:most]
+    text = text[: 4 * most]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())[:most]
 
 
 def request_id_of(response: httpx.Response, body: Mapping[str, Any] | None = None) -> str | None:
@@ -90,7 +93,7 @@ def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
     """The body as a JSON object, or None if it is not one that can be handed on as JSON."""
     content = response.content
     try:
-        data = json.loads(content, parse_constant=_finite, parse_float=_finite)
+        data = _DECODER.decode(content.decode(json.detect_encoding(content), "surrogatepass"))
     except (ValueError, RecursionError):
         return None
     # What is read here is written by somebody who has less of the stack left.
@@ -105,6 +108,10 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError
     return number
+
+
+# Kept, for `json.loads` would make one for each answer.
+_DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
 def _is_deep(data: object) -> bool:

@@ -42,6 +42,7 @@ from .base import (
     Reference,
     Setting,
     SettingProblem,
+    bodiless,
     endpoint_or_region,
     is_loopback,
     is_url,
@@ -225,9 +226,7 @@ class ModelArts(Provider):
         signed = {"host": url.netloc.decode("ascii"), "content-type": "application/json", "x-project-id": project}
         target = ("GET", url.raw_path.decode("ascii"), ())
         signature = signed_headers(target, signed, b"", credential, date=timestamp(utc(call.clock.now())))
-        return httpx.Request(
-            "GET", url, headers={**headers, "Host": signed["host"], "X-Project-Id": project, **signature}
-        )
+        return bodiless("GET", url, {**headers, "Host": signed["host"], "X-Project-Id": project, **signature})
 
     def _log_in(self, call: Call, login: IamLogin) -> Login:
         project = str(call.params["project_id"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..clock import Clock
 from ..errors import ParameterError, TokenError
@@ -51,7 +51,16 @@ class Catalog:
             state = "failed" if failure else "expired"
         else:
             state = "aging" if failure or now >= held.refresh_at else "fresh"
-        return state, held, failure or self._failed_refresh(profile)
+        if failure is None and (failed := self._failed_refresh(profile)) is not None:
+            failure = self._failures.get(failed)
+        return state, held, failure
+
+    def params(self, profile: str) -> dict[str, Any]:
+        """With what to ask for the token that `state` is about: the one whose refresh failed, if that is another."""
+        key = self._key_of(profile)
+        if key not in self._failures:
+            key = self._failed_refresh(profile) or key
+        return dict(key.params) if key is not None else {}
 
     def _key_of(self, profile: str) -> Key | None:
         own: Key | None = None
@@ -63,10 +72,10 @@ class Catalog:
         given = [(held.token.obtained_at, key) for key, held in self._held() if key.profile == profile]
         return max(given, default=(None, own), key=lambda pair: pair[0])[1]
 
-    def _failed_refresh(self, profile: str) -> TokenError | None:
+    def _failed_refresh(self, profile: str) -> Key | None:
         with self._lock:
-            failures = [(key, error) for key, error in self._failures.items() if key.profile == profile]
-        return next((error for key, error in reversed(failures) if self.source.held(key) is not None), None)
+            failed = [key for key in self._failures if key.profile == profile]
+        return next((key for key in reversed(failed) if self.source.held(key) is not None), None)
 
     def _held(self) -> Iterable[tuple[Key, Held]]:
         return ((key, held) for key in self._seen() if (held := self.source.held(key)) is not None)

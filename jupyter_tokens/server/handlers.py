@@ -113,7 +113,7 @@ class ProfileHandler(TokensHandler):
         settings = self.body(None)
         extension = self.extension
         created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles()))
-        # A new secret may stand under the same reference, so that the source sees no change.
+        # Where a typed reference leads there may be a new secret, of which the source sees no change.
         extension.catalog.forget(name)
         extension.source.look_again()
         self.set_status(201 if created else 200)

@@ -34,7 +34,8 @@ def fresh_nonce() -> str:
 
 def timestamp(moment: datetime) -> str:
     """`x-acs-date` of an aware UTC datetime: `YYYY-MM-DDTHH:MM:SSZ`."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime, which asks the C library and its locale.
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def authorization(

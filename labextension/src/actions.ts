@@ -88,7 +88,7 @@ export class Actions {
   /** Fetches anew what has been fetched before. */
   async refreshAll(): Promise<void> {
     const known = this._tokens.profiles?.filter(profile => profile.state !== 'none') ?? [];
-    await Promise.all(known.map(profile => this.fetch(profile.name, {}, true)));
+    await Promise.all(known.map(profile => this.fetch(profile.name, profile.token_params, true)));
   }
 
   async remove(profile: string): Promise<boolean> {

@@ -2,7 +2,7 @@ import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Ticker } from './countdown';
-import { NAMESPACE, type IHolding, type ITokens } from './tokens';
+import { NAMESPACE, type IHolding, type ITokens, type Params } from './tokens';
 
 /** Tells when a token could not be refreshed, and when one that a kernel holds is about to end. */
 export class Notices {
@@ -20,7 +20,8 @@ export class Notices {
       this._tell(
         'warning',
         _trans.__('The token of %1 could not be refreshed (%2).', profile.name, why),
-        profile.name
+        profile.name,
+        profile.token_params
       );
     });
     ticker.add(() => this._look());
@@ -46,7 +47,12 @@ export class Notices {
     }
   }
 
-  private _tell(kind: 'warning' | 'info', text: string, profile: string): void {
+  private _tell(
+    kind: 'warning' | 'info',
+    text: string,
+    profile: string,
+    params: Params = {}
+  ): void {
     Notification.emit(text, kind, {
       autoClose: kind === 'info' ? 10_000 : false,
       actions: [
@@ -55,7 +61,7 @@ export class Notices {
           ? [
               {
                 label: this._trans.__('Try again'),
-                callback: () => void this._tokens.fetch(profile, {}, true).catch(this._show)
+                callback: () => void this._tokens.fetch(profile, params, true).catch(this._show)
               }
             ]
           : []),

@@ -31,6 +31,8 @@ export interface IProfile {
   readonly title: string | null;
   readonly env: string | null;
   readonly params: Params;
+  /** Of the token that the state, the end and the error are about. */
+  readonly token_params: Params;
   readonly sandbox: boolean;
   readonly state: State;
   readonly expires_at: string | null;

@@ -83,3 +83,17 @@ it('hands a value to nobody but who shows it', async () => {
   expect(shown).toHaveBeenCalledWith('s3cret');
   expect(JSON.stringify([model.profiles, model.outcome('acme')])).not.toContain('s3cret');
 });
+
+it('refreshes what the cards show, with the parameters it was fetched with', async () => {
+  const token_params = { TargetId: 'dlc1' };
+  server.answers['GET profiles'] = {
+    profiles: [profile({ state: 'fresh', token_params }), profile({ name: 'other' })],
+    may_reveal: true,
+    may_edit: true
+  };
+  server.answers['POST profiles/acme/token'] = { has_value: true };
+  await model.look();
+  await actions.refreshAll();
+  const posts = server.seen.filter(({ method }) => method === 'POST');
+  expect(posts.map(({ body }) => body)).toEqual([{ params: token_params, refresh: true }]);
+});

@@ -8,6 +8,7 @@ export function profile(facts: Partial<IProfile> = {}): IProfile {
     title: 'Huawei Cloud OneAccess',
     env: 'ACME_TOKEN',
     params: {},
+    token_params: {},
     sandbox: false,
     state: 'none',
     expires_at: null,

@@ -101,3 +101,18 @@ def test_forgets_one_profile(catalog: Catalog, source: Source) -> None:
     assert source.held(key) is None
     assert catalog.held() == 0
     assert other in catalog._failures
+
+
+def test_the_parameters_are_those_of_the_token_that_is_told_of(clock: Clock) -> None:
+    answers = [answer(body={"Token": "t", "TokenExpireTime": LIFE}) for _ in range(2)]
+    script = Script(*answers)
+    source = Source(Profiles.of({"dlc": DLC}), clock=clock, transport=Transport(clock=clock, transport=script))
+    catalog = Catalog(source, clock)
+    assert catalog.params("dlc") == {}
+    keys = [source.key("dlc", {"TargetType": "job", "TargetId": name}) for name in ("first", "second")]
+    for key in keys:
+        source.get(key)
+        clock.advance(1)
+    assert catalog.params("dlc")["TargetId"] == "second"
+    catalog.note(failed(keys[0]))
+    assert catalog.params("dlc")["TargetId"] == "first"

@@ -34,6 +34,7 @@ class TestProfiles:
             "title": "Huawei Cloud OneAccess",
             "env": "ONEACCESS_TOKEN",
             "params": {},
+            "token_params": {},
             "sandbox": True,
             "state": "none",
             "expires_at": None,
@@ -122,6 +123,15 @@ class TestToken:
         body = {"params": {"TargetType": "job", "TargetId": "dlc-other", "ExpireTime": 120}}
         facts = told(await call("POST", "profiles/pai-dlc/token", body))
         assert facts["expires_in"] <= 120
+
+    async def test_a_profile_tells_how_to_ask_for_the_same_token(self, call: Call, sandbox: Sandbox) -> None:
+        params = {"TargetId": "dlc-other", "ExpireTime": 120, "TokenSettings.EnableLogDownloadJob": True}
+        assert (await call("POST", "profiles/pai-dlc/token", {"params": params})).code == 200
+        entries = {entry["name"]: entry for entry in told(await call("GET", "profiles"))["profiles"]}
+        again = entries["pai-dlc"]["token_params"]
+        assert params.items() <= again.items()
+        assert (await call("POST", "profiles/pai-dlc/token", {"params": again})).code == 200
+        assert sandbox.requests["pai-dlc"] == 1
 
     async def test_reveal_can_be_switched_off(self, call: Call, extension: TokensExtension, sandbox: Sandbox) -> None:
         extension.allow_reveal = False
