@@ -142,7 +142,7 @@ def _read() -> tuple[dict[str, Any], dict[str, Any]]:
         config = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         config = {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         # The text of an error may hold a line of the file.
         raise ConfigurationError(f"{file} cannot be read ({type(error).__name__}).", unsent=True) from None
     section = config.setdefault("TokenProfiles", {}) if isinstance(config, dict) else None
@@ -160,3 +160,6 @@ def _write(config: Mapping[str, Any]) -> None:
         replace_file(file, json.dumps(config, indent=2).encode())
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written ({error.strerror}).", unsent=True) from None
+    except RecursionError:
+        # What can be read can be too deep to be written with indents.
+        raise ConfigurationError(f"{file} is nested too deeply to be written.", unsent=True) from None

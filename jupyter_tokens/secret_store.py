@@ -1,7 +1,8 @@
 """Puts secrets that come with a profile where only references lead to them; nothing here reads one back.
 
 A secret of a profile comes as `{"value": …, "store": "keyring" | "file"}`, or as `{"keep": true}` for the one that the
-profile has. What the profile then says is a reference.
+profile has. What the profile then says is a reference. A new secret never goes where the present one is: whoever is
+stopped before the profile is written has changed nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .errors import ConfigurationError, ProfileRefused
 from .token import Secret
 from .whole_file import replace_file
 
-__all__ = ["SERVICE", "Deposit", "deposits", "discard", "store"]
+__all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "store"]
 
 SERVICE = "jupyter_tokens"
 """The service that they have in the keyring."""
@@ -49,7 +50,7 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
                     '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} for the one that there is.',
                     unsent=True,
                 )
-            described[key] = _STORES[place](name, key)
+            described[key] = next(free for free in _references(place, name, key) if free != before.get(key))
             wanted.append((described[key], Secret(value)))
     return described, wanted
 
@@ -66,24 +67,23 @@ def store(wanted: list[Deposit], folder: Path) -> None:
 
 def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
     """Removes what was stored for a profile that does not refer to it any more. Blocks."""
-    for key, reference in before.items():
-        if now.get(key) == reference:
-            continue
-        if reference == _file_reference(name, key):
-            _from_file(folder / reference.partition(":")[2])
-        elif reference == _keyring_reference(name, key):
-            _from_keyring(reference.partition(":")[2])
+    for key in {**before, **now}:
+        for reference in _references("file", name, key):
+            if now.get(key) != reference:
+                # Also what somebody who was killed had not referred to yet, or had not removed.
+                _from_file(folder / reference.partition(":")[2])
+        stored = before.get(key)
+        if stored != now.get(key) and stored in _references("keyring", name, key):
+            _from_keyring(str(stored).partition(":")[2])
 
 
-def _keyring_reference(name: str, key: str) -> str:
-    return f"keyring:{SERVICE}/{name}.{key}"
+_STORES = {"keyring": f"keyring:{SERVICE}/", "file": f"file:{FOLDER}/"}
 
 
-def _file_reference(name: str, key: str) -> str:
-    return f"file:{FOLDER}/{name}.{key}"
-
-
-_STORES = {"keyring": _keyring_reference, "file": _file_reference}
+def _references(store: str, name: str, key: str) -> tuple[str, str]:
+    """To the two places of a profile's secret: the present one is in one of them, and its successor in the other."""
+    first = f"{_STORES[store]}{name}.{key}"
+    return first, f"{first}.2"
 
 
 def _to_keyring(target: str, secret: Secret) -> None:

@@ -1,0 +1,1 @@
+"""Real processes that are killed in the middle of what they do, and what the next ones find."""

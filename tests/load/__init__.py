@@ -1,0 +1,1 @@
+"""Many kernels at one server."""
