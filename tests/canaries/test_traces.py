@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import secrets
 import subprocess
 import sys
 import threading
@@ -29,7 +28,7 @@ from .traces import Place, Search, Trace, files
 
 __all__ = ["jp_asyncio_loop", "jp_server_cleanup"]  # fixtures
 
-VALUE = f'c4n4ry "planted" & <{secrets.token_hex(8)}>/+=\\%'
+VALUE = 'c4n4ry "planted" & <7fc0b7ff7322a11b>/+=\\%'
 WHOSE = "secret of nobody"
 
 
