@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, CDPSession, Route, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 import jupyter_tokens
 from jupyter_tokens.sandbox import Sandbox
@@ -74,35 +74,24 @@ def test_the_bundle_is_small() -> None:
     assert sum(len(gzip.compress(script.read_bytes())) for script in scripts) <= 60 * 1024
 
 
+@pytest.mark.alone
 def test_many_profiles_are_drawn_in_a_tenth_of_a_second(context: BrowserContext, crowded: Served) -> None:
     first = [first_drawn(context, crowded) for _ in range(3)]
     lab = Lab(context.pages[-1], crowded)
-    clock = context.new_cdp_session(lab.page)
-    clock.send("Performance.enable", {"timeDomain": "threadTicks"})
     search = lab.panel.get_by_role("searchbox")
-    again, waited = [], []
+    again = []
     for _ in range(9):
         search.fill("none of them")
         expect(lab.panel.get_by_role("listitem")).to_have_count(0)
-        before = cpu_milliseconds(clock)
-        waited.append(lab.page.evaluate(AGAIN, ALL))
-        again.append(cpu_milliseconds(clock) - before)
+        again.append(lab.page.evaluate(AGAIN, ALL))
     for name in ("milliseconds", "whole"):
         print("first", name, sorted(round(one[name]) for one in first))
-    print(
-        "again", sorted(round(one) for one in again), "by the clock on the wall", sorted(round(one) for one in waited)
-    )
+    print("again", sorted(round(one) for one in again))
     # More than can be seen is there at once; the rest comes when nothing else is to be done.
     assert all(one["room"] >= 0 for one in first)
     assert median(one["milliseconds"] for one in first) <= BUDGET_MS
-    # All cards at once: what that costs the page, whatever else this machine does meanwhile.
+    # All cards at once.
     assert median(again) <= BUDGET_MS
-
-
-def cpu_milliseconds(clock: CDPSession) -> float:
-    """That the page's main thread has worked for."""
-    metrics = {one["name"]: one["value"] for one in clock.send("Performance.getMetrics")["metrics"]}
-    return float(metrics["TaskDuration"] * 1000)
 
 
 def first_drawn(context: BrowserContext, served: Served) -> dict[str, float]:
