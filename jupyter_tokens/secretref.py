@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -176,6 +175,8 @@ def _read_command(ref: SecretRef) -> str:
     except ValueError as error:
         raise ref.error(f"cannot be split into words ({error}).") from None
     program = argv[0]
+    import subprocess  # noqa: PLC0415 (a tenth of the time that %load_ext takes)
+
     # What the program prints on stderr is dropped: it may hold the secret.
     try:
         done = subprocess.run(  # noqa: S603 (no shell; the user's own configuration names the program)

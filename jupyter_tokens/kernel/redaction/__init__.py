@@ -7,7 +7,6 @@ cannot be had, in plain IPython or in a kernel that is built otherwise, narrower
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -106,7 +105,7 @@ class Redaction:
         if others != {session}:
             return "it sends through several sessions"
         # As long as a token is at least in its shortest form, so that the search stays as quick as it was.
-        value = f"canary-{secrets.token_hex(32)}"
+        value = f"canary-{os.urandom(32).hex()}"
         sent, enabled = _Sent(), self._enabled
         self._known.add(value, "canary")
         self._enabled = lambda: True
