@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import secrets
 import threading
 from collections.abc import Callable
 from select import select
@@ -52,7 +51,7 @@ class _Watch:
         self._search = search
         self._descriptor: int = stream._original_stdstream_copy
         self._thread: threading.Thread | None = None
-        self._end = secrets.token_bytes(32)
+        self._end = os.urandom(32)
         self._before = type(stream)
         pipe = self._pipe
         descriptor = self._descriptor
