@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .clock import Clock, SystemClock
 from .errors import TokenError, Unauthorized
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from .token import Token
 
-__all__ = ["Ask", "Broker", "Held", "Key", "windows"]
+__all__ = ["Ask", "Broker", "Held", "Key", "State", "windows"]
+
+State = Literal["none", "fresh", "aging", "expired", "failed"]
+"""Of a token. aging: lives, but a refresh is due or has failed; failed: none lives, and the last fetch failed."""
 
 _log = logging.getLogger(__name__)
 # As a library does: without a handler Python writes warnings to standard error, which is a cell's output.
@@ -65,6 +68,12 @@ class Held(NamedTuple):
     refresh_at: float
     ends_at: float
     error: TokenError | None
+
+    def state(self, now: float, error: TokenError | None) -> State:
+        """How the token is. error : of whoever asked last, which may be another than the broker."""
+        if now >= self.ends_at:
+            return "failed" if error else "expired"
+        return "aging" if error or now >= self.refresh_at else "fresh"
 
 
 def windows(life: float) -> tuple[float, float]:

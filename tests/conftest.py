@@ -13,6 +13,7 @@ from keyrings.alt.file import PlaintextKeyring
 from traitlets.config import Application
 
 from jupyter_tokens.kernel import client
+from jupyter_tokens.sandbox import Sandbox, running
 
 from .doubles import Clock
 from .leaks import Leaks, watching
@@ -79,6 +80,13 @@ def config_dir() -> Path:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """The five APIs, with the documents' accounts and the true time."""
+    with running() as served:
+        yield served
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from .client import Client, shared_client
 from .injection import Injections, Place, env_place
 from .loan import Loan
 from .refresher import Refresher
-from .status import Outcome, State, Status, untouched, where
+from .status import Outcome, Status, untouched, where
 from .troubles import Troubles
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..source import About, ProfileEntry
     from ..token import Token
 
-__all__ = ["Loan", "Outcome", "State", "Status", "TokenSession", "session_of"]
+__all__ = ["Loan", "Outcome", "Status", "TokenSession", "session_of"]
 
 _NONE: Mapping[str, Any] = {}
 _LOOK_SECONDS = 1.0

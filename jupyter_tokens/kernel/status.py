@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .injection import Place, env_place
 
 if TYPE_CHECKING:
-    from ..broker import Held, Key
+    from ..broker import Held, Key, State
     from ..errors import TokenError
     from ..source import About, ProfileEntry
     from ..token import Token
 
-__all__ = ["Outcome", "State", "Status", "untouched", "where"]
-
-State = Literal["none", "fresh", "aging", "expired", "failed"]
+__all__ = ["Outcome", "Status", "untouched", "where"]
 
 
 class Status(NamedTuple):
     """How a token is: one key, or a configured profile of which nothing is held.
 
-    state : aging: lives, but a refresh is due or has failed; failed: none lives, and the last fetch failed.
+    state : see `broker.State`.
     places : where it is. error : why the last fetch or refresh failed. env : the profile's own variable.
     """
 
@@ -51,17 +49,12 @@ class Status(NamedTuple):
     ) -> Status:
         """How a key's token is. held : what the broker holds. now : on `Clock.elapsed`."""
         error = error or (held.error if held is not None else None)
-        state: State
-        if held is None or now >= held.ends_at:
-            state = "failed" if error else "none" if held is None else "expired"
-        else:
-            state = "aging" if error or now >= held.refresh_at else "fresh"
         return cls(
             profile=key.profile,
             params=dict(key.params),
             title=about.title,
             sandbox=about.sandbox,
-            state=state,
+            state=held.state(now, error) if held is not None else "failed" if error else "none",
             expires_at=held.token.expires_at if held is not None else None,
             places=tuple(places),
             kept_fresh=kept_fresh,

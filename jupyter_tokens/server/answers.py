@@ -47,14 +47,14 @@ def profile_entry(catalog: Catalog, name: str) -> dict[str, Any]:
         profile = catalog.source.profiles()[name]
     except ConfigurationError as error:
         return {**entry, "error": error_facts(error)}
-    state, held, failure = catalog.state(name)
+    state, held, failure, params = catalog.state(name)
     return {
         **entry,
         "provider": profile.provider.id,
         "title": profile.provider.title,
         "env": profile.env,
         "params": dict(profile.params),
-        "token_params": catalog.params(name),
+        "token_params": params,
         "sandbox": _is_loopback(profile.provider.base()),
         "state": state,
         "expires_at": held.token.expires_at.isoformat() if held is not None and held.token.expires_at else None,

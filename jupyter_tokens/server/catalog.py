@@ -5,21 +5,32 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..clock import Clock
 from ..errors import ParameterError, TokenError
 
 if TYPE_CHECKING:
-    from ..broker import Held, Key
+    from ..broker import Held, Key, State
     from ..source import Fetched, Source
     from ..token import Token
 
-__all__ = ["Catalog", "State"]
-
-State = Literal["none", "fresh", "aging", "expired", "failed"]
+__all__ = ["Catalog", "Standing"]
 
 _MOST_KEYS = 4096
+
+
+class Standing(NamedTuple):
+    """How the token of a profile is.
+
+    error : how the last fetch failed, or the refresh of another token of the profile.
+    params : with what to ask for it; for that other one, if it is its refresh that failed.
+    """
+
+    state: State
+    held: Held | None
+    error: TokenError | None
+    params: dict[str, Any]
 
 
 class Catalog:
@@ -34,33 +45,18 @@ class Catalog:
         self._sweep_at = _MOST_KEYS
         source.watch(self._remember)
 
-    def state(self, profile: str) -> tuple[State, Held | None, TokenError | None]:
-        """State of a profile's token, what is held, and how the last fetch, or the refresh of another one, failed.
-
-        It is the token that a call without parameters would get, or else the newest of those with parameters.
-        """
+    def state(self, profile: str) -> Standing:
+        """Of the token that a call without parameters would get, or else of the newest of those with parameters."""
         key = self._key_of(profile)
         if key is None:
-            return "none", None, None
+            return Standing("none", None, None, {})
         held, failure = self.source.held(key), self._failures.get(key)
-        now = self._clock.elapsed()
-        state: State
-        if held is None:
-            state = "failed" if failure else "none"
-        elif now >= held.ends_at:
-            state = "failed" if failure else "expired"
-        else:
-            state = "aging" if failure or now >= held.refresh_at else "fresh"
+        state: State = "failed" if failure else "none"
+        if held is not None:
+            state = held.state(self._clock.elapsed(), failure)
         if failure is None and (failed := self._failed_refresh(profile)) is not None:
-            failure = self._failures.get(failed)
-        return state, held, failure
-
-    def params(self, profile: str) -> dict[str, Any]:
-        """With what to ask for the token that `state` is about: the one whose refresh failed, if that is another."""
-        key = self._key_of(profile)
-        if key not in self._failures:
-            key = self._failed_refresh(profile) or key
-        return dict(key.params) if key is not None else {}
+            key, failure = failed, self._failures.get(failed)
+        return Standing(state, held, failure, dict(key.params))
 
     def _key_of(self, profile: str) -> Key | None:
         own: Key | None = None

@@ -98,8 +98,6 @@ export class TokensPanel extends ReactWidget {
               kernel={notebook.kernel}
               bench={this._bench}
               notebooks={this._notebooks()}
-              whole={this._isWhole}
-              onDrawn={() => this._drawRest()}
               onAdd={() => this.add()}
             />
           )
@@ -124,12 +122,6 @@ export class TokensPanel extends ReactWidget {
     });
   }
 
-  /** Draws the cards that the first ones left out, whenever the page has nothing better to do. */
-  private _drawRest(): void {
-    this._isWhole = true;
-    React.startTransition(() => this.draw());
-  }
-
   /** What the running kernels are known by. */
   private _notebooks(): ReadonlyMap<string, string> {
     const names = new Map<string, string>();
@@ -143,7 +135,6 @@ export class TokensPanel extends ReactWidget {
 
   private readonly _bench: IBench;
   private _isReady = false;
-  private _isWhole = false;
   private readonly _drawn = new Signal<this, void>(this);
   private _form: { readonly editable: IEditable | null } | null = null;
 }
@@ -154,27 +145,25 @@ interface IProfilesProps {
   readonly kernel: IKernelFacts | null;
   readonly bench: IBench;
   readonly notebooks: ReadonlyMap<string, string>;
-  /** Whether all cards are drawn, or only those that can be seen at first. */
-  readonly whole: boolean;
-  /** Called when those have been drawn. */
-  readonly onDrawn: () => void;
   readonly onAdd: () => void;
 }
 
 function Profiles(props: IProfilesProps): React.JSX.Element {
-  const { tokens, profiles, kernel, bench, notebooks, whole, onDrawn, onAdd } = props;
+  const { tokens, profiles, kernel, bench, notebooks, onAdd } = props;
   const { trans } = bench;
   const [query, setQuery] = React.useState('');
   const wanted = query.trim().toLowerCase();
   const found = profiles?.filter(({ name, title, env }) =>
     `${name} ${title ?? ''} ${env ?? ''}`.toLowerCase().includes(wanted)
   );
+  // Whether all cards are drawn: those that the first ones leave out come when the page has nothing better to do.
+  const [whole, setWhole] = React.useState(false);
   const drawn = profiles !== null;
   React.useEffect(() => {
-    if (drawn && !whole) {
-      onDrawn();
+    if (drawn) {
+      React.startTransition(() => setWhole(true));
     }
-  }, [drawn, whole, onDrawn]);
+  }, [drawn]);
   const target = kernel ? `${kernel.notebook} (${kernel.language})` : '';
   return (
     <>

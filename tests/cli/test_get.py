@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.cli.get import GetApp, _printed
-from jupyter_tokens.sandbox import Sandbox, astra, running
+from jupyter_tokens.sandbox import Sandbox, astra
 from jupyter_tokens.token import Secret, Token
 
 from .running import Run, runner
@@ -21,12 +20,6 @@ from .running import Run, runner
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
     return runner(GetApp, capfd)
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with running() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(autouse=True)

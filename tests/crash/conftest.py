@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.sandbox import Sandbox
 
 from .home import Home
 from .victims import Forks, forks
@@ -16,12 +16,6 @@ def warm() -> Iterator[Forks]:
     """One for all of them: it takes longer to start than what is forked from it."""
     with forks() as started:
         yield started
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
 
 
 @pytest.fixture

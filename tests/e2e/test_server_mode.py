@@ -23,7 +23,7 @@ from jupyter_server.auth.security import passwd
 
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.forms import forms_of
-from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.sandbox import Sandbox
 
 from ..hearing import until_heard
 
@@ -115,12 +115,6 @@ def run(client: BlockingKernelClient, code: str) -> list[dict[str, Any]]:
 
 def text(shown: list[dict[str, Any]]) -> str:
     return json.dumps(shown, ensure_ascii=False)
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with running(Sandbox()) as served:
-        yield served
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from traitlets.config import Config
 
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.kernel import magics
-from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.sandbox import Sandbox
 
 from .shells import VARIABLES, RealKernel, run
 
@@ -27,12 +27,6 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
 
 
 @pytest.fixture

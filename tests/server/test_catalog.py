@@ -38,11 +38,11 @@ def worked(key: Key) -> Fetched:
 
 
 def test_states_of_a_tokens_life(catalog: Catalog, source: Source, clock: Clock) -> None:
-    assert catalog.state("one") == ("none", None, None)
+    assert catalog.state("one") == ("none", None, None, {})
     token = source.get(source.key("one"))
     states = []
     for _ in range(5):
-        state, held, _error = catalog.state("one")
+        state, held, _error, _params = catalog.state("one")
         assert held is not None
         assert held.token is token
         states.append(state)
@@ -60,7 +60,7 @@ def test_aging_when_a_refresh_is_due(catalog: Catalog, source: Source, clock: Cl
 def test_a_failure_ages_what_lives_and_fails_what_does_not(catalog: Catalog, source: Source, clock: Clock) -> None:
     key = source.key("one")
     catalog.note(failed(key))
-    state, held, error = catalog.state("one")
+    state, held, error, _params = catalog.state("one")
     assert (state, held) == ("failed", None)
     assert isinstance(error, Unauthorized)
     source.get(key)
@@ -73,7 +73,7 @@ def test_a_failure_ages_what_lives_and_fails_what_does_not(catalog: Catalog, sou
 
 def test_what_needs_parameters_has_no_token_without(catalog: Catalog) -> None:
     assert catalog.state("one")[0] == "none"
-    assert Catalog(Source(Profiles.of({"a": {**ASTRA}})), Clock()).state("a") == ("none", None, None)
+    assert Catalog(Source(Profiles.of({"a": {**ASTRA}})), Clock()).state("a") == ("none", None, None, {})
 
 
 ASTRA = {"provider": "astra", "endpoint": "https://x.example", "api_token": "s3cret"}
@@ -108,11 +108,11 @@ def test_the_parameters_are_those_of_the_token_that_is_told_of(clock: Clock) -> 
     script = Script(*answers)
     source = Source(Profiles.of({"dlc": DLC}), clock=clock, transport=Transport(clock=clock, transport=script))
     catalog = Catalog(source, clock)
-    assert catalog.params("dlc") == {}
+    assert catalog.state("dlc").params == {}
     keys = [source.key("dlc", {"TargetType": "job", "TargetId": name}) for name in ("first", "second")]
     for key in keys:
         source.get(key)
         clock.advance(1)
-    assert catalog.params("dlc")["TargetId"] == "second"
+    assert catalog.state("dlc").params["TargetId"] == "second"
     catalog.note(failed(keys[0]))
-    assert catalog.params("dlc")["TargetId"] == "first"
+    assert catalog.state("dlc").params["TargetId"] == "first"

@@ -18,7 +18,7 @@ from ipywidgets.widgets.widget import _instances
 from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.profiles import Profiles
-from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.widgets.live import Live
 
 from ..e2e.test_tutorials import leaks
@@ -32,12 +32,6 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ONEACCESS_TOKEN", "PAI_DLC_TOKEN", "MODELARTS_TOKEN", "EIAM_TOKEN", "MINE"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from jupyter_tokens.kernel import redaction
 from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.redaction import known_values, revealing
 from jupyter_tokens.profiles import Profiles
-from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.secretref import tell_seen
 from jupyter_tokens.token import Secret, Token
 
@@ -67,12 +67,6 @@ def kernel(shell: InteractiveShell) -> Kernel:
     made = shell.kernel = Kernel()  # type: ignore[attr-defined]
     shell.displayhook.session = shell.display_pub.session = made.session
     return made
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
 
 
 @pytest.fixture
