@@ -22,7 +22,7 @@ from jupyter_tokens.sandbox import Sandbox
 
 from ..hearing import until_heard
 from .certificate import self_signed
-from .test_server_mode import DEADLINE, config, free_port, run, sandbox, text
+from .test_server_mode import DEADLINE, config, free_port, run, text
 
 __all__ = ["config", "sandbox"]  # fixtures
 LOGIN = "a-login-that-no-kernel-has"
