@@ -24,7 +24,7 @@ from ..hearing import until_heard
 from .certificate import self_signed
 from .test_server_mode import DEADLINE, config, free_port, run, text
 
-__all__ = ["config", "sandbox"]  # fixtures
+__all__ = ["config"]  # a fixture
 LOGIN = "a-login-that-no-kernel-has"
 
 
