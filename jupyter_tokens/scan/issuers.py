@@ -102,8 +102,12 @@ SHAPES = (
     Shape("AWS session token", "IQoJ", rf"IQoJb3JpZ2lu{_B64}{{60,8192}}+", "docs.aws.amazon.com/STS: GetSessionToken"),
     Shape("AWS session token", "FwoG", rf"FwoGZXIvYXdz{_B64}{{60,8192}}+", "docs.aws.amazon.com/STS: GetSessionToken"),
     # Google.
-    Shape("Google access token", "ya29.", rf"ya29\.[A-Za-z0-9_.-]{{30,2048}}+", "developers.google.com/identity/oauth2"),
-    Shape("Google API key", "AIza", rf"AIza{_URL64}{{35}}", "cloud.google.com/docs/authentication/api-keys; " + _SCANNING),
+    Shape(
+        "Google access token", "ya29.", r"ya29\.[A-Za-z0-9_.-]{30,2048}+", "developers.google.com/identity/oauth2"
+    ),
+    Shape(
+        "Google API key", "AIza", rf"AIza{_URL64}{{35}}", "cloud.google.com/docs/authentication/api-keys; " + _SCANNING
+    ),
     Shape("Google client secret", "GOCSPX-", rf"GOCSPX-{_URL64}{{28}}", _SCANNING),
     Shape("Google refresh token", "1//0", rf"1//0{_URL64}{{38,512}}+", "developers.google.com/identity/oauth2"),
     # Microsoft.
@@ -156,7 +160,9 @@ SHAPES = (
         'docs.neptune.ai: base64 of {"api_address": …',
     ),
     # Data.
-    Shape("Databricks token", "dapi", r"dapi[0-9a-f]{32}(?:-\d)?", "docs.databricks.com/dev-tools/auth/pat; " + _SCANNING),
+    Shape(
+        "Databricks token", "dapi", r"dapi[0-9a-f]{32}(?:-\d)?", "docs.databricks.com/dev-tools/auth/pat; " + _SCANNING
+    ),
     Shape("Pinecone API key", "pcsk_", r"pcsk_[A-Za-z0-9]{4,8}_[A-Za-z0-9]{50,70}", _OBSERVED),
     Shape(
         "DataStax Astra token",
@@ -164,7 +170,12 @@ SHAPES = (
         r"AstraCS:[A-Za-z0-9]{24}:[0-9a-f]{64}",
         "docs.datastax.com/astra: application tokens",
     ),
-    Shape("Mapbox secret token", "sk.eyJ", r"sk\.eyJ[A-Za-z0-9_-]{20,400}\.[A-Za-z0-9_-]{20,40}", "docs.mapbox.com: tokens"),
+    Shape(
+        "Mapbox secret token",
+        "sk.eyJ",
+        r"sk\.eyJ[A-Za-z0-9_-]{20,400}\.[A-Za-z0-9_-]{20,40}",
+        "docs.mapbox.com: tokens",
+    ),
     Shape("Notion token", "ntn_", r"ntn_\d{11}[A-Za-z0-9]{35}", _SCANNING),
     Shape("Supabase token", "sbp_", r"sbp_[0-9a-f]{40}", _SCANNING),
     # Code and packages.
@@ -196,16 +207,16 @@ SHAPES = (
         "hooks.slack.com/",
         r"hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/_-]{30,90}",
         "api.slack.com/messaging/webhooks",
-        touching="",
+        touching=" ",
     ),
     Shape(
         "Discord webhook",
         "/api/webhooks/",
         rf"discord(?:app)?\.com/api/webhooks/\d{{17,20}}/{_URL64}{{60,80}}",
         "discord.com/developers: webhook resource",
-        touching="",
+        touching=" ",
     ),
-    Shape("Telegram bot token", ":AA", rf"\d{{8,10}}:AA{_URL64}{{33}}", "core.telegram.org/bots/api"),
+    Shape("Telegram bot token", ":AA", rf"(?:bot)?\d{{8,10}}:AA{_URL64}{{33}}", "core.telegram.org/bots/api"),
     Shape("Stripe key", "_live_", r"[sr]k_live_[A-Za-z0-9]{20,250}", "docs.stripe.com/keys"),
     Shape("SendGrid API key", "SG.", rf"SG\.{_URL64}{{22}}\.{_URL64}{{43}}", "docs.sendgrid.com; " + _SCANNING),
     *(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from .span import Span
+from .span import Span, matches
 from .values import ESCAPED, is_placeholder, is_random, is_reference
 
 __all__ = ["is_named", "named_in", "named_kind"]
@@ -43,7 +43,18 @@ _OTHER_KEYS = frozenset(
 )
 _SECRET_KEYS = frozenset(
     (
-        *("secret", "private", "access", "auth", "account", "subscription", "signing", "encryption", "master", "shared"),
+        *(
+            "secret",
+            "private",
+            "access",
+            "auth",
+            "account",
+            "subscription",
+            "signing",
+            "encryption",
+            "master",
+            "shared",
+        ),
         *("storage", "service", "kaggle", "wandb", "openai", "admin", "app", "application", "security"),
     )
 )
@@ -53,9 +64,15 @@ _LOOK_BACK = 80
 _BEFORE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
 # Of '\nACCESS_TOKEN=' in JSON, "n" is not part of the name.
 _ESCAPES = re.compile(r"\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]*m")
-# Ends of names, in small letters. "key" and "sk" end many words, so their searches go on only where a value follows.
-_ENDS = ("token", "secret", "passw", "pwd", "_pass", "phrase", "key", "sk")
-_REST_OF_NAME = r"(?:ord|d)?s?"
+# Ends of names, in small letters, each with what follows it at once. `key` alone says nothing, and "sk" ends words.
+_ENDS = (
+    ("token", "s?"),
+    ("secret", "s?"),
+    ("pass", "(?:w(?:or)?d|phrase|(?<=_pass))"),
+    ("pwd", ""),
+    ("key", "(?<=[a-z0-9_.-]key)s?"),
+    ("sk", "(?<![a-z]sk)"),
+)
 
 # Between a name and its value: punctuation, quotes also of JSON in JSON and of HTML, colours of a terminal, tags, types,
 # the number of a row in a table's JSON.
@@ -70,18 +87,22 @@ _QUOTES = re.compile(r"(?:[\"'`>;m“‘「『]|%22)\Z")
 _CLOSES = re.compile(r"[\"'`\\&<\x1b”’」』]|%22|\Z")
 _NARROW = re.compile(rf"(?:[A-Za-z0-9._~+/=-]|{ESCAPED})+")
 _WIDE = r"(?P<value>[^\s\"'`<>\\\x00\x1b()\[\]{}|&,;：“”‘’「」『』\u3002-\uffef]{8,16384}+)"
-_GOES_ON = frozenset("([{")
-# Nothing but the name is taken, for what looks like a value may be a name itself: AuthApiKey(api_key="…").
-_FIELDS = tuple((end, re.compile(f"{end}{_REST_OF_NAME}(?={_GAP}{_WIDE})")) for end in _ENDS)
+_GOES_ON = ("(", "[", "{")
+# A value may begin as a gap ends: password=":a…".
+_BEGINS_LIKE_A_GAP = re.compile(r"[=:,>(]\s*\\?[\"']([:=,>(]+)\Z")
+# "&" and the like, percent-encoded, end a value of a URL that is itself a value.
+_ENDS_WITHIN = re.compile(r"%(?:25)?(?:0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])")
+_NAMES = tuple((end, re.compile(end + rest)) for end, rest in _ENDS)
+_FIELD = re.compile(_GAP + _WIDE)
 # A column or a row of a table printed by pandas; an option or an argument of a command.
 _ALONE = re.compile(r"[ \t]{2,}\Z")
 _LINE_BEGINS = re.compile(r"(?:\A|[\n\x00]|\\n)[ \t]*\Z")
 _LINE_ENDS = re.compile(r"[ \t]*(?:\Z|[\n\x00]|\\n)|[ \t]{2}")
-_COMMAND = re.compile(r"(?:(?<![\w-])--?|%env |setx |\blogin \S{1,100} )\Z")
+_COMMAND = re.compile(r"(?:(?<![\w-])--?|%env |\bsetx? |\blogin \S{1,100} )\Z")
 
 _DIGIT = re.compile(r"\d")
 _CONSTANT = re.compile(r"[A-Z]+(?:_[A-Z0-9]+)+")
-_DIGITS_UNQUOTED = 2
+_DIGITS_UNQUOTED, _LONG_UNQUOTED = 2, 30
 _KEY_ID = re.compile(r"[A-Z0-9]{16,24}")
 _UUID_LENGTH = 36
 
@@ -117,19 +138,21 @@ def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
     if quoted:
         return digits > 0 or cases == 2 or len(value) >= _TOKEN.shortest  # noqa: PLR2004 (small and capital)
     # An identifier has a digit at times, a random value nearly always more of them.
-    return digits >= min(_DIGITS_UNQUOTED, rule.shortest // 8) and not _CONSTANT.fullmatch(value)
+    few = digits < (1 if rule is _PASSWORD else _DIGITS_UNQUOTED)
+    return (not few or len(value) >= _LONG_UNQUOTED) and not _CONSTANT.fullmatch(value)
 
 
 def named_in(text: str) -> Iterator[Span]:
     """Where a value follows its name, or is below it in a table; they may overlap."""
     lowered = text.translate(_AS_CAPITAL_I).lower() if "İ" in text else text.lower()
-    for end, pattern in _FIELDS:
-        if end in lowered:
-            for found in pattern.finditer(lowered):
-                span = _field(text, found)
-                if span:
-                    yield span
-    yield from _below(text, lowered)
+    for end, pattern in _NAMES:
+        for name in matches(end, pattern, lowered):
+            field = _FIELD.match(lowered, name.end())
+            span = _field(text, field) if field else None
+            if span:
+                yield span
+            elif _CELL.match(lowered, name.end()):
+                yield from _below(text, lowered, name.end())
 
 
 @lru_cache(4096)
@@ -146,7 +169,7 @@ def _rule(name: str) -> _Rule | None:
         return _PASSWORD
     if last.endswith(("password", "secret", "apikey", "secretkey", "privatekey", "accountkey")) or last == "sk":
         return _API_KEY if last.endswith("apikey") else _SECRET
-    if last == "key" and before == "api":
+    if last == "key" and before.endswith("api"):
         return _API_KEY
     if last.endswith("key") and before and before not in _OTHER_KEYS:
         return _SECRET if before in _SECRET_KEYS else _SOME_KEY
@@ -154,39 +177,34 @@ def _rule(name: str) -> _Rule | None:
 
 
 def _field(text: str, found: re.Match[str]) -> Span | None:
-    begun = _ESCAPES.sub(lambda escape: " " * len(escape[0]), text[max(0, found.start("gap") - _LOOK_BACK) : found.start("gap")])
+    at, start, end = found.start("gap"), found.start("value"), found.end("value")
+    begun = _ESCAPES.sub(lambda escape: " " * len(escape[0]), text[max(0, at - _LOOK_BACK) : at])
     name = _BEFORE.search(begun)
     kind = named_kind(name[0]) if name else None
     if name is None or kind is None:
         return None
-    gap, start, end = text[found.start("gap") : found.end("gap")], found.start("value"), found.end("value")
-    value = text[start:end]
-    quoted = _QUOTES.search(gap) is not None
-    if not (quoted and _CLOSES.match(text, end) and not _escape_ends(value)):
+    gap = text[at:start]
+    if begins := _BEGINS_LIKE_A_GAP.search(gap):
+        gap, start = gap[: begins.start(1)], start - len(begins[1])
+    value, quoted = text[start:end], _QUOTES.search(gap) is not None
+    if not quoted or not _CLOSES.match(text, end) or _ENDS_WITHIN.search(value):
         narrow = _NARROW.match(value)
         if narrow is None:
             return None
         value, end = narrow[0], start + narrow.end()
-    if text[end : end + 1] in _GOES_ON and text[end : end + 1]:
+    if text[end : end + 1] in _GOES_ON:
         return None
     if not quoted and not _ASSIGNS.search(gap):
-        before = text[max(0, found.start("gap") - len(name[0]) - 110) : found.start("gap") - len(name[0])]
+        before = text[max(0, at - _LOOK_BACK - len(name[0])) : at - len(name[0])]
         in_a_line = _ALONE.fullmatch(gap) and _LINE_BEGINS.search(before) and _LINE_ENDS.match(text, end)
-        if not in_a_line and not (gap.isspace() and _COMMAND.search(before)):
+        quoted = gap.isspace() and (_COMMAND.search(before) is not None or name[0].count(".") > 1)
+        if not in_a_line and not quoted:
             return None
     return Span(start, end, kind, 2) if is_named(name[0], value, quoted=quoted) else None
 
 
-def _escape_ends(value: str) -> bool:
-    narrow = _NARROW.match(value)
-    return "%" in value and narrow is not None and value[narrow.end() : narrow.end() + 1] == "%"
-
-
-# A name at the end of a cell of a table: of HTML, CSV, Markdown, or of columns that are aligned.
-_CELLS = tuple(
-    (end, re.compile(rf"{end}(?=[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| [|│┃┆]|  )"))
-    for end in ("token", "secret", "key", "password", "sk")
-)
+# After a name that is a cell of a table: of HTML, CSV, Markdown, or of columns that are aligned.
+_CELL = re.compile(r"[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| [|│┃┆]|  ")
 _CELL_BEGINS = re.compile(r"(?:\A|[,\t;|│┃┆\n\x00])[\"']?\Z|[|│┃┆>] ?\Z|  \Z")
 _SEPARATORS = (re.compile("[|│┃┆]"), re.compile("\t"), re.compile(","), re.compile(";"))
 _ROW = re.compile(r"<tr[^<>\x00]*>([^\x00]*?)</tr>", re.IGNORECASE)
@@ -195,19 +213,16 @@ _CELL_VALUE = re.compile(r"(?:\s|[\"']|<[^<>]*>)*(?P<value>[A-Za-z0-9._~+/=-]{16
 _LONGEST_HEADER = 4096
 
 
-def _below(text: str, lowered: str) -> Iterator[Span]:
-    """Values in the cells below a name."""
-    for end, pattern in _CELLS:
-        if end in lowered:
-            for found in pattern.finditer(lowered):
-                name = _BEFORE.search(text, max(0, found.end() - _LOOK_BACK), found.end())
-                kind = named_kind(name[0]) if name else None
-                if name and kind and _CELL_BEGINS.search(text, max(0, name.start() - 3), name.start()):
-                    rows = _html_rows if lowered.startswith("</t", found.end()) else _line_rows
-                    for start, stop in rows(text, name.start(), name.end()):
-                        value = _CELL_VALUE.fullmatch(text, start, stop)
-                        if value and is_named(name[0], value["value"]) and _DIGIT.search(value["value"]):
-                            yield Span(*value.span("value"), kind, 2)
+def _below(text: str, lowered: str, end: int) -> Iterator[Span]:
+    """Values in the cells below a name that ends here."""
+    name = _BEFORE.search(text, max(0, end - _LOOK_BACK), end)
+    kind = named_kind(name[0]) if name else None
+    if name and kind and _CELL_BEGINS.search(text, max(0, name.start() - 3), name.start()):
+        rows = _html_rows if lowered.startswith("</t", end) else _line_rows
+        for start, stop in rows(text, name.start(), end):
+            value = _CELL_VALUE.fullmatch(text, start, stop)
+            if value and is_named(name[0], value["value"]) and _DIGIT.search(value["value"]):
+                yield Span(*value.span("value"), kind, 2)
 
 
 def _html_rows(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

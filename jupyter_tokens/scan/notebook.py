@@ -199,7 +199,7 @@ def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
         spans = []
         while found and found[0].start < end:
             span = found.popleft()
-            if span.end <= end:
+            if begin <= span.start and span.end <= end:
                 spans.append(span._replace(start=span.start - begin, end=span.end - begin))
         kind = named_kind(text.name) if text.name else None
         if kind and text.name and is_named(text.name, text.content):

@@ -13,26 +13,27 @@ from typing import NamedTuple
 
 from .issuers import SHAPES, Shape
 from .names import named_in
-from .span import Span
+from .span import Span, matches
 from .values import ESCAPED, is_placeholder, is_random, is_reference
 
 __all__ = ["shapes_in"]
 
 # Pictures in HTML and Markdown.
 _PICTURE = re.compile(r"(?:image|video|audio|font)/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/=\s\\]{64,}+")
-# All marks are in a run of such characters, so they are looked for in these runs alone: that costs half as much.
-_RUN = re.compile(r"[A-Za-z0-9_./+=~%:-]{16,}")
+# All marks of issuers are in a run of such characters, so they are looked for in these runs alone, which are few.
+_OF_RUNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+=~%:-"
+_RUN = bytes(byte in _OF_RUNS for byte in range(256))
+_SHORTEST_RUN = b"\1" * 16
 _SHAPES = tuple(
-    (shape, re.compile(shape.pattern + (f"(?![{shape.edge}])" if shape.edge else "")), re.compile(f"[{shape.edge or ' '}]"))
-    for shape in SHAPES
-)  # fmt: skip
+    (shape, re.compile(shape.pattern + f"(?![{shape.edge}])"), re.compile(f"[{shape.edge}]")) for shape in SHAPES
+)
 # "\n", "%3D", "\u003d" and a terminal's colour end in what looks like a part of the value.
 _ESCAPE = re.compile(r"(?:\\[nrt]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|[\[;]\d{1,3}m)\Z")
 _LONGEST_ESCAPE = 6
 _NEAR = 200
 
 _VALUE = rf"(?P<value>(?:[A-Za-z0-9._~+/=-]|{ESCAPED}){{16,16384}}+)"
-_PASSWORD = r"(?P<value>[^\s\"'`<>\\\x00@/]{6,256})"
+_ANY = r"(?P<value>[^\s\"'`<>\\\x00@/]{6,256})"
 _CLASSES = (re.compile("[a-z]"), re.compile("[A-Z]"), re.compile(r"\d"), re.compile(r"[^A-Za-z0-9]"))
 _MOST_CLASSES = 3
 _QUOTED = r"[bru]?\\?[\"']"
@@ -44,16 +45,15 @@ def shapes_in(text: str) -> Iterator[Span]:
         text = _PICTURE.sub(lambda picture: " " * len(picture[0]), text)
     yield from _of_issuers(text)
     for context in _CONTEXTS:
-        if context.mark in text:
-            for found in context.pattern.finditer(text):
-                if context.is_one(found):
-                    yield Span(*found.span("value"), context.kind, 2)
+        for found in matches(context.mark, context.pattern, text):
+            if context.is_one(found):
+                yield Span(*found.span("value"), context.kind, 2)
     yield from _private_keys(text)
     yield from named_in(text)
 
 
 def _of_issuers(text: str) -> Iterator[Span]:
-    runs = "\0".join(_RUN.findall(text))
+    runs = _runs(text)
     for shape, pattern, touching in _SHAPES:
         if shape.mark in runs:
             for found in pattern.finditer(text):
@@ -62,6 +62,19 @@ def _of_issuers(text: str) -> Iterator[Span]:
                     yield Span(start, end, shape.kind, 1)
                     if shape.pair:
                         yield from _beside(text, start, end, *shape.pair)
+
+
+def _runs(text: str) -> str:
+    data = text.encode("utf-8", "replace")
+    kinds = data.translate(_RUN)
+    runs = []
+    at = kinds.find(_SHORTEST_RUN)
+    while at >= 0:
+        end = kinds.find(b"\0", at)
+        end = len(data) if end < 0 else end
+        runs.append(data[at:end])
+        at = kinds.find(_SHORTEST_RUN, end)
+    return b"\0".join(runs).decode("ascii")
 
 
 def _begins(text: str, at: int, touching: re.Pattern[str]) -> bool:
@@ -91,9 +104,7 @@ def _beside(text: str, start: int, end: int, kind: str, pattern: str) -> Iterato
 
 
 def _private_keys(text: str) -> Iterator[Span]:
-    if "-----BEGIN " not in text:
-        return
-    for found in _KEY.finditer(text):
+    for found in matches("-----BEGIN ", _KEY, text):
         runs = list(_KEY_LINE.finditer(text, *found.span("body")))
         if runs and any(is_random(run[0]) for run in runs[:3]):
             yield Span(found.start(), found.end() if found["end"] else runs[-1].end(), "private key", 1)
@@ -118,7 +129,9 @@ class _Context(NamedTuple):
 
 def _is_token(found: re.Match[str]) -> bool:
     value = found["value"]
-    return is_random(value) and sum(map(str.isdigit, value)) > 1 and not is_placeholder(value) and not is_reference(value)
+    return (
+        is_random(value) and sum(map(str.isdigit, value)) > 1 and not is_placeholder(value) and not is_reference(value)
+    )
 
 
 def _is_password(found: re.Match[str]) -> bool:
@@ -155,20 +168,22 @@ _CONTEXTS = (
     _Context(
         "client id and secret",
         "asic",
-        re.compile(r"(?<=[Bb])asic +(?P<value>[A-Za-z0-9+/]{12,4096}={0,2})(?![A-Za-z0-9+/=])"),
+        re.compile(r"asic(?<=[Bb]asic) +(?P<value>[A-Za-z0-9+/]{12,4096}={0,2})(?![A-Za-z0-9+/=])"),
         _is_basic,
     ),
     _Context(
         "value of Authorization",
         "uthorization",
-        re.compile(rf"uthorization[\\\"'\s:=,]{{1,12}}(?:[Tt]oken|[Aa]pi-?[Kk]ey|[Kk]ey|OAuth|Splunk|GenieKey) +{_VALUE}"),
+        re.compile(
+            rf"uthorization[\\\"'\s:=,]{{1,12}}(?:[Tt]oken|[Aa]pi-?[Kk]ey|[Kk]ey|OAuth|Splunk|GenieKey) +{_VALUE}"
+        ),
         _is_token,
     ),
     # RFC 3986, 3.2.1.
     _Context(
         "password in a URL",
         "://",
-        re.compile(rf"://[^\s:/@?#\"'<>`\\\x00]{{0,80}}:{_PASSWORD}@(?=[\w.\[-])"),
+        re.compile(rf"://[^\s:/@?#\"'<>`\\\x00]{{0,80}}:{_ANY}@(?=[\w.\[-])"),
         _is_password,
     ),
     _Context(
@@ -194,6 +209,19 @@ _CONTEXTS = (
             r"-u(?:ser)?(?:\s+|=)[\"']?[^\s:\"'@/{}$<\x00]{1,128}:(?P<value>[^\s\"'\\{}$<>@\x00]{6,256})(?=[\"'\s\\]|\Z)"
         ),
         _is_password,
+    ),
+    # obsutil and ossutil; their ids have no mark.
+    _Context(
+        "Huawei secret access key",
+        "-i",
+        re.compile(r"-i[= ][\"']?[A-Z0-9]{20}[\"']?\s{1,8}-k[= ][\"']?(?P<value>[A-Za-z0-9]{40})(?![A-Za-z0-9])"),
+        lambda found: is_random(found["value"]),
+    ),
+    _Context(
+        "Azure storage key",
+        "account.key",
+        re.compile(r"account\.key\.[\w.-]{1,120}\\?[\"']?\s*[,:=\s]\s*\\?[\"']?(?P<value>[A-Za-z0-9+/]{86}==)"),
+        lambda found: is_random(found["value"]),
     ),
     _Context(
         "argument of login",

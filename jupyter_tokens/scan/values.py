@@ -14,7 +14,7 @@ _MASKED = re.compile(r"[xX*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A
 # Case matters in the short ones: random values hold them by chance.
 _WORDS = re.compile(
     r"(?i:your|example|placeholder|change_?me|replace|redacted|goes_?here|dummy|insert|sample|removed|hidden)"
-    r"|<|(?<![A-Za-z])(?i:my|fake|test|todo|enter|put|some|here|secret|password|token)(?![A-Za-z])|您|你的|请|替换|填"
+    r"|<|(?<![A-Za-z0-9])(?i:my|fake|test|todo|enter|put|some|here|secret|password|token)(?![A-Za-z0-9])|您|你的|请|替换|填"
 )
 _IN_ORDER = ("0123456789", "1234567890", "123456789", "abcdefghij", "qwertyuiop", "9876543210")
 _ORDERED = 9
