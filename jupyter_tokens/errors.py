@@ -75,15 +75,20 @@ class TokenError(Exception):
         self.provider = provider
         self.profile = profile
 
-    def __str__(self) -> str:
-        subject = f"{self.profile}: " if self.profile else ""
+    @property
+    def facts(self) -> str:
+        """Status, code and request id in one line, for the vendor's support; empty if there is none of them."""
         facts = [
             f"HTTP {self.status}" if self.status is not None else "",
             f"code {self.code}" if self.code else "",
             f"request id {self.request_id}" if self.request_id else "",
         ]
-        told = ", ".join(fact for fact in facts if fact)
-        return subject + self.message + (f" [{told}]" if told else "") + (f" {self.hint}" if self.hint else "")
+        return ", ".join(fact for fact in facts if fact)
+
+    def __str__(self) -> str:
+        subject = f"{self.profile}: " if self.profile else ""
+        facts = f" [{self.facts}]" if self.facts else ""
+        return subject + self.message + facts + (f" {self.hint}" if self.hint else "")
 
     def copy(self) -> TokenError:
         """The same error without its traceback, so that each of several waiters raises one of its own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -120,9 +121,7 @@ def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:
         if not text or len(value) < _SHORTEST:
             continue
         text = text.replace(value, "…")
-        # A long message is cut off, and with it a secret that it echoes.
-        for length in range(len(value) - 1, _SHORTEST - 1, -1):
-            if text.rstrip(".").endswith(value[:length]):
-                text = text.rstrip(".").removesuffix(value[:length]) + "…"
-                break
+        # A long message is cut off, and with it a secret that it echoes; an error may hold two vendor messages.
+        for length in range(len(value) - 1, _SHORTEST - 1, -1) if value[:_SHORTEST] in text else ():
+            text = re.sub(re.escape(value[:length]) + r"(?=[. ]|$)", "…", text)
     return text

@@ -32,6 +32,13 @@ ONEACCESS = {
     "client_secret": "env:CLIENT_SECRET",
 }
 ASTRA = {"provider": "astra", "endpoint": "https://astra.example.com", "api_token": "env:ASTRA"}
+NOTEBOOKS = {
+    "provider": "modelarts",
+    "endpoint": "https://modelarts.example.com",
+    "access_key": "AKID",
+    "secret_key": "env:CLIENT_SECRET",
+}
+NOTEBOOK = (("project_id", "p"), ("instance_id", "i"))
 OWNER = {"account_id": "a", "user_id": "u"}
 GOOD = {"access_token": "t0k3n", "expires_in": 60}
 
@@ -121,6 +128,14 @@ def test_a_secret_that_is_cut_off_with_a_long_message_is_not_quoted(cut: int) ->
     echo = {"error_code": "X", "error_msg": "x" * (300 - cut) + CANARY}
     error = Bench(answer(400, echo)).fails()
     assert CANARY[:6] not in told(error)
+
+
+@pytest.mark.parametrize("cut", range(6, len(CANARY)))
+def test_nor_where_an_error_holds_the_messages_of_two_calls(cut: int) -> None:
+    echo = {"error_code": "ModelArts.6309", "error_msg": "x" * (300 - cut) + CANARY}
+    error = Bench(answer(404, echo), answer(404, echo), notebook=NOTEBOOKS).fails(Key("notebook", NOTEBOOK))
+    assert CANARY[:6] not in told(error)
+    assert error.message.count("…") == 2
 
 
 def test_short_words_are_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ Never quotes the body of an answer: it may hold a token.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import math
 from collections.abc import Mapping
@@ -31,6 +33,7 @@ from ..errors import (
 __all__ = [
     "Meaning",
     "json_object",
+    "jwt_expiry",
     "malformed",
     "moment_of",
     "number_of",
@@ -248,3 +251,21 @@ _BY_STATUS = {
     404: Meaning(NotFound, "Check the ids and the endpoint."),
     429: Meaning(Throttled, "Try again later."),
 }
+
+
+def jwt_expiry(value: str) -> float | None:
+    """The `exp` of something shaped like a JWT, seconds since the epoch; None if there is none that can be read.
+
+    The signature is not looked at: the token comes from its issuer, and is only passed on.
+    """
+    parts = value.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 (header, payload, signature)
+        return None
+    try:
+        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        stated = payload.get("exp") if isinstance(payload, dict) else None
+        if isinstance(stated, bool) or not isinstance(stated, int | float):
+            return None
+        return utc(stated).timestamp()
+    except (binascii.Error, ValueError, OverflowError, OSError, RecursionError):
+        return None

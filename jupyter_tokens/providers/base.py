@@ -138,12 +138,14 @@ class Call:
     """What a flow is given: whose call it is, with which parameters and credential, at what time.
 
     credential : what `Provider.credential` made.
+    path : the `Documented` path that a client of the proxy called; empty where the provider chooses.
     """
 
     profile: str
     params: Mapping[str, ParamValue]
     credential: Any
     clock: Clock
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ class Documented:
     """The call of a token API as the vendor documents it, for the proxy that takes it and nothing else.
 
     path : with `{name}` where a parameter stands. query : the parameters that stand in the query.
+    others : further paths that take the same parameters; `Call.path` says which one a client called.
     headers : by lower-case names, what they must say where a client sends them.
     fixed : what form or query must say beside the parameters; None for an API that takes no form.
     dropped : the client's own credential in form or query, which is taken and never sent on.
@@ -162,6 +165,7 @@ class Documented:
     headers: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, str] | None = None
     dropped: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 class Provider(HasTraits):

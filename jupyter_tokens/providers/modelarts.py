@@ -1,13 +1,15 @@
 """Huawei Cloud ModelArts (and T Cloud's): the token that opens a development environment instance.
 
-Source: ModelArts, "Querying the Authentication Information of a Development Environment Instance" (`demanager`) and
-"Querying Details of a Notebook Instance" (`notebooks`).
+Source: ModelArts, "Querying Details of a Notebook Instance" (`notebooks`) and "Querying the Authentication Information
+of a Development Environment Instance" (`demanager`, historical: T Cloud withdrew the page in June 2024).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -16,7 +18,16 @@ import httpx
 from ..clock import utc
 from ..credentials import openstack
 from ..credentials.huawei import IamLogin, IamToken, Login, access_key, chain, expiry_of, login_request
-from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, SecretError, Throttled, Unauthorized
+from ..errors import (
+    ApiError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    SecretError,
+    Throttled,
+    Unauthorized,
+    UnusableToken,
+)
 from ..signing.canonical import AccessKey, percent_encode
 from ..signing.sdk_hmac import signed_headers, timestamp
 from ..token import Secret, Token
@@ -24,6 +35,8 @@ from .answers import (
     Meaning,
     json_object,
     malformed,
+    moment_of,
+    number_of,
     object_of,
     refusal,
     request_id_of,
@@ -74,15 +87,39 @@ _MEANINGS = {
     ),
     "APIGW.0308": Meaning(Throttled, "Try again later."),
 }
-_TOLD = ("id", "name", "status", "url", "flavor", "image")
+# T Cloud's gateway spells its codes so.
+_MEANINGS |= {code.replace("APIGW.", "APIG."): meaning for code, meaning in _MEANINGS.items()}
+# These mean what is said above with this status alone; with another one the status decides.
+_STATUS_OF = {"ModelArts.0204": 400, "ModelArts.0206": 403, "ModelArts.0210": 403}
+
+# The calls that give an instance's token, in the order in which `auto` tries them.
+_PATHS = {
+    "notebooks": "/v1/{project_id}/notebooks/{instance_id}",
+    "demanager": "/v1/{project_id}/demanager/instances/{instance_id}/token",
+}
+_METADATA = ("id", "name", "status", "url", "flavor", "image")
+_CONSOLE = "See the instance in the ModelArts console."
+# The states in which a notebook cannot be opened, and what to do. One that is still starting has its token already.
+_CLOSED = {
+    "STOPPING": "Start the instance.",
+    "STOPPED": "Start the instance.",
+    "FROZEN": "See the account's balance.",
+    "DELETING": _CONSOLE,
+    "DELETED": _CONSOLE,
+    "CREATE_FAILED": _CONSOLE,
+    "START_FAILED": _CONSOLE,
+    "ERROR": _CONSOLE,
+}
+
+_log = logging.getLogger(__name__)
 
 
 class ModelArts(Provider):
-    """`GET /v1/{project_id}/demanager/instances/{instance_id}/token`, or the newer `…/notebooks/{id}`."""
+    """`GET /v1/{project_id}/notebooks/{instance_id}`, or the older `…/demanager/instances/{instance_id}/token`."""
 
     id = "modelarts"
     title = "Huawei Cloud ModelArts"
-    documentation = "ModelArts: Querying the Authentication Information of a Development Environment Instance"
+    documentation = "ModelArts: Querying Details of a Notebook Instance"
     # The instance is a Jupyter server, which takes its token under this scheme.
     scheme = "token"
     params: ClassVar = {
@@ -92,7 +129,9 @@ class ModelArts(Provider):
 
     region = Setting("Region id, such as cn-north-4 or eu-de: stands for the API's public endpoint there.")
     api = Setting(
-        "demanager, or notebooks (its present equivalent).", choices=("demanager", "notebooks"), default="demanager"
+        "The call to make: notebooks, the historical demanager, or auto (demanager only if notebooks finds nothing).",
+        choices=("auto", *_PATHS),
+        default="auto",
     )
     access_key = Reference("Access key (AK).", secret=False)
     secret_key = Reference("Secret key (SK).", secret=True)
@@ -111,6 +150,7 @@ class ModelArts(Provider):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._login: IamLogin | None = None
+        self._worked = "notebooks"
 
     def check(self) -> None:
         """See `Provider.check`: one endpoint, one way to authenticate."""
@@ -184,45 +224,68 @@ class ModelArts(Provider):
 
     @cached_property
     def documented(self) -> Documented:
-        """See `Provider.documented`."""
-        return Documented("GET", "/v1/{project_id}/" + self._tail("{instance_id}"))
+        """See `Provider.documented`: both calls with `auto`."""
+        path, *others = _PATHS.values() if self.api == "auto" else (_PATHS[self.api],)
+        return Documented("GET", path, others=tuple(others))
 
     def retrieve(self, call: Call) -> Flow:
-        """The instance's token. The API tells nothing of its life, so there is no expiry."""
+        """Fetch the instance's token.
+
+        Notes
+        -----
+        With `auto` the call that last gave a token is made first. If it does not have the instance, or the region does
+        not have the call, the other one is made, once.
+        """
         asked = call.clock.now()
-        response = yield from self.exchange(call)
-        if response.status_code != httpx.codes.OK:
-            raise self._refuse(call, response)
-        return self._token(call, asked, response)
+        refused: dict[str, ApiError] = {}
+        for api in self._apis():
+            response = yield from self._ask(call, _PATHS[api])
+            error = self._refusal(call, response)
+            if error is None:
+                token = self._token(call, asked, response)
+                self._worked = api
+                return token
+            refused[api] = error
+            if not isinstance(error, NotFound):
+                break
+            _log.debug("%s: the API %s does not have the instance", call.profile, api)
+        error = _one_of(refused)
+        # `Upstream` removes secrets from the error that it catches; no other one may stay in this frame.
+        refused.clear()
+        raise error
 
     def exchange(self, call: Call) -> Exchange:
-        """See `Provider.exchange`.
+        """See `Provider.exchange`: the call that the proxy's client made, and no other."""
+        return (yield from self._ask(call, call.path or self.documented.path))
 
-        With a login by password: the IAM token of an earlier login is used while it lives, and once more after a 401
-        the flow logs in anew; a second 401 is the answer.
+    def _apis(self) -> tuple[str, ...]:
+        """The calls to make, in this order."""
+        return (self.api,) if self.api != "auto" else tuple(sorted(_PATHS, key=lambda api: api != self._worked))
+
+    def _ask(self, call: Call, path: str) -> Exchange:
+        """One call.
+
+        With a login by password: the IAM token of an earlier login is used while it is valid. After a 401 the flow logs
+        in again, once; a second 401 is the answer.
         """
         credential = call.credential
         if not isinstance(credential, IamLogin):
-            response = yield self._request(call, credential)
-        else:
-            project = str(call.params["project_id"])
-            earlier = credential.cached(project, call.clock)
-            token = earlier or (yield from self._log_in(call, credential))
-            response = yield self._request(call, token.value)
-            if response.status_code == httpx.codes.UNAUTHORIZED and earlier is not None:
-                token = yield from self._log_in(call, credential)
-                response = yield self._request(call, token.value)
+            return (yield self._request(call, path, credential))
+        earlier = credential.cached(str(call.params["project_id"]), call.clock)
+        token = earlier or (yield from self._log_in(call, credential))
+        response = yield self._request(call, path, token.value)
+        if response.status_code == httpx.codes.UNAUTHORIZED and earlier is not None:
+            token = yield from self._log_in(call, credential)
+            response = yield self._request(call, path, token.value)
         return response
 
-    def _tail(self, instance: str) -> str:
-        return f"demanager/instances/{instance}/token" if self.api == "demanager" else f"notebooks/{instance}"
-
-    def _request(self, call: Call, credential: AccessKey | Secret) -> httpx.Request:
-        project, instance = (percent_encode(str(call.params[name])) for name in ("project_id", "instance_id"))
+    def _request(self, call: Call, path: str, credential: AccessKey | Secret) -> httpx.Request:
+        ids = {name: percent_encode(str(call.params[name])) for name in ("project_id", "instance_id")}
         headers = {**COMMON_HEADERS, "Accept": "application/json", "Content-Type": "application/json"}
-        url = parsed_url(f"{self.base()}/v1/{project}/{self._tail(instance)}")
+        url = parsed_url(self.base() + path.format_map(ids))
         if isinstance(credential, Secret):
             return httpx.Request("GET", url, headers={**headers, "X-Auth-Token": credential.reveal()})
+        project = ids["project_id"]
         signed = {"host": url.netloc.decode("ascii"), "content-type": "application/json", "x-project-id": project}
         target = ("GET", url.raw_path.decode("ascii"), ())
         signature = signed_headers(target, signed, b"", credential, date=timestamp(utc(call.clock.now())))
@@ -245,20 +308,35 @@ class ModelArts(Provider):
         token = login.tokens[project] = IamToken(Secret(value), expires)
         return token
 
+    def _refusal(self, call: Call, response: httpx.Response) -> ApiError | None:
+        """The error that the answer is, or None. Raises `ResponseError` for what is neither a token nor an error."""
+        if response.status_code == httpx.codes.OK:
+            body = json_object(response)
+            if "token" in body or "error_code" not in body:
+                return None
+        return self._refuse(call, response)
+
     def _token(self, call: Call, asked: float, response: httpx.Response) -> Token:
         body = json_object(response)
-        if "token" not in body and ("error_code" in body):
-            raise self._refuse(call, response)
         value = token_of(response, body, "token")
-        # The notebook's URL may carry the token in its query.
-        metadata = {name: body[name] for name in _TOLD if name in body}
+        status = body.get("status")
+        if isinstance(status, str) and status in _CLOSED:
+            raise UnusableToken(
+                f"The instance's status is {status}: its token does not open it.",
+                hint=_CLOSED[status],
+                status=response.status_code,
+                request_id=request_id_of(response, body),
+            )
+        metadata = {name: body[name] for name in _METADATA if name in body}
         if isinstance(metadata.get("url"), str):
-            metadata["url"] = metadata["url"].partition("?")[0]
+            # The notebook's URL may carry the token in its query.
+            metadata["url"] = metadata["url"].partition("?")[0].partition("#")[0]
         return Token(
             value,
             profile=call.profile,
             provider=self.id,
             obtained_at=utc(asked),
+            expires_at=_end_of_lease(response, body, asked),
             scheme=self.scheme,
             metadata={**metadata, "request_id": request_id_of(response, body)},
         )
@@ -269,11 +347,44 @@ class ModelArts(Provider):
         inner = body.get("error")
         # IAM wraps its errors; ModelArts itself writes error_message or error_msg.
         told = inner if isinstance(inner, dict) else body
+        code = told.get("error_code", told.get("code"))
+        status = response.status_code
+        other = status >= httpx.codes.BAD_REQUEST and _STATUS_OF.get(str(code), status) != status
         return refusal(
             response,
             now=call.clock.now(),
             body=body,
-            code=told.get("error_code", told.get("code")),
+            code=code,
             message=told.get("error_message") or told.get("error_msg") or told.get("message"),
-            meanings=_MEANINGS,
+            meanings={} if other else _MEANINGS,
         )
+
+
+def _one_of(refused: Mapping[str, ApiError]) -> ApiError:
+    """The error to raise, by the calls that were made.
+
+    Of two, the first one's; or the second one's if that call has the instance and refuses it for another reason. Its
+    message holds what the other one answered as well.
+    """
+    if len(refused) == 1:
+        return next(iter(refused.values()))
+    (first, error), (second, other) = refused.items()
+    if not isinstance(other, NotFound):
+        first, error, second, other = second, other, first, error
+    error.message = f"{first}: {error.message} {second} ({other.facts}): {other.message}"
+    return error
+
+
+def _end_of_lease(response: httpx.Response, body: Mapping[str, Any], asked: float) -> datetime | None:
+    """When a notebook with a lease stops by itself, or None: the token is of no use after that.
+
+    A lease that has ended, though the notebook still runs, was prolonged in a way that the answer does not show.
+    """
+    lease = body.get("lease")
+    if not isinstance(lease, dict) or lease.get("enable") is not True or lease.get("type") != "timing":
+        return None
+    created, duration = (number_of(response, lease, name) for name in ("create_at", "duration"))
+    if created is None or duration is None:
+        return None
+    end = moment_of(response, body, (created + duration) / 1000)
+    return end if end > utc(asked) else None

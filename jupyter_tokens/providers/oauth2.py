@@ -1,12 +1,13 @@
-"""Any OAuth 2.0 token endpoint, by client credentials: what a provider needs where no vendor's own one is there.
+"""OAuth 2.0 token endpoints by client credentials: any server's (`oauth2`), and what vendors' own ones share with it.
 
 Source: RFC 6749, sections 4.4 (the grant), 5 (answers), 7.1 (token types); RFC 7523 (private_key_jwt); RFC 8707
-(resource).
+(resource); OpenID Connect Core 1.0, section 2 (id_token).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
@@ -14,11 +15,20 @@ import httpx
 
 from ..clock import utc
 from ..credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, basic
-from ..errors import ApiError, Forbidden, InvalidRequest, ServiceUnavailable, Unauthorized, UnusableToken
+from ..errors import (
+    ApiError,
+    Forbidden,
+    InvalidRequest,
+    ResponseError,
+    ServiceUnavailable,
+    Unauthorized,
+    UnusableToken,
+)
 from ..token import Secret, Token
 from .answers import (
     Meaning,
     json_object,
+    jwt_expiry,
     malformed,
     moment_of,
     number_of,
@@ -31,7 +41,10 @@ from .answers import (
 from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Setting, SettingProblem, need, parsed_url
 from .params import Param
 
-__all__ = ["OAuth2"]
+__all__ = ["OAuth2", "TokenEndpoint"]
+
+ACCESS_TOKEN, ID_TOKEN = "access_token", "id_token"
+"""The two tokens of an answer, and the choices of the setting `token`."""
 
 _CLIENT_HINT = "Check client_id, auth_method and the client's secret or key."
 _MEANINGS = {
@@ -49,12 +62,110 @@ _MEANINGS = {
 _OURS = frozenset({"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"})
 
 
-class OAuth2(Provider):
+class TokenEndpoint(Provider):
+    """Base of the providers whose endpoint answers as RFC 6749, section 5, says. A subclass writes the request."""
+
+    default_life: ClassVar[float | None] = None
+    """Life of a token in seconds where the answer has no `expires_in`; None if it is unknown then."""
+    meanings: ClassVar[Mapping[str, Meaning]]
+    """The server's error codes."""
+    life_hint: ClassVar[str]
+    """What to do about a token that has expired on arrival."""
+    without_id_hint: ClassVar[str]
+    """What to do about an answer without the id_token that the profile asks for."""
+
+    token = Setting(
+        "Which token of the answer to use: access_token, or id_token for an API that asks for one.",
+        choices=(ACCESS_TOKEN, ID_TOKEN),
+        default=ACCESS_TOKEN,
+    )
+
+    def request(self, call: Call) -> httpx.Request:
+        """The request for a token."""
+        raise NotImplementedError
+
+    def retrieve(self, call: Call) -> Flow:
+        """Fetch the token that `token` names. The other one of the answer goes into the metadata, as a `Secret`."""
+        asked = call.clock.now()
+        response = yield self.request(call)
+        if response.status_code != httpx.codes.OK:
+            raise self._refuse(call, response)
+        body = json_object(response)
+        if ACCESS_TOKEN not in body and ("error" in body or "error_code" in body):
+            raise self._refuse(call, response)
+        kind = body.get("token_type", "Bearer")
+        if not isinstance(kind, str) or kind.lower() != "bearer":
+            shown = plain(kind, 40) if isinstance(kind, str) else type(kind).__name__
+            raise malformed(response, f"holds a token of type {shown!r}, and Bearer alone can be used", body)
+        # Every answer has an access_token; an id_token is the server's choice.
+        values = {name: body.get(name) for name in (ACCESS_TOKEN, ID_TOKEN)}
+        if self.token == ID_TOKEN and not values[ID_TOKEN]:
+            raise ResponseError(
+                "The server's answer has no id_token, which this profile asks for.",
+                hint=self.without_id_hint,
+                status=response.status_code,
+                request_id=request_id_of(response, body),
+            )
+        token_of(response, body, ACCESS_TOKEN)
+        value = token_of(response, body, self.token)
+        del values[self.token]
+        return Token(
+            value,
+            profile=call.profile,
+            provider=self.id,
+            obtained_at=utc(asked),
+            expires_at=self._expiry(response, body, asked, value),
+            scheme=self.scheme,
+            metadata={
+                "token_type": "Bearer",
+                **({"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}),
+                # As much a credential as the token itself, so just as opaque.
+                **{name: Secret(other) for name, other in values.items() if isinstance(other, str)},
+            },
+        )
+
+    def _expiry(self, response: httpx.Response, body: Mapping[str, Any], asked: float, value: str) -> datetime | None:
+        """Expiry by `expires_in`, or by an id_token's own `exp` if that is earlier."""
+        life = _life(response, body)
+        life = self.default_life if life is None else life
+        ends = [] if life is None else [moment_of(response, body, asked + life)]
+        stated = jwt_expiry(value) if self.token == ID_TOKEN else None
+        if stated is not None:
+            ends.append(utc(stated))
+        if ends and min(ends) <= utc(asked):
+            raise UnusableToken(
+                "The server returned a token that has expired already.",
+                hint=self.life_hint,
+                status=response.status_code,
+                request_id=request_id_of(response, body),
+            )
+        return min(ends, default=None)
+
+    def _refuse(self, call: Call, response: httpx.Response) -> ApiError:
+        body = try_json_object(response) or {}
+        return refusal(
+            response,
+            now=call.clock.now(),
+            body=body,
+            # The second of each pair is Huawei Cloud's.
+            code=body.get("error", body.get("error_code")),
+            message=body.get("error_description", body.get("error_msg")),
+            meanings=self.meanings,
+        )
+
+
+class OAuth2(TokenEndpoint):
     """`POST` to the token endpoint, `grant_type=client_credentials`."""
 
     id = "oauth2"
     title = "OAuth 2.0 client credentials"
     documentation = "RFC 6749, section 4.4: Client Credentials Grant"
+    meanings: ClassVar = _MEANINGS
+    life_hint = "Ask the server's administrator for the life of this client's tokens."
+    without_id_hint = (
+        "Ask for it with params scope: openid (some servers also need another scope or audience); "
+        "many issue none for client credentials: then set token to access_token."
+    )
     params: ClassVar = {
         "scope": Param("What the token is to allow: names with a space between them."),
         "audience": Param("Who the token is for, where the server asks for it by this name."),
@@ -96,41 +207,8 @@ class OAuth2(Provider):
         """See `Provider.credential`."""
         return Client(secrets["client_id"].reveal(), secrets.get("private_key") or secrets["client_secret"])
 
-    def retrieve(self, call: Call) -> Flow:
-        """The access token. Where the answer tells no life, its expiry is not known."""
-        asked = call.clock.now()
-        response = yield self._request(call)
-        if response.status_code != httpx.codes.OK:
-            raise self._refuse(call, response)
-        body = json_object(response)
-        if "access_token" not in body and "error" in body:
-            raise self._refuse(call, response)
-        kind = body.get("token_type", "Bearer")
-        if not isinstance(kind, str) or kind.lower() != "bearer":
-            shown = plain(kind, 40) if isinstance(kind, str) else type(kind).__name__
-            raise malformed(response, f"holds a token of type {shown!r}, and Bearer alone can be used", body)
-        life = _life(response, body)
-        if life is not None and life <= 0:
-            raise UnusableToken(
-                "The server returned a token that has expired already.",
-                hint="Ask the server's administrator for the life of this client's tokens.",
-                status=response.status_code,
-                request_id=request_id_of(response, body),
-            )
-        return Token(
-            token_of(response, body, "access_token"),
-            profile=call.profile,
-            provider=self.id,
-            obtained_at=utc(asked),
-            expires_at=None if life is None else moment_of(response, body, asked + life),
-            scheme=self.scheme,
-            metadata={
-                "token_type": "Bearer",
-                **({"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}),
-            },
-        )
-
-    def _request(self, call: Call) -> httpx.Request:
+    def request(self, call: Call) -> httpx.Request:
+        """See `TokenEndpoint.request`."""
         client: Client = call.credential
         headers = {**COMMON_HEADERS, "Accept": "application/json"}
         form = {"grant_type": "client_credentials", **{name: str(value) for name, value in call.params.items()}}
@@ -167,18 +245,6 @@ class OAuth2(Provider):
                 where = "params" if name in self.params else "the other settings"
                 raise SettingProblem("extra_params", f"must not hold {name}, which is for {where}")
         return extra
-
-    @staticmethod
-    def _refuse(call: Call, response: httpx.Response) -> ApiError:
-        body = try_json_object(response) or {}
-        return refusal(
-            response,
-            now=call.clock.now(),
-            body=body,
-            code=body.get("error"),
-            message=body.get("error_description"),
-            meanings=_MEANINGS,
-        )
 
 
 def _life(response: httpx.Response, body: Mapping[str, Any]) -> float | None:

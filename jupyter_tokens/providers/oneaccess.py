@@ -1,6 +1,6 @@
 """Huawei Cloud OneAccess: the access credential of an application, by client credentials.
 
-Source: Huawei Cloud OneAccess, "Obtaining an Access Credential"; HTTP Basic: "Enterprise API usage".
+Source: Huawei Cloud OneAccess, "Obtaining an Access Credential"; HTTP Basic and the id_token: "Enterprise API usage".
 """
 
 from __future__ import annotations
@@ -8,30 +8,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
-from ..clock import utc
-from ..errors import ApiError, Forbidden, Unauthorized, UnusableToken
+from ..errors import Forbidden, Unauthorized
 from ..token import Secret, Token
-from .answers import (
-    Meaning,
-    json_object,
-    malformed,
-    moment_of,
-    number_of,
-    refusal,
-    request_id_of,
-    token_of,
-    try_json_object,
-)
-from .base import COMMON_HEADERS, Call, Documented, Flow, Provider, Reference, Setting, need, parsed_url
+from .answers import Meaning
+from .base import COMMON_HEADERS, Call, Documented, Reference, Setting, need, parsed_url
+from .oauth2 import TokenEndpoint
 
 __all__ = ["OneAccess"]
-
-DEFAULT_EXPIRES_IN = 1800
-"""Seconds that a token lives if the answer does not say (the tenant's default)."""
 
 _PATH = "/api/v2/tenant/token"
 _GRANT = "client_credentials"
@@ -44,13 +31,21 @@ _MEANINGS = {
 }
 
 
-class OneAccess(Provider):
-    """`POST /api/v2/tenant/token`."""
+class OneAccess(TokenEndpoint):
+    """`POST /api/v2/tenant/token`. access_token is for OneAccess's own APIs, id_token for enterprise APIs."""
 
     id = "oneaccess"
     title = "Huawei Cloud OneAccess"
     documentation = "OneAccess: Obtaining an Access Credential"
     caches = True
+    # The tenant's default.
+    default_life = 1800
+    meanings: ClassVar = _MEANINGS
+    life_hint = "Check the validity period under API Authentication in the administrator portal."
+    without_id_hint = (
+        "There is no scope to ask for: check under API Authentication in the administrator portal that the application "
+        "may call enterprise APIs, or set token to access_token."
+    )
 
     client_id = Reference("Client id of the application.", secret=False)
     client_secret = Reference("Client secret of the application.", secret=True)
@@ -77,53 +72,18 @@ class OneAccess(Provider):
     def answer(self, token: Token, now: float) -> dict[str, Any]:
         """See `Provider.answer`; `expires_in` is what is left."""
         assert token.expires_at is not None
-        id_token = token.metadata.get("id_token")
+        others = {name: other.reveal() for name, other in token.metadata.items() if isinstance(other, Secret)}
         return {
-            "access_token": token.reveal(),
             "token_type": "Bearer",
             "expires_in": max(0, int(token.expires_at.timestamp() - now)),
             **({"scope": token.metadata["scope"]} if "scope" in token.metadata else {}),
-            **({"id_token": id_token.reveal()} if isinstance(id_token, Secret) else {}),
+            self.token: token.reveal(),
+            **others,
         }
 
-    def retrieve(self, call: Call) -> Flow:
-        """The access token. The vendor asks to cache it; a new one does not end the old one."""
-        asked = call.clock.now()
-        response = yield self._request(*call.credential)
-        if response.status_code != httpx.codes.OK:
-            raise self._refuse(call, response)
-        body = json_object(response)
-        if "access_token" not in body and ("error" in body or "error_code" in body):
-            raise self._refuse(call, response)
-        kind = body.get("token_type", "Bearer")
-        if not isinstance(kind, str) or kind.lower() != "bearer":
-            raise malformed(response, "holds no Bearer token", body)
-        life = number_of(response, body, "expires_in")
-        life = DEFAULT_EXPIRES_IN if life is None else life
-        if life <= 0:
-            raise UnusableToken(
-                "The API returned a token that has expired already.",
-                hint="Check the validity period under API Authentication in the administrator portal.",
-                status=response.status_code,
-                request_id=request_id_of(response, body),
-            )
-        metadata: dict[str, Any] = {"token_type": "Bearer"}
-        if isinstance(body.get("scope"), str):
-            metadata["scope"] = body["scope"]
-        if isinstance(body.get("id_token"), str):
-            # As much a credential as the access token, so as opaque.
-            metadata["id_token"] = Secret(body["id_token"])
-        return Token(
-            token_of(response, body, "access_token"),
-            profile=call.profile,
-            provider=self.id,
-            obtained_at=utc(asked),
-            expires_at=moment_of(response, body, asked + life),
-            scheme=self.scheme,
-            metadata=metadata,
-        )
-
-    def _request(self, client_id: str, client_secret: Secret) -> httpx.Request:
+    def request(self, call: Call) -> httpx.Request:
+        """See `TokenEndpoint.request`."""
+        client_id, client_secret = call.credential
         url = f"{self.base()}{_PATH}"
         if self.auth_method == "form":
             form = {"grant_type": _GRANT, "client_id": client_id, "client_secret": client_secret.reveal()}
@@ -133,16 +93,4 @@ class OneAccess(Provider):
             "POST",
             parsed_url(f"{url}?grant_type={_GRANT}"),
             headers={**COMMON_HEADERS, "Authorization": f"Basic {pair}"},
-        )
-
-    @staticmethod
-    def _refuse(call: Call, response: httpx.Response) -> ApiError:
-        body = try_json_object(response) or {}
-        return refusal(
-            response,
-            now=call.clock.now(),
-            body=body,
-            code=body.get("error_code", body.get("error")),
-            message=body.get("error_msg", body.get("error_description")),
-            meanings=_MEANINGS,
         )

@@ -5,9 +5,6 @@ Source: Alibaba Cloud, "Platform For AI: GetToken".
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from functools import cached_property
 from typing import ClassVar
 
@@ -17,12 +14,12 @@ from ..clock import utc
 from ..errors import ParameterError, UnusableToken
 from ..token import Token
 from .alibaba import AlibabaProvider
-from .answers import json_object, request_id_of, token_of
+from .answers import json_object, jwt_expiry, request_id_of, token_of
 from .base import Call, Documented, Exchange, Flow, Setting, SettingProblem
 from .params import Param
 from .regions import PAI_DLC
 
-__all__ = ["PaiDlc", "jwt_expiry"]
+__all__ = ["PaiDlc"]
 
 DEFAULT_EXPIRE_TIME = 604_800
 """Seconds that a token lives if the call does not say (7 days)."""
@@ -106,21 +103,3 @@ class PaiDlc(AlibabaProvider):
             scheme=self.scheme,
             metadata={"RequestId": request_id_of(response, body)},
         )
-
-
-def jwt_expiry(value: str) -> float | None:
-    """The `exp` of something shaped like a JWT, seconds since the epoch; None if there is none that can be read.
-
-    The signature is not looked at: the token comes from its issuer, and is only passed on.
-    """
-    parts = value.split(".")
-    if len(parts) != 3:  # noqa: PLR2004 (header, payload, signature)
-        return None
-    try:
-        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        stated = payload.get("exp") if isinstance(payload, dict) else None
-        if isinstance(stated, bool) or not isinstance(stated, int | float):
-            return None
-        return utc(stated).timestamp()
-    except (binascii.Error, ValueError, OverflowError, OSError, RecursionError):
-        return None

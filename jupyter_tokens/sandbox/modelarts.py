@@ -1,9 +1,10 @@
-"""ModelArts: the token of a development environment, by AK/SK or IAM token; must not know how IAM issues one."""
+"""ModelArts' two calls for the token of a development environment, by AK/SK or by an IAM token from `iam`."""
 
 from __future__ import annotations
 
 import re
 import secrets
+import uuid
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -14,13 +15,18 @@ from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
 NOT_RUNNING, FROZEN = "00000000-0000-4000-8000-000000006327", "00000000-0000-4000-8000-000000006326"
+# A notebook that stops by itself, and an instance of the days before notebooks.
+LEASED, OLD_INSTANCE = "6fa459ea-ee8a-3ca4-894e-000000003600", "DE-6fa459ea"
+LEASE_SECONDS = 3600
 _DEMANAGER = re.compile(r"/v1/([^/]+)/demanager/instances/([^/]+)/token")
 _NOTEBOOK = re.compile(r"/v1/([^/]+)/notebooks/([^/]+)")
 _PROJECT_ID = re.compile(r"[0-9a-f]{32}")
-_STATES = {
-    NOT_RUNNING: ("ModelArts.6327", "The instance is not running."),
-    FROZEN: ("ModelArts.6326", "The instance is frozen."),
+_STATUS = {INSTANCE: "RUNNING", OLD_INSTANCE: "RUNNING", NOT_RUNNING: "STOPPED", FROZEN: "FROZEN"}
+_CLOSED = {
+    "STOPPED": ("ModelArts.6327", "The instance is not running."),
+    "FROZEN": ("ModelArts.6326", "The instance is frozen."),
 }
+_UNKNOWN = ("ModelArts.6309", "The instance does not exist.")
 _INCORRECT = "Incorrect IAM authentication information: "
 _PLAUSIBLE = {
     400: ("ModelArts.0104", "The request parameter is invalid."),
@@ -40,14 +46,15 @@ class _RefusedError(Exception):
 
 
 class ModelArts(Api):
-    """The instance of the document's sample runs, and beside it there are one that does not and a frozen one."""
+    """The instance of the document's sample, others in other states, and one that only `demanager` has."""
 
     name: ClassVar[str] = "modelarts"
 
     def __init__(self, world: World, verifier: SdkHmacVerifier) -> None:
         self.world, self._verifier = world, verifier
-        self._token = secrets.token_hex(16)
         self._created = world.clock()
+        # In the samples `notebooks` answers with a UUID and `demanager` with 32 hex digits.
+        self._tokens = {instance: (str(uuid.uuid4()), secrets.token_hex(16)) for instance in (*_STATUS, LEASED)}
 
     def answer(self, request: Request) -> Response:
         """The caller first, then the path, then the project, then the instance."""
@@ -62,8 +69,8 @@ class ModelArts(Api):
                 raise _RefusedError(
                     403, "ModelArts.0210", "The project id in the request URL does not match the token."
                 )
-            token = self._token_of(match[2])
-            body = {"token": token} if demanager else self._notebook(token)
+            body = self._instance_token(match[2]) if demanager else self._notebook(match[2])
+            self.world.issue(str(body["token"]), Issued(self.name, None, {"instance_id": match[2]}))
             return json_response(200, body, [("X-Request-Id", request_id)])
         except _RefusedError as refused:
             return _error(request_id, refused)
@@ -95,30 +102,46 @@ class ModelArts(Api):
             raise _RefusedError(400, "ModelArts.0204", "Token must contain projectId info.")
         return project
 
-    def _token_of(self, instance_id: str) -> str:
-        if instance_id in _STATES:
-            raise _RefusedError(400, *_STATES[instance_id])
-        if instance_id != INSTANCE:
-            # The sample page spells it so, and answers 400.
-            raise _RefusedError(400, "ModelArts.6309", "The instance does not exist.", "error_message")
-        self.world.issue(self._token, Issued(self.name, None, {"instance_id": instance_id}))
-        return self._token
+    def _status(self, instance_id: str) -> str | None:
+        if instance_id == LEASED:
+            return "RUNNING" if self.world.clock() < self._created + LEASE_SECONDS else "STOPPED"
+        return _STATUS.get(instance_id)
 
-    def _notebook(self, token: str) -> dict[str, Any]:
+    def _instance_token(self, instance_id: str) -> dict[str, Any]:
+        """`demanager`: a running instance's token and nothing else."""
+        status = self._status(instance_id)
+        if status is None:
+            # The sample page spells it so, and answers 400.
+            raise _RefusedError(400, *_UNKNOWN, "error_message")
+        if status in _CLOSED:
+            raise _RefusedError(400, *_CLOSED[status])
+        return {"token": self._tokens[instance_id][1]}
+
+    def _notebook(self, instance_id: str) -> dict[str, Any]:
+        """`notebooks`: the notebook as it is, its token in any state."""
+        status = self._status(instance_id)
+        if status is None or instance_id == OLD_INSTANCE:
+            raise _RefusedError(404, *_UNKNOWN)
         created = int(self._created * 1000)
         return {
-            "id": INSTANCE,
+            "id": instance_id,
             "name": "notebook-sandbox",
             "description": "",
-            "status": "RUNNING",
+            "status": status,
             "feature": "NOTEBOOK",
             "flavor": "modelarts.vm.cpu.2u",
-            "token": token,
-            "url": f"https://authoring-modelarts.sandbox.invalid/{INSTANCE}/lab",
+            "token": self._tokens[instance_id][0],
+            "url": f"https://authoring-modelarts.sandbox.invalid/{instance_id}/lab",
             "workspace_id": "0",
             "create_at": created,
             "update_at": created,
-            "lease": {"create_at": created, "duration": 3_600_000, "enable": True, "update_at": created},
+            "lease": {
+                "create_at": created,
+                "duration": LEASE_SECONDS * 1000,
+                "enable": instance_id == LEASED,
+                "type": "timing",
+                "update_at": created,
+            },
         }
 
 

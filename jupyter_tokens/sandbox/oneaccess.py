@@ -1,4 +1,4 @@
-"""OneAccess: access credentials of a tenant, and one call that takes them; knows form, Basic and both error forms."""
+"""OneAccess: access credentials of a tenant by form or Basic, both forms of errors, and one call that takes them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OneAccess(Api):
 
     def __init__(self, world: World, *, reuse: bool = False) -> None:
         self.world, self._reuse = world, reuse
-        self._live: dict[str, str] = {}
+        self._live: dict[str, tuple[str, str]] = {}
 
     def hands_out(self, request: Request) -> bool:
         """All but the users, which are there to show the token to."""
@@ -81,25 +81,32 @@ class OneAccess(Api):
         return hmac.compare_digest((known or "").encode(), secret.encode()) and known is not None
 
     def _issue(self, request: Request, client_id: str) -> Response:
-        now, value = self.world.clock(), self._live.get(client_id, "")
+        now, (value, id_token) = self.world.clock(), self._live.get(client_id, ("", ""))
         token = self.world.find(value)
         if token is None or not token.alive(now) or request.variant or not self._reuse:
             value = secrets.token_hex(20)
             token = Issued(self.name, self.world.end_of_life(self.name, request, _LIFE), {"client_id": client_id})
             self.world.issue(value, token)
-            self._live[client_id] = value
+            # The vendor's is signed and encrypted: only the enterprise API that it is for can read it.
+            id_token = ".".join(secrets.token_urlsafe(size) for size in (27, 96, 64))
+            self.world.issue(
+                id_token, Issued(self.name, token.expires_at, {"client_id": client_id, "token": "id_token"})
+            )
+            self._live[client_id] = value, id_token
         body = {
             "access_token": value,
             "token_type": "Bearer",
             "expires_in": max(0, int((token.expires_at or now) - now)),
             "scope": "all",
-            "id_token": ".".join(secrets.token_urlsafe(size) for size in (27, 96, 64)),
+            "id_token": id_token,
         }
         return json_response(200, body, _NO_STORE)
 
     def _users(self, request: Request) -> Response:
         token = self.world.find(request.credentials("Bearer") or "")
-        if token is None or token.api != self.name or not token.alive(self.world.clock()):
+        # The management API takes access tokens; id_tokens are for enterprise APIs (here: /_sandbox/whoami).
+        wrong = token is None or token.api != self.name or "token" in token.subject
+        if token is None or wrong or not token.alive(self.world.clock()):
             return self.failure(401).with_headers({"WWW-Authenticate": "Bearer"})
         users = [
             {"user_id": "20260115000001", "user_name": "ada", "name": "Ada Lovelace", "disabled": False},

@@ -107,13 +107,13 @@ class VendorProxyHandler(TokensHandler):
         if not extension.allow_reveal:
             self.refuse(403, "The administrator does not allow to reveal tokens.", "reveal_off")
         profile = extension.source.profiles()[name]
-        params = self._params(profile)
+        path, params = self._call(profile)
         if profile.provider.caches:
             await self._cached(profile)
             return
         began = extension.clock.elapsed()
         try:
-            response = await self._wire().exchange(profile, params)
+            response = await self._wire().exchange(profile, params, path)
         except TokenError as error:
             # There is no answer to the call, or a login before it was refused.
             self._tell(profile, params, extension.clock.elapsed() - began, error)
@@ -123,8 +123,8 @@ class VendorProxyHandler(TokensHandler):
         # When the answer is on its way already: it need not wait for those who count.
         self._tell(profile, params, seconds, _error_of(response, extension.clock.now()))
 
-    def _params(self, profile: Profile) -> dict[str, ParamValue]:
-        """The parameters of the call; the 404, 405, 400 or 403 of one that the vendor does not document."""
+    def _call(self, profile: Profile) -> tuple[str, dict[str, ParamValue]]:
+        """Documented path and parameters of the call. Refuses a call that the vendor does not document."""
         from ..providers.params import parse_params  # noqa: PLC0415 (with the providers, which load httpx)
 
         documented = profile.provider.documented
@@ -134,17 +134,18 @@ class VendorProxyHandler(TokensHandler):
         # As it was written: what tornado hands to `get` is decoded.
         path = "/" + request.path.partition(_MARK)[2].partition("/")[2]
         asked = _Asked(request.method or "", path, request.query, request.headers, request.body)
-        found = _match(documented.path, asked.path)
+        paths = documented.path, *documented.others
+        matches = ((path, _match(path, asked.path)) for path in paths)
+        call, found = next(((path, found) for path, found in matches if found is not None), ("", None))
         if found is None:
-            self.refuse(
-                404, f"The proxy takes {documented.method} {documented.path} and no other path.", "no_such_call"
-            )
+            taken = " and ".join(f"{documented.method} {path}" for path in paths)
+            self.refuse(404, f"The proxy takes {taken} and no other path.", "no_such_call")
         if asked.method != documented.method:
             self._allowed = documented.method
             self.refuse(405, f"The vendor's method is {documented.method}.", "method")
         params = parse_params(profile.provider.params, {**found, **_said(documented, asked)})
         self._check_pinned(profile, params)
-        return params
+        return call, params
 
     def _check_pinned(self, profile: Profile, params: Mapping[str, ParamValue]) -> None:
         known = profile.provider.params

@@ -62,13 +62,13 @@ class Wire:
         self._trust: dict[bool | str, ssl.SSLContext] = {}
         self._proxies: dict[tuple[str, bytes], str | None] = {}
 
-    async def exchange(self, profile: Profile, params: Mapping[str, ParamValue]) -> httpx.Response:
+    async def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> httpx.Response:
         """The vendor's answer, whatever its status, without the profile's secrets should it echo them.
 
         Raises `TokenError` where there is none within the profile's timeout, or one that leads elsewhere.
         """
         try:
-            return await self._exchange(profile, params)
+            return await self._exchange(profile, params, path)
         except TokenError as caught:
             # Without the frames that the credential stands in; several calls may share an error of the secrets'.
             error = caught.copy()
@@ -82,12 +82,12 @@ class Wire:
         if session is not None:
             await session.close()
 
-    async def _exchange(self, profile: Profile, params: Mapping[str, ParamValue]) -> httpx.Response:
+    async def _exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str) -> httpx.Response:
         sent: list[httpx.Request] = []
         try:
             async with asyncio.timeout(profile.timeout):
                 ready = await self._secrets(profile)
-                call = Call(profile.name, params, ready.credential, self._clock)
+                call = Call(profile.name, params, ready.credential, self._clock, path)
                 response = await self._drive(profile.provider.exchange(call), ready.trust, sent)
         except TimeoutError:
             where = sent[-1].url.host if sent else "The source of the profile's secrets"

@@ -35,7 +35,7 @@ def test_what_is_secret_required_or_a_choice_is_told(run: Run) -> None:
     told = run("eiam", "modelarts").out
     assert "Access key secret. Secret." in told
     assert "Id of the IDaaS instance. Required." in told
-    assert "[demanager, notebooks]" in told
+    assert "[auto, notebooks, demanager]" in told
     assert "No parameters." in run("oneaccess").out
 
 

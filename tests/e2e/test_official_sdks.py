@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
@@ -30,7 +31,7 @@ from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.sandbox.astra import ACCOUNT, TOKEN, USER
 from jupyter_tokens.sandbox.eiam import APPLICATION, DISABLED, INSTANCE
 from jupyter_tokens.sandbox.eiam import TOKEN as APPLICATION_TOKEN
-from jupyter_tokens.sandbox.modelarts import FROZEN, NOT_RUNNING, PROJECT
+from jupyter_tokens.sandbox.modelarts import FROZEN, LEASE_SECONDS, LEASED, NOT_RUNNING, OLD_INSTANCE, PROJECT
 from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 
 from .certificate import self_signed
@@ -248,9 +249,16 @@ def demanager(url: str, identifier: str = NOTEBOOK, **options: Any) -> Any:
 @pytest.mark.parametrize("sts", [None, "sts-token"])
 def test_huawei_shows_the_notebook_and_its_token(sandbox: Sandbox, sts: str | None) -> None:
     shown = notebook(sandbox.url, sts=sts)
-    assert (shown.id, shown.status, len(shown.token)) == (NOTEBOOK, "RUNNING", 32)
-    assert demanager(sandbox.url, sts=sts) == {"token": shown.token}
+    assert (shown.id, shown.status, str(UUID(shown.token))) == (NOTEBOOK, "RUNNING", shown.token)
+    assert shown.url.endswith(f"/{NOTEBOOK}/lab")
+    assert len(demanager(sandbox.url, sts=sts)["token"]) == 32
     assert sandbox.requests["modelarts"] == 2
+
+
+def test_huawei_reads_the_lease(sandbox: Sandbox) -> None:
+    lease = notebook(sandbox.url, LEASED).lease
+    assert (lease.enable, lease.type, lease.duration) == (True, "timing", LEASE_SECONDS * 1000)
+    assert lease.create_at <= time.time() * 1000 < lease.create_at + lease.duration
 
 
 both_paths = pytest.mark.parametrize("call", [notebook, demanager])
@@ -273,22 +281,32 @@ def test_a_late_clock_ends_as_apigw_0301(late: Sandbox) -> None:
     assert caught.value.error_code == "APIGW.0301"
 
 
-@both_paths
-def test_an_unknown_instance_shows_the_sdk_cannot_read_the_documented_spelling(
-    sandbox: Sandbox, call: Callable[..., Any]
-) -> None:
+def test_an_unknown_instance_shows_the_sdk_cannot_read_demanagers_documented_spelling(sandbox: Sandbox) -> None:
     with pytest.raises(huawei.ClientRequestException) as caught:
-        call(sandbox.url, "DE-1")
+        demanager(sandbox.url, "DE-1")
     assert (caught.value.status_code, caught.value.error_code) == (400, "400")
     assert json.loads(caught.value.error_msg)["error_code"] == "ModelArts.6309"
 
 
-@both_paths
-@pytest.mark.parametrize(("identifier", "code"), [(NOT_RUNNING, "ModelArts.6327"), (FROZEN, "ModelArts.6326")])
-def test_other_states_are_read(sandbox: Sandbox, call: Callable[..., Any], identifier: str, code: str) -> None:
+@pytest.mark.parametrize("identifier", ["DE-1", OLD_INSTANCE])
+def test_notebooks_answers_404_for_what_it_does_not_have(sandbox: Sandbox, identifier: str) -> None:
     with pytest.raises(huawei.ClientRequestException) as caught:
-        call(sandbox.url, identifier)
+        notebook(sandbox.url, identifier)
+    assert (caught.value.status_code, caught.value.error_code) == (404, "ModelArts.6309")
+    assert caught.value.error_msg == "The instance does not exist."
+    assert caught.value.request_id
+
+
+@pytest.mark.parametrize(("identifier", "code"), [(NOT_RUNNING, "ModelArts.6327"), (FROZEN, "ModelArts.6326")])
+def test_demanager_refuses_an_instance_that_does_not_run(sandbox: Sandbox, identifier: str, code: str) -> None:
+    with pytest.raises(huawei.ClientRequestException) as caught:
+        demanager(sandbox.url, identifier)
     assert (caught.value.status_code, caught.value.error_code) == (400, code)
+
+
+@pytest.mark.parametrize(("identifier", "status"), [(NOT_RUNNING, "STOPPED"), (FROZEN, "FROZEN")])
+def test_notebooks_shows_an_instance_that_does_not_run(sandbox: Sandbox, identifier: str, status: str) -> None:
+    assert notebook(sandbox.url, identifier).status == status
 
 
 @pytest.mark.parametrize(

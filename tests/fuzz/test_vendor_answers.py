@@ -17,8 +17,7 @@ from jupyter_tokens.cli.get import _FORMATS, _printed
 from jupyter_tokens.errors import NoValue, TokenError
 from jupyter_tokens.kernel.token_file import FORMATS, content
 from jupyter_tokens.profiles import Profiles
-from jupyter_tokens.providers.answers import retry_after_of
-from jupyter_tokens.providers.pai_dlc import jwt_expiry
+from jupyter_tokens.providers.answers import jwt_expiry, retry_after_of
 from jupyter_tokens.server.answers import token_json
 from jupyter_tokens.server.base import error_facts, status_of
 from jupyter_tokens.token import Token

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from jupyter_tokens.errors import (
     ServiceUnavailable,
     Throttled,
     Unauthorized,
+    UnusableToken,
 )
 from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.signing.canonical import EMPTY_SHA256
@@ -33,6 +35,11 @@ PROJECT = "0123456789abcdef0123456789abcdef"
 IDS = {"project_id": PROJECT, "instance_id": "6fa459ea-ee8a-3ca4-894e-db77e160355e"}
 GIVEN = {"provider": "modelarts", "region": "eu-de", "auth_token": "MIIOTCTOKEN"}
 KEY = {"provider": "modelarts", "region": "cn-north-4", "access_key": "AKID", "secret_key": "sk"}
+APIS = ("notebooks", "demanager")
+every_api = pytest.mark.parametrize("api", APIS)
+NO_INSTANCE = {"error_msg": "The instance does not exist.", "error_code": "ModelArts.6309"}
+NO_API = {"error_msg": "The API does not exist", "error_code": "APIGW.0101", "request_id": "rid-1"}
+NOTEBOOK = vector("hw_notebook_show_basic")["sdk_result"]["body"]
 LOGIN = {
     "provider": "modelarts",
     "region": "eu-de",
@@ -53,13 +60,17 @@ def logged_in(value: str = CANARY, expires: object = "2026-01-16T08:30:00.000000
     return answer(201, {"token": {"expires_at": expires}}, x_subject_token=value, **headers)
 
 
-def test_with_a_given_token_the_call_is_the_recorded_one(prepared) -> None:
-    provider, call = prepared(GIVEN, IDS)
+@pytest.mark.parametrize(
+    ("api", "name"), [("demanager", "otc_demanager_token"), ("notebooks", "otc_notebook_show_x_auth_token")]
+)
+def test_with_a_given_token_the_call_is_the_recorded_one(prepared, api: str, name: str) -> None:
+    recorded = vector(name)["request"]
+    instance = recorded["path"].removesuffix("/token").rpartition("/")[2]
+    provider, call = prepared({**GIVEN, "api": api}, {"project_id": PROJECT, "instance_id": instance})
     (request,), token = drive(provider.retrieve(call), answer(200, GOOD, x_request_id="rid"))
-    recorded = vector("otc_demanager_token")["request"]
     assert request.method == recorded["method"]
     assert request.url.host == "modelarts.eu-de.otc.t-systems.com"
-    assert request.url.path == f"/v1/{PROJECT}/demanager/instances/{IDS['instance_id']}/token"
+    assert request.url.path == recorded["path"]
     assert request.headers["x-auth-token"] == dict(recorded["headers"])["X-Auth-Token"]
     assert token.reveal() == GOOD["token"]
     assert token.headers() == {"Authorization": f"token {GOOD['token']}"}
@@ -67,18 +78,27 @@ def test_with_a_given_token_the_call_is_the_recorded_one(prepared) -> None:
     assert token.metadata == {"request_id": "rid"}
 
 
-def test_the_path_is_the_recorded_one(prepared) -> None:
-    recorded = vector("hw_demanager_token")["request"]
-    _, version, project, _, _, instance, _ = recorded["path"].split("/")
-    provider, call = prepared(KEY, {"project_id": project, "instance_id": instance})
-    assert version == "v1"
-    assert next(provider.retrieve(call)).url.raw_path.decode() == recorded["target"]
+@pytest.mark.parametrize("name", ["hw_demanager_token", "hw_notebook_show_basic", "hw_notebook_show_sts"])
+def test_with_a_key_the_call_is_the_recorded_one(prepared, name: str) -> None:
+    recorded = vector(name)
+    keys, target = recorded["credentials"], recorded["request"]["target"]
+    settings = {name: keys[name] for name in ("access_key", "secret_key", "security_token") if name in keys}
+    api = "demanager" if "demanager" in target else "notebooks"
+    instance = target.removesuffix("/token").rpartition("/")[2]
+    ids = {"project_id": keys["project_id"], "instance_id": instance}
+    provider, call = prepared({**KEY, **settings, "api": api}, ids)
+    request = next(provider.retrieve(call))
+    assert request.url.raw_path.decode() == target
+    theirs = {name.lower(): value for name, value in recorded["request"]["headers"]}
+    ours = {name: theirs[name] for name in ("x-project-id", "x-sdk-date", "x-security-token") if name in theirs}
+    assert {name: request.headers[name] for name in ours} == ours
 
 
+@every_api
 @pytest.mark.parametrize("temporary", [{}, {"security_token": "sts"}])
 @pytest.mark.parametrize("base", [{}, {"endpoint": "http://127.0.0.1:8080"}, {"endpoint": "https://h.example.com/p/"}])
-def test_with_a_key_what_is_sent_is_what_was_signed(prepared, temporary, base) -> None:
-    provider, call = prepared({**KEY, **temporary, **base}, IDS)
+def test_with_a_key_what_is_sent_is_what_was_signed(*, prepared, temporary, base, api: str) -> None:
+    provider, call = prepared({**KEY, **temporary, **base, "api": api}, IDS)
     (request,), token = drive(provider.retrieve(call), good())
     headers = request.headers
     assert token.reveal() == GOOD["token"]
@@ -100,26 +120,233 @@ def test_with_a_key_what_is_sent_is_what_was_signed(prepared, temporary, base) -
     assert headers["authorization"] == expected
 
 
-def test_ids_are_percent_encoded(prepared) -> None:
-    provider, call = prepared(KEY, {"project_id": "p?q", "instance_id": "i #%"})
-    assert next(provider.retrieve(call)).url.raw_path == b"/v1/p%3Fq/demanager/instances/i%20%23%25/token"
+@pytest.mark.parametrize(
+    ("api", "path"),
+    [
+        ("demanager", b"/v1/p%3Fq/demanager/instances/%7Bi%7D%20%23%25/token"),
+        ("notebooks", b"/v1/p%3Fq/notebooks/%7Bi%7D%20%23%25"),
+    ],
+)
+def test_ids_are_percent_encoded(prepared, api: str, path: bytes) -> None:
+    provider, call = prepared({**KEY, "api": api}, {"project_id": "p?q", "instance_id": "{i} #%"})
+    assert next(provider.retrieve(call)).url.raw_path == path
 
 
-def test_notebooks_is_the_newer_call_and_keeps_the_token_out_of_the_url(prepared) -> None:
+def test_the_notebooks_url_and_status_are_metadata_without_the_token(prepared) -> None:
     provider, call = prepared({**GIVEN, "api": "notebooks"}, IDS)
     body = {
         **GOOD,
         "id": "1",
         "name": "n",
         "status": "RUNNING",
-        "url": f"https://nb/lab?token={GOOD['token']}",
+        "url": f"https://nb/lab?token={GOOD['token']}#x",
         "secret": CANARY,
     }
     (request,), token = drive(provider.retrieve(call), answer(200, body))
     assert request.url.path == f"/v1/{PROJECT}/notebooks/{IDS['instance_id']}"
-    assert token.metadata["url"] == "https://nb/lab"
+    assert (token.metadata["url"], token.metadata["status"]) == ("https://nb/lab", "RUNNING")
     assert GOOD["token"] not in repr(token.metadata)
     assert set(token.metadata) == {"id", "name", "status", "url", "request_id"}
+
+
+# Which call: `auto`
+
+
+def paths(requests: list[Any]) -> list[str]:
+    """The calls by the setting's names."""
+    return ["demanager" if "demanager" in request.url.path else "notebooks" for request in requests]
+
+
+def test_notebooks_comes_first_and_alone_where_it_has_the_instance(prepared) -> None:
+    provider, call = prepared(KEY, IDS)
+    assert provider.api == "auto"
+    requests, token = drive(provider.retrieve(call), answer(200, NOTEBOOK))
+    assert paths(requests) == ["notebooks"]
+    assert token.reveal() == NOTEBOOK["token"]
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        answer(404, NO_INSTANCE),
+        answer(400, NO_INSTANCE),
+        answer(200, NO_INSTANCE),
+        answer(404, NO_API),
+        answer(404, "<html>"),
+        answer(404, ""),
+    ],
+    ids=["404", "400", "200", "no such API", "HTML", "empty"],
+)
+@pytest.mark.parametrize("settings", [KEY, GIVEN], ids=["key", "token"])
+def test_demanager_is_called_where_notebooks_has_no_such_instance_and_is_remembered(
+    prepared, settings: dict[str, str], missing: Any
+) -> None:
+    provider, call = prepared(settings, IDS)
+    requests, token = drive(provider.retrieve(call), missing, good())
+    assert paths(requests) == ["notebooks", "demanager"]
+    assert token.reveal() == GOOD["token"]
+    assert paths(drive(provider.retrieve(call), good())[0]) == ["demanager"]
+    # Remembered as what to try first, not as the only call.
+    requests, token = drive(provider.retrieve(call), answer(400, NO_INSTANCE), answer(200, NOTEBOOK))
+    assert paths(requests) == ["demanager", "notebooks"]
+    assert paths(drive(provider.retrieve(call), answer(200, NOTEBOOK))[0]) == ["notebooks"]
+
+
+def test_each_profile_remembers_for_itself(prepared) -> None:
+    provider, call = prepared(KEY, IDS)
+    drive(provider.retrieve(call), answer(404, NO_API), good())
+    other, other_call = prepared(KEY, IDS)
+    assert paths(drive(other.retrieve(other_call), answer(200, NOTEBOOK))[0]) == ["notebooks"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500, 503])
+def test_any_other_refusal_is_the_answer(prepared, status: int) -> None:
+    provider, call = prepared(KEY, IDS)
+    with pytest.raises(ApiError) as caught:
+        drive(provider.retrieve(call), answer(status, {"error_code": "X", "error_msg": "No."}))
+    assert (caught.value.status, caught.value.message) == (status, "No.")
+
+
+@every_api
+def test_an_explicit_call_is_the_only_one(prepared, api: str) -> None:
+    provider, call = prepared({**KEY, "api": api}, IDS)
+    for missing in (answer(404, NO_API), answer(400, NO_INSTANCE)):
+        with pytest.raises(NotFound):
+            drive(provider.retrieve(call), missing)
+
+
+def test_where_neither_has_the_instance_the_error_says_what_each_answered(prepared) -> None:
+    provider, call = prepared(KEY, IDS)
+    second = answer(
+        400, {"error_message": "The instance does not exist.", "error_code": "ModelArts.6309"}, x_request_id="rid-2"
+    )
+    with pytest.raises(NotFound) as caught:
+        drive(provider.retrieve(call), answer(404, NO_API), second)
+    error = caught.value
+    assert (error.code, error.status, error.request_id) == ("APIGW.0101", 404, "rid-1")
+    assert error.message == (
+        "notebooks: The API does not exist. "
+        "demanager (HTTP 400, code ModelArts.6309, request id rid-2): The instance does not exist."
+    )
+    assert error.hint
+
+
+def test_where_demanager_has_the_instance_and_refuses_it_its_code_and_hint_count(prepared) -> None:
+    provider, call = prepared(KEY, IDS)
+    stopped = answer(
+        400, {"error_msg": "The instance is not running.", "error_code": "ModelArts.6327"}, x_request_id="rid-2"
+    )
+    with pytest.raises(InvalidRequest) as caught:
+        drive(provider.retrieve(call), answer(404, NO_API), stopped)
+    error = caught.value
+    assert (error.code, error.request_id, error.hint) == ("ModelArts.6327", "rid-2", "Start the instance.")
+    assert error.message.startswith("demanager: The instance is not running. notebooks (HTTP 404, code APIGW.0101, ")
+    assert "rid-1" in error.message
+
+
+def test_a_busy_demanager_is_tried_again(prepared) -> None:
+    provider, call = prepared(KEY, IDS)
+    with pytest.raises(ServiceUnavailable) as caught:
+        drive(provider.retrieve(call), answer(404, NO_API), answer(503, "", retry_after="4"))
+    assert (caught.value.retryable, caught.value.retry_after) == (True, 4.0)
+
+
+def test_one_login_is_enough_for_both_calls(prepared) -> None:
+    provider, call = prepared(LOGIN, IDS)
+    requests, _ = drive(provider.retrieve(call), logged_in("first"), answer(404, NO_API), good())
+    assert [request.headers.get("x-auth-token") for request in requests] == [None, "first", "first"]
+
+
+@pytest.mark.parametrize("path", [None, *APIS])
+def test_the_proxys_client_chooses_the_call_by_its_path(prepared, path: str | None) -> None:
+    provider, call = prepared(KEY, IDS)
+    known = provider.documented
+    both = dict(zip(APIS, (known.path, *known.others), strict=True))
+    asked = replace(call, path=both[path] if path else "")
+    flow = provider.exchange(asked)
+    assert paths([next(flow)]) == [path or "notebooks"]
+    # The vendor's answer is the client's, whatever it is.
+    with pytest.raises(StopIteration) as stop:
+        flow.send(missing := answer(404, NO_API))
+    assert stop.value.value is missing
+
+
+@every_api
+def test_an_explicit_call_is_the_only_path_of_the_proxy(prepared, api: str) -> None:
+    provider, _ = prepared({**KEY, "api": api}, IDS)
+    assert api in provider.documented.path
+    assert provider.documented.others == ()
+
+
+# The notebook's state and lease
+
+
+@pytest.mark.parametrize(
+    "status", ["RUNNING", "INIT", "CREATING", "STARTING", "SNAPSHOTTING", "UNHEARD_OF", 5, ["x"], None]
+)
+def test_a_notebook_that_runs_or_will_run_soon_has_its_token(prepared, status: object) -> None:
+    provider, call = prepared(KEY, IDS)
+    _, token = drive(provider.retrieve(call), answer(200, {**NOTEBOOK, "status": status}))
+    assert token.reveal() == NOTEBOOK["token"]
+    assert token.metadata["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        ("STOPPED", "Start the instance."),
+        ("STOPPING", "Start the instance."),
+        ("FROZEN", "See the account's balance."),
+        ("DELETED", "See the instance in the ModelArts console."),
+        ("START_FAILED", "See the instance in the ModelArts console."),
+    ],
+)
+def test_the_token_of_a_notebook_that_cannot_be_opened_is_not_handed_out(prepared, status: str, hint: str) -> None:
+    provider, call = prepared(KEY, IDS)
+    body = {**NOTEBOOK, "token": CANARY, "status": status}
+    with pytest.raises(UnusableToken, match=status) as caught:
+        drive(provider.retrieve(call), answer(200, body, x_request_id="rid"))
+    assert (caught.value.hint, caught.value.request_id, caught.value.status) == (hint, "rid", 200)
+    assert CANARY not in str(caught.value)
+
+
+LEASE = {
+    "create_at": int(NOW - 600) * 1000,
+    "update_at": int(NOW) * 1000,
+    "duration": 3_600_000,
+    "enable": True,
+    "type": "timing",
+}
+
+
+@pytest.mark.parametrize(
+    ("lease", "left"),
+    [
+        (LEASE, 3000),
+        ({**LEASE, "duration": 7_200_500}, 6600.5),
+        ({**LEASE, "enable": False}, None),
+        ({**LEASE, "type": "idle"}, None),
+        ({name: value for name, value in LEASE.items() if name != "type"}, None),
+        ({**LEASE, "create_at": None}, None),
+        ({**LEASE, "duration": None}, None),
+        # A notebook that is there though its lease has ended: it was prolonged.
+        ({**LEASE, "duration": 600_000}, None),
+        (NOTEBOOK["lease"], None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_a_timed_lease_is_the_limit_of_the_tokens_life(prepared, lease: object, left: float | None) -> None:
+    provider, call = prepared(KEY, IDS)
+    _, token = drive(provider.retrieve(call), answer(200, {**NOTEBOOK, "lease": lease}))
+    assert token.expires_at == (None if left is None else utc(NOW + left))
+
+
+@pytest.mark.parametrize("wrong", [{"create_at": "soon"}, {"duration": True}, {"duration": 10**30}])
+def test_a_lease_that_is_not_as_documented(prepared, wrong: dict[str, object]) -> None:
+    provider, call = prepared(KEY, IDS)
+    with pytest.raises(ResponseError):
+        drive(provider.retrieve(call), answer(200, {**NOTEBOOK, "lease": {**LEASE, **wrong}}))
 
 
 def test_a_login_and_then_the_call(prepared) -> None:
@@ -230,21 +457,31 @@ ERRORS: list[tuple[int, str, type[ApiError], bool]] = [
     (429, "APIGW.0308", Throttled, True),
     (500, "APIGW.9999", ServiceUnavailable, True),
     (400, "Unheard.Of", InvalidRequest, False),
+    # T Cloud's spelling.
+    (401, "APIG.0301", Unauthorized, False),
+    (429, "APIG.0308", Throttled, True),
+    # With another status these codes mean something else.
+    (401, "ModelArts.0210", Unauthorized, False),
+    (400, "ModelArts.0206", InvalidRequest, False),
+    (403, "ModelArts.0204", Forbidden, False),
     (200, "ModelArts.6309", NotFound, False),
 ]
 
 
+@every_api
 @pytest.mark.parametrize("spelling", ["error_message", "error_msg"])
 @pytest.mark.parametrize(("status", "code", "kind", "retryable"), ERRORS)
-def test_documented_errors_in_both_spellings(*, prepared, status, code, kind, retryable, spelling: str) -> None:
-    provider, call = prepared(KEY, IDS)
+def test_documented_errors_in_both_spellings(
+    *, prepared, status, code, kind, retryable, spelling: str, api: str
+) -> None:
+    provider, call = prepared({**KEY, "api": api}, IDS)
     body = {spelling: "It is so.", "error_code": code, "request_id": "rid"}
     with pytest.raises(ApiError) as caught:
         drive(provider.retrieve(call), answer(status, body, retry_after="3"))
     error = caught.value
     assert (type(error), error.code, error.status, error.request_id) == (kind, code, status, "rid")
     assert (error.message, error.retryable, error.retry_after) == ("It is so.", retryable, 3.0)
-    assert error.hint or code in {"APIGW.9999", "Unheard.Of"}
+    assert error.hint or code in {"APIGW.9999", "Unheard.Of", "ModelArts.0206"}
 
 
 @pytest.mark.parametrize(
@@ -293,7 +530,7 @@ def test_an_answer_without_a_token(prepared, body: dict[str, object]) -> None:
         ({**LOGIN, "password": ""}, "key 'password' is missing"),
         ({**LOGIN, "domain_name": ""}, "key 'domain_name' is missing"),
         ({**LOGIN, "region": "", "endpoint": "https://h"}, "key 'iam_endpoint' is missing (or give a region)"),
-        ({**KEY, "api": "x"}, "key 'api' must be one of demanager, notebooks"),
+        ({**KEY, "api": "x"}, "key 'api' must be one of auto, notebooks, demanager"),
     ],
 )
 def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) -> None:

@@ -322,6 +322,49 @@ def test_an_answer_that_is_not_as_the_rfc_has_it(prepared, given: Any) -> None:
     assert "c4n4ry" not in str(caught.value) + repr(caught.value)
 
 
+# Which of the two tokens
+
+
+def id_token(**claims: object) -> str:
+    return jwt.encode({"alg": "RS256"}, {"sub": "me", **claims}, import_key(SIGNED["private_key"], "RSA"))
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "exp", "life"),
+    [(3600, 600, 600), (600, 3600, 600), (..., 600, 600), (600, None, 600), (..., None, None)],
+)
+def test_an_id_token_ends_at_its_exp_or_with_the_answer_whichever_is_earlier(
+    prepared, expires_in: object, exp: int | None, life: int | None
+) -> None:
+    value = id_token(**({} if exp is None else {"exp": int(NOW) + exp}))
+    provider, call = prepared({**SETTINGS, "token": "id_token"}, {"scope": "openid"})
+    _, token = drive(provider.retrieve(call), answer(200, body(expires_in=expires_in, id_token=value)))
+    assert token.reveal() == value
+    assert token.expires_at == (None if life is None else utc(NOW + life))
+    assert token.metadata["access_token"].reveal() == CANARY
+    assert CANARY not in repr(token.metadata)
+
+
+def test_an_access_tokens_own_exp_is_not_read(prepared) -> None:
+    # RFC 6749, 1.4: it is opaque to the client.
+    provider, call = prepared(SETTINGS, {})
+    _, token = drive(provider.retrieve(call), answer(200, body(access_token=id_token(exp=int(NOW) + 1))))
+    assert token.expires_at == utc(NOW + 3600)
+
+
+def test_an_id_token_that_has_expired_is_not_handed_out(prepared) -> None:
+    provider, call = prepared({**SETTINGS, "token": "id_token"}, {})
+    with pytest.raises(UnusableToken):
+        drive(provider.retrieve(call), answer(200, body(id_token=id_token(exp=int(NOW)))))
+
+
+def test_a_real_server_without_id_tokens(fetch: Callable[..., Token]) -> None:
+    with pytest.raises(ResponseError, match="no id_token") as caught:
+        fetch({**SETTINGS, "client_id": "basic:er", "token": "id_token"}, scope="read")
+    assert "openid" in caught.value.hint
+    assert caught.value.status == 200
+
+
 ERRORS: list[tuple[int, str, type[ApiError], bool]] = [
     (400, "invalid_request", InvalidRequest, False),
     (400, "invalid_client", Unauthorized, False),

@@ -9,6 +9,7 @@ import pytest
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import (
     ApiError,
+    ConfigurationError,
     Forbidden,
     InvalidRequest,
     ParameterError,
@@ -69,13 +70,63 @@ def test_the_id_token_is_as_opaque_as_the_token(prepared) -> None:
     assert (token.metadata["scope"], token.metadata["token_type"]) == ("all", "Bearer")
 
 
+ID_TOKEN = {**SETTINGS, "token": "id_token"}
+
+
+def test_the_id_token_is_the_token_where_the_profile_says_so(prepared) -> None:
+    provider, call = prepared(ID_TOKEN, {})
+    _, token = drive(provider.retrieve(call), answer(200, body(access_token="another", id_token=CANARY)))
+    assert token.reveal() == CANARY
+    assert token.headers() == {"Authorization": f"Bearer {CANARY}"}
+    assert token.expires_at == utc(NOW + 1719)
+    assert set(token.metadata) == {"token_type", "scope", "access_token"}
+    assert token.metadata["access_token"].reveal() == "another"
+    assert "another" not in repr(token.metadata)
+
+
+@pytest.mark.parametrize("missing", [..., None, ""])
+def test_an_answer_without_the_id_token_says_what_to_do(prepared, missing: object) -> None:
+    provider, call = prepared(ID_TOKEN, {})
+    with pytest.raises(ResponseError, match="no id_token") as caught:
+        drive(provider.retrieve(call), answer(200, body(id_token=missing, request_id="rid")))
+    assert "API Authentication" in caught.value.hint
+    assert "access_token" in caught.value.hint
+    assert (caught.value.status, caught.value.request_id) == (200, "rid")
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [5, ["x"], f"{CANARY}\r\nX: y"])
+def test_an_id_token_that_is_no_token(prepared, wrong: object) -> None:
+    answered = answer(200, body(id_token=wrong))
+    provider, call = prepared(ID_TOKEN, {})
+    with pytest.raises(ResponseError, match="id_token") as caught:
+        drive(provider.retrieve(call), answered)
+    assert CANARY not in str(caught.value)
+    # Whoever does not ask for it is not stopped by it.
+    provider, call = prepared(SETTINGS, {})
+    assert drive(provider.retrieve(call), answered)[1].reveal() == CANARY
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, ID_TOKEN], ids=["access_token", "id_token"])
+def test_the_vendors_answer_is_the_same_whichever_token_is_used(prepared, settings: dict[str, str]) -> None:
+    provider, call = prepared(settings, {})
+    _, token = drive(provider.retrieve(call), answer(200, SAMPLE))
+    assert provider.answer(token, NOW) == SAMPLE
+    assert provider.answer(token, NOW + 719)["expires_in"] == 1000
+
+
+def test_the_choices_of_token_are_checked() -> None:
+    with pytest.raises(ConfigurationError, match="key 'token' must be one of access_token, id_token"):
+        Profiles.of({"mine": {**SETTINGS, "token": "refresh_token"}})["mine"]
+
+
 def test_only_what_is_text_is_told(prepared) -> None:
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(scope=5, id_token=...)))
     assert token.metadata == {"token_type": "Bearer"}
 
 
-@pytest.mark.parametrize(("given", "life"), [(60, 60), (0.5, 0.5), (..., 1800), (None, 1800)])
+@pytest.mark.parametrize(("given", "life"), [(60, 60), (0.5, 0.5), ("1719", 1719), (..., 1800), (None, 1800)])
 def test_life(prepared, given: object, life: float) -> None:
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(expires_in=given)))
@@ -107,7 +158,7 @@ def test_the_type_may_be_written_in_any_case_or_left_out(prepared, kind: object)
         body(access_token=f"{CANARY}\r\nX: y"),
         body(token_type="mac"),
         body(token_type=5),
-        body(expires_in="1800"),
+        body(expires_in="soon"),
         body(expires_in=10**400),
         body(expires_in=10**30),
         body(expires_in=True),

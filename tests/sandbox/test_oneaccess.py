@@ -74,12 +74,23 @@ def test_a_new_token_does_not_end_the_old_one(url: str) -> None:
     assert users(url, first).status == users(url, second).status == 200
 
 
+def test_the_id_token_is_for_other_apis_than_the_tenants_and_lives_as_long(sandbox: Sandbox, clock: Clock) -> None:
+    given = oneaccess(sandbox.url).json()
+    shown = {"Authorization": f"Bearer {given['id_token']}"}
+    assert users(sandbox.url, given["id_token"]).status == 401
+    there = call(sandbox.url, "GET", "/_sandbox/whoami", shown)
+    assert there.json()["subject"] == {"client_id": CLIENT, "token": "id_token"}
+    clock.now += given["expires_in"]
+    assert call(sandbox.url, "GET", "/_sandbox/whoami", shown).status == 401
+
+
 def test_with_reuse_a_live_token_comes_again_with_what_is_left(accounts: Accounts, clock: Clock) -> None:
     with running(accounts=accounts, clock=clock, reuse=True) as sandbox:
         first = oneaccess(sandbox.url).json()
         clock.now += 81
         second = oneaccess(sandbox.url).json()
         assert second["access_token"] == first["access_token"]
+        assert second["id_token"] == first["id_token"]
         assert second["expires_in"] == 1719  # the vendor's sample
         clock.now += 1719
         third = oneaccess(sandbox.url).json()

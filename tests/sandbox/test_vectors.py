@@ -63,7 +63,8 @@ def _recorded(data: dict[str, Any]) -> Vector:
         keys.get("access_key_id") or keys["access_key"],
         keys.get("access_key_secret") or keys["secret_key"],
         tuple(data["signature"]["signed_headers"]),
-        (200, ""),
+        # The SDK's own test asked for an instance that the sandbox does not have.
+        (404, "ModelArts.6309") if "/notebooks/" in request["target"] else (200, ""),
     )
 
 
@@ -135,7 +136,7 @@ def tampered(vector: Vector) -> dict[str, Vector]:
 
 
 def test_the_vectors_are_there() -> None:
-    assert len(VECTORS) == 7
+    assert len(VECTORS) == 9
     assert sum(vector.acs3 for vector in VECTORS.values()) == 5
 
 
@@ -251,9 +252,10 @@ def test_recorded_astra_request_is_accepted(name: str, status: int) -> None:
         assert send(sandbox.url, raw).status == 401
 
 
-def test_recorded_otc_requests_log_in_and_carry_the_token() -> None:
+@pytest.mark.parametrize("name", ["otc_demanager_token", "otc_notebook_show_x_auth_token"])
+def test_recorded_otc_requests_log_in_and_carry_the_token(name: str) -> None:
     _, login = _unsigned("otc_iam_token")
-    keys, token = _unsigned("otc_demanager_token")
+    keys, token = _unsigned(name)
     with running(accounts=Accounts(iam={"user_name": "user_password"})) as sandbox:
         assert send(sandbox.url, token).code == "ModelArts.0203"
         given = send(sandbox.url, login).headers["x-subject-token"]

@@ -43,6 +43,7 @@ from ..doubles import told as all_told
 from .conftest import SECRETS, Call, told
 
 DEMANAGER = f"v1/{PROJECT}/demanager/instances/{NOTEBOOK}/token"
+NOTEBOOKS = f"v1/{PROJECT}/notebooks/{NOTEBOOK}"
 ASTRA = f"accounts/{ACCOUNT}/core/v1/users/{USER}/tokens/{TOKEN}"
 EIAM = f"?InstanceId={INSTANCE}&ApplicationId={APPLICATION}&ApplicationTokenId={APPLICATION_TOKEN}"
 DLC = "api/v1/tokens?TargetType=job&TargetId=dlc1a2b3c4d5e6f7"
@@ -132,13 +133,22 @@ class TestDocumentedCalls:
         assert answer.code == 200
         assert token.encode() not in vendor.requests[0]
 
-    async def test_the_other_api_of_modelarts(
+    async def test_both_calls_of_modelarts_are_taken_and_made_as_they_come(self, asked: Call, sandbox: Sandbox) -> None:
+        shown = told(await asked("GET", f"proxy/modelarts/{NOTEBOOKS}"))
+        assert (shown["id"], shown["status"]) == (NOTEBOOK, "RUNNING")
+        assert set(told(await asked("GET", f"proxy/modelarts/{DEMANAGER}"))) == {"token"}
+        # The vendor's 404 is the client's: the proxy makes no other call in its stead.
+        sandbox.plan({"api": "modelarts", "kind": 404})
+        assert (await asked("GET", f"proxy/modelarts/{NOTEBOOKS}")).code == 404
+        assert sandbox.requests["modelarts"] == 3
+
+    async def test_a_profile_for_one_call_of_modelarts_does_not_open_the_other(
         self, asked: Call, profiles: dict[str, Any], write_profiles: Callable[..., Path]
     ) -> None:
-        write_profiles({"newer": {**profiles["modelarts"], "api": "notebooks"}})
-        answer = told(await asked("GET", f"proxy/newer/v1/{PROJECT}/notebooks/{NOTEBOOK}"))
-        assert (answer["id"], len(answer["token"])) == (NOTEBOOK, 32)
-        assert (await asked("GET", f"proxy/newer/{DEMANAGER}")).code == 404
+        write_profiles({api: {**profiles["modelarts"], "api": api} for api in ("notebooks", "demanager")})
+        for path, opened, shut in ((NOTEBOOKS, "notebooks", "demanager"), (DEMANAGER, "demanager", "notebooks")):
+            assert (await asked("GET", f"proxy/{opened}/{path}")).code == 200
+            assert (await asked("GET", f"proxy/{shut}/{path}")).code == 404
 
     async def test_a_disabled_token_comes_as_the_vendor_sends_it(
         self, asked: Call, profiles: dict[str, Any], write_profiles: Callable[..., Path]
@@ -400,7 +410,11 @@ class TestNothingElse:
             ("GET", f"proxy/astra/{ASTRA.replace(TOKEN, 'a%252fb')}", 404),
             ("GET", f"proxy/astra/{ASTRA.replace(TOKEN, OTHER_TOKEN)}", 403),
             ("GET", "proxy/astra/http://127.0.0.1:1/", 404),
-            ("GET", f"proxy/modelarts/v1/{PROJECT}/notebooks/{NOTEBOOK}", 404),
+            ("GET", f"proxy/modelarts/v1/{PROJECT}/notebooks", 404),
+            ("GET", f"proxy/modelarts/{NOTEBOOKS}/lease", 404),
+            ("POST", f"proxy/modelarts/{NOTEBOOKS}", 405),
+            ("GET", f"proxy/modelarts/{NOTEBOOKS.replace(NOTEBOOK, NOT_RUNNING)}", 403),
+            ("GET", f"proxy/modelarts/{NOTEBOOKS}?x=1", 400),
             ("GET", f"proxy/modelarts/v2/{PROJECT}/demanager/instances/{NOTEBOOK}/token", 404),
             ("GET", f"proxy/modelarts/{DEMANAGER}?x=1", 400),
             ("GET", f"proxy/pai-dlc/{DLC}&TargetId=other", 400),
@@ -497,9 +511,10 @@ _PIECES = [
     "http://127.0.0.1:1", "https:", "tokens", "api", "v1", "v2", "accounts", "token", "GetToken", "users", "_sandbox",
     "requests", "TargetId", "InstanceId", "grant_type=client_credentials", PROJECT, NOTEBOOK, ACCOUNT, TOKEN, "x",
 ]  # fmt: skip
-_TARGETS = [DEMANAGER, DLC, ASTRA, EIAM, f"{ONEACCESS}?{GRANT.decode()}", ""]
+_TARGETS = [DEMANAGER, DLC, ASTRA, EIAM, f"{ONEACCESS}?{GRANT.decode()}", NOTEBOOKS, ""]
 _ALLOWED = re.compile(
     rf"GET /v1/{PROJECT}/demanager/instances/{NOTEBOOK}/token"
+    rf"|GET /v1/{PROJECT}/notebooks/{NOTEBOOK}"
     r"|GET /api/v1/tokens\?(ExpireTime=\d+&)?TargetId=dlc1a2b3c4d5e6f7&TargetType=job"
     r"(&TokenSettings\.\w+=(True|False))*"
     rf"|GET /{ASTRA}"
@@ -561,12 +576,14 @@ def test_nothing_but_documented_calls_reaches_a_vendor(
 
     check()
     # It was no test of a closed door.
-    for name, target in dict(zip(profiles, (DEMANAGER, DLC, _TARGETS[4], ASTRA, EIAM), strict=False)).items():
+    opened = [*zip(profiles, (DEMANAGER, DLC, _TARGETS[4], ASTRA, EIAM), strict=False), ("modelarts", NOTEBOOKS)]
+    for name, target in opened:
         url = f"{jp_serverapp.base_url}jupyter-tokens/proxy/{name}/{target}".encode()
         method = "POST" if name in ("eiam", "oneaccess") else "GET"
         assert jp_asyncio_loop.run_until_complete(send(method, url)).startswith(b"HTTP/1.1 200"), name
     assert {request.split("?")[0] for request in reached} == {
-        f"GET /{DEMANAGER}", "GET /api/v1/tokens", "POST /api/v2/tenant/token", f"GET /{ASTRA}", "POST /",
+        f"GET /{DEMANAGER}", f"GET /{NOTEBOOKS}", f"GET /{ASTRA}",
+        "GET /api/v1/tokens", "POST /api/v2/tenant/token", "POST /",
     }  # fmt: skip
 
 
