@@ -39,6 +39,8 @@ def ask_keyring(question: Callable[[Any], _T], *, seconds: float, same: Hashable
 
     Parameters
     ----------
+    question
+        What to call; it may block for as long as it likes.
     seconds
         Time limit, from the moment at which the question that the keyring is busy with was put. So one dialog that
         nobody answers costs this time once, not once for each caller.
@@ -97,7 +99,7 @@ def _end() -> None:
 
 def _forget_after_fork() -> None:
     # The thread that would answer is not in the child; nor may it inherit the lock while the parent holds it.
-    global _current, _lock  # noqa: PLW0603 (as above)
+    global _current, _lock
     _current, _lock = None, threading.Lock()
 
 

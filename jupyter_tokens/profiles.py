@@ -256,11 +256,15 @@ def _glob(glob: str) -> re.Pattern[str]:
 
 
 class Profiles(Mapping[str, Profile]):
-    """The profiles by name. Iterating gives names; looking one up checks it."""
+    """The profiles by name. Iterating gives names; looking one up checks it.
 
-    def __init__(self, raw: Mapping[str, Raw]) -> None:
+    problems : what is wrong with configuration files that could not be read.
+    """
+
+    def __init__(self, raw: Mapping[str, Raw], problems: Iterable[ConfigurationError] = ()) -> None:
         self._raw = dict(raw)
         self._checked: dict[str, Profile] = {}
+        self.problems = tuple(problems)
 
     @classmethod
     def of(cls, settings: Mapping[str, Mapping[str, Any]]) -> Profiles:
@@ -271,12 +275,7 @@ class Profiles(Mapping[str, Profile]):
         """Raises `UnknownProfile`, or `ConfigurationError` if the profile is wrong."""
         if name not in self._checked:
             if name not in self._raw:
-                raise UnknownProfile(
-                    f"There is no profile {str(name)[:80]!r}.",
-                    hint=closest(str(name), self._raw)
-                    if self._raw
-                    else "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.",
-                )
+                raise UnknownProfile(f"There is no profile {str(name)[:80]!r}.", hint=self._unknown(str(name)))
             try:
                 self._checked[name] = _Reader(name, self._raw[name]).read()
             except ConfigurationError as caught:
@@ -286,6 +285,14 @@ class Profiles(Mapping[str, Profile]):
                 return self._checked[name]
             raise error
         return self._checked[name]
+
+    def _unknown(self, name: str) -> str:
+        if self.problems:
+            # It may be in one of them.
+            return " ".join(str(problem) for problem in self.problems)
+        if self._raw:
+            return closest(name, self._raw)
+        return "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 
     def file(self, name: str) -> Path | None:
         """The file that a profile stands in, or None if a program gave it or there is none of that name."""

@@ -168,7 +168,7 @@ _BREAK = re.compile(r"\\+r\\+n|\\+[rn]|\r\n?")
 
 
 def _pem(value: str) -> str:
-    """A key in PEM with its line breaks, which variables and .env files often hold as `\\n` or as blanks, in quotes."""
+    """A key in PEM with its line breaks, for which variables and .env files often hold blanks or a backslash and n."""
     text = value.strip().strip("\"'").lstrip()
     if not text.startswith("-----BEGIN ") or not _PEM.search(text):
         return value
@@ -271,7 +271,7 @@ def _run(argv: Sequence[str]) -> tuple[int | None, bytes]:
     import subprocess  # noqa: PLC0415 (a tenth of the time that %load_ext takes)
 
     reading, writing = os.pipe()
-    with open(reading, "rb", buffering=0) as pipe:
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
         try:
             # What the program prints on stderr is dropped: it may hold the secret.
             process = subprocess.Popen(  # noqa: S603 (no shell; the user's own configuration names the program)
@@ -303,7 +303,7 @@ def _mark_end(process: subprocess.Popen[bytes], writing: int, mark: bytes, statu
     process.kill()
     process.wait()
     # After too much output nobody reads any more.
-    with suppress(BrokenPipeError), open(writing, "wb", buffering=0) as pipe:
+    with suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as pipe:
         pipe.write(mark)
 
 
