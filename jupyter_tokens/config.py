@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from jupyter_core.paths import jupyter_config_dir, jupyter_config_path
-from traitlets.config.loader import Config, JSONFileConfigLoader, LazyConfigValue, PyFileConfigLoader
+from traitlets.config.loader import Config, LazyConfigValue, PyFileConfigLoader
 
 from . import whole_file
 from .errors import ConfigurationError
 from .secret_store import FOLDER
+from .text_file import NotText, decode, refuse_utf_16
 
 if TYPE_CHECKING:
     from .profiles import Profiles
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIG_NAME",
     "MODES",
+    "Written",
     "config_files",
     "load_mode",
     "load_profiles",
@@ -36,6 +41,13 @@ _T = TypeVar("_T")
 Stamp = tuple[tuple[str, int, int], ...]
 
 
+class Written(NamedTuple):
+    """Profiles as they are written, not checked, each with its file; and the errors of files that cannot be read."""
+
+    profiles: dict[str, tuple[Any, Path]]
+    problems: list[ConfigurationError]
+
+
 def config_files(path: Sequence[str | os.PathLike[str]] | None = None) -> list[Path]:
     """The files that are there, the one that counts most last.
 
@@ -43,7 +55,15 @@ def config_files(path: Sequence[str | os.PathLike[str]] | None = None) -> list[P
     """
     folders = [Path(folder) for folder in (jupyter_config_path() if path is None else path)]
     candidates = [folder / f"{CONFIG_NAME}.{end}" for folder in reversed(folders) for end in ("json", "py")]
-    return [file for file in candidates if file.is_file()]
+    return [file for file in candidates if _may_be_there(file)]
+
+
+def _may_be_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:
+        # A folder that may not be looked into: reading the file says so.
+        return True
 
 
 def remove_leftovers() -> None:
@@ -57,29 +77,46 @@ def remove_leftovers() -> None:
 
 
 def stamp(files: Sequence[Path]) -> Stamp:
-    """What changes when one of the files does: path, time and size of each."""
+    """Fingerprint of the files: path, time and size of each."""
     told = []
     for file in files:
         try:
             state = file.stat()
-        except FileNotFoundError:
+        except OSError:
             continue
         told.append((str(file), state.st_mtime_ns, state.st_size))
     return tuple(told)
 
 
 def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
-    """The profiles of all files, profile by profile the last one that names it. Raises `ConfigurationError`."""
+    """Read the profiles of all files; if several name a profile, the last of them counts.
+
+    A file that cannot be read does not keep the others from being used: it is left out, with one warning.
+    """
     from .profiles import Profiles, Raw  # noqa: PLC0415 (loads httpx, which `jupyter tokens list` does without)
 
-    return Profiles({name: Raw(settings, file) for name, (settings, file) in load_written(files).items()})
+    written = load_written(files)
+    for problem in written.problems:
+        _warn_once(str(problem))
+    raw = {name: Raw(settings, file) for name, (settings, file) in written.profiles.items()}
+    return Profiles(raw, written.problems)
 
 
-def load_written(files: Sequence[Path] | None = None) -> dict[str, tuple[Any, Path]]:
-    """The profiles as they are written, checked by nobody, and the file of each. Raises `ConfigurationError`."""
-    written: dict[str, tuple[Any, Path]] = {}
+@cache
+def _warn_once(problem: str) -> None:
+    warnings.warn(f"{problem} The profiles of the other files are used.", UserWarning, stacklevel=3)
+
+
+def load_written(files: Sequence[Path] | None = None) -> Written:
+    """Read the profiles of all files without checking them."""
+    written = Written({}, [])
     for file in config_files() if files is None else files:
-        written |= {name: (settings, file) for name, settings in _of(file, _profiles_in).items()}
+        try:
+            found = _of(file, _profiles_in)
+        except ConfigurationError as problem:
+            written.problems.append(problem.copy())
+        else:
+            written.profiles.update({name: (settings, file) for name, settings in found.items()})
     return written
 
 
@@ -87,10 +124,22 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
     """How a kernel gets its tokens, `TokenProfiles.mode`: "auto" (the default), "server" or "direct".
 
     auto : from the server that started the kernel where there is one, else by the profiles in the kernel's process.
-    Raises `ConfigurationError`.
+    A file that cannot be read is left out. Raises `ConfigurationError` for a mode that there is not.
     """
-    modes = [_of(file, _mode_in) for file in (config_files() if files is None else files)]
-    return next((mode for mode in reversed(modes) if mode is not None), "auto")
+    for file in reversed(config_files() if files is None else files):
+        try:
+            mode = _of(file, _mode_in)
+        except ConfigurationError:
+            # `load_profiles` warns of it.
+            continue
+        if mode is None:
+            continue
+        if mode not in MODES:
+            raise ConfigurationError(
+                f"{file}: TokenProfiles.mode must be one of {', '.join(MODES)}.", hint="Correct the file.", unsent=True
+            )
+        return str(mode)
+    return "auto"
 
 
 def _of(file: Path, read: Callable[[Path, Mapping[str, Any]], _T]) -> _T:
@@ -113,25 +162,34 @@ def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
     return profiles
 
 
-def _mode_in(file: Path, section: Mapping[str, Any]) -> str | None:
-    mode = section.get("mode")
-    if mode not in (None, *MODES):
-        raise ConfigurationError(
-            f"{file}: TokenProfiles.mode must be one of {', '.join(MODES)}.", hint="Correct the file.", unsent=True
-        )
-    return mode
+def _mode_in(_file: Path, section: Mapping[str, Any]) -> object:
+    return section.get("mode")
 
 
 def _section(file: Path) -> Mapping[str, Any]:
-    loader = JSONFileConfigLoader if file.suffix == ".json" else PyFileConfigLoader
     try:
-        config = loader(file.name, str(file.parent)).load_config()
+        config = _read(file)
+    except NotText as error:
+        raise ConfigurationError(f"{file} cannot be read: it {error}.", unsent=True) from None
     except (Exception, SystemExit) as error:
-        # A line of the file may hold a secret, so of a syntax error only the place is told.
+        # A line of the file may hold a secret, so only the place of a syntax error is shown.
         line = getattr(error, "lineno", None)
-        place = f"line {line}" if line else type(error).__name__
+        place = f"line {line}" if line else getattr(error, "strerror", None) or type(error).__name__
         raise ConfigurationError(f"{file} cannot be read: {place}.", hint="Correct the file.", unsent=True) from None
     section = config.get("TokenProfiles", Config())
     if not isinstance(section, Mapping):
         raise ConfigurationError(f"{file}: TokenProfiles must be a mapping.", hint="Correct the file.", unsent=True)
     return section
+
+
+def _read(file: Path) -> Config:
+    if file.suffix == ".json":
+        # Not by traitlets' loader, which reads by the locale and takes no byte order mark.
+        written = json.loads(decode(file.read_bytes()))
+        if not isinstance(written, dict):
+            raise TypeError("an object is expected")
+        return Config(written)
+    with file.open("rb") as stream:
+        refuse_utf_16(stream.read(2))
+    # Which other encoding the code is in, Python finds out.
+    return PyFileConfigLoader(file.name, str(file.parent)).load_config()

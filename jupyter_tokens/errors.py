@@ -7,7 +7,7 @@ the cause (what was wrong, where it came from, what to do) and what a vendor's s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 __all__ = [
     "REASONS",
@@ -90,7 +90,7 @@ class TokenError(Exception):
         facts = f" [{self.facts}]" if self.facts else ""
         return subject + self.message + facts + (f" {self.hint}" if self.hint else "")
 
-    def copy(self) -> TokenError:
+    def copy(self) -> Self:
         """The same error without its traceback, so that each of several waiters raises one of its own.
 
         A traceback keeps the frames of the call alive, and with them the credentials in their local variables, which

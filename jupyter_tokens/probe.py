@@ -10,7 +10,7 @@ import httpx
 
 from .errors import NetworkError
 from .providers.base import COMMON_HEADERS, parsed_url
-from .transport import connect_error, proxy_for, trust_of
+from .transport import connect_error, open_route, proxy_for
 
 __all__ = ["Answered", "probe", "proxied"]
 
@@ -36,14 +36,14 @@ def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Answe
     request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
     host = request.url.host
     try:
-        with httpx.HTTPTransport(verify=trust_of(verify), proxy=proxy_for(request.url)) as transport:
+        with open_route(request.url, verify) as transport:
             asked = time.time()
             answer = transport.handle_request(request)
             heard = time.time()
             answer.close()
     except httpx.ConnectError as error:
         problem = connect_error(host, error)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
+    except httpx.HTTPError as error:
         # Only the kind: the text may hold a proxy's URL, and that a password.
         problem = NetworkError(
             f"{host} cannot be reached ({type(error).__name__}).",

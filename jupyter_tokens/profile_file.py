@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from .errors import ConfigurationError, ProfileRefused, UnknownProfile
 from .profiles import COMMON, Profiles, provider_class
 from .providers.base import Reference
 from .secretref import SecretRef
+from .text_file import NotText, decode
 from .whole_file import replace_file
 
 if TYPE_CHECKING:
@@ -30,7 +32,14 @@ _lock = threading.Lock()
 
 
 def path() -> Path:
-    """The file."""
+    """The file. Raises `ConfigurationError` where Jupyter is asked to use no configuration."""
+    if os.environ.get("JUPYTER_NO_CONFIG"):
+        # Jupyter's folder is then a temporary one.
+        raise ConfigurationError(
+            "JUPYTER_NO_CONFIG is set: Jupyter reads no configuration, and a profile would be lost.",
+            hint="Unset JUPYTER_NO_CONFIG.",
+            unsent=True,
+        )
     return Path(jupyter_config_dir()) / f"{CONFIG_NAME}.json"
 
 
@@ -130,8 +139,8 @@ def _settings(written: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def _check_place(name: str, profiles: Profiles) -> None:
-    elsewhere = profiles.file(name)
-    if elsewhere is not None and elsewhere != path():
+    here, elsewhere = path(), profiles.file(name)
+    if elsewhere is not None and elsewhere != here:
         raise ConfigurationError(f"The profile {name!r} stands in {elsewhere}.", hint="Change it there.", unsent=True)
 
 
@@ -139,9 +148,11 @@ def _read() -> tuple[dict[str, Any], dict[str, Any]]:
     """The whole file, and the part of it that holds the profiles."""
     file = path()
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(decode(file.read_bytes()))
     except FileNotFoundError:
         config = {}
+    except NotText as error:
+        raise ConfigurationError(f"{file} cannot be read: it {error}.", unsent=True) from None
     except (OSError, ValueError, RecursionError) as error:
         # The text of an error may hold a line of the file.
         raise ConfigurationError(f"{file} cannot be read ({type(error).__name__}).", unsent=True) from None

@@ -6,10 +6,10 @@ A profile that is wrong does not keep the others from working: it is checked whe
 from __future__ import annotations
 
 import re
-import stat
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -20,10 +20,20 @@ from urllib.parse import urlsplit
 from .errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
 from .providers.base import Endpoint, Provider, Reference, Setting, SettingProblem, is_loopback, is_url
 from .providers.params import ParamValue, closest, parse_params
-from .secretref import SecretRef, open_to_others
+from .secretref import SecretRef, mode_hint, mode_problem
 from .token import Secret
 
-__all__ = ["COMMON", "Profile", "Profiles", "Raw", "is_loopback", "provider_class", "provider_ids"]
+__all__ = [
+    "COMMON",
+    "LOADS_CODE",
+    "Profile",
+    "Profiles",
+    "Raw",
+    "is_loopback",
+    "loads_code",
+    "provider_class",
+    "provider_ids",
+]
 
 ENTRY_POINT_GROUP = "jupyter_tokens.providers"
 
@@ -53,6 +63,103 @@ COMMON: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """What every profile can say, whatever its provider, as JSON schemas."""
+
+LOADS_CODE: Mapping[str, str] = {
+    # Shells and the search for programs
+    "PATH": "the shell looks for programs there",
+    "PATHEXT": "Windows decides by it which files are programs",
+    "COMSPEC": "Windows starts it as the shell",
+    "SHELL": "terminals and editors start it",
+    "BASH_ENV": "bash runs the file before each script",
+    "ENV": "sh runs the file when it starts",
+    "ZDOTDIR": "zsh runs the start-up files in it",
+    "PROMPT_COMMAND": "bash runs it before each prompt",
+    "PS4": "bash expands it, commands included, while it traces",
+    "BASH_FUNC_*": "bash defines a function from it",
+    # The dynamic linker and the C library
+    "LD_*": "the dynamic linker loads libraries by it",
+    "DYLD_*": "the dynamic linker of macOS loads libraries by it",
+    "GCONV_PATH": "the C library loads converters from it",
+    "OPENSSL_CONF": "OpenSSL loads the engines that the file names",
+    "OPENSSL_ENGINES": "OpenSSL loads engines from it",
+    "OPENSSL_MODULES": "OpenSSL loads providers from it",
+    # Python and Jupyter
+    "PYTHON*": "Python reads it when it starts",
+    "IPYTHONDIR": "IPython runs the start-up files in it",
+    "JUPYTER_CONFIG_*": "Jupyter runs the configuration files in it",
+    "JUPYTER_DATA_DIR": "Jupyter starts the kernels that it describes",
+    "JUPYTER_PATH": "Jupyter starts the kernels that it describes",
+    "MPLBACKEND": "matplotlib imports the module",
+    "PYSPARK_*": "Spark starts the program or passes the arguments on",
+    "PYTEST_*": "pytest loads the plugins",
+    "PIP_*": "pip installs packages from where it says",
+    "UV_*": "uv installs packages from where it says",
+    "CONDA_*": "conda runs programs by it",
+    "VIRTUAL_ENV": "tools look for Python there",
+    # Other languages
+    "NODE_OPTIONS": "node loads the modules that it names",
+    "NODE_PATH": "node looks for modules there",
+    "NPM_CONFIG_*": "npm runs scripts and fetches packages by it",
+    "PERL5*": "perl loads modules by it",
+    "PERLLIB": "perl looks for modules there",
+    "RUBYOPT": "ruby loads the libraries that it names",
+    "RUBYLIB": "ruby looks for libraries there",
+    "GEM_*": "ruby looks for libraries there",
+    "R_*": "R runs the profile or looks for packages there",
+    "JULIA_*": "Julia looks for packages and start-up files there",
+    "LUA_*": "lua runs it, or looks for modules there",
+    "PHPRC": "PHP reads its configuration there",
+    "PHP_INI_SCAN_DIR": "PHP reads its configuration there",
+    "CLASSPATH": "Java looks for classes there",
+    "JAVA_TOOL_OPTIONS": "Java loads the agents that it names",
+    "_JAVA_OPTIONS": "Java loads the agents that it names",
+    "JDK_JAVA_OPTIONS": "Java loads the agents that it names",
+    "JAVA_HOME": "tools start Java from it",
+    "SPARK_*": "Spark starts programs and loads classes by it",
+    "HADOOP_*": "Hadoop starts programs and loads classes by it",
+    "DOTNET_*": ".NET loads the assemblies that it names",
+    "CORECLR_*": ".NET loads the profiler that it names",
+    "COR_*": ".NET loads the profiler that it names",
+    "MAKEFLAGS": "make evaluates it",
+    # Programs that start others
+    "GIT_*": "git starts the programs or reads the configuration that it names",
+    "SSH_ASKPASS": "ssh starts it",
+    "SUDO_ASKPASS": "sudo starts it",
+    "EDITOR": "programs start it",
+    "VISUAL": "programs start it",
+    "PAGER": "programs start it",
+    "MANPAGER": "man starts it",
+    "BROWSER": "programs start it",
+    "LESSOPEN": "less starts it",
+    "LESSCLOSE": "less starts it",
+    "KUBECONFIG": "kubectl starts the credential plugins that the file names",
+    "AWS_CONFIG_FILE": "AWS tools start the credential processes that the file names",
+    "AWS_SHARED_CREDENTIALS_FILE": "AWS tools start the credential processes that the file names",
+    "DOCKER_CONFIG": "docker starts the credential helpers that the file names",
+    "QT_PLUGIN_PATH": "Qt loads plugins from it",
+    "GTK_*": "GTK loads modules by it",
+    "GIO_*": "GLib loads modules by it",
+    # Where all of them look for their own files
+    "HOME": "programs run the start-up files in it",
+    "USERPROFILE": "programs run the start-up files in it",
+    "APPDATA": "programs run the start-up files in it",
+    "LOCALAPPDATA": "programs run the start-up files in it",
+    "XDG_*": "programs look for their configuration and data there",
+}
+"""Environment variables by which some program loads or starts code, and why; `*` stands for any ending.
+
+A token in one of them is at best useless. At worst, an endpoint answers with the path of a file that then runs.
+"""
+
+
+def loads_code(name: str) -> bool:
+    """Whether some program loads or starts code by the environment variable of this name."""
+    return _loads_code(name) is not None
+
+
+def _loads_code(name: str) -> str | None:
+    # Windows does not tell upper from lower case.
+    return next((why for pattern, why in LOADS_CODE.items() if fnmatchcase(name.upper(), pattern)), None)
 
 
 @cache
@@ -113,9 +220,14 @@ class Profile:
             return False
         return self.notebooks is None or any(_glob(glob).fullmatch(path) for path in paths for glob in self.notebooks)
 
-    def secrets(self) -> dict[str, Secret]:
-        """The references of the profile, resolved now. Blocks. Raises `SecretError`."""
-        return {key: reference.resolve() for key, reference in self.references.items()}
+    def secrets(self, seconds: float | None = None) -> dict[str, Secret]:
+        """Resolve the references of the profile.
+
+        Blocks: a keyring may have to wait for a person, for `seconds` or the profile's `timeout` at most, whichever is
+        less. Raises `SecretError`.
+        """
+        limit = self.timeout if seconds is None else min(self.timeout, seconds)
+        return {key: reference.resolve(limit) for key, reference in self.references.items()}
 
     def call_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
         """The profile's parameters with those of a call over them. Raises `ParameterError`."""
@@ -144,11 +256,15 @@ def _glob(glob: str) -> re.Pattern[str]:
 
 
 class Profiles(Mapping[str, Profile]):
-    """The profiles by name. Iterating gives names; looking one up checks it."""
+    """The profiles by name. Iterating gives names; looking one up checks it.
 
-    def __init__(self, raw: Mapping[str, Raw]) -> None:
+    problems : what is wrong with configuration files that could not be read.
+    """
+
+    def __init__(self, raw: Mapping[str, Raw], problems: Iterable[ConfigurationError] = ()) -> None:
         self._raw = dict(raw)
         self._checked: dict[str, Profile] = {}
+        self.problems = tuple(problems)
 
     @classmethod
     def of(cls, settings: Mapping[str, Mapping[str, Any]]) -> Profiles:
@@ -159,12 +275,7 @@ class Profiles(Mapping[str, Profile]):
         """Raises `UnknownProfile`, or `ConfigurationError` if the profile is wrong."""
         if name not in self._checked:
             if name not in self._raw:
-                raise UnknownProfile(
-                    f"There is no profile {str(name)[:80]!r}.",
-                    hint=closest(str(name), self._raw)
-                    if self._raw
-                    else "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.",
-                )
+                raise UnknownProfile(f"There is no profile {str(name)[:80]!r}.", hint=self._unknown(str(name)))
             try:
                 self._checked[name] = _Reader(name, self._raw[name]).read()
             except ConfigurationError as caught:
@@ -174,6 +285,14 @@ class Profiles(Mapping[str, Profile]):
                 return self._checked[name]
             raise error
         return self._checked[name]
+
+    def _unknown(self, name: str) -> str:
+        if self.problems:
+            # It may be in one of them.
+            return " ".join(str(problem) for problem in self.problems)
+        if self._raw:
+            return closest(name, self._raw)
+        return "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 
     def file(self, name: str) -> Path | None:
         """The file that a profile stands in, or None if a program gave it or there is none of that name."""
@@ -297,6 +416,9 @@ class _Reader:
         env = written.get("env")
         if env is not None and not (isinstance(env, str) and env.isidentifier() and env.isascii()):
             raise self._error("env", "must be the name of an environment variable")
+        why = None if env is None else _loads_code(env)
+        if why is not None and self._raw.file is not None:
+            _warn_once(f"{self._origin('env')} names {env}, which is no place for a token: {why}. Choose another name.")
         return env
 
     def _texts(self, written: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
@@ -362,15 +484,12 @@ class _Reader:
         except OSError as error:
             raise self._error(key, f"is in a file that cannot be looked at ({error.strerror})") from None
         better = "Better: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
-        if open_to_others(mode):
-            raise self._error(
-                key,
-                f"is a literal secret in a file that others can read (mode {stat.S_IMODE(mode):04o})",
-                f"Run: chmod 600 {file}. {better}",
-            )
-        _warn_once(file, better)
+        problem = mode_problem(file, mode)
+        if problem:
+            raise self._error(key, f"is a literal secret in a file that {problem}", f"{mode_hint(file)} {better}")
+        _warn_once(f"{file} holds a literal secret. {better}")
 
 
 @cache
-def _warn_once(file: Path, better: str) -> None:
-    warnings.warn(f"{file} holds a literal secret. {better}", UserWarning, stacklevel=2)
+def _warn_once(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=2)

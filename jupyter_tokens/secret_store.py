@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigurationError, ProfileRefused
+from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
 from .token import Secret
 from .whole_file import replace_file
 
@@ -87,15 +88,14 @@ def _references(store: str, name: str, key: str) -> tuple[str, str]:
 
 
 def _to_keyring(target: str, secret: Secret) -> None:
-    import keyring  # noqa: PLC0415 (loads its backends at import)
-
     service, _, user = target.partition("/")
     try:
-        keyring.set_password(service, user, secret.reveal())
+        ask_keyring(lambda keyring: keyring.set_password(service, user, secret.reveal()), seconds=KEYRING_SECONDS)
     except Exception as error:
-        # Only the kind: the text of a backend's error is not ours to vouch for.
+        # Only the kind: a backend's own text may hold anything.
+        why = _WAITS if isinstance(error, KeyringWaits) else type(error).__name__
         problem = ConfigurationError(
-            f"The keyring took no secret ({type(error).__name__}).",
+            f"The keyring did not store the secret ({why}).",
             hint="Unlock or install a keyring, or have the secret stored in a file.",
             unsent=True,
         )
@@ -104,16 +104,17 @@ def _to_keyring(target: str, secret: Secret) -> None:
     raise problem
 
 
-def _from_keyring(target: str) -> None:
-    import keyring  # noqa: PLC0415 (see above)
-    import keyring.errors  # noqa: PLC0415
+_WAITS = f"no answer within {KEYRING_SECONDS:g} s; it may be waiting for a person"
 
+
+def _from_keyring(target: str) -> None:
     service, _, user = target.partition("/")
     try:
-        keyring.delete_password(service, user)
-    except keyring.errors.KeyringError as error:
+        ask_keyring(lambda keyring: keyring.delete_password(service, user), seconds=KEYRING_SECONDS)
+    except Exception as error:
+        why = _WAITS if isinstance(error, KeyringWaits) else type(error).__name__
         raise ConfigurationError(
-            f"The profile is changed, but keyring:{target} could not be removed ({type(error).__name__}).",
+            f"The profile is changed, but keyring:{target} could not be removed ({why}).",
             hint="Remove it by hand.",
             unsent=True,
         ) from None

@@ -1,4 +1,4 @@
-"""Where a secret is, and how to get it at the moment of use; knows nothing of who needs it.
+"""Reads a secret from where its reference leads, at the moment of use.
 
 `env:NAME`, `file:PATH`, `keyring:SERVICE/USER` and `command:PROGRAM ARGUMENT …` are references; anything else is a
 literal.
@@ -7,18 +7,28 @@ literal.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import stat
-from collections.abc import Callable, Iterable
+import textwrap
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from .errors import SecretError
+from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
+from .text_file import NotText, decode
 from .token import Secret, Token
 
-__all__ = ["COMMAND_SECONDS", "SecretRef", "Seen", "open_to_others", "tell_seen", "watch_seen"]
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["COMMAND_SECONDS", "SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch_seen"]
 
 COMMAND_SECONDS = 15.0
 """Time limit of a `command:`, seconds."""
@@ -48,9 +58,32 @@ def tell_seen(profile: str, values: Iterable[Secret | Token]) -> None:
                 seen(profile, value)
 
 
-def open_to_others(mode: int) -> bool:
-    """Whether a file of this `st_mode` can be read or written by its group or by everyone."""
-    return os.name == "posix" and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
+def mode_problem(file: Path, mode: int) -> str:
+    """Return why a file of this `st_mode` may hold no secret, or "".
+
+    A file that its group can read is allowed, with one warning: Kubernetes mounts secrets so (`fsGroup`), read-only.
+    """
+    if os.name != "posix":
+        return ""
+    if mode & stat.S_IRWXO:
+        return f"others can read (mode {stat.S_IMODE(mode):04o})"
+    if mode & stat.S_IWGRP:
+        # Whoever replaces a secret decides as whom this user signs in.
+        return f"its group can write (mode {stat.S_IMODE(mode):04o})"
+    if mode & stat.S_IRGRP:
+        _warn_of_group(file)
+    return ""
+
+
+def mode_hint(file: Path) -> str:
+    """Return what to do about `mode_problem`."""
+    return f"Run: chmod 600 {shlex.quote(str(file))} (in Kubernetes: set the volume's defaultMode to 0400)."
+
+
+@cache
+def _warn_of_group(file: Path) -> None:
+    text = f"{file} holds a secret, and its group can read it. If that is not meant: chmod 600 {shlex.quote(str(file))}"
+    warnings.warn(text, UserWarning, stacklevel=2)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -84,10 +117,14 @@ class SecretRef:
     def __repr__(self) -> str:
         return f"<SecretRef {self.kind}{'' if self.kind in {'literal', 'command'} else ':' + self.target}>"
 
-    def resolve(self) -> Secret:
-        """The secret, read now. Raises `SecretError`, which never holds any part of it. Blocks."""
+    def resolve(self, seconds: float | None = None) -> Secret:
+        """Read the secret now.
+
+        Blocks. A keyring that waits for a person is given `seconds`; a command, `COMMAND_SECONDS`. Raises
+        `SecretError`, which never holds any part of the secret.
+        """
         try:
-            return Secret(_checked(self, _READERS[self.kind](self)))
+            return Secret(_checked(self, _read(self, KEYRING_SECONDS if seconds is None else seconds)))
         except SecretError as caught:
             # The frames of its traceback hold what was read.
             error = caught.copy()
@@ -99,17 +136,52 @@ class SecretRef:
         return SecretError(f"{self.origin}: {name} {problem}", hint=hint, unsent=True)
 
 
-def _checked(ref: SecretRef, value: str) -> str:
+def _read(ref: SecretRef, seconds: float) -> str | bytes:
+    if ref.kind == "keyring":
+        return _read_keyring(ref, seconds)
+    return ref.target if ref.kind == "literal" else _READERS[ref.kind](ref)
+
+
+def _checked(ref: SecretRef, value: str | bytes) -> str:
+    """The secret as it is used, by one rule for all kinds of references."""
+    if len(value) > _MOST_BYTES:
+        raise ref.error(f"holds more than {_MOST_BYTES} bytes, which no secret does.")
+    if isinstance(value, bytes):
+        try:
+            value = decode(value)
+        except NotText as error:
+            raise ref.error(f"{error}.") from None
+    # Editors, `echo` and container platforms end a value with line breaks, which are no part of the secret.
+    value = _pem(value.removeprefix("\ufeff").rstrip("\r\n"))
     if not value:
         raise ref.error("is empty.")
+    if "\0" in value:
+        raise ref.error("holds NUL characters, as text in UTF-16 does.", "Save it as UTF-8.")
     # Bytes of the environment that are no text, and "\ud800" in JSON: neither can be sent.
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ref.error("is not UTF-8 text.")
     return value
 
 
-def _read_literal(ref: SecretRef) -> str:
-    return ref.target
+_PEM = re.compile(r"(-----BEGIN [A-Z0-9 ]+-----)(.*?)(-----END [A-Z0-9 ]+-----)", re.DOTALL)
+_BREAK = re.compile(r"\\+r\\+n|\\+[rn]|\r\n?")
+
+
+def _pem(value: str) -> str:
+    """A key in PEM with its line breaks, for which variables and .env files often hold blanks or a backslash and n."""
+    text = value.strip().strip("\"'").lstrip()
+    if not text.startswith("-----BEGIN ") or not _PEM.search(text):
+        return value
+    # No backslash is part of PEM.
+    return "\n".join(_block(*found.groups()) for found in _PEM.finditer(_BREAK.sub("\n", text)))
+
+
+def _block(begin: str, body: str, end: str) -> str:
+    # An old encrypted key begins with headers, which have colons.
+    lines = body.strip("\n").split("\n") if ":" in body else body.split()
+    if len(lines) == 1:
+        lines = textwrap.wrap(lines[0], 64)
+    return "\n".join([begin, *lines, end])
 
 
 def _read_env(ref: SecretRef) -> str:
@@ -119,7 +191,7 @@ def _read_env(ref: SecretRef) -> str:
         raise ref.error("is not set.", f"Set {ref.target} in the environment that Jupyter is started from.") from None
 
 
-def _read_file(ref: SecretRef) -> str:
+def _read_file(ref: SecretRef) -> bytes:
     try:
         path = Path(ref.target).expanduser()
     except RuntimeError:
@@ -131,84 +203,113 @@ def _read_file(ref: SecretRef) -> str:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise ref.error("is not a regular file.")
-            if open_to_others(mode):
-                raise ref.error(
-                    f"can be read by others (mode {stat.S_IMODE(mode):04o}).",
-                    f"Run: chmod 600 {shlex.quote(str(path))}",
-                )
-            data = file.read(_MOST_BYTES + 1)
+            problem = mode_problem(path, mode)
+            if problem:
+                raise ref.error(f"is a file that {problem}.", mode_hint(path))
+            return file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise ref.error(f"cannot be read ({error.strerror}).") from None
-    return _text(ref, data)
 
 
 def _at_once(path: str, flags: int) -> int:
-    # Opening a pipe would wait for who writes into it.
+    # Opening a pipe would wait for a writer.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read_keyring(ref: SecretRef) -> str:
-    import keyring  # noqa: PLC0415 (loads its backends at import)
-    import keyring.errors  # noqa: PLC0415
-
+def _read_keyring(ref: SecretRef, seconds: float) -> str:
     service, slash, user = ref.target.rpartition("/")
     if not slash or not service or not user:
         raise ref.error("is not of the form keyring:SERVICE/USER.")
     try:
-        value = keyring.get_password(service, user)
-    except keyring.errors.NoKeyringError:
+        value: str | None = ask_keyring(
+            lambda keyring: keyring.get_password(service, user), seconds=seconds, same=(service, user)
+        )
+    except KeyringWaits:
         raise ref.error(
-            "cannot be read: this machine has no keyring.",
-            "Use file:PATH with a file of mode 0600, or install a keyring backend.",
+            f"cannot be read: the keyring did not answer within {seconds:.3g} s. It may be waiting for a person.",
+            "Unlock the keyring and try again, or raise the profile's timeout.",
         ) from None
     except Exception as error:
-        # Only the kind: the text of a backend's error is not ours to vouch for.
-        raise ref.error(f"cannot be read ({type(error).__name__}).", "Unlock the keyring.") from None
+        # Only the kind: a backend's own text may hold anything.
+        kind = type(error).__name__
+        if kind == "NoKeyringError":
+            raise ref.error(
+                "cannot be read: this machine has no keyring.",
+                "Use file:PATH with a file of mode 0600, or install a keyring backend.",
+            ) from None
+        raise ref.error(f"cannot be read ({kind}).", "Unlock the keyring.") from None
     if value is None:
         raise ref.error("is not in the keyring.", f"Store it: keyring set {shlex.quote(service)} {shlex.quote(user)}")
     return value
 
 
-def _read_command(ref: SecretRef) -> str:
+def _read_command(ref: SecretRef) -> bytes:
     try:
         argv = shlex.split(ref.target)
     except ValueError as error:
         raise ref.error(f"cannot be split into words ({error}).") from None
     program = argv[0]
-    import subprocess  # noqa: PLC0415 (a tenth of the time that %load_ext takes)
-
-    # What the program prints on stderr is dropped: it may hold the secret.
     try:
-        done = subprocess.run(  # noqa: S603 (no shell; the user's own configuration names the program)
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise ref.error(
-            f"({program}) did not end within {COMMAND_SECONDS:g} s.", "It must not ask for anything on the terminal."
-        ) from None
+        status, output = _run(argv)
     except OSError as error:
         raise ref.error(f"({program}) cannot be run ({error.strerror}).") from None
-    if done.returncode:
-        raise ref.error(f"({program}) ended with status {done.returncode}.", "Run it in a terminal to see why.")
-    return _text(ref, done.stdout)
+    if status is None:
+        raise ref.error(
+            f"({program}) did not end within {COMMAND_SECONDS:g} s.", "It must not ask for anything on the terminal."
+        )
+    if status:
+        raise ref.error(f"({program}) ended with status {status}.", "Run it in a terminal to see why.")
+    return output
 
 
-def _text(ref: SecretRef, data: bytes) -> str:
-    if len(data) > _MOST_BYTES:
-        raise ref.error(f"holds more than {_MOST_BYTES} bytes, which no secret does.")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        raise ref.error("is not UTF-8 text.") from None
-    # Editors and `echo` end a file with a line break, which is no part of the secret.
-    return text.removesuffix("\n").removesuffix("\r")
+def _run(argv: Sequence[str]) -> tuple[int | None, bytes]:
+    """Run a program; return its status (None: it was killed after the time limit) and its output.
+
+    The output is what is in the pipe when the program ends. The end of the pipe says nothing: an agent that the program
+    leaves behind may hold it open for ever. So a thread waits for the program and then marks the place in the pipe.
+    """
+    import subprocess  # noqa: PLC0415 (a tenth of the time that %load_ext takes)
+
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        try:
+            # What the program prints on stderr is dropped: it may hold the secret.
+            process = subprocess.Popen(  # noqa: S603 (no shell; the user's own configuration names the program)
+                argv, stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.DEVNULL
+            )
+        except BaseException:
+            os.close(writing)
+            raise
+        mark = os.urandom(16)
+        status: list[int | None] = [None]
+        waiting = partial(_mark_end, process, writing, mark, status)
+        threading.Thread(target=waiting, name="jupyter_tokens command", daemon=True).start()
+        output = b""
+        try:
+            while mark not in output and len(output) <= _MOST_BYTES + len(mark):
+                output += pipe.read(_MOST_BYTES)
+        finally:
+            # After too much output, or an interrupt; it does nothing to a program that has ended.
+            process.kill()
+    found = mark in output
+    return (status[0] if found else 0), output.partition(mark)[0]
 
 
-_READERS = {
-    "literal": _read_literal,
+def _mark_end(process: subprocess.Popen[bytes], writing: int, mark: bytes, status: list[int | None]) -> None:
+    from subprocess import TimeoutExpired  # noqa: PLC0415 (as above)
+
+    with suppress(TimeoutExpired):
+        status[0] = process.wait(COMMAND_SECONDS)
+    process.kill()
+    process.wait()
+    # After too much output nobody reads any more.
+    with suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as pipe:
+        pipe.write(mark)
+
+
+_READERS: dict[str, Callable[[SecretRef], str | bytes]] = {
     "env": _read_env,
     "file": _read_file,
-    "keyring": _read_keyring,
     "command": _read_command,
 }
 _FORMS = {"env": "NAME", "file": "PATH", "keyring": "SERVICE/USER", "command": "PROGRAM ARGUMENT …"}

@@ -157,8 +157,13 @@ class Source:
         return About(found.provider.title, found.env, is_loopback(found.provider.base()))
 
     def entries(self) -> list[ProfileEntry]:
-        """The configured profiles; a wrong one with what is wrong. Raises `ConfigurationError`."""
+        """The configured profiles; a wrong one with what is wrong.
+
+        Raises `ConfigurationError` if there is none because a configuration file cannot be read.
+        """
         profiles = self.profiles()
+        if not profiles and profiles.problems:
+            raise profiles.problems[0].copy()
         return [_entry(profiles, name) for name in profiles]
 
     def get_direct(self, profile: str, params: Mapping[str, Any], ask: Ask) -> Token:

@@ -1,21 +1,22 @@
-"""Drives a provider's flow over httpx: time limits, retries, size cap, no redirects, every httpx error wrapped.
+"""Drives a provider's flow over HTTP: time limits, retries, size cap, no redirects, every error wrapped.
 
-Knows no vendor. It is synchronous on purpose: a flow runs on the thread that needs its token (or on one of the
-broker's), where it costs half of what `httpx.AsyncClient` needs for the same call; see benchmarks/. It talks to httpx's
-transports, not to its client: there are no cookies, redirects, hooks or log lines to have here.
+It is synchronous on purpose: a flow runs on the thread that needs its token (or on one of the broker's), where it costs
+half of what `httpx.AsyncClient` needs for the same call; see benchmarks/. It uses httpx's requests and responses over
+httpcore's pool of connections, not httpx's client: cookies, redirects, hooks and log lines are not wanted here.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import random
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -23,7 +24,7 @@ import httpx
 
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
-from .providers.answers import malformed
+from .providers.answers import malformed, plain
 from .providers.base import Flow, is_loopback
 from .token import Token
 
@@ -34,7 +35,9 @@ __all__ = [
     "TOTAL_SECONDS",
     "Transport",
     "check_head",
+    "check_proxy",
     "connect_error",
+    "open_route",
     "proxy_for",
     "trust_of",
     "unwritable",
@@ -65,6 +68,9 @@ _current = _Current()
 class Transport:
     """Runs flows; keeps one pool of connections for each way of verifying TLS and each proxy. Thread-safe.
 
+    The environment and the CA bundles are looked at for each request, so a proxy or a certificate that is corrected
+    after a failure is used from the next call on.
+
     clock : for the deadline. sleep : waits between tries, seconds. rng : the jitter, from 0 to 1.
     transport : in place of the network, for tests.
     """
@@ -81,8 +87,7 @@ class Transport:
         self._sleep = sleep
         self._rng = rng
         self._fixed = transport
-        self._pools: dict[tuple[bool | str, str | None], httpx.HTTPTransport] = {}
-        self._routes: dict[tuple[str, bytes, bool | str], httpx.HTTPTransport] = {}
+        self._pools: dict[tuple[str | None, _Trust], httpx.BaseTransport] = {}
         self._lock = threading.Lock()
 
     def run(
@@ -116,7 +121,7 @@ class Transport:
     def close(self) -> None:
         """Closes the connections."""
         with self._lock:
-            pools, self._pools, self._routes = list(self._pools.values()), {}, {}
+            pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
             pool.close()
 
@@ -178,14 +183,35 @@ class Transport:
     def _route(self, url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
         if self._fixed is not None:
             return self._fixed
-        place = url.scheme, url.netloc, verify
-        route = self._routes.get(place)
-        if route is None:
+        place = proxy_for(url), _Trust.now(verify)
+        pool = self._pools.get(place)
+        if pool is None:
             with self._lock:
-                proxy = proxy_for(url)
-                pool = self._pools.get((verify, proxy)) or _open(verify, proxy)
-                route = self._routes[place] = self._pools[verify, proxy] = pool
-        return route
+                # Earlier pools are kept for calls that are under way.
+                pool = self._pools[place] = self._pools.get(place) or _open(*place)
+        return pool
+
+
+class _Trust(NamedTuple):
+    """What decides which certificates are trusted: the setting, the environment, and the state of the files."""
+
+    verify: bool | str
+    environment: tuple[str | None, ...]
+    files: tuple[tuple[int, int] | None, ...]
+
+    @classmethod
+    def now(cls, verify: bool | str) -> _Trust:
+        environment = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        paths = (verify,) if isinstance(verify, str) else environment if verify else ()
+        return cls(verify, environment, tuple(_state_of(path) for path in paths if path))
+
+
+def _state_of(path: str) -> tuple[int, int] | None:
+    try:
+        state = os.stat(path)  # noqa: PTH116 (a text from the environment, which may be no path at all)
+    except (OSError, ValueError):
+        return None
+    return state.st_mtime_ns, state.st_size
 
 
 def proxy_for(url: httpx.URL) -> str | None:
@@ -200,39 +226,147 @@ def proxy_for(url: httpx.URL) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def trust_of(verify: bool | str) -> ssl.SSLContext | bool:
-    """What httpx takes as `verify`. Raises `NetworkError` for a CA bundle that cannot be loaded."""
+def trust_of(verify: bool | str) -> ssl.SSLContext:
+    """Load what a profile's `verify` and the environment trust. Raises `NetworkError` for what cannot be loaded."""
     try:
-        return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+        if isinstance(verify, str):
+            return ssl.create_default_context(cafile=verify)
+        return httpx.create_ssl_context(verify=verify)
     except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        kind = type(error).__name__
+    if isinstance(verify, str):
         raise NetworkError(
-            f"The CA bundle {verify} cannot be loaded ({getattr(error, 'strerror', None) or type(error).__name__}).",
+            f"The CA bundle {verify} cannot be loaded ({why}).",
             hint="Check the profile's verify.",
             retryable=False,
             unsent=True,
-        ) from None
+        )
+    raise _unusable(kind, "Check SSL_CERT_FILE and SSL_CERT_DIR.")
 
 
-def _open(verify: bool | str, proxy: str | None) -> httpx.HTTPTransport:
-    trust = trust_of(verify)
+_PROXIES = ("http", "https", "socks5", "socks5h")
+
+
+def check_proxy(proxy: str) -> None:
+    """Raise `NetworkError` for a proxy of a kind that is not known, or that needs a package which is not installed."""
+    kind = proxy.partition("://")[0].lower()
+    problem, hint = "", "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
+    if kind not in _PROXIES:
+        known = ", ".join(f"{name}://" for name in _PROXIES)
+        problem = f"a proxy of the kind {plain(kind, 20)}:// is not known, only {known}"
+    elif kind.startswith("socks") and not _has_socks():
+        problem = "a SOCKS proxy needs the package socksio"
+        hint = f"Install it: pip install 'jupyter_tokens[socks]'. {hint}"
+    if problem:
+        raise _unusable(problem, hint)
+
+
+def _has_socks() -> bool:
     try:
-        opened = httpx.HTTPTransport(verify=trust, proxy=proxy, limits=_LIMITS)
-    except (httpx.InvalidURL, OSError, ValueError, ImportError) as error:
+        import socksio  # noqa: F401, PLC0415 (an extra)
+    except ImportError:
+        return False
+    return True
+
+
+def open_route(url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
+    """Open a pool of connections for a URL, by its proxy. Raises `NetworkError` for settings that cannot be used."""
+    return _open(proxy_for(url), _Trust.now(verify))
+
+
+def _open(proxy: str | None, trust: _Trust) -> httpx.BaseTransport:
+    context = trust_of(trust.verify)
+    if proxy is not None:
+        check_proxy(proxy)
+    try:
+        return _Pool(context, proxy)
+    except (httpx.InvalidURL, OSError, ValueError) as error:
         # Only the kind: a proxy's URL may hold a password.
-        raise NetworkError(
-            f"The environment's settings for proxies or certificates cannot be used ({type(error).__name__}).",
-            hint="Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
-            retryable=False,
-            unsent=True,
-        ) from None
-    # httpx has no limit for a whole answer: a server that sends a byte now and then holds each read's limit for ever.
-    # There is no public way to hand httpx a network backend, so this reaches inside; test_transport would notice.
-    pool: Any = opened._pool
-    pool._network_backend = _DeadlineBackend(pool._network_backend)
-    return opened
+        kind = type(error).__name__
+    raise _unusable(kind, "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.")
 
 
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=60.0)
+def _unusable(problem: str, hint: str) -> NetworkError:
+    return NetworkError(
+        f"The environment's settings for proxies or certificates cannot be used ({problem}).",
+        hint=hint,
+        retryable=False,
+        unsent=True,
+    )
+
+
+class _Pool(httpx.BaseTransport):
+    """httpx's requests over httpcore's connections, each of which is held to the deadline of the present call.
+
+    httpx has no limit for a whole answer: a server that sends a byte now and then holds each read's limit for ever.
+    """
+
+    def __init__(self, trust: ssl.SSLContext, proxy: str | None) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=trust,
+            proxy=None if proxy is None else _proxy(proxy, trust),
+            max_connections=None,
+            max_keepalive_connections=20,
+            keepalive_expiry=60.0,
+            network_backend=_DeadlineBackend(httpcore.SyncBackend()),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        asked = httpcore.Request(
+            request.method,
+            httpcore.URL(
+                scheme=request.url.raw_scheme,
+                host=request.url.raw_host,
+                port=request.url.port,
+                target=request.url.raw_path,
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _as_httpx():
+            answer = self._pool.handle_request(asked)
+        stream = _Stream(answer)
+        return httpx.Response(answer.status, headers=answer.headers, stream=stream, extensions=answer.extensions)
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _proxy(url: str, trust: ssl.SSLContext) -> httpcore.Proxy:
+    parsed = httpx.Proxy(url)
+    place = httpcore.URL(
+        scheme=parsed.url.raw_scheme, host=parsed.url.raw_host, port=parsed.url.port, target=parsed.url.raw_path
+    )
+    return httpcore.Proxy(place, auth=parsed.raw_auth, ssl_context=trust if parsed.url.scheme == "https" else None)
+
+
+class _Stream(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    """Raise httpcore's errors as httpx's, which have the same names."""
+    try:
+        yield
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError) as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
+    except Exception as error:
+        # httpcore lets the errors of what speaks SOCKS through.
+        if type(error).__module__.partition(".")[0] != "socksio":
+            raise
+        raise httpx.ProxyError(type(error).__name__) from error
 
 
 def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
@@ -247,9 +381,13 @@ def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
         if size > MOST_BYTES:
             raise malformed(answer, f"is larger than {MOST_BYTES} bytes")
         chunks.append(chunk)
-    # As `answer.read()` leaves it, without its search for a compression that there is none of: a tenth of a cold call.
-    answer._content = b"".join(chunks)
-    return answer
+    return httpx.Response(
+        answer.status_code,
+        headers=answer.headers,
+        content=b"".join(chunks),
+        request=request,
+        extensions=answer.extensions,
+    )
 
 
 def check_head(answer: httpx.Response) -> None:
@@ -260,8 +398,8 @@ def check_head(answer: httpx.Response) -> None:
             hint="Check the profile's endpoint.",
             status=answer.status_code,
         )
-    # Asked for in two steps: httpx finds out that a header is absent far faster than it makes a default of it.
-    if "content-encoding" in answer.headers and answer.headers["content-encoding"].lower() != "identity":
+    encodings = answer.headers.get("content-encoding", "").lower().split(",")
+    if any(encoding.strip() not in {"", "identity"} for encoding in encodings):
         raise malformed(answer, "is compressed, which was not asked for")
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from jupyter_tokens.config import CONFIG_NAME, config_files, load_mode, load_profiles, remove_leftovers, stamp
-from jupyter_tokens.errors import ConfigurationError
+from jupyter_tokens.errors import ConfigurationError, UnknownProfile
 
 from .doubles import CANARY, told
 
@@ -30,13 +34,92 @@ def write_python(folder: Path, code: str) -> Path:
 
 
 def refused(file: Path) -> ConfigurationError:
-    with pytest.raises(ConfigurationError) as caught:
-        load_profiles([file])
-    assert str(file) in caught.value.message
-    assert caught.value.unsent
-    assert caught.value.__context__ is None
-    assert CANARY not in told(caught.value)
-    return caught.value
+    """What is wrong with a file that cannot be read, of which there is one warning."""
+    with pytest.warns(UserWarning, match=re.escape(str(file))) as caught:
+        held = [load_profiles([file]) for _ in range(2)]
+    assert len(caught) == 1
+    assert CANARY not in str(caught[0].message)
+    assert len(held[0]) == 0
+    [error] = held[0].problems
+    assert str(file) in error.message
+    assert error.unsent
+    assert error.__context__ is None
+    assert error.__traceback__ is None
+    assert CANARY not in told(error)
+    return error
+
+
+BROKEN = [b"{", b"", b"[]", b'{"TokenProfiles": []}', b'{"TokenProfiles": {"profiles": 5}}', b"\xff\xfe{\0}\0", b"\x80"]
+
+
+@pytest.mark.parametrize("content", BROKEN)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_broken_file_does_not_keep_the_others_from_being_used(tmp_path: Path, content: bytes) -> None:
+    low, high = write(tmp_path / "low", {"a": ASTRA}), write(tmp_path / "high", {"b": ASTRA})
+    broken = tmp_path / "jupyter_tokens_config.json"
+    broken.write_bytes(content)
+    for files in ([low, broken, high], [broken, low, high], [low, high, broken]):
+        held = load_profiles(files)
+        assert {name: held[name].provider.id for name in held} == {"a": "astra", "b": "astra"}
+        assert load_mode(files) == "auto"
+        with pytest.raises(UnknownProfile) as caught:
+            held["c"]
+        # It may be in there.
+        assert str(broken) in str(caught.value)
+
+
+def test_a_folder_that_may_not_be_looked_into_does_not_keep_the_others_from_being_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another user than root: the file system is asked by nobody here."""
+    good, closed = write(tmp_path / "good", {"a": ASTRA}), tmp_path / "closed"
+    real = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if path.parent == closed:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    files = config_files([closed, tmp_path / "good"])
+    assert good in files
+    assert len(stamp(files)) == 1
+    with pytest.warns(UserWarning, match="closed"):
+        assert set(load_profiles(files)) == {"a"}
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("name", ["jupyter_tokens_config.json", "jupyter_tokens_config.py"])
+def test_a_file_is_utf_8_with_or_without_a_byte_order_mark(tmp_path: Path, name: str, mark: bytes) -> None:
+    file = tmp_path / name
+    profiles = {"a": {**ASTRA, "params": {}, "api_token": "keyring:büro/杭州"}}
+    text = (
+        json.dumps({"TokenProfiles": {"profiles": profiles}}, ensure_ascii=False)
+        if file.suffix == ".json"
+        else f"c.TokenProfiles.profiles = {profiles!r}"
+    )
+    file.write_bytes(mark + text.encode())
+    assert load_profiles([file])["a"].references["api_token"].target == "büro/杭州"
+
+
+@pytest.mark.parametrize("name", ["jupyter_tokens_config.json", "jupyter_tokens_config.py"])
+def test_a_file_in_utf_16_is_told_what_it_is(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_bytes("c = 1".encode("utf-16"))
+    assert "UTF-16 text; save it as UTF-8" in refused(file).message
+
+
+def test_a_file_is_utf_8_whatever_the_locale(config_dir: Path) -> None:
+    write_utf_8 = json.dumps({"TokenProfiles": {"profiles": {"büro": ASTRA}}}, ensure_ascii=False).encode()
+    (config_dir / "jupyter_tokens_config.json").write_bytes(write_utf_8)
+    code = (
+        "import locale; assert locale.getpreferredencoding(False) != 'UTF-8'\n"
+        "from jupyter_tokens.config import load_profiles; print(ascii(list(load_profiles())))"
+    )
+    # The C locale, which Python would take for UTF-8 if it were let.
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == ascii(["büro"])
 
 
 def test_files_on_jupyters_path_are_found(config_dir: Path) -> None:

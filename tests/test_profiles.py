@@ -13,7 +13,7 @@ import pytest
 
 from jupyter_tokens import profiles
 from jupyter_tokens.errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
-from jupyter_tokens.profiles import Profiles, Raw, is_loopback, provider_class, provider_ids
+from jupyter_tokens.profiles import Profiles, Raw, is_loopback, loads_code, provider_class, provider_ids
 from jupyter_tokens.providers.oneaccess import OneAccess
 
 from .doubles import CANARY, told
@@ -248,6 +248,50 @@ def test_a_literal_secret_in_a_private_file_is_warned_of_once(tmp_path: Path) ->
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         checked(settings, file)
+
+
+def test_a_literal_secret_in_a_file_that_its_group_can_read_is_allowed_with_a_warning(tmp_path: Path) -> None:
+    settings, file = literal_in(tmp_path, 0o440)
+    with pytest.warns(UserWarning) as caught:
+        assert checked(settings, file).secrets()["client_secret"].reveal() == CANARY
+    assert ["its group can read it" in str(warning.message) for warning in caught] == [True, False]
+
+
+CODE = [
+    "PYTHONSTARTUP",
+    "PYTHONPATH",
+    "LD_PRELOAD",
+    "BASH_ENV",
+    "PATH",
+    "Path",
+    "NODE_OPTIONS",
+    "DYLD_INSERT_LIBRARIES",
+]
+NO_CODE = [
+    "API_TOKEN",
+    "PATH_TOKEN",
+    "MY_PYTHON",
+    "AWS_SECRET_ACCESS_KEY",
+    "OPENAI_API_KEY",
+    "ENVIRONMENT",
+    "LDAP_TOKEN",
+]
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_a_variable_that_some_program_loads_code_by_is_warned_of_in_files(tmp_path: Path, name: str) -> None:
+    assert loads_code(name)
+    file = tmp_path / "jupyter_tokens_config.json"
+    with pytest.warns(UserWarning, match=f"names {name}, which is no place for a token") as caught:
+        assert [checked({**ONEACCESS, "env": name}, file).env for _ in range(2)] == [name, name]
+    assert len(caught) == 1
+    assert str(file) in str(caught[0].message)
+
+
+@pytest.mark.parametrize("name", NO_CODE)
+def test_other_variables_are_not_warned_of(tmp_path: Path, name: str) -> None:
+    assert not loads_code(name)
+    assert checked({**ONEACCESS, "env": name}, tmp_path / "jupyter_tokens_config.json").env == name
 
 
 def test_a_literal_that_is_no_secret_may_stand_anywhere(tmp_path: Path) -> None:

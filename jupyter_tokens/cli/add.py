@@ -73,6 +73,8 @@ class AddApp(Action):
         from ..profile_file import check, path, put  # noqa: PLC0415 (as above)
 
         name = self.extra_args[0]
+        # Refused before any question is asked, if there is no place for it.
+        path()
         profiles = load_profiles()
         if name in profiles:
             self.fail(2, f"there is a profile {name!r} in {profiles.file(name)}: remove it first, or change it there")

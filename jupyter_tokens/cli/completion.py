@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any
 
 from ..errors import TokenError
@@ -17,11 +18,8 @@ def profile_names(**_: Any) -> list[str]:
     """The names of the profiles."""
     from ..config import load_written  # noqa: PLC0415 (only when Tab is pressed)
 
-    try:
-        return list(load_written())
-    except TokenError:
-        # Whoever presses Tab is told nothing; the command itself says what is wrong.
-        return []
+    # What is wrong with a file, the command itself says.
+    return list(load_written().profiles)
 
 
 def provider_names(**_: Any) -> list[str]:
@@ -39,7 +37,9 @@ def profile_then_params(parsed_args: Any, **_: Any) -> list[str]:
     from ..config import load_profiles  # noqa: PLC0415 (as above)
 
     try:
-        provider = load_profiles()[before[0]].provider
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            provider = load_profiles()[before[0]].provider
     except TokenError:
         return []
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -61,19 +62,15 @@ class DoctorApp(Action):
         from .checks.finding import fail  # noqa: PLC0415 (as above)
 
         yield from configuration.files(config_files())
-        known: Profiles | None = None
-        try:
-            known = _load()
-        except ConfigurationError as error:
-            yield fail("configuration", error.message.rstrip("."), error.hint.rstrip(".") or "correct the file")
-        profiles: list[Profile] = []
-        if known is not None:
-            yield from configuration.profiles(known)
-            profiles = _right(known)
+        known = _load()
+        for problem in known.problems:
+            yield fail("configuration", problem.message.rstrip("."), problem.hint.rstrip(".") or "correct the file")
+        yield from configuration.profiles(known)
+        profiles = _right(known)
         yield from configuration.keyring(profiles)
         yield from jupyter.server_extension()
         yield from jupyter.lab_extension()
-        yield from jupyter.provisioner([] if known is None else known.at_start())
+        yield from jupyter.provisioner(known.at_start())
         yield from self._slowly("asking the Jupyter server", jupyter.kernel_route(offline=self.offline))
         yield from network.proxies()
         if not self.offline:
@@ -89,7 +86,10 @@ class DoctorApp(Action):
 def _load() -> Profiles:
     from ..config import load_profiles  # noqa: PLC0415 (loads httpx)
 
-    return load_profiles()
+    with warnings.catch_warnings():
+        # Each problem becomes a finding.
+        warnings.simplefilter("ignore", UserWarning)
+        return load_profiles()
 
 
 def _right(known: Profiles) -> list[Profile]:

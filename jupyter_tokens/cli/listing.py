@@ -44,7 +44,12 @@ class ListApp(Action):
         """See `Action`."""
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
-        entries = [_entry(name, settings, file) for name, (settings, file) in load_written().items()]
+        written = load_written()
+        for problem in written.problems:
+            say(one_line(str(problem)))
+        if written.problems and not written.profiles:
+            return 2
+        entries = [_entry(name, settings, file) for name, (settings, file) in written.profiles.items()]
         if self.as_json:
             sys.stdout.write(json.dumps({"profiles": entries}) + "\n")
             return 0

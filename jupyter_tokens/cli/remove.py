@@ -29,10 +29,12 @@ class RemoveApp(Action):
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME; `jupyter tokens list` says which there are")
         from ..config import load_profiles  # noqa: PLC0415 (loads httpx)
-        from ..profile_file import remove  # noqa: PLC0415 (as above)
+        from ..profile_file import path, remove  # noqa: PLC0415 (as above)
         from ..providers.params import closest  # noqa: PLC0415 (as above)
 
         name = self.extra_args[0]
+        # Refused before any question is asked, if Jupyter keeps no configuration.
+        path()
         profiles = load_profiles()
         if name not in profiles:
             raise UnknownProfile(f"There is no profile {name[:80]!r}.", hint=closest(name, profiles), unsent=True)

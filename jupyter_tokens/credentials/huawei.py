@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import configparser
 import os
-import shlex
-import stat
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,8 +16,9 @@ import httpx
 
 from ..clock import Clock
 from ..errors import SecretError
-from ..secretref import open_to_others
+from ..secretref import mode_hint, mode_problem
 from ..signing.canonical import AccessKey
+from ..text_file import NotText, decode
 from ..token import Secret
 
 __all__ = ["IamLogin", "IamToken", "Login", "access_key", "chain", "expiry_of", "login_request"]
@@ -64,23 +63,21 @@ def _section(file: Path) -> Mapping[str, str]:
     """The file's section, read as the SDK reads it; empty where there is none."""
     parser = configparser.ConfigParser()
     try:
-        with file.open(encoding="utf-8") as lines:
-            mode = os.fstat(lines.fileno()).st_mode
-            if open_to_others(mode):
-                raise SecretError(
-                    f"{file} can be read by others (mode {stat.S_IMODE(mode):04o}).",
-                    hint=f"Run: chmod 600 {shlex.quote(str(file))}",
-                    unsent=True,
-                )
-            parser.read_file(lines)
+        with file.open("rb") as stream:
+            problem = mode_problem(file, os.fstat(stream.fileno()).st_mode)
+            if problem:
+                raise SecretError(f"{file} is a file that {problem}.", hint=mode_hint(file), unsent=True)
+            parser.read_string(decode(stream.read()))
         return dict(parser.items(_SECTION)) if parser.has_section(_SECTION) else {}
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, configparser.Error) as caught:
+    except NotText as caught:
+        error = SecretError(f"{file} {caught}.", unsent=True)
+    except (OSError, configparser.Error) as caught:
         # The text of the error may quote the file.
-        problem = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
+        why = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
         error = SecretError(
-            f"{file} cannot be read ({problem}).", hint=f"Write ak = … and sk = … under [{_SECTION}].", unsent=True
+            f"{file} cannot be read ({why}).", hint=f"Write ak = … and sk = … under [{_SECTION}].", unsent=True
         )
     raise error
 

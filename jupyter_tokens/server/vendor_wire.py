@@ -60,7 +60,6 @@ class Wire:
         self._session: aiohttp.ClientSession | None = None
         self._ready: dict[str, tuple[Profile, float, asyncio.Future[_Ready]]] = {}
         self._trust: dict[bool | str, ssl.SSLContext] = {}
-        self._proxies: dict[tuple[str, bytes], str | None] = {}
 
     async def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> httpx.Response:
         """The vendor's answer, whatever its status, without the profile's secrets should it echo them.
@@ -117,7 +116,8 @@ class Wire:
             del self._ready[name]
 
     def _resolve(self, profile: Profile) -> _Ready:
-        secrets = profile.secrets()
+        # A little less than the whole call is given, so that a keyring that waits for a person is named.
+        secrets = profile.secrets(0.9 * profile.timeout)
         credential = profile.provider.credential(secrets)
         hidden = (_hidden(secret.reveal()) for secret in _long_lived(profile, secrets, credential))
         return _Ready(credential, frozenset().union(*hidden), self._trust_of(profile.verify))
@@ -125,8 +125,7 @@ class Wire:
     def _trust_of(self, verify: bool | str) -> ssl.SSLContext:
         trust = self._trust.get(verify)
         if trust is None:
-            # The authorities that httpx trusts, as everywhere else.
-            trust = self._trust[verify] = httpx.create_ssl_context(trust_of(verify))
+            trust = self._trust[verify] = trust_of(verify)
         return trust
 
     async def _drive(self, flow: Exchange, trust: ssl.SSLContext | bool, sent: list[httpx.Request]) -> httpx.Response:
@@ -168,7 +167,7 @@ class Wire:
             data=request.content or None,
             allow_redirects=False,
             ssl=trust,
-            proxy=self._proxy(request.url),
+            proxy=proxy_for(request.url),
         )
         async with asked as answer:
             if answer.status in _REDIRECTS or "Content-Encoding" in answer.headers:
@@ -180,12 +179,6 @@ class Wire:
                     head = httpx.Response(answer.status, headers=answer.raw_headers, request=request)
                     raise malformed(head, f"is larger than {MOST_BYTES} bytes")
             return _whole(answer.status, answer.raw_headers, body, request)
-
-    def _proxy(self, url: httpx.URL) -> str | None:
-        place = url.scheme, url.netloc
-        if place not in self._proxies:
-            self._proxies[place] = proxy_for(url)
-        return self._proxies[place]
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

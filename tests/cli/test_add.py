@@ -36,6 +36,18 @@ def private(file: Path, text: str = CANARY) -> Path:
     return file
 
 
+@pytest.mark.parametrize("command", [["add", "acme", *ACME], ["remove", "acme", "--yes"]], ids=["add", "remove"])
+def test_where_jupyter_keeps_no_configuration_nothing_is_written(machine: Machine, command: list[str]) -> None:
+    assert machine.run("add", "acme", *ACME, "--from-env", "client_secret=S", S=CANARY).returncode == 0
+    before = machine.file.read_bytes()
+    arguments = [*command, "--from-env", "client_secret=S"] if command[0] == "add" else command
+    done = machine.run(*arguments, JUPYTER_NO_CONFIG="1", TMPDIR=str(machine.home), S=CANARY)
+    assert done.returncode == 2
+    assert "JUPYTER_NO_CONFIG is set" in done.stderr
+    assert machine.file.read_bytes() == before
+    assert [file for file in machine.home.rglob("jupyter_tokens_config.json") if file != machine.file] == []
+
+
 class TestReferences:
     """No secret is typed: it stays where it is."""
 
@@ -53,6 +65,11 @@ class TestReferences:
         }
         assert stat.S_IMODE(machine.file.stat().st_mode) == 0o600
         assert machine.holding(CANARY) == set()
+
+    def test_beside_a_profile_in_a_file_with_a_byte_order_mark(self, machine: Machine) -> None:
+        machine.file.write_bytes(b"\xef\xbb\xbf" + json.dumps({"TokenProfiles": {"profiles": {"a": {}}}}).encode())
+        assert machine.run("add", "acme", *ACME, "--from-env", "client_secret=S", S=CANARY).returncode == 0
+        assert set(profiles(machine)) == {"a", "acme"}
 
     def test_from_env_that_is_not_there_yet(self, machine: Machine) -> None:
         done = machine.run("add", "acme", *ACME, "--from-env", "client_secret=LATER")

@@ -104,6 +104,27 @@ class TestConfiguration:
         # The rest is looked at all the same.
         assert "server extension" in told
 
+    def test_one_of_two_cannot_be_read(
+        self, findings: Findings, write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(acme=ACME)
+        monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path))
+        broken = tmp_path / "jupyter_tokens_config.json"
+        broken.write_text("{")
+        told = findings("--offline")
+        [failed] = [finding for finding in told["configuration"] if finding["status"] == "fail"]
+        assert failed["what"].startswith(str(broken))
+        assert [finding["status"] for finding in told["profile"]] == ["ok"]
+
+    def test_none_is_wanted(self, findings: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("JUPYTER_NO_CONFIG", "1")
+        assert "JUPYTER_NO_CONFIG is set" in only(findings("--offline")["configuration"])[1]
+
+    def test_a_variable_that_code_is_loaded_by(self, findings: Findings, write: Any) -> None:
+        write(acme={**ACME, "env": "PYTHONSTARTUP"})
+        status, what, _ = only(findings("--offline")["variable"])
+        assert (status, "PYTHONSTARTUP" in what) == ("warn", True)
+
     @pytest.mark.parametrize(("mode", "status"), [(0o620, "warn"), (0o602, "fail")])
     def test_can_be_written_by_others(self, findings: Findings, write: Any, mode: int, status: str) -> None:
         file = write(mode, acme=ACME)

@@ -86,6 +86,19 @@ def test_wrong_usage(run: Run, config_dir: Path) -> None:
     assert "jupyter_tokens_config.json cannot be read" in done.err
 
 
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_listed(
+    run: Run, config_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(config_dir, acme={"provider": "oneaccess"})
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path))
+    broken = tmp_path / "jupyter_tokens_config.json"
+    broken.write_text("{")
+    done = run("--json")
+    assert [entry["name"] for entry in json.loads(done.out)["profiles"]] == ["acme"]
+    assert done.err.startswith(f"{broken} cannot be read: line 1.")
+    assert done.code == 0
+
+
 def test_it_loads_no_client_no_shell_and_no_server(config_dir: Path) -> None:
     written(config_dir, acme={"provider": "oneaccess", "client_secret": "env:HOME"})
     program = (

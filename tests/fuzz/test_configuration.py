@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,8 @@ CONFIG: dict[str, Any] = {"TokenProfiles": {"profiles": PROFILES, "mode": "direc
 def read(file: Path) -> None:
     with typed(ConfigurationError):
         load_mode([file])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         found = load_profiles([file])
         found.at_start()
         for name in found:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import ConfigurationError
+from ...profiles import loads_code
 from ...providers.base import Reference
 from ..keyring_backend import backend
 from .finding import Finding, fail, ok, warn
@@ -23,10 +24,17 @@ __all__ = ["files", "keyring", "profiles"]
 
 def files(found: list[Path]) -> Iterator[Finding]:
     """Each file, and who may change it."""
-    if not found:
+    if os.environ.get("JUPYTER_NO_CONFIG"):
+        yield fail("configuration", "JUPYTER_NO_CONFIG is set: no profile is read or kept", "unset JUPYTER_NO_CONFIG")
+    elif not found:
         yield warn("configuration", "no configuration file was found", "run `jupyter tokens add NAME`")
     for file in found:
-        yield ok("configuration", f"{file} (mode {_mode(file):04o})")
+        try:
+            mode = _mode(file)
+        except OSError:
+            # Reading it fails as well, and says so.
+            continue
+        yield ok("configuration", f"{file} (mode {mode:04o})")
         for path in (file, file.parent):
             # Whoever can write it decides where secrets are sent.
             if os.name == "posix" and _mode(path) & stat.S_IWOTH:
@@ -47,6 +55,9 @@ def profiles(known: Profiles) -> Iterator[Finding]:
         except ConfigurationError as error:
             yield fail("profile", error.message.rstrip("."), error.hint.rstrip(".") or "correct it in its file")
             continue
+        if profile.env is not None and loads_code(profile.env):
+            what = f"profile {name}: some program loads or starts code by the variable {profile.env}"
+            yield warn("variable", what, "choose another name for env")
         literal = _literals(profile)
         if literal:
             what = f"profile {name}: {', '.join(literal)} stands in {known.file(name)}"

@@ -19,6 +19,8 @@ __all__ = ["signatures"]
 
 SECONDS = 20.0
 """For each profile: more than a `command:` may take, or a metadata service that is not there."""
+_KEYRING_SECONDS = 10.0
+"""For a keyring that waits for a person: less, so that the error names it."""
 
 
 def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
@@ -39,7 +41,7 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
 
 def _sign(profile: Profile) -> str:
     """Gets to the point where the first request would be sent. Raises `TokenError`."""
-    secrets = profile.secrets()
+    secrets = profile.secrets(_KEYRING_SECONDS)
     credential = profile.provider.credential(secrets)
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
     # What only a call gives; for a signature anything will do.

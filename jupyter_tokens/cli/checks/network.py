@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from ...errors import TokenError
 from ...probe import Answered, probe, proxied
 from ...providers.base import Endpoint
+from ...transport import check_proxy
 from .finding import Finding, fail, ok, warn, within
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ def proxies() -> Iterator[Finding]:
     there = {name.upper(): text for name, text in os.environ.items() if text and name.upper() in _PROXIES}
     for name, text in there.items():
         host = _host_of(text)
+        problem = _proxy_problem(text)
         if host is None:
             yield fail("proxy", f"{name} is no URL", f"set {name} to http://HOST:PORT")
+        elif problem is not None:
+            yield fail("proxy", f"{name}: {problem.message.rstrip('.')}", problem.hint.rstrip("."))
         else:
             yield ok("proxy", f"{name} leads by way of {host}")
     if not there:
@@ -80,6 +84,14 @@ def _urls(profile: Profile) -> Iterator[str]:
         url = str(getattr(provider, key)).rstrip("/")
         if isinstance(trait, Endpoint) and url and url != provider.base():
             yield url
+
+
+def _proxy_problem(text: str) -> TokenError | None:
+    try:
+        check_proxy(text if "://" in text else f"http://{text}")
+    except TokenError as error:
+        return error
+    return None
 
 
 def _host_of(url: str) -> str | None:

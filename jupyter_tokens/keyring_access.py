@@ -1,0 +1,132 @@
+"""Asks the keyring within a time limit, one question at a time: it may be waiting for a person to unlock it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+__all__ = ["KEYRING_SECONDS", "KeyringWaits", "ask_keyring"]
+
+KEYRING_SECONDS = 30.0
+"""Time limit where no profile gives one, seconds."""
+
+_T = TypeVar("_T")
+
+
+class KeyringWaits(Exception):
+    """The keyring has not answered in time."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    same: Hashable
+    began: float = field(default_factory=time.monotonic)
+    answer: Future[Any] = field(default_factory=Future)
+
+
+_lock = threading.Lock()
+_current: _Question | None = None
+
+
+def ask_keyring(question: Callable[[Any], _T], *, seconds: float, same: Hashable = None) -> _T:
+    """Call `question` with the module `keyring`, on a thread of its own.
+
+    Parameters
+    ----------
+    question
+        What to call; it may block for as long as it likes.
+    seconds
+        Time limit, from the moment at which the question that the keyring is busy with was put. So one dialog that
+        nobody answers costs this time once, not once for each caller.
+    same
+        Callers that give an equal value while the question is open share its answer. None: do not share.
+
+    Raises
+    ------
+    KeyringWaits
+        It has not answered in time. The thread goes on waiting; until it ends no other question is put, so a keyring
+        that hangs costs one thread and not one for each call.
+    Exception
+        Whatever the keyring raises.
+    """
+    while True:
+        asked, is_ours = _put(question, same)
+        with _echo_kept():
+            done, _ = wait([asked.answer], max(0.0, asked.began + seconds - time.monotonic()))
+            if not done:
+                raise KeyringWaits
+        if is_ours:
+            answer: _T = asked.answer.result()
+            return answer
+
+
+def _put(question: Callable[[Any], object], same: Hashable) -> tuple[_Question, bool]:
+    """Put the question, or find the one that the keyring is busy with; and whether its answer is for this caller."""
+    global _current  # noqa: PLW0603 (there is one keyring for the process)
+    with _lock:
+        if _current is not None:
+            return _current, same is not None and _current.same == same
+        asked = _Question(same)
+        threading.Thread(target=_run, args=(question, asked), name="jupyter_tokens keyring", daemon=True).start()
+        _current = asked
+    return asked, True
+
+
+def _run(question: Callable[[Any], object], asked: _Question) -> None:
+    try:
+        import keyring  # noqa: PLC0415 (loads its backends at import, some of which ask the desktop)
+
+        answer = question(keyring)
+    except Exception as error:
+        _end()
+        asked.answer.set_exception(error)
+    else:
+        _end()
+        asked.answer.set_result(answer)
+
+
+def _end() -> None:
+    global _current  # noqa: PLW0603 (as above)
+    with _lock:
+        _current = None
+
+
+def _forget_after_fork() -> None:
+    # The thread that would answer is not in the child; nor may it inherit the lock while the parent holds it.
+    global _current, _lock
+    _current, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch (Windows has none)
+    os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+@contextmanager
+def _echo_kept() -> Iterator[None]:
+    """Restore the terminal when the caller gives up: some backends read a password from it, with the echo off."""
+    before = _terminal()
+    try:
+        yield
+    except BaseException:
+        # Where another program has the terminal by now, changing it would stop this process.
+        if before is not None and os.tcgetpgrp(0) == os.getpgrp():
+            import termios  # noqa: PLC0415 (Windows has none)
+
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
+        raise
+
+
+def _terminal() -> list[Any] | None:
+    if not os.isatty(0):
+        return None
+    try:
+        import termios  # noqa: PLC0415 (Windows has none)
+    except ImportError:  # pragma: no cover (Windows)
+        return None
+    return termios.tcgetattr(0)

@@ -1,0 +1,30 @@
+"""Decodes text that people and other programs have written into a file: UTF-8, with or without a byte order mark."""
+
+from __future__ import annotations
+
+import codecs
+
+__all__ = ["NotText", "decode", "refuse_utf_16"]
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class NotText(ValueError):
+    """The bytes are not UTF-8. The message says what they are and quotes nothing of them."""
+
+
+def refuse_utf_16(data: bytes) -> None:
+    """Raise `NotText` for the beginning of a file that Windows' tools have saved as UTF-16."""
+    if data.startswith(_UTF_16):
+        raise NotText("is UTF-16 text; save it as UTF-8")
+
+
+def decode(data: bytes) -> str:
+    """Decode UTF-8 whatever the locale, without the byte order mark of Windows' editors. Raises `NotText`."""
+    refuse_utf_16(data)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Its attributes hold the data.
+        pass
+    raise NotText("is not UTF-8 text")
