@@ -206,12 +206,11 @@ def write(name: str, data: bytes, mode: int = 0o600, *, own: Collection[bytes] =
 
 
 def restore(name: str, before: Before | None, *, own: Collection[bytes] = ()) -> None:
-    """Puts back what was in a file that holds our token, or removes the file. Raises `ParameterError`."""
-    path = Path(name)
+    """Puts back what was in a file that holds our token, or removes that file. Raises `ParameterError`."""
     if before is not None:
         write(name, before.data, before.mode, own=own)
         return
-    check(name, own)
+    path = Path(name)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
