@@ -14,8 +14,7 @@ from ..errors import TokenError
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
-    from .loan import Loan
-    from .session import TokenSession
+    from .session import Loan, TokenSession
 
 __all__ = ["Cells", "as_a_line"]
 
@@ -38,7 +37,7 @@ class _Cell:
         self.loans: list[Loan] = []
 
     def end(self) -> None:
-        """Puts back what was there before each loan, the last one first; shows what could not be."""
+        """Ends the cell's loans, the last one first; shows what could not be put back."""
         while self.loans:
             try:
                 self.loans[-1].close()
@@ -130,10 +129,10 @@ class Cells:
             self._tell()
 
     def _tell(self) -> None:
-        """Shows what failed in the background, below a cell that a person sees."""
+        """Shows the session's notices below a cell that a person sees."""
         notices = self._session.notices()
         if notices:
-            _show("In the background:", [*notices, "%tokens tells how they are now."])
+            _show("About your tokens:", [*notices, "%tokens lists their current state."])
 
 
 def _show(title: str, lines: list[str]) -> None:

@@ -1,29 +1,31 @@
-"""Puts tokens where code looks for them: an environment variable, a Python variable, a file; takes them out again.
+"""Puts tokens where code looks for them (environment variable, Python variable, file), and takes them out again.
 
-What was there before is kept, and comes back when the token is taken out. A place is a pile: what is lent for one cell
-lies on top of what was put there, and what was put there is kept up to date below it.
+What belongs to the user is left alone. What was in a place before comes back when the token is taken out, but only if
+the token is still there: what the notebook has put there since stays, and what it has deleted stays deleted.
 """
 
 from __future__ import annotations
 
 import keyword
+import logging
+import operator
 import os
+import sys
 import threading
-from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import ParameterError, TokenError
 from . import token_file
-from .spaces import ABSENT, Files, Space, Variables
 
 if TYPE_CHECKING:
     from ..broker import Key
     from ..token import Token
     from .token_file import Format
 
-__all__ = ["Injections", "Lent", "Place", "env_place", "file_place", "var_place"]
+__all__ = ["Injections", "Place", "Places", "env_place", "file_place", "var_place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,19 @@ class Place:
     form: Format = field(default="raw", compare=False)
 
     def __str__(self) -> str:
-        if self.kind == "file":
-            # Short, and without the folders of whoever ran the notebook where it can do without them.
-            path, here = Path(self.name), Path.cwd()
-            return str(path.relative_to(here)) if path.is_relative_to(here) else self.name
-        return f"${self.name}" if self.kind == "env" else self.name
+        if self.kind == "env":
+            return f"${self.name}"
+        # Short, and where possible without the folders of the person who ran the notebook.
+        return _relative(Path(self.name)) if self.kind == "file" else self.name
+
+
+def _relative(path: Path) -> str:
+    try:
+        here = Path.cwd()
+    except OSError:
+        # The current folder does not exist any more.
+        return str(path)
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def env_place(name: str) -> Place:
@@ -66,208 +76,426 @@ def file_place(path: str, form: Format = "raw") -> Place:
     return Place("file", name, form)
 
 
-@dataclass(slots=True, eq=False)
+_log = logging.getLogger(__name__)
+
+# The kinds of places
+
+_ABSENT = object()
+"""What is in a place where nothing is."""
+
+
+class _Kind(Protocol):
+    """What can be done with places of one kind. It keeps no account of them."""
+
+    same: Callable[[Any, Any], bool]
+    """Whether two things that were looked at are the same."""
+
+    def look(self, name: str) -> Any:
+        """What is there now. Raises `ParameterError` for a file that cannot be read."""
+
+    def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+        """Raises `TokenError` if the token cannot be put there. own : marks of what we have put there."""
+
+    def mark(self, place: Place, token: Token) -> Any:
+        """What a token in a place is recognised by."""
+
+    def holds(self, name: str, marks: Sequence[Any]) -> bool:
+        """Whether what is there now is what one of the marks stands for."""
+
+    def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+        """Puts a token there. Raises `TokenError`; then nothing has changed."""
+
+    def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
+        """Puts back what was there. Raises `TokenError`; then nothing has changed."""
+
+
+class _Variables:
+    """The notebook's variables, where a token is recognised by its identity."""
+
+    same: Callable[[Any, Any], bool] = staticmethod(operator.is_)
+
+    def __init__(self, variables: MutableMapping[str, Any]) -> None:
+        self.variables = variables
+
+    def look(self, name: str) -> Any:
+        return self.variables.get(name, _ABSENT)
+
+    def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+        """A variable takes any token, also one without a value."""
+
+    def mark(self, place: Place, token: Token) -> Any:
+        return token
+
+    def holds(self, name: str, marks: Sequence[Any]) -> bool:
+        now = self.look(name)
+        return any(self.same(now, mark) for mark in marks)
+
+    def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+        self.variables[place.name] = self.mark(place, token)
+
+    def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
+        if before is _ABSENT:
+            self.variables.pop(name, None)
+        else:
+            self.variables[name] = before
+
+
+class _Environment(_Variables):
+    """The environment, where a token is recognised by its value."""
+
+    same: Callable[[Any, Any], bool] = staticmethod(operator.eq)
+
+    def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+        problem = _problem_in_environment(place.name, token.reveal(), self.variables)
+        if problem:
+            raise ParameterError(
+                f"The token cannot be put into {place}: {problem}.",
+                hint="Write it to a file (--file PATH) or put it into a Python variable (--var NAME).",
+                profile=token.profile,
+            )
+
+    def mark(self, place: Place, token: Token) -> Any:
+        return token.reveal()
+
+    def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+        self.check(place, token, own)
+        super().fill(place, token, own)
+
+
+def _problem_in_environment(name: str, value: str, environ: MutableMapping[str, str]) -> str:
+    """Why a variable cannot hold a value, or "". The system would refuse it, or start no program any more."""
+    if "\0" in value:
+        return "it holds a NUL character"
+    try:
+        size = _size(name, value)
+    except UnicodeEncodeError:
+        return f"it holds a character that {sys.getfilesystemencoding()} cannot encode"
+    longest, most = _limits()
+    if size > longest:
+        return f"with its name it is {size - 1:,} bytes long, and programs can be started with {longest - 1:,} at most"
+    others = sum(_size(*item) for item in environ.items() if item[0] != name)
+    if others + size > most:
+        return f"all variables together would have {others + size:,} bytes, and should not have more than {most:,}"
+    return ""
+
+
+def _size(name: str, value: str) -> int:
+    """Of a variable in a process's environment, with "=" and the NUL at its end."""
+    if os.name == "nt":  # pragma: no cover (counts UTF-16 units)
+        return len(f"{name}={value}".encode("utf-16-le", "surrogatepass")) // 2 + 1
+    return len(os.fsencode(name)) + len(os.fsencode(value)) + 2
+
+
+def _limits() -> tuple[int, int]:
+    """How long one variable may be, and all of them together, so that programs can still be started."""
+    if os.name == "nt":  # pragma: no cover
+        # _MAX_ENV of the C runtime; since Windows Vista there is no limit to the whole.
+        return 32_767, sys.maxsize
+    # execve(2): arguments and environment share ARG_MAX. An eighth of it is left for pointers and arguments.
+    most = os.sysconf("SC_ARG_MAX") * 7 // 8
+    if sys.platform != "linux":  # pragma: no cover
+        return most, most
+    # MAX_ARG_STRLEN; and with an unlimited stack ARG_MAX is 6 MiB, whatever sysconf says.
+    return 32 * os.sysconf("SC_PAGE_SIZE"), min(most, 5 * 1024 * 1024)
+
+
+class _Files:
+    """Files by absolute path, where a token is recognised by the digest of the content."""
+
+    same: Callable[[Any, Any], bool] = staticmethod(operator.eq)
+
+    def look(self, name: str) -> Any:
+        return token_file.read(name) or _ABSENT
+
+    def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+        token_file.content(token, place.form)
+        token_file.check(place.name, own)
+
+    def mark(self, place: Place, token: Token) -> Any:
+        return token_file.digest(token_file.content(token, place.form))
+
+    def holds(self, name: str, marks: Sequence[Any]) -> bool:
+        return token_file.holds(name, marks)
+
+    def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+        token_file.write(place.name, token_file.content(token, place.form), own=own)
+
+    def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
+        token_file.restore(name, None if before is _ABSENT else before, own=own)
+
+
+# What is where
+
+_MARKS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Layer:
+    """A token in a place. loan : what has lent it there; None if it stays until it is forgotten."""
+
     key: Key
     token: Token
     place: Place
+    loan: object = None
 
 
 @dataclass(slots=True, eq=False)
 class _Pile:
-    """before : what was there before us. put : what stays. lent : what goes at the end of its cell, the last on top."""
+    """What is in one place: at the bottom what stays, above it what is lent. Code sees the last layer.
 
+    before : what was there before. marks : of what we have put there, the latest last. More than one is kept because
+    code may put back a value that it has read earlier, as `unittest.mock.patch.dict(os.environ)` does, and because an
+    interrupt can come before a new value is there. told : that something else is there now.
+    """
+
+    place: Place
     before: Any = field(repr=False)
-    put: _Layer | None = None
-    lent: tuple[_Layer, ...] = ()
-
-    def layers(self) -> tuple[_Layer, ...]:
-        return self.lent if self.put is None else (self.put, *self.lent)
+    layers: tuple[_Layer, ...] = ()
+    marks: tuple[Any, ...] = field(default=(), repr=False)
+    told: bool = False
 
 
-class Lent:
-    """A token that lies on top of what is in its places, from `lay` to `give_back`. Either may be interrupted."""
+class Places(NamedTuple):
+    """Where the tokens of a key were put. filled : where they are. changed : where something else is by now."""
 
-    def __init__(self, injections: Injections, layers: list[_Layer]) -> None:
-        self._injections = injections
-        self._layers = layers
-
-    def lay(self) -> None:
-        """Fills the places. Raises `TokenError`; then they are as they were."""
-        with self._injections._lock:
-            try:
-                for layer in self._layers:
-                    self._injections._lay(layer, lent=True)
-            except TokenError:
-                self.give_back()
-                raise
-
-    def give_back(self) -> None:
-        """Puts back what was there before; may be called again. Raises `TokenError` for a file that could not be."""
-        problem: TokenError | None = None
-        with self._injections._lock:
-            for layer in reversed(self._layers):
-                try:
-                    self._injections._lift(layer)
-                except TokenError as error:
-                    problem = error.copy()
-        if problem is not None:
-            raise problem
+    filled: tuple[Place, ...]
+    changed: tuple[Place, ...]
 
 
 class Injections:
-    """What went where. Thread-safe: the refresher's flights write too.
+    """What went where. Thread-safe: refreshes come on threads of their own.
 
     namespace : the notebook's variables. environ : the process's environment.
     """
 
     def __init__(self, namespace: MutableMapping[str, Any], environ: MutableMapping[str, str] = os.environ) -> None:
-        self._spaces: dict[str, Space] = {
-            # First what can fail.
-            "file": Files(),
-            "env": Variables(environ, lambda token: token.reveal()),
-            "var": Variables(namespace, lambda token: token),
+        # First what is most likely to fail.
+        self._kinds: dict[str, _Kind] = {
+            "file": _Files(),
+            "env": _Environment(environ),
+            "var": _Variables(namespace),
         }
         self._piles: dict[Place, _Pile] = {}
-        self._of: dict[Key, tuple[Place, ...]] = {}
+        # An index, which may name places that the key's tokens have left; see _piles_of.
+        self._places_of: dict[Key, tuple[Place, ...]] = {}
+        self._left: dict[Place, str] = {}
         self._lock = threading.RLock()
 
-    def put(self, key: Key, token: Token, places: Sequence[Place]) -> None:
+    def put(self, key: Key, token: Token, places: Iterable[Place]) -> None:
         """Puts a token into places, and remembers to put its successors there.
 
-        Raises `TokenError` for a file that cannot be written; then the variables are as they were.
+        Raises `TokenError` if one of the places cannot take it; then nothing has changed in any of them.
+        """
+        self._lay([_Layer(key, token, place) for place in places])
+
+    def lend(self, key: Key, token: Token, places: Iterable[Place], loan: object) -> None:
+        """The same until `give_back(loan)`, on top of what is there."""
+        self._lay([_Layer(key, token, place, loan) for place in places])
+
+    def give_back(self, loan: object) -> None:
+        """Puts back what was there before a loan. May be called again, also after an interrupt.
+
+        Raises `TokenError` for a file that cannot be put back, after everything else is.
         """
         with self._lock:
-            for place in self._in_order(places):
-                self._lay(_Layer(key, token, place), lent=False)
+            self._take_away([*self._piles.values()], lambda layer: layer.loan is loan)
 
-    def loan(self, key: Key, token: Token, places: Sequence[Place]) -> Lent:
-        """A token that is to lie in places for a while, on top of what is there."""
-        return Lent(self, [_Layer(key, token, place) for place in self._in_order(places)])
+    def take_out(self, key: Key) -> list[Place]:
+        """Puts back what was in the key's places before; returns these places.
+
+        Raises `TokenError` for a file that cannot be put back, after everything else is.
+        """
+        with self._lock:
+            return self._take_away(self._piles_of(key), lambda layer: layer.key == key)
 
     def arrived(self, key: Key, token: Token) -> list[TokenError]:
-        """A newer token is there: it replaces the older one in all its places. Returns what could not be written."""
+        """A newer token replaces the older one wherever that still is. Returns what could not be written."""
         problems: list[TokenError] = []
         with self._lock:
-            for place in self._of.get(key, ()):
-                pile = self._piles[place]
-                layers = pile.layers()
-                for layer in layers:
-                    if layer.key == key:
-                        layer.token = token
-                if layers[-1].key == key:
+            for pile in self._piles_of(key):
+                pile.layers = tuple(replace(layer, token=token) if layer.key == key else layer for layer in pile.layers)
+                if not self._is_ours(pile):
+                    self._leave(pile)
+                elif pile.layers[-1].key == key:
                     try:
-                        self._show(layers[-1])
+                        self._show(pile, pile.layers)
                     except TokenError as error:
                         problems.append(error.copy())
         return problems
 
+    def take_left(self) -> list[str]:
+        """A sentence about each place that was left alone, because something else is there now; each only once."""
+        with self._lock:
+            left = [*self._left.values()]
+            self._left.clear()
+        return left
+
     def keys(self) -> list[Key]:
-        """Whose tokens are anywhere."""
+        """The keys whose tokens were put anywhere, and were not deleted there."""
         with self._lock:
-            return list(self._of)
+            return [key for key in [*self._places_of] if self._piles_of(key)]
 
-    def places(self, key: Key) -> list[Place]:
+    def has(self, key: Key) -> bool:
+        """Whether the key is one of `keys`."""
+        with self._lock:
+            return bool(self._piles_of(key))
+
+    def places(self, key: Key) -> Places:
         """Where the tokens of a key are."""
+        filled: list[Place] = []
+        changed: list[Place] = []
         with self._lock:
-            return list(self._of.get(key, ()))
-
-    def take_out(self, key: Key) -> list[Place]:
-        """Puts back what was in the key's places before; returns the places.
-
-        Raises `TokenError` for a file that cannot be put back, when all else has been.
-        """
-        problem: TokenError | None = None
-        with self._lock:
-            places = self.places(key)
-            for place in places:
-                for layer in self._piles[place].layers():
-                    try:
-                        if layer.key == key:
-                            self._lift(layer)
-                    except TokenError as error:
-                        problem = error.copy()
-        if problem is not None:
-            raise problem
-        return places
+            for pile in self._piles_of(key):
+                (filled if self._is_ours(pile) else changed).append(pile.place)
+        return Places(tuple(filled), tuple(changed))
 
     def take_earlier(self, place: Place, ours: Callable[[Any], bool]) -> bool:
         """Takes out what was in a place before anything was put there, if it is ours; returns whether it was."""
         with self._lock:
-            pile, space = self._piles.get(place), self._spaces[place.kind]
-            if not ours(space.look(place.name) if pile is None else pile.before):
+            pile, kind = self._piles.get(place), self._kinds[place.kind]
+            if not ours(kind.look(place.name) if pile is None else pile.before):
                 return False
             if pile is None:
-                space.restore(place.name, ABSENT)
+                kind.restore(place.name, _ABSENT, ())
             else:
-                pile.before = ABSENT
+                pile.before = _ABSENT
             return True
 
     def after_fork(self) -> None:
         """In a forked child: another thread may have held the lock."""
         self._lock = threading.RLock()
 
-    def _in_order(self, places: Sequence[Place]) -> list[Place]:
-        return sorted(places, key=lambda place: list(self._spaces).index(place.kind))
-
-    def _show(self, layer: _Layer) -> None:
-        self._spaces[layer.place.kind].fill(layer.place, layer.token)
-
-    def _lay(self, layer: _Layer, *, lent: bool) -> None:
-        place = layer.place
-        pile = self._piles.get(place)
-        if pile is None:
-            pile = self._piles[place] = _Pile(self._spaces[place.kind].look(place.name))
-        # Noted before it is done: what an interrupt leaves undone can then be put back.
-        earlier = pile.put
-        if lent:
-            pile.lent = (*pile.lent, layer)
-        else:
-            pile.put = layer
-        places = self._of.get(layer.key, ())
-        if place not in places:
-            self._of[layer.key] = (*places, place)
-        if lent or not pile.lent:
+    def _lay(self, layers: Iterable[_Layer]) -> None:
+        with self._lock:
+            layers = sorted(layers, key=lambda layer: [*self._kinds].index(layer.place.kind))
+            for layer in layers:
+                pile = self._piles.get(layer.place)
+                marks = () if pile is None else pile.marks
+                self._kinds[layer.place.kind].check(layer.place, layer.token, marks)
+            before: list[tuple[_Pile, tuple[_Layer, ...]]] = []
             try:
-                self._show(layer)
-            except TokenError:
-                # Then nothing has changed there.
-                self._strike(layer, pile, earlier)
+                for layer in layers:
+                    pile = self._pile_for(layer.place)
+                    before.append((pile, pile.layers))
+                    self._add(pile, layer)
+            except BaseException:
+                # Also after an interrupt.
+                for pile, earlier in reversed(before):
+                    self._take_back(pile, earlier)
                 raise
-        if not lent and earlier is not None:
-            self._unlist(earlier.key, place)
 
-    def _lift(self, layer: _Layer) -> None:
-        """Takes a layer away, if it is still there; what is below it comes to light."""
-        pile = self._piles.get(layer.place)
-        layers = pile.layers() if pile is not None else ()
-        if pile is None or layer not in layers:
-            return
-        left = [other for other in layers if other is not layer]
-        try:
-            if not left:
-                self._spaces[layer.place.kind].restore(layer.place.name, pile.before)
-            elif layers[-1] is layer:
-                self._show(left[-1])
-        except TokenError:
-            self._strike(layer, pile)
-            raise
-        # Not if it was interrupted: then it can be done again.
-        self._strike(layer, pile)
+    def _pile_for(self, place: Place) -> _Pile:
+        pile = self._piles.get(place)
+        if pile is None or not self._is_ours(pile):
+            # What the notebook has put there since is what comes back later.
+            pile = _Pile(place, self._kinds[place.kind].look(place.name))
+        return pile
 
-    def _strike(self, layer: _Layer, pile: _Pile, earlier: _Layer | None = None) -> None:
-        """Notes that a layer is gone. earlier : what it has replaced, and what is in its place again."""
-        if pile.put is layer:
-            pile.put = earlier
+    def _add(self, pile: _Pile, layer: _Layer) -> None:
+        # Noted before it is done: what an interrupt leaves undone can then be put back.
+        place = layer.place
+        self._piles[place] = pile
+        known = self._places_of.get(layer.key, ())
+        self._places_of[layer.key] = known if place in known else (*known, place)
+        self._left.pop(place, None)
+        if layer.loan is None:
+            pile.layers = (layer, *(other for other in pile.layers if other.loan is not None))
         else:
-            pile.lent = tuple(other for other in pile.lent if other is not layer)
-        self._unlist(layer.key, layer.place)
-        if not pile.layers():
-            del self._piles[layer.place]
+            pile.layers = (*pile.layers, layer)
+        if pile.layers[-1] is layer:
+            self._show(pile, pile.layers)
 
-    def _unlist(self, key: Key, place: Place) -> None:
-        if any(layer.key == key for layer in self._piles[place].layers()):
+    def _take_back(self, pile: _Pile, earlier: tuple[_Layer, ...]) -> None:
+        """Undoes `_add`."""
+        kind, name = self._kinds[pile.place.kind], pile.place.name
+        is_there = bool(earlier) and kind.holds(name, [kind.mark(earlier[-1].place, earlier[-1].token)])
+        if is_there or not self._is_ours(pile):
+            # It was not done.
+            self._note(pile, earlier)
             return
-        left = tuple(other for other in self._of.pop(key, ()) if other != place)
-        if left:
-            self._of[key] = left
+        try:
+            self._show(pile, earlier)
+        except TokenError as error:
+            # The token is there still, and is listed, so that it can be taken out later.
+            _log.warning("%s could not be put back: %s", pile.place, error.message)
+
+    def _take_away(self, piles: Iterable[_Pile], goes: Callable[[_Layer], bool]) -> list[Place]:
+        """Takes layers out of piles; what is below them comes to light. Returns the places where that was done."""
+        places: list[Place] = []
+        problem: TokenError | None = None
+        for pile in piles:
+            left = tuple(layer for layer in pile.layers if not goes(layer))
+            if len(left) == len(pile.layers):
+                continue
+            if left and left[-1] is pile.layers[-1]:
+                self._note(pile, left)
+            elif not self._is_ours(pile):
+                if not self._is_as_before(pile):
+                    self._leave(pile)
+                self._note(pile, ())
+                continue
+            else:
+                try:
+                    # Noted after it is done: what was interrupted can then be done again.
+                    self._show(pile, left)
+                except TokenError as error:
+                    problem = error.copy()
+                    self._note(pile, left)
+            places.append(pile.place)
+        if problem is not None:
+            raise problem
+        return places
+
+    def _show(self, pile: _Pile, layers: tuple[_Layer, ...]) -> None:
+        """Has code see the last of these layers or, if there is none, what was there before."""
+        kind, own = self._kinds[pile.place.kind], pile.marks
+        if layers:
+            place, token = layers[-1].place, layers[-1].token
+            pile.marks = (*own, kind.mark(place, token))[-_MARKS:]
+            kind.fill(place, token, own)
+            pile.told = False
+        else:
+            kind.restore(pile.place.name, pile.before, own)
+        self._note(pile, layers)
+
+    def _note(self, pile: _Pile, layers: tuple[_Layer, ...]) -> None:
+        pile.layers = layers
+        if not layers:
+            self._piles.pop(pile.place, None)
+
+    def _leave(self, pile: _Pile) -> None:
+        """Leaves a place to the notebook.
+
+        If it was deleted, for good; if it was changed, until the notebook itself puts back what it found there.
+        """
+        place, gone = pile.place, self._now(pile) is _ABSENT
+        if not pile.told:
+            by = "" if place.kind == "file" else " by the notebook"
+            self._left[place] = f"{place} was {'deleted' if gone else 'changed'}{by}; left as it is."
+            pile.told = True
+        if gone:
+            self._note(pile, ())
+
+    def _is_ours(self, pile: _Pile) -> bool:
+        return self._kinds[pile.place.kind].holds(pile.place.name, pile.marks)
+
+    def _is_as_before(self, pile: _Pile) -> bool:
+        return self._kinds[pile.place.kind].same(self._now(pile), pile.before)
+
+    def _now(self, pile: _Pile) -> Any:
+        try:
+            return self._kinds[pile.place.kind].look(pile.place.name)
+        except ParameterError:
+            return None
+
+    def _piles_of(self, key: Key) -> list[_Pile]:
+        piles = [
+            pile
+            for place in self._places_of.get(key, ())
+            if (pile := self._piles.get(place)) is not None and any(layer.key == key for layer in pile.layers)
+        ]
+        if piles:
+            self._places_of[key] = tuple(pile.place for pile in piles)
+        else:
+            self._places_of.pop(key, None)
+        return piles

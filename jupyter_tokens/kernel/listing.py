@@ -37,7 +37,7 @@ class Listing:
                 + (" (sandbox)" if status.sandbox else ""),
                 status.state,
                 self._expiry(status),
-                ", ".join(str(place) for place in status.places),
+                ", ".join([*map(str, status.places), *(f"{place} (changed)" for place in status.changed)]),
                 "yes" if status.kept_fresh else "no" if status.places else "",
             )
             for status in self.statuses

@@ -91,7 +91,8 @@ class TokenMagics(Magics):
 
         A program that read the variable before a refresh goes on with the old value: read it again for each use, or
         use token.auth. Nothing is fetched again while the token held is fresh; --refresh fetches in any case. The
-        token stays where it was put until %deltoken, and is kept fresh until the kernel ends.
+        token stays where it was put until %deltoken, and is kept fresh until the kernel ends. If you change or delete
+        the variable or the file, it is left as it is: run %gettoken again to put the token there again.
         """
         arguments = _arguments_of(self.gettoken.parser, line)
         error = _error_of(lambda: self._get(arguments))
@@ -117,8 +118,9 @@ class TokenMagics(Magics):
     def deltoken(self, line: str) -> None:
         """Forget a profile's tokens everywhere in this session, and put back what was there before.
 
-        Variables and files are as they were before the first %gettoken. The vendor is not told: a token that somebody
-        has copied lives until its end. A Jupyter server keeps its own for other notebooks.
+        Variables and files are as they were before the first %gettoken; what the notebook has put there since is left
+        alone. The vendor is not told: a copied token is valid until it expires. A Jupyter server keeps its own for
+        other notebooks.
         """
         arguments = _arguments_of(self.deltoken.parser, line)
         error = _error_of(lambda: self._forget(arguments.profile))
@@ -130,6 +132,8 @@ class TokenMagics(Magics):
     @line_cell_magic
     def withtoken(self, line: str, cell: str | None = None) -> None:
         """Lend a token to one cell, and put back what was there before when it ends, however it ends.
+
+        What the cell itself puts there stays.
 
         %%withtoken oneaccess --env API_TOKEN
         !curl -H "Authorization: Bearer $API_TOKEN" https://…
@@ -183,9 +187,9 @@ class TokenMagics(Magics):
     def _forget(self, profile: str) -> None:
         from .card import Notice  # noqa: PLC0415 (not needed to load the extension)
 
-        places = self.session.forget(profile)
-        put_back = f"Put back what was there before: {', '.join(str(place) for place in places)}."
-        display(Notice(f"{profile} is forgotten.", [put_back] if places else [], accent="info"))
+        places, notes = self.session.forget(profile)
+        put_back = f"Removed, or restored to what was there before: {', '.join(str(place) for place in places)}."
+        display(Notice(f"{profile} is forgotten.", [*([put_back] if places else []), *notes], accent="info"))
 
 
 def _error_of(work: Callable[[], None]) -> TokenError | None:

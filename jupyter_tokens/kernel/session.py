@@ -6,8 +6,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 from ..clock import Clock, SystemClock
@@ -15,22 +17,153 @@ from ..errors import ConfigurationError, ParameterError, TokenError
 from .at_start import AtStart
 from .client import Client, shared_client
 from .injection import Injections, Place, env_place
-from .loan import Loan
 from .refresher import Refresher
-from .status import Outcome, Status, untouched, where
-from .troubles import Troubles
 
 if TYPE_CHECKING:
-    from ..broker import Held, Key
+    from ..broker import Held, Key, State
     from ..source import About, ProfileEntry
     from ..token import Token
 
-__all__ = ["Loan", "Outcome", "Status", "TokenSession", "session_of"]
+__all__ = ["Forgotten", "Loan", "Outcome", "Status", "TokenSession", "session_of"]
 
 _NONE: Mapping[str, Any] = {}
 _LOOK_SECONDS = 1.0
 """How long a look at the profiles holds."""
+_MOST_ERRORS = 1024
 _log = logging.getLogger(__name__)
+
+
+class Status(NamedTuple):
+    """The state of one token, or of a configured profile of which no token is held.
+
+    state : see `broker.State`.
+    places : where it is. error : why the last fetch or refresh failed. env : the profile's own variable.
+    changed : where it was put, and something else is by now.
+    """
+
+    profile: str
+    params: Mapping[str, Any]
+    title: str
+    sandbox: bool
+    state: State
+    expires_at: datetime | None
+    places: tuple[Place, ...]
+    kept_fresh: bool
+    error: TokenError | None
+    env: str | None
+    changed: tuple[Place, ...] = ()
+
+
+class Outcome(NamedTuple):
+    """The result of a fetch. places : that it filled. notes : sentences on what else the user should know."""
+
+    key: Key
+    token: Token
+    about: About
+    places: list[Place]
+    kept_fresh: bool
+    notes: list[str]
+
+
+class Forgotten(NamedTuple):
+    """What was forgotten. places : where what was there before is again. notes : on places that were left alone."""
+
+    places: list[Place]
+    notes: list[str]
+
+
+class Troubles:
+    """The last error of each token that failed, and what of that the user has not seen yet. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._errors: dict[Key, TokenError] = {}
+        self._notices: dict[Key, str] = {}
+        self._lock = threading.Lock()
+
+    def of(self, key: Key) -> TokenError | None:
+        """What is wrong with a key's token."""
+        return self._errors.get(key)
+
+    def keys(self) -> list[Key]:
+        """The keys whose tokens have failed."""
+        with self._lock:
+            return list(self._errors)
+
+    def told(self, key: Key, error: TokenError) -> None:
+        """Notes what failed for a call that raises the error itself."""
+        with self._lock:
+            if len(self._errors) >= _MOST_ERRORS:
+                self._errors.clear()
+            self._errors[key] = error.copy()
+
+    def note(self, key: Key, error: TokenError) -> None:
+        """Notes what failed in the background."""
+        with self._lock:
+            before = self._errors.get(key)
+            self._errors[key] = error.copy()
+            # By its kind: the request id is another each time.
+            if before is None or (before.reason, before.code) != (error.reason, error.code):
+                self._notices[key] = _notice(key, error)
+
+    def over(self, key: Key) -> None:
+        """All is well again with a key's token, or nobody wants it any more."""
+        with self._lock:
+            self._errors.pop(key, None)
+            self._notices.pop(key, None)
+
+    def take_notices(self) -> list[str]:
+        """What failed in the background since the last call. Each failure is reported once until it is over."""
+        with self._lock:
+            notices = list(self._notices.values())
+            self._notices.clear()
+        return notices
+
+    def after_fork(self) -> None:
+        """In a forked child: another thread may have held the lock."""
+        self._lock = threading.Lock()
+
+
+def _notice(key: Key, error: TokenError) -> str:
+    told = error.copy()
+    told.profile = None
+    params = "".join(f" {name}={value}" for name, value in key.params)
+    return f"{key.profile}{params} could not be kept fresh: {told}"
+
+
+class Loan:
+    """A token that is lent for the length of a `with` block, which gets its `Outcome`.
+
+    It is kept fresh meanwhile. After the block, also after an exception or an interrupt, what was in its places before
+    comes back, and a token that was not held before is forgotten. What the block itself has put into a place stays.
+    May be closed twice, also if it was never opened.
+    """
+
+    def __init__(self, begin: Callable[[Loan, list[Callable[[], None]]], Outcome]) -> None:
+        self._begin = begin
+        self._endings: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Outcome:
+        try:
+            return self._begin(self, self._endings)
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Puts back what was there before. Raises `TokenError` for a file that could not be."""
+        problem: TokenError | None = None
+        while self._endings:
+            try:
+                self._endings[-1]()
+            except TokenError as error:
+                problem = error.copy()
+            # After it, so that an interrupted ending is not left out when this is called again.
+            self._endings.pop()
+        if problem is not None:
+            raise problem
 
 
 class TokenSession:
@@ -72,8 +205,8 @@ class TokenSession:
 
         places : None for the profile's environment variable; empty for nowhere, which leaves alone what is kept fresh.
         """
-        key, token, about = self._get(profile, params, places, refresh=refresh)
-        filled, notes = where(token, about, places)
+        key, token, about = self._get(profile, params, refresh=refresh)
+        filled, notes = _where(token, about, places)
         self.injections.put(key, token, filled)
         token, held = self._latest(key, token)
         if filled or keep is False:
@@ -87,12 +220,13 @@ class TokenSession:
 
     def lend(self, profile: str, params: Mapping[str, Any] = _NONE, places: Sequence[Place] | None = None) -> Loan:
         """A token for the length of a `with` block; what was there comes back after it. See `Loan`."""
-        return Loan(self, profile, params, places)
+        return Loan(partial(self._begin_loan, profile, params, places))
 
-    def forget(self, profile: str, params: Mapping[str, Any] | None = None) -> list[Place]:
-        """Forgets a profile's tokens everywhere in this session, and puts back what was there; returns the places.
+    def forget(self, profile: str, params: Mapping[str, Any] | None = None) -> Forgotten:
+        """Forgets a profile's tokens everywhere in this session, and puts back what was there before.
 
-        What the server put there at the kernel's start goes too: before that there was nothing.
+        Places where something else is by now are left alone. What the server put there at the kernel's start goes too:
+        before that there was nothing.
 
         params : only the token of these. Raises `TokenError` for a profile that is neither held nor configured, and,
         when all is forgotten, for a file that could not be put back. May ask the server for the profiles.
@@ -120,7 +254,7 @@ class TokenSession:
         self._tell()
         if problem is not None:
             raise problem
-        return places
+        return Forgotten(places, self.injections.take_left())
 
     # What is told
 
@@ -151,13 +285,13 @@ class TokenSession:
         entries = {entry.name: entry for entry in self._entries}
         rows = [self._status(key, source.held(key), entries.get(key.profile)) for key in self._known()]
         held = {row.profile for row in rows}
-        rows += [untouched(entry) for entry in self._entries if entry.name not in held]
+        rows += [_untouched(entry) for entry in self._entries if entry.name not in held]
         order = {name: number for number, name in enumerate(entries)}
         return sorted(rows, key=lambda row: (order.get(row.profile, len(order)), row.profile, repr(row.params)))
 
     def notices(self) -> list[str]:
-        """What failed in the background since it was last asked; each failure is told once until it is over."""
-        return self.troubles.take_notices()
+        """What the user should know of the background since the last call: failures, and places left alone."""
+        return [*self.troubles.take_notices(), *self.injections.take_left()]
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Has `changed` told, on any thread, when a status may have changed; returns what ends that.
@@ -199,9 +333,7 @@ class TokenSession:
                     self._unwatch = source.watch(self._arrived, self._lost)
         return source
 
-    def _get(
-        self, profile: str, params: Mapping[str, Any], places: Sequence[Place] | None, *, refresh: bool = False
-    ) -> tuple[Key, Token, About]:
+    def _get(self, profile: str, params: Mapping[str, Any], *, refresh: bool = False) -> tuple[Key, Token, About]:
         source = self._source()
         key = source.key(profile, params)
         try:
@@ -213,8 +345,6 @@ class TokenSession:
                 self.troubles.told(key, error)
                 self._tell()
             raise
-        if places is not None and any(place.kind != "var" for place in places):
-            token.reveal()  # raises if this API never returns the value that a variable or a file asks for
         return key, token, source.about(profile)
 
     def _latest(self, key: Key, token: Token) -> tuple[Token, Held | None]:
@@ -231,17 +361,45 @@ class TokenSession:
         kept = key in self._kept or key in tuple(self._lent.values())
         (self.refresher.keep if kept else self.refresher.drop)(key)
 
-    def _keep_loan(self, loan: Loan, key: Key) -> None:
-        self._lent[loan] = key
-        self._settle(key)
+    def _begin_loan(
+        self,
+        profile: str,
+        params: Mapping[str, Any],
+        places: Sequence[Place] | None,
+        loan: Loan,
+        endings: list[Callable[[], None]],
+    ) -> Outcome:
+        # Each ending is noted before what it ends, so that an interrupt in between leaves nothing open.
+        source = self._source()
+        key = source.key(profile, params)
+        if source.held(key) is None:
+            endings.append(partial(self._forget_lent, key))
+        key, token, about = self._get(profile, params)
+        filled, notes = _where(token, about, places)
+        if not filled:
+            raise ParameterError(
+                "There is nowhere to put the token for this cell: the profile names no environment variable, or the "
+                "token has no value.",
+                hint="Give --env VAR, --var NAME or --file PATH.",
+                profile=profile,
+            )
+        endings.append(partial(self.injections.give_back, loan))
+        self.injections.lend(key, token, filled, loan)
+        token, held = self._latest(key, token)
+        if held is not None and token.expires_at is not None:
+            endings.append(partial(self._end_loan, loan, key))
+            self._lent[loan] = key
+            self._settle(key)
+        self._tell()
+        return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
 
-    def _drop_loan(self, loan: Loan, key: Key) -> None:
+    def _end_loan(self, loan: Loan, key: Key) -> None:
         self._lent.pop(loan, None)
         self._settle(key)
 
-    def _forget_loan(self, key: Key) -> None:
+    def _forget_lent(self, key: Key) -> None:
         # Unless the block itself has put it somewhere to stay.
-        if not self.injections.places(key) and not self.refresher.keeps(key):
+        if not self.injections.has(key) and not self.refresher.keeps(key):
             self.client.forget(key)
         self._tell()
 
@@ -252,6 +410,11 @@ class TokenSession:
             self.troubles.note(key, problem)
         if not problems:
             self.troubles.over(key)
+        if key in self._kept and not self.injections.has(key):
+            # The notebook has deleted it everywhere.
+            with self._lock:
+                self._kept.discard(key)
+            self._settle(key)
         self._tell()
 
     def _lost(self) -> None:
@@ -286,14 +449,21 @@ class TokenSession:
             raise UnknownProfile(f"There is no profile {profile[:80]!r}.", hint=closest(profile, names), unsent=True)
 
     def _status(self, key: Key, held: Held | None, entry: ProfileEntry | None) -> Status:
-        return Status.of(
-            key,
-            held,
-            self._about(key.profile) if entry is None else entry,
-            places=self.injections.places(key),
+        about = self._about(key.profile) if entry is None else entry
+        error = self.troubles.of(key) or (held.error if held is not None else None)
+        places = self.injections.places(key)
+        return Status(
+            profile=key.profile,
+            params=dict(key.params),
+            title=about.title,
+            sandbox=about.sandbox,
+            state=held.state(self._clock.elapsed(), error) if held is not None else "failed" if error else "none",
+            expires_at=held.token.expires_at if held is not None else None,
+            places=places.filled,
             kept_fresh=self.refresher.keeps(key),
-            error=self.troubles.of(key),
-            now=self._clock.elapsed(),
+            error=error,
+            env=about.env,
+            changed=places.changed,
         )
 
     def _about(self, profile: str) -> About:
@@ -324,6 +494,44 @@ class TokenSession:
         self._lent.clear()
         self.injections.after_fork()
         self.refresher.after_fork()
+
+
+def _untouched(entry: ProfileEntry) -> Status:
+    """A profile of which no token is held."""
+    return Status(
+        profile=entry.name,
+        params={},
+        title=entry.title,
+        sandbox=entry.sandbox,
+        state="failed" if entry.error is not None else "none",
+        expires_at=None,
+        places=(),
+        kept_fresh=False,
+        error=entry.error,
+        env=entry.env,
+    )
+
+
+def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[list[Place], list[str]]:
+    """The places for a token, and what the user should know about that."""
+    places = list(asked) if asked is not None else [env_place(about.env)] if about.env else []
+    if not token.has_value:
+        if asked is not None and any(place.kind != "var" for place in asked):
+            token.reveal()  # raises: this API never returns the value that a variable or a file needs
+        # Not the profile's environment variable, which nobody asked for.
+        return [place for place in places if place.kind == "var"], [_described(token)]
+    if asked is None and not places:
+        return [], [
+            "Not injected: the profile names no environment variable; give --env VAR, --var NAME or --file PATH."
+        ]
+    return places, []
+
+
+def _described(token: Token) -> str:
+    told = ", ".join(f"{name} {token.metadata[name]}" for name in ("name", "id") if name in token.metadata)
+    return (
+        f"{told}. This API never returns the value of a stored token: read .metadata of get_token({token.profile!r})."
+    )
 
 
 def _told(entry: ProfileEntry) -> tuple[ProfileEntry, str]:

@@ -227,9 +227,10 @@ class ProfileRow:
         return self._fetched(places).notes
 
     def _forgotten(self) -> Sequence[str]:
-        places = self._feed.session.forget(self.entry.name)
+        places, notes = self._feed.session.forget(self.entry.name)
         self._key = None
-        return [f"As it was before: {', '.join(map(str, places))}."] if places else ()
+        put_back = [f"As it was before: {', '.join(map(str, places))}."] if places else []
+        return [*put_back, *notes]
 
     def _revealed(self, action: Action) -> Sequence[str]:
         hand_over(self._fetched().token, action)

@@ -29,6 +29,10 @@ def token(value: str | None = "first") -> Token:
     return Token(value, profile="oneaccess", provider="oneaccess", obtained_at=utc(NOW))
 
 
+def filled(injections: Injections, key: Key) -> list[Place]:
+    return [*injections.places(key).filled]
+
+
 @pytest.fixture
 def namespace() -> dict[str, Any]:
     return {}
@@ -51,7 +55,7 @@ def test_the_environment_gets_the_value_and_a_variable_the_opaque_token(
     injections.put(KEY, got, [ENV, VAR])
     assert environ == {"ONEACCESS_TOKEN": "first"}
     assert namespace == {"token": got}
-    assert injections.places(KEY) == [ENV, VAR]
+    assert filled(injections, KEY) == [ENV, VAR]
 
 
 def test_a_successor_replaces_it_in_all_places_of_its_key_only(
@@ -70,7 +74,7 @@ def test_a_token_without_a_place_goes_nowhere(
 ) -> None:
     injections.arrived(KEY, token())
     injections.put(KEY, token(), [])
-    assert (environ, namespace, injections.places(KEY), injections.take_out(KEY)) == ({}, {}, [], [])
+    assert (environ, namespace, filled(injections, KEY), injections.take_out(KEY)) == ({}, {}, [], [])
 
 
 def test_taking_out_gives_back_what_was_there_before(
@@ -85,14 +89,15 @@ def test_taking_out_gives_back_what_was_there_before(
     assert (environ, namespace) == ({"ONEACCESS_TOKEN": "mine"}, {})
 
 
-def test_taking_out_bears_that_the_user_took_it_out_already(
+def test_taking_out_what_is_out_already_changes_nothing_and_needs_no_word(
     injections: Injections, namespace: dict[str, Any], environ: dict[str, str]
 ) -> None:
+    environ["ONEACCESS_TOKEN"] = "mine"
     injections.put(KEY, token(), [ENV, VAR])
-    environ.clear()
+    environ["ONEACCESS_TOKEN"] = "mine"
     namespace.clear()
-    assert injections.take_out(KEY) == [ENV, VAR]
-    assert (environ, namespace) == ({}, {})
+    assert (injections.take_out(KEY), injections.take_left()) == ([], [])
+    assert (environ, namespace, injections.keys()) == ({"ONEACCESS_TOKEN": "mine"}, {}, [])
 
 
 def test_a_place_belongs_to_the_key_that_filled_it_last_and_remembers_what_was_there_first(
@@ -101,7 +106,7 @@ def test_a_place_belongs_to_the_key_that_filled_it_last_and_remembers_what_was_t
     environ["ONEACCESS_TOKEN"] = "mine"
     injections.put(KEY, token(), [ENV])
     injections.put(OTHER, token("other"), [ENV])
-    assert (injections.places(KEY), injections.places(OTHER)) == ([], [ENV])
+    assert (filled(injections, KEY), filled(injections, OTHER)) == ([], [ENV])
     injections.arrived(KEY, token("second"))
     assert environ == {"ONEACCESS_TOKEN": "other"}
     injections.take_out(OTHER)
@@ -134,7 +139,8 @@ def test_subprocesses_see_it_by_default(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_is_remembered_is_not_shown(injections: Injections, environ: dict[str, str]) -> None:
     environ["ONEACCESS_TOKEN"] = CANARY
     injections.put(KEY, token(), [ENV])
-    assert CANARY not in repr(injections._piles)
+    injections.lend(OTHER, token(CANARY), [ENV], object())
+    assert CANARY not in repr(vars(injections))
 
 
 @pytest.mark.parametrize("name", ["", "1A", "A-B", "A=B", "A B", "Ä", "A\0"])
@@ -195,23 +201,25 @@ def test_a_file_that_fails_fills_nothing(
 
 
 def test_a_file_that_fails_later_is_told_and_the_rest_is_filled(
-    injections: Injections, file: Path, environ: dict[str, str]
+    injections: Injections, file: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     injections.put(KEY, token("first-token"), [file_place(str(file)), ENV])
-    file.unlink()
-    file.mkdir()
-    (problem,) = injections.arrived(KEY, token("second-token"))
-    assert "no regular file" in str(problem)
-    assert environ == {"ONEACCESS_TOKEN": "second-token"}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, how: False)
+        (problem,) = injections.arrived(KEY, token("second-token"))
+    assert "may not be written to" in str(problem)
+    assert (file.read_text(), environ) == ("first-token", {"ONEACCESS_TOKEN": "second-token"})
+    injections.arrived(KEY, token("third-token"))
+    assert file.read_text() == "third-token"
 
 
 # What is lent
 
 
 def lend(injections: Injections, key: Key, got: Token, places: list[Place]) -> Callable[[], None]:
-    lent = injections.loan(key, got, places)
-    lent.lay()
-    return lent.give_back
+    loan = object()
+    injections.lend(key, got, places, loan)
+    return lambda: injections.give_back(loan)
 
 
 def test_what_is_lent_lies_on_top_and_what_is_put_waits_below(injections: Injections, environ: dict[str, str]) -> None:
@@ -219,7 +227,7 @@ def test_what_is_lent_lies_on_top_and_what_is_put_waits_below(injections: Inject
     back = lend(injections, OTHER, token("lent"), [ENV])
     injections.put(KEY, token("put"), [ENV])
     assert environ["ONEACCESS_TOKEN"] == "lent"
-    assert (injections.places(KEY), injections.places(OTHER)) == ([ENV], [ENV])
+    assert (filled(injections, KEY), filled(injections, OTHER)) == ([ENV], [ENV])
     injections.arrived(OTHER, token("lent again"))
     injections.arrived(KEY, token("put again"))
     assert environ["ONEACCESS_TOKEN"] == "lent again"
@@ -255,7 +263,7 @@ def test_the_same_key_may_be_lent_on_top_of_itself(injections: Injections, envir
     assert environ["ONEACCESS_TOKEN"] == "newer"
     back()
     assert environ["ONEACCESS_TOKEN"] == "newer"
-    assert injections.places(KEY) == [ENV]
+    assert filled(injections, KEY) == [ENV]
 
 
 def test_what_is_forgotten_while_it_is_lent_is_taken_away_too(injections: Injections, environ: dict[str, str]) -> None:
@@ -302,31 +310,37 @@ class Interrupting(dict[str, str]):
 def test_what_an_interrupt_leaves_undone_is_done_when_it_is_asked_for_again(when: int) -> None:
     environ = Interrupting({"OLD": "mine"})
     injections = Injections({}, environ)
-    lent = injections.loan(KEY, token(), [Place("env", "OLD"), Place("env", "NEW")])
+    loan = object()
     environ.left = when
 
     def cell() -> None:
-        lent.lay()
-        lent.give_back()
+        injections.lend(KEY, token(), [Place("env", "OLD"), Place("env", "NEW")], loan)
+        injections.give_back(loan)
 
     with pytest.raises(KeyboardInterrupt):
         cell()
-    lent.give_back()
+    injections.give_back(loan)
     assert environ == {"OLD": "mine"}
-    assert injections.keys() == []
+    assert (injections.keys(), injections.take_left()) == ([], [])
 
 
-def test_a_put_that_fails_leaves_the_token_that_was_put_before(injections: Injections, file: Path) -> None:
+def test_a_put_that_fails_leaves_the_token_that_was_put_before(
+    injections: Injections, file: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = file_place(str(file))
-    injections.put(KEY, token("first-token"), [place])
-    file.unlink()
-    file.mkdir()
-    with pytest.raises(ParameterError):
-        injections.put(OTHER, token("other-token"), [place])
-    assert (injections.places(KEY), injections.places(OTHER)) == ([place], [])
-    file.rmdir()
+    injections.put(KEY, token("first-token"), [place, ENV])
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ParameterError, match="No space left"):
+            injections.put(OTHER, token("other-token"), [ENV, place])
+    assert (filled(injections, KEY), filled(injections, OTHER)) == ([place, ENV], [])
+    assert (file.read_text(), environ) == ("first-token", {"ONEACCESS_TOKEN": "first-token"})
     injections.arrived(KEY, token("second-token"))
-    assert file.read_text() == "second-token"
+    assert (file.read_text(), environ) == ("second-token", {"ONEACCESS_TOKEN": "second-token"})
 
 
 def test_a_token_that_looks_like_no_other_is_replaced_and_removed_too(injections: Injections, file: Path) -> None:
@@ -336,3 +350,203 @@ def test_a_token_that_looks_like_no_other_is_replaced_and_removed_too(injections
     assert file.read_text() == "four, five & six"
     injections.take_out(KEY)
     assert not file.exists()
+
+
+# What belongs to the user
+
+
+class Equal:
+    """Equal to everything, and without a truth: as a table is, compared with a token."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        raise ValueError("The truth value is ambiguous.")
+
+
+def test_a_variable_is_ours_by_identity_whatever_it_is_equal_to(
+    injections: Injections, namespace: dict[str, Any]
+) -> None:
+    injections.put(KEY, token(), [VAR])
+    mine = namespace["token"] = Equal()
+    injections.arrived(KEY, token("second"))
+    assert injections.take_out(KEY) == []
+    assert namespace["token"] is mine
+
+
+def test_a_value_that_is_put_back_after_a_refresh_is_kept_fresh_again(
+    injections: Injections, environ: dict[str, str]
+) -> None:
+    from unittest.mock import patch
+
+    injections.put(KEY, token(), [ENV])
+    with patch.dict(environ, {"OTHER": "x"}):
+        injections.arrived(KEY, token("second"))
+        assert environ["ONEACCESS_TOKEN"] == "second"
+    assert environ == {"ONEACCESS_TOKEN": "first"}
+    injections.arrived(KEY, token("third"))
+    assert environ == {"ONEACCESS_TOKEN": "third"}
+    with patch.dict(environ, {"ONEACCESS_TOKEN": "mine"}):
+        injections.arrived(KEY, token("fourth"))
+        assert environ["ONEACCESS_TOKEN"] == "mine"
+    injections.arrived(KEY, token("fifth"))
+    assert environ == {"ONEACCESS_TOKEN": "fifth"}
+
+
+def test_what_was_changed_under_a_loan_is_not_given_back_to_either(
+    injections: Injections, environ: dict[str, str]
+) -> None:
+    injections.put(KEY, token("put"), [ENV])
+    back = lend(injections, OTHER, token("lent"), [ENV])
+    environ["ONEACCESS_TOKEN"] = "mine"
+    back()
+    injections.arrived(KEY, token("put again"))
+    assert injections.take_out(KEY) == []
+    assert environ == {"ONEACCESS_TOKEN": "mine"}
+    assert injections.take_left() == ["$ONEACCESS_TOKEN was changed by the notebook; left as it is."]
+
+
+@pytest.mark.parametrize("now", ["a document", "another-token", "a folder", "a link", "a pipe", "nothing"])
+def test_a_file_that_is_something_else_by_now_is_left_alone(
+    injections: Injections, file: Path, tmp_path: Path, now: str
+) -> None:
+    injections.put(KEY, token("first-token"), [file_place(str(file))])
+    file.unlink()
+    if now == "a folder":
+        file.mkdir()
+    elif now == "a link":
+        (tmp_path / "target").write_text("first-token")
+        file.symlink_to(tmp_path / "target")
+    elif now == "a pipe":
+        os.mkfifo(file)
+    elif now != "nothing":
+        file.write_text(now)
+        file.chmod(0o600)
+    before = file.lstat() if now != "nothing" else None
+    assert injections.arrived(KEY, token("second-token")) == []
+    assert injections.take_out(KEY) == []
+    assert (file.lstat() if now != "nothing" else None) == before
+    (said,) = injections.take_left()
+    assert said == f"{file} was {'deleted' if now == 'nothing' else 'changed'}; left as it is."
+
+
+def test_a_large_token_is_replaced_in_its_file_and_removed(injections: Injections, file: Path) -> None:
+    injections.put(KEY, token("y" * 140_000), [file_place(str(file))])
+    assert injections.arrived(KEY, token("z" * 1_000_000)) == []
+    assert file.stat().st_size == 1_000_000
+    assert injections.take_out(KEY) == [file_place(str(file))]
+    assert not file.exists()
+
+
+def test_a_file_that_was_opened_to_others_is_closed_by_the_next_refresh(injections: Injections, file: Path) -> None:
+    injections.put(KEY, token("first-token"), [file_place(str(file))])
+    file.chmod(0o644)
+    assert injections.arrived(KEY, token("second-token")) == []
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("second-token", 0o600)
+
+
+# What a place cannot take
+
+
+def _starts(environ: dict[str, str]) -> bool:
+    try:
+        return subprocess.run([sys.executable, "-c", ""], env=environ, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="MAX_ARG_STRLEN is Linux's")
+def test_the_longest_value_that_is_taken_is_the_longest_that_a_program_can_be_started_with(
+    injections: Injections, environ: dict[str, str]
+) -> None:
+    longest = 32 * os.sysconf("SC_PAGE_SIZE") - len("ONEACCESS_TOKEN=") - 1
+    injections.put(KEY, token("y" * longest), [ENV])
+    assert _starts(environ)
+    assert not _starts({"ONEACCESS_TOKEN": "y" * (longest + 1)})
+    (problem,) = injections.arrived(KEY, token("z" * (longest + 1)))
+    assert "--file" in problem.hint
+    assert environ == {"ONEACCESS_TOKEN": "y" * longest}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit to the whole")
+def test_all_variables_together_stay_so_short_that_a_program_can_be_started(
+    injections: Injections, environ: dict[str, str]
+) -> None:
+    def fill() -> None:
+        for number in range(100):
+            injections.put(KEY, token("y" * 100_000), [Place("env", f"TOKEN_{number}")])
+
+    with pytest.raises(ParameterError, match="all variables together"):
+        fill()
+    assert 1 <= len(environ) < 100
+    assert _starts(environ)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [("y" * 10_000_000, "bytes"), ("a\0b", "NUL"), ("\ud800" + CANARY, "encode")]
+)
+def test_what_the_environment_cannot_take_is_put_nowhere(
+    injections: Injections, environ: dict[str, str], namespace: dict[str, Any], file: Path, value: str, why: str
+) -> None:
+    environ["ONEACCESS_TOKEN"] = "mine"
+    places = [VAR, file_place(str(file), "json"), ENV]
+    with pytest.raises(ParameterError, match=why) as caught:
+        injections.put(KEY, token(value), places)
+    assert "--file" in caught.value.hint
+    assert "--var" in caught.value.hint
+    assert CANARY not in str(caught.value)
+    with pytest.raises(ParameterError):
+        lend(injections, KEY, token(value), places)
+    assert (environ, namespace, file.exists(), injections.keys()) == ({"ONEACCESS_TOKEN": "mine"}, {}, False, [])
+
+
+def test_an_interrupt_while_it_is_put_leaves_nothing_half_done(file: Path) -> None:
+    environ = Interrupting({"OLD": "mine"})
+    environ.left = 2
+    injections = Injections({}, environ)
+    with pytest.raises(KeyboardInterrupt):
+        injections.put(KEY, token("first-token"), [Place("env", "OLD"), Place("env", "NEW"), file_place(str(file))])
+    assert (environ, file.exists(), injections.keys()) == ({"OLD": "mine"}, False, [])
+
+
+def test_what_cannot_be_undone_goes_on_being_listed(
+    injections: Injections, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = file_place(str(file)), file_place(str(file.with_name("second")))
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        if file.exists():
+            raise OSError(28, "No space left on device")
+        fsync(handle)
+
+    def refused(self: Path, *, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        patch.setattr(Path, "unlink", refused)
+        with pytest.raises(ParameterError, match="No space left"):
+            injections.put(KEY, token("first-token"), [first, second])
+    assert filled(injections, KEY) == [first]
+    assert injections.take_out(KEY) == [first]
+    assert not file.exists()
+
+
+def test_places_can_be_named_where_the_current_folder_is_gone(
+    injections: Injections, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    place = file_place(str(tmp_path / "token"))
+    injections.put(KEY, token("first-token"), [place])
+    assert str(place) == str(tmp_path / "token")
+    assert injections.take_out(KEY) == [place]
+    with pytest.raises(ParameterError, match="does not exist any more") as caught:
+        file_place("token")
+    assert "absolute path" in caught.value.hint

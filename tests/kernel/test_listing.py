@@ -12,7 +12,7 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import ServerGone, Throttled, TimedOut, TokenError
 from jupyter_tokens.kernel.injection import Place
 from jupyter_tokens.kernel.listing import Listing, listing_of
-from jupyter_tokens.kernel.status import Status
+from jupyter_tokens.kernel.session import Status
 from jupyter_tokens.proof import START_VARIABLE
 
 from ..doubles import NOW

@@ -426,6 +426,7 @@ def test_deltoken_forgets_it_everywhere_and_puts_back_what_was_there(
     done(shell, "mine = 'before'\n%gettoken oneaccess --env MINE --var mine")
     outcome = done(shell, "%deltoken oneaccess")
     assert "oneaccess is forgotten." in outcome.card
+    assert "restored" in outcome.card
     assert "mine" in outcome.card
     assert "$MINE" in outcome.card
     assert (os.environ["MINE"], shell.user_ns["mine"]) == ("before", "before")
@@ -434,8 +435,42 @@ def test_deltoken_forgets_it_everywhere_and_puts_back_what_was_there(
     assert sandbox.requests["oneaccess"] == 2
 
 
+def test_what_the_notebook_has_changed_is_listed_so_and_left_alone_with_one_word_about_it(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINE", "before")
+    done(shell, "%gettoken oneaccess --env MINE --var mine")
+    done(shell, "import os; os.environ['MINE'] = 'changed'; del mine")
+    assert "$MINE (changed)" in done(shell, "%tokens").card
+    outcome = done(shell, "%deltoken oneaccess")
+    assert "$MINE was changed by the notebook; left as it is." in outcome.card
+    assert "restored" not in outcome.card
+    assert (os.environ["MINE"], "mine" in shell.user_ns) == ("changed", False)
+    assert "left as it is" not in done(shell, "%tokens").card
+
+
+def test_a_cell_that_changes_what_was_lent_to_it_hears_that_it_stays(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINE", "before")
+    cell = "%%withtoken oneaccess --env MINE\nimport os; os.environ['MINE'] = 'changed'"
+    outcome = run(shell, cell, seen=True)
+    assert "$MINE was changed by the notebook; left as it is." in outcome.card
+    assert os.environ["MINE"] == "changed"
+
+
+def test_reset_is_not_undone(shell: InteractiveShell, sandbox: Sandbox) -> None:
+    done(shell, "%gettoken oneaccess --var mine")
+    done(shell, "%reset -f")
+    done(shell, "from jupyter_tokens import get_token; get_token('oneaccess', refresh=True); 'mine' in globals()")
+    assert sandbox.requests["oneaccess"] == 2
+    assert "mine" not in shell.user_ns
+    assert "mine was deleted by the notebook; left as it is." in done(shell, "%tokens").card
+    assert "mine" not in done(shell, "%tokens").card
+
+
 def test_deltoken_of_what_is_not_held_is_no_error_and_of_what_there_is_not_is_one(shell: InteractiveShell) -> None:
-    assert "Put back" not in done(shell, "%deltoken oneaccess").card
+    assert "restored" not in done(shell, "%deltoken oneaccess").card
     assert "oneaccess" in refused(shell, "%deltoken oneacess", UnknownProfile).printed
 
 

@@ -27,13 +27,11 @@ from jupyter_tokens.errors import (
     UnknownProfile,
 )
 from jupyter_tokens.kernel import session as module
-from jupyter_tokens.kernel import troubles
 from jupyter_tokens.kernel.at_start import outcomes
 from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.injection import env_place, file_place, var_place
 from jupyter_tokens.kernel.refresher import Refresher
-from jupyter_tokens.kernel.session import TokenSession, session_of
-from jupyter_tokens.kernel.status import Status
+from jupyter_tokens.kernel.session import Status, TokenSession, session_of
 from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.proof import START_VARIABLE
 from jupyter_tokens.sandbox import Sandbox, running
@@ -221,7 +219,7 @@ def test_what_was_asked_wrongly_is_no_token_that_failed(session: TokenSession) -
 def test_errors_are_not_kept_without_end(
     session: TokenSession, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(troubles, "_MOST", 2)
+    monkeypatch.setattr(module, "_MOST_ERRORS", 2)
     sandbox.plan({"api": "pai-dlc", "kind": "403", "times": 3})
     for number in range(3):
         with pytest.raises(TokenError):
@@ -343,21 +341,20 @@ def test_a_failed_refresh_is_noticed_once_and_the_old_token_stays(
 
 
 def test_a_file_that_cannot_be_written_in_the_background_is_a_notice_and_the_rest_is_filled(
-    session: TokenSession, tmp_path: Path, namespace: dict[str, Any]
+    session: TokenSession, tmp_path: Path, namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "t"
     session.fetch("oneaccess", places=[file_place(str(file)), env_place("MINE"), var_place("mine")])
     first = os.environ["MINE"]
-    file.unlink()
-    file.mkdir()
-    for _ in range(2):
-        flown(session, KEY)
-        assert os.environ["MINE"] != first
-        assert namespace["mine"].reveal() == os.environ["MINE"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, how: False)
+        for _ in range(2):
+            flown(session, KEY)
+            assert os.environ["MINE"] != first
+            assert namespace["mine"].reveal() == os.environ["MINE"]
     (notice,) = session.notices()
-    assert "is no regular file" in notice
+    assert "may not be written to" in notice
     assert status(session).state == "aging"
-    file.rmdir()
     flown(session, KEY)
     assert file.read_text() == os.environ["MINE"]
     assert (status(session).error, session.notices()) == (None, [])
@@ -414,7 +411,7 @@ def test_forgetting_puts_back_what_was_there_and_keeps_nothing(
     namespace["mine"] = "before"
     places = [env_place("MINE"), var_place("mine"), file_place(str(file))]
     session.fetch("oneaccess", places=places)
-    assert session.forget("oneaccess") == [places[2], *places[:2]]
+    assert session.forget("oneaccess") == ([places[2], *places[:2]], [])
     assert (os.environ["MINE"], namespace) == ("before", {"mine": "before"})
     assert not file.exists()
     assert not session.refresher.keeps(KEY)
@@ -430,7 +427,7 @@ def test_forgetting_takes_all_of_a_profile_or_the_one_that_is_named(session: Tok
         session.client.get("pai-dlc", target)
     session.forget("pai-dlc", targets[0])
     assert len(session.client.keys()) == 2
-    assert session.forget("pai-dlc") == []
+    assert session.forget("pai-dlc") == ([], [])
     assert session.client.keys() == []
 
 
@@ -457,11 +454,11 @@ class TestForgettingATokenOfTheKernelsStart:
         if fetched:
             session.fetch("oneaccess")
             assert os.environ["ONEACCESS_TOKEN"] != "of the start"
-        assert session.forget("oneaccess") == [env_place("ONEACCESS_TOKEN")]
+        assert session.forget("oneaccess").places == [env_place("ONEACCESS_TOKEN")]
         assert "ONEACCESS_TOKEN" not in os.environ
         # And nothing tells of it any more.
         assert list(outcomes(os.environ)) == ["pai-dlc", "eiam"]
-        assert session.forget("oneaccess") == []
+        assert session.forget("oneaccess").places == []
 
     def test_is_no_part_of_what_a_block_puts_back(self, session: TokenSession) -> None:
         with session.lend("oneaccess"):
@@ -485,7 +482,7 @@ class TestForgettingATokenOfTheKernelsStart:
         assert "ONEACCESS_TOKEN" not in os.environ
 
     def test_is_not_meant_by_one_that_has_parameters(self, session: TokenSession) -> None:
-        assert session.forget("pai-dlc", PAI_VALUES) == []
+        assert session.forget("pai-dlc", PAI_VALUES).places == []
         assert os.environ["PAI_DLC_TOKEN"] == "of the start"
 
     def test_is_not_done_for_what_failed_at_the_start(self, session: TokenSession) -> None:
@@ -495,12 +492,12 @@ class TestForgettingATokenOfTheKernelsStart:
 
     def test_is_not_done_when_the_user_has_written_over_what_the_server_told(self, session: TokenSession) -> None:
         os.environ[START_VARIABLE] = "[]"
-        assert session.forget("oneaccess") == []
+        assert session.forget("oneaccess").places == []
         assert os.environ["ONEACCESS_TOKEN"] == "of the start"
 
 
 def test_forgetting_what_is_configured_and_not_held_is_no_error_and_else_it_is_one(session: TokenSession) -> None:
-    assert session.forget("eiam") == []
+    assert session.forget("eiam").places == []
     with pytest.raises(UnknownProfile, match="eiam"):
         session.forget("eaim")
 
@@ -527,6 +524,83 @@ def test_a_file_that_cannot_be_put_back_is_told_when_all_else_is(
         session.forget("oneaccess")
     assert os.environ["MINE"] == "before"
     assert session.client.keys() == []
+
+
+# What belongs to the notebook
+
+
+def test_a_refresh_leaves_alone_what_the_notebook_has_changed_and_says_so_once(
+    session: TokenSession, namespace: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "t"
+    places = [env_place("MINE"), var_place("mine"), file_place(str(file))]
+    session.fetch("oneaccess", places=places)
+    os.environ["MINE"] = namespace["mine"] = "changed"
+    file.write_text("changed")
+    assert (status(session).places, set(status(session).changed)) == ((), set(places))
+    for _ in range(2):
+        flown(session, KEY)
+    assert (os.environ["MINE"], namespace["mine"], file.read_text()) == ("changed", "changed", "changed")
+    assert session.notices() == [
+        f"{file} was changed; left as it is.",
+        "$MINE was changed by the notebook; left as it is.",
+        "mine was changed by the notebook; left as it is.",
+    ]
+    assert session.forget("oneaccess") == ([], [])
+    assert (os.environ["MINE"], namespace["mine"], file.read_text()) == ("changed", "changed", "changed")
+
+
+def test_forgetting_leaves_alone_what_the_notebook_has_changed_and_says_so(
+    session: TokenSession, namespace: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "t"
+    places = [env_place("MINE"), var_place("mine"), file_place(str(file))]
+    session.fetch("oneaccess", places=places)
+    os.environ["MINE"] = "changed"
+    file.unlink()
+    assert session.forget("oneaccess") == ([places[1]], ["$MINE was changed by the notebook; left as it is."])
+    assert (os.environ["MINE"], namespace, file.exists()) == ("changed", {}, False)
+
+
+def test_what_was_deleted_everywhere_is_not_kept_fresh_any_more(
+    session: TokenSession, namespace: dict[str, Any], sandbox: Sandbox
+) -> None:
+    session.fetch("oneaccess", places=[env_place("MINE"), var_place("mine")])
+    del os.environ["MINE"]
+    flown(session, KEY)
+    assert status(session).kept_fresh
+    namespace.clear()
+    flown(session, KEY)
+    assert not status(session).kept_fresh
+    assert ("MINE" in os.environ, namespace) == (False, {})
+    assert session.notices() == [
+        "$MINE was deleted by the notebook; left as it is.",
+        "mine was deleted by the notebook; left as it is.",
+    ]
+
+
+def test_fetching_again_takes_the_place_again_and_keeps_it_fresh(session: TokenSession) -> None:
+    session.fetch("oneaccess", places=[env_place("MINE")])
+    os.environ["MINE"] = "changed"
+    outcome = session.fetch("oneaccess", places=[env_place("MINE")], refresh=True)
+    assert os.environ["MINE"] == outcome.token.reveal()
+    assert session.notices() == []
+    flown(session, KEY)
+    assert os.environ["MINE"] not in {"changed", outcome.token.reveal()}
+    session.forget("oneaccess")
+    assert os.environ["MINE"] == "changed"
+
+
+def test_what_a_block_puts_there_itself_stays(session: TokenSession, namespace: dict[str, Any]) -> None:
+    namespace["mine"] = "before"
+    with session.lend("oneaccess", {}, [env_place("MINE"), var_place("mine")]):
+        os.environ["MINE"] = "of the block"
+        del namespace["mine"]
+    assert (os.environ["MINE"], namespace) == ("of the block", {})
+    assert session.notices() == [
+        "$MINE was changed by the notebook; left as it is.",
+        "mine was deleted by the notebook; left as it is.",
+    ]
 
 
 # Lending
@@ -579,7 +653,7 @@ def test_what_lies_below_a_loan_is_kept_up_to_date(session: TokenSession) -> Non
     held = session.client.source.held(KEY)
     assert held is not None
     assert os.environ["ONEACCESS_TOKEN"] == held.token.reveal()
-    assert session.forget("oneaccess") == [place]
+    assert session.forget("oneaccess").places == [place]
     assert "ONEACCESS_TOKEN" not in os.environ
 
 
@@ -737,7 +811,7 @@ def test_in_a_forked_child_nothing_is_watched_and_what_was_injected_is_known(ses
     assert session._watchers == []
     assert session.injections.keys() == [KEY]
     assert session.fetch("oneaccess").kept_fresh
-    assert session.forget("oneaccess")
+    assert session.forget("oneaccess").places
     assert "ONEACCESS_TOKEN" not in os.environ
 
 
