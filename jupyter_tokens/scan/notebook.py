@@ -78,8 +78,11 @@ class Scan(NamedTuple):
     edits: Edits
 
 
-def scan(notebook: Mapping[str, Any], known: Known = _NOTHING) -> Scan:
-    """What stands in a notebook that should not: held values, and the five APIs' shapes."""
+def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bool = False) -> Scan:
+    """What stands in a notebook that should not: held values, and the five APIs' shapes.
+
+    everywhere : edits for sources, metadata and attachments too.
+    """
     ids = _cell_ids(notebook, known)
     findings: list[Finding] = []
     edits: dict[Target, tuple[str, str]] = {}
@@ -92,7 +95,7 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING) -> Scan:
             for start, end, kind, _ in spans:
                 line, at = line + text.content.count("\n", at, start), start
                 findings.append(Finding(place, line, kind, end - start))
-            if place.may_change:
+            if everywhere or place.may_change:
                 for (target, before), after in zip(text.targets, _without(text, spans, known), strict=True):
                     if before != after and target.is_name:
                         parent = target.path[:-1]
