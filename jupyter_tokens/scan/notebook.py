@@ -88,8 +88,11 @@ class Scan(NamedTuple):
     edits: Edits
 
 
-def scan(notebook: Mapping[str, Any], known: Known = _NOTHING) -> Scan:
-    """What is in a notebook that should not be: held values, and keys and tokens by their shape or name."""
+def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bool = False) -> Scan:
+    """What is in a notebook that should not be: held values, and keys and tokens by their shape or name.
+
+    everywhere : edits for sources, metadata and attachments too.
+    """
     ids = _cell_ids(notebook, known)
     findings: list[Finding] = []
     edits: dict[Target, tuple[str, str]] = {}
@@ -99,7 +102,7 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING) -> Scan:
         if spans:
             place = _place(text.path, ids)
             findings += _findings(place, text.content, spans)
-            if place.may_change:
+            if everywhere or place.may_change:
                 for (target, before), after in zip(text.targets, _without(text, spans, known), strict=True):
                     if before != after and target.is_name:
                         parent = target.path[:-1]

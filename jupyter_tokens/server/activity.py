@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "SCHEMA_ID", "Activity"]
 
 SCHEMA_ID = "https://schema.jupyter.org/jupyter_tokens/{kind}/v1"
-KINDS = ("fetched", "served", "revealed", "injected", "refused", "failed")
+KINDS = ("fetched", "served", "revealed", "injected", "refused", "failed", "found")
 
 _SCHEMA_IDS = {kind: SCHEMA_ID.format(kind=kind) for kind in KINDS}
 _SCHEMAS = Path(__file__).parent / "events"
@@ -79,6 +79,10 @@ class Activity:
         """The server itself refused a request."""
         facts = {"reason": reason, "resource": handler.auth_resource, "profile": self._known(handler)}
         self._tell("refused", logging.WARNING, {**facts, **_who(handler)})
+
+    def found(self, path: str, outcome: str, found: list[str]) -> None:
+        """A notebook was to be saved with a token in it. outcome : "saved", "redacted" or "refused"."""
+        self._tell("found", logging.DEBUG, {"path": path, "outcome": outcome, "found": found})
 
     def _known(self, handler: TokensHandler) -> str | None:
         # What a request names may be anything, a token put into the wrong place among it: only a name that exists.

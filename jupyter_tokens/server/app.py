@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..profiles import Profile
     from ..source import Fetched, Source
     from ..token import Token
+    from .save_hook import SaveHook
 
 __all__ = ["Served", "TokensExtension", "public_url"]
 
@@ -78,7 +79,8 @@ class TokensExtension(ExtensionApp):
         ["off", "warn", "redact", "refuse"],
         default_value="off",
         help="What to do when a notebook that is saved holds a token of this server, or what looks like one: nothing, "
-        "write a warning to the log, also redact it in outputs, or refuse to save.",
+        "warn in the log and the browser, also redact it in outputs, or refuse to save. A document that is shared by "
+        "jupyter-collaboration is not refused but redacted, in its sources too.",
     ).tag(config=True)
 
     clock: Clock = SystemClock()
@@ -91,6 +93,7 @@ class TokensExtension(ExtensionApp):
         self._kept: tuple[Source, Catalog] | None = None
         self._opening = threading.Lock()
         self._published: dict[str, str] = {}
+        self._save_hook: SaveHook | None = None
 
     @property
     def source(self) -> Source:
@@ -135,7 +138,7 @@ class TokensExtension(ExtensionApp):
         if self.scan_on_save != "off":
             from .save_hook import install  # noqa: PLC0415 (only for those who ask for it)
 
-            install(self)
+            self._save_hook = install(self)
 
     def initialize_handlers(self) -> None:
         """See `ExtensionApp`."""
@@ -190,6 +193,9 @@ class TokensExtension(ExtensionApp):
         os.environ.update(self._published)
         remove_leftovers()
         self.activity.register()
+        if self._save_hook is not None:
+            # Extensions that were loaded after this one may have replaced the contents manager.
+            self._save_hook.cover()
 
     async def stop_extension(self) -> None:
         """See `ExtensionApp`."""

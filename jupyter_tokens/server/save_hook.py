@@ -1,18 +1,20 @@
-"""Looks into notebooks when they are saved, for tokens that the server handed out and for the shapes of others.
+"""Scans notebooks when they are saved, for tokens that the server handed out and for the shapes of others.
 
-It never keeps a notebook from being saved by a fault of its own, and never tells a value.
+A fault of the scan never keeps a notebook from being saved, and no message holds a value.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError
 
 from ..scan.known import Known
 from ..scan.notebook import Finding, Scan, redact, scan
+from .shared_documents import SharedDocuments
 
 if TYPE_CHECKING:
     from ..broker import Key
@@ -30,10 +32,14 @@ _MOST_ENDLESS = 1024
 
 
 class SaveHook:
-    """Scans what is about to be saved: one hook beside those of the user."""
+    """Scans each notebook before it is written, whichever contents manager writes it."""
 
     def __init__(self, extension: TokensExtension) -> None:
+        assert extension.serverapp is not None
         self._extension = extension
+        self._server = extension.serverapp
+        self._shared = SharedDocuments(extension.serverapp, self._scan_known)
+        self._covered: list[Any] = []
         self._lock = threading.Lock()
         self._tokens: dict[tuple[str, str], Token] = {}
         self._sweep_at = _FEW
@@ -41,34 +47,79 @@ class SaveHook:
         # From the start: a token that was refreshed since lives on, and the broker no longer knows it.
         extension.source.watch(self._arrived)
 
+    def cover(self) -> None:
+        """Makes sure that the server's current contents manager calls `before_save`.
+
+        Other extensions replace the manager, also after this one was loaded, so this is called again when the server
+        starts and whenever a token comes that could get into a notebook.
+        """
+        contents: Any = self._server.web_app.settings["contents_manager"]
+        if any(contents is each for each in self._covered):
+            return
+        self._covered.append(contents)
+        if str(getattr(contents.save, "__module__", "")).startswith("jupyter_server."):
+            # These run the registered hooks, after the one of the user.
+            contents.register_pre_save_hook(self.before_save)
+            return
+        # Another package's may run no hooks, or run them for some files only, or hand the notebook to managers of its
+        # own. All saves go through `save` of the outermost.
+        try:
+            contents.save = self._before(contents.save)
+        except AttributeError:
+            self._extension.log.error(  # noqa: TRY400 (the traceback says nothing more)
+                "scan_on_save has no effect: notebooks are saved by %s, which lets nobody look at them before.",
+                type(contents).__qualname__,
+            )
+
+    def _before(self, save: Any) -> Any:
+        @wraps(save)
+        def scanned(model: dict[str, Any], path: str = "", *args: Any, **kwargs: Any) -> Any:
+            self.before_save(model=model, path=path)
+            return save(model, path, *args, **kwargs)
+
+        return scanned
+
     def before_save(self, *, model: dict[str, Any], path: str, **_: Any) -> None:
         """Jupyter's pre-save hook. Raises `HTTPError` if the mode is to refuse and something was found."""
         content = model.get("content")
         if model.get("type") != "notebook" or not isinstance(content, dict) or content.get("nbformat") != _FORMAT:
             return
+        path = path.strip("/")
         try:
-            scanned = scan(content, self._live())
+            is_shared = self._shared.is_open(path)
+            replaces_all = is_shared and self._extension.scan_on_save == "refuse"
+            scanned = (partial(scan, everywhere=True) if replaces_all else scan)(content, self._live())
         except Exception as error:
-            # Of the error itself nothing: its text may quote what was scanned.
+            # Only the type: the text of the error may quote what was scanned.
             self._extension.log.warning("%s: could not be scanned for tokens: %s", path, type(error).__name__)
             return
         if scanned.findings:
-            self._act(path, content, scanned)
+            self._act(path, content, scanned, is_shared=is_shared)
 
-    def _act(self, path: str, content: dict[str, Any], scanned: Scan) -> None:
-        mode, log = self._extension.scan_on_save, self._extension.log
+    def _act(self, path: str, content: dict[str, Any], scanned: Scan, *, is_shared: bool) -> None:
+        mode, log, activity = self._extension.scan_on_save, self._extension.log, self._extension.activity
         found = scanned.findings
-        if mode == "refuse":
+        if mode == "refuse" and not is_shared:
+            activity.found(path, "refused", _named(found))
             raise HTTPError(
                 _UNPROCESSABLE,
                 f"Not saved, for it holds what no notebook should: {_told(found)}. Clear that, and save again.",
             )
-        if mode == "redact" and scanned.edits:
+        # A shared document is saved by the server, which shows nobody an error: refusing would lose all other work.
+        replaces = [each for each in found if mode == "refuse" or (mode == "redact" and each.place.may_change)]
+        if replaces:
             redact(content, scanned.edits)
-            log.warning("%s: redacted: %s", path, _told([each for each in found if each.place.may_change]))
-            found = [each for each in found if not each.place.may_change]
-        if found:
-            log.warning("%s: saved with what no notebook should hold: %s", path, _told(found))
+            activity.found(path, "redacted", _named(replaces))
+            log.warning("%s: redacted: %s", path, _told(replaces))
+            if is_shared:
+                self._shared.redact(path)
+        left = [each for each in found if each not in replaces]
+        if left:
+            activity.found(path, "saved", _named(left))
+            log.warning("%s: saved with what no notebook should hold: %s", path, _told(left))
+
+    def _scan_known(self, content: dict[str, Any]) -> Scan:
+        return scan(content, self._live())
 
     def _arrived(self, key: Key, token: Token) -> None:
         if token.has_value:
@@ -82,6 +133,7 @@ class SaveHook:
                     # Nobody may be saving anything, and tokens come all the time.
                     self._drop_ended()
                     self._sweep_at = max(_FEW, 2 * len(self._tokens))
+            self.cover()
 
     def _live(self) -> Known:
         with self._lock:
@@ -103,13 +155,17 @@ class SaveHook:
             self._known = None
 
 
-def install(extension: TokensExtension) -> None:
-    """Registers the hook with the server's contents manager; a hook of the user's own stays, and runs before it."""
-    assert extension.serverapp is not None
-    contents: Any = extension.serverapp.contents_manager
-    contents.register_pre_save_hook(SaveHook(extension).before_save)
+def install(extension: TokensExtension) -> SaveHook:
+    """Has each notebook scanned before the server saves it; a hook of the user's own stays."""
+    hook = SaveHook(extension)
+    hook.cover()
+    return hook
+
+
+def _named(found: Sequence[Finding]) -> list[str]:
+    named = [str(each) for each in found[:_MOST_TOLD]]
+    return [*named, f"and {len(found) - _MOST_TOLD} more"] if len(found) > _MOST_TOLD else named
 
 
 def _told(found: Sequence[Finding]) -> str:
-    told = "; ".join(map(str, found[:_MOST_TOLD]))
-    return f"{told}; and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else told
+    return "; ".join(_named(found))

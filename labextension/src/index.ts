@@ -16,7 +16,7 @@ import { Ticker } from './countdown';
 import { LastParams } from './lastparams';
 import { TokensModel } from './model';
 import { CurrentNotebook } from './notebook';
-import { Notices } from './notices';
+import { Notices, SaveNotices } from './notices';
 import { TokensPanel } from './panel';
 import { registerReveal } from './revealcomm';
 import { DEFAULTS, followSettings } from './settings';
@@ -136,7 +136,8 @@ const status: JupyterFrontEndPlugin<void> = {
 /** Notifications of what needs the user's eye. */
 const notices: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:notices`,
-  description: 'Tells when a token could not be refreshed, or is about to end.',
+  description:
+    'Tells when a token could not be refreshed, is about to end, or was found in a saved notebook.',
   autoStart: true,
   requires: [ITokens],
   optional: [ISettingRegistry, ITranslator],
@@ -148,6 +149,7 @@ const notices: JupyterFrontEndPlugin<void> = {
   ) => {
     const show = (): void => void app.commands.execute(CommandIDs.showPanel);
     const told = new Notices(tokens, ticker, load(translator), show);
+    new SaveNotices(app.serviceManager.events, load(translator));
     void followSettings(settings, ({ notifyBeforeExpiry, notifyFailures }) => {
       told.beforeExpiry = notifyBeforeExpiry;
       told.failures = notifyFailures;

@@ -1,4 +1,5 @@
 import { Notification } from '@jupyterlab/apputils';
+import type { Event } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Ticker } from './countdown';
@@ -71,6 +72,54 @@ export class Notices {
   }
 
   private readonly _told = new Set<string>();
+}
+
+/** An event of the server: a notebook was to be saved with a token in it. */
+interface IFound {
+  path: string;
+  outcome: 'saved' | 'redacted' | 'refused';
+  found: string[];
+}
+
+const FOUND = 'https://schema.jupyter.org/jupyter_tokens/found/v1';
+/** A shared document is saved each second: what was said once is not said again for so long. */
+const QUIET_MS = 600_000;
+
+/** Shows what the server has found in notebooks that it saved. */
+export class SaveNotices {
+  constructor(
+    events: Event.IManager,
+    private readonly _trans: TranslationBundle
+  ) {
+    events.stream.connect((_, { schema_id, ...data }) => {
+      if (schema_id === FOUND) {
+        this._show(data as unknown as IFound);
+      }
+    });
+  }
+
+  private _show({ path, outcome, found }: IFound): void {
+    if (outcome === 'refused') {
+      // JupyterLab shows the server's answer.
+      return;
+    }
+    const places = found.join('; ');
+    const text =
+      outcome === 'redacted'
+        ? this._trans.__('%1 was saved with labels in place of tokens: %2.', path, places)
+        : this._trans.__(
+            '%1 was saved with a token in it: %2. Remove it and save again. If others can read the file, revoke the token.',
+            path,
+            places
+          );
+    const last = this._last.get(path);
+    if (last?.text !== text || Date.now() - last.at > QUIET_MS) {
+      this._last.set(path, { text, at: Date.now() });
+      Notification.warning(text, { autoClose: false });
+    }
+  }
+
+  private readonly _last = new Map<string, { text: string; at: number }>();
 }
 
 function keyOf({ kernel_id, profile, env, expires_at }: IHolding): string {

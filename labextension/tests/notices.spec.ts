@@ -1,0 +1,54 @@
+import { Notification } from '@jupyterlab/apputils';
+import type { Event } from '@jupyterlab/services';
+import { nullTranslator } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+import { SaveNotices } from '../src/notices';
+
+const FOUND = 'https://schema.jupyter.org/jupyter_tokens/found/v1';
+const PLACE = 'cell 1 output 1, line 1: token oneaccess (40 characters)';
+let stream: Signal<object, Event.Emission>;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  stream = new Signal<object, Event.Emission>({});
+  new SaveNotices({ stream } as unknown as Event.IManager, nullTranslator.load(''));
+});
+
+afterEach(() => {
+  Notification.dismiss();
+  vi.useRealTimers();
+});
+
+const emit = (data: object, schema_id = FOUND): void =>
+  stream.emit({ schema_id, path: 'a.ipynb', found: [PLACE], ...data });
+const shown = (): string[] => Notification.manager.notifications.map(({ message }) => message);
+
+it('says where a token was replaced', () => {
+  emit({ outcome: 'redacted' });
+  expect(shown()).toEqual([`a.ipynb was saved with labels in place of tokens: ${PLACE}.`]);
+});
+
+it('says where a token was saved, and what to do', () => {
+  emit({ outcome: 'saved' });
+  expect(shown()[0]).toContain(`a.ipynb was saved with a token in it: ${PLACE}. Remove it`);
+});
+
+it('leaves a refusal to JupyterLab, and other events to others', () => {
+  emit({ outcome: 'refused' });
+  emit({ outcome: 'saved' }, 'https://schema.jupyter.org/other/v1');
+  expect(shown()).toEqual([]);
+});
+
+it('says the same once in ten minutes, though a shared document is saved each second', () => {
+  emit({ outcome: 'redacted' });
+  emit({ outcome: 'redacted' });
+  expect(shown()).toHaveLength(1);
+  emit({ outcome: 'redacted', path: 'b.ipynb' });
+  emit({ outcome: 'saved' });
+  expect(shown()).toHaveLength(3);
+  vi.advanceTimersByTime(600_001);
+  emit({ outcome: 'saved' });
+  expect(shown()).toHaveLength(4);
+});
