@@ -37,7 +37,7 @@ class Listing:
                 + (" (sandbox)" if status.sandbox else ""),
                 status.state,
                 self._expiry(status),
-                ", ".join([*map(str, status.places), *(f"{place} (changed)" for place in status.changed)]),
+                ", ".join([*map(str, status.places), *(f"{place} (no longer there)" for place in status.changed)]),
                 "yes" if status.kept_fresh else "no" if status.places else "",
             )
             for status in self.statuses

@@ -38,7 +38,7 @@ class Status(NamedTuple):
 
     state : see `broker.State`.
     places : where it is. error : why the last fetch or refresh failed. env : the profile's own variable.
-    changed : where it was put, and something else is by now.
+    changed : where it was put, and is no longer, because the notebook has changed or deleted it.
     """
 
     profile: str

@@ -441,7 +441,7 @@ def test_what_the_notebook_has_changed_is_listed_so_and_left_alone_with_one_word
     monkeypatch.setenv("MINE", "before")
     done(shell, "%gettoken oneaccess --env MINE --var mine")
     done(shell, "import os; os.environ['MINE'] = 'changed'; del mine")
-    assert "$MINE (changed)" in done(shell, "%tokens").card
+    assert "$MINE (no longer there)" in done(shell, "%tokens").card
     outcome = done(shell, "%deltoken oneaccess")
     assert "$MINE was changed by the notebook; left as it is." in outcome.card
     assert "restored" not in outcome.card
