@@ -72,8 +72,10 @@ $(VENVS)/plain/.ready: $(VENVS)/plain/bin/python $(SOURCES)
 	$(VENVS)/plain/bin/python -m pip install --quiet --disable-pip-version-check .
 	@touch $@
 
-$(VENVS)/dev/.ready: $(VENVS)/dev/bin/python pyproject.toml $(PANEL)
+$(VENVS)/dev/.ready: $(VENVS)/dev/bin/python pyproject.toml $(PANEL) $(wildcard tests/etc_jupyter/* tests/etc_jupyter/*/*)
 	$(DEV)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,docs]'
+	@# jupytext and jupyter-collaboration change how every server saves: off, but for the tests that are about them.
+	@mkdir -p $(VENVS)/dev/etc/jupyter && cp -R tests/etc_jupyter/. $(VENVS)/dev/etc/jupyter/
 	@touch $@
 
 labextension/node_modules/.package-lock.json: labextension/package-lock.json

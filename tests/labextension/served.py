@@ -55,8 +55,11 @@ class Served:
     def stop(self) -> None:
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(DEADLINE)
-            self.process = None
+            try:
+                self.process.wait(DEADLINE)
+            finally:
+                self.process.kill()
+                self.process = None
 
     def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
         headers = {"Authorization": f"token {self.token}"}
@@ -102,18 +105,30 @@ def environment(home: Path) -> dict[str, str]:
     return {
         **known,
         **{name: str(folder) for name, folder in folders.items()},
+        # What a test writes counts more than what comes with the interpreter.
+        "JUPYTER_PREFER_ENV_PATH": "0",
         "PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring",
     }
 
 
 @contextmanager
-def serving(application: str, folder: Path, sandbox: Sandbox, extra: dict[str, Any] | None = None) -> Iterator[Served]:
-    """application : "jupyterlab" or "notebook". extra : more profiles."""
+def serving(
+    application: str,
+    folder: Path,
+    sandbox: Sandbox,
+    extra: dict[str, Any] | None = None,
+    options: Iterable[str] = (),
+    config: dict[str, Any] | None = None,
+) -> Iterator[Served]:
+    """application : "jupyterlab" or "notebook". extra : more profiles. config : files of Jupyter's, by their path."""
     home, root, secrets = folder / "home", folder / "root", folder / "secrets"
     for made in (home, root, secrets):
         made.mkdir(mode=0o700, parents=True)
     write_config(home / "config", {**sandbox.profiles(secrets), **(extra or {})})
     _no_news(home / "config")
+    for path, content in (config or {}).items():
+        (home / "config" / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / "config" / path).write_text(json.dumps(content))
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -130,6 +145,7 @@ def serving(application: str, folder: Path, sandbox: Sandbox, extra: dict[str, A
         f"--ServerApp.root_dir={root}",
         f"--IdentityProvider.token={Served.token}",
         "--TokensExtension.allow_edit=True",
+        *options,
     ]
     served = Served(f"http://127.0.0.1:{port}/team", root, home, sandbox, command)
     served.start()

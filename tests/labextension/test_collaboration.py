@@ -1,0 +1,49 @@
+"""A notebook that jupyter-collaboration shares, in real browsers: it is redacted for all, and they are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from jupyter_tokens.sandbox import Sandbox
+
+from .page import Lab
+from .served import serving
+
+KEY = "LTAItestAccessKeyId01"
+SERVER = ("jupyter_server_fileid", "jupyter_server_ydoc")
+PAGE = ("@jupyter/collaboration-extension", "@jupyter/docprovider-extension")
+
+
+@pytest.mark.parametrize("mode", ["redact", "refuse"])
+def test_all_who_have_it_open_see_it_redacted(
+    mode: str, page: Page, context: BrowserContext, tmp_path: Path, sandbox: Sandbox
+) -> None:
+    # `make` switches it off for all other tests.
+    config = {
+        "jupyter_server_config.json": {"ServerApp": {"jpserver_extensions": dict.fromkeys(SERVER, True)}},
+        "labconfig/page_config.json": {"disabledExtensions": dict.fromkeys(PAGE, False)},
+    }
+    options = [f"--TokensExtension.scan_on_save={mode}", f"--SQLiteYStore.db_path={tmp_path / 'store.db'}"]
+    with serving("jupyterlab", tmp_path / "served", sandbox, options=options, config=config) as served:
+        lab, other = Lab(page, served), Lab(context.new_page(), served)
+        lab.open()
+        lab.open_notebook("shared.ipynb")
+        other.open()
+        other.command("docmanager:open", path="shared.ipynb")
+        other.until_idle()
+        lab.run_cell(f"print('LTAI' + {KEY[4:]!r}, 'and work')")
+        for each in (lab, other):
+            output = each.page.locator(".jp-Notebook .jp-OutputArea-output")
+            expect(output).to_have_text("[Alibaba AccessKey id] and work")
+            expect(each.page.locator(".jp-toast-message")).to_contain_text(
+                "shared.ipynb was saved with labels in place of tokens: cell 1 output 1, line 1: Alibaba AccessKey id"
+            )
+        text = (served.root / "shared.ipynb").read_text()
+        assert "[Alibaba AccessKey id] and work" in text
+        assert KEY not in text
+        # With an open document, jupyter-collaboration's server does not end.
+        for each in (lab, other):
+            each.page.close()
