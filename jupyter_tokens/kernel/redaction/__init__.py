@@ -112,7 +112,7 @@ class Redaction:
         try:
             session.send(sent, "display_data", {"data": {"text/plain": f"<{value}>"}}, buffers=[value.encode()])
             session.send(sent, "stream", {"name": "stdout", "text": value})
-            left = any(self._known.search().found(part) for parts in sent.messages for part in parts)
+            left = any(self._known.search().may_hold(part) for parts in sent.messages for part in parts)
         except Exception as error:
             return f"a message could not be sent: {type(error).__name__}"
         finally:
