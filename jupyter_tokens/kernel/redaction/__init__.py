@@ -22,6 +22,7 @@ from .known_values import KnownValues
 from .log_echo import LogEcho
 from .message_hooks import MessageHooks
 from .narrow_hooks import NarrowHooks
+from .records import Records
 from .replacement import replace
 from .revealing import is_revealing, revealing
 from .search import Search
@@ -62,6 +63,7 @@ class Redaction:
         """Hooks into the shell. Warns if its kernel's messages cannot be searched."""
         self._endings.append(watch_seen(self._seen))
         self._know_start()
+        self._endings.append(Records(self._shell, self.search).close)
         session = getattr(getattr(self._shell, "kernel", None), "session", None)
         problem = self._hook_messages(session) if session is not None else None
         if session is None or problem:

@@ -413,7 +413,7 @@ class Search:
         return size
 
     def _all_skeletons(self) -> bytes:
-        """All of them: a line break before each, and behind it a `!` for each character that it leaves out at its end."""
+        """All of them: a line break before each, a `!` behind it for each character left out at its end."""
         revision, (made, joined) = self._revision, self._joined
         if made != revision:
             needles = [needle for needles in tuple(self._needles.values()) for needle in needles]
@@ -446,7 +446,7 @@ def _words_of(needle: _Needle) -> set[int]:
         # As many as are looked up in any text that holds all of it. In its middle, because many begin alike.
         begin = max(last - _WORD + 1, 0) // 2
         return {_word(skeleton, at) for at in range(begin, begin + _WORD)} if last >= _WORD - 1 else set()
-    own = range(last + 1)
+    own: Sequence[int] = range(last + 1)
     if public := _public(needle.text):
         places = needle.places
         own = [at for at in own if public.isdisjoint(places[at : at + _WORD])]
