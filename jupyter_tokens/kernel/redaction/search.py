@@ -207,7 +207,7 @@ class Search:
                 table[key] = (*table[key], needle) if key in table else needle.alone
         if len(needles[0].skeleton) < _PIECE or not value.isascii() or "\\" in value or "%" in value:
             # What a skeleton does not keep, or what reads as an escape itself.
-            self._plain |= dict.fromkeys(forms_of(value), label)
+            self._plain |= dict.fromkeys(_plain_forms(value), label)
         self._needles[value] = needles
         self._revision += 1
 
@@ -215,7 +215,7 @@ class Search:
         """Has another label put in the place of a value."""
         for needle in self._needles.get(value, ()):
             needle.label = label
-        self._plain |= dict.fromkeys(self._plain.keys() & forms_of(value), label)
+        self._plain |= dict.fromkeys(self._plain.keys() & _plain_forms(value), label)
 
     def discard(self, value: str) -> None:
         """Looks for a value no more."""
@@ -226,7 +226,7 @@ class Search:
                     table[key] = left
                 else:
                     table.pop(key, None)
-        for form in forms_of(value):
+        for form in _plain_forms(value):
             self._plain.pop(form, None)
         self._revision += 1
 
@@ -436,6 +436,10 @@ def _needles_of(value: str, label: str) -> list[_Needle]:
         base64 = b64encode(bytes(lead) + data)[-(-lead * 8 // 6) : size * 8 // 6]
         encoded |= {base64, base64.translate(bytes.maketrans(b"+/", b"-_"))}
     return [plain, *(_Needle(each, label, whole=True) for each in sorted(encoded - {text}))]
+
+
+def _plain_forms(value: str) -> set[str]:
+    return {*forms_of(value), repr(value.encode("utf-8", "surrogatepass"))[2:-1]}
 
 
 def _words_of(needle: _Needle) -> set[int]:
