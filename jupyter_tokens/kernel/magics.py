@@ -19,6 +19,7 @@ from . import redaction
 from .cells import Cells
 from .completion import Completion
 from .injection import Place, env_place, file_place, var_place
+from .redaction.replacement import replace
 from .session import Outcome, TokenSession, session_of
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class TokenMagics(Magics):
         self.session = session or session_of(shell)
         self.cells = Cells(shell, self.session)
         self.completion = Completion(shell, self.session)
+        self.reloading_again: Callable[[], None] = lambda: None
 
     def open(self) -> None:
         """Begins to look after cells and to complete names."""
@@ -243,6 +245,11 @@ def _places(arguments: Namespace) -> list[Place] | None:
 
 
 _LOADED = "_jupyter_tokens_magics"
+_MODULE = "jupyter_tokens"
+_UNLOADED = (
+    "jupyter_tokens is unloaded: tokens are no longer kept fresh, and outputs are no longer redacted. "
+    "Variables and files keep the tokens that they hold."
+)
 
 
 def load(shell: InteractiveShell) -> None:
@@ -252,13 +259,15 @@ def load(shell: InteractiveShell) -> None:
         shell.register_magics(magics)
         magics.open()
         redaction.start(shell, magics.session.client, lambda: magics.redact)
+        magics.reloading_again = _keep_on_reload(shell)
         setattr(shell, _LOADED, magics)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Takes the magics out of the shell and ends their thread."""
+    """Removes the magics from the shell, ends their thread, and says what no longer happens."""
     magics = getattr(shell, _LOADED, None)
     if magics is not None:
+        magics.reloading_again()
         magics.close()
         redaction.stop(shell)
         # Or %config would go on setting this one after the extension was loaded again.
@@ -267,3 +276,19 @@ def unload(shell: InteractiveShell) -> None:
         for kind, names in magics.magics.items():
             for name in names:
                 shell.magics_manager.magics[kind].pop(name, None)
+        print(_UNLOADED)  # noqa: T201 (an answer to %unload_ext)
+
+
+def _keep_on_reload(shell: InteractiveShell) -> Callable[[], None]:
+    """Makes `%reload_ext jupyter_tokens` leave a loaded extension as it is; returns a function that ends this.
+
+    IPython unloads an extension to reload it, and does not say which of the two it is doing. Reloading would load no
+    new code either: it reloads the package's first module only.
+    """
+    manager: Any = shell.extension_manager
+    reload_extension = manager.reload_extension
+
+    def reload_others(name: str) -> Any:
+        return None if name == _MODULE and name in manager.loaded else reload_extension(name)
+
+    return replace(manager, "reload_extension", reload_others)

@@ -22,6 +22,7 @@ from .known_values import KnownValues
 from .log_echo import LogEcho
 from .message_hooks import MessageHooks
 from .narrow_hooks import NarrowHooks
+from .records import Records
 from .replacement import replace
 from .revealing import is_revealing, revealing
 from .search import Search
@@ -62,6 +63,7 @@ class Redaction:
         """Hooks into the shell. Warns if its kernel's messages cannot be searched."""
         self._endings.append(watch_seen(self._seen))
         self._know_start()
+        self._endings.append(Records(self._shell, self.search).close)
         session = getattr(getattr(self._shell, "kernel", None), "session", None)
         problem = self._hook_messages(session) if session is not None else None
         if session is None or problem:
@@ -112,7 +114,7 @@ class Redaction:
         try:
             session.send(sent, "display_data", {"data": {"text/plain": f"<{value}>"}}, buffers=[value.encode()])
             session.send(sent, "stream", {"name": "stdout", "text": value})
-            left = any(self._known.search().found(part) for parts in sent.messages for part in parts)
+            left = any(self._known.search().may_hold(part) for parts in sent.messages for part in parts)
         except Exception as error:
             return f"a message could not be sent: {type(error).__name__}"
         finally:

@@ -17,8 +17,8 @@ __all__ = ["MOST_LIVING", "MOST_VALUES", "KnownValues"]
 
 MOST_VALUES = 500
 """Values that are known at a time, as long as no more are alive; the one that ended first is forgotten first."""
-MOST_LIVING = 12_000
-"""Values that are known even so: the tokens of 10,000 sets of parameters, and the secrets of 1,000 profiles."""
+MOST_LIVING = 1_000
+"""Values that are known at most; beyond it the one that ends first is forgotten, though it is still valid."""
 
 _FORGOTTEN_AT_ONCE = 2
 _PLAIN = re.compile(r"[^\w .-]")

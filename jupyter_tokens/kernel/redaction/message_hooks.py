@@ -79,7 +79,7 @@ class MessageHooks:
         # Not the headers: whoever waits for an answer knows it by them.
         searched = msg.get(_SEARCHED, msg) is msg.get("content")
         for metadata_or_content in (header + 2,) if searched else (header + 2, header + 3):
-            if search.found(parts[metadata_or_content]):
+            if search.may_hold(parts[metadata_or_content]):
                 told = search.redacted_object(self._session.unpack(parts[metadata_or_content]))
                 parts[metadata_or_content] = self._session.pack(told)
                 changed = True

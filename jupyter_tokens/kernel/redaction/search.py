@@ -1,175 +1,275 @@
-"""Finds the forms of values in text and takes them out; values come and go one at a time; knows not why they are known.
+"""Finds known values in text, whole or in part, also escaped, coloured or wrapped; knows nothing of IPython.
 
-A search takes about the same time for one value as for thousands, and most of a text is never looked at: one word of
-eight bytes in every few is looked up among the words that the forms consist of. Only near one that is found are whole
-forms compared.
+Text and values are reduced to their skeletons: the characters that tokens are made of, without quotes, white space,
+frames of tables and so on. In a skeleton a value that was wrapped or quoted is in one piece again. A second and a third
+look decode escapes and leave out colour codes and HTML tags before. Any run of 16 characters of a value then shares
+words of 8 bytes with it, so a search looks up every eighth place of a text in one set, whatever the number of values.
+Only around a word that is known is the text looked at in full.
 """
 
 from __future__ import annotations
 
+import html
 import json
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Mapping, Sequence
-from functools import cache
-from operator import length_hint
-from struct import Struct
-from typing import Any
+import re
+import sys
+from array import array
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
-from ...forms import forms_of
+from ...forms import SHORTEST, forms_of
 
-__all__ = ["Search"]
+__all__ = ["RUN", "Found", "Search"]
 
+RUN = 16
+"""Characters in a row that count as the value they are from. Of a shorter value, only the whole counts."""
+
+# RFC 6750's alphabet of a token.
+_KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=")
+_DROPPED = bytes(set(range(256)) - _KEPT)
 _WORD = 8
-# With a greater one the words of each form are more, at 100 bytes of memory each.
-_MOST_STRIDE = 4
-_AT_ONCE = 512
-# Nanoseconds for eight bytes of text: to look one word up, and to look for one form by itself.
-_LOOK_UP, _LOOK_FOR = 35.0, 3.5
-_ERRORS = "surrogatepass"
+_DISTINCT = 4
+"""Different characters that a word must have to be a value's own: rules of `=` and rows of zeros are not."""
+_PIECE = 4
+"""Characters that continue a value that was found nearby, and that wait at the end of a text for what follows."""
+_NEAR = 400
+"""Characters between two parts of a value: the other columns of a table's row, or a colour's HTML."""
+
+_BLOCK, _PART, _OVERLAP = 16_384, 2_048, 1_024
+"""Bytes that are searched at a time; that are looked at in full; that a run and its markup may take."""
+
+# Not a value's own: the armour of a key and the name of RSA in it, an address, the header of a JWT.
+_PUBLIC = re.compile(rb"-{5}[A-Z0-9 ]+-{5}|ANBgkqhkiG9w0BAQEFAA|https?://[\w.:-]+|^eyJ[\w-]+(?=\.[\w-]+\.)")
+
+_HEX = rb"[0-9A-Fa-f]"
+_CONTROL = rb"\[[0-?]*[ -/]*[@-~]"
+# Each alternative begins with a literal: `re` then skips to the next of these few characters.
+_ESCAPES = (
+    # Colours and links of a terminal, as they are and as JSON and Python write them.
+    rb"\x1b(?:" + _CONTROL + rb"|\][^\x07\x1b]*(?:\x07|\x1b\\))",
+    rb"\\\\*(?:u001[bB]|x1[bB]|033)(?:"
+    + _CONTROL
+    + rb"|\][^\x07\\]*(?:\\\\*u0007|\\\\*x07|\\\\*u001[bB]\\\\*|\\\\*x1b\\\\*))",
+    # JSON, JavaScript, Python.
+    rb"\\\\*(?:u|U0000)(?P<u>" + _HEX + rb"{4})",
+    rb"\\\\*u\{(?P<braces>" + _HEX + rb"{1,6})\}",
+    rb"\\\\*x(?P<x>" + _HEX + rb"{2})",
+    # LaTeX, with the names that Pygments gives.
+    rb"\\\\*(?P<tex>text[a-z]{4,14}|PYZ[a-z]{2})(?:\{\}|\b ?)",
+    rb"\\\\*(?P<blank>[abfnrtv])",
+    rb"\\\\*(?P<mark>[!-/:-@\[\]^_`{-~])",
+    # URLs and HTML, also encoded twice.
+    rb"%(?:25)*(?P<url>" + _HEX + rb"{2})",
+    rb"&(?:amp;)*#[xX](?P<entity>" + _HEX + rb"{1,6});",
+    rb"&(?:amp;)*#(?P<decimal>[0-9]{1,7});",
+    rb"&(?:amp;)*(?P<name>[A-Za-z]{2,8});",
+    # Quoted-printable, with its soft line breaks.
+    rb"=(?P<quoted>2[B-F]|3D|5F|7E)",
+    rb"=(?<!==)(?:\r?\n|\\\\*r\\\\*n|\\\\*n)",
+    rb"\?=\s+=\?[\w-]+\?[qQ]\?",
+)
+_ESCAPE = re.compile(b"|".join(_ESCAPES))
+_MARKS = (b"\x1b", b"\\", b"%", b"&")
+_QUOTED = (b"=3D", b"=\n", b"=\r\n", b"?q?")
+_TAG = rb"</?[A-Za-z!][^<>]{0,1000}>"
+_ESCAPE_OR_TAG = re.compile(b"|".join([*_ESCAPES, _TAG]))
+# What separates the columns of tables: one character, for places stay as they are.
+_BARS = re.compile("[│┃║┆┊╎]")
+_BARS_IN_UTF8 = (b"\xe2\x94", b"\xe2\x95")
+_FEWEST_BARS = 4
+# One that is not complete yet.
+_BEGINNINGS = (b"\x1b", b"\\", b"%", b"&", b"=", b"<")
+_BEGUN = re.compile(
+    rb"\x1b[^A-Za-z]*|\\(?:[uU][0-9A-Fa-f{]*|x[0-9A-Fa-f]?|[a-z]*)|%[0-9A-Fa-f]*|&[#\w;]*|=[0-9A-F]?|<[^>]*"
+)
+_TEX = {
+    b"textasciitilde": b"~",
+    b"textunderscore": b"_",
+    b"textbackslash": b"\\",
+    b"textasciicircum": b"^",
+    b"textless": b"<",
+    b"textgreater": b">",
+    b"textquotesingle": b"'",
+    b"textquotedbl": b'"',
+    b"PYZus": b"_",
+    b"PYZhy": b"-",
+    b"PYZti": b"~",
+    b"PYZpl": b"+",
+}
+_BLANKS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+
+
+# The looks at a text: each leaves more out than the one before; the last reads tables column by column.
+_AS_IT_IS, _UNESCAPED, _UNTAGGED, _COLUMNS = range(4)
+
+
+class Found(NamedTuple):
+    """A part of a text that is a value, or belongs to one, and what to put there instead.
+
+    Of a value that markup or the other columns of a table divide, the first part gets the label.
+    """
+
+    start: int
+    end: int
+    instead: str
+
+
+class _Needle:
+    """One form of a value to look for.
+
+    whole : only all of it counts. exact : and with exactly the characters that a skeleton leaves out.
+    """
+
+    __slots__ = ("alone", "exact", "label", "skeleton", "text", "whole")
+
+    def __init__(self, text: bytes, label: str, *, whole: bool, exact: bool = False) -> None:
+        self.text, self.label, self.whole, self.exact = text, label, whole, exact
+        self.skeleton = text.translate(None, _DROPPED)
+        self.alone = (self,)
+
+    @property
+    def places(self) -> list[int]:
+        """Where each character of the skeleton is in the text."""
+        return [at for at, character in enumerate(self.text) if character in _KEPT]
+
+
+class _Match(NamedTuple):
+    """Characters from `first` to `last` of a needle's skeleton, at `start` to `end` of a text's."""
+
+    needle: _Needle
+    start: int
+    end: int
+    first: int
+    last: int
+
+    @property
+    def length(self) -> int:
+        """Characters of the value that this may be."""
+        places = self.needle.places
+        last = places[self.last] if self.last < len(places) else len(self.needle.text)
+        return last - (places[self.first - 1] + 1 if self.first else 0)
+
+
+class _View:
+    """A text as one of the looks at it reads it, and where each character of that is in the text itself."""
+
+    def __init__(self, data: bytes, begin: int, end: int, look: int) -> None:
+        self.look = look
+        self.text = data[begin:end]
+        self.starts: Sequence[int] = range(begin, end)
+        self.ends: Sequence[int] = range(begin + 1, end + 1)
+        pattern = _pattern(look, self.text)
+        if pattern:
+            self.text, self.starts, self.ends = _decoded(pattern, data, begin, end)
+        if look == _COLUMNS:
+            order = [at for cell in _cells(self.text) for at in range(*cell)]
+            self.text = bytes([self.text[at] for at in order])
+            self.starts, self.ends = [self.starts[at] for at in order], [self.ends[at] for at in order]
+        self.places = [at for at, character in enumerate(self.text) if character in _KEPT]
+        self.skeleton = self.text.translate(None, _DROPPED)
 
 
 class Search:
-    """Texts are searched on any thread and without a lock, also while values change; one thread at a time changes them.
-
-    Forms are kept in UTF-8, as texts are searched: it shows where a character begins.
-    """
+    """The values to look for. Any thread may search, without a lock, while one changes them."""
 
     def __init__(self) -> None:
-        self._labels: dict[bytes, bytes] = {}
-        # How many values beyond one have a form, and how many forms beyond one have a word.
-        self._claims: dict[bytes, int] = {}
-        self._others: dict[bytes, int] = {}
-        # A set is a quarter quicker to look in than a dict.
-        self._words: set[bytes] = set()
-        self._tails: dict[bytes, tuple[bytes, ...]] = {}
-        self._strides: dict[bytes, int] = {}
-        self._short: dict[bytes, None] = {}
-        self._stride = _MOST_STRIDE
-        # What a text's end is compared with.
-        self._sorted: list[bytes] = []
-        self._heads: dict[bytes, int] = {}
-        self._alphabet = b""
+        self._needles: dict[str, list[_Needle]] = {}
+        # By word of a skeleton, as a number; a word of several needles is rare.
+        self._words: dict[int, tuple[_Needle, ...]] = {}
+        # Those that are too short to hold a word at a place that is looked up: skeletons, and whole forms of others.
+        self._brief: dict[bytes, tuple[_Needle, ...]] = {}
+        self._plain: dict[str, str] = {}
+        self._step = _WORD
         self._longest = 0
+        # Of all needles, at a revision; made when it is needed.
+        self._revision = 0
+        self._joined = (0, b"")
+        self._heads: set[bytes] = set()
 
     def __repr__(self) -> str:
-        return f"<Search {len(self._labels)} forms>"
+        return f"<Search {len(self._needles)} values>"
 
     # What is looked for
 
     def add(self, value: str, label: str) -> None:
         """Looks for a value from now on. One that is shorter than `forms.SHORTEST` is never found."""
-        forms = _forms(value)
-        new = forms - self._labels.keys()
-        for form in forms - new:
-            self._claims[form] = self._claims.get(form, 0) + 1
-        ordered = self._sorted.copy()
-        for form in new:
-            insort(ordered, form)
-            self._heads[form[:_WORD]] = self._heads.get(form[:_WORD], 0) + 1
-            self._index(form)
-        self._alphabet = bytes({*self._alphabet}.union(*new))
-        self._longest = max([self._longest, *map(len, new)])
-        self._sorted = ordered
-        self._labels |= dict.fromkeys(forms, label.encode())
+        if len(value) < SHORTEST or value in self._needles:
+            return
+        needles = _needles_of(value, label)
+        for needle in needles:
+            if not needle.whole:
+                self._step = min(self._step, _step_of(needle.text))
+            self._longest = max(self._longest, len(needle.text))
+            for table, key in self._keys(needle):
+                table[key] = (*table[key], needle) if key in table else needle.alone
+        if len(needles[0].skeleton) < _PIECE or not value.isascii() or "\\" in value or "%" in value:
+            # What a skeleton does not keep, or what reads as an escape itself.
+            self._plain |= dict.fromkeys(_plain_forms(value), label)
+        self._needles[value] = needles
+        self._revision += 1
 
     def relabel(self, value: str, label: str) -> None:
         """Has another label put in the place of a value."""
-        self._labels |= dict.fromkeys(_forms(value), label.encode())
+        for needle in self._needles.get(value, ()):
+            needle.label = label
+        self._plain |= dict.fromkeys(self._plain.keys() & _plain_forms(value), label)
 
     def discard(self, value: str) -> None:
-        """Looks for a value no more. A form that is another value's, too, stays."""
-        ordered = self._sorted.copy()
-        for form in _forms(value) & self._labels.keys():
-            claims = self._claims.pop(form, 0)
-            if claims > 1:
-                self._claims[form] = claims - 1
-            if claims:
-                continue
-            del self._labels[form]
-            del ordered[bisect_left(ordered, form)]
-            self._heads[form[:_WORD]] -= 1
-            if not self._heads[form[:_WORD]]:
-                del self._heads[form[:_WORD]]
-            self._short.pop(form, None)
-            self._drop(form)
-        self._sorted = ordered
+        """Looks for a value no more."""
+        for needle in self._needles.pop(value, ()):
+            for table, key in self._keys(needle):
+                left = tuple(other for other in table.get(key, ()) if other is not needle)
+                if left:
+                    table[key] = left
+                else:
+                    table.pop(key, None)
+        for form in _plain_forms(value):
+            self._plain.pop(form, None)
+        self._revision += 1
 
-    def _index(self, form: bytes) -> None:
-        if len(form) >= _reach(self._stride):
-            self._put(form)
-            return
-        self._short[form] = None
-        lengths = sorted(map(len, self._short))
-
-        def cost(stride: int) -> float:
-            return _LOOK_UP / stride + _LOOK_FOR * bisect_left(lengths, _reach(stride))
-
-        stride = min(range(self._stride, 0, -1), key=cost)
-        if stride < self._stride:
-            self._stride = stride
-            for each in [each for each in self._short if len(each) >= _reach(stride)]:
-                self._put(each)
-                del self._short[each]
-
-    def _put(self, form: bytes) -> None:
-        self._strides[form] = self._stride
-        self._tails[form[-_WORD:]] = (*self._tails.get(form[-_WORD:], ()), form)
-        for word in _words(form, self._stride):
-            if word in self._words:
-                self._others[word] = self._others.get(word, 0) + 1
-            else:
-                self._words.add(word)
-
-    def _drop(self, form: bytes) -> None:
-        for word in _words(form, self._strides.pop(form, 0)):
-            others = self._others.pop(word, 0)
-            if others > 1:
-                self._others[word] = others - 1
-            elif not others:
-                self._words.discard(word)
-        tail = form[-_WORD:]
-        alike = tuple(other for other in self._tails.get(tail, ()) if other != form)
-        if alike:
-            self._tails[tail] = alike
-        else:
-            self._tails.pop(tail, None)
+    def _keys(self, needle: _Needle) -> Iterable[tuple[dict[Any, tuple[_Needle, ...]], Any]]:
+        words = _words_of(needle)
+        if words:
+            return [(self._words, word) for word in words]
+        return [(self._brief, needle.skeleton)] if len(needle.skeleton) >= _PIECE else []
 
     # Where it is looked for
 
-    def found(self, data: bytes) -> list[bytes]:
-        """The forms, in UTF-8, that are in a text in UTF-8, be it plain or written as JSON."""
-        # In this order: what is no longer among the short ones is then met at the smaller stride.
-        found = {form for form in tuple(self._short) if form in data}
-        span = _WORD * self._stride
-        samples, size = _samples(span), span * _AT_ONCE
-        for begin in range(0, len(data) if self._words else 0, size):
-            seen: Sequence[bytes]
-            if begin + size <= len(data):
-                seen = samples(data, begin)
-            else:
-                seen = [data[at : at + _WORD] for at in range(begin, len(data) - _WORD + 1, span)]
-            left = iter(seen)
-            # It stops behind a word that it has found.
-            while not self._words.isdisjoint(left):
-                found |= self._around(data, begin + span * (len(seen) - length_hint(left) - 1))
-        return [form for form in found if form in self._labels]
+    def may_hold(self, data: bytes) -> bool:
+        """Whether a value may be in a text, plain or as JSON, in UTF-8. Quick, and now and then wrongly true."""
+        if any(bar in data for bar in _BARS_IN_UTF8) or data.count(b"|") >= _FEWEST_BARS:
+            # JSON has no lines, so that its tables cannot be read before it is unpacked.
+            return bool(self._needles)
+        plain = [
+            as_json for form in tuple(self._plain) for as_json in (form, json.dumps(form, ensure_ascii=False)[1:-1])
+        ]
+        return next(self._blocks(data), None) is not None or any(
+            form.encode("utf-8", "surrogatepass") in data for form in plain
+        )
 
-    def _around(self, data: bytes, at: int) -> set[bytes]:
-        """The forms of which a word that is looked up may be the one at a place."""
-        ends = range(at + _WORD, min(at + _WORD + _WORD * _MOST_STRIDE, len(data) + 1))
-        tails = ((end, self._tails.get(data[end - _WORD : end], ())) for end in ends)
-        return {form for end, forms in tails for form in forms if data.endswith(form, 0, end)}
+    def found(self, text: str | bytes) -> list[Found]:
+        """The parts of a text that are values or parts of values, in order; they do not overlap."""
+        # One byte for each character, so that places are the same.
+        data = text if isinstance(text, bytes) else _bytes_of(text)
+        matches: list[list[Found]] = [[one] for one in self._in_plain(text)]
+        for begin, end in self._regions(data):
+            for look in _looks(data[begin:end]):
+                matches += self._in_view(_View(data, begin, end, look))
+        return _apart(matches)
 
     def redacted(self, text: str) -> str:
         """A text with labels in place of the values."""
-        data = text.encode("utf-8", _ERRORS)
-        found = self.found(data)
+        found = self.found(text)
         if not found:
             return text
-        # A form may be a part of another one.
-        for form in sorted(found, key=len, reverse=True):
-            data = data.replace(form, self._labels.get(form, form))
-        return data.decode("utf-8", _ERRORS)
+        at, pieces = 0, []
+        for part in found:
+            pieces += [text[at : part.start], part.instead]
+            at = part.end
+        return "".join([*pieces, text[at:]])
 
     def redacted_object(self, value: Any) -> Any:
         """The same for all texts in an object of JSON, names among them; a new object, the old one stays as it is."""
@@ -182,66 +282,379 @@ class Search:
         return value
 
     def redacted_bytes(self, buffer: Any) -> bytes | None:
-        """Bytes of the same length, for whoever reads them counts; None if no value is in them.
+        """Bytes of the same length, because a reader relies on it; None if no value is in them.
 
-        buffer : whatever has the buffer protocol.
+        buffer : anything that has the buffer protocol.
         """
         # As it lies in memory, which is how it is sent.
         data = memoryview(buffer).tobytes("A")
         found = self.found(data)
         if not found:
             return None
-        for form in sorted(found, key=len, reverse=True):
-            label = self._labels.get(form, form)
-            data = data.replace(form, label[: len(form)].ljust(len(form), b"*"))
-        return data
+        clean = bytearray(data)
+        for part in found:
+            size = part.end - part.start
+            clean[part.start : part.end] = part.instead.encode()[:size].ljust(size, b"*")
+        return bytes(clean)
 
     def split(self, text: str) -> tuple[str, str]:
-        """A text in two: what can be shown, and an end that may be the beginning of a value."""
-        if not self._unfinished(text):
-            return text, ""
-        # A whole value at the end may end as another one, or itself, begins.
-        near = max(len(text) - 2 * self._longest, 0)
-        text = text[:near] + self.redacted(text[near:])
-        cut = len(text) - self._unfinished(text)
-        return text[:cut], text[cut:]
+        """A text in two: what can be shown, and an end that may be the beginning of a value or of a part of one."""
+        at = self._unfinished(text)
+        return text[:at], text[at:]
+
+    # Within
+
+    def _blocks(self, data: bytes, begin: int = 0, end: int | None = None, size: int = _BLOCK) -> Iterator[int]:
+        """Where the blocks begin in which a known word is. Each reaches into the next."""
+        end = len(data) if end is None else end
+        if not self._words and not self._brief:
+            return
+        for at in range(begin, end, size):
+            block = data[at : min(at + size + _OVERLAP, len(data))]
+            if any(self._knows(_skeleton(block, look)) for look in _looks(block)):
+                yield at
+
+    def _knows(self, skeleton: bytes) -> bool:
+        words, view = self._words.keys(), memoryview(skeleton)
+        for at in range(0, min(_WORD, len(skeleton) - _WORD + 1), self._step):
+            whole = (len(skeleton) - at) // _WORD * _WORD
+            if not words.isdisjoint(view[at : at + whole].cast("Q")):
+                return True
+        return any(brief in skeleton for brief in tuple(self._brief))
+
+    def _regions(self, data: bytes) -> list[tuple[int, int]]:
+        """The parts of a text that have to be looked at in full."""
+        regions: list[tuple[int, int]] = []
+        for block in self._blocks(data):
+            for at in self._blocks(data, block, min(block + _BLOCK, len(data)), _PART):
+                begin, end = max(at - _OVERLAP, 0), min(at + _PART + 2 * _OVERLAP, len(data))
+                if regions and begin <= regions[-1][1]:
+                    begin = regions.pop()[0]
+                regions.append((begin, end))
+        return regions
+
+    def _in_view(self, view: _View) -> list[list[Found]]:
+        matches = self._matches(view)
+        certain = [match for match in matches if _counts(match, view)]
+        by_needle: dict[_Needle, list[_Match]] = {}
+        for match in matches:
+            if not match.needle.whole:
+                by_needle.setdefault(match.needle, []).append(match)
+        for one, other in (pair for alike in by_needle.values() for pair in pairwise(alike)):
+            # A value whose middle was cut out.
+            if one.last <= other.first and other.start - one.end <= _NEAR and one.length + other.length >= RUN:
+                certain += [one, other]
+        return [_parts(each, view) for match in dict.fromkeys(certain) for each in (match, *_continued(match, view))]
+
+    def _matches(self, view: _View) -> list[_Match]:
+        """Wherever at least a word of a value is."""
+        skeleton, matches = view.skeleton, []
+        memory = memoryview(skeleton)
+        places = []
+        for lead in range(min(_WORD, max(len(skeleton) - _WORD + 1, 0))):
+            words = memory[lead : lead + (len(skeleton) - lead) // _WORD * _WORD].cast("Q")
+            places += [(lead + number * _WORD, word) for number, word in enumerate(words) if word in self._words]
+        reached: dict[_Needle, int] = {}
+        for at, word in sorted(places):
+            for needle in self._words.get(word, ()):
+                if at >= reached.get(needle, 0):
+                    for match in _extended(needle, skeleton, at, at + _WORD):
+                        reached[needle] = max(reached.get(needle, 0), match.end - _WORD + 1)
+                        matches.append(match)
+        for brief, needles in tuple(self._brief.items()):
+            at = skeleton.find(brief)
+            while at >= 0:
+                matches += [_Match(needle, at, at + len(brief), 0, len(brief)) for needle in needles]
+                at = skeleton.find(brief, at + 1)
+        return sorted(matches, key=lambda match: (match.start, match.end))
+
+    def _in_plain(self, text: str | bytes) -> Iterator[Found]:
+        for form, label in tuple(self._plain.items()):
+            sought: Any = form if isinstance(text, str) else form.encode("utf-8", "surrogatepass")
+            at = text.find(sought)
+            while at >= 0:
+                yield Found(at, at + len(sought), label)
+                at = text.find(sought, at + len(sought))
 
     def _unfinished(self, text: str) -> int:
-        """How many characters at the end may be the beginning of a value."""
-        ordered, heads = self._sorted, self._heads
-        end = text[-self._longest :].encode("utf-8", _ERRORS) if ordered else b""
-        end = end[len(end.rstrip(self._alphabet)) :]
-        for start in range(len(end)):
-            if start > len(end) - _WORD or end[start : start + _WORD] in heads:
-                rest = end[start:]
-                following = bisect_right(ordered, rest)
-                if following < len(ordered) and ordered[following].startswith(rest):
-                    return len(rest.decode("utf-8", _ERRORS))
-        return 0
+        """Where the end begins that may be the beginning of a value; the text's length if it is not."""
+        # A word in 4 KB more than the longest value, for colours and tags take room.
+        begin = max(len(text) - 2 * self._longest - 4096, 0)
+        end = _bytes_of(text[begin:])
+        cut = min([len(text), *(begin + at for at in self._begun(end))])
+        for form in tuple(self._plain):
+            size = next((size for size in range(len(form) - 1, 0, -1) if text.endswith(form[:size])), 0)
+            cut = min(cut, len(text) - size)
+        return cut
+
+    def _begun(self, data: bytes) -> Iterator[int]:
+        joined = self._all_skeletons()
+        begun = {data.rfind(mark, max(len(data) - _OVERLAP, 0)) for mark in _BEGINNINGS}
+        for end in (len(data), *(at for at in begun if at >= 0 and _BEGUN.fullmatch(data, at))):
+            for look in _looks(data[:end]):
+                if not self._run_at_end(_skeleton(data[max(end - _OVERLAP, 0) : end], look)[-_PIECE:]):
+                    continue
+                view = _View(data, 0, end, look)
+                size = self._run_at_end(view.skeleton)
+                after = view.text[view.places[-1] + 1 :] if size else b""
+                if size and (size >= _PIECE or not after) and not _is_over(view.skeleton[-size:], after, joined):
+                    yield view.starts[view.places[-size]]
+
+    def _run_at_end(self, skeleton: bytes) -> int:
+        """How many characters at the end of a skeleton may go on as a value does."""
+        joined = self._all_skeletons()
+        size = _PIECE
+        if len(skeleton) < size or skeleton[-size:] not in joined:
+            return next(
+                (size for size in range(min(_PIECE - 1, len(skeleton)), 0, -1) if skeleton[-size:] in self._heads), 0
+            )
+        while size < len(skeleton) and skeleton[-size - 1 :] in joined:
+            size += 1
+        return size
+
+    def _all_skeletons(self) -> bytes:
+        """All of them: a line break before each, a `!` behind it for each character left out at its end."""
+        revision, (made, joined) = self._revision, self._joined
+        if made != revision:
+            needles = [needle for needles in tuple(self._needles.values()) for needle in needles]
+            joined = b"".join(b"\n" + needle.skeleton + b"!" * _trailing(needle) for needle in needles) + b"\n"
+            self._heads = {needle.skeleton[:size] for needle in needles for size in range(1, _PIECE)}
+            self._joined = revision, joined
+        return joined
 
 
-def _forms(value: str) -> set[bytes]:
-    forms = {*forms_of(value)}
-    if forms:
-        forms.add(repr(value.encode("utf-8", _ERRORS))[2:-1])
-    for _ in range(2):
-        # A message is JSON, and a text in it may be JSON that holds any other form.
-        forms |= {json.dumps(form, ensure_ascii=False)[1:-1] for form in forms}
-    return {form.encode("utf-8", _ERRORS) for form in forms}
+def _needles_of(value: str, label: str) -> list[_Needle]:
+    text = value.encode("ascii", "replace")
+    plain = _Needle(text, label, whole=False)
+    if len(value) < RUN or not _words_of(plain):
+        plain = _Needle(text, label, whole=True, exact=True)
+    data = value.encode("utf-8", "surrogatepass")
+    encoded = {data.hex().encode(), data.hex().upper().encode()}
+    for lead in range(3):
+        # The part that is the same whatever is encoded before and after.
+        size = lead + len(data)
+        base64 = b64encode(bytes(lead) + data)[-(-lead * 8 // 6) : size * 8 // 6]
+        encoded |= {base64, base64.translate(bytes.maketrans(b"+/", b"-_"))}
+    return [plain, *(_Needle(each, label, whole=True) for each in sorted(encoded - {text}))]
 
 
-def _reach(stride: int) -> int:
-    """The length from which on a form, wherever it stands, covers a word that is looked up."""
-    return _WORD * stride + _WORD - 1
+def _plain_forms(value: str) -> set[str]:
+    return {*forms_of(value), repr(value.encode("utf-8", "surrogatepass"))[2:-1]}
 
 
-def _words(form: bytes, stride: int) -> list[bytes]:
-    """The words of a form that one has to know to meet it; near its end, for many tokens begin alike."""
-    last = len(form) - _WORD
-    return [form[at : at + _WORD] for at in range(max(last + 1 - _WORD * stride, 0), last + 1)]
+def _words_of(needle: _Needle) -> set[int]:
+    """The words to know a needle by."""
+    skeleton = needle.skeleton
+    last = len(skeleton) - _WORD
+    if needle.whole:
+        # As many as are looked up in any text that holds all of it. In its middle, because many begin alike.
+        begin = max(last - _WORD + 1, 0) // 2
+        return {_word(skeleton, at) for at in range(begin, begin + _WORD)} if last >= _WORD - 1 else set()
+    own: Sequence[int] = range(last + 1)
+    if public := _public(needle.text):
+        places = needle.places
+        own = [at for at in own if public.isdisjoint(places[at : at + _WORD])]
+    return {_word(skeleton, at) for at in own if len(set(skeleton[at : at + _WORD])) >= _DISTINCT}
 
 
-@cache
-def _samples(span: int) -> Any:
-    """Reads one word in each `span` bytes, `_AT_ONCE` of them; a struct is the quickest way that Python has."""
-    return Struct(f"{_WORD}s{span - _WORD}x" * _AT_ONCE).unpack_from
+def _public(text: bytes) -> set[int]:
+    return {at for part in _PUBLIC.finditer(text) for at in range(*part.span())}
+
+
+def _word(skeleton: bytes, at: int) -> int:
+    return int.from_bytes(skeleton[at : at + _WORD], sys.byteorder)
+
+
+def _step_of(text: bytes) -> int:
+    """How far apart the words may be that are looked up, so that each run of this value has one."""
+    before = [0, *accumulate(character in _KEPT for character in text)]
+    public = _public(text)
+    runs = [at for at in range(len(text) - RUN + 1) if not public or public.isdisjoint(range(at, at + RUN))]
+    fewest = min((before[at + RUN] - before[at] for at in runs), default=RUN)
+    return next((step for step in (8, 4, 2) if fewest >= _WORD + step - 1), 1)
+
+
+def _bytes_of(text: str) -> bytes:
+    """One byte for each character."""
+    return (text if text.isascii() else _BARS.sub("|", text)).encode("ascii", "replace")
+
+
+def _looks(data: bytes) -> Iterator[int]:
+    """The ways in which a text has to be read."""
+    yield _AS_IT_IS
+    if any(mark in data for mark in _MARKS) or (b"=" in data and any(mark in data for mark in _QUOTED)):
+        yield _UNESCAPED
+    if b"<" in data:
+        yield _UNTAGGED
+    if data.count(b"|") >= _FEWEST_BARS:
+        yield _COLUMNS
+
+
+def _pattern(look: int, data: bytes) -> re.Pattern[bytes] | None:
+    """What is to be decoded or left out."""
+    if look == _AS_IT_IS:
+        return None
+    return _ESCAPE if look == _UNESCAPED or b"<" not in data else _ESCAPE_OR_TAG
+
+
+def _skeleton(data: bytes, look: int) -> bytes:
+    pattern = _pattern(look, data)
+    if pattern:
+        data = pattern.sub(lambda escape: _meaning(escape[0]), data)
+    if look == _COLUMNS:
+        data = b"".join([data[slice(*cell)] for cell in _cells(data)])
+    return data.translate(None, _DROPPED)
+
+
+def _decoded(pattern: re.Pattern[bytes], data: bytes, begin: int, end: int) -> tuple[bytes, array[int], array[int]]:
+    """A text without its escapes, and where each of its characters began and ended."""
+    text, starts, ends, at = bytearray(), array("q"), array("q"), begin
+    for start, stop, character in [
+        *((escape.start(), escape.end(), _meaning(escape[0])) for escape in pattern.finditer(data, begin, end)),
+        (end, end, b""),
+    ]:
+        text += data[at:start] + character
+        starts.extend(range(at, start + len(character)))
+        ends.extend([*range(at + 1, start + 1), *[stop] * len(character)])
+        at = stop
+    return bytes(text), starts, ends
+
+
+def _cells(text: bytes) -> Iterator[tuple[int, int]]:
+    """The cells of a table, column by column, where lines with as many bars follow one another."""
+    rows: list[list[tuple[int, int]]] = []
+    at = 0
+    for line in text.splitlines(keepends=True):
+        cells, begin = [], at
+        for cell in line.split(b"|"):
+            cells.append((begin, begin + len(cell)))
+            begin += len(cell) + 1
+        if rows and len(rows[-1]) != len(cells):
+            yield from (cell for column in zip(*rows, strict=True) for cell in column)
+            rows = []
+        rows.append(cells)
+        at += len(line)
+    yield from (cell for column in zip(*rows, strict=True) for cell in column)
+
+
+@lru_cache(4096)
+def _meaning(escape: bytes) -> bytes:
+    """The character that an escape stands for; nothing for a colour or a tag."""
+    match = _ESCAPE.fullmatch(escape)
+    kind = match.lastgroup if match else None
+    if match is None or kind is None:
+        return b""
+    told = match[kind]
+    if kind == "mark":
+        return told
+    if kind == "blank":
+        return _BLANKS.get(told, b" ")
+    if kind == "tex":
+        return _TEX.get(told, b" ")
+    if kind == "name":
+        return html.unescape(f"&{told.decode()};")[:1].encode("ascii", "replace")
+    code = int(told, 10 if kind == "decimal" else 16)
+    return bytes([code]) if code < 128 else b"?"  # noqa: PLR2004 (ASCII)
+
+
+def _extended(needle: _Needle, skeleton: bytes, start: int, end: int) -> Iterator[_Match]:
+    """The longest matches of a needle around a part of a text that is in it."""
+    known = needle.skeleton
+    first = known.find(skeleton[start:end])
+    while first >= 0:
+        before = _alike(known[:first][::-1], skeleton[max(start - first, 0) : start][::-1])
+        after = _alike(known[first + end - start :], skeleton[end : end + len(known)])
+        yield _Match(needle, start - before, end + after, first - before, first + end - start + after)
+        first = known.find(skeleton[start:end], first + 1)
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    """How many characters two texts begin with that are the same."""
+    size = min(len(one), len(other))
+    return next((at for at in range(size) if one[at] != other[at]), size)
+
+
+def _counts(match: _Match, view: _View) -> bool:
+    needle = match.needle
+    if not needle.whole:
+        return match.length >= RUN
+    if match.first or match.last < len(needle.skeleton):
+        return False
+    if not needle.exact:
+        return True
+    begin = view.places[match.start] - needle.places[0]
+    return begin >= 0 and view.text[begin : begin + len(needle.text)] == needle.text
+
+
+def _continued(match: _Match, view: _View) -> Iterator[_Match]:
+    """More of a value that was found, behind or before what is in the other columns of a table."""
+    needle, skeleton = match.needle, view.skeleton
+    known, at = needle.skeleton, match
+    while not needle.whole and len(set(piece := known[at.last : at.last + _PIECE])) >= _PIECE - 1:
+        start = skeleton.find(piece, at.end, at.end + _NEAR)
+        if start < 0:
+            break
+        size = _alike(known[at.last :], skeleton[start : start + len(known)])
+        at = _Match(needle, start, start + size, at.last, at.last + size)
+        yield at
+    at = match
+    while not needle.whole and len(set(piece := known[max(at.first - _PIECE, 0) : at.first])) >= _PIECE - 1:
+        end = skeleton.rfind(piece, max(at.start - _NEAR, 0), at.start) + len(piece)
+        if end < len(piece):
+            break
+        size = _alike(known[: at.first][::-1], skeleton[max(end - len(known), 0) : end][::-1])
+        at = _Match(needle, end - size, end, at.first - size, at.first)
+        yield at
+
+
+def _parts(match: _Match, view: _View) -> list[Found]:
+    """What to put in the place of a match: the label, and nothing for what stands apart from its first part."""
+    needle, places = match.needle, match.needle.places
+    first, last = view.places[match.start], view.places[match.end - 1]
+    # What a value begins or ends with that no skeleton keeps.
+    at = places[match.first] - 1
+    while at >= 0 and first and view.text[first - 1] == needle.text[at] not in _KEPT:
+        first, at = first - 1, at - 1
+    at = places[match.last - 1] + 1
+    while view.text[last + 1 : last + 2] == needle.text[at : at + 1] != b"":
+        last, at = last + 1, at + 1
+    borders = [first, *(at for at in range(first + 1, last + 1) if view.starts[at] != view.ends[at - 1]), last + 1]
+    parts = [(view.starts[begin], view.ends[end - 1]) for begin, end in pairwise(borders)]
+    labels = [needle.label, *[""] * (len(parts) - 1)]
+    if view.look == _COLUMNS:
+        labels = [label.ljust(end - start) for label, (start, end) in zip(labels, parts, strict=True)]
+    return [Found(*part, label) for part, label in zip(parts, labels, strict=True)]
+
+
+def _apart(matches: list[list[Found]]) -> list[Found]:
+    """The parts in order, and none in another: of those that overlap the longer ones stay whole."""
+    taken: list[Found] = []
+    for parts in sorted(matches, key=lambda parts: -sum(part.end - part.start for part in parts)):
+        for part in parts:
+            begin = part.start
+            for other in sorted(other for other in taken if other.start < part.end and other.end > part.start):
+                if begin < other.start:
+                    taken.append(Found(begin, other.start, ""))
+                begin = max(begin, other.end)
+            if begin == part.start:
+                taken.append(part)
+            elif begin < part.end:
+                taken.append(Found(begin, part.end, ""))
+    return sorted(taken)
+
+
+def _is_over(run: bytes, after: bytes, joined: bytes) -> bool:
+    """Whether nothing can follow a run, and what is after it, that belongs to the value."""
+    at = joined.find(run)
+    while at >= 0:
+        rest = joined[at + len(run) : at + len(run) + 1]
+        left = len(joined) - len(joined[at + len(run) :].lstrip(b"!")) - at - len(run)
+        if rest not in b"!\n" or (rest == b"!" and len(after) < left):
+            return False
+        at = joined.find(run, at + 1)
+    return True
+
+
+def _trailing(needle: _Needle) -> int:
+    places = needle.places
+    return len(needle.text) - places[-1] - 1 if places else 0

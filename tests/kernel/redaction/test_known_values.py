@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from jupyter_tokens.forms import forms_of
 from jupyter_tokens.kernel.redaction import known_values, search
 from jupyter_tokens.kernel.redaction.known_values import MOST_VALUES, KnownValues
 
@@ -120,11 +120,13 @@ def test_a_value_more_costs_the_forms_of_one_or_two_however_many_are_known(
 ) -> None:
     asked: list[str] = []
 
-    def counted(value: str) -> frozenset[str]:
-        asked.append(value)
-        return forms_of(value)
+    needles_of = search._needles_of
 
-    monkeypatch.setattr(search, "forms_of", counted)
+    def counted(value: str, label: str) -> Any:
+        asked.append(value)
+        return needles_of(value, label)
+
+    monkeypatch.setattr(search, "_needles_of", counted)
     for number in range(3 * MOST_VALUES):
         known.add(value_of(number), "token x", clock.now() + LIFE)
     assert len(asked) == 3 * MOST_VALUES

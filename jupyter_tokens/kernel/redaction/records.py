@@ -1,0 +1,97 @@
+"""Redacts what IPython itself records of a session: the notebook, history and log that it writes to files.
+
+IPython records results, displays and printed text before a kernel sends them, so the session's hooks come too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .replacement import replace
+from .search import Search
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["Records"]
+
+_WRITERS = ("notebook", "history", "hist")
+"""Line magics that write the records to a file."""
+
+
+class Records:
+    """The hooks of one shell. search : what to look for now, or None if nothing is to be redacted.
+
+    Results are redacted when they are recorded, because a log or a database may get them at once. All records are
+    redacted again just before a magic writes them: by then more values may be known. What was typed stays.
+    """
+
+    def __init__(self, shell: InteractiveShell, search: Callable[[], Search | None]) -> None:
+        self._shell = shell
+        self._search = search
+        hook = shell.displayhook
+        self._endings = [
+            replace(hook, "log_output", partial(self._record, hook.log_output)),
+            replace(shell.logger, "log_write", partial(self._log, shell.logger.log_write)),
+        ]
+        self._magics = shell.magics_manager.magics["line"]
+        self._endings += [self._wrap(name) for name in _WRITERS if name in self._magics]
+
+    def close(self) -> None:
+        """Puts everything back. What was redacted stays so."""
+        while self._endings:
+            self._endings.pop()()
+
+    def redact(self) -> None:
+        """Redacts what is recorded so far."""
+        search, history = self._search(), self._shell.history_manager
+        if search is None or history is None:
+            return
+        for number, text in tuple(history.output_hist_reprs.items()):
+            history.output_hist_reprs[number] = search.redacted(text)
+        # IPython before 9.1 records neither displays nor errors.
+        for outputs in tuple(getattr(history, "outputs", {}).values()):
+            for output in outputs:
+                output.bundle = _redacted(output.bundle, search)
+        errors = getattr(history, "exceptions", {})
+        for number, error in tuple(errors.items()):
+            errors[number] = search.redacted_object(error)
+
+    def _record(self, log_output: Callable[..., Any], bundle: Any) -> Any:
+        search = self._search()
+        return log_output(bundle if search is None else _redacted(bundle, search))
+
+    def _log(self, log_write: Callable[..., Any], text: str, kind: str = "input") -> Any:
+        search = self._search()
+        return log_write(text if search is None or kind == "input" else search.redacted(text), kind)
+
+    def _wrap(self, name: str) -> Callable[[], None]:
+        write = self._magics[name]
+
+        def redact_and_write(line: str) -> Any:
+            nonlocal write
+            self.redact()
+            # IPython loads some magics at their first call, and then looks for the real one in the same place.
+            self._magics[name] = write
+            try:
+                return write(line)
+            finally:
+                write, self._magics[name] = self._magics[name], redact_and_write
+
+        redact_and_write.__doc__ = write.__doc__
+        self._magics[name] = redact_and_write
+
+        def restore() -> None:
+            if self._magics.get(name) is redact_and_write:
+                self._magics[name] = write
+
+        return restore
+
+
+def _redacted(bundle: Any, search: Search) -> Any:
+    if isinstance(bundle.get("stream"), list):
+        # A value may be divided between what was written at a time.
+        return {**bundle, "stream": [search.redacted("".join(bundle["stream"]))]}
+    return search.redacted_object(bundle)
