@@ -25,7 +25,7 @@ _PASSWORD, _SECRET, _TOKEN = _Rule(8), _Rule(), _Rule(20)
 _API_KEY, _SOME_KEY = _Rule(uuid=True), _Rule(24, mixed=True)
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_PUBLIC_WORDS = frozenset(("public", "publishable", "pub", "name", "hash", "csrf", "xsrf"))
+_PUBLIC_WORDS = frozenset(("public", "publishable", "pub", "hash", "encrypted", "csrf", "xsrf"))
 # What tokenizers, pages of results and calls that may be repeated call a token.
 _OTHER_TOKENS = frozenset(
     (
@@ -92,7 +92,7 @@ _GOES_ON = ("(", "[", "{")
 _BEGINS_LIKE_A_GAP = re.compile(r"[=:,>(]\s*\\?[\"']([:=,>(]+)\Z")
 # "&" and the like, percent-encoded, end a value of a URL that is itself a value.
 _ENDS_WITHIN = re.compile(r"%(?:25)?(?:0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])")
-_NAMES = tuple((end, re.compile(end + rest)) for end, rest in _ENDS)
+_NAMES = tuple((end, re.compile(f"{end}{rest}(?![a-z0-9_])")) for end, rest in _ENDS)
 _FIELD = re.compile(_GAP + _WIDE)
 # A column or a row of a table printed by pandas; an option or an argument of a command.
 _ALONE = re.compile(r"[ \t]{2,}\Z")

@@ -10,7 +10,7 @@ __all__ = ["ESCAPED", "is_placeholder", "is_random", "is_reference"]
 ESCAPED = r"%(?:25)?(?!0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])[0-9A-Fa-f]{2}"
 """A percent-encoded character of a value: none that ends one, such as an encoded `&`, quote or line end."""
 
-_MASKED = re.compile(r"[xX*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A-Za-z]|%[(s]")
+_MASKED = re.compile(r"x{4}|X{4}|[*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A-Za-z]|%[(s]")
 # Case matters in the short ones: random values hold them by chance.
 _WORDS = re.compile(
     r"(?i:your|example|placeholder|change_?me|replace|redacted|goes_?here|dummy|insert|sample|removed|hidden)"
