@@ -39,13 +39,17 @@ def scanned(rounds: int) -> Iterator[Row]:
             ours.append(_seconds(lambda: [scan_file(path, known) for path in whole]))
             if find_spec("detect_secrets"):
                 theirs.append(_seconds(lambda: _detect_secrets(kinds["tutorials"])))
-        own = statistics.median(_seconds(lambda: [scan_file(path, known) for path in kinds["tutorials"]]) for _ in range(9))
+        own = statistics.median(
+            _seconds(lambda: [scan_file(path, known) for path in kinds["tutorials"]]) for _ in range(9)
+        )
         seconds = statistics.median(ours)
         name = f"{size / 1e6:.0f} MB of notebooks, of {_SLOWEST / 1e6:.0f} MB a second"
         yield Row("scan", name, seconds, seconds / (size / _SLOWEST), 1.0)
         for kind, paths in kinds.items():
             size = sum(path.stat().st_size for path in paths)
-            taken = statistics.median(_seconds(lambda paths=paths: [scan_file(path, known) for path in paths]) for _ in range(3))
+            taken = statistics.median(
+                _seconds(lambda paths=paths: [scan_file(path, known) for path in paths]) for _ in range(3)
+            )
             yield Row("scan", f"{kind}, of {_SLOWEST / 1e6:.0f} MB a second", taken, taken / (size / _SLOWEST))
         yield Row("scan", "our tutorials: jupyter_tokens", own, 1.0)
         if theirs:
@@ -130,9 +134,7 @@ def _table(rng: random.Random) -> dict[str, Any]:
     ]
     plain = "\n".join("  ".join(f"{cell:>20}" for cell in row) for row in (names, *rows))
     head = "".join(f"      <th>{name}</th>\n" for name in names)
-    body = "".join(
-        "    <tr>\n" + "".join(f"      <td>{cell}</td>\n" for cell in row) + "    </tr>\n" for row in rows
-    )
+    body = "".join("    <tr>\n" + "".join(f"      <td>{cell}</td>\n" for cell in row) + "    </tr>\n" for row in rows)
     page = f'<table border="1" class="dataframe">\n  <thead>\n{head}  </thead>\n  <tbody>\n{body}  </tbody>\n</table>'
     return _cell("frame", _shown(text_html=page, text_plain=plain))
 

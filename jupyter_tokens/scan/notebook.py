@@ -219,7 +219,6 @@ def _of_field(text: _Text) -> Iterator[Span]:
     """The whole text, if the field that holds it says so; in a table written as JSON, that is the column."""
     if text.is_name or (text.lines and len(text.lines) > 1) or len(text.content) < _SHORTEST:
         return
-    # {"access_token": {"0": "…"}}
     name = next((step for step in reversed(text.path) if isinstance(step, str) and not step.isdigit()), None)
     kind = named_kind(name) if name else None
     if name and kind and is_named(name, text.content):

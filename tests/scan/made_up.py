@@ -61,7 +61,7 @@ def lines(name: str, rng: random.Random, times: int = 1) -> Iterator[Line]:
                 yield Line(label, _HOLE.sub(lambda _, made=made: next(made), text), tuple(values))
 
 
-def _made(kind: str, length: int, rng: random.Random) -> str:
+def _made(kind: str, length: int, rng: random.Random) -> str:  # noqa: PLR0911 (one for each kind)
     def some(alphabet: str, count: int) -> str:
         return "".join(rng.choices(alphabet, k=count))
 
