@@ -68,8 +68,8 @@ SHAPES = (
         "alibabacloud.com/help/ram: AssumeRole, STS.L4aBSCSJVMuKg5U1****",
         pair=("Alibaba AccessKey secret", r"[A-Za-z0-9]{36,46}"),
     ),
-    Shape("Alibaba security token", "CAIS", rf"CAIS{_B64}{{60,8192}}+", "alibabacloud.com/help/ram: AssumeRole"),
-    Shape("Alibaba security token", "CAES", rf"CAES{_B64}{{60,8192}}+", "alibabacloud.com/help/ram: AssumeRole"),
+    Shape("Alibaba security token", "CAIS", rf"CAIS{_B64}{{60,4096}}+", "alibabacloud.com/help/ram: AssumeRole"),
+    Shape("Alibaba security token", "CAES", rf"CAES{_B64}{{60,4096}}+", "alibabacloud.com/help/ram: AssumeRole"),
     # One of 125 characters is shown.
     Shape("EIAM application token", "SATF", r"SATF[A-Za-z0-9]{80,252}", "alibabacloud.com/help/idaas"),
     # Huawei Cloud. MII… is CMS signed data (RFC 5652), in whose base64 "-" is written for "/". Certificates and private
@@ -84,7 +84,7 @@ SHAPES = (
     Shape(
         "Huawei security token",
         "Qpjbi",
-        rf"[gh]Qpjbi{_B64}{{60,8192}}+",
+        rf"[gh]Qpjbi{_B64}{{60,4096}}+",
         "support.huaweicloud.com/api-iam: securitytoken; recorded answers of AssumeAgency begin with hQpj",
     ),
     # Amazon. Of its ids, only long-term and temporary keys come with a secret.
@@ -99,12 +99,10 @@ SHAPES = (
         for mark in ("AKIA", "ASIA")
     ),
     # Protobuf whose first field is the text "origin".
-    Shape("AWS session token", "IQoJ", rf"IQoJb3JpZ2lu{_B64}{{60,8192}}+", "docs.aws.amazon.com/STS: GetSessionToken"),
-    Shape("AWS session token", "FwoG", rf"FwoGZXIvYXdz{_B64}{{60,8192}}+", "docs.aws.amazon.com/STS: GetSessionToken"),
+    Shape("AWS session token", "IQoJ", rf"IQoJb3JpZ2lu{_B64}{{60,4096}}+", "docs.aws.amazon.com/STS: GetSessionToken"),
+    Shape("AWS session token", "FwoG", rf"FwoGZXIvYXdz{_B64}{{60,4096}}+", "docs.aws.amazon.com/STS: GetSessionToken"),
     # Google.
-    Shape(
-        "Google access token", "ya29.", r"ya29\.[A-Za-z0-9_.-]{30,2048}+", "developers.google.com/identity/oauth2"
-    ),
+    Shape("Google access token", "ya29.", r"ya29\.[A-Za-z0-9_.-]{30,2048}+", "developers.google.com/identity/oauth2"),
     Shape(
         "Google API key", "AIza", rf"AIza{_URL64}{{35}}", "cloud.google.com/docs/authentication/api-keys; " + _SCANNING
     ),

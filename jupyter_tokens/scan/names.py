@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .span import Span, matches
-from .values import ESCAPED, is_placeholder, is_random, is_reference
+from .values import ESCAPED, is_password, is_placeholder, is_random, is_reference
 
 __all__ = ["is_named", "named_in", "named_kind"]
 
@@ -25,7 +25,7 @@ _PASSWORD, _SECRET, _TOKEN = _Rule(8), _Rule(), _Rule(20)
 _API_KEY, _SOME_KEY = _Rule(uuid=True), _Rule(24, mixed=True)
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_PUBLIC_WORDS = frozenset(("public", "publishable", "pub", "name", "hash", "csrf", "xsrf"))
+_PUBLIC_WORDS = frozenset(("public", "publishable", "pub", "hash", "encrypted", "csrf", "xsrf"))
 # What tokenizers, pages of results and calls that may be repeated call a token.
 _OTHER_TOKENS = frozenset(
     (
@@ -74,8 +74,8 @@ _ENDS = (
     ("sk", "(?<![a-z]sk)"),
 )
 
-# Between a name and its value: punctuation, quotes also of JSON in JSON and of HTML, colours of a terminal, tags, types,
-# the number of a row in a table's JSON.
+# Between a name and its value: punctuation, quotes also of JSON in JSON and of HTML, colours of a terminal, tags,
+# types, the number of a row in a table's JSON.
 _GAP = (
     r"(?P<gap>(?:[\s:=,>(\[\]\"'`\\：＝“”‘’「」『』]|-(?=>)|&quot;|&\#(?:34|39|x22|x27);|%3a|%3d|%22|\x1b\[[0-9;]*m"
     r"|</?[a-z][^<>\x00]{0,120}>|[bru](?=\\?[\"'])|(?:secretstr|secretbytes|secret|str|bytes|repr)(?=\(|\s*[=\]])"
@@ -92,7 +92,7 @@ _GOES_ON = ("(", "[", "{")
 _BEGINS_LIKE_A_GAP = re.compile(r"[=:,>(]\s*\\?[\"']([:=,>(]+)\Z")
 # "&" and the like, percent-encoded, end a value of a URL that is itself a value.
 _ENDS_WITHIN = re.compile(r"%(?:25)?(?:0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])")
-_NAMES = tuple((end, re.compile(end + rest)) for end, rest in _ENDS)
+_NAMES = tuple((end, re.compile(f"{end}{rest}(?![a-z0-9_])")) for end, rest in _ENDS)
 _FIELD = re.compile(_GAP + _WIDE)
 # A column or a row of a table printed by pandas; an option or an argument of a command.
 _ALONE = re.compile(r"[ \t]{2,}\Z")
@@ -102,9 +102,10 @@ _COMMAND = re.compile(r"(?:(?<![\w-])--?|%env |\bsetx? |\blogin \S{1,100} )\Z")
 
 _DIGIT = re.compile(r"\d")
 _CONSTANT = re.compile(r"[A-Z]+(?:_[A-Z0-9]+)+")
+_LONG_ALONE = 20
+"""Characters that a value in quotes has at least if it consists of small or of capital letters alone."""
 _DIGITS_UNQUOTED, _LONG_UNQUOTED = 2, 30
 _KEY_ID = re.compile(r"[A-Z0-9]{16,24}")
-_UUID_LENGTH = 36
 
 _AS_CAPITAL_I = {ord("İ"): "i"}
 """The one letter of which the small form has another length."""
@@ -123,28 +124,32 @@ def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
     rule = _rule(name)
     if rule is None or len(value) < rule.shortest or is_placeholder(value) or is_reference(value, uuid=rule.uuid):
         return False
-    if name.lower().endswith("key") and _KEY_ID.fullmatch(value) and rule is not _API_KEY:
+    if rule is _PASSWORD and quoted:
+        return is_password(value)
+    # The id of a pair of keys, or drawn by chance; a UUID is that.
+    if rule is _SECRET and name.lower().endswith("key") and _KEY_ID.fullmatch(value):
         return False
-    digits = len(_DIGIT.findall(value))
-    cases = (value != value.lower()) + (value != value.upper())
-    if rule.mixed and not (digits and cases == 2):  # noqa: PLR2004 (small and capital)
-        return False
-    if rule is _TOKEN and not (digits and cases):
-        return False
-    if rule.uuid and len(value) == _UUID_LENGTH and value.count("-") == 4:  # noqa: PLR2004 (a UUID's)
-        return True
-    if not is_random(value):
+    return (rule.uuid and is_reference(value)) or (is_random(value) and _has_what(rule, value, quoted=quoted))
+
+
+def _has_what(rule: _Rule, value: str, *, quoted: bool) -> bool:
+    """Whether a value has the digits and letters that a secret of this kind nearly always has."""
+    digits, cases = len(_DIGIT.findall(value)), (value != value.lower()) + (value != value.upper())
+    both = cases == 2  # noqa: PLR2004 (small and capital letters)
+    if (rule.mixed and not (digits and both)) or (rule is _TOKEN and not (digits and cases)):
         return False
     if quoted:
-        return digits > 0 or cases == 2 or len(value) >= _TOKEN.shortest  # noqa: PLR2004 (small and capital)
+        return digits > 0 or both or len(value) >= _LONG_ALONE
     # An identifier has a digit at times, a random value nearly always more of them.
-    few = digits < (1 if rule is _PASSWORD else _DIGITS_UNQUOTED)
-    return (not few or len(value) >= _LONG_UNQUOTED) and not _CONSTANT.fullmatch(value)
+    fewest = 1 if rule is _PASSWORD else _DIGITS_UNQUOTED
+    return (digits >= fewest or len(value) >= _LONG_UNQUOTED) and not _CONSTANT.fullmatch(value)
 
 
 def named_in(text: str) -> Iterator[Span]:
     """Where a value follows its name, or is below it in a table; they may overlap."""
     lowered = text.translate(_AS_CAPITAL_I).lower() if "İ" in text else text.lower()
+    # What may be read of tables, so that one of nothing but headers costs no more.
+    left = [_MOST_READ * len(lowered)]
     for end, pattern in _NAMES:
         for name in matches(end, pattern, lowered):
             field = _FIELD.match(lowered, name.end())
@@ -152,7 +157,7 @@ def named_in(text: str) -> Iterator[Span]:
             if span:
                 yield span
             elif _CELL.match(lowered, name.end()):
-                yield from _below(text, lowered, name.end())
+                yield from _below(text, lowered, name.end(), left)
 
 
 @lru_cache(4096)
@@ -160,20 +165,28 @@ def _rule(name: str) -> _Rule | None:
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words or not _PUBLIC_WORDS.isdisjoint(words):
         return None
-    last, before = words[-1].removesuffix("s") if words[-1] != "pass" else "pass", words[-2] if words[1:] else ""
+    last, before = words[-1] if words[-1] == "pass" else words[-1].removesuffix("s"), words[-2] if words[1:] else ""
     if last.endswith("token"):
-        if before in _OTHER_TOKENS or last.removesuffix("token") in _OTHER_TOKENS:
-            return None
-        return _TOKEN if last == "token" and not before else _SECRET
-    if last in {"password", "passwd", "pwd", "passphrase"} or (last == "pass" and before) or last == "passw":
+        return _rule_of_token(before, last.removesuffix("token"))
+    if last.endswith("key"):
+        return _rule_of_key(before if last == "key" else last.removesuffix("key"))
+    if last.endswith(("password", "passwd", "pwd", "passphrase")) or (last == "pass" and before):
         return _PASSWORD
-    if last.endswith(("password", "secret", "apikey", "secretkey", "privatekey", "accountkey")) or last == "sk":
-        return _API_KEY if last.endswith("apikey") else _SECRET
-    if last == "key" and before.endswith("api"):
+    return _SECRET if last.endswith("secret") or last == "sk" else None
+
+
+def _rule_of_token(before: str, joined: str) -> _Rule | None:
+    if before in _OTHER_TOKENS or joined in _OTHER_TOKENS:
+        return None
+    return _SECRET if before or joined else _TOKEN
+
+
+def _rule_of_key(before: str) -> _Rule | None:
+    if before.endswith("api"):
         return _API_KEY
-    if last.endswith("key") and before and before not in _OTHER_KEYS:
-        return _SECRET if before in _SECRET_KEYS else _SOME_KEY
-    return None
+    if not before or before in _OTHER_KEYS:
+        return None
+    return _SECRET if before in _SECRET_KEYS else _SOME_KEY
 
 
 def _field(text: str, found: re.Match[str]) -> Span | None:
@@ -207,49 +220,55 @@ def _field(text: str, found: re.Match[str]) -> Span | None:
 _CELL = re.compile(r"[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| [|│┃┆]|  ")
 _CELL_BEGINS = re.compile(r"(?:\A|[,\t;|│┃┆\n\x00])[\"']?\Z|[|│┃┆>] ?\Z|  \Z")
 _SEPARATORS = (re.compile("[|│┃┆]"), re.compile("\t"), re.compile(","), re.compile(";"))
-_ROW = re.compile(r"<tr[^<>\x00]*>([^\x00]*?)</tr>", re.IGNORECASE)
-_TD = re.compile(r"<t[hd][^<>\x00]*>([^\x00]*?)</t[hd]>", re.IGNORECASE)
+_TD = re.compile(r"<t[hd][^<>\x00]{0,1024}>", re.IGNORECASE)
 _CELL_VALUE = re.compile(r"(?:\s|[\"']|<[^<>]*>)*(?P<value>[A-Za-z0-9._~+/=-]{16,})(?:\s|[\"']|<[^<>]*>)*")
-_LONGEST_HEADER = 4096
+_LONGEST_ROW = 16384
+_MOST_READ = 8
 
 
-def _below(text: str, lowered: str, end: int) -> Iterator[Span]:
+def _below(text: str, lowered: str, end: int, left: list[int]) -> Iterator[Span]:
     """Values in the cells below a name that ends here."""
     name = _BEFORE.search(text, max(0, end - _LOOK_BACK), end)
     kind = named_kind(name[0]) if name else None
     if name and kind and _CELL_BEGINS.search(text, max(0, name.start() - 3), name.start()):
         rows = _html_rows if lowered.startswith("</t", end) else _line_rows
-        for start, stop in rows(text, name.start(), end):
+        for start, stop in rows(text, name.start(), end, left):
             value = _CELL_VALUE.fullmatch(text, start, stop)
             if value and is_named(name[0], value["value"]) and _DIGIT.search(value["value"]):
                 yield Span(*value.span("value"), kind, 2)
 
 
-def _html_rows(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
     """The cells below one, by their number in the row."""
-    row = max(text.rfind("<tr", max(0, start - _LONGEST_HEADER), start), 0)
-    column = sum(1 for _ in _TD.finditer(text, row, start))
-    table = text.find("</table", end)
-    for found in _ROW.finditer(text, end, table if table >= 0 else len(text)):
-        cells = list(_TD.finditer(text, found.start(1), found.end(1)))
-        if column < len(cells):
-            yield cells[column].span(1)
+    row = text.rfind("<tr", max(0, start - _LONGEST_ROW), start)
+    column = sum(1 for _ in _TD.finditer(text, row, start)) if row >= 0 else 0
+    at = end
+    while column and left[0] > 0:
+        close = text.find("</tr", at, at + _LONGEST_ROW)
+        left[0] -= _LONGEST_ROW if close < 0 else close - at
+        if close < 0 or "</table" in text[at:close]:
+            return
+        cells = [cell.end() for cell in _TD.finditer(text, at, close)]
+        if len(cells) >= column:
+            yield cells[column - 1], text.find("</t", cells[column - 1], close + 3)
+        at = close + 3
 
 
-def _line_rows(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
     """The cells below one, by the character that separates them, or by the side on which they are aligned."""
     first, last = _line(text, start)
-    if last - first > _LONGEST_HEADER:
+    if last - first > _LONGEST_ROW:
         return
     header = text[first:last]
     separator = next((each for each in _SEPARATORS if each.search(header)), None)
     count = len(separator.findall(header)) if separator else 0
     column = len(separator.findall(header, 0, start - first)) if separator else 0
-    left, right = start - first, end - first
-    while last < len(text):
+    begins, ends = start - first, end - first
+    while last < len(text) and left[0] > 0:
         first, last = _line(text, last + 1)
         row = text[first:last]
-        if not row.strip() or "\0" in row:
+        left[0] -= len(row) + 1
+        if not row.strip() or "\0" in row or len(row) > _LONGEST_ROW:
             return
         if separator:
             marks = [-1, *(mark.start() for mark in separator.finditer(row)), len(row)]
@@ -257,7 +276,7 @@ def _line_rows(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
                 yield first + marks[column] + 1, first + marks[column + 1]
         else:
             for cell in re.finditer(r"\S+", row):
-                if left == cell.start() or right == cell.end():
+                if begins == cell.start() or ends == cell.end():
                     yield first + cell.start(), first + cell.end()
 
 

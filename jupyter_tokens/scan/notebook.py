@@ -21,6 +21,8 @@ Path = tuple[str | int, ...]
 _NOTHING = Known({})
 _PASSES = 3
 _HOLDS = (str, dict, list)
+_SHORTEST = 8
+_SMALLEST_PICTURE = 256
 # Between two strings: nothing is found across it, and lines end there.
 _BREAK = "\n\0\n"
 
@@ -69,16 +71,23 @@ class Finding:
 
 
 class _Text(NamedTuple):
-    """Text of one place. targets : the strings that it is made of; more than one for a list of lines.
+    """Text of one place. lines : the strings that it is made of, if `path` leads to a list of them.
 
-    name : of the field that holds it. is_picture : base64 of pixels or sound, in which only held values are looked for.
+    is_name : it is the name of a field. is_picture : base64 of pixels or sound, in which only held values are looked
+    for.
     """
 
     path: Path
     content: str
-    targets: Sequence[tuple[Target, str]]
-    name: str | None
+    lines: list[str] | None = None
+    is_name: bool = False
     is_picture: bool = False
+
+    def targets(self) -> list[tuple[Target, str]]:
+        """The strings of the notebook that hold this text."""
+        if self.lines is None:
+            return [(Target(self.path, self.is_name), self.content)]
+        return [(Target((*self.path, i)), line) for i, line in enumerate(self.lines)]
 
 
 class Scan(NamedTuple):
@@ -103,7 +112,7 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bo
             place = _place(text.path, ids)
             findings += _findings(place, text.content, spans)
             if everywhere or place.may_change:
-                for (target, before), after in zip(text.targets, _without(text, spans, known), strict=True):
+                for (target, before), after in zip(text.targets(), _without(text, spans, known), strict=True):
                     if before != after and target.is_name:
                         parent = target.path[:-1]
                         names = taken.setdefault(parent, set(_at(notebook, parent)))
@@ -158,7 +167,7 @@ def _at(node: Any, path: Path) -> Any:
 
 
 def _without(text: _Text, spans: list[Span], known: Known) -> list[str]:
-    parts = [part for _, part in text.targets]
+    parts = [text.content] if text.lines is None else text.lines
     for _ in range(_PASSES):
         parts = _replaced(parts, spans)
         # What was taken out can have hidden what stands beside it.
@@ -204,35 +213,37 @@ def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
             span = found.popleft()
             if begin <= span.start and span.end <= end:
                 spans.append(span._replace(start=span.start - begin, end=span.end - begin))
-        kind = named_kind(text.name) if text.name else None
-        if kind and text.name and is_named(text.name, text.content):
-            spans.append(Span(0, len(text.content), kind, 2))
+        spans += _of_field(text)
         begin = end + len(_BREAK)
         yield merged(spans)
 
 
+def _of_field(text: _Text) -> Iterator[Span]:
+    """The whole text, if the field that holds it says so; in a table written as JSON, that is the column."""
+    if text.is_name or (text.lines and len(text.lines) > 1) or len(text.content) < _SHORTEST:
+        return
+    name = next((step for step in reversed(text.path) if isinstance(step, str) and not step.isdigit()), None)
+    kind = named_kind(name) if name else None
+    if name and kind and is_named(name, text.content):
+        yield Span(0, len(text.content), kind, 2)
+
+
 def _texts(notebook: Mapping[str, Any]) -> Iterator[_Text]:
-    """Every string, in the order of the notebook; lines that belong together as one text, as the front ends read them."""
+    """Every string, in the order of the notebook; lines that are one text as one, as the front ends read them."""
     stack: list[tuple[Path, Any]] = [((), notebook)]
     while stack:
         path, node = stack.pop()
         if isinstance(node, str):
-            yield _Text(path, node, ((Target(path), node),), _name(path), _is_picture(path))
+            yield _Text(path, node, is_picture=len(node) > _SMALLEST_PICTURE and _is_picture(path))
         elif isinstance(node, dict):
             for name in node:
-                yield _Text((*path, name), name, ((Target((*path, name), is_name=True), name),), None)
+                yield _Text((*path, name), name, is_name=True)
             stack.extend([((*path, name), node[name]) for name in reversed(node) if isinstance(node[name], _HOLDS)])
         elif _is_lines(path, node):
-            lines = [(Target((*path, i)), line) for i, line in enumerate(node)]
-            yield _Text(path, "".join(node), lines, None, _is_picture(path))
+            yield _Text(path, "".join(node), node, is_picture=_is_picture(path))
         else:
             # Lists of numbers are long.
             stack.extend([((*path, i), node[i]) for i in reversed(range(len(node))) if isinstance(node[i], _HOLDS)])
-
-
-def _name(path: Path) -> str | None:
-    """The field that holds a value; of a table written as JSON, the column: {"access_token": {"0": "…"}}."""
-    return next((step for step in reversed(path) if isinstance(step, str) and not step.isdigit()), None)
 
 
 def _is_lines(path: Path, node: Sequence[Any]) -> bool:
@@ -278,6 +289,6 @@ def _cell_ids(notebook: Mapping[str, Any], known: Known) -> dict[int, str]:
         cell_id = cell.get("id") if isinstance(cell, dict) else None
         if isinstance(cell_id, str):
             ids[index] = cell_id
-    texts = [_Text((), cell_id, (), None) for cell_id in ids.values()]
+    texts = [_Text((), cell_id) for cell_id in ids.values()]
     found = list(_spans(texts, known))
     return {index: cell_id for (index, cell_id), spans in zip(ids.items(), found, strict=True) if not spans}

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from .issuers import SHAPES, Shape
 from .names import named_in
 from .span import Span, matches
-from .values import ESCAPED, is_placeholder, is_random, is_reference
+from .values import ESCAPED, is_password, is_placeholder, is_random, is_reference
 
 __all__ = ["shapes_in"]
 
@@ -33,9 +33,8 @@ _LONGEST_ESCAPE = 6
 _NEAR = 200
 
 _VALUE = rf"(?P<value>(?:[A-Za-z0-9._~+/=-]|{ESCAPED}){{16,16384}}+)"
+_SIGNATURE = _VALUE.replace("16384", "2048")
 _ANY = r"(?P<value>[^\s\"'`<>\\\x00@/]{6,256})"
-_CLASSES = (re.compile("[a-z]"), re.compile("[A-Z]"), re.compile(r"\d"), re.compile(r"[^A-Za-z0-9]"))
-_MOST_CLASSES = 3
 _QUOTED = r"[bru]?\\?[\"']"
 
 
@@ -111,9 +110,9 @@ def _private_keys(text: str) -> Iterator[Span]:
 
 
 _KEY = re.compile(
-    r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\\+[nr]|[\s\"',\\])*"
-    r"(?:[A-Za-z-]{4,12}: [^\n\\\x00]{1,80}(?:\\+[nr]|[\s\"',\\])+)*"
-    r"(?P<body>(?:[A-Za-z0-9+/=]|\\+[nr]|[\s\"',\\]){32,32768}+)(?P<end>-----END [A-Z0-9 ]{1,40}-----)?"
+    r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\\{1,4}[nr]|[\s\"',\\])*+"
+    r"(?:[A-Za-z-]{4,12}: [^\n\\\x00]{1,80}(?:\\{1,4}[nr]|[\s\"',\\])++)*+"
+    r"(?P<body>(?:[A-Za-z0-9+/=]|\\{1,4}[nr]|[\s\"',\\]){32,32768}+)(?P<end>-----END [A-Z0-9 ]{1,40}-----)?"
 )
 _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{32,}")
 
@@ -135,9 +134,7 @@ def _is_token(found: re.Match[str]) -> bool:
 
 
 def _is_password(found: re.Match[str]) -> bool:
-    value = found["value"]
-    classes = sum(each.search(value) is not None for each in _CLASSES)
-    return (is_random(value) or classes >= _MOST_CLASSES) and classes > 1 and not is_placeholder(value)
+    return is_password(found["value"])
 
 
 def _is_basic(found: re.Match[str]) -> bool:
@@ -243,6 +240,6 @@ _CONTEXTS = (
         _is_token,
     ),
     # S3, GCS, OSS, OBS and CloudFront; Azure's shared access signatures.
-    _Context("signature of a URL", "ignature", re.compile(rf"ignature(?:=|%3D){_VALUE}"), _is_signature),
-    _Context("signature of a URL", "sig", re.compile(rf"sig(?:=|%3D){_VALUE}"), _is_signature),
+    _Context("signature of a URL", "ignature", re.compile(rf"ignature(?:=|%3D){_SIGNATURE}"), _is_signature),
+    _Context("signature of a URL", "sig", re.compile(rf"sig(?:=|%3D){_SIGNATURE}"), _is_signature),
 )

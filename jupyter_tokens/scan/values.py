@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from itertools import pairwise
 
-__all__ = ["ESCAPED", "is_placeholder", "is_random", "is_reference"]
+__all__ = ["ESCAPED", "is_password", "is_placeholder", "is_random", "is_reference"]
 
 ESCAPED = r"%(?:25)?(?!0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])[0-9A-Fa-f]{2}"
 """A percent-encoded character of a value: none that ends one, such as an encoded `&`, quote or line end."""
 
-_MASKED = re.compile(r"[xX*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A-Za-z]|%[(s]")
+_MASKED = re.compile(r"x{4}|X{4}|[*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A-Za-z]|%[(s]")
 # Case matters in the short ones: random values hold them by chance.
 _WORDS = re.compile(
     r"(?i:your|example|placeholder|change_?me|replace|redacted|goes_?here|dummy|insert|sample|removed|hidden)"
@@ -34,7 +35,7 @@ _PUBLIC = frozenset(
 _PUBLISHED = ("eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4g", "wJalrXUtnFEMI/K7MDENG/")
 
 _REFERENCE = re.compile(
-    r"(?:keyring|env|file|command|vault|secret|op|store|https?|arn|s3|gs|urn|projects|azurekeyvault):|(?:\.{0,2}|~)/[\w.-]+/|0x"
+    r"(?:keyring|env|file|command|vault|secret|op|store|https?|arn|s3|gs|urn|projects|azurekeyvault):|(?:\.{0,2}|~)/[a-z.]{2,20}/|0x"
     r"|projects/|[A-Za-z]:\\|sha\d+[-:]|pk[._]|IPY_MODEL_"
 )
 _FILE = re.compile(
@@ -50,13 +51,16 @@ _RUN = re.compile(r"[A-Za-z0-9]+")
 _PAIRS = frozenset(
     group[0] + second
     for group in (
-        "abcdgilmnprstuvy baeilorsu cacehiklorstu dadefilorsu eacdefgilmnprstvwxy faefilortu gaeirs haeio "
-        "iabcdefglmnoprstvz ke ladeilostuy maeiops nacdefgiostuv oabcdfgilmnoprstuvw paeiloprstu qu racdegilmnoprstuy "
-        "sacehilopstuy tacdefhiloprstuy uabeilmnprst vaei wai xt yps ze"
-    ).split()
+        *("abcdgilmnprstuvy", "baeilorsu", "cacehiklorstu", "dadefilorsu", "eacdefgilmnprstvwxy", "faefilortu"),
+        *("gaeirs", "haeio", "iabcdefglmnoprstvz", "ke", "ladeilostuy", "maeiops", "nacdefgiostuv"),
+        *("oabcdfgilmnoprstuvw", "paeiloprstu", "qu", "racdegilmnoprstuy", "sacehilopstuy", "tacdefhiloprstuy"),
+        *("uabeilmnprst", "vaei", "wai", "xt", "yps", "ze"),
+    )
     for second in group[1:]
 )
 _WORDLIKE = 0.5
+_CLASSES = (re.compile("[a-z]"), re.compile("[A-Z]"), re.compile(r"\d"), re.compile(r"[^A-Za-z0-9]"))
+_MOST_CLASSES = 3
 _FEWEST_PAIRS = 5
 _FEWEST_CHARACTERS = 6
 
@@ -79,14 +83,20 @@ def is_reference(value: str, *, uuid: bool = False) -> bool:
 
 def is_random(value: str) -> bool:
     """Whether a value looks drawn by chance rather than made of words: by the pairs of characters that words have."""
-    if len(set(value)) < _FEWEST_CHARACTERS:
+    if len(set(value[:_LONG])) < _FEWEST_CHARACTERS:
         return False
     common = counted = 0
-    for run in _RUN.findall(value):
-        for first, second in zip(run, run[1:], strict=False):
+    for run in _RUN.findall(value[:_LONG]):
+        for first, second in pairwise(run):
             if first.isdigit() and second.isdigit():
                 continue
             counted += 1
             if not (first.islower() and second.isupper()) and (first + second).lower() in _PAIRS:
                 common += 1
     return counted >= _FEWEST_PAIRS and common < _WORDLIKE * counted
+
+
+def is_password(value: str) -> bool:
+    """Whether a value can be a password: it looks drawn by chance, or has characters of three classes."""
+    classes = sum(each.search(value) is not None for each in _CLASSES)
+    return classes > 1 and (is_random(value) or classes >= _MOST_CLASSES) and not is_placeholder(value)

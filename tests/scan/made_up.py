@@ -41,10 +41,11 @@ _ALPHABETS = {
 
 
 class Line(NamedTuple):
-    """A line of a class, with random values in it."""
+    """A line of a class. values : the random ones in it."""
 
     label: str
     text: str
+    values: tuple[str, ...]
 
 
 def lines(name: str, rng: random.Random, times: int = 1) -> Iterator[Line]:
@@ -55,10 +56,12 @@ def lines(name: str, rng: random.Random, times: int = 1) -> Iterator[Line]:
             # In the file "\n" and "\\" are written as in Python.
             text = template.replace("\\\\", "\0").replace("\\n", "\n").replace("\\t", "\t").replace("\0", "\\")
             for _ in range(times):
-                yield Line(label, _HOLE.sub(lambda hole: _made(hole[1], int(hole[2]), rng), text))
+                values = [_made(hole[1], int(hole[2]), rng) for hole in _HOLE.finditer(text)]
+                made = iter(values)
+                yield Line(label, _HOLE.sub(lambda _, made=made: next(made), text), tuple(values))
 
 
-def _made(kind: str, length: int, rng: random.Random) -> str:
+def _made(kind: str, length: int, rng: random.Random) -> str:  # noqa: PLR0911 (one for each kind)
     def some(alphabet: str, count: int) -> str:
         return "".join(rng.choices(alphabet, k=count))
 
