@@ -35,7 +35,7 @@ class RemoveApp(Action):
         name = self.extra_args[0]
         profiles = load_profiles()
         if name not in profiles:
-            raise UnknownProfile(f"There is no profile {name[:80]!r}.", hint=closest(name, profiles), unsent=True)
+            raise UnknownProfile(f"There is no profile {name[:80]!r}.", hint=closest(name, profiles))
         if not self.answer_yes:
             if not is_interactive():
                 self.fail(2, "asks first, and there is no terminal to ask at; give --yes")

@@ -47,7 +47,6 @@ def chain() -> AccessKey:
         raise SecretError(
             "Huawei Cloud's credential chain found no access key.",
             hint=f"It looks at {_AK} with {_SK}, then at ak and sk under [{_SECTION}] in {file} (or {_FILE}).",
-            unsent=True,
         )
     return key
 
@@ -70,7 +69,6 @@ def _section(file: Path) -> Mapping[str, str]:
                 raise SecretError(
                     f"{file} can be read by others (mode {stat.S_IMODE(mode):04o}).",
                     hint=f"Run: chmod 600 {shlex.quote(str(file))}",
-                    unsent=True,
                 )
             parser.read_file(lines)
         return dict(parser.items(_SECTION)) if parser.has_section(_SECTION) else {}
@@ -79,9 +77,7 @@ def _section(file: Path) -> Mapping[str, str]:
     except (OSError, UnicodeDecodeError, configparser.Error) as caught:
         # The text of the error may quote the file.
         problem = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
-        error = SecretError(
-            f"{file} cannot be read ({problem}).", hint=f"Write ak = … and sk = … under [{_SECTION}].", unsent=True
-        )
+        error = SecretError(f"{file} cannot be read ({problem}).", hint=f"Write ak = … and sk = … under [{_SECTION}].")
     raise error
 
 
