@@ -26,11 +26,10 @@ _ACCOUNTS = {
     "oneaccess": dict([_CLIENT]),
     "astra": [_BEARER],
 }
-_DEMANAGER = "/v1/{project_id}/demanager/instances/{instance_id}/token"
 
 TARGETS = {
     "pai-dlc": "/api/v1/tokens",
-    "modelarts": _DEMANAGER.format(project_id=PROJECT, instance_id=NOTEBOOK),
+    "modelarts": f"/v1/{PROJECT}/notebooks/{NOTEBOOK}",
     "eiam": f"/?ApplicationId={APPLICATION}&ApplicationTokenId={APPLICATION_TOKEN}&InstanceId={INSTANCE}",
     "oneaccess": "/api/v2/tenant/token",
 }
@@ -83,23 +82,12 @@ def _alibaba(url: str) -> dict[str, Callable[[], object]]:
 
 def _huawei(url: str) -> Callable[[], object]:
     from huaweicloudsdkcore.auth.credentials import BasicCredentials
-    from huaweicloudsdkmodelarts.v1 import ModelArtsClient
+    from huaweicloudsdkmodelarts.v1 import ModelArtsClient, ShowNotebookRequest
 
     client = (
         ModelArtsClient.new_builder().with_credentials(BasicCredentials(*_HUAWEI, PROJECT)).with_endpoint(url).build()
     )
-    # The SDK has no method for this path: its core takes any.
-    return lambda: client.do_http_request(
-        method="GET",
-        resource_path=_DEMANAGER,
-        path_params={"instance_id": NOTEBOOK},
-        header_params={"Content-Type": "application/json"},
-        query_params=[],
-        post_params={},
-        collection_formats={},
-        response_type="ShowNotebookResponse",
-        response_headers=[],
-    )
+    return lambda: client.show_notebook(ShowNotebookRequest(id=NOTEBOOK))
 
 
 def _astra(url: str) -> Callable[[], object]:

@@ -7,7 +7,7 @@ the cause (what was wrong, where it came from, what to do) and what a vendor's s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 __all__ = [
     "REASONS",
@@ -34,20 +34,22 @@ __all__ = [
 
 
 class TokenError(Exception):
-    """A token could not be had. Base of everything that `jupyter_tokens` raises.
+    """Base class of all jupyter_tokens errors.
 
-    message : what was wrong, one sentence, no secret in it.
+    message : what was wrong, in one sentence without a secret.
     hint : what to do about it, or "".
     code, request_id : the vendor's own error code and request id, or None where there is none.
     status : the HTTP status of the vendor's answer, or None if there was no answer.
     retryable : True if the same call may succeed later without a change by the user.
     retry_after : seconds that the vendor asked to wait, or None.
-    unsent : True if it is certain that no request reached the vendor.
-    provider, profile : whom it concerns, filled in on the way up.
+    unsent : True if it is certain that no request reached the vendor. By default so for errors of profiles,
+        parameters and secrets, which come up before a request is written.
+    provider, profile : which ones the error is about; set on the way up.
     """
 
     reason: ClassVar[str] = "error"
     default_retryable: ClassVar[bool] = False
+    default_unsent: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -59,7 +61,7 @@ class TokenError(Exception):
         status: int | None = None,
         retryable: bool | None = None,
         retry_after: float | None = None,
-        unsent: bool = False,
+        unsent: bool | None = None,
         provider: str | None = None,
         profile: str | None = None,
     ) -> None:
@@ -71,7 +73,7 @@ class TokenError(Exception):
         self.status = status
         self.retryable = self.default_retryable if retryable is None else retryable
         self.retry_after = retry_after
-        self.unsent = unsent
+        self.unsent = self.default_unsent if unsent is None else unsent
         self.provider = provider
         self.profile = profile
 
@@ -84,6 +86,37 @@ class TokenError(Exception):
             f"request id {self.request_id}" if self.request_id else "",
         ]
         return ", ".join(fact for fact in facts if fact)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as JSON takes it; `from_dict` reads it in another process.
+
+        Returns
+        -------
+        dict
+            `message`, `reason`, `code`, `request_id`, `retryable`, `hint`, `status`, `provider`, `profile`: always all
+            of them. `reason` names the class.
+        """
+        return {"reason": self.reason, **{name: getattr(self, name) for name in _IN_JSON}}
+
+    @staticmethod
+    def from_dict(facts: Mapping[str, Any]) -> TokenError:
+        """The error that `to_dict` wrote.
+
+        Parameters
+        ----------
+        facts : Mapping
+            What another process sent. A missing field, or one of another type, is taken as not given: an error must
+            not hide behind another one. An unknown `reason` gives a plain `TokenError`.
+        """
+        given = {
+            name: facts[name]
+            for name, kind in _IN_JSON.items()
+            # To Python a bool is an int as well.
+            if isinstance(facts.get(name), kind) and isinstance(facts[name], bool) == (kind is bool)
+        }
+        reason = facts.get("reason")
+        kind = REASONS.get(reason, TokenError) if isinstance(reason, str) else TokenError
+        return kind(given.pop("message", "") or "The error has no message.", **given)
 
     def __str__(self) -> str:
         subject = f"{self.profile}: " if self.profile else ""
@@ -105,6 +138,7 @@ class ConfigurationError(TokenError):
     """A profile is wrong: the message names file, profile and key."""
 
     reason = "configuration"
+    default_unsent = True
 
 
 class ProfileRefused(ConfigurationError):
@@ -120,15 +154,17 @@ class UnknownProfile(ConfigurationError):
 
 
 class ParameterError(TokenError):
-    """A parameter of the call is unknown, missing or wrong; nothing was sent."""
+    """A parameter of the call is unknown, missing or wrong."""
 
     reason = "parameter"
+    default_unsent = True
 
 
 class SecretError(TokenError):
-    """A secret reference (`env:`, `file:`, `keyring:`, `command:`) could not be resolved; nothing was sent."""
+    """A secret reference (`env:`, `file:`, `keyring:`, `command:`) could not be resolved."""
 
     reason = "secret"
+    default_unsent = True
 
 
 class NetworkError(TokenError):
@@ -212,6 +248,19 @@ class ServerGone(NetworkError):
     reason = "server_gone"
 
 
+_IN_JSON: Mapping[str, type] = {
+    "message": str,
+    "code": str,
+    "request_id": str,
+    "retryable": bool,
+    "hint": str,
+    "status": int,
+    "provider": str,
+    "profile": str,
+}
+"""The fields of an error's JSON form, besides `reason`, and their types where they are not null."""
+
+
 def _family(kind: type[TokenError]) -> Iterator[type[TokenError]]:
     yield kind
     for child in kind.__subclasses__():
@@ -219,4 +268,4 @@ def _family(kind: type[TokenError]) -> Iterator[type[TokenError]]:
 
 
 REASONS: Mapping[str, type[TokenError]] = {kind.reason: kind for kind in _family(TokenError)}
-"""The exceptions by their `reason`, for who rebuilds one from an answer."""
+"""The exceptions by their `reason`."""

@@ -46,13 +46,11 @@ def path() -> Path:
 def check(name: str, settings: Mapping[str, Any]) -> None:
     """Raises `ProfileRefused` for what is no profile, or holds what must not come this way."""
     if not _NAME.fullmatch(name):
-        raise ProfileRefused(
-            "A profile's name has up to 80 letters, digits, dots, hyphens and underscores.", unsent=True
-        )
+        raise ProfileRefused("A profile's name has up to 80 letters, digits, dots, hyphens and underscores.")
     try:
         profile = Profiles.of({name: settings})[name]
     except ConfigurationError as error:
-        raise ProfileRefused(error.message, hint=error.hint, unsent=True) from None
+        raise ProfileRefused(error.message, hint=error.hint) from None
     for key, reference in profile.references.items():
         _check_reference(profile, key, reference)
 
@@ -63,11 +61,10 @@ def _check_reference(profile: Profile, key: str, reference: SecretRef) -> None:
         raise ProfileRefused(
             f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME, or say where "
             'the server is to store it: {"value": SECRET, "store": "keyring" or "file"}.',
-            unsent=True,
         )
     if reference.kind == "command":
         # It would let who may write profiles run programs as the server.
-        raise ProfileRefused(f"The field {key!r} can be a command: in the configuration file alone.", unsent=True)
+        raise ProfileRefused(f"The field {key!r} can be a command: in the configuration file alone.")
 
 
 def editable(name: str, profiles: Profiles) -> dict[str, Any]:
@@ -82,7 +79,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
         known = provider_class(settings["provider"]).settings()
     except (KeyError, TypeError):
         raise ConfigurationError(
-            f"The profile {name!r} names no provider that is installed.", hint="Change it in its file.", unsent=True
+            f"The profile {name!r} names no provider that is installed.", hint="Change it in its file."
         ) from None
     secret = {key for key, trait in known.items() if isinstance(trait, Reference) and trait.secret}
     # By what is known: what a mistake has put there may be a secret.
@@ -141,7 +138,7 @@ def _settings(written: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 def _check_place(name: str, profiles: Profiles) -> None:
     here, elsewhere = path(), profiles.file(name)
     if elsewhere is not None and elsewhere != here:
-        raise ConfigurationError(f"The profile {name!r} stands in {elsewhere}.", hint="Change it there.", unsent=True)
+        raise ConfigurationError(f"The profile {name!r} stands in {elsewhere}.", hint="Change it there.")
 
 
 def _read() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -152,14 +149,14 @@ def _read() -> tuple[dict[str, Any], dict[str, Any]]:
     except FileNotFoundError:
         config = {}
     except NotText as error:
-        raise ConfigurationError(f"{file} cannot be read: it {error}.", unsent=True) from None
+        raise ConfigurationError(f"{file} cannot be read: it {error}.") from None
     except (OSError, ValueError, RecursionError) as error:
         # The text of an error may hold a line of the file.
-        raise ConfigurationError(f"{file} cannot be read ({type(error).__name__}).", unsent=True) from None
+        raise ConfigurationError(f"{file} cannot be read ({type(error).__name__}).") from None
     section = config.setdefault("TokenProfiles", {}) if isinstance(config, dict) else None
     written = section.setdefault("profiles", {}) if isinstance(section, dict) else None
     if not isinstance(written, dict):
-        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.", unsent=True)
+        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.")
     return config, written
 
 
@@ -170,7 +167,7 @@ def _write(config: Mapping[str, Any]) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(file, json.dumps(config, indent=2).encode())
     except OSError as error:
-        raise ConfigurationError(f"{file} cannot be written ({error.strerror}).", unsent=True) from None
+        raise ConfigurationError(f"{file} cannot be written ({error.strerror}).") from None
     except RecursionError:
         # What can be read can be too deep to be written with indents.
-        raise ConfigurationError(f"{file} is nested too deeply to be written.", unsent=True) from None
+        raise ConfigurationError(f"{file} is nested too deeply to be written.") from None

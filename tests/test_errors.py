@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 from types import TracebackType
@@ -13,6 +14,9 @@ from jupyter_tokens.errors import (
     ApiError,
     ConfigurationError,
     NetworkError,
+    ParameterError,
+    ProfileRefused,
+    SecretError,
     ServerGone,
     ServiceUnavailable,
     Throttled,
@@ -47,6 +51,67 @@ def test_only_what_may_pass_by_itself_is_retryable(kind: type[TokenError]) -> No
     assert kind("x").retryable is (kind in {NetworkError, TimedOut, ServerGone, Throttled, ServiceUnavailable})
     assert kind("x", retryable=True).retryable is True
     assert kind("x", retryable=False).retryable is False
+
+
+BEFORE_A_REQUEST = {ConfigurationError, ProfileRefused, UnknownProfile, ParameterError, SecretError}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_that_come_up_before_a_request_are_unsent(kind: type[TokenError]) -> None:
+    assert kind("x").unsent is (kind in BEFORE_A_REQUEST)
+    assert kind("x", unsent=True).unsent is True
+    assert kind("x", unsent=False).unsent is False
+
+
+FACTS = {
+    "message": "It failed.",
+    "hint": "Do this.",
+    "code": "X.1",
+    "request_id": "rid",
+    "status": 400,
+    "retryable": True,
+    "provider": "astra",
+    "profile": "mine",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_json_and_back_is_the_same_error(kind: type[TokenError]) -> None:
+    error = kind(**FACTS)
+    written = json.loads(json.dumps(error.to_dict()))
+    assert written == {**FACTS, "reason": kind.reason}
+    again = TokenError.from_dict(written)
+    assert type(again) is kind
+    assert vars(again) == vars(error)
+    assert str(again) == str(error)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_json_has_all_fields_of_an_error_that_has_few(kind: type[TokenError]) -> None:
+    error = kind("It failed.")
+    written = error.to_dict()
+    assert set(written) == {*FACTS, "reason"}
+    assert vars(TokenError.from_dict(written)) == vars(error)
+
+
+@pytest.mark.parametrize("reason", [None, "of a later version", 5, ["secret"], {}])
+def test_json_of_an_unknown_reason_is_a_plain_error(reason: object) -> None:
+    error = TokenError.from_dict({**FACTS, "reason": reason})
+    assert type(error) is TokenError
+    assert error.message == "It failed."
+
+
+@pytest.mark.parametrize("wrong", [None, [], {}, 1.5, b"x"])
+def test_fields_of_another_type_are_taken_as_not_given(wrong: object) -> None:
+    error = TokenError.from_dict({**dict.fromkeys(FACTS, wrong), "reason": "throttled"})
+    plain = Throttled("The error has no message.")
+    assert vars(error) == vars(plain)
+    assert vars(TokenError.from_dict({"reason": "throttled"})) == vars(plain)
+
+
+def test_numbers_and_truth_are_not_mixed_up() -> None:
+    error = TokenError.from_dict({"message": "m", "status": True, "retryable": 1})
+    assert (error.status, error.retryable) == (None, False)
 
 
 def test_a_family_can_be_caught_at_once() -> None:

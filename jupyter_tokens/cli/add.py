@@ -105,7 +105,6 @@ class AddApp(Action):
             raise ParameterError(
                 f"{problem.key} {problem.problem}.",
                 hint="Give it (--set, for a secret --from-env or --from-file), or run this in a terminal to be asked.",
-                unsent=True,
             )
         return draft
 
@@ -121,13 +120,13 @@ class AddApp(Action):
                 wanted = ask("provider")
         if wanted not in known:
             problem = f"There is no provider {wanted!r}." if wanted else "--provider is missing."
-            raise ParameterError(problem, hint=closest(wanted, known), unsent=True)
+            raise ParameterError(problem, hint=closest(wanted, known))
         try:
             return provider_class(wanted)
         except Exception as error:
             # Another package's.
             problem = f"The provider {wanted} cannot be loaded ({type(error).__name__})."
-        raise ConfigurationError(problem, hint="Install its package again.", unsent=True)
+        raise ConfigurationError(problem, hint="Install its package again.")
 
     def _ask_secrets(self, draft: Draft) -> str:
         store: str = self.store
@@ -139,7 +138,6 @@ class AddApp(Action):
                 raise ConfigurationError(
                     "This machine has no keyring, and nothing was changed.",
                     hint="Run it with --store file, with --from-env or --from-file, or install a keyring backend.",
-                    unsent=True,
                 )
             store = "file"
         draft.ask_secrets()
@@ -152,14 +150,14 @@ def _pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
         key, equals, value = written.partition("=")
         if not equals or not key or not value:
             # Not shown: it may be a secret that was given in the wrong place.
-            raise ParameterError(f"{option} takes NAME=VALUE.", unsent=True)
+            raise ParameterError(f"{option} takes NAME=VALUE.")
         pairs.append((key, value))
     return pairs
 
 
 def _from_env(variable: str) -> str:
     if not variable.isidentifier():
-        raise ParameterError("--from-env takes SETTING=VARIABLE, with the name of a variable.", unsent=True)
+        raise ParameterError("--from-env takes SETTING=VARIABLE, with the name of a variable.")
     if variable not in os.environ:
         say(f"{variable} is not set here: it has to be where tokens are fetched.")
     return f"env:{variable}"

@@ -47,7 +47,6 @@ class Draft:
             raise ParameterError(
                 f"There is no setting {key[:80]!r}.",
                 hint=closest(key, [*known, "env", "timeout", "verify"]),
-                unsent=True,
             )
 
     def refer(self, key: str, reference: str) -> None:
@@ -55,17 +54,15 @@ class Draft:
         known = self.kind.settings()
         if not isinstance(known.get(key), Reference):
             references = [name for name, trait in known.items() if isinstance(trait, Reference)]
-            raise ParameterError(f"{key[:80]!r} is no such setting.", hint=closest(key, references), unsent=True)
+            raise ParameterError(f"{key[:80]!r} is no such setting.", hint=closest(key, references))
         if key in self.settings:
-            raise ParameterError(f"{key} is given twice.", unsent=True)
+            raise ParameterError(f"{key} is given twice.")
         self.settings[key] = reference
 
     def param(self, key: str, text: str) -> None:
         """A parameter. Raises `ParameterError`."""
         if key not in self.kind.params:
-            raise ParameterError(
-                f"There is no parameter {key[:80]!r}.", hint=closest(key, self.kind.params), unsent=True
-            )
+            raise ParameterError(f"There is no parameter {key[:80]!r}.", hint=closest(key, self.kind.params))
         self.params[key] = self.kind.params[key].parse(key, text)
 
     def written(self) -> dict[str, Any]:
@@ -77,7 +74,7 @@ class Draft:
         """Asks until the provider misses nothing. Raises `ParameterError` for what no answer can mend."""
         while (problem := self.problem()) is not None:
             if not problem.problem.startswith("is missing"):
-                raise ParameterError(f"{problem.key} {problem.problem}.", unsent=True)
+                raise ParameterError(f"{problem.key} {problem.problem}.")
             # "is missing (or give a region)": what it names in its place is asked for next.
             others = [word for word in re.findall(r"\w+", problem.problem) if word in self.kind.settings()]
             if not any(self._ask_setting(key, others) for key in [problem.key, *others]):
@@ -145,7 +142,6 @@ class Draft:
                 f"{key} is a secret, and what stands on a command line is in the shell's history and seen by others: "
                 "revoke this one.",
                 hint=f"Leave it out to be asked for it, or give --from-env {key}=VARIABLE or --from-file {key}=PATH.",
-                unsent=True,
             )
 
 
@@ -153,4 +149,4 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ParameterError("timeout must be a number of seconds.", unsent=True) from None
+        raise ParameterError("timeout must be a number of seconds.") from None

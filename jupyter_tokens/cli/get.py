@@ -76,7 +76,6 @@ class GetApp(Action):
             raise ConfigurationError(
                 f"The profile {name!r} names no variable (env).",
                 hint=f'Add env to it, or write: export NAME="$(jupyter tokens get {name})"',
-                unsent=True,
             )
         key = source.key(name, dict(map(_param, written)))
         try:
@@ -91,7 +90,7 @@ class GetApp(Action):
 def _param(written: str) -> tuple[str, str]:
     name, equals, value = written.partition("=")
     if not equals or not name:
-        raise ParameterError(f"{written[:80]!r} is no parameter: write name=value.", unsent=True)
+        raise ParameterError(f"{written[:80]!r} is no parameter: write name=value.")
     return name, value
 
 
@@ -109,7 +108,6 @@ def _exec_version() -> str:
         raise ParameterError(
             f"{_EXEC_INFO} asks for no ExecCredential that is known here.",
             hint=f"Have apiVersion in the kubeconfig be one of {', '.join(_EXEC_VERSIONS)}.",
-            unsent=True,
         )
     return str(version)
 

@@ -37,7 +37,7 @@ class RemoveApp(Action):
         path()
         profiles = load_profiles()
         if name not in profiles:
-            raise UnknownProfile(f"There is no profile {name[:80]!r}.", hint=closest(name, profiles), unsent=True)
+            raise UnknownProfile(f"There is no profile {name[:80]!r}.", hint=closest(name, profiles))
         if not self.answer_yes:
             if not is_interactive():
                 self.fail(2, "asks first, and there is no terminal to ask at; give --yes")

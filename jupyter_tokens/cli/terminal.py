@@ -53,7 +53,6 @@ def ask_hidden(question: str) -> Secret | None:
         problem = ParameterError(
             "This terminal cannot hide what is typed; nothing was changed.",
             hint="Use --from-env or --from-file.",
-            unsent=True,
         )
     else:
         return Secret(typed) if typed else None
@@ -88,4 +87,4 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _ended() -> ParameterError:
-    return ParameterError("The input has ended; nothing was changed.", unsent=True)
+    return ParameterError("The input has ended; nothing was changed.")

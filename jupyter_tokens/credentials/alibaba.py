@@ -42,7 +42,6 @@ def chain() -> AccessKey:
         raise SecretError(
             "credentials 'chain' needs the package alibabacloud-credentials.",
             hint="Install it: pip install 'jupyter-tokens[alibaba]'",
-            unsent=True,
         ) from None
     files = _files()
     try:
@@ -56,7 +55,6 @@ def chain() -> AccessKey:
         error = SecretError(
             f"Alibaba Cloud's credential chain found no access key ({type(caught).__name__}).",
             hint=_LOOKED.format(cli=files[0], ini=files[1]),
-            unsent=True,
         )
     else:
         return AccessKey(key, Secret(secret), Secret(token) if token else None)

@@ -46,7 +46,6 @@ def chain() -> AccessKey:
         raise SecretError(
             "Huawei Cloud's credential chain found no access key.",
             hint=f"It looks at {_AK} with {_SK}, then at ak and sk under [{_SECTION}] in {file} (or {_FILE}).",
-            unsent=True,
         )
     return key
 
@@ -66,18 +65,18 @@ def _section(file: Path) -> Mapping[str, str]:
         with file.open("rb") as stream:
             problem = mode_problem(file, os.fstat(stream.fileno()).st_mode)
             if problem:
-                raise SecretError(f"{file} is a file that {problem}.", hint=mode_hint(file), unsent=True)
+                raise SecretError(f"{file} is a file that {problem}.", hint=mode_hint(file))
             parser.read_string(decode(stream.read()))
         return dict(parser.items(_SECTION)) if parser.has_section(_SECTION) else {}
     except FileNotFoundError:
         return {}
     except NotText as caught:
-        error = SecretError(f"{file} {caught}.", unsent=True)
+        error = SecretError(f"{file} {caught}.")
     except (OSError, configparser.Error) as caught:
         # The text of the error may quote the file.
         why = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
         error = SecretError(
-            f"{file} cannot be read ({why}).", hint=f"Write ak = … and sk = … under [{_SECTION}].", unsent=True
+            f"{file} cannot be read ({why}).", hint=f"Write ak = … and sk = … under [{_SECTION}]."
         )
     raise error
 

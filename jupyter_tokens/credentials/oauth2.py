@@ -51,7 +51,6 @@ def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now
         raise SecretError(
             "auth_method 'private_key_jwt' needs the packages PyJWT and cryptography.",
             hint="Install them: pip install 'jupyter-tokens[oauth2]'",
-            unsent=True,
         ) from None
     claims = {
         "iss": client.id,
@@ -68,6 +67,5 @@ def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now
         error = SecretError(
             f"private_key is no key that {algorithm} can sign with ({type(caught).__name__}).",
             hint="Give an unencrypted private key in PEM, and the signing_algorithm that the client is registered for.",
-            unsent=True,
         )
     raise error

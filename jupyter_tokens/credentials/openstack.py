@@ -38,7 +38,6 @@ def _login(cloud: str) -> IamLogin | Secret:
         raise SecretError(
             "credentials 'openstack' needs the package openstacksdk.",
             hint="Install it: pip install 'jupyter-tokens[openstack]'",
-            unsent=True,
         ) from None
     looked = _WHERE.format(files=", ".join(_searched(loader, _FILES[:1])))
     quoting = logging.getLogger("openstack.config")
@@ -57,7 +56,7 @@ def _login(cloud: str) -> IamLogin | Secret:
     except Exception as caught:
         named = f"cloud {cloud!r}" if cloud else "the cloud"
         raise SecretError(
-            f"OpenStack's configuration of {named} cannot be read ({type(caught).__name__}).", hint=looked, unsent=True
+            f"OpenStack's configuration of {named} cannot be read ({type(caught).__name__}).", hint=looked
         ) from None
     finally:
         quoting.removeFilter(silence)
@@ -72,7 +71,6 @@ def _login_of(known: Mapping[str, Any], looked: str) -> IamLogin | Secret:
         raise SecretError(
             f"OpenStack's configuration asks for the login {kind[:40]!r}: password and v3token are known here.",
             hint=looked,
-            unsent=True,
         )
     return IamLogin(
         _text(known, "auth_url", looked),
@@ -86,7 +84,7 @@ def _text(known: Mapping[str, Any], name: str, looked: str) -> str:
     value = known.get(name)
     if not isinstance(value, str) or not value:
         problem = "is missing" if value is None or value == "" else f"must be text, not {type(value).__name__}"
-        raise SecretError(f"OpenStack's configuration: {name} (OS_{name.upper()}) {problem}.", hint=looked, unsent=True)
+        raise SecretError(f"OpenStack's configuration: {name} (OS_{name.upper()}) {problem}.", hint=looked)
     return value
 
 

@@ -83,9 +83,7 @@ class Astra(Provider):
     def retrieve(self, call: Call) -> Flow:
         """The token's resource, as metadata. Its value is never returned by this API, so there is none."""
         if "token_id" not in call.params:
-            raise ParameterError(
-                "Parameter token_id is missing.", hint="Give the id of the stored token (token_id=…).", unsent=True
-            )
+            raise ParameterError("Parameter token_id is missing.", hint="Give the id of the stored token (token_id=…).")
         asked = call.clock.now()
         response = yield from self.exchange(call)
         if response.status_code != httpx.codes.OK:
@@ -96,7 +94,7 @@ class Astra(Provider):
         """A new token, with its value: the only time that the API returns it."""
         name = str(call.params["name"])
         if not 1 <= len(name) <= LONGEST_NAME:
-            raise ParameterError(f"Parameter name must have 1 to {LONGEST_NAME} characters.", unsent=True)
+            raise ParameterError(f"Parameter name must have 1 to {LONGEST_NAME} characters.")
         asked = call.clock.now()
         response = yield httpx.Request(
             "POST",

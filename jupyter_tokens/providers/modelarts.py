@@ -219,7 +219,6 @@ class ModelArts(Provider):
         raise SecretError(
             "OpenStack's configuration: auth_url (OS_AUTH_URL) must be https, and on loopback where the API is.",
             hint="Correct it, or give iam_endpoint in the profile.",
-            unsent=True,
         )
 
     @cached_property

@@ -77,7 +77,7 @@ class PaiDlc(AlibabaProvider):
         try:
             ends = utc(asked + life)
         except (OverflowError, ValueError, OSError):
-            raise ParameterError("Parameter ExpireTime ends at a time that no calendar holds.", unsent=True) from None
+            raise ParameterError("Parameter ExpireTime ends at a time that no calendar holds.") from None
         response = yield from self.exchange(call)
         if response.status_code != httpx.codes.OK:
             raise self.refuse(call, response)

@@ -57,7 +57,7 @@ class Param:
             # Python refuses to write out an int of thousands of digits.
             short = isinstance(value, str | float) or (isinstance(value, int) and abs(value) < _LARGEST**4)
             shown = repr(value) if short else type(value).__name__
-            raise ParameterError(f"Parameter {name} {problem}, not {shown[:80]}.", unsent=True)
+            raise ParameterError(f"Parameter {name} {problem}, not {shown[:80]}.")
         return parsed  # type: ignore[no-any-return]
 
     def schema(self) -> dict[str, Any]:
@@ -107,14 +107,13 @@ def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dic
     """
     for name in given:
         if name not in known:
-            raise ParameterError(f"There is no parameter {name[:80]!r}.", hint=closest(name, known), unsent=True)
+            raise ParameterError(f"There is no parameter {name[:80]!r}.", hint=closest(name, known))
     parsed = {name: param.parse(name, given[name]) for name, param in known.items() if given.get(name) is not None}
     for name, param in known.items():
         if param.required and name not in parsed:
             raise ParameterError(
                 f"Parameter {name} is missing.",
                 hint=f"Give it in the call ({name}=…) or in the profile's params.",
-                unsent=True,
             )
     return parsed
 

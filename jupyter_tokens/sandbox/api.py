@@ -43,6 +43,8 @@ class World:
     clock: Callable[[], float]
     life: float | None = None
     issued: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
+    companions: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
+    """Tokens that an answer holds beside the one that was asked for, such as an id_token."""
     ends: dict[str, float] = field(default_factory=dict)
 
     def end_of_life(self, api: str, request: Request, default: float) -> float:
@@ -56,12 +58,13 @@ class World:
             self.ends[api] = self.clock() + (default if self.life is None else min(default, self.life))
         return self.ends[api]
 
-    def issue(self, value: str, token: Issued) -> None:
-        """Remembers a token; the oldest are forgotten, so that a benchmark does not fill the memory."""
-        self.issued[value] = token
-        self.issued.move_to_end(value)
-        if len(self.issued) > _MOST_ISSUED:
-            self.issued.popitem(last=False)
+    def issue(self, value: str, token: Issued, *, companion: bool = False) -> None:
+        """Remember a token. The oldest are forgotten, so that a benchmark does not fill the memory."""
+        tokens = self.companions if companion else self.issued
+        tokens[value] = token
+        tokens.move_to_end(value)
+        if len(tokens) > _MOST_ISSUED:
+            tokens.popitem(last=False)
 
     def revoke(self, value: str) -> None:
         """Forgets a token at once."""
@@ -69,7 +72,7 @@ class World:
 
     def find(self, value: str) -> Issued | None:
         """The token as it was issued, dead or alive, or None."""
-        return self.issued.get(value)
+        return self.issued.get(value) or self.companions.get(value)
 
 
 class Api(ABC):

@@ -89,9 +89,8 @@ class OneAccess(Api):
             self.world.issue(value, token)
             # The vendor's is signed and encrypted: only the enterprise API that it is for can read it.
             id_token = ".".join(secrets.token_urlsafe(size) for size in (27, 96, 64))
-            self.world.issue(
-                id_token, Issued(self.name, token.expires_at, {"client_id": client_id, "token": "id_token"})
-            )
+            subject = {"client_id": client_id, "token": "id_token"}
+            self.world.issue(id_token, Issued(self.name, token.expires_at, subject), companion=True)
             self._live[client_id] = value, id_token
         body = {
             "access_token": value,

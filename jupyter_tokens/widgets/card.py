@@ -66,4 +66,4 @@ class TokenCard(Live):
 
     def _unknown(self, seen: Seen) -> UnknownProfile:
         hint = closest(self._profile, [entry.name for entry in seen.entries])
-        return UnknownProfile(f"There is no profile {self._profile[:80]!r}.", hint=hint, unsent=True)
+        return UnknownProfile(f"There is no profile {self._profile[:80]!r}.", hint=hint)

@@ -63,5 +63,5 @@ class Details:
         """The place that was chosen. Raises `ParameterError`."""
         name = self._name.value.strip()
         if not name:
-            raise ParameterError("Choose the variable or the file that the token is put into.", unsent=True)
+            raise ParameterError("Choose the variable or the file that the token is put into.")
         return _KINDS[self._kind.value](name)

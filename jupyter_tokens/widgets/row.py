@@ -223,7 +223,7 @@ class ProfileRow:
         elif self.entry.env:
             places = [env_place(self.entry.env)]
         else:
-            raise ParameterError("Choose the variable that the token is put into.", unsent=True)
+            raise ParameterError("Choose the variable that the token is put into.")
         return self._fetched(places).notes
 
     def _forgotten(self) -> Sequence[str]:

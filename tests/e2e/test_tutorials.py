@@ -49,11 +49,15 @@ TOLD: Mapping[str, Told] = {
             "the API tells no expiry",
             "'api': 'modelarts'",
             "injected: $MY_INSTANCE_TOKEN",
-            "mine: open",
-            "frozen: ModelArts.6326. The instance is frozen.",
-            "mistyped: ModelArts.6309. The instance does not exist.",
+            "/lab',",
+            "'RUNNING')",
+            "mine: open, it has no lease",
+            "leased: open, until its lease ends",
+            "stopped: unusable, code None. Start the instance.",
+            "frozen: unusable, code None. See the account's balance.",
+            "mistyped: not_found, code ModelArts.6309. Check instance_id",
         ),
-        (("InvalidRequest", "The instance is not running.", "ModelArts.6327", "request id", "Start the instance."),),
+        (("UnusableToken", "The instance's status is STOPPED", "request id", "Start the instance."),),
     ),
     "03-pai-dlc": Told(
         {"pai-dlc"},
@@ -114,7 +118,7 @@ TOLD: Mapping[str, Told] = {
         ),
     ),
     "10-headless": Told(
-        {"oneaccess", "modelarts"}, ("served: direct", "['Ada Lovelace', 'Grace Hopper']", "ModelArts.6327")
+        {"oneaccess", "modelarts"}, ("served: direct", "['Ada Lovelace', 'Grace Hopper']", "ModelArts.6309")
     ),
     "11-real-cloud": Told(
         {"oneaccess"},

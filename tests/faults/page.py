@@ -99,6 +99,8 @@ def _difference(usual: Gets, gets: Gets) -> str:
         parts.append(f"{_outcome(gets)}, code `{gets.code}`")
     elif gets.status != usual.status:
         parts.append(f"with status {gets.status}")
+    if gets.calls != usual.calls:
+        parts.append(f"{gets.calls} calls")
     if gets.hint != usual.hint:
         parts.append(f"“{gets.hint}”")
     return ", ".join(parts)

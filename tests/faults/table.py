@@ -67,7 +67,11 @@ HINTS_403 = hints(
     astra="Ask for a role that may see this user's tokens.",
     eiam="Ask for the RAM action eiam:ObtainApplicationToken.",
 )
-HINTS_404 = hints(alibaba=NOT_THIS_API, astra="Check account_id, user_id and token_id.")
+HINTS_404 = {
+    **hints(alibaba=NOT_THIS_API, astra="Check account_id, user_id and token_id."),
+    # Its older call is made as well, once.
+    "modelarts": {"calls": 2},
+}
 HINTS_EXPIRED = hints(
     pai_dlc="Check this machine's clock.",
     oneaccess="Check the validity period under API Authentication in the administrator portal.",
@@ -118,7 +122,8 @@ ROWS = (
     Row("401 each time", Planned("401"), UNAUTHORIZED, 401, HINTS_401, CODES_401, IN_ERRORS,
         note="while a token lives, the key is not shown again by itself"),
     Row("403", Planned("403"), Gets(Forbidden, status=403), 403, HINTS_403, CODES_403, IN_ERRORS),
-    Row("404", Planned("404"), NOT_FOUND, 404, HINTS_404, CODES_404, IN_ERRORS),
+    Row("404", Planned("404"), NOT_FOUND, 404, HINTS_404, CODES_404, IN_ERRORS,
+        note="ModelArts' older call is made as well, and the error says what each answered"),
     Row("429 each time, without a time to wait", Planned("429"), THROTTLED, 429, {}, CODES_429, IN_ERRORS),
     Row("429 once, with a time to wait", Planned("429", times=1, options={"retry_after": 3}),
         Gets(calls=2, waits=(3.0,)), 429, note="waited for as it asks, where the profile's `timeout` leaves the time"),

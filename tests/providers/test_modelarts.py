@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jupyter_tokens.broker import Key
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import (
     ApiError,
@@ -21,13 +24,17 @@ from jupyter_tokens.errors import (
     SecretError,
     ServiceUnavailable,
     Throttled,
+    TokenError,
     Unauthorized,
     UnusableToken,
 )
 from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.sandbox.modelarts import FROZEN, INSTANCE, LEASE_SECONDS, LEASED, NOT_RUNNING, OLD_INSTANCE
 from jupyter_tokens.signing.canonical import EMPTY_SHA256
 from jupyter_tokens.signing.sdk_hmac import authorization
-from jupyter_tokens.token import Secret
+from jupyter_tokens.token import Secret, Token
+from jupyter_tokens.upstream import Upstream
 
 from ..doubles import CANARY, NOW, Clock, answer, drive, vector
 
@@ -637,3 +644,90 @@ def test_wrong_ids_never_become_a_call(name: str, value: object) -> None:
     with pytest.raises(ParameterError, match=name) as caught:
         Profiles.of({"mine": KEY})["mine"].call_params({**IDS, name: value})
     assert caught.value.unsent
+
+
+# On the sandbox, over a real socket
+
+
+@pytest.fixture
+def fetched(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Token]]:
+    """Fetches by one profile that leads to the sandbox, with a key or a login, as `settings` says at first."""
+    opened: list[Upstream] = []
+
+    def fetch(instance: str, **settings: str) -> Token:
+        if not opened:
+            written = {**sandbox.profiles(tmp_path)["modelarts"], **settings}
+            if "username" in settings:
+                del written["access_key"], written["secret_key"]
+            profiles = Profiles.of({"mine": written})
+            opened.append(Upstream(lambda: profiles))
+        return opened[0].fetch(Key("mine", (("project_id", PROJECT), ("instance_id", instance))))
+
+    yield fetch
+    for upstream in opened:
+        upstream.close()
+
+
+@pytest.fixture(params=["key", "login"])
+def way(request: pytest.FixtureRequest, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The two ways to authenticate."""
+    if request.param == "key":
+        return {}
+    ((username, password),) = sandbox.accounts.iam.items()
+    monkeypatch.setenv("IAM_PASSWORD", password)
+    return {"iam_endpoint": sandbox.url, "username": username, "password": "env:IAM_PASSWORD", "domain_name": "acme"}
+
+
+def test_each_kind_of_instance_is_found(
+    sandbox: Sandbox, fetched: Callable[..., Token], way: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "jupyter_tokens.providers")
+    running = fetched(INSTANCE, **way)
+    assert (running.metadata["status"], running.expires_at) == ("RUNNING", None)
+    assert sandbox.requests["modelarts"] == 1
+    leased = fetched(LEASED)
+    assert leased.expires_at is not None
+    assert 0 < (leased.expires_at - leased.obtained_at).total_seconds() <= LEASE_SECONDS
+    assert "does not have" not in caplog.text
+    old = fetched(OLD_INSTANCE)
+    assert set(old.metadata) == {"request_id"}
+    assert sandbox.requests["modelarts"] == 4
+    assert "mine: the API notebooks does not have the instance" in caplog.text
+    fetched(OLD_INSTANCE)
+    assert sandbox.requests["modelarts"] == 5
+    assert sandbox.requests["iam"] == (1 if way else 0)
+
+
+def test_a_region_without_the_notebooks_api(
+    sandbox: Sandbox, fetched: Callable[..., Token], way: dict[str, str]
+) -> None:
+    sandbox.plan({"api": "modelarts", "kind": 404})
+    assert set(fetched(INSTANCE, **way).metadata) == {"request_id"}
+    assert sandbox.requests["modelarts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("instance", "kind", "words"),
+    [
+        (NOT_RUNNING, UnusableToken, "STOPPED"),
+        (FROZEN, UnusableToken, "FROZEN"),
+        ("nobody", NotFound, "demanager (HTTP 400, code ModelArts.6309, request id "),
+    ],
+)
+def test_an_instance_that_gives_no_token(
+    fetched: Callable[..., Token], way: dict[str, str], instance: str, kind: type[TokenError], words: str
+) -> None:
+    with pytest.raises(kind, match=re.escape(words)) as caught:
+        fetched(instance, **way)
+    assert caught.value.request_id
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(("api", "code"), [("notebooks", "ModelArts.6309"), ("demanager", "ModelArts.6327")])
+def test_an_explicit_call_answers_alone(
+    sandbox: Sandbox, fetched: Callable[..., Token], way: dict[str, str], api: str, code: str
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        fetched({"notebooks": OLD_INSTANCE, "demanager": NOT_RUNNING}[api], api=api, **way)
+    assert caught.value.code == code
+    assert sandbox.requests["modelarts"] == 1

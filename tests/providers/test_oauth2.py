@@ -32,6 +32,7 @@ from jupyter_tokens.errors import (
     UnusableToken,
 )
 from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.providers.oauth2 import TokenEndpoint
 from jupyter_tokens.token import Token
 from jupyter_tokens.upstream import Upstream
 
@@ -399,6 +400,12 @@ def test_a_refusal_without_a_document_is_judged_by_its_status(prepared, given: s
     with pytest.raises(ServiceUnavailable) as caught:
         drive(provider.retrieve(call), answer(502, given))
     assert (caught.value.code, caught.value.retryable) == (None, True)
+
+
+def test_what_a_vendors_own_endpoint_has_to_bring(prepared) -> None:
+    _, call = prepared(SETTINGS, {})
+    with pytest.raises(NotImplementedError):
+        TokenEndpoint().request(call)
 
 
 # The settings

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
+import httpx
 import pytest
 
+from jupyter_tokens.broker import Key
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import (
     ApiError,
@@ -20,7 +23,9 @@ from jupyter_tokens.errors import (
     UnusableToken,
 )
 from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.token import Secret
+from jupyter_tokens.upstream import Upstream
 
 from ..doubles import CANARY, NOW, answer, drive, vector
 
@@ -216,3 +221,15 @@ def test_settings_that_are_needed(key: str) -> None:
 def test_there_are_no_parameters() -> None:
     with pytest.raises(ParameterError, match="no parameter"):
         Profiles.of({"mine": SETTINGS})["mine"].call_params({"scope": "x"})
+
+
+def test_the_sandboxs_two_tokens_open_two_apis(sandbox: Sandbox, tmp_path: Path) -> None:
+    written = sandbox.profiles(tmp_path)["oneaccess"]
+    profiles = Profiles.of({"tenant": written, "enterprise": {**written, "token": "id_token"}})
+    upstream = Upstream(lambda: profiles)
+    tenant, enterprise = (upstream.fetch(Key(name)) for name in profiles)
+    upstream.close()
+    for token, users in ((tenant, 200), (enterprise, 401)):
+        assert httpx.get(f"{sandbox.url}/api/v2/tenant/users", headers=token.headers()).status_code == users
+        assert httpx.get(f"{sandbox.url}/_sandbox/whoami", headers=token.headers()).status_code == 200
+    assert enterprise.expires_at is not None
