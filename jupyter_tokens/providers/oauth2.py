@@ -7,7 +7,7 @@ Source: RFC 6749, sections 4.4 (the grant), 5 (answers), 7.1 (token types); RFC 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import parse_qsl
 
 import httpx
@@ -18,11 +18,10 @@ from ..errors import ApiError, Forbidden, InvalidRequest, ServiceUnavailable, Un
 from ..token import Secret, Token
 from .answers import (
     Meaning,
+    check_bearer,
     json_object,
-    malformed,
+    life_of,
     moment_of,
-    number_of,
-    plain,
     refusal,
     request_id_of,
     token_of,
@@ -105,11 +104,8 @@ class OAuth2(Provider):
         body = json_object(response)
         if "access_token" not in body and "error" in body:
             raise self._refuse(call, response)
-        kind = body.get("token_type", "Bearer")
-        if not isinstance(kind, str) or kind.lower() != "bearer":
-            shown = plain(kind, 40) if isinstance(kind, str) else type(kind).__name__
-            raise malformed(response, f"holds a token of type {shown!r}, and Bearer alone can be used", body)
-        life = _life(response, body)
+        check_bearer(response, body)
+        life = life_of(response, body)
         if life is not None and life <= 0:
             raise UnusableToken(
                 "The server returned a token that has expired already.",
@@ -179,12 +175,3 @@ class OAuth2(Provider):
             message=body.get("error_description"),
             meanings=_MEANINGS,
         )
-
-
-def _life(response: httpx.Response, body: Mapping[str, Any]) -> float | None:
-    """`expires_in`, seconds; some servers write the number as a text."""
-    given = body.get("expires_in")
-    if isinstance(given, str) and given.isascii() and given.isdecimal():
-        # Python reads no number of thousands of digits; one of 18 ends in no calendar either.
-        return number_of(response, {"expires_in": int(given[:18])}, "expires_in")
-    return number_of(response, body, "expires_in")

@@ -17,10 +17,10 @@ from ..errors import ApiError, Forbidden, Unauthorized, UnusableToken
 from ..token import Secret, Token
 from .answers import (
     Meaning,
+    check_bearer,
     json_object,
-    malformed,
+    life_of,
     moment_of,
-    number_of,
     refusal,
     request_id_of,
     token_of,
@@ -95,10 +95,8 @@ class OneAccess(Provider):
         body = json_object(response)
         if "access_token" not in body and ("error" in body or "error_code" in body):
             raise self._refuse(call, response)
-        kind = body.get("token_type", "Bearer")
-        if not isinstance(kind, str) or kind.lower() != "bearer":
-            raise malformed(response, "holds no Bearer token", body)
-        life = number_of(response, body, "expires_in")
+        check_bearer(response, body)
+        life = life_of(response, body)
         life = DEFAULT_EXPIRES_IN if life is None else life
         if life <= 0:
             raise UnusableToken(
