@@ -1,4 +1,4 @@
-"""Authorises a user's own requests with a token that is kept fresh, for httpx and requests alike."""
+"""Authorises a user's own requests with a token that is kept fresh, for httpx, httpx2 and requests alike."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
+try:
+    import httpx2
+except ImportError:
+    _AUTHS: tuple[type, ...] = (httpx.Auth,)
+    _WHOLE: tuple[type, ...] = (httpx.ByteStream,)
+else:
+    # httpx2 calls the flow of its own class alone. It can also take the place of httpx, and then both are the same.
+    _AUTHS = tuple(dict.fromkeys((httpx.Auth, httpx2.Auth)))
+    _WHOLE = (httpx.ByteStream, httpx2.ByteStream)
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
@@ -16,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["TokenAuth"]
 
 
-class TokenAuth(httpx.Auth):
-    """`auth=` of httpx and requests. Asks for a fresh token at each request, and once for a newer one after a 401.
+class TokenAuth(*_AUTHS):  # type: ignore[misc]
+    """`auth=` of httpx, httpx2 and requests. Gets a fresh token for each request, and once a newer one after a 401.
 
     The newer one is asked for as "newer than the token that was refused": a hundred requests refused at once cause one
     refresh, not a hundred.
@@ -34,7 +44,7 @@ class TokenAuth(httpx.Auth):
         return self._token if self._renew is None else self._renew(refused)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """See `httpx.Auth`."""
+        """See `httpx.Auth`, and httpx2's, which is the same."""
         token = self._fresh()
         request.headers.update(token.headers())
         response = yield request
@@ -92,7 +102,7 @@ class TokenAuth(httpx.Auth):
 def _can_be_sent_again(request: httpx.Request) -> bool:
     # A body that was read from a file or an iterator is gone: the 401 is then the user's answer, and the next request
     # has the newer token.
-    return isinstance(request.stream, httpx.ByteStream)
+    return isinstance(request.stream, _WHOLE)
 
 
 def _place_in(body: Any) -> int | None:

@@ -152,7 +152,7 @@ class Token(_Opaque):
 
     @property
     def auth(self) -> TokenAuth:
-        """For `httpx` and `requests`: asks for a fresh token at each request, and once more after a 401."""
+        """`auth=` for httpx, httpx2 and requests: a fresh token for each request, and once a newer one after a 401."""
         from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
 
         return TokenAuth(self, self.__renew)

@@ -162,6 +162,12 @@ class Transport:
             raise TimedOut(f"{what}.", hint="Try again, or raise the profile's timeout.", unsent=connecting) from None
         except httpx.ConnectError as error:
             raise connect_error(host, error) from None
+        except httpx.ProxyError:
+            raise NetworkError(
+                f"The proxy did not pass on the call to {host}.",
+                hint="Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, and the user and password in them.",
+                unsent=True,
+            ) from None
         except httpx.RemoteProtocolError:
             raise NetworkError(
                 f"{host} broke the connection or does not speak HTTP.", hint="Try again later."
@@ -357,16 +363,14 @@ class _Stream(httpx.SyncByteStream):
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """Raise httpcore's errors as httpx's, which have the same names."""
+    """Raise httpcore's errors as httpx's, which have the same names; and socksio's, which httpcore lets through."""
     try:
         yield
-    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError) as error:
-        raise getattr(httpx, type(error).__name__)(str(error)) from error
     except Exception as error:
-        # httpcore lets the errors of what speaks SOCKS through.
-        if type(error).__module__.partition(".")[0] != "socksio":
+        kind = getattr(httpx, type(error).__name__, None)
+        if kind is None:
             raise
-        raise httpx.ProxyError(type(error).__name__) from error
+        raise kind(str(error)) from error
 
 
 def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:

@@ -1,18 +1,23 @@
-"""`Token.auth` under real clients: httpx over a scripted transport, requests against a server on loopback."""
+"""`Token.auth` under real clients: httpx and httpx2 over a scripted transport, requests against a loopback server."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import io
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import httpx2
 import pytest
 import requests
 
+from jupyter_tokens import auth
 from jupyter_tokens.clock import utc
 from jupyter_tokens.token import Token
 
@@ -62,7 +67,38 @@ def call_async(script: Script, token: Token, **options: object) -> httpx.Respons
     return asyncio.run(go())
 
 
-both = pytest.mark.parametrize("call", [call_sync, call_async])
+class Script2(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """A script's answers for httpx2, which has classes of its own."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return self._answer(request, b"".join(request.stream))
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return self._answer(request, b"".join([part async for part in request.stream]))
+
+    def _answer(self, request: httpx2.Request, body: bytes) -> httpx2.Response:
+        headers = [pair for pair in request.headers.raw if pair[0].lower() != b"transfer-encoding"]
+        same = httpx.Request(request.method, str(request.url), headers=headers, content=body)
+        return httpx2.Response(self.script.handle_request(same).status_code)
+
+
+def call_httpx2(script: Script, token: Token, **options: object) -> httpx2.Response:
+    with httpx2.Client(transport=Script2(script), auth=token.auth) as client:
+        return client.request("POST", URL, **options)
+
+
+def call_httpx2_async(script: Script, token: Token, **options: object) -> httpx2.Response:
+    async def go() -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=Script2(script), auth=token.auth) as client:
+            return await client.request("POST", URL, **options)
+
+    return asyncio.run(go())
+
+
+both = pytest.mark.parametrize("call", [call_sync, call_async, call_httpx2, call_httpx2_async])
 Call = Callable[..., httpx.Response]
 
 
@@ -117,14 +153,58 @@ def test_without_a_source_the_token_itself_is_used_and_a_401_stands(call: Call) 
     assert bearers(script) == ["9"]
 
 
-def test_a_body_that_cannot_be_sent_again_leaves_the_401_and_renews_for_the_next_request(source: Source) -> None:
+@pytest.mark.parametrize("call", [call_sync, call_httpx2])
+def test_a_body_that_cannot_be_sent_again_leaves_the_401_and_renews_for_the_next_request(
+    call: Call, source: Source
+) -> None:
     script = statuses(401, 200)
     token = source.token()
-    response = call_sync(script, token, content=iter([b"once"]))
+    response = call(script, token, content=iter([b"once"]))
     assert response.status_code == 401
     assert source.number == 1
-    call_sync(script, token)
+    call(script, token)
     assert bearers(script) == ["0", "1"]
+
+
+WITHOUT = """
+import sys
+sys.modules["httpx2"] = None
+import httpx
+from jupyter_tokens.auth import TokenAuth
+assert TokenAuth.__mro__[1:] == (httpx.Auth, object)
+"""
+IN_ITS_PLACE = """
+import sys
+import httpx2
+sys.modules["httpx"] = httpx2
+from jupyter_tokens.auth import TokenAuth
+assert TokenAuth.__mro__[1:] == (httpx2.Auth, object)
+"""
+LATE = """
+from datetime import datetime, timezone
+from jupyter_tokens.token import Token
+auth = Token("t0k3n", profile="p", provider="x", obtained_at=datetime.now(timezone.utc)).auth
+import httpx2
+seen = []
+transport = httpx2.MockTransport(lambda request: seen.append(request.headers) or httpx2.Response(200))
+httpx2.Client(transport=transport, auth=auth).get("https://api.example.com")
+assert seen[0]["authorization"] == "Bearer t0k3n"
+"""
+
+
+@pytest.mark.parametrize("code", [WITHOUT, IN_ITS_PLACE, LATE], ids=["without", "in httpx's place", "imported later"])
+def test_httpx2_is_no_condition_and_may_come_at_any_time(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_httpx2_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    spec = importlib.util.spec_from_file_location("jupyter_tokens.auth_alone", auth.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    alone = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(alone)
+    assert isinstance(alone.TokenAuth(Source().token(), None), httpx.Auth)
 
 
 def test_an_async_body_that_cannot_be_sent_again_leaves_the_401(source: Source) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import logging
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -651,6 +653,7 @@ def test_the_environments_proxy_is_used(real: Transport, monkeypatch: pytest.Mon
         real.close()
     assert proxy.requests[0].startswith(b"CONNECT api.example.com:443 ")
     assert type(error) is NetworkError
+    assert error.message == "The proxy did not pass on the call to api.example.com."
 
 
 def test_the_environment_may_exempt_a_host(real: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -676,6 +679,130 @@ def test_a_proxy_that_cannot_be_used_is_told_without_its_password(
     assert "settings for proxies or certificates cannot be used" in error.message
     assert (error.retryable, error.unsent) == (False, True)
     assert CANARY not in str(error) + repr(error)
+
+
+def test_a_proxy_that_is_set_changed_or_removed_counts_from_the_next_call_on(
+    real: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_host(*args: object, **options: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    resolve = socket.getaddrinfo
+    by_host = {"api.example.com": no_host}
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *more, **how: by_host.get(host, resolve)(host, *more, **how)
+    )
+    with loopback(proxied) as first, loopback(proxied) as second:
+        assert "There is no host" in failed(real, URL).message
+        for proxy in (first, second):
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+            failed(real, URL, timeout=10 * BRIEF)
+        calls = len(first.requests), len(second.requests)
+        assert all(calls)
+        monkeypatch.setenv("NO_PROXY", "api.example.com")
+        assert "There is no host" in failed(real, URL).message
+        assert (len(first.requests), len(second.requests)) == calls
+        real.close()
+
+
+def test_certificates_that_are_corrected_count_from_the_next_call_on(
+    *, authority: trustme.CA, bundle: str, real: Transport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file, good = tmp_path / "of-the-company.pem", Path(bundle).read_bytes()
+    file.write_bytes(trustme.CA().cert_pem.bytes())
+    with loopback(serve, tls=serving(authority.issue_cert("localhost")), host="localhost") as served:
+        # By the environment.
+        assert "TLS with localhost failed" in failed(real, served.url, timeout=5).message
+        monkeypatch.setenv("SSL_CERT_FILE", "/none")
+        assert "Check SSL_CERT_FILE and SSL_CERT_DIR" in failed(real, served.url).hint
+        monkeypatch.setenv("SSL_CERT_FILE", bundle)
+        assert real.run(asking(served.url)).reveal() == "t0k3n"
+        monkeypatch.delenv("SSL_CERT_FILE")
+        assert "TLS with localhost failed" in failed(real, served.url, timeout=5).message
+        # By the profile's own bundle, which is replaced under its name.
+        assert "TLS with localhost failed" in failed(real, served.url, verify=str(file), timeout=5).message
+        file.write_bytes(good)
+        assert real.run(asking(served.url), verify=str(file)).reveal() == "t0k3n"
+        real.close()
+
+
+@pytest.mark.parametrize("kind", ["socks5", "socks5h", "SOCKS5"])
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00", "The proxy did not pass on the call"),  # connection refused
+        (b"rubbish", "failed (ProtocolError)"),
+        (b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00", "api.example.com"),  # connected, and gone
+    ],
+)
+# httpcore leaves the socket of a refused connection to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_socks_proxy(real: Transport, monkeypatch: pytest.MonkeyPatch, kind: str, reply: bytes, words: str) -> None:
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(64)
+                        connection.sendall(b"\x05\x00")
+                        asked.append(connection.recv(512))
+                        connection.sendall(reply)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        monkeypatch.setenv("ALL_PROXY", f"{kind}://127.0.0.1:{listener.getsockname()[1]}")
+        message = failed(real, URL, timeout=10 * BRIEF).message
+        gc.collect()
+        real.close()
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    assert words in message
+    # The proxy looks the name up.
+    assert b"api.example.com" in asked[0]
+
+
+def test_a_socks_proxy_without_its_package_names_what_to_install(
+    real: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", f"socks5://u:{CANARY}@127.0.0.1:9")
+    error = failed(real, URL)
+    assert "needs the package socksio" in error.message
+    assert "pip install 'jupyter_tokens[socks]'" in error.hint
+    assert (error.retryable, error.unsent) == (False, True)
+    assert CANARY not in str(error)
+
+
+@pytest.mark.parametrize("kind", ["socks", "socks4", "odd"])
+def test_a_proxy_of_an_unknown_kind(real: Transport, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"{kind}://u:{CANARY}@127.0.0.1:9")
+    error = failed(real, URL)
+    assert f"a proxy of the kind {kind}:// is not known, only http://, https://, socks5://, socks5h://" in error.message
+    assert "ALL_PROXY" in error.hint
+    assert CANARY not in str(error)
+
+
+def test_an_error_that_is_not_the_networks_is_raised_as_it_is(real: Transport) -> None:
+    def body() -> Iterator[bytes]:
+        raise ZeroDivisionError
+        yield b""
+
+    def flow() -> Flow:
+        yield httpx.Request("POST", served.url, content=body())
+
+    with loopback(serve) as served:
+        with pytest.raises(ZeroDivisionError):
+            real.run(flow)
+        real.close()
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity", "identity, identity", " "])
+def test_an_encoding_that_is_none(encoding: str) -> None:
+    bench = Bench(answer(200, {"token": "t0k3n"}, Content_Encoding=encoding))
+    assert bench.transport.run(asking()).reveal() == "t0k3n"
 
 
 def test_threads_share_one_pool(real: Transport) -> None:

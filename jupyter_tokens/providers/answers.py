@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,8 +33,10 @@ from ..errors import (
 
 __all__ = [
     "Meaning",
+    "check_bearer",
     "json_object",
     "jwt_expiry",
+    "life_of",
     "malformed",
     "moment_of",
     "number_of",
@@ -96,13 +99,22 @@ def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
     """The body as a JSON object, or None if it is not one that can be handed on as JSON."""
     content = response.content
     try:
-        data = _DECODER.decode(content.decode(json.detect_encoding(content), "surrogatepass"))
-    except (ValueError, RecursionError):
+        data = _DECODER.decode(_decoded(response))
+    except (ValueError, LookupError, RecursionError):
         return None
     # What is read here is written by somebody who has less of the stack left.
     if content.count(b"{") + content.count(b"[") > _DEEPEST and _is_deep(data):
         return None
     return data if isinstance(data, dict) else None
+
+
+def _decoded(response: httpx.Response) -> str:
+    content = response.content
+    try:
+        # JSON says itself in which Unicode it is, and may begin with a byte order mark.
+        return content.decode(json.detect_encoding(content), "surrogatepass")
+    except UnicodeDecodeError:
+        return content.decode(response.charset_encoding or "utf-8")
 
 
 def _finite(text: str) -> float:
@@ -130,15 +142,17 @@ def _is_deep(data: object) -> bool:
 
 
 def json_object(response: httpx.Response) -> dict[str, Any]:
-    """The body of a success. Raises `ResponseError` if it is empty or not a JSON object."""
+    """The body of a success. Raises `ResponseError` if it is empty or not a JSON object.
+
+    The content type does not count: some servers send JSON as text/plain, text/json or text/html.
+    """
     if not response.content:
         raise malformed(response, "is empty")
-    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in {"", "application/json"} and not media_type.endswith("+json"):
-        raise malformed(response, "is not JSON")
     data = try_json_object(response)
     if data is None:
-        raise malformed(response, "is not a whole JSON object")
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        claims_json = media_type in {"", "application/json"} or media_type.endswith("+json")
+        raise malformed(response, "is not a whole JSON object" if claims_json else "is not JSON")
     return data
 
 
@@ -175,9 +189,13 @@ def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float)
 
 
 def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> float | None:
-    """A field that is a number, or None where it is absent or null."""
+    """A field that is a number, which some servers write as a text; None where it is absent, null or blank."""
     value = body.get(name)
-    if value is None:
+    if isinstance(value, str):
+        value = value.strip()
+        if _NUMBER.fullmatch(value):
+            value = float(value)
+    if value is None or value == "":
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
         # JSON's whole numbers have no end, those that a time can be made of do.
@@ -186,6 +204,29 @@ def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> f
             if math.isfinite(number):
                 return number
     raise malformed(response, f"has no number in {name!r}", body)
+
+
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
+
+
+def life_of(response: httpx.Response, body: Mapping[str, Any]) -> float | None:
+    """Seconds that a token lives, by `expires_in`; None where the answer does not say, or means that it has no end."""
+    life = number_of(response, body, "expires_in")
+    # Java's largest number is how some servers say "for ever"; no calendar holds it.
+    return None if life == _FOREVER else life
+
+
+_FOREVER = float(2**63 - 1)
+
+
+def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
+    """Raise `ResponseError` unless the token is a Bearer token, in any case, or the answer does not say what it is."""
+    kind = body.get("token_type")
+    if kind is None:
+        return
+    if not isinstance(kind, str) or kind.strip().lower() not in {"", "bearer", "bearertoken"}:  # Apigee's, the last
+        shown = plain(kind, 40) if isinstance(kind, str) else type(kind).__name__
+        raise malformed(response, f"holds a token of type {shown!r}, and Bearer alone can be used", body)
 
 
 def retry_after_of(response: httpx.Response, now: float) -> float | None:

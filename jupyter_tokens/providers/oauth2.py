@@ -27,12 +27,11 @@ from ..errors import (
 from ..token import Secret, Token
 from .answers import (
     Meaning,
+    check_bearer,
     json_object,
     jwt_expiry,
-    malformed,
+    life_of,
     moment_of,
-    number_of,
-    plain,
     refusal,
     request_id_of,
     token_of,
@@ -93,10 +92,7 @@ class TokenEndpoint(Provider):
         body = json_object(response)
         if ACCESS_TOKEN not in body and ("error" in body or "error_code" in body):
             raise self._refuse(call, response)
-        kind = body.get("token_type", "Bearer")
-        if not isinstance(kind, str) or kind.lower() != "bearer":
-            shown = plain(kind, 40) if isinstance(kind, str) else type(kind).__name__
-            raise malformed(response, f"holds a token of type {shown!r}, and Bearer alone can be used", body)
+        check_bearer(response, body)
         # Every answer has an access_token; an id_token is the server's choice.
         values = {name: body.get(name) for name in (ACCESS_TOKEN, ID_TOKEN)}
         if self.token == ID_TOKEN and not values[ID_TOKEN]:
@@ -126,7 +122,7 @@ class TokenEndpoint(Provider):
 
     def _expiry(self, response: httpx.Response, body: Mapping[str, Any], asked: float, value: str) -> datetime | None:
         """Expiry by `expires_in`, or by an id_token's own `exp` if that is earlier."""
-        life = _life(response, body)
+        life = life_of(response, body)
         life = self.default_life if life is None else life
         ends = [] if life is None else [moment_of(response, body, asked + life)]
         stated = jwt_expiry(value) if self.token == ID_TOKEN else None
@@ -245,12 +241,3 @@ class OAuth2(TokenEndpoint):
                 where = "params" if name in self.params else "the other settings"
                 raise SettingProblem("extra_params", f"must not hold {name}, which is for {where}")
         return extra
-
-
-def _life(response: httpx.Response, body: Mapping[str, Any]) -> float | None:
-    """`expires_in`, seconds; some servers write the number as a text."""
-    given = body.get("expires_in")
-    if isinstance(given, str) and given.isascii() and given.isdecimal():
-        # Python reads no number of thousands of digits; one of 18 ends in no calendar either.
-        return number_of(response, {"expires_in": int(given[:18])}, "expires_in")
-    return number_of(response, body, "expires_in")

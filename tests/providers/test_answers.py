@@ -55,10 +55,41 @@ def test_what_is_no_json_object_is_told_without_its_body(body: bytes, media_type
 
 
 @pytest.mark.parametrize(
-    "media_type", ["application/json", "Application/JSON; charset=utf-8", "application/astra-token+json", ""]
+    "media_type",
+    [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/json;charset=UTF-8",
+        "application/json; charset=no-such",
+        "application/astra-token+json",
+        "text/json",
+        "text/plain",
+        "text/html; charset=utf-8",
+        "application/octet-stream",
+        "",
+    ],
 )
-def test_json_under_any_of_its_names(media_type: str) -> None:
-    assert answers.json_object(answer(200, b'{"a": 1}', Content_Type=media_type)) == {"a": 1}
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_json_under_any_content_type(media_type: str, mark: bytes) -> None:
+    assert answers.json_object(answer(200, mark + b'{"a": 1}', Content_Type=media_type)) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "charset"),
+    [
+        ("utf-8", ""),
+        ("utf-16", ""),
+        ("utf-8", "; charset=ISO-8859-1"),
+        ("latin-1", "; charset=ISO-8859-1"),
+        ("latin-1", "; charset=hex"),
+        ("latin-1", ""),
+    ],
+)
+def test_json_in_any_encoding_that_it_or_its_content_type_names(encoding: str, charset: str) -> None:
+    body = '{"a": "Büro"}'.encode(encoding)
+    found = answers.try_json_object(answer(200, body, Content_Type=f"application/json{charset}"))
+    known = encoding != "latin-1" or charset == "; charset=ISO-8859-1"
+    assert found == ({"a": "Büro"} if known else None)
 
 
 def test_json_without_a_content_type() -> None:
@@ -91,13 +122,15 @@ def test_a_token() -> None:
     assert answers.token_of(answer(200), {"token": "a.b-c_d~+/="}, "token") == "a.b-c_d~+/="
 
 
-@pytest.mark.parametrize("value", ["5", True, [], float("nan"), float("inf"), 10**400, -(10**400)])
+@pytest.mark.parametrize("value", ["5x", "-5", "٣", "1e5", True, [], float("nan"), float("inf"), 10**400, -(10**400)])
 def test_a_field_that_is_no_number(value: object) -> None:
     with pytest.raises(ResponseError, match="has no number in 'n'"):
         answers.number_of(answer(200), {"n": value}, "n")
 
 
-@pytest.mark.parametrize(("body", "number"), [({}, None), ({"n": None}, None), ({"n": 0}, 0), ({"n": 1.5}, 1.5)])
+@pytest.mark.parametrize(
+    ("body", "number"), [({}, None), ({"n": None}, None), ({"n": 0}, 0), ({"n": 1.5}, 1.5), ({"n": "5"}, 5)]
+)
 def test_a_number_or_none(body: dict[str, object], number: float | None) -> None:
     assert answers.number_of(answer(200), body, "n") == number
 

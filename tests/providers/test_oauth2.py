@@ -270,7 +270,13 @@ def body(**changes: object) -> dict[str, object]:
     return {key: value for key, value in {**GOOD, **changes}.items() if value is not ...}
 
 
-@pytest.mark.parametrize(("given", "life"), [(60, 60), (0.5, 0.5), ("3599", 3599), (..., None), (None, None)])
+LIVES = [
+    (60, 60), (0.5, 0.5), (60.0, 60), ("3599", 3599), ("1800.0", 1800), ("1800.", 1800), (" 60 ", 60), ("060", 60),
+    (..., None), (None, None), ("", None), (" ", None), (2**63 - 1, None), (str(2**63 - 1), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "life"), LIVES)
 def test_life(prepared, given: object, life: float | None) -> None:
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(expires_in=given)))
@@ -278,14 +284,14 @@ def test_life(prepared, given: object, life: float | None) -> None:
     assert token.obtained_at == utc(NOW)
 
 
-@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", ...])
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "Bearer ", "BearerToken", "", " ", None, ...])
 def test_a_bearer_token_in_any_case(prepared, kind: object) -> None:
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(token_type=kind, scope=...)))
     assert (token.reveal(), token.metadata) == (CANARY, {"token_type": "Bearer"})
 
 
-@pytest.mark.parametrize("kind", ["DPoP", "mac", "", 5, None])
+@pytest.mark.parametrize("kind", ["DPoP", "mac", "Bearer, DPoP", "N_A", 5, False, ["Bearer"]])
 def test_a_token_of_another_type_is_not_used(prepared, kind: object) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(ResponseError, match="Bearer alone can be used") as caught:
@@ -294,7 +300,7 @@ def test_a_token_of_another_type_is_not_used(prepared, kind: object) -> None:
     assert CANARY not in str(caught.value)
 
 
-@pytest.mark.parametrize("life", [0, -1, "0"])
+@pytest.mark.parametrize("life", [0, -1, "0", "0.0", -0.5])
 def test_a_token_that_has_expired_is_not_handed_out(prepared, life: object) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(UnusableToken, match="expired already"):
@@ -310,6 +316,11 @@ def test_a_token_that_has_expired_is_not_handed_out(prepared, life: object) -> N
         body(expires_in="soon"),
         body(expires_in="9" * 5000),
         body(expires_in="-5"),
+        body(expires_in="NaN"),
+        body(expires_in="1e3"),
+        body(expires_in="1,800"),
+        body(expires_in=[60]),
+        b'{"access_token": "c4n4ry", "expires_in": NaN}',
         body(expires_in=True),
         body(expires_in=10**30),
         "access_token=c4n4ry&token_type=bearer",

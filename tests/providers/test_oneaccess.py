@@ -131,7 +131,9 @@ def test_only_what_is_text_is_told(prepared) -> None:
     assert token.metadata == {"token_type": "Bearer"}
 
 
-@pytest.mark.parametrize(("given", "life"), [(60, 60), (0.5, 0.5), ("1719", 1719), (..., 1800), (None, 1800)])
+@pytest.mark.parametrize(
+    ("given", "life"), [(60, 60), (0.5, 0.5), ("1719", 1719), ("60.0", 60), (..., 1800), (None, 1800)]
+)
 def test_life(prepared, given: object, life: float) -> None:
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(expires_in=given)))
@@ -148,7 +150,7 @@ def test_a_token_that_has_expired_is_not_handed_out(prepared, life: int) -> None
     assert CANARY not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["bearer", "BEARER", ...])
+@pytest.mark.parametrize("kind", ["bearer", "BEARER", "Bearer ", "", None, ...])
 def test_the_type_may_be_written_in_any_case_or_left_out(prepared, kind: object) -> None:
     provider, call = prepared(SETTINGS, {})
     assert drive(provider.retrieve(call), answer(200, body(token_type=kind)))[1].reveal() == CANARY
