@@ -23,6 +23,7 @@ __all__ = [
     "ResponseError",
     "SecretError",
     "ServerGone",
+    "ServerUntrusted",
     "ServiceUnavailable",
     "Throttled",
     "TimedOut",
@@ -205,6 +206,13 @@ class ServerGone(NetworkError):
     """The Jupyter server is not there, does not run the extension, or does not know this kernel."""
 
     reason = "server_gone"
+
+
+class ServerUntrusted(ServerGone):
+    """The Jupyter server is there, but kernel and server do not accept each other's certificates."""
+
+    reason = "server_untrusted"
+    default_retryable = False
 
 
 def _family(kind: type[TokenError]) -> Iterator[type[TokenError]]:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..proof import CERT_VARIABLE, URL_VARIABLE
+from ..proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 
 __all__ = ["Identity", "identity"]
 
@@ -17,12 +17,13 @@ _CONNECTION_FILE = re.compile(r"kernel-([0-9A-Za-z-]+)\.json")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A kernel that a server has started."""
+    """A kernel that a server has started. shows_cert : the server asks its clients for a certificate."""
 
     url: str
     cert: str | None
     kernel_id: str
     connection_key: bytes = field(repr=False)
+    shows_cert: bool = False
 
 
 def identity() -> Identity | None:
@@ -36,4 +37,4 @@ def identity() -> Identity | None:
     key: bytes = app.session.key
     if name is None or not key:
         return None
-    return Identity(url, os.environ.get(CERT_VARIABLE), name[1], key)
+    return Identity(url, os.environ.get(CERT_VARIABLE), name[1], key, CLIENT_CERT_VARIABLE in os.environ)
