@@ -5,6 +5,7 @@ A profile that is wrong does not keep the others from working: it is checked whe
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import warnings
@@ -35,6 +36,7 @@ _BUILT_IN = {
     "eiam": "jupyter_tokens.providers.eiam:Eiam",
     "oauth2": "jupyter_tokens.providers.oauth2:OAuth2",
 }
+_NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 COMMON: Mapping[str, Mapping[str, Any]] = {
     "provider": {"type": "string", "description": "Id of the provider."},
@@ -161,9 +163,7 @@ class Profiles(Mapping[str, Profile]):
             if name not in self._raw:
                 raise UnknownProfile(
                     f"There is no profile {str(name)[:80]!r}.",
-                    hint=closest(str(name), self._raw)
-                    if self._raw
-                    else "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.",
+                    hint=_missing() or (closest(str(name), self._raw) if self._raw else _NONE_CONFIGURED),
                 )
             try:
                 self._checked[name] = _Reader(name, self._raw[name]).read()
@@ -205,6 +205,16 @@ class Profiles(Mapping[str, Profile]):
 
     def __repr__(self) -> str:
         return f"<Profiles {', '.join(self._raw)}>"
+
+
+def _missing() -> str:
+    """What keeps this process from finding the user's configuration, or ""."""
+    if any(os.environ.get(name) for name in ("HOME", "USERPROFILE", "JUPYTER_CONFIG_DIR")):
+        return ""
+    return (
+        "Neither HOME nor JUPYTER_CONFIG_DIR is set in this process, so your configuration is not found. A kernel "
+        "behind a gateway gets only what its kernelspec and KERNEL_* variables say: set JUPYTER_CONFIG_DIR there."
+    )
 
 
 class _Reader:

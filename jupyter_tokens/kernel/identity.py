@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 
-__all__ = ["Identity", "identity"]
+__all__ = ["Identity", "identity", "missing_identity"]
 
 _CONNECTION_FILE = re.compile(r"kernel-([0-9A-Za-z-]+)\.json")
 
@@ -28,13 +28,28 @@ class Identity:
 
 def identity() -> Identity | None:
     """Whose kernel this process is, or None if it is no server's (a script, a plain IPython, nbclient)."""
+    found = _look()
+    return found if isinstance(found, Identity) else None
+
+
+def missing_identity() -> str:
+    """Why `identity` is None, for a card: the same words in each run."""
+    found = _look()
+    return found if isinstance(found, str) else ""
+
+
+def _look() -> Identity | str:
     url = os.environ.get(URL_VARIABLE)
+    if not url:
+        return "no Jupyter server with jupyter_tokens started this process"
     module = sys.modules.get("ipykernel.kernelapp")
-    if not url or module is None or not module.IPKernelApp.initialized():
-        return None
+    if module is None or not module.IPKernelApp.initialized():
+        return "this process is not an IPython kernel"
     app = module.IPKernelApp.instance()
     name = _CONNECTION_FILE.fullmatch(Path(app.connection_file).name)
+    if name is None:
+        return "another program than the Jupyter server started this kernel, for example papermill"
     key: bytes = app.session.key
-    if name is None or not key:
-        return None
+    if not key:
+        return "this kernel has no key for its connections"
     return Identity(url, os.environ.get(CERT_VARIABLE), name[1], key, CLIENT_CERT_VARIABLE in os.environ)

@@ -732,6 +732,12 @@ def test_the_configuration_chooses_who_serves(
     assert type(source) is kind
     if isinstance(source, ServerSource):
         assert (source._fallback is None) == (mode == "server")
+    else:
+        # A card gives the reason.
+        reason = (
+            "no Jupyter server with jupyter_tokens started this process" if mode == "auto" else "TokenProfiles.mode"
+        )
+        assert source.mode == f"direct ({reason})"
 
 
 def test_mode_server_without_a_server_is_an_error_that_says_so(
