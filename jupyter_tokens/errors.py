@@ -23,6 +23,7 @@ __all__ = [
     "ResponseError",
     "SecretError",
     "ServerGone",
+    "ServerUntrusted",
     "ServiceUnavailable",
     "Throttled",
     "TimedOut",
@@ -246,6 +247,13 @@ class ServerGone(NetworkError):
     """The Jupyter server is not there, does not run the extension, or does not know this kernel."""
 
     reason = "server_gone"
+
+
+class ServerUntrusted(ServerGone):
+    """The Jupyter server is there, but kernel and server do not accept each other's certificates."""
+
+    reason = "server_untrusted"
+    default_retryable = False
 
 
 _IN_JSON: Mapping[str, type] = {

@@ -5,6 +5,7 @@ A profile that is wrong does not keep the others from working: it is checked whe
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,6 +46,7 @@ _BUILT_IN = {
     "eiam": "jupyter_tokens.providers.eiam:Eiam",
     "oauth2": "jupyter_tokens.providers.oauth2:OAuth2",
 }
+_NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 COMMON: Mapping[str, Mapping[str, Any]] = {
     "provider": {"type": "string", "description": "Id of the provider."},
@@ -290,9 +292,7 @@ class Profiles(Mapping[str, Profile]):
         if self.problems:
             # It may be in one of them.
             return " ".join(str(problem) for problem in self.problems)
-        if self._raw:
-            return closest(name, self._raw)
-        return "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
+        return _missing() or (closest(name, self._raw) if self._raw else _NONE_CONFIGURED)
 
     def file(self, name: str) -> Path | None:
         """The file that a profile stands in, or None if a program gave it or there is none of that name."""
@@ -324,6 +324,16 @@ class Profiles(Mapping[str, Profile]):
 
     def __repr__(self) -> str:
         return f"<Profiles {', '.join(self._raw)}>"
+
+
+def _missing() -> str:
+    """What keeps this process from finding the user's configuration, or ""."""
+    if any(os.environ.get(name) for name in ("HOME", "USERPROFILE", "JUPYTER_CONFIG_DIR")):
+        return ""
+    return (
+        "Neither HOME nor JUPYTER_CONFIG_DIR is set in this process, so your configuration is not found. A kernel "
+        "behind a gateway gets only what its kernelspec and KERNEL_* variables say: set JUPYTER_CONFIG_DIR there."
+    )
 
 
 class _Reader:

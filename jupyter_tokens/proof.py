@@ -9,12 +9,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["CERT_VARIABLE", "HEADER", "START_VARIABLE", "URL_VARIABLE", "WINDOW_SECONDS", "Proof", "prove"]
+__all__ = [
+    "CERT_VARIABLE",
+    "CLIENT_CERT_VARIABLE",
+    "HEADER",
+    "START_VARIABLE",
+    "URL_VARIABLE",
+    "WINDOW_SECONDS",
+    "Proof",
+    "prove",
+]
 
 URL_VARIABLE = "JUPYTER_TOKENS_URL"
 """Where the server's extension answers; published by the server for its kernels, no secret."""
 CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
 """The server's certificate, where it has one: the only one that a kernel trusts."""
+CLIENT_CERT_VARIABLE = "JUPYTER_TOKENS_CLIENT_CERT"
+"""Set to "required" by a server that asks its clients for certificates."""
 START_VARIABLE = "JUPYTER_TOKENS_START"
 """In which the server tells a kernel what became of the profiles that are injected at its start."""
 HEADER = "X-Jupyter-Tokens-Proof"

@@ -317,6 +317,16 @@ def test_an_unknown_profile_is_told_with_the_nearest() -> None:
     assert "jupyter tokens demo" in caught.value.hint
 
 
+def test_behind_a_gateway_an_unknown_profile_is_told_with_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "USERPROFILE", "JUPYTER_CONFIG_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for held in (Profiles({}), Profiles.of({"of-the-machine": ONEACCESS})):
+        with pytest.raises(UnknownProfile, match="'oneaccess'") as caught:
+            held["oneaccess"]
+        assert "Neither HOME nor JUPYTER_CONFIG_DIR is set" in caught.value.hint
+        assert "gateway" in caught.value.hint
+
+
 def test_a_wrong_profile_leaves_the_others_alone() -> None:
     held = Profiles.of({"good": ONEACCESS, "bad": {"provider": "x"}})
     assert held["good"].name == "good"

@@ -42,6 +42,8 @@ class Card:
 
     places : the variables that were filled. notes : sentences on what else the user should know.
     mode : which way served. sandbox : whether the profile points at this machine. now : for the countdown.
+
+    The plain form holds no time, so that it is the same whenever a notebook is run: nbval and git compare it.
     """
 
     token: Token
@@ -53,15 +55,20 @@ class Card:
     now: datetime
     notes: Sequence[str] = field(default=())
 
-    def _rows(self) -> list[tuple[str, str]]:
+    def _rows(self, *, plain: bool) -> list[tuple[str, str]]:
         token = self.token
         expired = False
         if token.expires_at is None:
             expiry = "the API tells no expiry" if token.has_value else "does not expire"
         else:
             left = (token.expires_at - self.now).total_seconds()
-            expiry = f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC (in {remaining(left)})"
             expired = left <= 0
+            if plain:
+                life = (token.expires_at - token.obtained_at).total_seconds()
+                # Rounded: a second more or less is the network's.
+                expiry = f"{remaining(round(life, -1 if life >= _MINUTE else 0))} after it was fetched"
+            else:
+                expiry = f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC (in {remaining(left)})"
         state = "expired" if expired else "fresh" if token.has_value else "described"
         rows = [("state", state), ("expires", expiry)]
         if self.places:
@@ -73,7 +80,7 @@ class Card:
 
     def __repr__(self) -> str:
         head = f"{self.token.profile} · {self.title}" + (" · sandbox" if self.sandbox else "")
-        lines = [head, *(f"  {name}: {value}" for name, value in self._rows())]
+        lines = [head, *(f"  {name}: {value}" for name, value in self._rows(plain=True))]
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
@@ -81,7 +88,7 @@ class Card:
         rows = "".join(
             f'<tr style="background:none"><td style="{MUTED};text-align:left;padding:0 1em 0 0">{escape(name)}</td>'
             f'<td style="text-align:left;padding:0">{escape(value)}</td></tr>'
-            for name, value in self._rows()
+            for name, value in self._rows(plain=False)
         )
         notes = "".join(f'<div style="{MUTED};max-width:44em">{escape(note)}</div>' for note in self.notes)
         return (

@@ -146,11 +146,13 @@ class Client:
 def _open_source(profiles: Profiles | None, clock: Clock, transport: Transport | None) -> Source | ServerSource:
     from ..config import load_mode  # noqa: PLC0415 (configuration, broker and providers load at first use)
     from ..source import Source  # noqa: PLC0415
-    from .identity import identity  # noqa: PLC0415
+    from .identity import identity, missing_identity  # noqa: PLC0415
 
     mode = "direct" if profiles is not None else load_mode()
     direct = Source(profiles, clock=clock, transport=transport)
     if mode == "direct":
+        if profiles is None:
+            direct.mode = "direct (TokenProfiles.mode)"
         return direct
     me = identity()
     if me is not None:
@@ -163,6 +165,7 @@ def _open_source(profiles: Profiles | None, clock: Clock, transport: Transport |
             hint="Set it to 'auto' or 'direct'.",
             unsent=True,
         )
+    direct.mode = f"direct ({missing_identity()})"
     return direct
 
 

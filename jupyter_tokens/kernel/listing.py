@@ -9,7 +9,7 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..errors import ServerGone, TokenError
+from ..errors import ServerGone, ServerUntrusted, TokenError
 from ..proof import START_VARIABLE
 from .at_start import outcomes
 from .card import BOX, MUTED, remaining
@@ -95,7 +95,8 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
     statuses = session.statuses()
     gone = session.gone
     if gone is not None:
-        what = f"The Jupyter server is gone: {gone.message}" if isinstance(gone, ServerGone) else gone.message
+        is_gone = isinstance(gone, ServerGone) and not isinstance(gone, ServerUntrusted)
+        what = f"The Jupyter server is gone: {gone.message}" if is_gone else gone.message
         alive = " What still lives goes on being used." if any(row.expires_at for row in statuses) else ""
         notes.append(f"{what}{alive} It is asked again when a token is due.")
     if not statuses and not notes:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..broker import Ask, Broker, Held, Key
 from ..clock import Clock, SystemClock, utc
-from ..errors import REASONS, ParameterError, ResponseError, ServerGone, TimedOut, TokenError, UnknownProfile
+from ..errors import (
+    REASONS,
+    ParameterError,
+    ResponseError,
+    ServerGone,
+    ServerUntrusted,
+    TimedOut,
+    TokenError,
+    UnknownProfile,
+)
 from ..secretref import tell_seen
 from ..source import About, ProfileEntry, Renewal
 from ..token import Token
@@ -96,6 +105,8 @@ class ServerSource:
         """
         try:
             return self._entries(self._call("profiles", {}, seconds=_LOOK_SECONDS))
+        except ServerUntrusted:
+            raise
         except ServerGone:
             entries = self._fallback.entries() if self._fallback is not None else []
             if not entries:
@@ -149,7 +160,8 @@ class ServerSource:
         try:
             answer = self._call("token", body, seconds=_SECONDS)
         except ServerGone as gone:
-            if self._fallback is None:
+            if self._fallback is None or isinstance(gone, ServerUntrusted):
+                # The server is there: it is no reason to bring the secret into this process.
                 raise
             try:
                 token = self._fallback.get_direct(key.profile, dict(key.params), ask)

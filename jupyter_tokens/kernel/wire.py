@@ -1,8 +1,9 @@
-"""The kernel's calls to its Jupyter server: proof, kept connections, time limits; knows nothing of tokens."""
+"""The kernel's calls to its Jupyter server: proof, certificates, kept connections, time limits."""
 
 from __future__ import annotations
 
 import http.client
+import os
 import secrets
 import selectors
 import socket
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ..clock import Clock
-from ..errors import ServerGone, TimedOut
+from ..errors import ServerGone, ServerUntrusted, TimedOut
 from ..proof import HEADER, prove
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ __all__ = ["Wire"]
 _QUIET_SECONDS = 3.0
 """After which a server that has said nothing may be one that hangs."""
 _MOST_BYTES = 2 * 1024 * 1024
+_HUB_CERT, _HUB_KEY = "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KEYFILE"
+"""The certificate that JupyterHub gives each server with `internal_ssl`, to show to the others; kernels inherit it."""
 
 
 class Wire:
@@ -43,7 +46,9 @@ class Wire:
         meanwhile: Callable[[], object] | None = None,
         fresh: bool = False,
     ) -> tuple[int, bytes]:
-        """One call by proof; returns status and body. Raises `ServerGone` or `TimedOut`.
+        """One call by proof; returns status and body.
+
+        Raises `TimedOut`, `ServerGone`, or `ServerUntrusted` for a fault of certificates.
 
         seconds : for the answer. meanwhile : called now and then while none comes; what it raises ends the wait.
         fresh : on a new connection, so that it cannot have to be sent twice.
@@ -62,8 +67,7 @@ class Wire:
         except TimeoutError:
             raise TimedOut("The Jupyter server does not answer.", hint="Try again later.", unsent=not reached) from None
         except (http.client.HTTPException, OSError) as error:
-            told = f"the Jupyter server cannot be reached ({type(error).__name__})."
-            raise ServerGone(told, unsent=not reached) from None
+            raise _failure(error, self._identity, reached=reached) from None
 
     def close(self) -> None:
         """Closes the connections."""
@@ -129,6 +133,26 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def _failure(error: Exception, identity: Identity, *, reached: bool) -> ServerGone:
+    name, unsent = type(error).__name__, not reached
+    if isinstance(error, ssl.SSLCertVerificationError):
+        hint = "Has the server a new certificate since this kernel was started? Restart the kernel."
+        return ServerUntrusted(
+            f"The Jupyter server cannot be reached: its certificate is not trusted ({name}).", hint=hint, unsent=unsent
+        )
+    closed = isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    if identity.shows_cert and (isinstance(error, ssl.SSLError) or (closed and reached)):
+        # The alert that says so is often lost, for the server closes the connection with it.
+        return ServerUntrusted(
+            f"The Jupyter server asks for a client certificate, and does not accept the one in {_HUB_CERT} ({name}).",
+            hint="Its authority has to be the server's client_ca (JUPYTERHUB_SSL_CLIENT_CA).",
+            unsent=unsent,
+        )
+    if isinstance(error, ssl.SSLError) and not closed:
+        return ServerUntrusted(f"The Jupyter server cannot be reached over TLS ({name}).", unsent=unsent)
+    return ServerGone(f"the Jupyter server cannot be reached ({name}).", unsent=unsent)
+
+
 def _connected(identity: Identity, seconds: float) -> http.client.HTTPConnection:
     connection = _connection(identity, seconds)
     try:
@@ -151,5 +175,24 @@ def _connection(identity: Identity, seconds: float) -> http.client.HTTPConnectio
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         # The server's own certificate is trusted by itself; the name in it is the public one, not the one used here.
         context.check_hostname = identity.cert is None
+        if identity.shows_cert:
+            _load_client_certificate(context)
         return http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=context)
     return http.client.HTTPConnection(host, parts.port, timeout=seconds)
+
+
+def _load_client_certificate(context: ssl.SSLContext) -> None:
+    cert, key = os.environ.get(_HUB_CERT), os.environ.get(_HUB_KEY)
+    hint = (
+        f"JupyterHub's internal_ssl gives its servers one in {_HUB_CERT} and {_HUB_KEY}: pass both on to kernels. "
+        "Or set TokenProfiles.mode to 'direct': then the kernel itself reads the secrets."
+    )
+    if not cert or not key:
+        raise ServerUntrusted(
+            "The Jupyter server asks for a client certificate, and this kernel has none.", hint=hint, unsent=True
+        )
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:
+        problem = f"The client certificate in {_HUB_CERT} and {_HUB_KEY} cannot be read ({type(error).__name__})."
+        raise ServerUntrusted(problem, hint=hint, unsent=True) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -22,7 +23,7 @@ from traitlets import Bool, Enum
 from .._version import __version__
 from ..clock import Clock, SystemClock
 from ..config import remove_leftovers
-from ..proof import CERT_VARIABLE, URL_VARIABLE
+from ..proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from . import metrics
 from .activity import Activity
 from .catalog import Catalog
@@ -188,8 +189,11 @@ class TokensExtension(ExtensionApp):
         self._published = {URL_VARIABLE: public_url(serverapp)}
         if serverapp.certfile and not serverapp.sock:
             self._published[CERT_VARIABLE] = _absolute(serverapp.certfile)
+            if (serverapp.ssl_options or {}).get("cert_reqs") == ssl.CERT_REQUIRED:
+                self._published[CLIENT_CERT_VARIABLE] = "required"
         # Of a server that this one runs under.
-        os.environ.pop(CERT_VARIABLE, None)
+        for name in (CERT_VARIABLE, CLIENT_CERT_VARIABLE):
+            os.environ.pop(name, None)
         os.environ.update(self._published)
         remove_leftovers()
         self.activity.register()

@@ -74,11 +74,15 @@ def card_of(client: BlockingKernelClient, first: str = "") -> str:
 
 
 @contextmanager
-def serving_tls(config: Path, certificate: Path, key: Path, authority: Path) -> Iterator[BlockingKernelClient]:
+def serving_tls(
+    config: Path, certificate: Path, key: Path, authority: Path, *more: str
+) -> Iterator[BlockingKernelClient]:
     port = free_port()
-    options = (f"--ServerApp.certfile={certificate}", f"--ServerApp.keyfile={key}", f"--port={port}")
+    options = (f"--ServerApp.certfile={certificate}", f"--ServerApp.keyfile={key}", f"--port={port}", *more)
+    context = ssl.create_default_context(cafile=str(authority))
+    context.load_cert_chain(certificate, key)
     # It says that it is running a little before it listens: hence the retries.
-    transport = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=str(authority)), retries=9)
+    transport = httpx.HTTPTransport(verify=context, retries=9)
     with (
         httpx.Client(base_url=f"https://127.0.0.1:{port}", transport=transport, timeout=DEADLINE) as user,
         serving(config, user, *options, "--ServerApp.ip=127.0.0.1") as client,
@@ -114,6 +118,31 @@ def test_over_tls_no_other_certificate_is_trusted(tmp_path: Path, config: Path, 
     assert "SSLCertVerificationError" in shown
     assert "served: server" not in shown
     assert sandbox.requests["oneaccess"] == 0
+
+
+@pytest.mark.parametrize("passed_on", [True, False])
+def test_to_a_server_that_asks_for_the_hubs_certificates(
+    tmp_path: Path, config: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, passed_on: bool
+) -> None:
+    ca = trustme.CA()
+    issued = ca.issue_cert("127.0.0.1")
+    authority, certificate, key = (tmp_path / f"{name}.pem" for name in ("authority", "certificate", "key"))
+    ca.cert_pem.write_to_path(authority)
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    if passed_on:
+        # As JupyterHub does with internal_ssl: one certificate, to serve with and to show.
+        monkeypatch.setenv("JUPYTERHUB_SSL_CERTFILE", str(certificate))
+        monkeypatch.setenv("JUPYTERHUB_SSL_KEYFILE", str(key))
+    with serving_tls(config, certificate, key, authority, f"--ServerApp.client_ca={authority}") as client:
+        # This kernel could read the profiles itself.
+        shown = card_of(client, f"os.environ['JUPYTER_CONFIG_PATH'] = {str(config)!r}")
+    if passed_on:
+        assert "served: server" in shown
+    else:
+        assert "asks for a client certificate, and this kernel has none" in shown
+        assert "served:" not in shown
+    assert sandbox.requests["oneaccess"] == int(passed_on)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Jupyter serves on unix sockets where there are some")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_tokens.kernel.identity import Identity, identity
+from jupyter_tokens.kernel.identity import Identity, identity, missing_identity
 
 ID = "0b8e2a5e-6e0b-4c53-a0a1-6c3f1f2c7a11"
 
@@ -24,6 +24,7 @@ def kernel(
 def test_a_kernel_that_a_server_started_is_known_by_its_connection_file(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel(monkeypatch)
     assert identity() == Identity("http://127.0.0.1:8888/jupyter-tokens", None, ID, b"key")
+    assert missing_identity() == ""
 
 
 def test_the_servers_certificate_goes_along(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,19 +32,29 @@ def test_the_servers_certificate_goes_along(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("JUPYTER_TOKENS_CERT", "/etc/cert.pem")
     found = identity()
     assert found is not None
-    assert found.cert == "/etc/cert.pem"
+    assert (found.cert, found.shows_cert) == ("/etc/cert.pem", False)
+
+
+def test_whether_the_server_asks_for_a_certificate_goes_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel(monkeypatch)
+    monkeypatch.setenv("JUPYTER_TOKENS_CLIENT_CERT", "required")
+    found = identity()
+    assert found is not None
+    assert found.shows_cert
 
 
 def test_without_a_published_url_it_is_no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel(monkeypatch)
     monkeypatch.delenv("JUPYTER_TOKENS_URL")
     assert identity() is None
+    assert missing_identity() == "no Jupyter server with jupyter_tokens started this process"
 
 
 def test_a_process_that_runs_no_kernel_is_no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel(monkeypatch)
     monkeypatch.delitem(sys.modules, "ipykernel.kernelapp")
     assert identity() is None
+    assert missing_identity() == "this process is not an IPython kernel"
 
 
 def test_an_application_that_was_never_started_is_no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,11 +66,13 @@ def test_an_application_that_was_never_started_is_no_servers(monkeypatch: pytest
 def test_another_file_name_tells_no_kernel(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
     kernel(monkeypatch, file)
     assert identity() is None
+    assert missing_identity() == "another program than the Jupyter server started this kernel, for example papermill"
 
 
 def test_a_kernel_without_a_key_cannot_prove_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel(monkeypatch, key=b"")
     assert identity() is None
+    assert missing_identity() == "this kernel has no key for its connections"
 
 
 def test_its_repr_shows_no_key() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
@@ -24,6 +26,7 @@ from jupyter_tokens.errors import (
     ParameterError,
     ResponseError,
     ServerGone,
+    ServerUntrusted,
     Throttled,
     TimedOut,
     TokenError,
@@ -620,8 +623,6 @@ def test_a_unix_socket_is_spoken_to(opened: Make, server: Server, tmp_path: Path
 
 
 def test_a_servers_own_certificate_is_trusted_and_no_other(opened: Make, server: Server, tmp_path: Path) -> None:
-    import ssl
-
     authority, stranger = trustme.CA(), trustme.CA()
     web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
     web.daemon_threads = True
@@ -639,8 +640,79 @@ def test_a_servers_own_certificate_is_trusted_and_no_other(opened: Make, server:
         trusting.close()
         for cert in (str(bad), None):
             wary = opened(Identity(url, cert, KERNEL, KEY))
-            with pytest.raises(ServerGone, match="SSLCertVerificationError"):
+            with pytest.raises(ServerUntrusted, match="SSLCertVerificationError"):
                 wary.get(wary.key("oneaccess"))
+
+
+@contextmanager
+def asking_for_certificates(server: Server, folder: Path, authority: trustme.CA) -> Iterator[Identity]:
+    """A server that talks only to clients with a certificate of the authority, as with JupyterHub's internal_ssl."""
+    web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
+    web.daemon_threads = True
+    # A client that is refused is no news.
+    web.handle_error = lambda *_: None  # type: ignore[method-assign]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    web.socket = context.wrap_socket(web.socket, server_side=True, do_handshake_on_connect=False)
+    cert = folder / "server.pem"
+    authority.cert_pem.write_to_path(str(cert))
+    with serving(web) as (_, port):
+        yield Identity(f"https://127.0.0.1:{port}/jupyter-tokens", str(cert), KERNEL, KEY, shows_cert=True)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, folder: Path, authority: trustme.CA) -> None:
+    """A certificate where JupyterHub puts it."""
+    leaf = authority.issue_cert("user")
+    leaf.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    leaf.private_key_pem.write_to_path(str(folder / "key.pem"))
+    monkeypatch.setenv("JUPYTERHUB_SSL_CERTFILE", str(folder / "cert.pem"))
+    monkeypatch.setenv("JUPYTERHUB_SSL_KEYFILE", str(folder / "key.pem"))
+
+
+def test_the_certificate_of_the_hub_is_shown_to_a_server_that_asks_for_one(
+    opened: Make, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    given(monkeypatch, tmp_path, authority)
+    with asking_for_certificates(server, tmp_path, authority) as me:
+        source = opened(me, fallback=Direct())
+        assert source.get(source.key("oneaccess")).reveal() == CANARY
+        source.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("none", "asks for a client certificate, and this kernel has none"),
+        ("missing", "client certificate in JUPYTERHUB_SSL_CERTFILE and JUPYTERHUB_SSL_KEYFILE cannot be read"),
+        ("stranger", "does not accept the one in JUPYTERHUB_SSL_CERTFILE"),
+    ],
+)
+def test_without_the_right_certificate_the_secret_stays_with_the_server(
+    opened: Make, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, message: str
+) -> None:
+    authority = trustme.CA()
+    if kind != "none":
+        given(monkeypatch, tmp_path, trustme.CA())
+    if kind == "missing":
+        (tmp_path / "key.pem").unlink()
+    with asking_for_certificates(server, tmp_path, authority) as me:
+        direct = Direct()
+        source = opened(me, fallback=direct)
+        for ask in (partial(source.get, source.key("oneaccess")), source.entries):
+            with pytest.raises(ServerUntrusted, match=message) as caught:
+                ask()
+            assert "JUPYTERHUB_SSL" in caught.value.hint
+    assert direct.asked == []
+    assert server.asked == []
+
+
+def test_plain_http_where_tls_is_expected_is_not_fallen_back_from(opened: Make, me: Identity) -> None:
+    source = opened(replace(me, url=me.url.replace("http:", "https:")), fallback=Direct())
+    with pytest.raises(ServerUntrusted, match="cannot be reached over TLS"):
+        source.get(source.key("oneaccess"))
 
 
 def choose(monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, me: Identity | None) -> Client:
@@ -660,6 +732,12 @@ def test_the_configuration_chooses_who_serves(
     assert type(source) is kind
     if isinstance(source, ServerSource):
         assert (source._fallback is None) == (mode == "server")
+    else:
+        # A card gives the reason.
+        reason = (
+            "no Jupyter server with jupyter_tokens started this process" if mode == "auto" else "TokenProfiles.mode"
+        )
+        assert source.mode == f"direct ({reason})"
 
 
 def test_mode_server_without_a_server_is_an_error_that_says_so(

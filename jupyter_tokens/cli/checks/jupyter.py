@@ -13,8 +13,8 @@ from typing import Any
 from jupyter_core.paths import jupyter_config_path, jupyter_path
 
 from ..._version import __version__
-from ...errors import ServerGone, TokenError
-from ...proof import CERT_VARIABLE, URL_VARIABLE
+from ...errors import ServerGone, ServerUntrusted, TokenError
+from ...proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .finding import Finding, fail, ok, warn, within
 
 __all__ = ["kernel_route", "lab_extension", "provisioner", "server_extension"]
@@ -85,14 +85,17 @@ def kernel_route(*, offline: bool) -> Iterator[Finding]:
         yield ok("kernel route", f"{url} answers")
         return
     told = answer.message.rstrip(".") if isinstance(answer, TokenError) else f"{url} does not answer in time"
-    yield fail("kernel route", f"{told} ({url})", "start Jupyter again, with the server extension enabled")
+    hint = answer.hint if isinstance(answer, ServerUntrusted) else ""
+    yield fail("kernel route", f"{told} ({url})", hint or "start Jupyter again, with the server extension enabled")
 
 
 def _ask_as_a_stranger(url: str) -> object:
     from ...kernel.identity import Identity  # noqa: PLC0415 (only where a server is)
     from ...kernel.remote import ServerSource  # noqa: PLC0415 (as above)
 
-    return ServerSource(Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor")).entries()
+    return ServerSource(
+        Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)
+    ).entries()
 
 
 def _disabled() -> bool:
