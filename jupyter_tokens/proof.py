@@ -9,7 +9,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["CERT_VARIABLE", "HEADER", "START_VARIABLE", "URL_VARIABLE", "WINDOW_SECONDS", "Proof", "prove"]
+__all__ = [
+    "CERT_VARIABLE",
+    "FILLED_VARIABLE",
+    "HEADER",
+    "START_VARIABLE",
+    "URL_VARIABLE",
+    "WINDOW_SECONDS",
+    "Proof",
+    "prove",
+]
 
 URL_VARIABLE = "JUPYTER_TOKENS_URL"
 """Where the server's extension answers; published by the server for its kernels, no secret."""
@@ -17,6 +26,8 @@ CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
 """The server's certificate, where it has one: the only one that a kernel trusts."""
 START_VARIABLE = "JUPYTER_TOKENS_START"
 """In which the server tells a kernel what became of the profiles that are injected at its start."""
+FILLED_VARIABLE = "JUPYTER_TOKENS_FILLED"
+"""Which variables of a kernel the server has filled itself, by name: `{"VARIABLE": {"profile": …, "params": {…}}}`."""
 HEADER = "X-Jupyter-Tokens-Proof"
 WINDOW_SECONDS = 60.0
 """How far the time of a proof may be from the server's, either way."""

@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from ..clock import Clock, SystemClock
 from ..errors import ConfigurationError
+from ..proof import URL_VARIABLE
 
 if TYPE_CHECKING:
     from ..broker import Key
@@ -163,6 +164,9 @@ def _open_source(profiles: Profiles | None, clock: Clock, transport: Transport |
             hint="Set it to 'auto' or 'direct'.",
             unsent=True,
         )
+    if URL_VARIABLE in os.environ:
+        # Of the server that started the kernel which started this process.
+        direct.mode = "direct (this process is not itself a kernel of the Jupyter server)"
     return direct
 
 

@@ -1,7 +1,11 @@
-"""Who this kernel is to its server: the id and the key of its connection file. Imports nothing that is not loaded."""
+"""Who this kernel is to its server: the id and the key of its connection file. Imports nothing that is not loaded.
+
+ipykernel is asked for them. Of another kernel (xeus-python) the file is read that its own command line names.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -28,12 +32,35 @@ class Identity:
 def identity() -> Identity | None:
     """Whose kernel this process is, or None if it is no server's (a script, a plain IPython, nbclient)."""
     url = os.environ.get(URL_VARIABLE)
-    module = sys.modules.get("ipykernel.kernelapp")
-    if not url or module is None or not module.IPKernelApp.initialized():
+    if not url:
         return None
-    app = module.IPKernelApp.instance()
-    name = _CONNECTION_FILE.fullmatch(Path(app.connection_file).name)
-    key: bytes = app.session.key
+    found = _of_ipykernel() or _of_command_line()
+    if found is None:
+        return None
+    name, key = _CONNECTION_FILE.fullmatch(found[0].name), found[1]
     if name is None or not key:
         return None
     return Identity(url, os.environ.get(CERT_VARIABLE), name[1], key)
+
+
+def _of_ipykernel() -> tuple[Path, bytes] | None:
+    module = sys.modules.get("ipykernel.kernelapp")
+    if module is None or not module.IPKernelApp.initialized():
+        return None
+    app = module.IPKernelApp.instance()
+    return Path(app.connection_file), app.session.key
+
+
+def _of_command_line() -> tuple[Path, bytes] | None:
+    """The connection file that a kernel was started with (`-f FILE`); a program that it starts is not given that."""
+    words = sys.orig_argv
+    if "-f" not in words[:-1]:
+        return None
+    file = Path(words[words.index("-f") + 1])
+    if _CONNECTION_FILE.fullmatch(file.name) is None:
+        return None
+    try:
+        key = json.loads(file.read_text())["key"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return (file, key.encode()) if isinstance(key, str) else None
