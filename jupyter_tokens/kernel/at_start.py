@@ -72,7 +72,8 @@ class FilledVariables:
         return mine
 
     def _drop(self, variable: str, names: list[str]) -> None:
-        with suppress(ValueError, AttributeError):
+        with suppress(ValueError, TypeError, AttributeError, RecursionError):
+            # What the user has written over it is the user's.
             told = json.loads(self._environ.get(variable, "{}"))
             if any(told.pop(name, None) is not None for name in names):
                 self._environ[variable] = json.dumps(told)

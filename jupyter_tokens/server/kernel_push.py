@@ -42,9 +42,9 @@ MOST_QUEUED = 100
 """Injections that may wait for busy kernels at once; each holds a socket."""
 GRACE_SECONDS = 2.0
 """How long the answer waits for a kernel that is not known to be busy."""
-BUSY_GRACE_SECONDS = 0.3
-"""How long it waits for one that is: a kernel counts as busy until the server has heard of the end of its last request,
-which comes after the reply to it."""
+BUSY_GRACE_SECONDS = 1.0
+"""How long it waits for one that seems to be busy. After each request, an injection among them, a kernel seems so until
+the server has heard that it is idle, which kernels send after their reply."""
 LOOK_SECONDS = 0.5
 """How often a kernel that has not answered yet is looked at, whether it still lives."""
 MOST_SENDINGS = 10
@@ -200,10 +200,12 @@ class Errand:
         token : of this key, that is fresh; by default the source's.
         """
         token = token or await self._fresh()
+        # One without a life is given as it is.
+        lived = self._lives(token)
         channel = KernelChannel(self.kernel)
         try:
             given = await self._ask(channel, token) if self.language.lower() == "python" else None
-            return given or await self._push(channel, token)
+            return given or await self._push(channel, token, lived=lived)
         finally:
             channel.close()
 
@@ -218,16 +220,19 @@ class Errand:
         reply = await self._taken(channel, lambda: ask(wanted))
         return _given_of(evaluated(reply))
 
-    async def _push(self, channel: KernelChannel, token: Token) -> Given:
+    async def _push(self, channel: KernelChannel, token: Token, *, lived: bool) -> Given:
         for _ in range(MOST_SENDINGS):
-            lived, sent = self._lives(token), self._make(token.reveal())
+            if lived and not self._lives(token):
+                # It has ended while the kernel was busy.
+                token = await self._fresh()
+                lived = self._lives(token)
+            sent = self._make(token.reveal())
             reply = await self._answer(channel.execute(sent))
             if reply.get("status") not in _ABORTED:
                 if not confirmed(reply, sent):
                     raise Failed("The kernel did not set the variable.")
                 if self._lives(token) or not lived:
                     return Given(token.expires_at, "server", token)
-            token = await self._fresh()
         raise Failed("The kernel did not take the token: cells before it failed, or took longer than it lives.")
 
     async def _taken(self, channel: KernelChannel, make: Callable[[], Snippet]) -> dict[str, Any]:

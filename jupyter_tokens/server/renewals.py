@@ -109,8 +109,8 @@ class _Renewal:
         self._errand = errand
         self._sent: Token | None = sent
         self._failures = 0
-        # If nothing is held any more, because the profile has changed.
-        self._retry_at = -inf
+        # At once if it is not held any more, because the profile has changed; one that never was came without a life.
+        self._retry_at = inf if extension.source.held(errand.key) is None else -inf
 
     async def run(self) -> None:
         """Ends with the kernel, or when the kernel has taken over."""

@@ -107,8 +107,14 @@ def environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(application: str, folder: Path, sandbox: Sandbox, extra: dict[str, Any] | None = None) -> Iterator[Served]:
-    """application : "jupyterlab" or "notebook". extra : more profiles."""
+def serving(
+    application: str,
+    folder: Path,
+    sandbox: Sandbox,
+    extra: dict[str, Any] | None = None,
+    options: Iterable[str] = (),
+) -> Iterator[Served]:
+    """application : "jupyterlab" or "notebook". extra : more profiles. options : of its command line."""
     home, root, secrets = folder / "home", folder / "root", folder / "secrets"
     for made in (home, root, secrets):
         made.mkdir(mode=0o700, parents=True)
@@ -130,6 +136,7 @@ def serving(application: str, folder: Path, sandbox: Sandbox, extra: dict[str, A
         f"--ServerApp.root_dir={root}",
         f"--IdentityProvider.token={Served.token}",
         "--TokensExtension.allow_edit=True",
+        *options,
     ]
     served = Served(f"http://127.0.0.1:{port}/team", root, home, sandbox, command)
     served.start()

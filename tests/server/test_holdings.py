@@ -66,6 +66,7 @@ class TestRoute:
             "profile": "oneaccess",
             "env": None,
             "expires_at": fetched["expires_at"],
+            "kept_by": None,
         }
 
     async def test_holds_no_token(self, call: Call, by_proof: Call, jp_serverapp: Any) -> None:
