@@ -263,6 +263,7 @@ def _replace_load_ext(shell: InteractiveShell) -> None:
     """
     original: Any = shell.find_line_magic("load_ext")
     extensions: Any = shell.extension_manager
+    magics: Any = shell.magics_manager
     if getattr(original, "is_of_jupyter_tokens", False):
         return
 
@@ -272,7 +273,7 @@ def _replace_load_ext(shell: InteractiveShell) -> None:
 
     load_ext.__doc__ = original.__doc__
     load_ext.is_of_jupyter_tokens = True  # type: ignore[attr-defined]
-    shell.register_magic_function(load_ext, magic_name="load_ext")
+    magics.register_function(load_ext, magic_name="load_ext")
 
 
 def inject(request: str) -> object:

@@ -200,7 +200,7 @@ class TokenSession:
 
     def holdings(self) -> list[Mapping[str, Any]]:
         """What is held and where, as the server lists it: no value, and no path of a file."""
-        source, now = self._source(), self._clock.elapsed()
+        source, now = self.client.source, self._clock.elapsed()
         found: list[Mapping[str, Any]] = []
         for key in sorted(self._known(), key=repr):
             held, places = source.held(key), self.injections.places(key)
@@ -363,9 +363,11 @@ class TokenSession:
         return about
 
     def _report(self, last: object) -> object:
-        source = self._source()
+        source: Any = self.client.opened
+        if source is None or not _is_servers(source):
+            return last
         held = self.holdings()
-        if held != last and _is_servers(source):
+        if held != last:
             source.report(held)
         return held
 

@@ -44,7 +44,7 @@ class Kernel:
         return self.shown(self.begin(code))
 
     def shown(self, message_id: str) -> str:
-        texts = []
+        texts: list[str] = []
         while True:
             message = self.client.get_iopub_msg(timeout=DEADLINE)
             self.heard += json.dumps(message["content"], default=str)
@@ -323,9 +323,9 @@ def test_in_r_the_server_renews_it(served: Served) -> None:
     with kernel(served, "ir") as r:
         assert r.inject("short").json()["kept_by"] == "server"
         assert r.held() == {("begun", "BEGUN_TOKEN", "server"), ("short", "SHORT_TOKEN", "server")}
-        for variable in ("SHORT_TOKEN", "BEGUN_TOKEN"):
-            first = r.run(shown.format(variable))
-            until(lambda variable=variable, first=first: r.run(shown.format(variable)) != first)
+        first = [r.run(shown.format(variable)) for variable in ("SHORT_TOKEN", "BEGUN_TOKEN")]
+        until(lambda: r.run(shown.format("SHORT_TOKEN")) != first[0])
+        until(lambda: r.run(shown.format("BEGUN_TOKEN")) != first[1])
 
 
 class TestXeusPython:

@@ -114,8 +114,9 @@ async def test_a_python_without_the_package_starts_as_before_and_says_nothing(
     call: Call,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Kernels look for modules in the folder that they are started in.
+    # Kernels look for modules in the folder that they are started in, and pytest-jupyter has them look in its own.
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH")
     bare = tmp_path / "bare"
     venv.create(bare, with_pip=False)
     (packages,) = bare.glob("lib/python*/site-packages")
