@@ -12,6 +12,7 @@ from dataclasses import dataclass
 __all__ = [
     "CERT_VARIABLE",
     "CLIENT_CERT_VARIABLE",
+    "FILLED_VARIABLE",
     "HEADER",
     "START_VARIABLE",
     "URL_VARIABLE",
@@ -28,6 +29,8 @@ CLIENT_CERT_VARIABLE = "JUPYTER_TOKENS_CLIENT_CERT"
 """Set to "required" by a server that asks its clients for certificates."""
 START_VARIABLE = "JUPYTER_TOKENS_START"
 """In which the server tells a kernel what became of the profiles that are injected at its start."""
+FILLED_VARIABLE = "JUPYTER_TOKENS_FILLED"
+"""Which variables of a kernel the server has filled itself, by name: `{"VARIABLE": {"profile": …, "params": {…}}}`."""
 HEADER = "X-Jupyter-Tokens-Proof"
 WINDOW_SECONDS = 60.0
 """How far the time of a proof may be from the server's, either way."""

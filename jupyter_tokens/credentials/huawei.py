@@ -75,9 +75,7 @@ def _section(file: Path) -> Mapping[str, str]:
     except (OSError, configparser.Error) as caught:
         # The text of the error may quote the file.
         why = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
-        error = SecretError(
-            f"{file} cannot be read ({why}).", hint=f"Write ak = … and sk = … under [{_SECTION}]."
-        )
+        error = SecretError(f"{file} cannot be read ({why}).", hint=f"Write ak = … and sk = … under [{_SECTION}].")
     raise error
 
 

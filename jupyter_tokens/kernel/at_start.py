@@ -1,16 +1,24 @@
-"""The tokens that the Jupyter server has put into this kernel's environment at its start; fetches nothing."""
+"""What the Jupyter server has put into this kernel's environment: at its start, or by Inject."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from typing import Any, NamedTuple
 
-from ..proof import START_VARIABLE
+from ..proof import FILLED_VARIABLE, START_VARIABLE
 
-__all__ = ["OK", "AtStart", "outcomes"]
+__all__ = ["OK", "Filled", "FilledVariables", "filled_variables", "outcomes"]
 
 OK = "ok"
+
+
+class Filled(NamedTuple):
+    """Whose token a variable was filled with."""
+
+    profile: str
+    params: dict[str, Any]
 
 
 def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
@@ -25,29 +33,47 @@ def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
         raise ValueError(START_VARIABLE) from None
 
 
-class AtStart:
-    """environ : the process's, into which nothing has been put since."""
+def filled_variables(environ: Mapping[str, str]) -> dict[str, Filled]:
+    """The variables that the server has filled and that are still set; none if the note of them is damaged."""
+    with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        told = json.loads(environ.get(FILLED_VARIABLE, "{}"))
+        return {
+            str(name): Filled(str(fact["profile"]), dict(fact["params"]))
+            for name, fact in told.items()
+            if name in environ
+        }
+    return {}
+
+
+class FilledVariables:
+    """The variables that the server had filled when this was made. environ : the process's."""
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
         self._environ = environ
-        self._hashes: dict[str, int] = {}
-        with suppress(ValueError):
-            if OK in outcomes(environ).values():
-                # Which variables are the profiles' is not known yet; and no copy of a secret is kept.
-                self._hashes = {name: hash(value) for name, value in environ.items()}
+        self._filled = filled_variables(environ)
+        # No copy of a value is kept.
+        self._hashes = {name: hash(environ[name]) for name in self._filled}
 
-    def filled(self, profile: str) -> bool:
-        """Whether a profile's variable was filled, and has not been forgotten since."""
-        with suppress(ValueError):
-            return bool(self._hashes) and outcomes(self._environ).get(profile) == OK
-        return False
+    def items(self) -> list[tuple[str, Filled]]:
+        """Each variable with whose token it was filled."""
+        return list(self._filled.items())
 
-    def is_of_then(self, variable: str, value: object) -> bool:
-        """Whether it is what a variable had at the start."""
-        return self._hashes.get(variable) == hash(value)
+    def is_as_filled(self, variable: str, value: object) -> bool:
+        """Whether a value is what the server has put there."""
+        return variable in self._hashes and self._hashes[variable] == hash(value)
 
-    def forget(self, profile: str) -> None:
-        """Has nothing tell of a profile any more that it was injected."""
-        told = json.loads(self._environ[START_VARIABLE])
-        del told[profile]
-        self._environ[START_VARIABLE] = json.dumps(told)
+    def forget(self, profile: str) -> list[str]:
+        """Drops the notes of a profile, also those that the environment has; returns its variables."""
+        mine = [name for name, filled in self._filled.items() if filled.profile == profile]
+        for name in mine:
+            del self._filled[name]
+        self._drop(START_VARIABLE, [profile])
+        self._drop(FILLED_VARIABLE, mine)
+        return mine
+
+    def _drop(self, variable: str, names: list[str]) -> None:
+        with suppress(ValueError, TypeError, AttributeError, RecursionError):
+            # What the user has written over it is the user's.
+            told = json.loads(self._environ.get(variable, "{}"))
+            if any(told.pop(name, None) is not None for name in names):
+                self._environ[variable] = json.dumps(told)

@@ -113,7 +113,7 @@ def _at_start(held: set[str]) -> list[str]:
     except ValueError:
         return [f"{START_VARIABLE} does not hold what a Jupyter server writes there."]
     return [
-        f"{name} was injected when the kernel started, and is not kept fresh: %gettoken {name} does that."
+        f"{name} was injected when the kernel started; the Jupyter server keeps it fresh."
         if fact == "ok"
         else f"At the kernel's start{f', {name}' if name else ''}: {fact}"
         for name, fact in facts.items()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from IPython import get_ipython
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
@@ -25,7 +27,7 @@ from .session import Outcome, TokenSession, session_of
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["TokenMagics", "load", "unload"]
+__all__ = ["TokenMagics", "inject", "load", "unload"]
 
 _PLACES = (
     argument("--env", metavar="VAR", help="Environment variable to fill (default: the profile's)."),
@@ -244,8 +246,8 @@ def _places(arguments: Namespace) -> list[Place] | None:
     return places or None
 
 
+_PACKAGE = "jupyter_tokens"
 _LOADED = "_jupyter_tokens_magics"
-_MODULE = "jupyter_tokens"
 _UNLOADED = (
     "jupyter_tokens is unloaded: tokens are no longer kept fresh, and outputs are no longer redacted. "
     "Variables and files keep the tokens that they hold."
@@ -260,7 +262,67 @@ def load(shell: InteractiveShell) -> None:
         magics.open()
         redaction.start(shell, magics.session.client, lambda: magics.redact)
         magics.reloading_again = _keep_on_reload(shell)
+        magics.session.take_over()
+        _replace_load_ext(shell)
         setattr(shell, _LOADED, magics)
+
+
+def _replace_load_ext(shell: InteractiveShell) -> None:
+    """Makes `%load_ext jupyter_tokens` say nothing where the server has loaded the extension already.
+
+    Notebooks that run everywhere have that line. IPython would print that they should use %reload_ext.
+    """
+    original: Any = shell.find_line_magic("load_ext")
+    extensions: Any = shell.extension_manager
+    magics: Any = shell.magics_manager
+    if getattr(original, "is_of_jupyter_tokens", False):
+        return
+
+    def load_ext(line: str) -> Any:
+        name = line.strip()
+        return None if name == _PACKAGE and name in extensions.loaded else original(line)
+
+    load_ext.__doc__ = original.__doc__
+    load_ext.is_of_jupyter_tokens = True  # type: ignore[attr-defined]
+    magics.register_function(load_ext, magic_name="load_ext")
+
+
+def inject(request: str) -> object:
+    """Fetches a token into an environment variable: the line that the Jupyter server runs here for Inject.
+
+    request : JSON in hexadecimal digits, see `server.snippets.ask`. The result is None if the server is to send the
+    value itself, else an object whose `repr` is the outcome as JSON; it holds no value.
+    """
+    magics: TokenMagics | None = getattr(get_ipython(), _LOADED, None)
+    if magics is None:
+        return None
+    wanted = json.loads(bytes.fromhex(request))
+    try:
+        outcome = magics.session.inject(
+            wanted["profile"], wanted["params"], wanted["env"], datetime.fromisoformat(wanted["obtained_at"])
+        )
+    except TokenError as error:
+        return _Reply({"state": "failed", "message": str(error), "reason": error.reason})
+    if outcome is None:
+        return None
+    ends = outcome.token.expires_at
+    return _Reply(
+        {
+            "state": "done",
+            "expires_at": None if ends is None else ends.isoformat(),
+            "kept_fresh": outcome.kept_fresh,
+        }
+    )
+
+
+class _Reply:
+    """JSON that a kernel sends as what an expression is."""
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self._facts = facts
+
+    def __repr__(self) -> str:
+        return json.dumps(self._facts)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -289,6 +351,6 @@ def _keep_on_reload(shell: InteractiveShell) -> Callable[[], None]:
     reload_extension = manager.reload_extension
 
     def reload_others(name: str) -> Any:
-        return None if name == _MODULE and name in manager.loaded else reload_extension(name)
+        return None if name == _PACKAGE and name in manager.loaded else reload_extension(name)
 
     return replace(manager, "reload_extension", reload_others)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from math import inf
@@ -41,6 +41,8 @@ _SECONDS = 60.0
 """Longer than the server waits for a vendor, so that its answer, which says more, comes first."""
 _LOOK_SECONDS = 2.0
 """For what the server answers at once, for it needs no vendor."""
+_MOST_HOLDINGS = 300
+"""In one report, which must fit into what the server takes."""
 # The server does not run the extension any more, or it is another server than the one that started this kernel.
 _STRANGER = {"unknown_kernel", "http"}
 _FAULT = http.client.INTERNAL_SERVER_ERROR
@@ -118,6 +120,10 @@ class ServerSource:
         body = {"profile": profile, "params": dict(params), "create": True}
         answer = self._call("token", body, seconds=_SECONDS, fresh=True)
         return self._token(answer, None)
+
+    def report(self, held: Sequence[Mapping[str, Any]]) -> None:
+        """Reports to the server all that this kernel holds, and where. Raises `TokenError`."""
+        self._call("holdings", {"holdings": list(held[:_MOST_HOLDINGS])}, seconds=_LOOK_SECONDS)
 
     def held(self, key: Key) -> Held | None:
         """See `Broker.held`."""

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 from ..clock import Clock, SystemClock
-from ..errors import ConfigurationError, ParameterError, TokenError
-from .at_start import AtStart
+from ..errors import ConfigurationError, ParameterError, ServerGone, TokenError
+from .at_start import FilledVariables
 from .client import Client, shared_client
 from .injection import Injections, Place, env_place
 from .refresher import Refresher
+from .reports import Reports
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ..broker import Held, Key, State
     from ..source import About, ProfileEntry
     from ..token import Token
@@ -176,11 +179,12 @@ class TokenSession:
         self, namespace: MutableMapping[str, Any], client: Client | None = None, *, clock: Clock | None = None
     ) -> None:
         self.client = client or shared_client()
-        self._at_start = AtStart(os.environ)
+        self._filled = FilledVariables(os.environ)
         self.injections = Injections(namespace)
         self.refresher = Refresher(self.client, failed=self._failed, clock=clock)
         self._clock = clock or SystemClock()
         self._watchers: list[Callable[[], None]] = []
+        self._reports = Reports(self._report)
         self._unwatch: Callable[[], None] | None = None
         self.troubles = Troubles()
         self._kept: set[Key] = set()
@@ -218,6 +222,41 @@ class TokenSession:
         self._tell()
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
 
+    def inject(self, profile: str, params: Mapping[str, Any], env: str, obtained_at: datetime) -> Outcome | None:
+        """`fetch` into an environment variable, as the server's Inject asks for it. Blocks. Raises `TokenError`.
+
+        obtained_at : of the token that the server has now; an older one that is held here is replaced.
+        Returns None if this session does not get its tokens from that server: then the server sends the value itself.
+        """
+        source = self._source()
+        if not _is_servers(source):
+            return None
+        try:
+            key = source.key(profile, params)
+            held = source.held(key)
+            if held is not None and held.token.obtained_at < obtained_at:
+                source.get(key, newer_than=held.token.obtained_at)
+            return self.fetch(profile, params, places=[env_place(env)])
+        except ServerGone:
+            return None
+
+    def take_over(self) -> None:
+        """Begins to keep fresh, in the background, what the server has put into the environment."""
+        if self._filled.items():
+            threading.Thread(target=self._take_over, name="jupyter_tokens start", daemon=True).start()
+
+    def _take_over(self) -> None:
+        try:
+            if not _is_servers(self._source()):
+                return
+            for variable, (profile, params) in self._filled.items():
+                self._get(profile, params)
+                if self._filled.is_as_filled(variable, os.environ.get(variable)):
+                    self.fetch(profile, params, places=[env_place(variable)])
+        except TokenError as error:
+            # `%tokens` shows it; the server goes on renewing the variable.
+            _log.debug("What the server has injected is not kept fresh here: %s", error.reason)
+
     def lend(self, profile: str, params: Mapping[str, Any] = _NONE, places: Sequence[Place] | None = None) -> Loan:
         """A token for the length of a `with` block; what was there comes back after it. See `Loan`."""
         return Loan(partial(self._begin_loan, profile, params, places))
@@ -225,7 +264,7 @@ class TokenSession:
     def forget(self, profile: str, params: Mapping[str, Any] | None = None) -> Forgotten:
         """Forgets a profile's tokens everywhere in this session, and puts back what was there before.
 
-        Places where something else is by now are left alone. What the server put there at the kernel's start goes too:
+        Places where something else is by now are left alone. What the server has put into the environment goes too:
         before that there was nothing.
 
         params : only the token of these. Raises `TokenError` for a profile that is neither held nor configured, and,
@@ -235,7 +274,7 @@ class TokenSession:
         keys = {key for key in self._known() if key.profile == profile}
         if params is not None:
             keys &= {source.key(profile, params)}
-        if not keys:
+        if not keys and profile not in {filled.profile for _, filled in self._filled.items()}:
             self._check_configured(profile)
         places: list[Place] = []
         problem: TokenError | None = None
@@ -250,7 +289,7 @@ class TokenSession:
             except TokenError as error:
                 problem = error.copy()
         if not params:
-            places += [place for place in self._take_out_start(profile) if place not in places]
+            places += [place for place in self._take_out_filled(profile) if place not in places]
         self._tell()
         if problem is not None:
             raise problem
@@ -293,6 +332,24 @@ class TokenSession:
         """What the user should know of the background since the last call: failures, and places left alone."""
         return [*self.troubles.take_notices(), *self.injections.take_left()]
 
+    def holdings(self) -> list[Mapping[str, Any]]:
+        """What is held and where, as the server lists it: no value, and no path of a file."""
+        source, now = self.client.source, self._clock.elapsed()
+        found: list[Mapping[str, Any]] = []
+        for key in sorted(self._known(), key=repr):
+            held, places = source.held(key), self.injections.places(key).filled
+            if not places and (held is None or held.ends_at <= now):
+                continue
+            ends = None if held is None else held.token.expires_at
+            fact = {
+                "profile": key.profile,
+                "expires_at": None if ends is None else ends.isoformat(),
+                "kept_fresh": self.refresher.keeps(key),
+            }
+            variables: list[str | None] = [place.name for place in places if place.kind == "env"]
+            found += [{**fact, "env": variable} for variable in variables or [None]]
+        return found
+
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Has `changed` told, on any thread, when a status may have changed; returns what ends that.
 
@@ -321,6 +378,8 @@ class TokenSession:
         with self._lock:
             self._kept.clear()
         self._tell()
+        self._reports.stop()
+        self._reports = Reports(self._report)
 
     # Within
 
@@ -430,15 +489,12 @@ class TokenSession:
             kept = set(self._kept)
         return kept.union(self.troubles.keys(), self.client.keys(), self.injections.keys())
 
-    def _take_out_start(self, profile: str) -> list[Place]:
-        if not self._at_start.filled(profile):
-            return []
-        env = next((entry.env for entry in self._entries if entry.name == profile), self._about(profile).env)
-        if env is None:
-            return []
-        self._at_start.forget(profile)
-        place = env_place(env)
-        return [place] if self.injections.take_earlier(place, partial(self._at_start.is_of_then, env)) else []
+    def _take_out_filled(self, profile: str) -> list[Place]:
+        return [
+            place
+            for variable in self._filled.forget(profile)
+            if self.injections.take_earlier(place := env_place(variable), partial(self._filled.is_as_filled, variable))
+        ]
 
     def _check_configured(self, profile: str) -> None:
         from ..errors import UnknownProfile  # noqa: PLC0415
@@ -476,7 +532,17 @@ class TokenSession:
             return About("", None, sandbox=False)
         return about
 
+    def _report(self, last: object) -> object:
+        source: Any = self.client.opened
+        if source is None or not _is_servers(source):
+            return last
+        held = self.holdings()
+        if held != last:
+            source.report(held)
+        return held
+
     def _tell(self) -> None:
+        self._reports.changed()
         for changed in tuple(self._watchers):
             try:
                 changed()
@@ -494,6 +560,12 @@ class TokenSession:
         self._lent.clear()
         self.injections.after_fork()
         self.refresher.after_fork()
+        self._reports = Reports(self._report)
+
+
+def _is_servers(source: Any) -> bool:
+    """Whether tokens come from the Jupyter server that started this kernel."""
+    return hasattr(source, "report")
 
 
 def _untouched(entry: ProfileEntry) -> Status:

@@ -33,6 +33,7 @@ from .kernel_proof import Gate
 from .kernel_push import ROUTES as PUSH_ROUTES
 from .kernel_push import Injection, Injections
 from .kernel_start import become_default
+from .renewals import Renewals
 from .vendor_proxy import ROUTE as PROXY_ROUTE
 from .vendor_proxy import VendorProxyHandler, close_wire
 
@@ -76,6 +77,12 @@ class TokensExtension(ExtensionApp):
         help="Whether profiles can be added, changed and removed over REST. Who may do that can have the server read "
         "any file, variable or keyring entry that a reference names, and send it to an endpoint of their choice.",
     ).tag(config=True)
+    load_in_kernels = Bool(
+        default_value=True,
+        help="Whether the extension is loaded in every IPython kernel that this server starts: %gettoken works without "
+        "%load_ext, and redaction is on from the first cell. Kernels in whose environment jupyter_tokens is not "
+        "installed, and those that are started by anything but `python -m ipykernel_launcher`, are left as they are.",
+    ).tag(config=True)
     scan_on_save = Enum(
         ["off", "warn", "redact", "refuse"],
         default_value="off",
@@ -88,6 +95,7 @@ class TokensExtension(ExtensionApp):
     """For tests."""
     activity: Activity
     injections: Injections
+    renewals: Renewals
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -95,6 +103,8 @@ class TokensExtension(ExtensionApp):
         self._opening = threading.Lock()
         self._published: dict[str, str] = {}
         self._save_hook: SaveHook | None = None
+        self.loaded_in: set[str] = set()
+        """Ids of the kernels that were started with the extension loaded."""
 
     @property
     def source(self) -> Source:
@@ -130,6 +140,7 @@ class TokensExtension(ExtensionApp):
         """See `ExtensionApp`."""
         self.activity = Activity(self._server, lambda: self.source)
         self.injections = Injections(self._injected)
+        self.renewals = Renewals(self)
         self.settings["jupyter_tokens_extension"] = self
         self.settings["jupyter_tokens_injections"] = self.injections
         # A client of the proxy may put its own secret into the query, which is dropped, but logged before that.
@@ -208,6 +219,7 @@ class TokensExtension(ExtensionApp):
             if os.environ.get(name) == value:
                 del os.environ[name]
         await self.injections.close()
+        await self.renewals.close()
         await close_wire(self._server.web_app.settings)
         if self._kept is not None:
             self._kept[0].close()

@@ -28,7 +28,9 @@ class ProfilesHandler(TokensHandler):
         entries = [profile_entry(catalog, name) for name in source.profiles()]
         may_reveal = self.extension.allow_reveal and await self._may("read", REVEAL)
         may_edit = self.extension.allow_edit and await self._may("write", PROFILES)
-        self.finish(json.dumps({"profiles": entries, "may_reveal": may_reveal, "may_edit": may_edit}))
+        kernels = self.extension.loaded_in = {i for i in self.extension.loaded_in if i in self.kernel_manager}
+        answer = {"profiles": entries, "may_reveal": may_reveal, "may_edit": may_edit, "loaded_in": sorted(kernels)}
+        self.finish(json.dumps(answer))
 
     async def _may(self, action: str, resource: str) -> bool:
         return bool(await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, resource)))
@@ -77,6 +79,7 @@ class TokenHandler(TokensHandler):
         """Forgets the profile's tokens, whatever their parameters."""
         if name not in self.extension.source.profiles():
             raise UnknownProfile(f"There is no profile {name[:80]!r}.")
+        self.extension.renewals.forget(name)
         self.extension.catalog.forget(name)
         self.set_status(204)
         self.finish()
@@ -128,6 +131,7 @@ class ProfileHandler(TokensHandler):
         self._check_edit()
         extension = self.extension
         await extension.on_a_thread(partial(remove, name, extension.source.profiles()))
+        extension.renewals.forget(name)
         extension.catalog.forget(name)
         extension.source.look_again()
         self.set_status(204)

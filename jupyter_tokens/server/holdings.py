@@ -18,9 +18,10 @@ __all__ = ["ROUTE", "Holding", "Holdings", "HoldingsHandler", "holdings_of", "pr
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A token that a kernel was handed last for a profile.
+    """A token that a kernel holds, as far as this server knows.
 
-    env : variable that the server set, or None if the kernel fetched the token itself.
+    env : the variable that holds it, or None if it is in no environment variable.
+    kept_by : who renews it there: "kernel", "server", or None for nobody.
     process : what is another one after a restart; None if that was not known yet.
     """
 
@@ -28,6 +29,7 @@ class Holding:
     profile: str
     env: str | None
     expires_at: datetime | None
+    kept_by: str | None = None
     process: object = None
 
     def told(self) -> dict[str, Any]:
@@ -37,6 +39,7 @@ class Holding:
             "profile": self.profile,
             "env": self.env,
             "expires_at": self.expires_at.isoformat() if self.expires_at else None,
+            "kept_by": self.kept_by,
         }
 
 
@@ -48,14 +51,41 @@ class Holdings:
 
     def note(self, holding: Holding, kernels: Any = None) -> None:
         """A kernel has been handed a token. kernels : the manager that runs it, unless it is yet to be started."""
-        if kernels is not None and holding.kernel_id in kernels:
-            holding = replace(holding, process=process_of(kernels.get_kernel(holding.kernel_id)))
-        self._known[holding.kernel_id, holding.profile, holding.env] = holding
+        self._keep(_in_its_process(holding, kernels))
+
+    def report(self, kernel_id: str, held: Iterable[Holding], kernels: Any) -> None:
+        """A kernel tells all that it holds: what it does not name is gone, but for what the server itself renews."""
+        for key, known in list(self._known.items()):
+            if known.kernel_id == kernel_id and known.kept_by != "server":
+                del self._known[key]
+        for holding in held:
+            self._keep(_in_its_process(holding, kernels))
+
+    def renewed_by_nobody(self, kernel_id: str, env: str) -> None:
+        """The server has stopped renewing what it put into a kernel's variable."""
+        for key, known in self._known.items():
+            if (known.kernel_id, known.env, known.kept_by) == (kernel_id, env, "server"):
+                self._known[key] = replace(known, kept_by=None)
+
+    def _keep(self, holding: Holding) -> None:
+        mine = holding.kernel_id, holding.profile, holding.env
+        if holding.env is not None:
+            # A variable holds one token: the last one.
+            for key, known in list(self._known.items()):
+                if key != mine and (known.kernel_id, known.env) == (holding.kernel_id, holding.env):
+                    del self._known[key]
+        self._known[mine] = holding
 
     def of(self, kernels: Any) -> Iterable[Holding]:
         """Those of the kernels that a manager still runs; what has ended or was restarted is forgotten."""
         self._known = {key: holding for key, holding in self._known.items() if _lives(holding, kernels)}
         return tuple(self._known.values())
+
+
+def _in_its_process(holding: Holding, kernels: Any) -> Holding:
+    if kernels is not None and holding.kernel_id in kernels:
+        return replace(holding, process=process_of(kernels.get_kernel(holding.kernel_id)))
+    return holding
 
 
 def _lives(holding: Holding, kernels: Any) -> bool:

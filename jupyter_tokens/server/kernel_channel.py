@@ -9,7 +9,7 @@ from jupyter_client.session import Session
 
 from .snippets import EXPRESSION, Snippet
 
-__all__ = ["KernelChannel", "confirmed"]
+__all__ = ["KernelChannel", "confirmed", "evaluated"]
 
 
 class KernelChannel:
@@ -56,3 +56,11 @@ def confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
     evaluated = reply.get("user_expressions", {}).get(EXPRESSION, {})
     paid = [payload.get("source") for payload in reply.get("payload", [])]
     return evaluated.get("status") == "ok" or EXPRESSION in paid
+
+
+def evaluated(reply: dict[str, Any]) -> str:
+    """What the kernel says that the expression is, as text; empty if it could not be evaluated."""
+    try:
+        return str(reply["user_expressions"][EXPRESSION]["data"]["text/plain"])
+    except (KeyError, TypeError):
+        return ""

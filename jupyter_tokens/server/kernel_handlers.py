@@ -20,7 +20,7 @@ from .base import TOKENS, TokensHandler, error_facts
 from .holdings import Holding, holdings_of
 from .kernel_proof import connection_key, id_here
 
-__all__ = ["KERNEL_ROUTES", "KernelProfilesHandler", "KernelTokenHandler"]
+__all__ = ["KERNEL_ROUTES", "KernelHoldingsHandler", "KernelProfilesHandler", "KernelTokenHandler"]
 
 # Browsers send at least one of them with every POST.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
@@ -112,9 +112,35 @@ class KernelProfilesHandler(_KernelHandler):
         self.finish(json.dumps({"profiles": entries, "params": schemas, "may_reveal": extension.allow_reveal}))
 
 
+class KernelHoldingsHandler(_KernelHandler):
+    """`jupyter-tokens/kernels/{id}/holdings`."""
+
+    @allow_unauthenticated
+    async def post(self, kernel_id: str) -> None:
+        """The kernel reports all that it holds, and where."""
+        kernel_id = self.prove(kernel_id, "holdings")
+        entries = self.body({"holdings": list}).get("holdings", [])
+        known = set(self.extension.source.profiles())
+        held = [self._holding(kernel_id, entry) for entry in entries]
+        # A kernel may also have profiles of its own, of which the server's panel shows nothing.
+        held = [holding for holding in held if holding.profile in known]
+        holdings_of(self.settings).report(kernel_id, held, self.kernel_manager)
+        self.extension.renewals.release(kernel_id, [holding.env for holding in held if holding.env is not None])
+        self.finish("{}")
+
+    def _holding(self, kernel_id: str, entry: Any) -> Holding:
+        with suppress(TypeError, KeyError, ValueError):
+            profile, env, ends = entry["profile"], entry["env"], entry["expires_at"]
+            expires_at = None if ends is None else datetime.fromisoformat(ends)
+            if isinstance(profile, str) and (env is None or (isinstance(env, str) and env.isidentifier())):
+                return Holding(kernel_id, profile, env, expires_at, "kernel" if entry["kept_fresh"] is True else None)
+        return self.refuse(400, "The field 'holdings' must be a list of what is held.", "body")
+
+
 _KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
 KERNEL_ROUTES: list[tuple[str, type[TokensHandler]]] = [
     (_KERNEL + "/token", KernelTokenHandler),
     (_KERNEL + "/profiles", KernelProfilesHandler),
+    (_KERNEL + "/holdings", KernelHoldingsHandler),
 ]
 """Below the server's base URL."""

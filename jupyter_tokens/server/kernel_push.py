@@ -1,15 +1,19 @@
-"""Puts a token into a running kernel over the kernel's own channels; the browser that asks for it never sees it."""
+"""Puts a token into a running kernel over the kernel's own channels; the browser that asks for it never sees it.
+
+A Python kernel in which the extension is loaded is asked to fetch the token itself, so that no value is sent. Any other
+kernel gets the value, and the server renews it there (`renewals.py`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from uuid import uuid4
 
 from jupyter_core.utils import ensure_async
@@ -20,16 +24,17 @@ from ..errors import ParameterError, TokenError
 from .base import INJECT, TokensHandler
 from .holdings import ROUTE as HOLDINGS_ROUTE
 from .holdings import Holding, holdings_of, process_of
-from .kernel_channel import KernelChannel, confirmed
-from .snippets import Snippet, snippet
+from .kernel_channel import KernelChannel, confirmed, evaluated
+from .snippets import Snippet, ask, filled, snippet
 
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
 
-    from ..clock import Clock
+    from ..broker import Key
     from ..token import Token
+    from .app import TokensExtension
 
-__all__ = ["ROUTES", "InjectHandler", "Injection", "InjectionHandler", "Injections"]
+__all__ = ["ROUTES", "Errand", "Failed", "Given", "InjectHandler", "Injection", "InjectionHandler", "Injections"]
 
 MOST_FINISHED = 1000
 """Finished injections whose state can still be asked for; the oldest are forgotten first."""
@@ -37,14 +42,35 @@ MOST_QUEUED = 100
 """Injections that may wait for busy kernels at once; each holds a socket."""
 GRACE_SECONDS = 2.0
 """How long the answer waits for a kernel that is not known to be busy."""
+BUSY_GRACE_SECONDS = 1.0
+"""How long it waits for one that seems to be busy. After each request, an injection among them, a kernel seems so until
+the server has heard that it is idle, which kernels send after their reply."""
 LOOK_SECONDS = 0.5
 """How often a kernel that has not answered yet is looked at, whether it still lives."""
 MOST_SENDINGS = 10
 """How often one injection is sent: again if a failing cell had the kernel drop it, or its token expired meanwhile."""
 
 
-class _Failed(Exception):
+_ABORTED = {"aborted", "abort"}
+"""In the words of ipykernel and IRkernel: a cell before the request failed, or was interrupted."""
+MOST_TOLD = 500
+"""Characters of what a kernel says that are passed on."""
+
+
+class Failed(Exception):
     """The kernel cannot be given the token; the message is for the client."""
+
+
+class Given(NamedTuple):
+    """What a kernel has now.
+
+    kept_by : who renews it there: "kernel", "server", or None for nobody.
+    token : that the server has sent; None if the kernel has fetched it itself.
+    """
+
+    expires_at: datetime | None
+    kept_by: str | None
+    token: Token | None = None
 
 
 @dataclass(slots=True)
@@ -52,7 +78,7 @@ class Injection:
     """One token on its way into a kernel.
 
     asked_by : who is to blame, for the activity log; None once that has been told.
-    state : "queued", "done" or "failed"; message : why it failed.
+    state : "queued", "done" or "failed"; message : why it failed. kept_by : see `Given`.
     """
 
     asked_by: TokensHandler | None = field(repr=False)
@@ -62,6 +88,7 @@ class Injection:
     language: str
     expires_at: datetime | None
     id: str = field(default_factory=lambda: uuid4().hex)
+    kept_by: str | None = None
     state: str = "queued"
     message: str | None = None
 
@@ -75,6 +102,7 @@ class Injection:
             "env": self.env,
             "language": self.language,
             "expires_at": self.expires_at.isoformat() if self.expires_at else None,
+            "kept_by": self.kept_by,
             "message": self.message,
         }
 
@@ -88,7 +116,7 @@ class Injections:
     def __init__(self, ended: Callable[[Injection], None] = lambda _: None) -> None:
         self._ended = ended
         self._known: OrderedDict[str, Injection] = OrderedDict()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, asyncio.Task[Given | None]] = {}
 
     @property
     def full(self) -> bool:
@@ -99,13 +127,13 @@ class Injections:
         """An injection by its id, if it is still known."""
         return self._known.get(injection_id)
 
-    def begin(self, injection: Injection, errand: _Errand) -> asyncio.Task[None]:
+    def begin(self, injection: Injection, errand: Callable[[], Awaitable[Given]]) -> asyncio.Task[Given | None]:
         """Starts an injection; it goes on even if whoever asked for it has gone."""
         self._known[injection.id] = injection
         task = asyncio.create_task(self._run(injection, errand))
         self._tasks[injection.id] = task
 
-        def over(_: asyncio.Task[None]) -> None:
+        def over(_: asyncio.Task[Given | None]) -> None:
             del self._tasks[injection.id]
             self._known.move_to_end(injection.id)
             self._forget()
@@ -122,10 +150,11 @@ class Injections:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, injection: Injection, errand: _Errand) -> None:
+    async def _run(self, injection: Injection, errand: Callable[[], Awaitable[Given]]) -> Given | None:
         try:
-            injection.expires_at = (await errand.run()).expires_at
-        except (_Failed, TokenError) as error:
+            given = await errand()
+            injection.expires_at, injection.kept_by = given.expires_at, given.kept_by
+        except (Failed, TokenError) as error:
             injection.state, injection.message = "failed", str(error)
         except asyncio.CancelledError:
             injection.state, injection.message = "failed", "The server is shutting down."
@@ -136,6 +165,8 @@ class Injections:
             injection.state, injection.message = "failed", problem
         else:
             injection.state = "done"
+            return given
+        return None
 
     def _forget(self) -> None:
         finished = [known.id for known in self._known.values() if known.state != "queued"]
@@ -143,57 +174,112 @@ class Injections:
             del self._known[injection_id]
 
 
-class _Errand:
-    """One token, one kernel: sends it, and again where that is called for, until the kernel has it.
+class Errand:
+    """One token, one kernel: asks or sends, and again where that is called for, until the kernel has it.
 
-    renew : a token of the same key that is fresh by now. make : what sets the variable to a value.
+    params : besides those of the profile, which the kernel's own request gets too.
+
+    Raises `TokenError`, for a language that tokens cannot be put into, or a wrong name of a variable or parameter.
     """
 
     def __init__(
-        self,
-        kernel: KernelManager,
-        token: Token,
-        renew: Callable[[], Awaitable[Token]],
-        make: Callable[[str], Snippet],
-        clock: Clock,
+        self, extension: TokensExtension, kernel: KernelManager, profile: str, params: Mapping[str, Any], env: str
     ) -> None:
-        self._kernel = kernel
-        self._token = token
-        self._renew = renew
-        self._make = make
-        self._clock = clock
-        self._next = make(token.reveal())
+        self.kernel = kernel
+        self.key: Key = extension.source.key(profile, params)
+        self.env = env
+        self._params = dict(params)
+        self.language = str(getattr(kernel.kernel_spec, "language", ""))
+        self._extension = extension
         self._process = process_of(kernel)
+        self._make("")
 
-    async def run(self) -> Token:
-        """Returns the token that the kernel has now. Raises `_Failed` or `TokenError`."""
-        channel = KernelChannel(self._kernel)
+    async def run(self, token: Token | None = None) -> Given:
+        """Returns what the kernel has now. Raises `Failed` or `TokenError`.
+
+        token : of this key, that is fresh; by default the source's.
+        """
+        token = token or await self._fresh()
+        # One without a life is given as it is.
+        lived = self._lives(token)
+        channel = KernelChannel(self.kernel)
         try:
-            for _ in range(MOST_SENDINGS):
-                lived = self._lives()
-                reply = await self._answer(channel.execute(self._next))
-                # In the words of ipykernel and IRkernel: a cell before it failed, or was interrupted.
-                if reply.get("status") not in {"aborted", "abort"}:
-                    if not confirmed(reply, self._next):
-                        raise _Failed("The kernel did not set the variable.")
-                    if self._lives() or not lived:
-                        return self._token
-                self._token = await self._renew()
-                self._next = self._make(self._token.reveal())
+            given = await self._ask(channel, token) if self.language.lower() == "python" else None
+            return given or await self._push(channel, token, lived=lived)
         finally:
             channel.close()
-        raise _Failed("The kernel did not take the token: cells before it failed, or took longer than it lives.")
 
-    def _lives(self) -> bool:
-        return self._token.expires_at is None or self._token.expires_at.timestamp() > self._clock.now()
+    async def _ask(self, channel: KernelChannel, token: Token) -> Given | None:
+        """Has the kernel fetch it itself; None if it cannot."""
+        wanted = {
+            "profile": self.key.profile,
+            "params": self._params,
+            "env": self.env,
+            "obtained_at": token.obtained_at.isoformat(),
+        }
+        reply = await self._taken(channel, lambda: ask(wanted))
+        return _given_of(evaluated(reply))
+
+    async def _push(self, channel: KernelChannel, token: Token, *, lived: bool) -> Given:
+        for _ in range(MOST_SENDINGS):
+            if lived and not self._lives(token):
+                # It has ended while the kernel was busy.
+                token = await self._fresh()
+                lived = self._lives(token)
+            sent = self._make(token.reveal())
+            reply = await self._answer(channel.execute(sent))
+            if reply.get("status") not in _ABORTED:
+                if not confirmed(reply, sent):
+                    raise Failed("The kernel did not set the variable.")
+                if self._lives(token) or not lived:
+                    return Given(token.expires_at, "server", token)
+        raise Failed("The kernel did not take the token: cells before it failed, or took longer than it lives.")
+
+    async def _taken(self, channel: KernelChannel, make: Callable[[], Snippet]) -> dict[str, Any]:
+        for _ in range(MOST_SENDINGS):
+            reply = await self._answer(channel.execute(make()))
+            if reply.get("status") not in _ABORTED:
+                return reply
+        raise Failed("The kernel did not take the token: cells before it failed.")
+
+    def _make(self, value: str) -> Snippet:
+        sent = snippet(self.language, self.env, value)
+        if self.language.lower() != "python":
+            return sent
+        return filled(self.env, self.key.profile, self._params, sent)
+
+    async def _fresh(self) -> Token:
+        return await self._extension.source.aget(self.key)
+
+    def _lives(self, token: Token) -> bool:
+        return token.expires_at is None or token.expires_at.timestamp() > self._extension.clock.now()
+
+    async def check(self) -> None:
+        """Raises `Failed` if the kernel is not the one that it was."""
+        if not await ensure_async(self.kernel.is_alive()):
+            raise Failed("The kernel died.")
+        if process_of(self.kernel) != self._process:
+            raise Failed("The kernel was restarted.")
 
     async def _answer(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
         while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
-            if not await ensure_async(self._kernel.is_alive()):
-                raise _Failed("The kernel died.")
-            if process_of(self._kernel) != self._process:
-                raise _Failed("The kernel was restarted.")
+            await self.check()
         return reply.result()
+
+
+def _given_of(told: str) -> Given | None:
+    """What a kernel says that it did itself; None if it did nothing. Raises `Failed` if it tried and could not."""
+    try:
+        outcome = json.loads(told)
+        if outcome["state"] == "failed":
+            raise Failed(str(outcome["message"])[:MOST_TOLD])
+        ends = outcome["expires_at"]
+        return Given(
+            None if ends is None else datetime.fromisoformat(ends), "kernel" if outcome["kept_fresh"] is True else None
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        # It has no extension, one of another version, or something else of that name.
+        return None
 
 
 class _KernelHandler(TokensHandler):
@@ -226,28 +312,29 @@ class InjectHandler(_KernelHandler):
         env = body.get("env", profile.env)
         if env is None:
             raise ParameterError("The profile names no environment variable.", hint="Give `env`.", unsent=True)
-        language = str(getattr(kernel.kernel_spec, "language", ""))
-        make = partial(snippet, language, env)
-        make("")  # a wrong language or name is refused before a token is fetched
+        # A wrong language or name is refused before a token is fetched.
+        errand = Errand(extension, kernel, name, params, env)
         if self.injections.full:
             self.refuse(429, "Too many injections are queued already.", "too_many")
         token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
-        renew = partial(extension.source.aget, extension.source.key(name, params))
-        errand = _Errand(kernel, token, renew, make, extension.clock)
-        injection = Injection(self, kernel_id, name, env, language.lower(), token.expires_at)
-        task = self.injections.begin(injection, errand)
-        task.add_done_callback(lambda _: self._ended(injection))
-        if getattr(kernel, "execution_state", None) != "busy":
-            await asyncio.wait({task}, timeout=GRACE_SECONDS)
+        injection = Injection(self, kernel_id, name, env, errand.language.lower(), token.expires_at)
+        task = self.injections.begin(injection, partial(errand.run, token))
+        task.add_done_callback(partial(self._ended, injection, errand))
+        is_busy = getattr(kernel, "execution_state", None) == "busy"
+        await asyncio.wait({task}, timeout=BUSY_GRACE_SECONDS if is_busy else GRACE_SECONDS)
         if injection.state == "failed":
             self.refuse(409, str(injection.message), "kernel")
         self.set_status(200 if injection.state == "done" else 202)
         self.finish(json.dumps(injection.told()))
 
-    def _ended(self, injection: Injection) -> None:
-        if injection.state == "done":
-            held = Holding(injection.kernel_id, injection.profile, injection.env, injection.expires_at)
+    def _ended(self, injection: Injection, errand: Errand, task: asyncio.Task[Given | None]) -> None:
+        given = None if task.cancelled() else task.result()
+        if given is not None:
+            held = Holding(
+                injection.kernel_id, injection.profile, injection.env, injection.expires_at, injection.kept_by
+            )
             holdings_of(self.settings).note(held, self.kernel_manager)
+            self.extension.renewals.note(injection.kernel_id, errand, given.token)
         else:
             self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))
 

@@ -1,8 +1,12 @@
-"""Gives new local kernels the variables of the profiles that say `inject_at_start`; never keeps a kernel from starting.
+"""Starts local kernels with the extension loaded, and with the variables of the profiles that say `inject_at_start`.
 
-jupyter_client starts a kernel through a provisioner. Ours is its local one with a richer environment, and becomes the
-default wherever the user has not chosen another; kernelspecs stay as they are. What happened is told to the kernel in
-`JUPYTER_TOKENS_START`, a JSON object by profile: "ok", or an error as the REST interface tells it.
+jupyter_client starts a kernel through a provisioner. Ours is its local one with one more argument and a richer
+environment. It becomes the default wherever the user has not chosen another; kernelspecs stay as they are, and nothing
+here keeps a kernel from starting. `JUPYTER_TOKENS_START` reports to the kernel, as a JSON object by profile: "ok", or
+an error in the form of the REST interface. `JUPYTER_TOKENS_FILLED` names the variables that were filled.
+
+A kernel in which the extension is loaded takes over what was put into its variables: it knows those values from the
+first moment, and renews them itself. In all other kernels the server does that.
 """
 
 from __future__ import annotations
@@ -10,8 +14,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +29,17 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from ..errors import ConfigurationError, Forbidden, TimedOut, TokenError
-from ..proof import START_VARIABLE
+from ..proof import FILLED_VARIABLE, START_VARIABLE
 from .base import error_facts
-from .holdings import Holding, holdings_of
+from .holdings import Holding, Holdings, holdings_of, process_of
+from .kernel_push import Errand
 from .snippets import check_value
 
 if TYPE_CHECKING:
     from traitlets.config import Configurable
 
     from ..profiles import Profile, Profiles
+    from ..token import Token
     from .app import TokensExtension
 
 __all__ = ["MOST_SECONDS", "NAME", "TokensProvisioner", "become_default"]
@@ -37,6 +49,11 @@ NAME = "jupyter-tokens"
 MOST_SECONDS = 5.0
 """How long a kernel's start waits for tokens, all together."""
 
+LOAD = "--ext=jupyter_tokens"
+"""The argument by which ipykernel loads an IPython extension, besides those of the user's configuration."""
+
+_PYTHON = re.compile(r"(python|pypy)[0-9.]*w?(\.exe)?", re.IGNORECASE)
+_MODULES = {("-m", "ipykernel_launcher"), ("-m", "ipykernel")}
 _FACTORY_VARIABLE = KernelProvisionerFactory.default_provisioner_name_env
 
 
@@ -66,20 +83,68 @@ def _is_installed() -> bool:
 
 
 class TokensProvisioner(LocalProvisioner):
-    """Starts kernels on this machine, as jupyter_client does by default, with the variables of opt-in profiles."""
+    """Starts kernels on this machine as jupyter_client does by default, with the extension and its variables."""
+
+    _start: _Start | None = None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """See `KernelProvisionerBase`."""
         launch = await super().pre_launch(**kwargs)
         # Of a server that runs in a kernel of another one.
-        env = {name: value for name, value in launch["env"].items() if name != START_VARIABLE}
+        ours = {START_VARIABLE, FILLED_VARIABLE}
+        env = {name: value for name, value in launch["env"].items() if name not in ours}
         extension = _extension_of(self)
         if extension is not None:
             path = kwargs.get("env", {}).get("JPY_SESSION_NAME", "")
             given = {name for name, value in env.items() if os.environ.get(name) != value}
-            env |= await _Start(extension, self.parent, given | self.kernel_spec.env.keys(), path).variables()
+            self._start = _Start(extension, self.parent, given | self.kernel_spec.env.keys(), path)
+            env |= await self._start.variables()
+            if extension.load_in_kernels and _has_the_extension(launch["cmd"], env):
+                launch["cmd"] = [*launch["cmd"], LOAD]
+                extension.loaded_in.add(self.kernel_id)
         launch["env"] = env
         return launch
+
+    async def post_launch(self, **kwargs: Any) -> None:
+        """See `KernelProvisionerBase`."""
+        await super().post_launch(**kwargs)
+        if self._start is not None:
+            # Not before its process is known, with which the renewals end.
+            self._start.launched()
+
+
+def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
+    """Whether a command runs ipykernel with a Python in whose environment this package is installed.
+
+    Nothing is run to find that out: a launcher may start a container, or a job on another machine. What is not
+    certain (`conda run`, a script around the kernel) is left as it is.
+    """
+    words = list(command)
+    if Path(words[0]).name == "env":
+        words = words[1:]
+        while words and "=" in words[0]:
+            words = words[1:]
+    if not words or not _PYTHON.fullmatch(Path(words[0]).name) or not _runs_ipykernel(words):
+        return False
+    python = shutil.which(words[0], path=env.get("PATH"))
+    if python is None:
+        return False
+    if python == sys.executable:
+        return True
+    folder = Path(python).parent
+    return any(
+        any(prefix.glob(pattern))
+        for prefix in (folder.parent, folder)
+        for pattern in (
+            "lib*/python*/site-packages/jupyter_tokens-*.dist-info",
+            "Lib/site-packages/jupyter_tokens-*.dist-info",
+        )
+    )
+
+
+def _runs_ipykernel(words: Sequence[str]) -> bool:
+    """Whether Python's arguments name ipykernel as the module to run."""
+    return any(pair in _MODULES for pair in pairwise(words))
 
 
 class _Start:
@@ -95,6 +160,7 @@ class _Start:
         self._given = given
         self._path = path
         self._taken: dict[str, str] = {}
+        self._sent: dict[str, tuple[str, Token]] = {}
 
     async def variables(self) -> dict[str, str]:
         """What is to be added to the kernel's environment. Raises nothing."""
@@ -116,7 +182,31 @@ class _Start:
             filled |= variables
             if variables:
                 self._extension.activity.injected(None, name, self._kernel.kernel_id)
-        return {**filled, START_VARIABLE: json.dumps(told)}
+        names_only = {
+            variable: {"profile": self._taken[variable], "params": {}} for variable in filled if variable in self._taken
+        }
+        return {**filled, START_VARIABLE: json.dumps(told), FILLED_VARIABLE: json.dumps(names_only)}
+
+    def launched(self) -> None:
+        """Has the server renew what was filled, until the kernel does that itself."""
+        for env, (name, token) in self._sent.items():
+            held = Holding(self._kernel.kernel_id, name, env, token.expires_at, None, process_of(self._kernel))
+            try:
+                errand = Errand(self._extension, self._kernel, name, {}, env)
+            except TokenError as error:
+                # Its language is none that a running kernel's variables can be set in.
+                self._extension.log.debug("jupyter_tokens: %s is not renewed: %s", env, error.message)
+            else:
+                self._extension.renewals.note(self._kernel.kernel_id, errand, token)
+                held = replace(held, kept_by="server")
+            self._holdings.note(held)
+        self._sent.clear()
+
+    @property
+    def _holdings(self) -> Holdings:
+        server = self._extension.serverapp
+        assert server is not None  # it starts the kernel
+        return holdings_of(server.web_app.settings)
 
     async def _fill(self, profiles: Profiles, name: str) -> dict[str, str]:
         env = self._variable_of(profiles[name])
@@ -124,10 +214,7 @@ class _Start:
         value = served.token.reveal()
         # With what does not fit into an environment, no kernel would start.
         check_value(value)
-        server = self._extension.serverapp
-        assert server is not None  # it starts the kernel
-        held = Holding(self._kernel.kernel_id, name, env, served.token.expires_at)
-        holdings_of(server.web_app.settings).note(held)
+        self._sent[env] = name, served.token
         return {env: value}
 
     def _variable_of(self, profile: Profile) -> str:

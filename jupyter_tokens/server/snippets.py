@@ -9,12 +9,14 @@ published by no one, evaluated in the reply alone (ipykernel, IJulia) or, in R, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError, ParameterError, UnusableToken
+from ..proof import FILLED_VARIABLE
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -22,7 +24,9 @@ __all__ = [
     "MOST_BYTES",
     "Language",
     "Snippet",
+    "ask",
     "check_value",
+    "filled",
     "languages",
     "snippet",
 ]
@@ -52,6 +56,27 @@ def _python(name: str, value: str) -> Snippet:
     return Snippet(
         "",
         f"__import__('os').environ.__setitem__({unhex(_hex(name))}, {unhex(_hex(value))})",
+    )
+
+
+def ask(request: Mapping[str, Any]) -> Snippet:
+    """The line that has a Python kernel fetch and inject a token itself; it holds no value.
+
+    It evaluates to None where the extension is not loaded, else to the outcome (`kernel.magics.inject`).
+    """
+    kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'inject', lambda request: None)"
+    return Snippet("", f"{kernel}('{_hex(json.dumps(request))}')")
+
+
+def filled(name: str, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
+    """A Python snippet that also notes whose token the variable holds, so that the extension knows it once loaded."""
+    environ, loads = "__import__('os').environ", "__import__('json').loads"
+    entry = _hex(json.dumps({name: {"profile": profile, "params": dict(params)}}))
+    before = f"{loads}({environ}.get('{FILLED_VARIABLE}', '{{}}'))"
+    both = f"{{**{before}, **{loads}(__import__('binascii').unhexlify('{entry}'))}}"
+    # First the note: a thread that prints in between finds nothing that is not known.
+    return Snippet(
+        "", f"({environ}.__setitem__('{FILLED_VARIABLE}', __import__('json').dumps({both})), {sent.expression})"
     )
 
 

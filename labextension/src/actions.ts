@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { copyText } from './clipboard';
 import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { problemOf } from './request';
-import type { IProfile, ITokens, Outcome, Params } from './tokens';
+import type { IInjection, IProfile, ITokens, Outcome, Params } from './tokens';
 
 /** What the user can do with a profile, and what its card says of how that ended. Nothing here throws. */
 export class Actions {
@@ -60,12 +60,8 @@ export class Actions {
       if (done.state === 'failed') {
         throw new Error(done.message ?? this._trans.__('The kernel did not take the token.'));
       }
-      const text = this._trans.__(
-        '%1 is set in %2 (%3).',
-        done.env,
-        kernel.notebook,
-        done.language
-      );
+      const set = this._trans.__('%1 is set in %2 (%3).', done.env, kernel.notebook, done.language);
+      const text = [set, keptBy(done, this._trans)].join(' ').trim();
       return { kind: 'done', text, ...(isGiven(params) && { expiresAt: done.expires_at }) };
     });
   }
@@ -107,6 +103,17 @@ export class Actions {
       return false;
     }
   }
+}
+
+/** Who renews what was injected. */
+function keptBy({ kept_by, expires_at }: IInjection, trans: TranslationBundle): string {
+  if (kept_by === 'kernel') {
+    return trans.__('The kernel keeps it fresh.');
+  }
+  if (kept_by === 'server') {
+    return trans.__('The server keeps it fresh.');
+  }
+  return expires_at === null ? '' : trans.__('Nobody keeps it fresh.');
 }
 
 function isGiven(params: Params): boolean {

@@ -15,6 +15,9 @@ export const CommandIDs = {
   refreshAll: `${NAMESPACE}:refresh-all`
 } as const;
 
+/** Says nothing in a kernel in which the extension is loaded. */
+const LOAD = '%load_ext jupyter_tokens';
+
 const NO_ARGS = { args: { type: 'object' as const, properties: {} } };
 
 interface ICommandsOptions {
@@ -75,8 +78,12 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     execute: async args => {
       const profile = await chosen(args.profile, tokens, trans);
       if (profile !== null) {
+        const line = magic(profile, lastParams.of(profile), actions.variables[profile]);
+        // The server may have started the kernel since it was last asked.
+        await tokens.look().catch(() => undefined);
+        const isLoaded = notebook.kernel !== null && tokens.isLoadedIn(notebook.kernel.id);
         notebook.panel?.content.activeCell?.editor?.replaceSelection?.(
-          magic(profile, lastParams.of(profile), actions.variables[profile])
+          isLoaded ? line : `${LOAD}\n${line}`
         );
       }
     }

@@ -21,8 +21,8 @@ import type {
   Settings
 } from './tokens';
 
-/** Milliseconds between two looks at an injection that waits for a busy kernel. */
-const LOOK_MS = 1000;
+/** Milliseconds between two looks at an injection that waits for a busy kernel, at first; each pause is longer. */
+const LOOK_MS = 100;
 const MOST_LOOK_MS = 30_000;
 /** Between two looks at a token that is about to end. */
 const SOONEST_MS = 1000;
@@ -34,6 +34,7 @@ interface IProfilesAnswer {
   readonly profiles: readonly IProfile[];
   readonly may_reveal: boolean;
   readonly may_edit: boolean;
+  readonly loaded_in: readonly string[];
 }
 
 /** The profiles of one server, looked at again and again while the page can be seen. Holds no token. */
@@ -80,6 +81,10 @@ export class TokensModel implements ITokens, IDisposable {
   set pollSeconds(seconds: number) {
     this._pollSeconds = seconds;
     this._pace();
+  }
+
+  isLoadedIn(kernelId: string): boolean {
+    return this._loadedIn.includes(kernelId);
   }
 
   now(): number {
@@ -230,12 +235,14 @@ export class TokensModel implements ITokens, IDisposable {
       !alike(holdings, this.holdings) ||
       listed.may_reveal !== this.mayReveal ||
       listed.may_edit !== this.mayEdit ||
+      !alike(listed.loaded_in, this._loadedIn) ||
       providers !== this.providers;
     if (!another) {
       return;
     }
     this.profiles = profiles;
     this.holdings = same(this.holdings, holdings);
+    this._loadedIn = listed.loaded_in;
     this.mayReveal = listed.may_reveal;
     this.mayEdit = listed.may_edit;
     this.providers = providers;
@@ -293,6 +300,7 @@ export class TokensModel implements ITokens, IDisposable {
   private readonly _poll: Poll;
   private readonly _busy = new Map<string, number>();
   private readonly _outcomes = new Map<string, Outcome>();
+  private _loadedIn: readonly string[] = [];
   private _ahead = 0;
   private _turn = 0;
 }

@@ -6,6 +6,7 @@ import {
   UseSignal
 } from '@jupyterlab/ui-components';
 import type { Session } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 import React from 'react';
 
@@ -221,7 +222,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
             bench={bench}
             profile={profile}
             provider={tokens.providers.find(({ id }) => id === profile.provider)}
-            holders={holders(tokens.holdings, profile.name, notebooks)}
+            holders={holders(tokens.holdings, profile.name, notebooks, trans)}
             busy={tokens.busy(profile.name)}
             outcome={tokens.outcome(profile.name)}
             target={target}
@@ -238,13 +239,28 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
 function holders(
   holdings: readonly IHolding[],
   profile: string,
-  notebooks: ReadonlyMap<string, string>
+  notebooks: ReadonlyMap<string, string>,
+  trans: TranslationBundle
 ): string {
-  const names = holdings
-    .filter(holding => holding.profile === profile)
-    .map(holding => notebooks.get(holding.kernel_id))
-    .filter(name => name !== undefined);
-  return [...new Set(names)].join(', ');
+  const texts = holdings
+    .filter(holding => holding.profile === profile && notebooks.has(holding.kernel_id))
+    .map(holding => {
+      const facts = [holding.env, keeper(holding, trans)].filter(fact => fact !== null);
+      const name = notebooks.get(holding.kernel_id) ?? '';
+      return facts.length > 0 ? `${name} (${facts.join(', ')})` : name;
+    });
+  return [...new Set(texts)].join(', ');
+}
+
+function keeper({ kept_by }: IHolding, trans: TranslationBundle): string | null {
+  switch (kept_by) {
+    case 'kernel':
+      return trans.__('kept fresh by the kernel');
+    case 'server':
+      return trans.__('kept fresh by the server');
+    case null:
+      return null;
+  }
 }
 
 /** What to type in a terminal, in whatever language. */

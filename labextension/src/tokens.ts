@@ -72,6 +72,9 @@ export interface ITokenFacts {
   readonly value?: string | null;
 }
 
+/** Who renews a token where it was put; null for nobody. */
+export type KeptBy = 'kernel' | 'server' | null;
+
 export interface IInjection {
   readonly id: string;
   readonly state: 'queued' | 'done' | 'failed';
@@ -80,15 +83,17 @@ export interface IInjection {
   readonly env: string;
   readonly language: string;
   readonly expires_at: string | null;
+  readonly kept_by: KeptBy;
   readonly message: string | null;
 }
 
-/** A token that the server handed to a kernel. */
+/** A token that a kernel holds. */
 export interface IHolding {
   readonly kernel_id: string;
   readonly profile: string;
   readonly env: string | null;
   readonly expires_at: string | null;
+  readonly kept_by: KeptBy;
 }
 
 /** How a secret goes to the server: to be stored there, or as it is there already. */
@@ -132,6 +137,8 @@ export interface ITokens {
   /** Why the server cannot be asked; null if it can. */
   readonly problem: IProblem | null;
 
+  /** Whether the server has started a kernel with the extension loaded. */
+  isLoadedIn(kernelId: string): boolean;
   /** Milliseconds since the epoch by the server's clock. */
   now(): number;
   /** Whether something is under way for a profile. */

@@ -8,7 +8,14 @@ import { PROBLEM, profile } from './facts';
 import { Server } from './server';
 
 const KERNEL = { id: 'k1', notebook: 'a.ipynb', language: 'python' };
-const INJECTION = { id: 'i', state: 'done', env: 'MINE', language: 'python', expires_at: null };
+const INJECTION = {
+  id: 'i',
+  state: 'done',
+  env: 'MINE',
+  language: 'python',
+  expires_at: null,
+  kept_by: null
+};
 let server: Server;
 let model: TokensModel;
 let notebook: CurrentNotebook;
@@ -17,7 +24,7 @@ let actions: Actions;
 beforeEach(() => {
   server = new Server();
   server.answers = {
-    'GET profiles': { profiles: [profile()], may_reveal: true, may_edit: true },
+    'GET profiles': { profiles: [profile()], may_reveal: true, may_edit: true, loaded_in: [] },
     'GET holdings': { holdings: [] },
     'GET providers': { providers: [] }
   };
@@ -45,6 +52,29 @@ it("injects into the notebook's kernel, by the user's variable", async () => {
     kind: 'done',
     text: 'MINE is set in a.ipynb (python).'
   });
+});
+
+it.each([
+  ['kernel', null, 'The kernel keeps it fresh.'],
+  ['server', '2126-01-01T00:00:00Z', 'The server keeps it fresh.'],
+  [null, '2126-01-01T00:00:00Z', 'Nobody keeps it fresh.']
+])('says that %s keeps it fresh', async (kept_by, expires_at, text) => {
+  notebook.kernel = KERNEL;
+  server.answers['POST kernels/k1/inject'] = { ...INJECTION, kept_by, expires_at };
+  await actions.inject('acme', {});
+  expect(model.outcome('acme')).toMatchObject({
+    text: `MINE is set in a.ipynb (python). ${text}`
+  });
+});
+
+it('looks at a queued injection again within a fifth of a second', async () => {
+  vi.useFakeTimers();
+  notebook.kernel = KERNEL;
+  server.answers['POST kernels/k1/inject'] = { ...INJECTION, state: 'queued' };
+  server.answers['GET kernels/k1/inject/i'] = INJECTION;
+  const injected = actions.inject('acme', {});
+  await vi.advanceTimersByTimeAsync(200);
+  expect(await injected).toBe(true);
 });
 
 it('waits for a busy kernel', async () => {
@@ -89,7 +119,8 @@ it('refreshes what the cards show, with the parameters it was fetched with', asy
   server.answers['GET profiles'] = {
     profiles: [profile({ state: 'fresh', token_params }), profile({ name: 'other' })],
     may_reveal: true,
-    may_edit: true
+    may_edit: true,
+    loaded_in: []
   };
   server.answers['POST profiles/acme/token'] = { has_value: true };
   await model.look();

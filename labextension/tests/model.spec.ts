@@ -16,7 +16,12 @@ let server: Server;
 let model: TokensModel;
 
 function list(...profiles: IProfile[]): void {
-  server.answers['GET profiles'] = { profiles, may_reveal: true, may_edit: false };
+  server.answers['GET profiles'] = {
+    profiles,
+    may_reveal: true,
+    may_edit: false,
+    loaded_in: ['k1']
+  };
 }
 
 beforeEach(async () => {
@@ -39,6 +44,8 @@ describe('TokensModel', () => {
     expect(model.providers).toEqual([PROVIDER]);
     expect(model.mayReveal).toBe(true);
     expect(model.mayEdit).toBe(false);
+    expect(model.isLoadedIn('k1')).toBe(true);
+    expect(model.isLoadedIn('k2')).toBe(false);
   });
 
   it('keeps what has not changed as the same object', async () => {

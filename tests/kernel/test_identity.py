@@ -54,7 +54,7 @@ def test_a_process_that_runs_no_kernel_is_no_servers(monkeypatch: pytest.MonkeyP
     kernel(monkeypatch)
     monkeypatch.delitem(sys.modules, "ipykernel.kernelapp")
     assert identity() is None
-    assert missing_identity() == "this process is not an IPython kernel"
+    assert missing_identity() == "this process is not itself a kernel of the Jupyter server"
 
 
 def test_an_application_that_was_never_started_is_no_servers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,7 +151,7 @@ def test_what_the_server_did_at_the_kernels_start_is_told(monkeypatch: pytest.Mo
     told = {"oneaccess": "ok", "eiam": "ok", "astra": {"message": "No token within 5 s.", "reason": "timeout"}}
     monkeypatch.setenv(START_VARIABLE, json.dumps(told))
     text = repr(listed(Session(row(), idle("eiam"), idle("astra"))))
-    assert "eiam was injected when the kernel started, and is not kept fresh: %gettoken eiam does that." in text
+    assert "eiam was injected when the kernel started; the Jupyter server keeps it fresh." in text
     assert "At the kernel's start, astra: No token within 5 s." in text
     assert "oneaccess was injected" not in text
     monkeypatch.setenv(START_VARIABLE, json.dumps({"": {"message": "The file is no JSON."}}))

@@ -33,7 +33,7 @@ from jupyter_tokens.kernel.injection import env_place, file_place, var_place
 from jupyter_tokens.kernel.refresher import Refresher
 from jupyter_tokens.kernel.session import Status, TokenSession, session_of
 from jupyter_tokens.profiles import Profiles
-from jupyter_tokens.proof import START_VARIABLE
+from jupyter_tokens.proof import FILLED_VARIABLE, START_VARIABLE
 from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.transport import Transport
 
@@ -438,6 +438,9 @@ def started(monkeypatch: pytest.MonkeyPatch, profiles: dict[str, dict[str, Any]]
         monkeypatch.setenv(variable, "of the start")
     told = {"oneaccess": "ok", "pai-dlc": "ok", "eiam": {"message": "No token within 5 s."}}
     monkeypatch.setenv(START_VARIABLE, json.dumps(told))
+    filled = {"ONEACCESS_TOKEN": "oneaccess", "PAI_DLC_TOKEN": "pai-dlc"}
+    notes = {variable: {"profile": profile, "params": {}} for variable, profile in filled.items()}
+    monkeypatch.setenv(FILLED_VARIABLE, json.dumps(notes))
 
 
 @pytest.mark.usefixtures("started")
@@ -490,10 +493,19 @@ class TestForgettingATokenOfTheKernelsStart:
         session.forget("eiam")
         assert os.environ["EIAM_TOKEN"] == "mine"
 
-    def test_is_not_done_when_the_user_has_written_over_what_the_server_told(self, session: TokenSession) -> None:
-        os.environ[START_VARIABLE] = "[]"
+    @pytest.mark.parametrize("note", ["[]", "no JSON", '{"ONEACCESS_TOKEN": 1}', "[" * 60_000])
+    def test_is_not_done_where_the_servers_note_is_damaged(self, client: Client, note: str) -> None:
+        os.environ[FILLED_VARIABLE] = os.environ[START_VARIABLE] = note
+        session = TokenSession({}, client)
         assert session.forget("oneaccess").places == []
         assert os.environ["ONEACCESS_TOKEN"] == "of the start"
+        session.close()
+
+    @pytest.mark.parametrize("note", ["[]", "no JSON", "[" * 60_000])
+    def test_leaves_what_the_user_has_written_over_the_servers_note(self, session: TokenSession, note: str) -> None:
+        os.environ[FILLED_VARIABLE] = os.environ[START_VARIABLE] = note
+        assert session.forget("oneaccess").places == [env_place("ONEACCESS_TOKEN")]
+        assert os.environ[FILLED_VARIABLE] == note
 
 
 def test_forgetting_what_is_configured_and_not_held_is_no_error_and_else_it_is_one(session: TokenSession) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -60,6 +61,16 @@ class Lab:
                 source,
             )
         ).strip()
+
+    def until_reported(self, profile: str, count: int) -> None:
+        """Waits until the kernels have told the server in how many places they hold a profile's token."""
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            held = self.served.ask("GET", "jupyter-tokens/holdings").json()["holdings"]
+            if sum(holding["profile"] == profile for holding in held) == count:
+                return
+            assert time.monotonic() < deadline, held
+            time.sleep(0.05)
 
     @property
     def panel(self) -> Locator:

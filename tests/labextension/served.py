@@ -120,7 +120,10 @@ def serving(
     options: Iterable[str] = (),
     config: dict[str, Any] | None = None,
 ) -> Iterator[Served]:
-    """application : "jupyterlab" or "notebook". extra : more profiles. config : files of Jupyter's, by their path."""
+    """application : "jupyterlab" or "notebook". extra : more profiles. options : of its command line.
+
+    config : files of Jupyter's, by their path.
+    """
     home, root, secrets = folder / "home", folder / "root", folder / "secrets"
     for made in (home, root, secrets):
         made.mkdir(mode=0o700, parents=True)

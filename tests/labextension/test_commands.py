@@ -37,6 +37,26 @@ def test_magic_is_inserted_at_the_cursor(lab: Lab) -> None:
     expect(lab.page.locator(".jp-Notebook-cell .cm-content")).to_have_text("# here: %gettoken oneaccess")
 
 
+def test_what_is_inserted_runs_in_a_fresh_notebook(lab: Lab) -> None:
+    lab.open_notebook("inserted.ipynb")
+    lab.page.locator(".jp-Notebook-cell .cm-content").click()
+    lab.command("jupyter-tokens:insert-magic", profile="oneaccess")
+    cell = lab.page.locator(".jp-Notebook-cell .cm-content")
+    expect(cell).to_have_text("%gettoken oneaccess")
+    lab.command("notebook:run-cell")
+    output = lab.page.locator(".jp-OutputArea-output").first
+    expect(output).to_contain_text("oneaccess")
+    expect(output).to_contain_text("fresh")
+
+
+def test_a_kernel_that_the_server_did_not_load_it_in_is_told_to_load_it(lab: Lab) -> None:
+    lab.open_notebook("other.ipynb", "R")
+    lab.page.locator(".jp-Notebook-cell .cm-content").click()
+    lab.command("jupyter-tokens:insert-magic", profile="oneaccess")
+    lines = lab.page.locator(".jp-Notebook-cell .cm-line")
+    expect(lines).to_have_text(["%load_ext jupyter_tokens", "%gettoken oneaccess"])
+
+
 def test_the_notebooks_context_menu_leads_to_both(lab: Lab) -> None:
     lab.open_notebook("menu.ipynb")
     lab.page.locator(".jp-Notebook-cell").click(button="right")

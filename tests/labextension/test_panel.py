@@ -44,8 +44,12 @@ def test_injects_into_the_python_kernel_of_the_notebook(lab: Lab) -> None:
     expect(lab.card("oneaccess")).to_contain_text("ONEACCESS_TOKEN is set in python.ipynb (python).")
     expect(lab.card("oneaccess")).to_contain_text("held by python.ipynb")
     expect(lab.page.locator("#jp-main-statusbar")).to_contain_text("oneaccess: 29:")
+    expect(lab.card("oneaccess")).to_contain_text("The kernel keeps it fresh.")
+    assert lab.run_cell("import os; print(os.environ['ONEACCESS_TOKEN'])") == "[token oneaccess]"
     digest = "import hashlib, os; print(hashlib.sha256(os.environ['ONEACCESS_TOKEN'].encode()).hexdigest())"
     assert lab.run_cell(digest) == hashlib.sha256(value_of(lab, "oneaccess").encode()).hexdigest()
+    lab.run_cell("%load_ext jupyter_tokens")
+    assert lab.run_cell("import os; print(os.environ['ONEACCESS_TOKEN'])") == "[token oneaccess]"
     lab.command("notebook:restart-kernel")
     lab.page.get_by_role("button", name="Confirm Kernel Restart").click()
     lab.command("jupyter-tokens:refresh-all")
@@ -59,6 +63,59 @@ def test_injects_into_an_r_kernel(lab: Lab) -> None:
     lab.press("modelarts", "Inject")
     expect(lab.card("modelarts")).to_contain_text("MODELARTS_TOKEN is set in r.ipynb (r).")
     assert lab.run_cell('cat(nchar(Sys.getenv("MODELARTS_TOKEN")))') == str(len(value_of(lab, "modelarts")))
+    lab.press("oneaccess", "Inject")
+    expect(lab.card("oneaccess")).to_contain_text("ONEACCESS_TOKEN is set in r.ipynb (r). The server keeps it fresh.")
+    expect(lab.card("oneaccess")).to_contain_text("held by r.ipynb (ONEACCESS_TOKEN, kept fresh by the server)")
+
+
+def test_what_the_notebook_does_is_in_view(lab: Lab) -> None:
+    lab.open_notebook("follows.ipynb")
+    lab.run_cell("%gettoken oneaccess --env X")
+    lab.until_reported("oneaccess", 1)
+    lab.command("jupyter-tokens:refresh-all")
+    expect(lab.card("oneaccess")).to_contain_text("held by follows.ipynb (X, kept fresh by the kernel)")
+    lab.run_cell("%deltoken oneaccess")
+    lab.until_reported("oneaccess", 0)
+    lab.command("jupyter-tokens:refresh-all")
+    expect(lab.card("oneaccess")).not_to_contain_text("held by")
+
+
+def test_a_click_sets_the_variable_at_once_also_right_after_another(lab: Lab) -> None:
+    lab.open_notebook("quick.ipynb")
+    lab.press("oneaccess", "Inject")
+    expect(lab.card("oneaccess")).to_contain_text("is set in quick.ipynb")
+    # In the page's own clock: from the click until the card says so.
+    measure = """async name => {
+      const card = document.querySelector(`[data-profile="${name}"]`);
+      const outcome = card.querySelector('.jp-Tokens-outcome');
+      const times = [];
+      for (let turn = 0; turn < 11; turn++) {
+        const began = performance.now();
+        card.querySelector('.jp-Tokens-inject').click();
+        await new Promise(resolve => {
+          const look = () => {
+            const text = outcome.textContent;
+            if (card.getAttribute('aria-busy') === 'false' && text.includes('is set in')) {
+              watcher.disconnect();
+              resolve();
+            } else if (text.includes('Waits')) {
+              watcher.disconnect();
+              times.push(Infinity);
+              resolve();
+            }
+          };
+          const watcher = new MutationObserver(look);
+          watcher.observe(card, { subtree: true, childList: true, characterData: true, attributes: true });
+        });
+        times.push(performance.now() - began);
+      }
+      return times;
+    }"""
+    times = sorted(lab.page.evaluate(measure, "oneaccess"))
+    print("click until set, ms:", [round(time) for time in times])
+    # The goal is 150 ms on a quiet machine.
+    assert times[len(times) // 2] < 600
+    assert len(times) == 11
 
 
 def test_refreshes_and_forgets(lab: Lab, sandbox: Sandbox) -> None:

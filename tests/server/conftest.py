@@ -62,6 +62,12 @@ def jp_server_config() -> Config:
 
 
 @pytest.fixture
+def as_sent(jp_server_config: Config) -> None:
+    """Kernels without the extension: the server sends them the value, and nothing is taken out of what they print."""
+    jp_server_config.TokensExtension.load_in_kernels = False
+
+
+@pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     accounts = Accounts(
         alibaba={"LTAI-sandbox": SECRETS["alibaba"]},

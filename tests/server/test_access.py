@@ -71,6 +71,7 @@ BROWSER = [
 KERNEL = [
     Row("post", "/jupyter-tokens/kernels/{kernel_id}/token", body={"profile": "oneaccess"}),
     Row("post", "/jupyter-tokens/kernels/{kernel_id}/profiles"),
+    Row("post", "/jupyter-tokens/kernels/{kernel_id}/holdings"),
 ]
 ROWS = [*BROWSER, *KERNEL]
 

@@ -66,9 +66,53 @@ class TestRoute:
             "profile": "oneaccess",
             "env": None,
             "expires_at": fetched["expires_at"],
+            "kept_by": None,
         }
 
     async def test_holds_no_token(self, call: Call, by_proof: Call, jp_serverapp: Any) -> None:
         value = told(await by_proof("token", {"profile": "oneaccess"}))["value"]
         assert value not in (await call("GET", "holdings")).body.decode()
         assert value not in repr(vars(holdings_of(jp_serverapp.web_app.settings)))
+
+    async def test_takes_a_kernels_own_report(self, call: Call, by_proof: Call, kernel: Kernel) -> None:
+        await by_proof("token", {"profile": "oneaccess"})
+        fact = {"expires_at": END.isoformat(), "kept_fresh": True}
+        reported = [
+            {"profile": "eiam", "env": "X", **fact},
+            {"profile": "eiam", "env": None, **fact, "kept_fresh": False},
+            {"profile": "of the kernel's own", "env": "Y", **fact},
+        ]
+        assert told(await by_proof("holdings", {"holdings": reported})) == {}
+        held = told(await call("GET", "holdings"))["holdings"]
+        assert [(h["kernel_id"], h["profile"], h["env"], h["kept_by"]) for h in held] == [
+            (kernel.id, "eiam", "X", "kernel"),
+            (kernel.id, "eiam", None, None),
+        ]
+        assert told(await by_proof("holdings", {"holdings": []})) == {}
+        assert told(await call("GET", "holdings"))["holdings"] == []
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            "x",
+            {"holdings": {}},
+            {"holdings": [1]},
+            {"holdings": [{"profile": "eiam"}]},
+            {"holdings": [{"profile": "eiam", "env": "A B", "expires_at": None, "kept_fresh": True}]},
+            {"holdings": [{"profile": "eiam", "env": "X", "expires_at": "soon", "kept_fresh": True}]},
+        ],
+    )
+    async def test_refuses_a_report_of_another_form(self, by_proof: Call, call: Call, wrong: Any) -> None:
+        answer = await by_proof("holdings", wrong)
+        assert (answer.code, told(answer)["reason"]) == (400, "body")
+        assert told(await call("GET", "holdings"))["holdings"] == []
+
+
+def test_what_the_server_renews_stays_until_the_kernel_names_its_variable() -> None:
+    holdings, kernels = Holdings(), Kernels(a=1)
+    holdings.note(Holding("a", "acme", "X", END, "server"), kernels)
+    holdings.note(Holding("a", "other", "Y", END), kernels)
+    holdings.report("a", [], kernels)
+    assert [(h.profile, h.kept_by) for h in holdings.of(kernels)] == [("acme", "server")]
+    holdings.report("a", [Holding("a", "mine", "X", END, "kernel")], kernels)
+    assert [(h.profile, h.kept_by) for h in holdings.of(kernels)] == [("mine", "kernel")]

@@ -18,14 +18,14 @@ from jupyter_tokens.errors import NetworkError
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import kernel_channel, kernel_push
 from jupyter_tokens.server.app import Served, TokensExtension
-from jupyter_tokens.server.kernel_push import Injection, Injections
+from jupyter_tokens.server.kernel_push import Given, Injection, Injections
 from jupyter_tokens.server.snippets import Snippet
 from jupyter_tokens.token import Token
 
 from .conftest import Call, Kernel, told
 from .kernels import Client, started, until
 
-pytestmark = pytest.mark.usefixtures("profiles")
+pytestmark = pytest.mark.usefixtures("as_sent", "profiles")
 
 IR = Path("/usr/share/jupyter/kernels/ir")
 """Where Debian puts IRkernel's specification."""
@@ -94,6 +94,7 @@ class TestPython:
                 "env": "ONEACCESS_TOKEN",
                 "language": "python",
                 "expires_at": "",
+                "kept_by": "server",
                 "message": None,
             }
             assert datetime.fromisoformat(given["expires_at"]) > datetime.now(UTC)
@@ -173,8 +174,7 @@ class TestBusyKernel:
             await busy(client, tmp_path / "gate")
             answer = await call("POST", f"kernels/{client.id}/inject", {"profile": "oneaccess"})
             later = SimpleNamespace(now=lambda: datetime.now(UTC).timestamp() + 3600, elapsed=extension.clock.elapsed)
-            errands = [task.get_coro().cr_frame.f_locals["errand"] for task in extension.injections._tasks.values()]
-            errands[0]._clock = later
+            monkeypatch.setattr(extension, "clock", later)
             (tmp_path / "gate").write_text("")
             state = await ended(call, f"kernels/{client.id}/inject/{told(answer)['id']}")
             seen = await client.run("import os; print(os.environ['ONEACCESS_TOKEN'])")
@@ -359,14 +359,12 @@ class TestChannel:
         assert await reply == {"status": "ok"}
 
 
-class Errand:
-    def __init__(self, outcome: Any) -> None:
-        self._outcome = outcome
+async def given() -> Given:
+    return Given(None, None)
 
-    async def run(self) -> Token:
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
-        return self._outcome  # type: ignore[no-any-return]
+
+async def broken() -> Given:
+    raise NetworkError("No way there.")
 
 
 class TestInjections:
@@ -376,14 +374,14 @@ class TestInjections:
         injections = Injections(lambda injection: told_of.append(injection.id))
         all_of_them = [Injection(None, "k", "p", "E", "python", None) for _ in range(4)]
         for injection in all_of_them:
-            await injections.begin(injection, Errand(token("c4n4ry", None)))  # type: ignore[arg-type]
+            await injections.begin(injection, given)
             await until(lambda injection=injection: injection.id in told_of)
         assert [injections.get(injection.id) for injection in all_of_them] == [None, None, *all_of_them[2:]]
 
     async def test_an_api_that_fails_while_it_waits_ends_it(self) -> None:
         injections = Injections()
         injection = Injection(None, "k", "p", "E", "python", None)
-        await injections.begin(injection, Errand(NetworkError("No way there.")))  # type: ignore[arg-type]
+        await injections.begin(injection, broken)
         assert (injection.state, injection.message) == ("failed", "No way there.")
 
 

@@ -35,6 +35,9 @@ def _own_factory() -> Iterator[None]:
     KernelProvisionerFactory.clear_instance()
 
 
+pytestmark = pytest.mark.usefixtures("as_sent")
+
+
 @pytest.fixture
 def opted_in(profiles: dict[str, Any], write_profiles: Write) -> dict[str, Any]:
     """OneAccess's profile, which is injected at start, and one that is not."""

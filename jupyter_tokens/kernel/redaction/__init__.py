@@ -10,14 +10,12 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ...errors import TokenError
 from ...secretref import watch_seen
 from ...token import Secret, Token
-from ..at_start import OK, outcomes
+from ..at_start import filled_variables
 from .known_values import KnownValues
 from .log_echo import LogEcho
 from .message_hooks import MessageHooks
@@ -62,7 +60,7 @@ class Redaction:
     def open(self) -> None:
         """Hooks into the shell. Warns if its kernel's messages cannot be searched."""
         self._endings.append(watch_seen(self._seen))
-        self._know_start()
+        self._know_filled()
         self._endings.append(Records(self._shell, self.search).close)
         session = getattr(getattr(self._shell, "kernel", None), "session", None)
         problem = self._hook_messages(session) if session is not None else None
@@ -160,35 +158,19 @@ class Redaction:
                 if held is not None:
                     self._seen(held.token.profile, held.token)
 
-    def _know_start(self) -> None:
-        """The tokens that the server has put into this kernel's environment at its start."""
-        names: list[str] = []
-        with suppress(ValueError):
-            names = [name for name, outcome in outcomes(os.environ).items() if outcome == OK]
-        if not names:
-            return
-        from ...config import config_files, load_profiles  # noqa: PLC0415 (loads the providers; few kernels need it)
-
-        # What is wrong with the configuration is told to whoever asks for a token.
-        with suppress(TokenError):
-            profiles = load_profiles(config_files())
-            for name in names:
-                if name in profiles and (env := profiles[name].env) in os.environ:
-                    self.know(os.environ[str(env)], name)
+    def _know_filled(self) -> None:
+        """The tokens that the server has put into this kernel's environment."""
+        for name, filled in filled_variables(os.environ).items():
+            self.know(os.environ[name], filled.profile)
 
     def _hook_pushes(self) -> Callable[[], None]:
-        """The server puts a token into a running kernel's environment by a user expression."""
+        """The server may put a token into a running kernel's environment by a user expression."""
         evaluate: Callable[..., Any] = self._shell.user_expressions
 
         def evaluate_and_look(expressions: Mapping[str, str]) -> Any:
-            if _PUSH not in expressions:
-                return evaluate(expressions)
-            before = dict(os.environ)
             told = evaluate(expressions)
-            for name, value in os.environ.items():
-                if before.get(name) != value:
-                    # The profile is not told.
-                    self.know(value, name)
+            if _PUSH in expressions:
+                self._know_filled()
             return told
 
         return replace(self._shell, "user_expressions", evaluate_and_look)

@@ -5,7 +5,7 @@ through, and so does all that takes another way.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,11 @@ class NarrowHooks:
         ]
         places += [(stream, "write", self._write) for stream in (sys.stdout, sys.stderr) if hasattr(stream, "__dict__")]
         self._endings = [replace(owner, name, partial(hook, getattr(owner, name))) for owner, name, hook in places]
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if not hasattr(stream, "__dict__"):
+                # xeus-python's, which is written in C++: another one stands before it.
+                self._endings.append(replace(sys, name, _Stream(stream, partial(self._write, stream.write))))
 
     def close(self) -> None:
         """Puts everything back."""
@@ -56,3 +61,19 @@ class NarrowHooks:
         told = str(error)
         clean = self._redacted(told)
         return show(kind, error if clean == told else Exception(clean), self._redacted(lines))
+
+
+class _Stream:
+    """A stream whose `write` is another one."""
+
+    def __init__(self, stream: Any, write: Callable[[str], Any]) -> None:
+        self._stream = stream
+        self.write = write
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """See `io.IOBase`."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,14 +18,15 @@ from jupyter_client.session import Session
 from traitlets.config import Config
 
 from jupyter_tokens.broker import Key
-from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.errors import Unauthorized
 from jupyter_tokens.kernel import redaction
 from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.redaction import known_values, revealing
 from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.proof import FILLED_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.secretref import tell_seen
+from jupyter_tokens.server.snippets import EXPRESSION, filled, snippet
 from jupyter_tokens.token import Secret, Token
 
 from ...doubles import Clock
@@ -182,51 +182,43 @@ def test_nothing_is_opened_that_nobody_asked_for(shell: InteractiveShell, kernel
 
 
 def test_a_token_that_the_server_pushes_is_known(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
-    from jupyter_tokens.server.snippets import EXPRESSION, snippet
-
     redaction.start(shell, client)
-    told = shell.user_expressions({EXPRESSION: snippet("python", "PUSHED", VALUE).expression})
+    sent = filled("PUSHED", "acme", {}, snippet("python", "PUSHED", VALUE))
     try:
+        told = shell.user_expressions({EXPRESSION: sent.expression})
         assert told[EXPRESSION]["status"] == "ok"
-        assert kernel.tells(os.environ["PUSHED"]) == "[token PUSHED]"
+        assert os.environ["PUSHED"] == VALUE
+        assert kernel.tells(VALUE) == "[token acme]"
         assert shell.user_expressions({"other": "1"})["other"]["status"] == "ok"
     finally:
-        del os.environ["PUSHED"]
+        for variable in ("PUSHED", FILLED_VARIABLE):
+            os.environ.pop(variable, None)
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("note", "expected"),
     [
-        ({"oneaccess": "ok", "gone": "ok"}, "[token oneaccess]"),
-        ({"oneaccess": {"reason": "x"}}, VALUE),
-        (["ok"], VALUE),
-        (None, VALUE),
+        ('{"MINE": {"profile": "acme", "params": {}}}', "[token acme]"),
+        ('{"OTHER": {"profile": "acme", "params": {}}}', VALUE),
+        ('{"MINE": "acme"}', VALUE),
+        ("[]", VALUE),
+        ("not JSON", VALUE),
+        ("[" * 60_000, VALUE),
     ],
 )
-def test_a_token_of_the_kernels_start_is_known(
+def test_what_the_server_has_put_there_before_is_known_without_the_configuration(
     shell: InteractiveShell,
     kernel: Kernel,
-    sandbox: Sandbox,
     config_dir: Path,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    told: Any,
+    note: str,
     expected: str,
 ) -> None:
-    write_config(config_dir, sandbox.profiles(tmp_path))
-    monkeypatch.setenv("JUPYTER_TOKENS_START", json.dumps(told) if told else "not JSON")
-    monkeypatch.setenv("ONEACCESS_TOKEN", VALUE)
+    (config_dir / "jupyter_tokens_config.json").write_text("{", encoding="utf-8")
+    monkeypatch.setenv(FILLED_VARIABLE, note)
+    monkeypatch.setenv("MINE", VALUE)
     redaction.start(shell, Client(Profiles.of({})))
     assert kernel.tells(VALUE) == expected
-
-
-def test_a_wrong_configuration_does_not_keep_it_from_starting(
-    shell: InteractiveShell, kernel: Kernel, config_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (config_dir / "jupyter_tokens_config.json").write_text("{", encoding="utf-8")
-    monkeypatch.setenv("JUPYTER_TOKENS_START", '{"oneaccess": "ok"}')
-    redaction.start(shell, Client(Profiles.of({})))
-    assert kernel.tells("text") == "text"
 
 
 def test_it_can_be_switched_off_and_on(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:

@@ -1,0 +1,159 @@
+"""The extension in the kernels that a server starts: real kernels, started by what kernelspecs start them with."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+
+from jupyter_tokens.server.kernel_start import LOAD
+
+from .conftest import Call, told
+from .kernels import started
+
+pytestmark = pytest.mark.usefixtures("profiles")
+
+IPYKERNEL = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
+LOOK = (
+    "import sys; shell = get_ipython()\n"
+    "print('jupyter_tokens.kernel.magics' in sys.modules, shell.find_line_magic('gettoken') is not None)"
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_factory() -> Any:
+    KernelProvisionerFactory.clear_instance()
+    yield
+    KernelProvisionerFactory.clear_instance()
+
+
+def write_spec(data: Path, argv: list[str], **more: Any) -> None:
+    spec = data / "kernels" / "own"
+    spec.mkdir(parents=True)
+    facts = {"argv": argv, "display_name": "Own", "language": "python", **more}
+    (spec / "kernel.json").write_text(json.dumps(facts))
+
+
+async def loaded(serverapp: Any, name: str = "own") -> tuple[str, str]:
+    """Whether the magics are there, and what the kernel printed at its start and after it."""
+    async with started(serverapp, name) as client:
+        return (await client.run(LOOK)).strip(), client.all_heard()
+
+
+async def test_every_ipykernel_has_it_from_the_first_cell(jp_serverapp: Any, call: Call) -> None:
+    async with started(jp_serverapp) as client:
+        before = await client.run("print([name for name in globals() if not name.startswith('_')])")
+        assert (await client.run(LOOK)).strip() == "True True"
+        assert told(await call("GET", "profiles"))["loaded_in"] == [client.id]
+        assert await client.run("%load_ext jupyter_tokens") == ""
+        assert "jupyter_tokens" not in before
+        # It can be taken out, and put back.
+        await client.run("%unload_ext jupyter_tokens")
+        assert (await client.run(LOOK)).strip() == "True False"
+        await client.run("%load_ext jupyter_tokens")
+        assert (await client.run(LOOK)).strip() == "True True"
+        assert "already loaded" in await client.run("%load_ext storemagic")
+    assert told(await call("GET", "profiles"))["loaded_in"] == []
+
+
+async def test_it_can_be_switched_off(as_sent: None, jp_serverapp: Any, call: Call) -> None:
+    async with started(jp_serverapp) as client:
+        assert (await client.run(LOOK)).strip() == "False False"
+        assert told(await call("GET", "profiles"))["loaded_in"] == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([sys.executable, *IPYKERNEL], "True True"),
+        ([sys.executable, "-X", "frozen_modules=off", "-W", "ignore", *IPYKERNEL], "True True"),
+        ([sys.executable, "-m", "ipykernel", "-f", "{connection_file}"], "True True"),
+        (["env", "MINE=1", sys.executable, *IPYKERNEL], "True True"),
+        # The kernelspec has an extension of its own, and this one too.
+        ([sys.executable, *IPYKERNEL, "--ext=autoreload", LOAD], "True True"),
+        # What a launcher does is not known, so it is left as it is: it may run the kernel elsewhere.
+        (["nice", sys.executable, *IPYKERNEL], "False False"),
+        (["sh", "-c", f"exec {sys.executable} -m ipykernel_launcher -f $0", "{connection_file}"], "False False"),
+    ],
+)
+async def test_what_a_kernelspec_starts(jp_serverapp: Any, jp_data_dir: Path, argv: list[str], expected: str) -> None:
+    write_spec(jp_data_dir, argv)
+    assert (await loaded(jp_serverapp))[0] == expected
+
+
+async def test_a_kernelspecs_own_extensions_and_the_users_configuration_stay(
+    jp_serverapp: Any, jp_data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = tmp_path / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_kernel_config.py").write_text(
+        "c.InteractiveShellApp.exec_lines = ['mine = 1']\nc.InteractiveShellApp.extensions = ['jupyter_tokens']\n"
+    )
+    (tmp_path / "begin.py").write_text("began = 2\n")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "begin.py"))
+    write_spec(jp_data_dir, [sys.executable, *IPYKERNEL, "--ext=autoreload"])
+    async with started(jp_serverapp, "own") as client:
+        assert await client.run("print(mine, began)") == "1 2\n"
+        assert await client.run("print(get_ipython().find_line_magic('autoreload') is not None)") == "True\n"
+        assert (await client.run(LOOK)).strip() == "True True"
+
+
+async def test_a_python_without_the_package_starts_as_before_and_says_nothing(
+    jp_serverapp: Any,
+    jp_data_dir: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Kernels look for modules in the folder that they are started in, and pytest-jupyter has them look in its own.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH")
+    bare = tmp_path / "bare"
+    venv.create(bare, with_pip=False)
+    (packages,) = bare.glob("lib/python*/site-packages")
+    # All that this environment has but us, for which no package has to be fetched.
+    here = Path(pytest.__file__).parent.parent
+    for found in here.iterdir():
+        if "jupyter_tokens" not in found.name and not found.name.endswith(".pth"):
+            (packages / found.name).symlink_to(found)
+    write_spec(jp_data_dir, [str(bare / "bin" / "python"), *IPYKERNEL])
+    async with started(jp_serverapp, "own") as client:
+        assert await client.run("import importlib.util as u; print(u.find_spec('jupyter_tokens'))") == "None\n"
+        answer = told(await call("POST", f"kernels/{client.id}/inject", {"profile": "oneaccess"}))
+        assert (answer["state"], answer["kept_by"]) == ("done", "server")
+        assert await client.run("import os; print(len(os.environ['ONEACCESS_TOKEN']) > 20)") == "True\n"
+    assert "jupyter_tokens" not in "".join(capfd.readouterr())
+
+
+async def test_another_venv_that_has_the_package_loads_it(jp_serverapp: Any, jp_data_dir: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    venv.create(other, with_pip=False)
+    (packages,) = other.glob("lib/python*/site-packages")
+    here = Path(pytest.__file__).parent.parent
+    for found in here.iterdir():
+        if not found.name.endswith(".pth"):
+            (packages / found.name).symlink_to(found)
+    if not (packages / "jupyter_tokens").exists():
+        # It is installed from its tree here.
+        (packages / "jupyter_tokens.pth").write_text(str(Path(__file__).parents[2]))
+    write_spec(jp_data_dir, [str(other / "bin" / "python"), *IPYKERNEL])
+    assert (await loaded(jp_serverapp))[0] == "True True"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="a wrapper script needs a shell")
+async def test_a_wrapper_script_may_load_it_itself(jp_serverapp: Any, jp_data_dir: Path, tmp_path: Path) -> None:
+    script = tmp_path / "kernel.sh"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ipykernel_launcher "$@" {LOAD}\n')
+    script.chmod(0o700)
+    write_spec(jp_data_dir, [str(script), "-f", "{connection_file}"])
+    assert (await loaded(jp_serverapp))[0] == "True True"
+    assert os.access(script, os.X_OK)
