@@ -123,5 +123,5 @@ def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:
         text = text.replace(value, "…")
         # A long message is cut off, and with it a secret that it echoes; an error may hold two vendor messages.
         for length in range(len(value) - 1, _SHORTEST - 1, -1) if value[:_SHORTEST] in text else ():
-            text = re.sub(re.escape(value[:length]) + r"(?=[. ]|$)", "…", text)
+            text = re.sub(re.escape(value[:length]) + r"(?=[.,) ]|$)", "…", text)
     return text

@@ -138,6 +138,14 @@ def test_nor_where_an_error_holds_the_messages_of_two_calls(cut: int) -> None:
     assert error.message.count("…") == 2
 
 
+@pytest.mark.parametrize("name", ["error_code", "request_id"])
+@pytest.mark.parametrize("cut", range(6, len(CANARY)))
+def test_nor_in_the_code_or_request_id_of_the_other_call(cut: int, name: str) -> None:
+    echo = {"error_code": "X", "error_msg": "No.", name: "x" * (100 - cut) + CANARY}
+    error = Bench(answer(404, echo), answer(404, echo), notebook=NOTEBOOKS).fails(Key("notebook", NOTEBOOK))
+    assert CANARY[:6] not in told(error)
+
+
 def test_short_words_are_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIENT_SECRET", "a")
     error = Bench(answer(400, {"error_code": "X", "error_msg": "bad"})).fails()

@@ -44,7 +44,6 @@ class World:
     life: float | None = None
     issued: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
     companions: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
-    """Tokens that an answer holds beside the one that was asked for, such as an id_token."""
     ends: dict[str, float] = field(default_factory=dict)
 
     def end_of_life(self, api: str, request: Request, default: float) -> float:
@@ -58,13 +57,13 @@ class World:
             self.ends[api] = self.clock() + (default if self.life is None else min(default, self.life))
         return self.ends[api]
 
-    def issue(self, value: str, token: Issued, *, companion: bool = False) -> None:
-        """Remember a token. The oldest are forgotten, so that a benchmark does not fill the memory."""
-        tokens = self.companions if companion else self.issued
-        tokens[value] = token
-        tokens.move_to_end(value)
-        if len(tokens) > _MOST_ISSUED:
-            tokens.popitem(last=False)
+    def issue(self, value: str, token: Issued) -> None:
+        """Remember a token that was asked for."""
+        _remember(self.issued, value, token)
+
+    def issue_beside(self, value: str, token: Issued) -> None:
+        """Remember a token that an answer holds beside the one that was asked for."""
+        _remember(self.companions, value, token)
 
     def revoke(self, value: str) -> None:
         """Forgets a token at once."""
@@ -73,6 +72,14 @@ class World:
     def find(self, value: str) -> Issued | None:
         """The token as it was issued, dead or alive, or None."""
         return self.issued.get(value) or self.companions.get(value)
+
+
+def _remember(tokens: OrderedDict[str, Issued], value: str, token: Issued) -> None:
+    """The oldest are forgotten, so that a benchmark does not fill the memory."""
+    tokens[value] = token
+    tokens.move_to_end(value)
+    if len(tokens) > _MOST_ISSUED:
+        tokens.popitem(last=False)
 
 
 class Api(ABC):

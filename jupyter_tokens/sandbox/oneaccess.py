@@ -90,7 +90,7 @@ class OneAccess(Api):
             # The vendor's is signed and encrypted: only the enterprise API that it is for can read it.
             id_token = ".".join(secrets.token_urlsafe(size) for size in (27, 96, 64))
             subject = {"client_id": client_id, "token": "id_token"}
-            self.world.issue(id_token, Issued(self.name, token.expires_at, subject), companion=True)
+            self.world.issue_beside(id_token, Issued(self.name, token.expires_at, subject))
             self._live[client_id] = value, id_token
         body = {
             "access_token": value,

@@ -52,6 +52,13 @@ PROFILES: dict[str, dict[str, Any]] = {
     },
     "pai-dlc": {"provider": "pai-dlc", **ALIBABA, "params": {"TargetType": "job", "TargetId": "dlc1"}},
     "oneaccess": {"provider": "oneaccess", "endpoint": HOST, "client_id": "id", "client_secret": CANARY},
+    "id_token": {
+        "provider": "oneaccess",
+        "endpoint": HOST,
+        "client_id": "id",
+        "client_secret": CANARY,
+        "token": "id_token",
+    },
     "astra": {
         "provider": "astra",
         "endpoint": HOST,
@@ -67,10 +74,19 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 LOGIN = {"token": {"expires_at": "2026-01-16T08:30:00.000000Z", "methods": ["password"]}}
 RIGHT: dict[str, dict[str, Any]] = {
-    "modelarts": {"token": VALUE, "id": "i", "name": "n", "url": f"{HOST}/?token={VALUE}", "flavor": {"a": [1.5]}},
+    "modelarts": {
+        "token": VALUE,
+        "id": "i",
+        "name": "n",
+        "url": f"{HOST}/?token={VALUE}",
+        "flavor": {"a": [1.5]},
+        "status": "RUNNING",
+        "lease": {"create_at": 1_768_465_800_000, "duration": 3_600_000, "enable": True, "type": "timing"},
+    },
     "login": {"token": VALUE},
     "pai-dlc": {"Token": VALUE, "RequestId": "r"},
     "oneaccess": {"access_token": VALUE, "token_type": "Bearer", "expires_in": 1800, "scope": "s", "id_token": VALUE},
+    "id_token": {"access_token": VALUE, "token_type": "Bearer", "expires_in": 1800, "scope": "s", "id_token": VALUE},
     "astra": {"type": "application/astra-token", "version": "1.0", "id": "t", "name": "n", "metadata": {"labels": []}},
     "eiam": {
         "RequestId": "r",
@@ -250,7 +266,7 @@ def test_how_long_to_wait_in_every_form(fuzz: Fuzz) -> None:
 # A colon would make a reference of some.
 _SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"), min_size=8, max_size=40)
 _SETTINGS = {"modelarts": "secret_key", "login": "password", "astra": "api_token"} | dict.fromkeys(
-    ("oneaccess", "oauth2"), "client_secret"
+    ("oneaccess", "id_token", "oauth2"), "client_secret"
 )
 
 
@@ -268,4 +284,4 @@ def test_a_vendor_who_echoes_the_secret(fuzz: Fuzz, name: str) -> None:
         say_enough(error, [secret])
 
     plain = st.text(st.characters(categories=["L", "N", "P"]), max_size=400)
-    fuzz(check, st.sampled_from([400, 401, 500]), plain, _SECRETS, plain, times=15)
+    fuzz(check, st.sampled_from([400, 401, 404, 500]), plain, _SECRETS, plain, times=15)
