@@ -181,7 +181,7 @@ def test_the_profiles_time_limit_counts_for_a_keyring_that_waits_for_a_person(
     assert asked == ["me"]
     for error in errors:
         assert isinstance(error, SecretError)
-        assert "keyring:svc/me cannot be read: the keyring did not answer within 0.3 s" in str(error)
+        assert "keyring:svc/me cannot be read: the keyring did not answer within 0.27 s" in str(error)
         assert error.profile == "ring"
     assert bench.script.requests == []
     unlocked.set()
