@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
 
-import httpx
+import httpcore
 
 from jupyter_tokens.clock import Clock
 from jupyter_tokens.kernel.client import Client
@@ -59,14 +59,14 @@ class Wire:
 def wired(clock: Clock) -> Iterator[Wire]:
     """All libraries live by the clock, and send by way of the wire: the two HTTP stacks that they stand on."""
     wire = Wire(clock)
-    send = httpx.HTTPTransport.handle_request
+    send = httpcore.ConnectionPool.handle_request
 
-    def by_httpx(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
-        request.headers["x-now"] = wire.sent()
+    def by_httpcore(self: httpcore.ConnectionPool, request: httpcore.Request) -> httpcore.Response:
+        request.headers.append((b"x-now", wire.sent().encode()))
         return send(self, request)
 
     with ExitStack() as patches:
-        patches.enter_context(patch.object(httpx.HTTPTransport, "handle_request", by_httpx))
+        patches.enter_context(patch.object(httpcore.ConnectionPool, "handle_request", by_httpcore))
         patches.enter_context(patch("time.time", clock.now))
         if installed("urllib3"):
             from urllib3 import HTTPConnectionPool

@@ -45,7 +45,7 @@ class Written(NamedTuple):
     """Profiles as they are written, not checked, each with its file; and the errors of files that cannot be read."""
 
     profiles: dict[str, tuple[Any, Path]]
-    problems: list[ConfigurationError]
+    problems: dict[Path, ConfigurationError]
 
 
 def config_files(path: Sequence[str | os.PathLike[str]] | None = None) -> list[Path]:
@@ -96,8 +96,10 @@ def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
     from .profiles import Profiles, Raw  # noqa: PLC0415 (loads httpx, which `jupyter tokens list` does without)
 
     written = load_written(files)
-    for problem in written.problems:
-        _warn_once(str(problem))
+    for problem in written.problems.values():
+        # Also where warnings are errors the other files are used.
+        with suppress(UserWarning):
+            _warn_once(str(problem))
     raw = {name: Raw(settings, file) for name, (settings, file) in written.profiles.items()}
     return Profiles(raw, written.problems)
 
@@ -109,12 +111,12 @@ def _warn_once(problem: str) -> None:
 
 def load_written(files: Sequence[Path] | None = None) -> Written:
     """Read the profiles of all files without checking them."""
-    written = Written({}, [])
+    written = Written({}, {})
     for file in config_files() if files is None else files:
         try:
             found = _of(file, _profiles_in)
         except ConfigurationError as problem:
-            written.problems.append(problem.copy())
+            written.problems[file] = problem.copy()
         else:
             written.profiles.update({name: (settings, file) for name, settings in found.items()})
     return written

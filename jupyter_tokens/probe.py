@@ -42,7 +42,7 @@ def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Answe
             heard = time.time()
             answer.close()
     except httpx.ConnectError as error:
-        problem = connect_error(host, error)
+        problem = connect_error(host, error, proxy_for(request.url))
     except httpx.HTTPError as error:
         # Only the kind: the text may hold a proxy's URL, and that a password.
         problem = NetworkError(

@@ -228,7 +228,8 @@ class Profile:
         Blocks: a keyring may have to wait for a person, for `seconds` or the profile's `timeout` at most, whichever is
         less. Raises `SecretError`.
         """
-        limit = self.timeout if seconds is None else min(self.timeout, seconds)
+        # A little less than the whole call, so that this error comes before that of a caller who waits for the call.
+        limit = 0.9 * (self.timeout if seconds is None else min(self.timeout, seconds))
         return {key: reference.resolve(limit) for key, reference in self.references.items()}
 
     def call_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
@@ -257,16 +258,19 @@ def _glob(glob: str) -> re.Pattern[str]:
     return re.compile("".join(_WILD.get(part, re.escape(part)) for part in parts), re.DOTALL)
 
 
+_NO_PROBLEMS: Mapping[Path, ConfigurationError] = {}
+
+
 class Profiles(Mapping[str, Profile]):
     """The profiles by name. Iterating gives names; looking one up checks it.
 
     problems : what is wrong with configuration files that could not be read.
     """
 
-    def __init__(self, raw: Mapping[str, Raw], problems: Iterable[ConfigurationError] = ()) -> None:
+    def __init__(self, raw: Mapping[str, Raw], problems: Mapping[Path, ConfigurationError] = _NO_PROBLEMS) -> None:
         self._raw = dict(raw)
         self._checked: dict[str, Profile] = {}
-        self.problems = tuple(problems)
+        self.problems = dict(problems)
 
     @classmethod
     def of(cls, settings: Mapping[str, Mapping[str, Any]]) -> Profiles:
@@ -291,7 +295,7 @@ class Profiles(Mapping[str, Profile]):
     def _unknown(self, name: str) -> str:
         if self.problems:
             # It may be in one of them.
-            return " ".join(str(problem) for problem in self.problems)
+            return " ".join(map(str, self.problems.values()))
         return _missing() or (closest(name, self._raw) if self._raw else _NONE_CONFIGURED)
 
     def file(self, name: str) -> Path | None:
@@ -308,7 +312,12 @@ class Profiles(Mapping[str, Profile]):
         ]
 
     def changed_from(self, before: Profiles) -> set[str]:
-        """The names whose settings differ from earlier profiles; those that do not keep their state (an IAM login)."""
+        """The names whose settings differ from earlier profiles; those that do not keep their state (an IAM login).
+
+        A file that cannot be read now, perhaps because it is being edited, keeps the profiles that it had.
+        """
+        kept = {name: raw for name, raw in before._raw.items() if raw.file in self.problems}
+        self._raw = {**kept, **self._raw}
         same = {name for name, raw in self._raw.items() if before._raw.get(name) == raw}
         self._checked |= {name: profile for name, profile in before._checked.items() if name in same}
         return (self._raw.keys() | before._raw.keys()) - same

@@ -163,7 +163,7 @@ class Source:
         """
         profiles = self.profiles()
         if not profiles and profiles.problems:
-            raise profiles.problems[0].copy()
+            raise next(iter(profiles.problems.values())).copy()
         return [_entry(profiles, name) for name in profiles]
 
     def get_direct(self, profile: str, params: Mapping[str, Any], ask: Ask) -> Token:

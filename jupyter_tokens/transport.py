@@ -161,7 +161,7 @@ class Transport:
             what = f"{host} could not be reached in time" if connecting else f"{host} did not answer in time"
             raise TimedOut(f"{what}.", hint="Try again, or raise the profile's timeout.", unsent=connecting) from None
         except httpx.ConnectError as error:
-            raise connect_error(host, error) from None
+            raise connect_error(host, error, proxy_for(request.url)) from None
         except httpx.ProxyError:
             raise NetworkError(
                 f"The proxy did not pass on the call to {host}.",
@@ -257,7 +257,7 @@ _PROXIES = ("http", "https", "socks5", "socks5h")
 def check_proxy(proxy: str) -> None:
     """Raise `NetworkError` for a proxy of a kind that is not known, or that needs a package which is not installed."""
     kind = proxy.partition("://")[0].lower()
-    problem, hint = "", "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
+    problem, hint = "", _PROXY_HINT
     if kind not in _PROXIES:
         known = ", ".join(f"{name}://" for name in _PROXIES)
         problem = f"a proxy of the kind {plain(kind, 20)}:// is not known, only {known}"
@@ -290,7 +290,7 @@ def _open(proxy: str | None, trust: _Trust) -> httpx.BaseTransport:
     except (httpx.InvalidURL, OSError, ValueError) as error:
         # Only the kind: a proxy's URL may hold a password.
         kind = type(error).__name__
-    raise _unusable(kind, "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.")
+    raise _unusable(kind, _PROXY_HINT)
 
 
 def _unusable(problem: str, hint: str) -> NetworkError:
@@ -429,8 +429,11 @@ _NAME_HINT = "Check the endpoint: it has to be the name that the certificate is 
 _CERTIFICATE_HINTS = {9: _CLOCK_HINT, 10: _CLOCK_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
 
 
-def connect_error(host: str, error: BaseException) -> NetworkError:
-    """What a connection that was never made becomes; looks for the cause among the causes."""
+def connect_error(host: str, error: BaseException, proxy: str | None = None) -> NetworkError:
+    """Return the error for a connection that was never made, by the first cause that says more than "not connected".
+
+    proxy : the way that the call took. Then it is the proxy that could not be reached.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
@@ -443,12 +446,24 @@ def connect_error(host: str, error: BaseException) -> NetworkError:
                 retryable=False,
                 unsent=True,
             )
-        if isinstance(cause, socket.gaierror):
+        if isinstance(cause, socket.gaierror) and proxy is None:
             return NetworkError(f"There is no host {host}.", hint="Check endpoint and region.", unsent=True)
         cause = cause.__cause__ or cause.__context__
+    if proxy is not None:
+        return NetworkError(
+            f"The proxy {_without_password(proxy)} for {host} cannot be reached.", hint=_PROXY_HINT, unsent=True
+        )
     return NetworkError(
         f"{host} cannot be reached.", hint="Check the endpoint, the network and the proxy settings.", unsent=True
     )
+
+
+_PROXY_HINT = "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
+
+
+def _without_password(proxy: str) -> str:
+    url = httpx.URL(proxy)
+    return f"{url.scheme}://{url.host}" + ("" if url.port is None else f":{url.port}")
 
 
 def _within(timeout: float | None, late: type[Exception]) -> float | None:

@@ -40,7 +40,7 @@ def refused(file: Path) -> ConfigurationError:
     assert len(caught) == 1
     assert CANARY not in str(caught[0].message)
     assert len(held[0]) == 0
-    [error] = held[0].problems
+    [error] = held[0].problems.values()
     assert str(file) in error.message
     assert error.unsent
     assert error.__context__ is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -239,3 +240,16 @@ def test_entries_tell_what_a_form_needs_and_what_is_wrong(clock: Clock) -> None:
     assert isinstance(bad.error, ConfigurationError)
     assert (bad.name, bad.provider, bad.schema) == ("wrong", None, {})
     assert CANARY not in repr(bad) + repr(dlc)
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be read:UserWarning")
+def test_the_list_of_profiles_names_a_broken_file_where_it_is_the_only_one(config_dir: Path, tmp_path: Path) -> None:
+    broken = config_dir / "jupyter_tokens_config.json"
+    broken.write_text("{")
+    source = Source()
+    with pytest.raises(ConfigurationError, match=re.escape(f"{broken} cannot be read: line 1")):
+        source.entries()
+    with pytest.raises(ConfigurationError, match=re.escape(str(broken))):
+        source.key("any")
+    (config_dir / "jupyter_tokens_config.py").write_text("c.TokenProfiles.profiles = {'a': {'provider': 'eiam'}}")
+    assert [entry.name for entry in source.entries()] == ["a"]

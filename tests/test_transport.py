@@ -746,6 +746,8 @@ def test_a_socks_proxy(real: Transport, monkeypatch: pytest.MonkeyPatch, kind: s
                 while True:
                     connection, _ = listener.accept()
                     with connection:
+                        # httpcore may keep the other end of a call that came too late.
+                        connection.settimeout(10)
                         connection.recv(64)
                         connection.sendall(b"\x05\x00")
                         asked.append(connection.recv(512))
@@ -762,6 +764,17 @@ def test_a_socks_proxy(real: Transport, monkeypatch: pytest.MonkeyPatch, kind: s
     assert words in message
     # The proxy looks the name up.
     assert b"api.example.com" in asked[0]
+
+
+@pytest.mark.parametrize("proxy", ["http://u:{}@127.0.0.1:{}", "socks5://127.0.0.1:{1}", "http://proxy.invalid:1"])
+def test_a_proxy_that_cannot_be_reached_is_named(real: Transport, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", proxy.format(CANARY, port))
+    error = failed(real, URL, timeout=10 * BRIEF)
+    place = "http://proxy.invalid:1" if "invalid" in proxy else f"{proxy.partition(':')[0]}://127.0.0.1:{port}"
+    assert error.message == f"The proxy {place} for api.example.com cannot be reached."
+    assert CANARY not in str(error)
 
 
 def test_a_socks_proxy_without_its_package_names_what_to_install(

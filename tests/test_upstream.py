@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import keyring.backend
 import pytest
 
 from jupyter_tokens.broker import Key
@@ -18,6 +21,7 @@ from jupyter_tokens.errors import (
     Unauthorized,
     UnknownProfile,
 )
+from jupyter_tokens.keyring_access import ask_keyring
 from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.secretref import watch_seen
 from jupyter_tokens.transport import Transport
@@ -179,6 +183,34 @@ def test_the_profiles_time_limit_counts() -> None:
     bench = Bench(answer(429, {}, retry_after="5"), mine={**ONEACCESS, "timeout": 5})
     assert bench.fails().retry_after == 5.0
     assert bench.script.requests[0].extensions["timeout"]["read"] == 5.0
+
+
+def test_the_profiles_time_limit_counts_for_a_keyring_that_waits_for_a_person(
+    stored: keyring.backend.KeyringBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And for all who ask meanwhile, while the keyring is asked once."""
+    unlocked = threading.Event()
+    asked: list[str] = []
+
+    def wait(service: str, user: str) -> str:
+        asked.append(user)
+        unlocked.wait()
+        return CANARY
+
+    monkeypatch.setattr(stored, "get_password", wait)
+    bench = Bench(answer(200, GOOD), ring={**ONEACCESS, "client_secret": "keyring:svc/me", "timeout": 0.3})
+    with ThreadPoolExecutor(8) as pool:
+        errors = list(pool.map(lambda _: bench.fails(Key("ring")), range(8)))
+    assert asked == ["me"]
+    for error in errors:
+        assert isinstance(error, SecretError)
+        assert "keyring:svc/me cannot be read: the keyring did not answer within 0.27 s" in str(error)
+        assert error.profile == "ring"
+    assert bench.script.requests == []
+    unlocked.set()
+    # The dialog is gone, so the next call gets its answer.
+    ask_keyring(lambda keyring: None, seconds=30)
+    assert bench.upstream.fetch(Key("ring")).reveal() == "t0k3n"
 
 
 def test_a_fetch_is_retried() -> None:

@@ -63,7 +63,7 @@ class DoctorApp(Action):
 
         yield from configuration.files(config_files())
         known = _load()
-        for problem in known.problems:
+        for problem in known.problems.values():
             yield fail("configuration", problem.message.rstrip("."), problem.hint.rstrip(".") or "correct the file")
         yield from configuration.profiles(known)
         profiles = _right(known)

@@ -45,7 +45,7 @@ class ListApp(Action):
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
         written = load_written()
-        for problem in written.problems:
+        for problem in written.problems.values():
             say(one_line(str(problem)))
         if written.problems and not written.profiles:
             return 2

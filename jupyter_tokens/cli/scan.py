@@ -119,6 +119,8 @@ class ScanApp(Command):
             profiles = load_profiles()
         except TokenError as error:
             self.fail(2, str(error))
+        if not profiles and profiles.problems:
+            self.fail(2, " ".join(map(str, profiles.problems.values())))
         for name in profiles:
             try:
                 resolved = profiles[name].secrets()

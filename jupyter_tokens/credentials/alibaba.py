@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..errors import SecretError
@@ -54,7 +56,7 @@ def chain() -> AccessKey:
         # The text of the vendor's error quotes what a metadata service answered, keys included.
         error = SecretError(
             f"Alibaba Cloud's credential chain found no access key ({type(caught).__name__}).",
-            hint=_LOOKED.format(cli=files[0], ini=files[1]),
+            hint=" ".join([*_unreadable(files), _LOOKED.format(cli=files[0], ini=files[1])]),
         )
     else:
         return AccessKey(key, Secret(secret), Secret(token) if token else None)
@@ -82,6 +84,17 @@ def _client(kind: Any, files: tuple[str, ...]) -> Any:
             logging.getLogger("credentials").addFilter(_is_not_the_vendors)
             _kept = stamp, kind(provider=DefaultCredentialsProvider(reuse_last_provider_enabled=False))
         return _kept[1]
+
+
+def _unreadable(files: Iterable[str]) -> Iterator[str]:
+    """What the vendor's library stumbles over without naming it."""
+    for file in files:
+        with suppress(OSError), open(file, "rb") as stream:  # noqa: PTH123 (a text from the vendor)
+            if stream.read(3).startswith(_MARKS):
+                yield f"{file} begins with a byte order mark, which the library does not take: save it as plain UTF-8."
+
+
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _stamp(file: str) -> tuple[int, int] | None:

@@ -142,18 +142,30 @@ def _is_deep(data: object) -> bool:
 
 
 def json_object(response: httpx.Response) -> dict[str, Any]:
-    """The body of a success. Raises `ResponseError` if it is empty or not a JSON object.
-
-    The content type does not count: some servers send JSON as text/plain, text/json or text/html.
-    """
+    """The body of a success. Raises `ResponseError` if it is empty or not a JSON object."""
     if not response.content:
         raise malformed(response, "is empty")
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in _JSON and not media_type.endswith("+json"):
+        raise malformed(response, "is not JSON")
     data = try_json_object(response)
     if data is None:
-        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        claims_json = media_type in {"", "application/json"} or media_type.endswith("+json")
-        raise malformed(response, "is not a whole JSON object" if claims_json else "is not JSON")
+        raise malformed(response, "is not a whole JSON object")
     return data
+
+
+# Besides the right one, those by which servers are known to send JSON. An HTML page is somebody else's answer.
+_JSON = frozenset(
+    {
+        "",
+        "application/json",
+        "text/json",
+        "application/x-json",
+        "text/plain",
+        "text/javascript",
+        "application/octet-stream",
+    }
+)
 
 
 def object_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -116,8 +116,7 @@ class Wire:
             del self._ready[name]
 
     def _resolve(self, profile: Profile) -> _Ready:
-        # A little less than the whole call is given, so that a keyring that waits for a person is named.
-        secrets = profile.secrets(0.9 * profile.timeout)
+        secrets = profile.secrets()
         credential = profile.provider.credential(secrets)
         hidden = (_hidden(secret.reveal()) for secret in _long_lived(profile, secrets, credential))
         return _Ready(credential, frozenset().union(*hidden), self._trust_of(profile.verify))

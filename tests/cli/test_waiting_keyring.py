@@ -48,6 +48,6 @@ def test_it_is_named(machine: Machine, command: list[str], code: int, named: lis
     assert done.returncode == code
     said = done.stdout + done.stderr
     for name in named:
-        assert f"keyring:svc/{name} cannot be read: the keyring did not answer within 1 s" in said
+        assert f"keyring:svc/{name} cannot be read: the keyring did not answer within 0.9 s" in said
     # Six profiles do not wait six times. (Starting a command takes its time as well.)
     assert time.monotonic() - began < 20

@@ -260,6 +260,18 @@ def test_a_chain_that_finds_nothing_says_where_it_looked_and_what_to_do(vendor: 
         assert name in caught.value.hint
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_chain_that_finds_nothing_names_the_file_with_a_byte_order_mark(vendor: Path, encoding: str) -> None:
+    file = vendor / ".alibabacloud" / "credentials.ini"
+    file.parent.mkdir()
+    text = f"[default]\ntype = access_key\naccess_key_id = INI\naccess_key_secret = {CANARY}\n"
+    file.write_text(text, encoding=encoding)
+    with pytest.raises(SecretError) as caught:
+        chain()
+    assert caught.value.hint.startswith(f"{file} begins with a byte order mark")
+    assert CANARY not in told(caught.value)
+
+
 def test_a_profile_is_told_that_its_chain_found_nothing(vendor: Path) -> None:
     profiles = Profiles.of({"mine": {"provider": "pai-dlc", "region": "cn-hangzhou", "credentials": "chain"}})
     upstream = Upstream(lambda: profiles)

@@ -102,6 +102,11 @@ def test_a_password_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert shown(login("short")) == ("https://iam.example.com", "user", CANARY, "OTC1")
 
 
+def test_a_file_with_a_byte_order_mark(clouds: Path) -> None:
+    clouds.write_bytes(b"\xef\xbb\xbf" + clouds.read_bytes())
+    assert shown(login("mine"))[2] == CANARY
+
+
 @pytest.mark.usefixtures("clouds")
 def test_a_token_of_a_cloud() -> None:
     found = login("token")

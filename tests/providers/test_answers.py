@@ -64,7 +64,6 @@ def test_what_is_no_json_object_is_told_without_its_body(body: bytes, media_type
         "application/astra-token+json",
         "text/json",
         "text/plain",
-        "text/html; charset=utf-8",
         "application/octet-stream",
         "",
     ],
