@@ -89,7 +89,8 @@ _QUOTES = re.compile(r"(?:[\"'`>;m“‘「『]|%22)\Z")
 _CLOSES = re.compile(r"[\"'`\\&<\x1b”’」』]|%22|\Z")
 _NARROW = re.compile(rf"(?:[A-Za-z0-9._~+/=-]|{ESCAPED})+")
 _PASSWORD_ALONE = re.compile(rf"(?:[A-Za-z0-9._~+/=!@\#$^*?-]|{ESCAPED})*(?:[A-Za-z0-9_~+/=!@\#$^*-]|{ESCAPED})")
-_WIDE = r"(?P<value>(?:[^\s\"'`<>\\\x00\x1b()\[\]{}|&：“”‘’「」『』\u3002-\uffef]|&(?!\w{2,4};|\#)){8,16384}+)"
+_WIDE = r"(?P<value>(?:[^\s\"'`<>\\\x00\x1b()\[\]{}|&,;：“”‘’「」『』\u3002-\uffef]|&(?!\w{2,4};|\#)){8,16384}+)"
+_REST_OF_PASSWORD = re.compile(r"[^\s\"'`<>\\\x00]{1,128}")
 _GOES_ON = ("(", "[", "{")
 # A value may begin as a gap ends: password=":a…".
 _BEGINS_LIKE_A_GAP = re.compile(r"[=:,>(]\s*\\?[\"']([:=,>(]+)\Z")
@@ -205,7 +206,10 @@ def _field(text: str, found: re.Match[str]) -> list[Span]:
     gap = text[at:start]
     if begins := _BEGINS_LIKE_A_GAP.search(gap):
         gap, start = gap[: begins.start(1)], start - len(begins[1])
-    value, quoted = text[start:end], _QUOTES.search(gap) is not None
+    quoted = _QUOTES.search(gap) is not None
+    if quoted and _rule(name[0]) is _PASSWORD and (rest := _REST_OF_PASSWORD.match(text, end)):
+        end = rest.end()
+    value = text[start:end]
     if not quoted or not _CLOSES.match(text, end) or _ENDS_WITHIN.search(value):
         narrow = (_PASSWORD_ALONE if _rule(name[0]) is _PASSWORD else _NARROW).match(value)
         if narrow is None:
@@ -230,8 +234,8 @@ def _field(text: str, found: re.Match[str]) -> list[Span]:
 
 
 # After a name that is a cell of a table: of HTML, CSV, Markdown, or of columns that are aligned.
-_CELL = re.compile(r"[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| ")
-_CELL_BEGINS = re.compile(r"(?:\A|[,\t;|│┃┆\n\x00])[\"']?\Z|[|│┃┆>]\Z| \Z")
+_CELL = re.compile(r"[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| (?=[A-Za-z_ |│┃┆])")
+_CELL_BEGINS = re.compile(r"(?:\A|[,\t;|│┃┆\n\x00])[\"']?\Z|[|│┃┆>] ?\Z|  \Z")
 _SEPARATORS = (re.compile("[|│┃┆]"), re.compile("\t"), re.compile(","), re.compile(";"))
 _TD = re.compile(r"<t[hd][^<>\x00]{0,1024}>", re.IGNORECASE)
 _CELL_VALUE = re.compile(r"(?:\s|[\"']|<[^<>]*>)*(?P<value>[A-Za-z0-9._~+/=-]{16,})(?:\s|[\"']|<[^<>]*>)*")
@@ -271,7 +275,7 @@ def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tup
 def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
     """The cells below one, by the character that separates them, or by the side on which they are aligned."""
     first, last = _line(text, start)
-    if last - first > _LONGEST_ROW:
+    if last - first >= _LONGEST_ROW:
         return
     header = text[first:last]
     separator = next((each for each in _SEPARATORS if each.search(header)), None)
@@ -282,7 +286,7 @@ def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tup
         first, last = _line(text, last + 1)
         row = text[first:last]
         left[0] -= len(row) + 1
-        if not row.strip() or "\0" in row or len(row) > _LONGEST_ROW:
+        if not row.strip() or "\0" in row or len(row) >= _LONGEST_ROW:
             return
         if separator:
             marks = [-1, *(mark.start() for mark in separator.finditer(row)), len(row)]
@@ -298,5 +302,7 @@ def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tup
 
 
 def _line(text: str, at: int) -> tuple[int, int]:
-    end = text.find("\n", at)
-    return text.rfind("\n", 0, at) + 1, len(text) if end < 0 else end
+    """Where the line around a place begins and ends, or so much of it that it is too long."""
+    first, last = max(0, at - _LONGEST_ROW), min(len(text), at + _LONGEST_ROW)
+    begin, end = text.rfind("\n", first, at), text.find("\n", at, last)
+    return first if begin < 0 else begin + 1, last if end < 0 else end
