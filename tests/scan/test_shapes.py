@@ -120,7 +120,7 @@ def test_found_by_its_shape(value: str, around: str) -> None:
         (f"x-api-key: {SECRET}", "value of x-api-key", SECRET),
         (f"API Key: {SECRET}", "value of API Key", SECRET),
         ("api_key='822fab12-c224-4d1f-8118-5fb5d2def8b9'", "value of api_key", "822fab12-c224-4d1f-8118-5fb5d2def8b9"),
-        ("password=':a1Bcdxy;&9#,'", "value of password", ":a1Bcdxy;&9#,"),
+        ("password=':a1Bcdxyz;&9#,'", "value of password", ":a1Bcdxyz;&9#,"),
         ("password='%:a1B+x#9'", "value of password", "%:a1B+x#9"),
         # A percent-encoded value is taken whole, and no more than it.
         (f"?client_secret=a1B2c3%2B{SECRET}%3D&x=1", "value of client_secret", f"a1B2c3%2B{SECRET}%3D"),
