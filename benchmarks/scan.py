@@ -16,49 +16,40 @@ from typing import Any
 from jupyter_tokens.cli.demo import notebooks_folder
 from jupyter_tokens.scan.files import scan_file
 from jupyter_tokens.scan.known import Known
-from jupyter_tokens.scan.shapes import shapes_in
 from tests.scan.made_up import lines
 
 from .measure import Row
 
-_SLOWEST = 30e6
+_RATE = 30e6
 """Bytes a second that are promised."""
 _MOST_MISSED, _MOST_FALSE = 0.15, 0.03
 _OTHER = "detect-secrets"
 
 
 def scanned(rounds: int) -> Iterator[Row]:
-    """A set of notebooks by both, in turn; each kind of notebook by ours; and both on lines whose answer is known."""
+    """All notebooks and those of each kind; our tutorials by both, in turn; and both on lines whose answer is known."""
     with tempfile.TemporaryDirectory() as folder:
         kinds = _written(Path(folder))
-        whole = [path for paths in kinds.values() for path in paths]
-        known = Known({})
-        size = sum(path.stat().st_size for path in whole)
-        ours, theirs = [], []
-        for _ in range(max(rounds, 1)):
-            ours.append(_seconds(lambda: [scan_file(path, known) for path in whole]))
-            if find_spec("detect_secrets"):
-                theirs.append(_seconds(lambda: _detect_secrets(kinds["tutorials"])))
-        own = statistics.median(
-            _seconds(lambda: [scan_file(path, known) for path in kinds["tutorials"]]) for _ in range(9)
-        )
-        seconds = statistics.median(ours)
-        name = f"{size / 1e6:.0f} MB of notebooks, of {_SLOWEST / 1e6:.0f} MB a second"
-        yield Row("scan", name, seconds, seconds / (size / _SLOWEST), 1.0)
-        for kind, paths in kinds.items():
+        tutorials = kinds["tutorials"]
+        every = [path for each in kinds.values() for path in each]
+        for name, paths in {"all notebooks": every, **kinds}.items():
             size = sum(path.stat().st_size for path in paths)
-            taken = statistics.median(
-                _seconds(lambda paths=paths: [scan_file(path, known) for path in paths]) for _ in range(3)
-            )
-            yield Row("scan", f"{kind}, of {_SLOWEST / 1e6:.0f} MB a second", taken, taken / (size / _SLOWEST))
-        yield Row("scan", "our tutorials: jupyter_tokens", own, 1.0)
-        if theirs:
-            yield Row("scan", f"our tutorials: {_OTHER}", statistics.median(theirs), statistics.median(theirs) / own)
-        else:
-            yield Row("scan", f"our tutorials: {_OTHER}", 0.0, 0.0, absent=True, note="not installed")
-    yield from _judged("jupyter_tokens", lambda text: any(True for _ in shapes_in(text)), promised=True)
-    if find_spec("detect_secrets"):
-        yield from _judged(_OTHER, _detects_secrets, promised=False)
+            seconds = statistics.median(_seconds(lambda paths=paths: _scan(paths)) for _ in range(max(rounds, 1)))
+            limit = 1.0 if paths is every else None
+            note = f"{size / 1e6:.1f} MB, {size / seconds / 1e6:.0f} MB a second"
+            yield Row("scan", name, seconds, seconds / (size / _RATE), limit, note=note)
+        if not find_spec("detect_secrets"):
+            yield Row("scan", f"tutorials by {_OTHER}", 0.0, 0.0, absent=True, note="not installed")
+            return
+        times = [
+            (_seconds(lambda: _scan(tutorials)), _seconds(lambda: _detect(tutorials))) for _ in range(max(rounds, 1))
+        ]
+        ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+        yield Row("scan", "tutorials by jupyter_tokens", ours, 1.0)
+        yield Row("scan", f"tutorials by {_OTHER}", theirs, theirs / ours)
+        file = Path(folder) / "line.ipynb"
+        yield from _judged("jupyter_tokens", lambda text: bool(_scan([_one(file, text)])), promised=True)
+        yield from _judged(_OTHER, lambda text: bool(_detect([_one(file, text)])), promised=False)
 
 
 def _judged(name: str, finds: Callable[[str], bool], *, promised: bool) -> Iterator[Row]:
@@ -67,8 +58,9 @@ def _judged(name: str, finds: Callable[[str], bool], *, promised: bool) -> Itera
     secret = [finds(line.text) for line in lines("secret", rng)]
     harmless = [not finds(line.text) for line in lines("harmless", rng)]
     for what, right, limit in (("with a secret", secret, _MOST_MISSED), ("without one", harmless, _MOST_FALSE)):
-        label = f"{name}: right about {len(right)} lines {what}"
-        yield Row("scan", label, 0.0, 1 - sum(right) / len(right), limit if promised else None, count=sum(right))
+        wrong = 1 - sum(right) / len(right)
+        note = f"of {len(right)}"
+        yield Row("scan", f"{name}: lines {what}", 0.0, wrong, limit if promised else None, count=sum(right), note=note)
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -77,21 +69,27 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def _detect_secrets(paths: list[Path]) -> None:
+def _scan(paths: list[Path]) -> int:
+    known = Known({})
+    return sum(len(scan_file(path, known).findings) for path in paths)
+
+
+def _detect(paths: list[Path]) -> int:
     from detect_secrets import SecretsCollection
     from detect_secrets.settings import default_settings
 
+    secrets = SecretsCollection()
     with default_settings():
         for path in paths:
-            SecretsCollection().scan_file(str(path))
+            secrets.scan_file(str(path))
+    return sum(1 for _ in secrets)
 
 
-def _detects_secrets(text: str) -> bool:
-    from detect_secrets.core.scan import scan_line
-    from detect_secrets.settings import default_settings
-
-    with default_settings():
-        return any(True for line in text.splitlines() for _ in scan_line(line))
+def _one(file: Path, line: str) -> Path:
+    """A notebook with this line in a source."""
+    notebook = {"cells": [_cell(line)], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    file.write_text(json.dumps(notebook, indent=1), encoding="utf-8")
+    return file
 
 
 def _written(folder: Path) -> dict[str, list[Path]]:

@@ -41,8 +41,9 @@ _URL64 = r"[A-Za-z0-9_-]"
 _GITHUB = "github.blog: Behind GitHub's new authentication token formats"
 _GITLAB = "docs.gitlab.com/security/tokens: token prefixes"
 _SLACK = "api.slack.com/authentication/token-types"
-_SCANNING = "docs.github.com: supported secret scanning patterns; shape as in gitleaks' rules"
-_OBSERVED = "keys as their issuer's console shows them; shape as in gitleaks' rules"
+# These name issuers and not shapes; the shape is that of keys as the issuer's console shows them.
+_SCANNING = "docs.github.com: supported secret scanning patterns"
+_CONSOLE = "the issuer's console"
 
 SHAPES = (
     # A header that reads as JSON and names an algorithm tells it from Mapbox's public pk.eyJ….
@@ -72,6 +73,13 @@ SHAPES = (
     Shape("Alibaba security token", "CAES", rf"CAES{_B64}{{60,4096}}+", "alibabacloud.com/help/ram: AssumeRole"),
     # One of 125 characters is shown.
     Shape("EIAM application token", "SATF", r"SATF[A-Za-z0-9]{80,252}", "alibabacloud.com/help/idaas"),
+    Shape(
+        "Tencent SecretId",
+        "AKID",
+        r"AKID[A-Za-z0-9]{32}",
+        "cloud.tencent.com/document/api: signatures",
+        pair=("Tencent SecretKey", r"[A-Za-z0-9]{32}"),
+    ),
     # Huawei Cloud. MII… is CMS signed data (RFC 5652), in whose base64 "-" is written for "/". Certificates and private
     # keys begin with MII too, but not with this object identifier.
     Shape(
@@ -138,17 +146,17 @@ SHAPES = (
         "platform.openai.com/docs/api-reference/authentication; " + _SCANNING,
     ),
     Shape("Anthropic API key", "sk-ant-", rf"sk-ant-[a-z]{{2,8}}\d\d-{_URL64}{{60,200}}+", _SCANNING),
-    Shape("OpenRouter API key", "sk-or-v1-", r"sk-or-v1-[0-9a-f]{64}", _OBSERVED),
+    Shape("OpenRouter API key", "sk-or-v1-", r"sk-or-v1-[0-9a-f]{64}", _CONSOLE),
     Shape("Hugging Face token", "hf_", r"hf_[A-Za-z0-9]{30,40}", "huggingface.co/docs/hub/security-tokens"),
     Shape("Hugging Face token", "api_org_", r"api_org_[A-Za-z0-9]{34}", "huggingface.co/docs/hub/security-tokens"),
     Shape("Groq API key", "gsk_", r"gsk_[A-Za-z0-9]{52}", _SCANNING),
     Shape("xAI API key", "xai-", r"xai-[A-Za-z0-9]{70,90}", _SCANNING),
     Shape("Perplexity API key", "pplx-", r"pplx-[A-Za-z0-9]{48,56}", _SCANNING),
-    Shape("NVIDIA API key", "nvapi-", rf"nvapi-{_URL64}{{60,70}}", _OBSERVED),
+    Shape("NVIDIA API key", "nvapi-", rf"nvapi-{_URL64}{{60,70}}", _CONSOLE),
     Shape("Replicate API token", "r8_", r"r8_[A-Za-z0-9]{37}", "replicate.com/docs/topics/security/api-tokens"),
     Shape("LangSmith API key", "lsv2_", r"lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}", _SCANNING),
     Shape("Tavily API key", "tvly-", r"tvly-(?:dev-|prod-)?[A-Za-z0-9]{32}", "docs.tavily.com"),
-    Shape("Jina API key", "jina_", r"jina_[0-9a-f]{32}[A-Za-z0-9_-]{28}", _OBSERVED),
+    Shape("Jina API key", "jina_", r"jina_[0-9a-f]{32}[A-Za-z0-9_-]{28}", _CONSOLE),
     Shape("Weights & Biases API key", "wandb_v1_", r"wandb_v1_[A-Za-z0-9_]{60,100}", "docs.wandb.ai: API keys"),
     Shape("Kaggle API token", "KGAT_", r"KGAT_[0-9a-f]{32}", "kaggle.com/docs/api"),
     Shape(
@@ -161,7 +169,7 @@ SHAPES = (
     Shape(
         "Databricks token", "dapi", r"dapi[0-9a-f]{32}(?:-\d)?", "docs.databricks.com/dev-tools/auth/pat; " + _SCANNING
     ),
-    Shape("Pinecone API key", "pcsk_", r"pcsk_[A-Za-z0-9]{4,8}_[A-Za-z0-9]{50,70}", _OBSERVED),
+    Shape("Pinecone API key", "pcsk_", r"pcsk_[A-Za-z0-9]{4,8}_[A-Za-z0-9]{50,70}", _CONSOLE),
     Shape(
         "DataStax Astra token",
         "AstraCS:",

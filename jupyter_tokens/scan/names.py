@@ -33,6 +33,8 @@ _OTHER_TOKENS = frozenset(
         *("next", "prev", "previous", "page", "nextpage", "continuation", "continue", "cursor", "resume", "sequence"),
         *("sync", "max", "min", "num", "new", "first", "last", "image", "audio", "video", "prompt", "input", "output"),
         *("idempotency", "client", "csrfmiddleware", "forgery", "verification", "request"),
+        # Coins, whose tokens are addresses.
+        *("usdc", "usdt", "weth", "eth", "sol", "dai", "bnb", "wbtc", "btc", "nft", "mint"),
     )
 )
 _OTHER_KEYS = frozenset(
@@ -61,7 +63,7 @@ _SECRET_KEYS = frozenset(
 
 _LONGEST_NAME = 64
 _LOOK_BACK = 80
-_BEFORE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
+_BEFORE = re.compile(r"(?:(?:[Aa][Pp][Ii]|[Ss]ecret|SECRET|[Ss]ubscription) )?[A-Za-z][A-Za-z0-9_.-]*\Z")
 # Of '\nACCESS_TOKEN=' in JSON, "n" is not part of the name.
 _ESCAPES = re.compile(r"\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]*m")
 # Ends of names, in small letters, each with what follows it at once. `key` alone says nothing, and "sk" ends words.
@@ -70,26 +72,31 @@ _ENDS = (
     ("secret", "s?"),
     ("pass", "(?:w(?:or)?d|phrase|(?<=_pass))"),
     ("pwd", ""),
-    ("key", "(?<=[a-z0-9_.-]key)s?"),
+    ("key", "(?:(?<=[a-z0-9_.-]key)|(?<=api key|ret key|ion key))s?"),
     ("sk", "(?<![a-z]sk)"),
 )
 
 # Between a name and its value: punctuation, quotes also of JSON in JSON and of HTML, colours of a terminal, tags,
 # types, the number of a row in a table's JSON.
 _GAP = (
-    r"(?P<gap>(?:[\s:=,>(\[\]\"'`\\：＝“”‘’「」『』]|-(?=>)|&quot;|&\#(?:34|39|x22|x27);|%3a|%3d|%22|\x1b\[[0-9;]*m"
+    r"(?P<gap>(?:[\s:=,>(\[\]\"'`\\：＝“”‘’「」『』]|-(?=>)|<-|&quot;|&\#(?:34|39|x22|x27);|%3a|%3d|%22|\x1b\[[0-9;]*m"
     r"|</?[a-z][^<>\x00]{0,120}>|[bru](?=\\?[\"'])|(?:secretstr|secretbytes|secret|str|bytes|repr)(?=\(|\s*[=\]])"
     r"|\{\s*(?:\\?[\"']|&quot;)?\d{1,6}(?=(?:\\?[\"']|&quot;)?\s*:)){1,20}+)"
 )
-_ASSIGNS = re.compile(r"[:=>：＝]|%3[AaDd]")
+_ASSIGNS = re.compile(r"[:=>：＝]|<-|%3[AaDd]")
 # The last of a gap before a value that is quoted, or in a tag or in a colour of its own.
 _QUOTES = re.compile(r"(?:[\"'`>;m“‘「『]|%22)\Z")
 _CLOSES = re.compile(r"[\"'`\\&<\x1b”’」』]|%22|\Z")
 _NARROW = re.compile(rf"(?:[A-Za-z0-9._~+/=-]|{ESCAPED})+")
-_WIDE = r"(?P<value>[^\s\"'`<>\\\x00\x1b()\[\]{}|&,;：“”‘’「」『』\u3002-\uffef]{8,16384}+)"
+_PASSWORD_ALONE = re.compile(rf"(?:[A-Za-z0-9._~+/=!@\#$^*?-]|{ESCAPED})*(?:[A-Za-z0-9_~+/=!@\#$^*-]|{ESCAPED})")
+_WIDE = r"(?P<value>(?:[^\s\"'`<>\\\x00\x1b()\[\]{}|&,;：“”‘’「」『』\u3002-\uffef]|&(?!\w{2,4};|\#)){8,16384}+)"
+_REST_OF_PASSWORD = re.compile(r"[^\s\"'`<>\\\x00]{1,128}")
 _GOES_ON = ("(", "[", "{")
 # A value may begin as a gap ends: password=":a…".
 _BEGINS_LIKE_A_GAP = re.compile(r"[=:,>(]\s*\\?[\"']([:=,>(]+)\Z")
+_MORE = re.compile(
+    r"\\{0,3}[\"']\s*,\s*(?:\\{0,3}[\"']?\d{1,6}\\{0,3}[\"']?\s*:\s*)?\\{0,3}[\"'](?P<value>[A-Za-z0-9._~+/=-]{16,})(?=\\{0,3}[\"'])"
+)
 # "&" and the like, percent-encoded, end a value of a URL that is itself a value.
 _ENDS_WITHIN = re.compile(r"%(?:25)?(?:0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])")
 _NAMES = tuple((end, re.compile(f"{end}{rest}(?![a-z0-9_])")) for end, rest in _ENDS)
@@ -153,9 +160,9 @@ def named_in(text: str) -> Iterator[Span]:
     for end, pattern in _NAMES:
         for name in matches(end, pattern, lowered):
             field = _FIELD.match(lowered, name.end())
-            span = _field(text, field) if field else None
-            if span:
-                yield span
+            spans = _field(text, field) if field else []
+            if spans:
+                yield from spans
             elif _CELL.match(lowered, name.end()):
                 yield from _below(text, lowered, name.end(), left)
 
@@ -189,39 +196,50 @@ def _rule_of_key(before: str) -> _Rule | None:
     return _SECRET if before in _SECRET_KEYS else _SOME_KEY
 
 
-def _field(text: str, found: re.Match[str]) -> Span | None:
+def _field(text: str, found: re.Match[str]) -> list[Span]:
     at, start, end = found.start("gap"), found.start("value"), found.end("value")
     begun = _ESCAPES.sub(lambda escape: " " * len(escape[0]), text[max(0, at - _LOOK_BACK) : at])
     name = _BEFORE.search(begun)
     kind = named_kind(name[0]) if name else None
     if name is None or kind is None:
-        return None
+        return []
     gap = text[at:start]
     if begins := _BEGINS_LIKE_A_GAP.search(gap):
         gap, start = gap[: begins.start(1)], start - len(begins[1])
-    value, quoted = text[start:end], _QUOTES.search(gap) is not None
+    quoted = _QUOTES.search(gap) is not None
+    if quoted and _rule(name[0]) is _PASSWORD and (rest := _REST_OF_PASSWORD.match(text, end)):
+        end = rest.end()
+    value = text[start:end]
     if not quoted or not _CLOSES.match(text, end) or _ENDS_WITHIN.search(value):
-        narrow = _NARROW.match(value)
+        narrow = (_PASSWORD_ALONE if _rule(name[0]) is _PASSWORD else _NARROW).match(value)
         if narrow is None:
-            return None
+            return []
         value, end = narrow[0], start + narrow.end()
     if text[end : end + 1] in _GOES_ON:
-        return None
+        return []
     if not quoted and not _ASSIGNS.search(gap):
         before = text[max(0, at - _LOOK_BACK - len(name[0])) : at - len(name[0])]
         in_a_line = _ALONE.fullmatch(gap) and _LINE_BEGINS.search(before) and _LINE_ENDS.match(text, end)
         quoted = gap.isspace() and (_COMMAND.search(before) is not None or name[0].count(".") > 1)
         if not in_a_line and not quoted:
-            return None
-    return Span(start, end, kind, 2) if is_named(name[0], value, quoted=quoted) else None
+            return []
+    if not is_named(name[0], value, quoted=quoted):
+        return []
+    spans = [Span(start, end, kind, 2)]
+    if "{" in gap or "[" in gap:
+        # The rest of a column: {"access_token": {"0": "…", "1": "…"}}, {"access_token": ["…", "…"]}.
+        while (more := _MORE.match(text, spans[-1].end)) and is_named(name[0], more["value"]):
+            spans.append(Span(*more.span("value"), kind, 2))
+    return spans
 
 
 # After a name that is a cell of a table: of HTML, CSV, Markdown, or of columns that are aligned.
-_CELL = re.compile(r"[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| [|│┃┆]|  ")
+_CELL = re.compile(r"[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| (?=[A-Za-z_ |│┃┆])")
 _CELL_BEGINS = re.compile(r"(?:\A|[,\t;|│┃┆\n\x00])[\"']?\Z|[|│┃┆>] ?\Z|  \Z")
 _SEPARATORS = (re.compile("[|│┃┆]"), re.compile("\t"), re.compile(","), re.compile(";"))
 _TD = re.compile(r"<t[hd][^<>\x00]{0,1024}>", re.IGNORECASE)
 _CELL_VALUE = re.compile(r"(?:\s|[\"']|<[^<>]*>)*(?P<value>[A-Za-z0-9._~+/=-]{16,})(?:\s|[\"']|<[^<>]*>)*")
+_WORD = re.compile(r"\S+")
 _LONGEST_ROW = 16384
 _MOST_READ = 8
 
@@ -257,29 +275,34 @@ def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tup
 def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
     """The cells below one, by the character that separates them, or by the side on which they are aligned."""
     first, last = _line(text, start)
-    if last - first > _LONGEST_ROW:
+    if last - first >= _LONGEST_ROW:
         return
     header = text[first:last]
     separator = next((each for each in _SEPARATORS if each.search(header)), None)
     count = len(separator.findall(header)) if separator else 0
     column = len(separator.findall(header, 0, start - first)) if separator else 0
-    begins, ends = start - first, end - first
+    begins, ends, others = start - first, end - first, 0
     while last < len(text) and left[0] > 0:
         first, last = _line(text, last + 1)
         row = text[first:last]
         left[0] -= len(row) + 1
-        if not row.strip() or "\0" in row or len(row) > _LONGEST_ROW:
+        if not row.strip() or "\0" in row or len(row) >= _LONGEST_ROW:
             return
         if separator:
             marks = [-1, *(mark.start() for mark in separator.finditer(row)), len(row)]
             if len(marks) == count + 2:
                 yield first + marks[column] + 1, first + marks[column + 1]
-        else:
-            for cell in re.finditer(r"\S+", row):
-                if begins == cell.start() or ends == cell.end():
-                    yield first + cell.start(), first + cell.end()
+            continue
+        cells = [cell for cell in _WORD.finditer(row) if begins == cell.start() or ends == cell.end()]
+        yield from ((first + cell.start(), first + cell.end()) for cell in cells)
+        # pandas writes the name of the index into a row of its own.
+        others += not cells
+        if others > 1:
+            return
 
 
 def _line(text: str, at: int) -> tuple[int, int]:
-    end = text.find("\n", at)
-    return text.rfind("\n", 0, at) + 1, len(text) if end < 0 else end
+    """Where the line around a place begins and ends, or so much of it that it is too long."""
+    first, last = max(0, at - _LONGEST_ROW), min(len(text), at + _LONGEST_ROW)
+    begin, end = text.rfind("\n", first, at), text.find("\n", at, last)
+    return first if begin < 0 else begin + 1, last if end < 0 else end

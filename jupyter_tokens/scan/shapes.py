@@ -88,7 +88,8 @@ def _is_whole(shape: Shape, found: str) -> bool:
         except (ValueError, RecursionError):
             return False
         return isinstance(read, dict) and "alg" in read
-    return shape.mark != "STS." or is_random(found)
+    # Ids were seen that spell words, STS.AssumeRoleWithWebIdentity is none.
+    return shape.mark == "LTAI" or is_random(found)
 
 
 def _beside(text: str, start: int, end: int, kind: str, pattern: str) -> Iterator[Span]:
@@ -142,7 +143,9 @@ def _is_basic(found: re.Match[str]) -> bool:
         user, colon, password = b64decode(found["value"], validate=True).decode().partition(":")
     except ValueError:
         return False
-    return bool(colon) and (user + password).isprintable() and len(password) >= 6 and not is_placeholder(password)  # noqa: PLR2004
+    if not colon or not (user + password).isprintable() or password.isalpha():
+        return False
+    return len(password) >= 6 and not is_placeholder(password)  # noqa: PLR2004
 
 
 def _is_signature(found: re.Match[str]) -> bool:
@@ -150,7 +153,7 @@ def _is_signature(found: re.Match[str]) -> bool:
     return _PARAMETER.search(begun) is not None and is_random(found["value"]) and not is_placeholder(found["value"])
 
 
-_PARAMETER = re.compile(r"(?:[?&;]|%26|u0026)(?:[Xx]-[A-Za-z]{3,4}-)?[Ss]?\Z")
+_PARAMETER = re.compile(r"(?:[?&;]|%26|u0026)(?:[Xx]-[A-Za-z]{3,4}-|q-)?[Ss]?\Z")
 
 _CONTEXTS = (
     # SDK-HMAC-SHA256 Access=QTWAOYTTINDUT2QVKYUC, in what Huawei publishes of its signature.
@@ -197,7 +200,7 @@ _CONTEXTS = (
             ),
             _is_password,
         )
-        for mark in ("uth", "redentials")
+        for mark in ("uth", "redentials", "login")
     ),
     _Context(
         "password of a command",
@@ -219,6 +222,12 @@ _CONTEXTS = (
         "account.key",
         re.compile(r"account\.key\.[\w.-]{1,120}\\?[\"']?\s*[,:=\s]\s*\\?[\"']?(?P<value>[A-Za-z0-9+/]{86}==)"),
         lambda found: is_random(found["value"]),
+    ),
+    _Context(
+        "Azure API key",
+        "KeyCredential(",
+        re.compile(r"KeyCredential\(\s*(?:key\s*=\s*)?\\?[\"'](?P<value>[A-Za-z0-9+/=]{32,128})\\?[\"']"),
+        _is_token,
     ),
     _Context(
         "argument of login",

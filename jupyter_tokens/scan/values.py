@@ -17,7 +17,17 @@ _WORDS = re.compile(
     r"(?i:your|example|placeholder|change_?me|replace|redacted|goes_?here|dummy|insert|sample|removed|hidden)"
     r"|<|(?<![A-Za-z0-9])(?i:my|fake|test|todo|enter|put|some|here|secret|password|token)(?![A-Za-z0-9])|您|你的|请|替换|填"
 )
-_IN_ORDER = ("0123456789", "1234567890", "123456789", "abcdefghij", "qwertyuiop", "9876543210")
+_IN_ORDER = (
+    "0123456789",
+    "1234567890",
+    "123456789",
+    "abcdefghij",
+    "qwertyuiop",
+    "9876543210",
+    "a1b2c3d4",
+    "1a2b3c4d",
+    "abc123",
+)
 _ORDERED = 9
 _LONG = 120
 _TRIED = ("", "a", "abc", "foo", "bar", "hello", "hello world", "Hello World", "test", "password", "admin", "123456")
@@ -58,9 +68,21 @@ _PAIRS = frozenset(
     )
     for second in group[1:]
 )
+# kv-prod-client-secret-02, SYS_TOKEN_5541: words and numbers, whatever the words are.
+_IDENTIFIER = re.compile(
+    r"(?:(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)\d{0,4}|\d+)(?:[-_.:/](?:(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)\d{0,4}|\d+))+"
+)
 _WORDLIKE = 0.5
 _CLASSES = (re.compile("[a-z]"), re.compile("[A-Z]"), re.compile(r"\d"), re.compile(r"[^A-Za-z0-9]"))
 _MOST_CLASSES = 3
+_NOT_A_LETTER = re.compile("[^a-z]")
+_USUAL = frozenset(
+    (
+        *("password", "passwd", "pass", "psswrd", "psswd", "admin", "root", "secret", "test", "guest", "changeme"),
+        *("welcome", "qwerty", "postgres", "mysql", "user", "demo", "letmein", "default", "minio", "minioadmin", ""),
+    )
+)
+"""Letters of passwords that are the same everywhere."""
 _FEWEST_PAIRS = 5
 _FEWEST_CHARACTERS = 6
 
@@ -83,7 +105,7 @@ def is_reference(value: str, *, uuid: bool = False) -> bool:
 
 def is_random(value: str) -> bool:
     """Whether a value looks drawn by chance rather than made of words: by the pairs of characters that words have."""
-    if len(set(value[:_LONG])) < _FEWEST_CHARACTERS:
+    if len(set(value[:_LONG])) < _FEWEST_CHARACTERS or _IDENTIFIER.fullmatch(value):
         return False
     common = counted = 0
     for run in _RUN.findall(value[:_LONG]):
@@ -98,5 +120,7 @@ def is_random(value: str) -> bool:
 
 def is_password(value: str) -> bool:
     """Whether a value can be a password: it looks drawn by chance, or has characters of three classes."""
+    if _NOT_A_LETTER.sub("", value.lower()) in _USUAL:
+        return False
     classes = sum(each.search(value) is not None for each in _CLASSES)
     return classes > 1 and (is_random(value) or classes >= _MOST_CLASSES) and not is_placeholder(value)
