@@ -1,10 +1,12 @@
-"""No test sees this machine's configuration, keyring or cloud credentials."""
+"""No test sees this machine's configuration, keyring or cloud credentials, or depends on how the tests were started."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import keyring
 import keyring.backend
@@ -20,6 +22,51 @@ from .leaks import Leaks, watching
 
 _CLOUDS = ("ALIBABA", "HUAWEICLOUD_", "OS_", "JUPYTER_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+_OURS = ("COLUMNS", "LINES", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "NO_COLOR", "FORCE_COLOR", "CLICOLOR")
+_LIKEWISE = (
+    "GIT_",
+    "IPYTHON",
+    "JPY_",
+    "JUPYTER_",
+    "KERNEL_",
+    "NBVAL_",
+    "PYTHONSTARTUP",
+    "PYTHONWARNINGS",
+    "MPLBACKEND",
+)
+_FILES = 4096
+
+
+def _unheard(_number: int, _frame: FrameType | None) -> None:
+    """For a signal that is to be ignored here, but not in the processes that the tests start."""
+
+
+def _clean_surroundings() -> None:
+    """Undoes what a terminal, `make`, `nohup`, a job in the background of a script or a notebook's kernel hands on."""
+    for name in list(os.environ):
+        if name in _OURS or name.startswith(_LIKEWISE):
+            del os.environ[name]
+    os.environ["TERM"] = "xterm"
+    os.umask(0o022)
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            # What is ignored stays so over exec; what has a handler starts there with its default.
+            signal.signal(number, _unheard)
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+# Before anything else of the tests: some servers are started for a whole session.
+_clean_surroundings()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,11 +1,46 @@
-"""How a test waits for a kernel that somebody else has started."""
+"""How a test starts a kernel, and waits for one that somebody else has started."""
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from contextlib import suppress
 from queue import Empty
+from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+SECONDS = 300
+_TIMES = 5
+
+
+def started(connection_file: str = "", **options: Any) -> tuple[KernelManager, BlockingKernelClient]:
+    """A kernel that is ready. One whose ports another process has taken meanwhile is started again.
+
+    Between the choice of a port and its use, another process can take it: then ipykernel logs that, and ends.
+    """
+    for left in reversed(range(_TIMES)):
+        with tempfile.TemporaryFile("w+") as log:
+            manager = KernelManager(connection_file=connection_file)
+            manager.start_kernel(**{"stderr": log, **options})
+            client = manager.blocking_client()
+            client.start_channels()
+            try:
+                client.wait_for_ready(SECONDS)
+            except RuntimeError:
+                client.stop_channels()
+                manager.shutdown_kernel(now=True)
+                manager.cleanup_resources()
+                log.seek(0)
+                told = log.read()
+                # With a log of its own, the caller sees what the kernel says.
+                if not left or not ("stderr" in options or "Address already in use" in told):
+                    sys.stderr.write(told)
+                    raise
+            else:
+                return manager, client
+    raise AssertionError
 
 
 def until_heard(client: BlockingKernelClient, seconds: int) -> None:

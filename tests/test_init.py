@@ -20,7 +20,7 @@ LATER = ("httpx", "httpcore", "h11", "tornado.httpclient", "ipywidgets", "keyrin
 def loaded_by(program: str) -> set[str]:
     report = "import sys\nbefore = set(sys.modules)\n{}\nprint(*(set(sys.modules) - before))"
     done = subprocess.run(
-        [sys.executable, "-c", report.format(program)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", report.format(program)], capture_output=True, text=True, check=True, timeout=300
     )
     return set(done.stdout.split())
 

@@ -19,7 +19,7 @@ from .vendors import Vendors
 FORMATS = ("value", "env", "json", "header", "exec-credential")
 _ADD = "add {0} --provider oneaccess --set endpoint={1} --set client_id=client-{0} --set env={2}_TOKEN --set timeout=20"
 _HIDDEN = "client_secret - Client secret of the application (hidden)"
-_LONG = 120
+_LONG = 900
 _REPORT = (
     "profile = 'nobody'",
     "%load_ext jupyter_tokens\n%gettoken {profile} --env REPORT_TOKEN --file report.token --format header",
@@ -91,11 +91,12 @@ class Commands:
         ways = [PREPARE.replace("SECRET", secret)]
         ways += [part for way in STOPPED for part in way.code.split("\n---\n")]
         self._write("ways.ipynb", ways)
-        words = "-m nbconvert --debug --execute --allow-errors --to html ways.ipynb"
-        self._python("nbconvert", words)
+        # nbclient can miss the end of a cell that shows an Output widget: after its time limit it looks again.
+        limit = "--ExecutePreprocessor.timeout=60"
+        self._python("nbconvert", f"-m nbconvert --debug --execute --allow-errors {limit} --to html ways.ipynb")
         self._write("report.ipynb", _REPORT)
-        words = "-m papermill --log-output --log-level DEBUG report.ipynb report-done.ipynb -p profile oneaccess"
-        self._python("papermill", words)
+        words = "--log-output --log-level DEBUG report.ipynb report-done.ipynb -p profile oneaccess"
+        self._python("papermill", f"-m papermill --execution-timeout 60 {words}")
         self._tokens("scan", "--profiles", str(self._house.work), note="scan")
 
     def _write(self, name: str, cells: Sequence[str]) -> None:

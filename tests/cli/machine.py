@@ -13,7 +13,7 @@ from typing import Any
 
 import pexpect
 
-SECONDS = 30
+SECONDS = 300
 """For one answer of the command, on a busy machine."""
 PLAIN = "keyrings.alt.file.PlaintextKeyring"
 NO_KEYRING = "keyring.backends.fail.Keyring"

@@ -30,7 +30,7 @@ from ..hearing import until_heard
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 
-DEADLINE = 90.0
+DEADLINE = 300.0
 """Seconds: JupyterLab starts in three, on a busy machine in many."""
 
 STAND_IN = """#!{python} -S
@@ -355,7 +355,7 @@ def kernel_of(running: Running) -> Iterator[BlockingKernelClient]:
 def executed(client: BlockingKernelClient, code: str) -> list[dict[str, Any]]:
     """What a cell showed."""
     shown: list[dict[str, Any]] = []
-    reply = client.execute_interactive(code, output_hook=lambda message: shown.append(message["content"]), timeout=60)
+    reply = client.execute_interactive(code, output_hook=lambda message: shown.append(message["content"]), timeout=300)
     assert reply["content"]["status"] == "ok", reply["content"]
     return shown
 

@@ -20,7 +20,7 @@ from typing import Any
 from .fuse import PACKAGE, Point, Steps
 from .home import Home
 
-SECONDS = 60
+SECONDS = 300
 """For whatever a process does, on a busy machine."""
 COUNT = Point("any", 0)
 SEED = 20261122

@@ -59,7 +59,7 @@ def in_a_process_of_its_own(home: Path, **environment: str) -> list[str | None]:
         env={**kept, "HOME": str(home), **quiet, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert CANARY not in done.stdout + done.stderr

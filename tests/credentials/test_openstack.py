@@ -133,7 +133,7 @@ def test_a_file_beside_a_notebook_is_not_trusted(tmp_path: Path) -> None:
         cwd=notebooks,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert done.stdout.strip() == "https://good.example"

@@ -32,7 +32,7 @@ from jupyter_tokens.sandbox import Sandbox, running
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
 SCREENSHOTS = os.environ.get("JUPYTER_TOKENS_SCREENSHOTS")
-DEADLINE = 60_000
+DEADLINE = 300_000
 """Milliseconds: a kernel starts in one second, on a busy machine in many."""
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

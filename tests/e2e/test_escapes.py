@@ -14,19 +14,18 @@ from typing import Any
 
 import nbformat
 import pytest
-from jupyter_client import BlockingKernelClient, KernelManager
-from nbclient import NotebookClient
 
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.forms import forms_of
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 
-from ..hearing import until_heard
+from ..hearing import started, until_heard
+from ..notebook_runs import PatientClient
 from .ways_out import NOT_STOPPED, STOPPED, Way
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTATION = ROOT / "docs" / "redaction.md"
-WAIT = 60
+WAIT = 300
 SECRET = 'c4n4ry "client" & secret/='
 # Half a value waits for the other half for as long as a slow machine takes.
 PREPARE = """\
@@ -45,11 +44,10 @@ class Kernel:
 
     def __init__(self, env: dict[str, str], folder: Path) -> None:
         self.log, log = os.pipe()
-        self._manager = KernelManager(connection_file=str(folder / "kernel.json"))
-        self._manager.start_kernel(env=env, stdout=log, stderr=log, cwd=str(folder))
+        self._manager, self.client = started(
+            str(folder / "kernel.json"), env=env, stdout=log, stderr=log, cwd=str(folder)
+        )
         os.close(log)
-        self.client: BlockingKernelClient = self._manager.blocking_client()
-        self.client.start_channels()
         until_heard(self.client, WAIT)
 
     def run(self, code: str, *, late: bool = False, **options: Any) -> str:
@@ -244,7 +242,7 @@ heard = []
 for cell in {cells!r}:
     client.execute(cell)
     while client.iopub_channel.msg_ready():
-        heard.append(client.iopub_channel.get_msg(timeout=30)["content"])
+        heard.append(client.iopub_channel.get_msg(timeout=300)["content"])
 print(heard)
 """
 
@@ -274,9 +272,8 @@ def saved(ways: list[Way], environment: dict[str, str], folder: Path, monkeypatc
     for way in ways:
         cells += [nbformat.v4.new_code_cell(part, metadata={"way": way.name}) for part in way.code.split("\n---\n")]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    NotebookClient(
+    PatientClient(
         notebook,
-        timeout=WAIT,
         kernel_name="python3",
         allow_errors=True,
         store_widget_state=True,

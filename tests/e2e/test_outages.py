@@ -27,7 +27,7 @@ from jupyter_tokens.sandbox import Accounts
 
 from ..hearing import until_heard
 
-DEADLINE = 60
+DEADLINE = 300
 LOGIN = "t3st-login-of-a-user"
 
 # What a cell calls to wait on a state of the session, which tells when it may have changed.

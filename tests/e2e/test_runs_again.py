@@ -10,10 +10,11 @@ from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox
+
+from ..notebook_runs import PatientClient
 
 DEADLINE = 300
 SANITIZE = Path(__file__).parents[2] / "docs" / "nbval.cfg"
@@ -30,7 +31,7 @@ def executed(*sources: str) -> Any:
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=spec)
-    NotebookClient(notebook, timeout=DEADLINE, store_widget_state=False).execute()
+    PatientClient(notebook, store_widget_state=False).execute()
     return notebook
 
 

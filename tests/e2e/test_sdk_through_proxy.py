@@ -84,7 +84,7 @@ def proxy(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             yield f"http://127.0.0.1:{port}/team/jupyter-tokens/proxy"
         finally:
             process.terminate()
-            log = process.communicate(timeout=60)[1]
+            log = process.communicate(timeout=300)[1]
     for secret in secrets.iterdir():
         assert secret.read_text() not in log
 

@@ -28,7 +28,7 @@ from jupyter_tokens.sandbox import Sandbox
 from ..hearing import until_heard
 
 PASSWORD = "corr3ct-h0rse-b4ttery"
-DEADLINE = 60
+DEADLINE = 300
 
 
 @dataclass

@@ -18,16 +18,16 @@ from urllib.parse import quote, quote_plus
 import nbformat
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
-from nbclient import NotebookClient
 
 from jupyter_tokens.cli.demo import notebooks_folder, write_config
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 
+from ..notebook_runs import PatientClient
 from .test_server_mode import Lab, kernel, lab
 
 ROOT = Path(__file__).parents[2]
 TUTORIALS = sorted(notebooks_folder().glob("*.ipynb"))
-DEADLINE = 120
+DEADLINE = 600
 
 
 class Told(NamedTuple):
@@ -167,9 +167,8 @@ def sandbox(config_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def run(notebook: nbformat.NotebookNode, folder: Path) -> str:
     """Runs it as `jupyter execute` does; returns the text of the saved file."""
     folder.mkdir()
-    client = NotebookClient(
+    client = PatientClient(
         notebook,
-        timeout=DEADLINE,
         kernel_name="python3",
         store_widget_state=True,
         resources={"metadata": {"path": str(folder)}},
@@ -299,7 +298,7 @@ def test_the_command_for_papermill_runs_the_report(
     command = re.search(r"^papermill (\S+\.ipynb .*)$", "\n".join(cell.source for cell in tutorial.cells), re.MULTILINE)
     assert command is not None
     words = shlex.split(command[1])
-    papermill = [sys.executable, "-m", "papermill", *words]
+    papermill = [sys.executable, "-m", "papermill", "--execution-timeout", "60", *words]
     done = subprocess.run(papermill, cwd=folder, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 0, done.stderr
     text = (folder / words[1]).read_text(encoding="utf-8")

@@ -49,7 +49,7 @@ def call(
                 headers=jp_auth_header,
                 raise_error=False,
                 follow_redirects=False,
-                request_timeout=60,
+                request_timeout=300,
             )
         if answer.code >= 400:
             leaks.told(f"body of {answer.code}", answer.body.decode(errors="replace"))

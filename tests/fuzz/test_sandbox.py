@@ -115,7 +115,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 def no_failure(sandbox: Sandbox, method: str, target: str, headers: Any, body: bytes) -> None:
     raw = raw_request(method, target, {"Host": "localhost", **headers, "Content-Length": str(len(body))})
-    with closing(socket.create_connection(address(sandbox.url), timeout=30)) as sock:
+    with closing(socket.create_connection(address(sandbox.url), timeout=300)) as sock:
         sock.sendall(raw + body)
         answer = read_answer(sock, method)
     assert answer.status < 500, answer.body
@@ -164,7 +164,7 @@ def test_a_recorded_call_with_one_header_changed(fuzz: Fuzz, sandbox: Sandbox) -
 
 def test_bytes_that_are_no_http(fuzz: Fuzz, sandbox: Sandbox) -> None:
     def check(data: bytes) -> None:
-        with closing(socket.create_connection(address(sandbox.url), timeout=30)) as sock:
+        with closing(socket.create_connection(address(sandbox.url), timeout=300)) as sock:
             sock.sendall(data + b"\r\n\r\n")
             sock.shutdown(socket.SHUT_WR)
             answered = b""
@@ -190,7 +190,7 @@ def test_a_file_of_accounts_of_any_content(fuzz: Fuzz, tmp_path: Path) -> None:
 
 
 def test_the_sandbox_still_serves(sandbox: Sandbox) -> None:
-    connection = http.client.HTTPConnection(*address(sandbox.url), timeout=30)
+    connection = http.client.HTTPConnection(*address(sandbox.url), timeout=300)
     with closing(connection):
         connection.request("GET", "/_sandbox/requests")
         assert json.loads(connection.getresponse().read())

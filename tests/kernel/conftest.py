@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from jupyter_client.manager import start_new_kernel
 from traitlets.config import Config
 
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.kernel import magics
 from jupyter_tokens.sandbox import Sandbox
 
+from ..hearing import started
 from .shells import VARIABLES, RealKernel, run
 
 
@@ -60,7 +60,7 @@ def shell(bare: InteractiveShell, configured: dict[str, dict[str, Any]]) -> Inte
 
 @pytest.fixture
 def kernel(configured: dict[str, dict[str, Any]]) -> Iterator[RealKernel]:
-    manager, client = start_new_kernel(startup_timeout=60, env=dict(os.environ))
+    manager, client = started(env=dict(os.environ))
     try:
         yield RealKernel(manager, client)
     finally:

@@ -99,5 +99,5 @@ class RealKernel:
             messages.append({"kind": message["msg_type"], **message["content"]})
             heard(messages[-1])
 
-        reply = self.client.execute_interactive(code, output_hook=hear, timeout=60)
+        reply = self.client.execute_interactive(code, output_hook=hear, timeout=300)
         return [*messages, {"kind": "reply", **reply["content"]}]

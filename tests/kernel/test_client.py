@@ -471,7 +471,7 @@ def test_a_forked_child_gets_tokens_though_locks_were_held_when_it_began(config_
     with loopback(handle) as served:
         configure(config_dir, {"a": {**ONEACCESS, "endpoint": served.url}})
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", SCRIPT], check=False, capture_output=True, timeout=60
+            [sys.executable, "-W", "ignore", "-c", SCRIPT], check=False, capture_output=True, timeout=300
         )
     assert done.returncode == 0, done.stderr.decode()
     assert (len(served.requests), served.connections) == (2, 2)

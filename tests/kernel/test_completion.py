@@ -18,7 +18,7 @@ from jupyter_tokens.source import ProfileEntry
 
 from .shells import RealKernel, magics_of
 
-DEADLINE = 60
+DEADLINE = 300
 ENTRIES = [
     ProfileEntry(
         "pai-dlc",

@@ -113,7 +113,7 @@ def test_a_refresh_in_the_background_reaches_the_environment(shell: InteractiveS
     done(shell, "%gettoken oneaccess")
     first = os.environ["ONEACCESS_TOKEN"]
     held = magics_of(shell)
-    held.session.client.source.begin(held.session.client.source.key("oneaccess")).result(timeout=10)
+    held.session.client.source.begin(held.session.client.source.key("oneaccess")).result(timeout=300)
     assert os.environ["ONEACCESS_TOKEN"] != first
     assert whoami(sandbox, os.environ["ONEACCESS_TOKEN"])["api"] == "oneaccess"
 
@@ -126,7 +126,7 @@ def test_a_refresh_that_overtakes_the_line_is_not_undone_by_it(
 
     def overtaken(key: Key, *, refresh: bool) -> Token:
         older = get(key, refresh=refresh)
-        source.begin(key).result(timeout=10)
+        source.begin(key).result(timeout=300)
         return older
 
     monkeypatch.setattr(source, "get", overtaken)

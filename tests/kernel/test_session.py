@@ -722,7 +722,11 @@ def test_a_forked_child_has_the_tokens_and_refreshes_none_of_the_parents(
     clock.wall = time.time()
     write_config(config_dir, profiles)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORK], check=False, capture_output=True, timeout=60, env=dict(os.environ)
+        [sys.executable, "-W", "ignore", "-c", FORK],
+        check=False,
+        capture_output=True,
+        timeout=300,
+        env=dict(os.environ),
     )
     assert done.returncode == 0, done.stderr.decode()
     assert sandbox.requests["oneaccess"] == 2

@@ -96,7 +96,7 @@ def test_the_header_line_is_what_curl_takes(file: Path) -> None:
     curl = shutil.which("curl")
     if curl is not None:
         with loopback(lambda connection, _: connection.sendall(raw_answer(Connection="close"))) as served:
-            subprocess.run([curl, "-s", "-H", f"@{file}", served.url], check=True, timeout=30, capture_output=True)
+            subprocess.run([curl, "-s", "-H", f"@{file}", served.url], check=True, timeout=300, capture_output=True)
         assert f"Authorization: Bearer {CANARY}\r\n".encode() in served.requests[0]
 
 

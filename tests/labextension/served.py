@@ -23,7 +23,7 @@ from jupyter_tokens.sandbox import Sandbox
 
 from .recording import confidential, every_form
 
-DEADLINE = 60
+DEADLINE = 300
 KERNELS = {"python": ("python3", "Python 3"), "R": ("ir", "R")}
 
 

@@ -76,7 +76,7 @@ def read_answer(sock: socket.socket, method: str = "GET") -> Answer:
 
 
 def send(url: str, raw: bytes) -> Answer:
-    with socket.create_connection(address(url), timeout=10) as sock:
+    with socket.create_connection(address(url), timeout=300) as sock:
         sock.sendall(raw)
         return read_answer(sock, raw.split(b" ", 1)[0].decode())
 

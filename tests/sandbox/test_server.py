@@ -96,7 +96,7 @@ def test_a_connection_accepted_just_before_the_end_is_ended() -> None:
 
 def test_a_connection_is_kept_and_pipelining_works(url: str) -> None:
     get = b"GET /_sandbox/requests HTTP/1.1\r\nHost: x\r\n\r\n"
-    with socket.create_connection(address(url), timeout=10) as sock:
+    with socket.create_connection(address(url), timeout=300) as sock:
         for _ in range(3):
             sock.sendall(get)
             assert read_answer(sock).status == 200
@@ -123,7 +123,7 @@ def test_head_has_no_body(url: str) -> None:
 def test_a_client_that_waits_for_100_gets_it(url: str) -> None:
     body = b"[]"
     headers = {"Host": "x", "Expect": "100-continue", "Content-Length": str(len(body))}
-    with socket.create_connection(address(url), timeout=10) as sock:
+    with socket.create_connection(address(url), timeout=300) as sock:
         sock.sendall(raw_request("POST", "/_sandbox/faults", headers))
         assert sock.recv(65536).startswith(b"HTTP/1.1 100 Continue")
         sock.sendall(body)
@@ -148,7 +148,7 @@ def test_what_is_not_http_is_refused(url: str, raw: bytes) -> None:
 
 
 def test_nonsense_after_a_right_request_ends_the_connection(url: str) -> None:
-    with socket.create_connection(address(url), timeout=10) as sock:
+    with socket.create_connection(address(url), timeout=300) as sock:
         sock.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n\x00\x00\x00\r\n\r\n")
         seen = b""
         while part := sock.recv(65536):
@@ -157,7 +157,7 @@ def test_nonsense_after_a_right_request_ends_the_connection(url: str) -> None:
 
 
 def test_a_request_that_breaks_off_gets_no_answer_of_an_api(sandbox: Sandbox) -> None:
-    with socket.create_connection(address(sandbox.url), timeout=10) as sock:
+    with socket.create_connection(address(sandbox.url), timeout=300) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
         sock.shutdown(socket.SHUT_WR)
         assert read_answer(sock).status == 400
@@ -174,7 +174,7 @@ def test_utf8_in_a_header_is_taken_as_it_is(url: str) -> None:
 
 
 def test_a_client_that_resets_does_no_harm(url: str) -> None:
-    with socket.create_connection(address(url), timeout=10) as sock:
+    with socket.create_connection(address(url), timeout=300) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\n")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     assert call(url, "GET", "/_sandbox/requests").status == 200

@@ -129,7 +129,7 @@ def call(
             headers=dict(jp_auth_header) if headers is None else headers,
             raise_error=False,
             allow_nonstandard_methods=True,
-            request_timeout=60,
+            request_timeout=300,
             follow_redirects=False,
             **options,
         )

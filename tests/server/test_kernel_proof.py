@@ -176,7 +176,7 @@ async def test_no_browser_gets_in(call: Call, kernel: Any, extension: TokensExte
 async def test_a_real_kernel(
     jp_fetch: Any, call: Call, jp_serverapp: Any, profiles: Any, extension: TokensExtension
 ) -> None:
-    started = json.loads((await jp_fetch("api", "kernels", method="POST", body="{}", request_timeout=60)).body)
+    started = json.loads((await jp_fetch("api", "kernels", method="POST", body="{}", request_timeout=300)).body)
     kernel_id = started["id"]
     file = jp_serverapp.kernel_manager.get_kernel(kernel_id).connection_file
     with open(file) as opened:  # noqa: PTH123, ASYNC230 (as a kernel does)

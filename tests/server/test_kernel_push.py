@@ -68,7 +68,7 @@ async def busy(client: Client, fifo: Path, then: str = "") -> str:
 
 
 async def ended(call: Call, path: str) -> Any:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while (state := told(await call("GET", path)))["state"] == "queued":
             pass
     return state

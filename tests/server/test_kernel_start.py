@@ -293,7 +293,7 @@ class TestDefault:
         client = manager.client()
         client.start_channels()
         try:
-            await client.wait_for_ready(timeout=60)
+            await client.wait_for_ready(timeout=300)
             assert type(manager.provisioner).__name__ == "TokensProvisioner"
         finally:
             client.stop_channels()

@@ -540,7 +540,7 @@ def test_nothing_but_documented_calls_reaches_a_vendor(
         reader, writer = await asyncio.open_connection("127.0.0.1", http_server_port[-1])
         head = b"%s %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: token %s\r\nContent-Length: 0\r\n"
         writer.write(head % (method.encode(), target, token.encode()) + b"Connection: close\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(300):
             received = await reader.read()
         writer.close()
         return received

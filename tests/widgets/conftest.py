@@ -23,7 +23,7 @@ from jupyter_tokens.widgets.live import Live
 
 from ..e2e.test_tutorials import leaks
 
-DEADLINE = 30.0
+DEADLINE = 300.0
 
 
 @pytest.fixture(autouse=True)

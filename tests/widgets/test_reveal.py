@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
 
 from jupyter_tokens import Token
 from jupyter_tokens.cli.demo import write_config
@@ -19,6 +18,7 @@ from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.widgets.reveal import TARGET, NoPlace, hand_over
 
 from ..doubles import CANARY
+from ..hearing import started
 from .conftest import FrontEnd
 
 READY, SHOWN = {"ready": True}, {"shown": True}
@@ -118,7 +118,7 @@ thread.start()
 @pytest.fixture
 def kernel(profiles: dict[str, Any], config_dir: Path) -> Iterator[BlockingKernelClient]:
     write_config(config_dir, profiles)
-    manager, client = start_new_kernel()
+    manager, client = started()
     yield client
     client.stop_channels()
     manager.shutdown_kernel(now=True)
@@ -127,7 +127,7 @@ def kernel(profiles: dict[str, Any], config_dir: Path) -> Iterator[BlockingKerne
 def heard(client: BlockingKernelClient, kind: str, target: str = TARGET) -> dict[str, Any]:
     """The next message of a kind that is about our comm."""
     while True:
-        message = client.get_iopub_msg(timeout=60)
+        message = client.get_iopub_msg(timeout=300)
         content: dict[str, Any] = message["content"]
         if message["msg_type"] == kind and content.get("target_name", target) == target:
             return content
@@ -162,6 +162,6 @@ def test_a_real_front_end_without_a_place_gets_no_value(kernel: BlockingKernelCl
     kernel.execute("thread.join(); print(*outcome)")
     told = []
     while not told or told[-1]["msg_type"] != "stream":
-        told.append(kernel.get_iopub_msg(timeout=60))
+        told.append(kernel.get_iopub_msg(timeout=300))
     assert "no place to show" in told[-1]["content"]["text"]
     assert value_of(sandbox) not in str(told)

@@ -45,7 +45,7 @@ def send(http_server_client: Any, jp_base_url: str) -> Send:
     def send(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Answer:
         given = {"Host": place.netloc, "Connection": "close", **headers, "Content-Length": str(len(body))}
         raw = raw_request(method, f"{place.path}jupyter-tokens/{path}", given, body)
-        with closing(socket.create_connection((place.hostname, place.port), timeout=60)) as sock:
+        with closing(socket.create_connection((place.hostname, place.port), timeout=300)) as sock:
             sock.sendall(raw)
             answer = read_answer(sock, method)
         assert answer.status < 500 or answer.status in VENDORS, (answer.status, answer.body)

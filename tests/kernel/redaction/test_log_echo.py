@@ -20,7 +20,7 @@ from jupyter_tokens.kernel.redaction.search import Search
 
 VALUE = "7211546f57cd432790643bb6612da19d"
 LABEL = b"[token x]"
-WAIT = 30
+WAIT = 300
 
 
 class Unheard(IOPubThread):

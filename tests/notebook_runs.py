@@ -1,0 +1,27 @@
+"""Runs notebooks by nbclient, which can miss that a cell has ended: it is made to look again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbclient import NotebookClient
+
+SECONDS = 600
+_LOOK_SECONDS = 10
+
+
+class PatientClient(NotebookClient):
+    """An nbclient whose time limit for a cell is `SECONDS`, and that looks every few seconds whether it has ended.
+
+    In a cell that shows an `ipywidgets.Output`, nbclient itself can lose the event that says so, and then waits for as
+    long as its time limit allows.
+    """
+
+    def __init__(self, notebook: Any, **options: Any) -> None:
+        super().__init__(notebook, timeout=_LOOK_SECONDS, startup_timeout=SECONDS, **options)
+        self._looks = 0
+
+    # nbclient has no setting for this.
+    async def _async_handle_timeout(self, timeout: int, cell: Any = None) -> Any:  # noqa: ASYNC109
+        self._looks += 1
+        return await super()._async_handle_timeout(timeout, cell) if self._looks * timeout > SECONDS else None
