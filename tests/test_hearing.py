@@ -30,7 +30,7 @@ def test_a_kernel_whose_port_is_taken_is_started_again(taken: int, monkeypatch: 
     def first_with_a_port_that_is_taken(self: KernelManager, **options: Any) -> None:
         begun.append(self)
         if len(begun) == 1:
-            self.shell_port = taken
+            self.cache_ports, self.shell_port = False, taken
         start(self, **options)
 
     start = KernelManager.start_kernel

@@ -47,7 +47,7 @@ class Bench:
             )
             took = self.clock.stop() - began
             # The limit counts from the moment that the server makes the call; a busy machine is late, never early.
-            assert 0.9 * BRIEF < took < 10 * BRIEF if row.silent else took == pytest.approx(sum(expected.waits))
+            assert 0.9 * BRIEF < took < 60 * BRIEF if row.silent else took == pytest.approx(sum(expected.waits))
             assert isinstance(beside, Token)
             assert self.well.calls == well + 1
             assert (self.calls, self.clock.waits) == (expected.calls, list(expected.waits))

@@ -64,7 +64,7 @@ async def test_each_fault_through_the_proxy(call: Call, tmp_path: Path) -> None:
         with Vendor(API, row.fault, time.time, tmp_path / str(number)).serving() as vendor:
             began = time.monotonic()
             answer = await call(vendor)
-            assert time.monotonic() - began < 10 * BRIEF, row.title
+            assert time.monotonic() - began < 60 * BRIEF, row.title
         if isinstance(row.proxy, int):
             seen[row.title] = answer.code, answer.headers.get(CACHE_HEADER), vendor.calls
             expected[row.title] = row.proxy, "pass", 1
