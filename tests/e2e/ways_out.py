@@ -1,15 +1,24 @@
-"""The ways out of a kernel, as cells. `value` is a token's text there, and `ONEACCESS_TOKEN` in the environment too."""
+"""The ways out of a kernel, as cells. `value` is a token's text there, and `ONEACCESS_TOKEN` in the environment too.
+
+`python -m tests.e2e.ways_out` writes the tables of docs/redaction.md.
+"""
 
 from __future__ import annotations
 
 import base64
 import codecs
+import random
+import re
+import string
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["NOT_STOPPED", "STOPPED", "Way"]
+__all__ = ["NOT_STOPPED", "PAGE", "PART", "RECORDS", "REQUESTS", "STOPPED", "TOKENS", "Way", "tables"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "redaction.md"
 
 
 class Way(NamedTuple):
@@ -115,13 +124,81 @@ STOPPED = [
         late=True,
     ),
     Way("secret of the profile, read in this process", "print(secret)"),
+    Way("slice", "print(value[:-6])"),
+    Way("one character a line", "print('\\n'.join(value))"),
+    Way("spaces between the characters", "print(*value)"),
+    Way(
+        "split, with another output in between",
+        "from IPython.display import display\nprint(value[:-20], flush=True, end='')\ndisplay(1)\nprint(value[-20:])",
+    ),
+    Way("`rich` in colours, wrapped", "import rich; rich.print({'access_token': value, 'n': 1})"),
+    Way(
+        "`rich` table with narrow columns",
+        "from rich.table import Table\nfrom rich.console import Console\ntable = Table(width=44)\n"
+        "for title in 'abc': table.add_column(title, overflow='fold')\n"
+        "table.add_row('more text', value, 'text that goes on for some lines')\n"
+        "Console(width=44, force_terminal=True, force_jupyter=False).print(table)",
+    ),
+    Way(
+        "`rich` log handler",
+        "import logging\nfrom rich.console import Console\nfrom rich.logging import RichHandler\n"
+        "handler = RichHandler(console=Console(width=60, force_terminal=True, force_jupyter=False))\n"
+        "handler.emit(logging.LogRecord('x', 20, '/a/file.py', 12, 'sent token=%s to the host', (value,), None))",
+    ),
+    Way(
+        "`rich` traceback with locals",
+        "from rich.console import Console\n"
+        "def call(headers): return 1 / 0\n"
+        "try: call({'Authorization': 'Bearer ' + value})\n"
+        "except ZeroDivisionError: Console().print_exception(show_locals=True)",
+    ),
+    Way("`pprint`, wrapped", "import pprint; pprint.pprint({'words': f'a b {value} c d'}, width=20)"),
+    Way("`textwrap`", "import textwrap; print(textwrap.fill(f'token {value}', 20))"),
+    Way(
+        "e-mail",
+        "from email.message import EmailMessage\nmail = EmailMessage()\n"
+        "mail.set_content(f'Grüße, token={value}', cte='quoted-printable'); print(mail.as_string())",
+    ),
+    Way("`%whos`", "%whos"),
+    Way("pandas Series", "import pandas; print(pandas.Series({'access_token': value}))"),
+    Way("pandas table", "import pandas; pandas.DataFrame({'access_token': [value], 'n': [1]})"),
+    Way("`!env`", "!env"),
+    Way("lines of 30 characters", "!printenv ONEACCESS_TOKEN | fold -w 30"),
+    Way("base64 in lines of 20", "!printenv ONEACCESS_TOKEN | tr -d '\\n' | base64 -w 20"),
+    Way("`set -x` of a shell", "!bash -xc 'true \"Authorization: Bearer $ONEACCESS_TOKEN\"' 2>&1"),
+    Way(
+        "JSON of .NET",
+        "print(''.join('\\\\u{:04X}'.format(ord(c)) if c in '<>&+=' else c for c in value))",
+    ),
+    Way(
+        "HTML of mustache and handlebars",
+        "print(''.join('&#x{:X};'.format(ord(c)) if c in '/=&<>' else c for c in value))",
+    ),
+    Way("URL in a URL", "from urllib.parse import quote; print(quote(quote('https://a/?t=' + value), safe=''))"),
+    Way("LaTeX", "from IPython.display import Latex; Latex(value.replace('_', r'\\_').replace('&', r'\\&'))"),
 ]
+REQUESTS = (
+    "user expressions",
+    "help (`value?`)",
+    "tooltip (Shift-Tab)",
+    "completion of a key (Tab)",
+    "history",
+    "prompt of `input`",
+)
+RECORDS = {
+    "`%notebook FILE`": "%notebook record.txt",
+    "`%history -o -f FILE`": "%history -o -f record.txt",
+    "`%logstart -o FILE`": "%logstart -o -q record.txt\n---\nvalue\n---\n%logstop",
+}
 NOT_STOPPED = [
-    Way("slice", "print(value[:-6])", lambda value: value[:-6]),
+    Way("fewer than 16 characters of it", "print(value[:15])", lambda value: value[:15]),
+    Way(
+        "base64 of a part",
+        "import base64; print(base64.b64encode(value[:24].encode()).decode())",
+        lambda value: base64.b64encode(value[:24].encode()).decode(),
+    ),
     Way("reversed", "value[::-1]", lambda value: value[::-1]),
     Way("rot13", "import codecs; codecs.encode(value, 'rot13')", lambda value: codecs.encode(value, "rot13")),
-    Way("one character a line", "print('\\n'.join(value))", "\\n".join),
-    Way("spaces between the characters", "print(*value)", " ".join),
     Way("list of numbers", "print(list(value.encode()))", lambda value: str(list(value.encode()))),
     Way(
         "compressed",
@@ -129,11 +206,6 @@ NOT_STOPPED = [
         lambda value: base64.b64encode(zlib.compress(value.encode())).decode(),
     ),
     Way("base32", "import base64; base64.b32encode(value.encode())", lambda v: base64.b32encode(v.encode()).decode()),
-    Way(
-        "split, with another output in between",
-        "from IPython.display import display\nprint(value[:20], flush=True, end='')\ndisplay(1)\nprint(value[20:])",
-        lambda value: value[20:],
-    ),
     Way(
         "image",
         "from IPython.display import Image, display\n"
@@ -158,3 +230,39 @@ NOT_STOPPED = [
         lambda _value: "received: True",
     ),
 ]
+
+
+def _made(size: int, alphabet: str) -> str:
+    return "".join(random.Random(size).choices(alphabet, k=size))
+
+
+_LETTERS = string.ascii_letters + string.digits
+_URL_SAFE = f"{_LETTERS}-_"
+TOKENS = {
+    "`modelarts`: 32 hexadecimal digits": _made(32, "0123456789abcdef"),
+    "IAM login of `modelarts`: 4,000 characters of base64, `-` for `/`": f"MIIR{_made(3994, f'{_LETTERS}+-')}==",
+    "`pai-dlc`, `id_token`: a JWT of 300 characters": f"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.{_made(220, _URL_SAFE)}."
+    f"{_made(43, _URL_SAFE)}",
+    "`oneaccess`: 40 hexadecimal digits": _made(40, "0123456789abcdef"),
+    "`astra`: 44 characters of base64": f"{_made(43, f'{_LETTERS}+/')}=",
+    "`eiam`: 125 letters and digits, from `SATF` on": f"SATF{_made(121, _LETTERS)}",
+    "`oauth2`: a JWT of 1,100 characters": f"eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.{_made(722, _URL_SAFE)}."
+    f"{_made(342, _URL_SAFE)}",
+}
+"""Values as long as those of each provider, and of the same characters."""
+
+
+def tables() -> str:
+    """The part of docs/redaction.md that tests hold."""
+    stopped = [*(way.name for way in STOPPED), *REQUESTS, *RECORDS]
+    lines = [f"- {name}" for name in TOKENS]
+    lines += ["", "| way | |", "|---|---|"]
+    lines += [f"| {name} | stopped |" for name in stopped]
+    lines += [f"| {way.name} | not stopped |" for way in NOT_STOPPED]
+    return "\n".join(lines)
+
+
+PART = re.compile(r"(?<=<!-- written by tests/e2e/ways_out.py -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
+
+if __name__ == "__main__":
+    PAGE.write_text(PART.sub(lambda _: tables(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")

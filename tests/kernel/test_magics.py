@@ -496,7 +496,7 @@ def test_loading_works_without_any_configuration(bare: InteractiveShell) -> None
 def test_unloading_takes_the_magic_and_the_thread_away_but_not_the_token(shell: InteractiveShell) -> None:
     done(shell, "%gettoken oneaccess")
     value = os.environ["ONEACCESS_TOKEN"]
-    done(shell, "%unload_ext jupyter_tokens")
+    assert "no longer kept fresh" in done(shell, "%unload_ext jupyter_tokens").printed
     assert not refreshers()
     for name in ("gettoken", "tokens", "deltoken", "withtoken"):
         assert shell.find_line_magic(name) is None
@@ -512,9 +512,29 @@ def test_unloading_what_was_never_used_or_never_loaded_is_no_error(shell: Intera
     assert shell.find_line_magic("gettoken") is None
 
 
+def test_reloading_loses_nothing(shell: InteractiveShell) -> None:
+    done(shell, "%gettoken oneaccess")
+    value, running = os.environ["ONEACCESS_TOKEN"], refreshers()
+    get_token("oneaccess", refresh=True)
+    latest = os.environ["ONEACCESS_TOKEN"]
+    assert not done(shell, "%reload_ext jupyter_tokens").printed
+    assert refreshers() == running
+    get_token("oneaccess", refresh=True)
+    assert os.environ["ONEACCESS_TOKEN"] not in (value, latest)
+
+
+def test_reloading_another_extension_reloads_it(shell: InteractiveShell) -> None:
+    done(shell, "%load_ext autoreload")
+    assert "autoreload" not in done(shell, "%reload_ext autoreload").printed
+    done(shell, "%unload_ext jupyter_tokens")
+    done(shell, "%reload_ext jupyter_tokens")
+    assert shell.find_line_magic("gettoken")
+
+
 def test_it_can_be_loaded_again(shell: InteractiveShell) -> None:
     done(shell, "%gettoken oneaccess")
-    done(shell, "%reload_ext jupyter_tokens")
+    done(shell, "%unload_ext jupyter_tokens")
+    done(shell, "%load_ext jupyter_tokens")
     assert not refreshers()
     done(shell, "%gettoken oneaccess --env MINE")
     assert os.environ["MINE"]

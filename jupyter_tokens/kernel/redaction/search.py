@@ -378,14 +378,21 @@ class Search:
 
     def _unfinished(self, text: str) -> int:
         """Where the end begins that may be the beginning of a value; the text's length if it is not."""
-        # A word in 4 KB more than the longest value, for colours and tags take room.
+        # More than the longest value has, because colours and tags take room.
         begin = max(len(text) - 2 * self._longest - 4096, 0)
-        end = _bytes_of(text[begin:])
-        cut = min([len(text), *(begin + at for at in self._begun(end))])
+        end = text[begin:]
+        cut = min([len(end), *self._begun(_bytes_of(end))])
         for form in tuple(self._plain):
-            size = next((size for size in range(len(form) - 1, 0, -1) if text.endswith(form[:size])), 0)
-            cut = min(cut, len(text) - size)
-        return cut
+            size = next((size for size in range(len(form) - 1, 0, -1) if end.endswith(form[:size])), 0)
+            cut = min(cut, len(end) - size)
+        if cut < len(end):
+            # Not within a value that is there already: a value may end as one begins.
+            start = 0
+            for part in self.found(end):
+                start = part.start if part.instead.strip() else start
+                if start < cut < part.end:
+                    cut = start
+        return begin + cut
 
     def _begun(self, data: bytes) -> Iterator[int]:
         joined = self._all_skeletons()

@@ -206,6 +206,16 @@ def test_a_whole_value_at_the_end_that_ends_as_it_begins_is_not_cut_in_two() -> 
     assert search.split("text abcdefghab") == ("text abcdefghab", "")
 
 
+@pytest.mark.parametrize("value", ["0000000À", "pa55=w0rd/p"])
+def test_a_whole_value_whose_escapes_end_as_one_begins_is_not_cut_in_two(value: str) -> None:
+    search = search_for(value)
+    for text in (quote(value), f"<b>{value[:5]}</b>{value[5:]}"):
+        shown, rest = search.split(text)
+        assert shown + rest == text
+        assert not shown or not rest
+    assert search.redacted(quote(value)) == "[token x]"
+
+
 @pytest.mark.parametrize("value", [*VALUES.values(), "ключ-и-пароль"])
 def test_what_is_discarded_leaves_nothing_behind(value: str) -> None:
     search = search_for(value)
