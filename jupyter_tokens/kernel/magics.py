@@ -297,6 +297,8 @@ def inject(request: str) -> object:
     if magics is None:
         return None
     wanted = json.loads(bytes.fromhex(request))
+    if wanted.get("is_renewal") and not magics.session.is_as_filled(wanted["env"]):
+        return _Reply({"state": "failed", "message": "The notebook has put something else there."})
     try:
         outcome = magics.session.inject(
             wanted["profile"], wanted["params"], wanted["env"], datetime.fromisoformat(wanted["obtained_at"])

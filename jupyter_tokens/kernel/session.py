@@ -240,6 +240,10 @@ class TokenSession:
         except ServerGone:
             return None
 
+    def is_as_filled(self, variable: str) -> bool:
+        """Whether an environment variable holds what the server had put there when this session began."""
+        return self._filled.is_as_filled(variable, os.environ.get(variable))
+
     def take_over(self) -> None:
         """Begins to keep fresh, in the background, what the server has put into the environment."""
         if self._filled.items():
@@ -251,7 +255,7 @@ class TokenSession:
                 return
             for variable, (profile, params) in self._filled.items():
                 self._get(profile, params)
-                if self._filled.is_as_filled(variable, os.environ.get(variable)):
+                if self.is_as_filled(variable):
                     self.fetch(profile, params, places=[env_place(variable)])
         except TokenError as error:
             # `%tokens` shows it; the server goes on renewing the variable.

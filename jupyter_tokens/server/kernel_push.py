@@ -194,39 +194,41 @@ class Errand:
         self._process = process_of(kernel)
         self._make("")
 
-    async def run(self, token: Token | None = None) -> Given:
+    async def run(self, token: Token, replaces: Token | None = None) -> Given:
         """Returns what the kernel has now. Raises `Failed` or `TokenError`.
 
-        token : of this key, that is fresh; by default the source's.
+        token : of this key, that is fresh. replaces : sent before; if the variable holds anything else by now, that is
+        the notebook's own, and stays.
         """
-        token = token or await self._fresh()
         # One without a life is given as it is.
         lived = self._lives(token)
         channel = KernelChannel(self.kernel)
         try:
-            given = await self._ask(channel, token) if self.language.lower() == "python" else None
-            return given or await self._push(channel, token, lived=lived)
+            given = await self._ask(channel, token, replaces) if self.language.lower() == "python" else None
+            return given or await self._push(channel, token, replaces, lived=lived)
         finally:
             channel.close()
 
-    async def _ask(self, channel: KernelChannel, token: Token) -> Given | None:
+    async def _ask(self, channel: KernelChannel, token: Token, replaces: Token | None) -> Given | None:
         """Has the kernel fetch it itself; None if it cannot."""
         wanted = {
             "profile": self.key.profile,
             "params": self._params,
             "env": self.env,
             "obtained_at": token.obtained_at.isoformat(),
+            "is_renewal": replaces is not None,
         }
         reply = await self._taken(channel, lambda: ask(wanted))
         return _given_of(evaluated(reply))
 
-    async def _push(self, channel: KernelChannel, token: Token, *, lived: bool) -> Given:
+    async def _push(self, channel: KernelChannel, token: Token, replaces: Token | None, *, lived: bool) -> Given:
+        expected = None if replaces is None else replaces.reveal()
         for _ in range(MOST_SENDINGS):
             if lived and not self._lives(token):
                 # It has ended while the kernel was busy.
                 token = await self._fresh()
                 lived = self._lives(token)
-            sent = self._make(token.reveal())
+            sent = self._make(token.reveal(), expected)
             reply = await self._answer(channel.execute(sent))
             if reply.get("status") not in _ABORTED:
                 if not confirmed(reply, sent):
@@ -242,8 +244,8 @@ class Errand:
                 return reply
         raise Failed("The kernel did not take the token: cells before it failed.")
 
-    def _make(self, value: str) -> Snippet:
-        sent = snippet(self.language, self.env, value)
+    def _make(self, value: str, expected: str | None = None) -> Snippet:
+        sent = snippet(self.language, self.env, value, expected)
         if self.language.lower() != "python":
             return sent
         return filled(self.env, self.key.profile, self._params, sent)

@@ -130,7 +130,7 @@ class _Renewal:
         if token is None or token is self._sent:
             return True
         self._log("sends a newer token")
-        given = await self._errand.run(token)
+        given = await self._errand.run(token, replaces=self._sent)
         self._sent, self._failures = given.token, 0
         held = Holding(self._kernel_id, self.key.profile, self._errand.env, given.expires_at, given.kept_by)
         _holdings(self._extension).note(held, _server(self._extension).kernel_manager)

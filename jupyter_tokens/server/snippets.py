@@ -50,13 +50,14 @@ Language = Callable[[str, str], Snippet]
 """From the name of an environment variable and its value to what sets it; anything else stays as it is."""
 
 
-def _python(name: str, value: str) -> Snippet:
+def _python(name: str, value: str, expected: str | None = None) -> Snippet:
     # An expression binds no name, and enters no history. Only __import__ is looked up in the user's namespace.
     unhex = "__import__('binascii').unhexlify('{}').decode('utf-8')".format
-    return Snippet(
-        "",
-        f"__import__('os').environ.__setitem__({unhex(_hex(name))}, {unhex(_hex(value))})",
-    )
+    environ = "__import__('os').environ"
+    done = f"{environ}.__setitem__({unhex(_hex(name))}, {unhex(_hex(value))})"
+    if expected is not None:
+        done = f"{done} if {environ}.get({unhex(_hex(name))}) == {unhex(_hex(expected))} else {{}}['left alone']"
+    return Snippet("", done)
 
 
 def ask(request: Mapping[str, Any]) -> Snippet:
@@ -94,6 +95,7 @@ base::local({
       base::rawToChar(base::as.raw(base::strtoi(base::substring(digits, first, first + 1L), 16L)))
     }
     parts <- base::strsplit(base::paste0(sent, " "), " ", fixed = TRUE)[[1L]]
+    if (base::length(parts) > 3L && base::Sys.getenv(unhex(parts[1L])) != unhex(parts[3L])) break
     base::do.call(base::Sys.setenv, base::structure(base::list(unhex(parts[2L])), names = unhex(parts[1L])))
     base::assign("payload", base::list(base::list(source = "%(expression)s")), envir = base::parent.env(frame))
     break
@@ -103,18 +105,23 @@ base::local({
 """ % {"expression": EXPRESSION}  # noqa: UP031 (braces are R's)
 
 
-def _r(name: str, value: str) -> Snippet:
+def _r(name: str, value: str, expected: str | None = None) -> Snippet:
     # IRkernel evaluates no user expressions, but its request is in the frames of whatever it runs. It calls a silent
     # request that failed "ok", so the code confirms in the reply's payload that the variable was set.
-    return Snippet(_R, f"{_hex(name)} {_hex(value)}")
+    guard = "" if expected is None else f" {_hex(expected)} ."
+    return Snippet(_R, f"{_hex(name)} {_hex(value)}{guard}")
 
 
-def _julia(name: str, value: str) -> Snippet:
+def _julia(name: str, value: str, expected: str | None = None) -> Snippet:
     unhex = 'Base.String(Base.hex2bytes("{}"))'.format
-    return Snippet("", f"(Base.setindex!(Base.ENV, {unhex(_hex(value))}, {unhex(_hex(name))}); Base.nothing)")
+    done = f"(Base.setindex!(Base.ENV, {unhex(_hex(value))}, {unhex(_hex(name))}); Base.nothing)"
+    if expected is not None:
+        found = f'Base.get(Base.ENV, {unhex(_hex(name))}, "") == {unhex(_hex(expected))}'
+        done = f'{found} ? {done} : Base.error("left alone")'
+    return Snippet("", done)
 
 
-_BUILT_IN: dict[str, Language] = {"python": _python, "r": _r, "julia": _julia}
+_BUILT_IN = {"python": _python, "r": _r, "julia": _julia}
 
 
 @cache
@@ -139,8 +146,11 @@ def check_value(value: str) -> None:
         raise UnusableToken(f"The token is longer than an environment variable can be ({MOST_BYTES} bytes).")
 
 
-def snippet(language: str, name: str, value: str) -> Snippet:
+def snippet(language: str, name: str, value: str, expected: str | None = None) -> Snippet:
     """What sets the environment variable in a kernel of this language (as its kernelspec spells it).
+
+    expected : fails if the variable has another value, which is then the notebook's own. Languages of other packages
+    take no notice of it.
 
     Raises `ParameterError` for an unknown language or a wrong name, `UnusableToken` for a value that no environment
     variable can hold, and `ConfigurationError` if another package's function fails; none of them quotes the value.
@@ -156,7 +166,7 @@ def snippet(language: str, name: str, value: str) -> Snippet:
         raise ParameterError(f"{name[:80]!r} is no name of an environment variable.", unsent=True)
     check_value(value)
     if lower in _BUILT_IN:
-        return _BUILT_IN[lower](name, value)
+        return _BUILT_IN[lower](name, value, expected)
     found: object = None
     try:
         found = _installed()[lower].load()(name, value)
