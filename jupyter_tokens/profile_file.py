@@ -17,7 +17,7 @@ from . import secret_store
 from .config import CONFIG_NAME
 from .errors import ConfigurationError, ProfileRefused, UnknownProfile
 from .profiles import COMMON, Profiles, provider_class
-from .providers.base import Reference
+from .providers.base import Program, Reference
 from .secretref import SecretRef
 from .text_file import NotText, decode
 from .whole_file import replace_file
@@ -38,13 +38,15 @@ def path() -> Path:
         raise ConfigurationError(
             "JUPYTER_NO_CONFIG is set: Jupyter reads no configuration, and a profile would be lost.",
             hint="Unset JUPYTER_NO_CONFIG.",
-            unsent=True,
         )
     return Path(jupyter_config_dir()) / f"{CONFIG_NAME}.json"
 
 
-def check(name: str, settings: Mapping[str, Any]) -> None:
-    """Raises `ProfileRefused` for what is no profile, or holds what must not come this way."""
+def check(name: str, settings: Mapping[str, Any], *, programs: bool = False) -> None:
+    """Check a profile before it is written. Raises `ProfileRefused`.
+
+    programs : whether it may name a program to run. Only the owner of the file may do that, not a client of the server.
+    """
     if not _NAME.fullmatch(name):
         raise ProfileRefused("A profile's name has up to 80 letters, digits, dots, hyphens and underscores.")
     try:
@@ -52,18 +54,24 @@ def check(name: str, settings: Mapping[str, Any]) -> None:
     except ConfigurationError as error:
         raise ProfileRefused(error.message, hint=error.hint) from None
     for key, reference in profile.references.items():
-        _check_reference(profile, key, reference)
+        _check_reference(profile, key, reference, programs=programs)
 
 
-def _check_reference(profile: Profile, key: str, reference: SecretRef) -> None:
+def _check_reference(profile: Profile, key: str, reference: SecretRef, *, programs: bool) -> None:
     trait = profile.provider.settings()[key]
     if isinstance(trait, Reference) and trait.secret and reference.kind == "literal":
         raise ProfileRefused(
             f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME, or say where "
             'the server is to store it: {"value": SECRET, "store": "keyring" or "file"}.',
         )
-    if reference.kind == "command":
-        # It would let who may write profiles run programs as the server.
+    if isinstance(trait, Program):
+        if not programs:
+            raise ProfileRefused(
+                f"The field {key!r} names a program, which the server would run.",
+                hint="Add this profile with `jupyter tokens add`, or write it into the configuration file.",
+            )
+    elif reference.kind == "command":
+        # Users who may write profiles could run programs as the server.
         raise ProfileRefused(f"The field {key!r} can be a command: in the configuration file alone.")
 
 
@@ -91,10 +99,11 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
     }
 
 
-def put(name: str, settings: Mapping[str, Any], profiles: Profiles) -> bool:
-    """Checks a profile, stores the secrets that come with it and writes it; returns whether it is new. Blocks.
+def put(name: str, settings: Mapping[str, Any], profiles: Profiles, *, programs: bool = False) -> bool:
+    """Check a profile, store the secrets that come with it and write it; return whether it is new. Blocks.
 
-    profiles : the present ones. Raises `ProfileRefused` and `ConfigurationError`; then the file is as it was.
+    profiles : the present ones. programs : see `check`. Raises `ProfileRefused` and `ConfigurationError`; then the
+    file is as it was.
     """
     _check_place(name, profiles)
     folder = path().parent
@@ -102,7 +111,7 @@ def put(name: str, settings: Mapping[str, Any], profiles: Profiles) -> bool:
         config, written = _read()
         before = _settings(written, name) or {}
         described, wanted = secret_store.deposits(name, settings, before)
-        check(name, described)
+        check(name, described, programs=programs)
         created = name not in written
         written[name] = described
         try:

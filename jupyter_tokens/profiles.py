@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
-from .providers.base import Endpoint, Provider, Reference, Setting, SettingProblem, is_loopback, is_url
+from .providers.base import Endpoint, Program, Provider, Reference, Setting, SettingProblem, is_loopback, is_url
 from .providers.params import ParamValue, closest, parse_params
 from .secretref import SecretRef, mode_hint, mode_problem
 from .token import Secret
@@ -39,12 +39,14 @@ __all__ = [
 ENTRY_POINT_GROUP = "jupyter_tokens.providers"
 
 _BUILT_IN = {
+    "static": "jupyter_tokens.providers.static:Static",
+    "oauth2": "jupyter_tokens.providers.oauth2:OAuth2",
+    "command": "jupyter_tokens.providers.command:Command",
     "modelarts": "jupyter_tokens.providers.modelarts:ModelArts",
     "pai-dlc": "jupyter_tokens.providers.pai_dlc:PaiDlc",
     "oneaccess": "jupyter_tokens.providers.oneaccess:OneAccess",
     "astra": "jupyter_tokens.providers.astra:Astra",
     "eiam": "jupyter_tokens.providers.eiam:Eiam",
-    "oauth2": "jupyter_tokens.providers.oauth2:OAuth2",
 }
 _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
@@ -225,8 +227,8 @@ class Profile:
     def secrets(self, seconds: float | None = None) -> dict[str, Secret]:
         """Resolve the references of the profile.
 
-        Blocks: a keyring may have to wait for a person, for `seconds` or the profile's `timeout` at most, whichever is
-        less. Raises `SecretError`.
+        Blocks: a keyring may wait for a person and a program takes its time, each for `seconds` or the profile's
+        `timeout` at most, whichever is less. Raises `SecretError`.
         """
         # A little less than the whole call, so that this error comes before that of a caller who waits for the call.
         limit = 0.9 * (self.timeout if seconds is None else min(self.timeout, seconds))
@@ -487,7 +489,8 @@ class _Reader:
             if not isinstance(trait, Reference) or not text:
                 continue
             try:
-                reference = SecretRef.parse(text, origin=self._origin(key), base=base)
+                written_out = f"command:{text}" if isinstance(trait, Program) else text
+                reference = SecretRef.parse(written_out, origin=self._origin(key), base=base)
             except SecretError as error:
                 raise ConfigurationError(error.message, hint=error.hint, unsent=True) from None
             if trait.secret and reference.kind == "literal":

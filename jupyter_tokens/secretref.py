@@ -11,29 +11,23 @@ import re
 import shlex
 import stat
 import textwrap
-import threading
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from .errors import SecretError
 from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
+from .program import MOST_BYTES, run
 from .text_file import NotText, decode
 from .token import Secret, Token
-
-if TYPE_CHECKING:
-    import subprocess
 
 __all__ = ["COMMAND_SECONDS", "SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch_seen"]
 
 COMMAND_SECONDS = 15.0
-"""Time limit of a `command:`, seconds."""
-
-_MOST_BYTES = 64 * 1024
+"""Time limit of a `command:` where the caller gives none, seconds."""
 
 Seen = Callable[[str, Secret | Token], None]
 """Told of a value that is in this process now: the name of its profile, and the value."""
@@ -120,11 +114,11 @@ class SecretRef:
     def resolve(self, seconds: float | None = None) -> Secret:
         """Read the secret now.
 
-        Blocks. A keyring that waits for a person is given `seconds`; a command, `COMMAND_SECONDS`. Raises
+        Blocks, for `seconds` at most: a keyring may wait for a person, and a command takes its time. Raises
         `SecretError`, which never holds any part of the secret.
         """
         try:
-            return Secret(_checked(self, _read(self, KEYRING_SECONDS if seconds is None else seconds)))
+            return Secret(_checked(self, _read(self, seconds)))
         except SecretError as caught:
             # The frames of its traceback hold what was read.
             error = caught.copy()
@@ -136,16 +130,18 @@ class SecretRef:
         return SecretError(f"{self.origin}: {name} {problem}", hint=hint, unsent=True)
 
 
-def _read(ref: SecretRef, seconds: float) -> str | bytes:
+def _read(ref: SecretRef, seconds: float | None) -> str | bytes:
     if ref.kind == "keyring":
-        return _read_keyring(ref, seconds)
+        return _read_keyring(ref, KEYRING_SECONDS if seconds is None else seconds)
+    if ref.kind == "command":
+        return _read_command(ref, COMMAND_SECONDS if seconds is None else seconds)
     return ref.target if ref.kind == "literal" else _READERS[ref.kind](ref)
 
 
 def _checked(ref: SecretRef, value: str | bytes) -> str:
     """The secret as it is used, by one rule for all kinds of references."""
-    if len(value) > _MOST_BYTES:
-        raise ref.error(f"holds more than {_MOST_BYTES} bytes, which no secret does.")
+    if len(value) > MOST_BYTES:
+        raise ref.error(f"holds more than {MOST_BYTES} bytes, which no secret does.")
     if isinstance(value, bytes):
         try:
             value = decode(value)
@@ -206,7 +202,7 @@ def _read_file(ref: SecretRef) -> bytes:
             problem = mode_problem(path, mode)
             if problem:
                 raise ref.error(f"is a file that {problem}.", mode_hint(path))
-            return file.read(_MOST_BYTES + 1)
+            return file.read(MOST_BYTES + 1)
     except OSError as error:
         raise ref.error(f"cannot be read ({error.strerror}).") from None
 
@@ -243,73 +239,35 @@ def _read_keyring(ref: SecretRef, seconds: float) -> str:
     return value
 
 
-def _read_command(ref: SecretRef) -> bytes:
+def _read_command(ref: SecretRef, seconds: float) -> bytes:
     try:
         argv = shlex.split(ref.target)
     except ValueError as error:
         raise ref.error(f"cannot be split into words ({error}).") from None
     program = argv[0]
     try:
-        status, output = _run(argv)
+        status, output = run(argv, seconds)
     except OSError as error:
-        raise ref.error(f"({program}) cannot be run ({error.strerror}).") from None
+        raise ref.error(
+            f"({program}) cannot be run ({error.strerror}).",
+            "Install it, or give its full path: Jupyter's PATH may be another than your terminal's.",
+        ) from None
     if status is None:
         raise ref.error(
-            f"({program}) did not end within {COMMAND_SECONDS:g} s.", "It must not ask for anything on the terminal."
+            f"({program}) did not end within {seconds:.3g} s.",
+            "It must not ask for anything on the terminal. If it is only slow, raise the profile's timeout.",
         )
     if status:
-        raise ref.error(f"({program}) ended with status {status}.", "Run it in a terminal to see why.")
+        raise ref.error(
+            f"({program}) ended with status {status}.", "Run it in a terminal to see why; you may have to log in again."
+        )
+    if not output.strip():
+        raise ref.error(f"({program}) ended, but its output is empty.", "It must print to standard output.")
     return output
-
-
-def _run(argv: Sequence[str]) -> tuple[int | None, bytes]:
-    """Run a program; return its status (None: it was killed after the time limit) and its output.
-
-    The output is what is in the pipe when the program ends. The end of the pipe says nothing: an agent that the program
-    leaves behind may hold it open for ever. So a thread waits for the program and then marks the place in the pipe.
-    """
-    import subprocess  # noqa: PLC0415 (a tenth of the time that %load_ext takes)
-
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb", buffering=0) as pipe:
-        try:
-            # What the program prints on stderr is dropped: it may hold the secret.
-            process = subprocess.Popen(  # noqa: S603 (no shell; the user's own configuration names the program)
-                argv, stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.DEVNULL
-            )
-        except BaseException:
-            os.close(writing)
-            raise
-        mark = os.urandom(16)
-        status: list[int | None] = [None]
-        waiting = partial(_mark_end, process, writing, mark, status)
-        threading.Thread(target=waiting, name="jupyter_tokens command", daemon=True).start()
-        output = b""
-        try:
-            while mark not in output and len(output) <= _MOST_BYTES + len(mark):
-                output += pipe.read(_MOST_BYTES)
-        finally:
-            # After too much output, or an interrupt; it does nothing to a program that has ended.
-            process.kill()
-    found = mark in output
-    return (status[0] if found else 0), output.partition(mark)[0]
-
-
-def _mark_end(process: subprocess.Popen[bytes], writing: int, mark: bytes, status: list[int | None]) -> None:
-    from subprocess import TimeoutExpired  # noqa: PLC0415 (as above)
-
-    with suppress(TimeoutExpired):
-        status[0] = process.wait(COMMAND_SECONDS)
-    process.kill()
-    process.wait()
-    # After too much output nobody reads any more.
-    with suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as pipe:
-        pipe.write(mark)
 
 
 _READERS: dict[str, Callable[[SecretRef], str | bytes]] = {
     "env": _read_env,
     "file": _read_file,
-    "command": _read_command,
 }
 _FORMS = {"env": "NAME", "file": "PATH", "keyring": "SERVICE/USER", "command": "PROGRAM ARGUMENT …"}

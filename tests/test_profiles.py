@@ -103,7 +103,7 @@ def test_secrets_are_resolved_when_they_are_asked_for(monkeypatch: pytest.Monkey
 
 WRONG: dict[str, tuple[Any, str, str]] = {
     "no mapping": ([CANARY], "profile 'mine' must be a mapping of settings.", ""),
-    "no provider": ({"client_secret": CANARY}, "key 'provider' is missing.", "There are: modelarts, pai-dlc"),
+    "no provider": ({"client_secret": CANARY}, "key 'provider' is missing.", "There are: static, oauth2"),
     "provider of a wrong type": ({"provider": 1}, "key 'provider' is missing.", "There are"),
     "unknown provider": ({"provider": "oneacess"}, "key 'provider' names none", "Did you mean oneaccess?"),
     "unknown key": ({**ONEACCESS, "clientid": CANARY}, "key 'clientid' is no setting", "Did you mean client_id?"),
@@ -368,7 +368,7 @@ def test_nothing_shows_a_literal_secret() -> None:
 
 
 def test_the_built_in_providers() -> None:
-    assert provider_ids() == ["modelarts", "pai-dlc", "oneaccess", "astra", "eiam", "oauth2"]
+    assert provider_ids() == ["static", "oauth2", "command", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"]
     assert {name: provider_class(name).id for name in provider_ids()} == {name: name for name in provider_ids()}
     with pytest.raises(KeyError):
         provider_class("none")

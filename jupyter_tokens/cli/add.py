@@ -35,6 +35,8 @@ class AddApp(Action):
     examples = """
     jupyter tokens add acme
     jupyter tokens add acme --provider oneaccess --set endpoint=https://acme.huaweioneaccess.com --set client_id=abc
+    jupyter tokens add openai --provider static --set env=OPENAI_API_KEY
+    jupyter tokens add az --provider command --set "command=az account get-access-token --output json"
     jupyter tokens add ci --provider astra --set endpoint=https://astra.example --from-env api_token=ASTRA_TOKEN
     """
 
@@ -79,9 +81,9 @@ class AddApp(Action):
         if name in profiles:
             self.fail(2, f"there is a profile {name!r} in {profiles.file(name)}: remove it first, or change it there")
         draft = self._draft(name)
-        check(name, draft.written())
+        check(name, draft.written(), programs=True)
         store = self._ask_secrets(draft)
-        put(name, draft.whole(store), profiles)
+        put(name, draft.whole(store), profiles, programs=True)
         say(f"The profile {name} is in {path()}." + "".join(f" {told}" for told in _stored(draft, store)))
         say(f"Try it: jupyter tokens get {name}")
         return 0

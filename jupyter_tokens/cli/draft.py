@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ParameterError
-from ..providers.base import Provider, Reference, SettingProblem
+from ..providers.base import Program, Provider, Reference, SettingProblem
 from ..providers.params import closest
 from ..secretref import SecretRef
 from ..token import Secret
@@ -51,9 +51,11 @@ class Draft:
 
     def refer(self, key: str, reference: str) -> None:
         """A setting that is read from elsewhere. Raises `ParameterError` for one that cannot be."""
-        known = self.kind.settings()
-        if not isinstance(known.get(key), Reference):
-            references = [name for name, trait in known.items() if isinstance(trait, Reference)]
+        settings = self.kind.settings().items()
+        references = [
+            name for name, trait in settings if isinstance(trait, Reference) and not isinstance(trait, Program)
+        ]
+        if key not in references:
             raise ParameterError(f"{key[:80]!r} is no such setting.", hint=closest(key, references))
         if key in self.settings:
             raise ParameterError(f"{key} is given twice.")

@@ -34,6 +34,7 @@ from ..errors import (
 __all__ = [
     "Meaning",
     "check_bearer",
+    "is_token",
     "json_object",
     "jwt_expiry",
     "life_of",
@@ -185,11 +186,16 @@ def text_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str
 
 
 def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
-    """A field that has to be a token: a text that can stand in a header and in an environment variable."""
+    """A field that has to be a token (`is_token`)."""
     value = text_of(response, body, name)
-    if not (value.isascii() and value.isprintable()) or " " in value:
+    if not is_token(value):
         raise malformed(response, f"has characters in {name!r} that no token has", body)
     return value
+
+
+def is_token(value: str) -> bool:
+    """Whether a header and an environment variable can hold this text as a token."""
+    return value.isascii() and value.isprintable() and " " not in value
 
 
 def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float) -> datetime:

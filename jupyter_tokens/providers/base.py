@@ -31,6 +31,7 @@ __all__ = [
     "Endpoint",
     "Exchange",
     "Flow",
+    "Program",
     "Provider",
     "Reference",
     "Setting",
@@ -131,6 +132,14 @@ class Reference(Setting):
     def schema(self) -> dict[str, Any]:
         """See `Setting.schema`; a secret is written, and never read back."""
         return {**super().schema(), **({"writeOnly": True} if self.secret else {})}
+
+
+class Program(Reference):
+    """A program and its arguments: read like a `command:` reference, so `credential` gets what the program prints."""
+
+    def __init__(self, help: str) -> None:  # noqa: A002 (traitlets' word)
+        # The command itself is no secret; what it prints is.
+        super().__init__(help, secret=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,10 @@ class VendorProxyHandler(TokensHandler):
 
         documented = profile.provider.documented
         if documented is None:
-            self.refuse(404, f"{profile.provider.title} cannot be reached through the proxy.", "no_proxy")
+            problem = (
+                f"{profile.provider.title} cannot be reached through the proxy: it has no documented call of its own."
+            )
+            self.refuse(404, problem, "no_proxy")
         request = self.request
         # As it was written: what tornado hands to `get` is decoded.
         path = "/" + request.path.partition(_MARK)[2].partition("/")[2]

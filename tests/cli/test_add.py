@@ -235,6 +235,58 @@ class TestOnATerminal:
         assert (code, "which does not encrypt" in seen) == (0, True)
 
 
+class TestAnyToken:
+    def test_a_key_is_typed_unseen(self, machine: Machine) -> None:
+        question = "token - API key or personal access token (hidden)"
+        asked = [("env", "OPENAI_API_KEY"), (question, CANARY)]
+        code, seen = machine.answers("add", "openai", "--provider", "static", "--store=file", to=asked)
+        assert (code, CANARY in seen) == (0, False)
+        written = {"provider": "static", "env": "OPENAI_API_KEY", "token": "file:jupyter_tokens_secrets/openai.token"}
+        assert profiles(machine)["openai"] == written
+        assert machine.run("get", "openai").stdout == f"{CANARY}\n"
+        assert machine.holding(CANARY) == {".jupyter/jupyter_tokens_secrets/openai.token"}
+
+    def test_a_key_goes_to_the_keyring(self, machine: Machine) -> None:
+        code, _ = machine.answers("add", "hf", "--provider=static", "--set=env=HF_TOKEN", to=[("token", CANARY)])
+        assert (code, profiles(machine)["hf"]["token"]) == (0, "keyring:jupyter_tokens/hf.token")
+        done = machine.run("get", "hf", "--format=env")
+        assert (done.returncode, done.stdout) == (0, f"export HF_TOKEN='{CANARY}'\n")
+
+    def test_a_program(self, machine: Machine) -> None:
+        assert machine.run("add", "mine", "--provider=command", "--set", "command=printf a-token").returncode == 0
+        assert profiles(machine) == {"mine": {"provider": "command", "command": "printf a-token"}}
+        assert machine.run("get", "mine").stdout == "a-token\n"
+
+    def test_a_program_that_is_asked_for(self, machine: Machine) -> None:
+        asked = [("command", ""), ("command", "gh auth token"), ("env", "GH_TOKEN")]
+        assert machine.answers("add", "gh", "--provider=command", to=asked)[0] == 0
+        assert profiles(machine)["gh"] == {"provider": "command", "command": "gh auth token", "env": "GH_TOKEN"}
+
+    @pytest.mark.parametrize(
+        ("arguments", "complaint"),
+        [
+            (["--provider=command"], "command is missing"),
+            (["--provider=command", "--set", f"command=echo '{CANARY}"], "cannot be split into words"),
+            (["--provider=command", "--from-env=command=HOME"], "'command' is no such setting"),
+            (["--provider=static"], "token is missing"),
+            (["--provider=static", "--set", f"token={CANARY}"], "revoke this one"),
+        ],
+    )
+    def test_what_is_wrong_changes_nothing(self, machine: Machine, arguments: list[str], complaint: str) -> None:
+        done = machine.run("add", "mine", *arguments)
+        assert (done.returncode, done.stderr.count("\n"), machine.file.exists()) == (2, 1, False)
+        assert complaint in done.stderr
+        assert CANARY not in done.stderr
+
+    def test_a_program_that_fails_is_one_line(self, machine: Machine) -> None:
+        failing = "command=sh -c 'echo secret-words >&2; exit 4'"
+        assert machine.run("add", "mine", "--provider=command", "--set", failing).returncode == 0
+        done = machine.run("get", "mine")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "(sh) ended with status 4" in done.stderr
+        assert "secret-words" not in done.stderr
+
+
 class TestRemove:
     def test_asks_first(self, machine: Machine) -> None:
         assert machine.run("add", "acme", *ACME, "--from-env=client_secret=HOME").returncode == 0

@@ -88,6 +88,26 @@ def test_all_is_well(run: Run, sandbox: Sandbox, config_dir: Path, tmp_path: Pat
     assert not sandbox.requests.total()
 
 
+def test_tokens_that_no_api_is_asked_for(findings: Findings, write: Any) -> None:
+    write(
+        key={"provider": "static", "token": "env:ACME_SECRET"},
+        az={"provider": "command", "command": "printf a-token"},
+        gone={"provider": "command", "command": "no-such-program-here"},
+    )
+    told = findings()
+    assert "endpoint" not in told
+    key, az, gone = told["credential"]
+    assert (key["status"], key["what"]) == ("ok", "profile key: token from env")
+    assert (az["status"], az["what"]) == ("ok", "profile az: token from command")
+    assert (gone["status"], "cannot be run" in gone["what"]) == ("fail", True)
+    assert "full path" in gone["do"]
+
+
+def test_the_endpoint_that_a_key_is_for_is_looked_at(findings: Findings, write: Any) -> None:
+    write(key={"provider": "static", "token": "env:ACME_SECRET", "endpoint": "https://127.0.0.1:1"})
+    assert only(findings()["endpoint"])[0] == "fail"
+
+
 def test_wrong_usage(run: Run) -> None:
     assert run("acme").code == 2
 

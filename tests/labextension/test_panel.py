@@ -189,6 +189,32 @@ def test_search(lab: Lab) -> None:
     expect(lab.panel).to_contain_text("No profile matches")
 
 
+def test_a_key_is_typed_and_a_program_is_not_taken_from_a_browser(lab: Lab) -> None:
+    lab.panel.get_by_role("button", name="Add a profile").click()
+    form = lab.panel.get_by_role("form", name="Add a profile")
+    # API keys come first among the providers.
+    expect(form.get_by_label("Provider", exact=True)).to_have_value("static")
+    form.get_by_label("Name", exact=True).fill("my-key")
+    form.get_by_label("Provider", exact=True).select_option("command")
+    form.get_by_label("command", exact=True).fill("cat /etc/passwd")
+    form.get_by_role("button", name="Save and test").click()
+    expect(form.get_by_role("alert")).to_contain_text("names a program")
+    form.get_by_label("Provider", exact=True).select_option("static")
+    form.get_by_label("token", exact=True).fill("a-key-that-was-typed")
+    form.get_by_label("How token is kept").select_option("file")
+    form.get_by_role("button", name="Save and test").click()
+    expect(form.get_by_role("status")).to_contain_text("it works")
+    form.get_by_role("button", name="Close").click()
+    lab.expect_state("my-key", "fresh")
+    expect(lab.card("my-key")).to_contain_text("API key or personal access token")
+    expect(lab.card("my-key")).not_to_contain_text("sandbox")
+    assert "a-key-that-was-typed" not in lab.page.content()
+    lab.press("my-key", "Edit")
+    lab.panel.get_by_role("button", name="Remove").click()
+    lab.page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
+    expect(lab.card("my-key")).to_have_count(0)
+
+
 @pytest.mark.parametrize("where", ["keyring", "file"])
 def test_a_profile_is_added_with_a_secret_changed_and_removed(lab: Lab, sandbox: Sandbox, where: str) -> None:
     client_id, client_secret = next(iter(sandbox.accounts.oneaccess.items()))

@@ -72,7 +72,7 @@ class TestProfiles:
 class TestProviders:
     async def test_describes_settings_and_parameters(self, call: Call) -> None:
         entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}
-        assert list(entries) == ["modelarts", "pai-dlc", "oneaccess", "astra", "eiam", "oauth2"]
+        assert list(entries) == ["static", "oauth2", "command", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"]
         settings = entries["oneaccess"]["settings"]["properties"]
         assert settings["client_secret"]["writeOnly"] is True
         assert "writeOnly" not in settings["client_id"]
@@ -94,7 +94,15 @@ class TestProviders:
 
         monkeypatch.setattr(answers, "provider_class", load)
         entries = told(await call("GET", "providers"))["providers"]
-        assert [entry["id"] for entry in entries] == ["modelarts", "pai-dlc", "oneaccess", "eiam", "oauth2"]
+        assert [entry["id"] for entry in entries] == [
+            "static",
+            "oauth2",
+            "command",
+            "modelarts",
+            "pai-dlc",
+            "oneaccess",
+            "eiam",
+        ]
 
 
 class TestToken:
@@ -247,6 +255,7 @@ class TestEditing:
             ({"client_id": "command:id"}, "profile", "client_id"),
             ({"endpoint": "http://acme.example"}, "profile", "endpoint"),
             ({"provider": "nobody"}, "profile", "provider"),
+            ({"provider": "command", "command": "cat /etc/passwd"}, "profile", "client_id"),
             ({"kernels": "python3"}, "profile", "kernels"),
             ({"nonsense": 1}, "profile", "nonsense"),
         ],
@@ -260,6 +269,27 @@ class TestEditing:
         assert named in told(response)["message"]
         assert "literal-secret" not in response.body.decode()
         assert profile_file.path().read_bytes() == before
+
+    @pytest.mark.parametrize(
+        "command", ["cat /etc/passwd", {"value": "cat /etc/passwd", "store": "file"}, "keyring:a/b", "file:/etc/passwd"]
+    )
+    async def test_a_program_to_run_is_not_taken_from_a_client(self, call: Call, command: Any) -> None:
+        before = profile_file.path().read_bytes()
+        response = await call("PUT", "profiles/new", {"provider": "command", "command": command})
+        assert (response.code, told(response)["reason"]) == (400, "profile")
+        assert "names a program" in told(response)["message"]
+        assert "jupyter tokens add" in told(response)["message"]
+        assert profile_file.path().read_bytes() == before
+
+    async def test_a_key_is_stored_and_handed_out(self, call: Call) -> None:
+        key = {"value": "a-key-that-was-typed", "store": "file"}
+        response = await call("PUT", "profiles/new", {"provider": "static", "token": key, "env": "MY_KEY"})
+        assert (response.code, told(response)["sandbox"]) == (201, False)
+        facts = told(await call("POST", "profiles/new/token", {"reveal": True}))
+        assert (facts["value"], facts["expires_at"], facts["sandbox"]) == ("a-key-that-was-typed", None, False)
+        response = await call("GET", "proxy/new/v1/models")
+        assert (response.code, told(response)["reason"]) == (404, "no_proxy")
+        assert "has no documented call of its own" in told(response)["message"]
 
     @pytest.mark.parametrize("name", ["a%20b", ".hidden", "x" * 81])
     async def test_odd_names(self, call: Call, name: str) -> None:

@@ -16,7 +16,7 @@ from jupyter_tokens.widgets.live import feed_of
 from jupyter_tokens.widgets.row import ProfileRow
 
 from ..doubles import Clock
-from .conftest import FrontEnd, leaked, shown, until
+from .conftest import FrontEnd, leaked, shown, state, until
 
 
 def row_of(card: TokenCard) -> ProfileRow:
@@ -49,6 +49,24 @@ def test_the_token_of_its_own_parameters_is_the_one_it_shows(session: TokenSessi
     row_of(card).fetch()
     until(lambda: says(card, "1:") and not says(card, "7 days"))
     assert says(card, "+1")
+
+
+def test_a_key_and_a_program_are_cards_like_the_others(
+    profiles: dict[str, Any], request: pytest.FixtureRequest, front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINE", "a-key-of-mine")
+    profiles["key"] = {"provider": "static", "token": "env:MINE"}
+    profiles["program"] = {"provider": "command", "command": "printf a-token-of-mine"}
+    session: TokenSession = request.getfixturevalue("session")
+    for name, title in (("key", "API key or personal access token"), ("program", "Program that prints a token")):
+        card = shown(TokenCard(name, session=session))
+        row_of(card).fetch()
+        until(lambda card=card: says(card, "fresh"))
+        entry = next(entry for entry in session.client.profiles() if entry.name == name)
+        assert (entry.title, entry.sandbox) == (title, False)
+    seen = front_end.text() + state()
+    assert "a-key-of-mine" not in seen
+    assert "a-token-of-mine" not in seen
 
 
 def test_the_countdown_moves_with_the_clock_and_ends_as_expired(session: TokenSession) -> None:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["signatures"]
 
 SECONDS = 20.0
-"""For each profile: more than a `command:` may take, or a metadata service that is not there."""
-_KEYRING_SECONDS = 10.0
-"""For a keyring that waits for a person: less, so that the error names it."""
+"""Time limit for each profile: a metadata service may be missing."""
+_SECRET_SECONDS = 15.0
+"""Time limit for a keyring or a program that waits for a person: less, so that the error names it."""
 
 
 def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
@@ -40,20 +40,25 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
 
 
 def _sign(profile: Profile) -> str:
-    """Gets to the point where the first request would be sent. Raises `TokenError`."""
-    secrets = profile.secrets(_KEYRING_SECONDS)
+    """Get to the point where the first request would be sent, and say what was found. Raises `TokenError`."""
+    secrets = profile.secrets(_SECRET_SECONDS)
     credential = profile.provider.credential(secrets)
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
     # What only a call gives; for a signature anything will do.
     fills = {name: _any(param) for name, param in missing.items() if param.required or param.identifier}
     call = Call(profile.name, profile.call_params(fills), credential, SystemClock())
     flow = profile.provider.retrieve(call)
+    sends = True
     try:
         next(flow)
+    except StopIteration:
+        sends = False
     finally:
         flow.close()
     where = ", ".join(dict.fromkeys(ref.kind for ref in profile.references.values() if ref.kind != "literal"))
     source = "its own chain" if not profile.references else where or "the configuration"
+    if not sends:
+        return f"token from {source}"
     given = ", ".join(name for name, param in missing.items() if param.required)
     return f"credential from {source}, a call can be signed" + (f"; to be given in each call: {given}" if given else "")
 

@@ -79,7 +79,8 @@ def _judged(url: str, answer: Answered) -> Finding:
 
 def _urls(profile: Profile) -> Iterator[str]:
     provider = profile.provider
-    yield provider.base()
+    if provider.base():
+        yield provider.base()
     for key, trait in provider.settings().items():
         url = str(getattr(provider, key)).rstrip("/")
         if isinstance(trait, Endpoint) and url and url != provider.base():

@@ -1,0 +1,203 @@
+"""A token that a program prints: gcloud, az, aws, gh, vault, oidc-token, htgettoken, kubectl's plugins, any script.
+
+Source of the names: RFC 6749, section 5.1; Kubernetes, "client-go credential plugins" (ExecCredential); Google,
+"Executable-sourced credentials"; the recorded output of `az account get-access-token`; the documented output of
+`gcloud config config-helper`, `vault login -format=json` and `aws codeartifact get-authorization-token`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ..clock import utc
+from ..errors import ResponseError, UnusableToken
+from ..token import Secret, Token
+from .answers import is_token, jwt_expiry
+from .base import Call, Endpoint, Flow, Program, Provider, SettingProblem, need
+
+__all__ = ["Command"]
+
+_TOKENS = ("access_token", "accessToken", "token", "id_token", "client_token", "authorizationToken")
+_LIVES = ("expires_in", "lease_duration")
+_ENDS = (
+    "expires_on",
+    "expiresOn",
+    "expires_at",
+    "expiry",
+    "token_expiry",
+    "expiration",
+    "expirationTimestamp",
+    "expiration_time",
+)
+_LOCAL = "expiresOn"
+"""The one time that is in the machine's own zone where it names none; az prints it so, beside `expires_on`."""
+_INSIDE = ("status", "credential", "auth", "Credentials")
+"""Where ExecCredential, gcloud, Vault and AWS have the object that holds the token."""
+_ACCESS_KEYS = ("AccessKeyId", "accessKeyId", "access_key_id", "securitytoken")
+_ALONE = "Have it print the token alone, without an expiry; that of a JWT is read from the token."
+_LOOK = "Run it in a terminal to see what it prints; messages belong on standard error."
+_NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
+_CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Printed:
+    """What a program printed. life : seconds from now. ends : seconds since the epoch. Each None if it does not say."""
+
+    token: Secret
+    life: float | None = None
+    ends: float | None = None
+
+
+class Command(Provider):
+    """Standard output of the setting `command`: one line, or one JSON object."""
+
+    id = "command"
+    title = "Program that prints a token"
+    documentation = "The manual of the program"
+
+    endpoint = Endpoint("Base URL of the API that the token is for; nothing is sent there to get the token.")
+    command = Program("Program and its arguments. It runs without a shell and prints a token, plain or in JSON.")
+
+    def check(self) -> None:
+        """See `Provider.check`: the endpoint may be left out."""
+        need(self, "command")
+        if self.command.startswith("command:"):
+            raise SettingProblem("command", "must be the program itself, without command: before it")
+        try:
+            shlex.split(self.command)
+        except ValueError as error:
+            raise SettingProblem("command", f"cannot be split into words ({error})") from None
+
+    def credential(self, secrets: Mapping[str, Secret]) -> _Printed:
+        """See `Provider.credential`: the token that the program printed. Raises `ResponseError` if there is none."""
+        text = secrets["command"].reveal().strip()
+        if text.startswith(("{", '"')):
+            return self._of_json(text)
+        if len(text.splitlines()) > 1:
+            raise self._problem(
+                "more than one line",
+                "Have it print the token alone, or JSON; many programs have an option for that (--quiet, -o json).",
+            )
+        return _Printed(self._token(text))
+
+    def retrieve(self, call: Call) -> Flow:
+        """Return the token without a request. Its expiry is what the program says, else what a JWT says itself."""
+        yield from ()
+        printed: _Printed = call.credential
+        value, now = printed.token.reveal(), call.clock.now()
+        ends = printed.ends
+        if ends is None:
+            ends = jwt_expiry(value) if printed.life is None else now + printed.life
+        try:
+            expires_at = None if ends is None else utc(ends)
+        except (OverflowError, ValueError, OSError):
+            raise self._problem("an expiry that no calendar holds", _ALONE) from None
+        if expires_at is not None and expires_at <= utc(now):
+            raise UnusableToken(
+                f"{self._program} printed a token that expired at {expires_at:%Y-%m-%d %H:%M:%S}Z.",
+                hint="Log in with it again; if it keeps tokens in a cache of its own, have it renew that one.",
+                unsent=True,
+            )
+        return Token(
+            value,
+            profile=call.profile,
+            provider=self.id,
+            obtained_at=utc(now),
+            expires_at=expires_at,
+            scheme=self.scheme,
+        )
+
+    @property
+    def _program(self) -> str:
+        # Not its arguments: some people write a secret there.
+        return shlex.split(self.command)[0]
+
+    def _of_json(self, text: str) -> _Printed:
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError):
+            raise self._problem("what begins like JSON and is not whole JSON", _LOOK) from None
+        if isinstance(body, str):
+            # az with --query, for one.
+            return _Printed(self._token(body))
+        places = [body, *(body[name] for name in _INSIDE if isinstance(body.get(name), dict))]
+        if any(name in place for place in places for name in _ACCESS_KEYS):
+            raise self._problem(
+                "a temporary access key, which is several values, and a token is one",
+                "Have the SDK run the program itself (credential_process), or choose one that prints a single token.",
+            )
+        for place in places:
+            for name in _TOKENS:
+                value = place.get(name)
+                if isinstance(value, str) and value:
+                    life, ends = self._first(place, _LIVES, self._seconds), self._first(place, _ENDS, self._moment)
+                    return _Printed(self._token(value), life, ends)
+        raise self._no_token(body)
+
+    def _token(self, value: str) -> Secret:
+        if not is_token(value):
+            raise self._problem(
+                "a text with blanks or characters outside ASCII, which no token has",
+                _LOOK,
+            )
+        return Secret(value)
+
+    def _no_token(self, body: Mapping[str, Any]) -> ResponseError:
+        code = next((body[name] for name in ("code", "error") if isinstance(body.get(name), str)), "")
+        error = self._problem("JSON without a token", f"The token must have one of the names {', '.join(_TOKENS)}.")
+        error.code = code if _CODE.fullmatch(code) else None
+        return error
+
+    @staticmethod
+    def _first(
+        body: Mapping[str, Any], names: tuple[str, ...], read: Callable[[str, Any], float | None]
+    ) -> float | None:
+        """The first of these fields that is there, read by `read(name, value)`."""
+        found = next((name for name in names if body.get(name) not in (None, "")), None)
+        return None if found is None else read(found, body[found])
+
+    def _seconds(self, name: str, value: object) -> float | None:
+        number = _number(value)
+        if number is None:
+            raise self._problem(f"an expiry ({name}) that is not a number of seconds", _ALONE)
+        # Vault says 0 for a token that does not end.
+        return None if name == "lease_duration" and number == 0 else number
+
+    def _moment(self, name: str, value: object) -> float | None:
+        if isinstance(value, dict):
+            # `gcloud auth print-access-token --format=json`
+            value = value.get("datetime")
+        number = _number(value)
+        if number is not None:
+            return number
+        with suppress(ValueError, OverflowError, OSError, TypeError):
+            when = datetime.fromisoformat(value)  # type: ignore[arg-type]
+            if when.tzinfo is None and name != _LOCAL:
+                when = when.replace(tzinfo=UTC)
+            # Year 1 is Go's zero time: there is no expiry.
+            return None if when.year == 1 else when.timestamp()
+        raise self._problem(f"an expiry ({name}) that is neither an ISO 8601 time nor seconds since the epoch", _ALONE)
+
+    def _problem(self, what: str, hint: str) -> ResponseError:
+        return ResponseError(f"{self._program} printed {what}.", hint=hint, unsent=True)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
