@@ -15,6 +15,7 @@ from .served import TOKEN, serving
 
 _ALIBABA = {"access_key_id": "LTAIbenchmark", "access_key_secret": "benchmark-secret"}
 _QUERY = "TargetType=job&TargetId=dlc1"
+_DELAY = "delay-50"
 _ASTRA = "accounts/1f2e3d4c-5b6a/core/v1/users/09f8933c-ad74/tokens/822fab12-c224"
 
 
@@ -24,12 +25,15 @@ def served(rounds: int, seconds: float = 1.0) -> Iterator[Row]:
         profiles = {
             "pai-dlc": {"provider": "pai-dlc", "endpoint": url, **_ALIBABA},
             "astra": {"provider": "astra", "endpoint": url, "api_token": "benchmark-token"},
+            "slow": {"provider": "astra", "endpoint": f"{url}/{_DELAY}", "api_token": "benchmark-token"},
             "oneaccess": {"provider": "oneaccess", "endpoint": url, "client_id": "id", "client_secret": "benchmark"},
         }
         asked = {
             "aiohttp": request("GET", f"/benchmark/aiohttp/{_ASTRA}", TOKEN),
             "proxy": request("GET", f"/jupyter-tokens/proxy/astra/{_ASTRA}", TOKEN),
             "signing proxy": request("GET", f"/jupyter-tokens/proxy/pai-dlc/api/v1/tokens?{_QUERY}", TOKEN),
+            "aiohttp, API of 50 ms": request("GET", f"/benchmark/aiohttp/{_DELAY}/{_ASTRA}", TOKEN),
+            "proxy, API of 50 ms": request("GET", f"/jupyter-tokens/proxy/slow/{_ASTRA}", TOKEN),
             "trivial": request("POST", "/benchmark/trivial", TOKEN),
             "cached": request("POST", "/jupyter-tokens/profiles/oneaccess/token", TOKEN),
         }

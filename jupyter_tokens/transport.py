@@ -13,9 +13,10 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -24,8 +25,8 @@ import httpx
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
 from .providers.answers import malformed
-from .providers.base import Flow, is_loopback
-from .token import Token
+from .providers.base import Driven, is_loopback
+from .threads import MOST_OF_ONE
 
 __all__ = [
     "CONNECT_SECONDS",
@@ -49,6 +50,8 @@ MOST_BYTES = 1024 * 1024
 MOST_ATTEMPTS = 4
 """The most tries of one call."""
 
+_T = TypeVar("_T")
+
 _BACKOFF_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 8.0
 
@@ -63,7 +66,7 @@ _current = _Current()
 
 
 class Transport:
-    """Runs flows; keeps one pool of connections for each way of verifying TLS and each proxy. Thread-safe.
+    """Runs flows, and keeps connections to each host for the next ones. Thread-safe.
 
     clock : for the deadline. sleep : waits between tries, seconds. rng : the jitter, from 0 to 1.
     transport : in place of the network, for tests.
@@ -81,24 +84,26 @@ class Transport:
         self._sleep = sleep
         self._rng = rng
         self._fixed = transport
-        self._pools: dict[tuple[bool | str, str | None], httpx.HTTPTransport] = {}
-        self._routes: dict[tuple[str, bytes, bool | str], httpx.HTTPTransport] = {}
+        self._trust: dict[bool | str, ssl.SSLContext] = {}
+        self._routes: dict[tuple[str, bytes, bool | str], _Route] = {}
         self._lock = threading.Lock()
 
     def run(
         self,
-        start: Callable[[], Flow],
+        start: Callable[[], Driven[_T]],
         *,
         timeout: float = TOTAL_SECONDS,
         verify: bool | str = True,
         idempotent: bool = True,
-    ) -> Token:
-        """The flow's token. Blocks for at most about `timeout` seconds. Raises `TokenError`.
+        attempts: int | None = None,
+    ) -> _T:
+        """What the flow returns. Blocks for at most about `timeout` seconds. Raises `TokenError`.
 
         start : makes the flow; called again for each try, so that each has a date and a nonce of its own.
         verify : True, or the path of a CA bundle; False only ever for loopback.
         idempotent : False for a call that must not be made twice: then only a connection that was never made is tried
             again.
+        attempts : the most tries, by default `MOST_ATTEMPTS`; 1 for a caller that is to see each answer.
         """
         deadline = self._clock.elapsed() + timeout
         attempt = 0
@@ -109,29 +114,29 @@ class Transport:
                 again = error.retryable and (idempotent or error.unsent)
                 wait = self._backoff(attempt) if error.retry_after is None else error.retry_after
                 attempt += 1
-                if not again or attempt == MOST_ATTEMPTS or self._clock.elapsed() + wait >= deadline:
+                if not again or attempt == (attempts or MOST_ATTEMPTS) or self._clock.elapsed() + wait >= deadline:
                     raise
             self._sleep(wait)
 
     def close(self) -> None:
         """Closes the connections."""
         with self._lock:
-            pools, self._pools, self._routes = list(self._pools.values()), {}, {}
-        for pool in pools:
-            pool.close()
+            routes, self._routes = list(self._routes.values()), {}
+        for route in routes:
+            route.close()
 
     def _backoff(self, attempt: int) -> float:
         # Full jitter: many clients that failed together do not come back together.
         return self._rng() * min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**attempt)
 
-    def _drive(self, flow: Flow, deadline: float, verify: bool | str) -> Token:
+    def _drive(self, flow: Driven[_T], deadline: float, verify: bool | str) -> _T:
         try:
             request = next(flow)
             while True:
                 request = flow.send(self._send(request, deadline, verify))
         except StopIteration as stop:
-            token: Token = stop.value
-            return token
+            result: _T = stop.value
+            return result
         except (httpx.InvalidURL, UnicodeError) as error:
             raise unwritable(error) from None
         finally:
@@ -146,11 +151,12 @@ class Transport:
         host = request.url.host
         try:
             _current.deadline = time.monotonic() + left
-            answer = self._route(request.url, verify).handle_request(request)
-            try:
-                return _read(answer, request)
-            finally:
-                answer.close()
+            with self._connection(request.url, verify) as connection:
+                answer = connection.handle_request(request)
+                try:
+                    return _read(answer, request)
+                finally:
+                    answer.close()
         except httpx.TimeoutException as error:
             connecting = isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
             what = f"{host} could not be reached in time" if connecting else f"{host} did not answer in time"
@@ -175,17 +181,64 @@ class Transport:
         finally:
             _current.deadline = None
 
-    def _route(self, url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
+    @contextmanager
+    def _connection(self, url: httpx.URL, verify: bool | str) -> Iterator[httpx.BaseTransport]:
+        """A connection for one exchange; no other thread has it meanwhile."""
         if self._fixed is not None:
-            return self._fixed
+            yield self._fixed
+            return
         place = url.scheme, url.netloc, verify
         route = self._routes.get(place)
         if route is None:
             with self._lock:
-                proxy = proxy_for(url)
-                pool = self._pools.get((verify, proxy)) or _open(verify, proxy)
-                route = self._routes[place] = self._pools[verify, proxy] = pool
-        return route
+                route = self._routes.setdefault(place, _Route(self._trust_of(verify), proxy_for(url)))
+        connection = route.take()
+        try:
+            yield connection
+        finally:
+            route.give_back(connection)
+
+    def _trust_of(self, verify: bool | str) -> ssl.SSLContext:
+        if verify not in self._trust:
+            self._trust[verify] = _context(verify)
+        return self._trust[verify]
+
+
+class _Route:
+    """The kept connections to one host, each in a transport of its own.
+
+    httpx's own pool looks at every connection that it has for each request, and under a lock: with fifty at once that
+    costs as much as the request.
+    """
+
+    def __init__(self, trust: ssl.SSLContext, proxy: str | None) -> None:
+        self._trust = trust
+        self._proxy = proxy
+        # Ends and begins are atomic, so this takes no lock.
+        self._kept: deque[tuple[float, httpx.HTTPTransport]] = deque()
+        self._closed = False
+
+    def take(self) -> httpx.HTTPTransport:
+        """The connection that was used last, or a new one."""
+        try:
+            return self._kept.pop()[1]
+        except IndexError:
+            return _open(self._trust, self._proxy)
+
+    def give_back(self, connection: httpx.HTTPTransport) -> None:
+        """Keeps a connection for the next call, and closes those that none has needed for a while."""
+        now = time.monotonic()
+        self._kept.append((now, connection))
+        with suppress(IndexError):  # another thread was first
+            while self._closed or len(self._kept) > _MOST_KEPT or self._kept[0][0] < now - _KEPT_SECONDS:
+                self._kept.popleft()[1].close()
+
+    def close(self) -> None:
+        """Closes those that are kept now, and each that is still in use when it is given back."""
+        self._closed = True
+        with suppress(IndexError):
+            while True:
+                self._kept.popleft()[1].close()
 
 
 def proxy_for(url: httpx.URL) -> str | None:
@@ -213,18 +266,30 @@ def trust_of(verify: bool | str) -> ssl.SSLContext | bool:
         ) from None
 
 
-def _open(verify: bool | str, proxy: str | None) -> httpx.HTTPTransport:
+def _context(verify: bool | str) -> ssl.SSLContext:
     trust = trust_of(verify)
+    try:
+        # The authorities that httpx trusts.
+        return httpx.create_ssl_context(trust)
+    except (OSError, ValueError) as error:
+        raise _environment(error) from None
+
+
+def _environment(error: Exception) -> NetworkError:
+    # Only the kind: a proxy's URL may hold a password.
+    return NetworkError(
+        f"The environment's settings for proxies or certificates cannot be used ({type(error).__name__}).",
+        hint="Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+        retryable=False,
+        unsent=True,
+    )
+
+
+def _open(trust: ssl.SSLContext, proxy: str | None) -> httpx.HTTPTransport:
     try:
         opened = httpx.HTTPTransport(verify=trust, proxy=proxy, limits=_LIMITS)
     except (httpx.InvalidURL, OSError, ValueError, ImportError) as error:
-        # Only the kind: a proxy's URL may hold a password.
-        raise NetworkError(
-            f"The environment's settings for proxies or certificates cannot be used ({type(error).__name__}).",
-            hint="Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
-            retryable=False,
-            unsent=True,
-        ) from None
+        raise _environment(error) from None
     # httpx has no limit for a whole answer: a server that sends a byte now and then holds each read's limit for ever.
     # There is no public way to hand httpx a network backend, so this reaches inside; test_transport would notice.
     pool: Any = opened._pool
@@ -232,7 +297,10 @@ def _open(verify: bool | str, proxy: str | None) -> httpx.HTTPTransport:
     return opened
 
 
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=60.0)
+_KEPT_SECONDS = 60.0
+# As many as one profile may have calls at once: with fewer, connections would be closed and opened again for each call.
+_MOST_KEPT = MOST_OF_ONE
+_LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEPT_SECONDS)
 
 
 def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:

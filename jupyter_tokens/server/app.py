@@ -23,6 +23,7 @@ from .._version import __version__
 from ..clock import Clock, SystemClock
 from ..config import remove_leftovers
 from ..proof import CERT_VARIABLE, URL_VARIABLE
+from ..threads import THREADS
 from . import metrics
 from .activity import Activity
 from .catalog import Catalog
@@ -33,7 +34,7 @@ from .kernel_push import ROUTES as PUSH_ROUTES
 from .kernel_push import Injection, Injections
 from .kernel_start import become_default
 from .vendor_proxy import ROUTE as PROXY_ROUTE
-from .vendor_proxy import VendorProxyHandler, close_wire
+from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
     from ..profiles import Profile
@@ -166,7 +167,7 @@ class TokensExtension(ExtensionApp):
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
         """A new token at the vendor, which is kept by nobody here. Raises `TokenError`."""
         profile = self.source.profiles()[name]
-        return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params)), cached=False)
+        return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params), name), cached=False)
 
     async def may_have(self, name: str, kernel_id: str) -> bool:
         """Whether a kernel of this server may have a profile's token. Raises for an unknown or wrong profile."""
@@ -198,12 +199,14 @@ class TokensExtension(ExtensionApp):
             if os.environ.get(name) == value:
                 del os.environ[name]
         await self.injections.close()
-        await close_wire(self._server.web_app.settings)
         if self._kept is not None:
             self._kept[0].close()
 
-    async def on_a_thread(self, work: Callable[[], _T]) -> _T:
-        """The outcome of what blocks, on a thread that a server which ends does not wait for."""
+    async def on_a_thread(self, work: Callable[[], _T], owner: str = "") -> _T:
+        """The outcome of a blocking call, which runs on one of `THREADS`. owner : see `Threads.start`.
+
+        Raises `Busy`, and what the call raises.
+        """
         outcome: Future[_T] = Future()
 
         def run() -> None:
@@ -214,9 +217,9 @@ class TokensExtension(ExtensionApp):
             else:
                 outcome.set_result(result)
 
-        # It cannot be cancelled: nobody would ever know whether the vendor made a token.
+        # It cannot be cancelled: nobody would ever know whether the API made a token.
         outcome.set_running_or_notify_cancel()
-        threading.Thread(target=run, name="jupyter_tokens call", daemon=True).start()
+        THREADS.start(owner, run)
         landing = asyncio.wrap_future(outcome)
         try:
             await asyncio.wait([landing])

@@ -13,6 +13,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado.web import HTTPError
 
 from ..errors import (
+    Busy,
     ConfigurationError,
     Forbidden,
     InvalidRequest,
@@ -66,6 +67,7 @@ _STATUS: tuple[tuple[type[TokenError], int], ...] = (
     (Forbidden, 502),
     (NotFound, 502),
     (InvalidRequest, 502),
+    (Busy, 503),
     (Throttled, 503),
     (ServiceUnavailable, 503),
     (TimedOut, 504),
