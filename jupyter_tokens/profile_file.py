@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from .whole_file import replace_file
 if TYPE_CHECKING:
     from .profiles import Profile
 
-__all__ = ["check", "editable", "path", "put", "remove"]
+__all__ = ["Change", "check", "editable", "path", "put", "remove"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _lock = threading.Lock()
@@ -85,10 +85,15 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
     }
 
 
-def put(name: str, settings: Mapping[str, Any], profiles: Profiles) -> bool:
+Change = Callable[[Mapping[str, Any], Mapping[str, Any], Collection[str]], None]
+"""Looks at a change: the settings before and after, and the references to the secrets that came along."""
+
+
+def put(name: str, settings: Mapping[str, Any], profiles: Profiles, allow: Change | None = None) -> bool:
     """Checks a profile, stores the secrets that come with it and writes it; returns whether it is new. Blocks.
 
-    profiles : the present ones. Raises `ProfileRefused` and `ConfigurationError`; then the file is as it was.
+    profiles : the present ones. allow : raises for a change that the caller's user must not make.
+    Raises `ProfileRefused` and `ConfigurationError`; then the file is as it was.
     """
     _check_place(name, profiles)
     folder = path().parent
@@ -97,6 +102,8 @@ def put(name: str, settings: Mapping[str, Any], profiles: Profiles) -> bool:
         before = _settings(written, name) or {}
         described, wanted = secret_store.deposits(name, settings, before)
         check(name, described)
+        if allow is not None:
+            allow(before, described, [reference for reference, _ in wanted])
         created = name not in written
         written[name] = described
         try:

@@ -1,4 +1,4 @@
-"""Runs blocking calls on a bounded number of threads, so that one slow API holds up neither the others nor the process."""
+"""Runs blocking calls on a bounded number of threads: a slow API holds up neither the others nor the process."""
 
 from __future__ import annotations
 

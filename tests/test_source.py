@@ -22,6 +22,7 @@ from .doubles import CANARY, Clock
 KEYS = {"access_key_id": "id", "access_key_secret": CANARY}
 DLC = {"provider": "pai-dlc", "endpoint": "http://127.0.0.1:1", **KEYS, "env": "DLC"}
 ASTRA = {
+    "allow_create": True,
     "provider": "astra",
     "endpoint": "https://astra.example.com",
     "api_token": CANARY,

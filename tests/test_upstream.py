@@ -38,7 +38,12 @@ ONEACCESS = {
     "client_id": "cl13nt",
     "client_secret": "env:CLIENT_SECRET",
 }
-ASTRA = {"provider": "astra", "endpoint": "https://astra.example.com", "api_token": "env:ASTRA"}
+ASTRA = {
+    "provider": "astra",
+    "endpoint": "https://astra.example.com",
+    "api_token": "env:ASTRA",
+    "allow_create": True,
+}
 OWNER = {"account_id": "a", "user_id": "u"}
 GOOD = {"access_token": "t0k3n", "expires_in": 60}
 
@@ -49,7 +54,7 @@ class Bench:
         self.slept: list[float] = []
         self.clock = Clock()
         transport = Transport(clock=self.clock, sleep=self.slept.append, rng=lambda: 1.0, transport=self.script)
-        held = Profiles.of({"mine": ONEACCESS, "stored": ASTRA, **profiles})
+        held = Profiles.of({"mine": ONEACCESS, "stored": ASTRA} | profiles)
         self.upstream = Upstream(lambda: held, transport, self.clock)
 
     def fails(self, key: Key = Key("mine")) -> TokenError:  # noqa: B008 (a tuple)
@@ -196,6 +201,14 @@ def test_wrong_parameters_of_create_send_nothing(params: dict[str, object]) -> N
     bench = Bench()
     with pytest.raises(ParameterError):
         bench.upstream.create("stored", params)
+    assert bench.script.requests == []
+
+
+def test_create_needs_the_profile_to_allow_it() -> None:
+    bench = Bench(answer(201, CREATED), stored={**ASTRA, "allow_create": False})
+    with pytest.raises(ConfigurationError, match="does not allow creating tokens") as caught:
+        bench.upstream.create("stored", {**OWNER, "name": "n"})
+    assert (caught.value.profile, caught.value.unsent) == ("stored", True)
     assert bench.script.requests == []
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from jupyter_core.utils import ensure_async
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Bool, Enum
+from traitlets import Bool, Enum, List, Unicode
 
 from .._version import __version__
 from ..clock import Clock, SystemClock
@@ -45,6 +45,11 @@ __all__ = ["Served", "TokensExtension", "public_url"]
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared with, not bound to)
 _NONE: Mapping[str, Any] = {}
+_SCRUBBED = [
+    spell(name)
+    for name in ("secret", "password", "token", "auth", "key", "code", "assertion")
+    for spell in (str.lower, str.upper, str.capitalize)
+]
 LOOK_SECONDS = 1.0
 """How long a look at the configuration's files holds."""
 _T = TypeVar("_T")
@@ -72,8 +77,15 @@ class TokensExtension(ExtensionApp):
     ).tag(config=True)
     allow_edit = Bool(
         default_value=False,
-        help="Whether profiles can be added, changed and removed over REST. Who may do that can have the server read "
-        "any file, variable or keyring entry that a reference names, and send it to an endpoint of their choice.",
+        help="Whether profiles can be added, changed and removed over REST. A user who may also execute code in "
+        "kernels can have the server read any file, variable or keyring entry that a reference names, as in a kernel; "
+        "any other user can only use secrets that are sent along.",
+    ).tag(config=True)
+    edit_variables = List(
+        Unicode(),
+        help="Further environment variables, or patterns with *, that a profile written over REST may fill, beside "
+        "those whose names end in _TOKEN, _KEY, _SECRET, _PASSWORD or _CREDENTIALS. Many other variables make a "
+        "program load code.",
     ).tag(config=True)
     scan_on_save = Enum(
         ["off", "warn", "redact", "refuse"],
@@ -129,9 +141,10 @@ class TokensExtension(ExtensionApp):
         self.injections = Injections(self._injected)
         self.settings["jupyter_tokens_extension"] = self
         self.settings["jupyter_tokens_injections"] = self.injections
-        # A client of the proxy may put its own secret into the query, which is dropped, but logged before that.
+        # A client of the proxy may put its own secret into the query. The routes here log no query at all; Jupyter logs
+        # that of a mistyped path, and compares names as they are spelt.
         scrubbed = "extra_log_scrub_param_keys"
-        self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), "secret"]
+        self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), *_SCRUBBED]
         become_default(self._server.kernel_manager)
         if self.scan_on_save != "off":
             from .save_hook import install  # noqa: PLC0415 (only for those who ask for it)

@@ -17,6 +17,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ..errors import ParameterError, TokenError
+from .adopted import check_adopted
 from .base import INJECT, TokensHandler
 from .holdings import ROUTE as HOLDINGS_ROUTE
 from .holdings import Holding, holdings_of, process_of
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
     from ..clock import Clock
     from ..token import Token
 
-__all__ = ["ROUTES", "InjectHandler", "Injection", "InjectionHandler", "Injections"]
+__all__ = ["ROUTES", "InjectHandler", "Injection", "InjectionHandler", "Injections", "Patience"]
 
 MOST_FINISHED = 1000
 """Finished injections whose state can still be asked for; the oldest are forgotten first."""
-MOST_QUEUED = 100
-"""Injections that may wait for busy kernels at once; each holds a socket."""
+MOST_QUEUED = 20
+"""Injections that may wait for one kernel at once; each holds a socket."""
+IDLE_SECONDS = 15.0
+"""How long a kernel that is not known to be busy may take to answer."""
+BUSY_SECONDS = 3600.0
+"""How long an injection waits for a busy kernel."""
 GRACE_SECONDS = 2.0
 """How long the answer waits for a kernel that is not known to be busy."""
 LOOK_SECONDS = 0.5
@@ -79,6 +84,21 @@ class Injection:
         }
 
 
+class Patience:
+    """How long a kernel may leave a request unanswered: a while where it is idle, longer where it is busy."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = self._idle_since = clock.elapsed()
+
+    def is_over(self, *, busy: bool) -> bool:
+        """Whether to give up. busy : whether the kernel runs something else at this moment."""
+        now = self._clock.elapsed()
+        if busy:
+            self._idle_since = now
+        return now - self._idle_since >= IDLE_SECONDS or now - self._began >= BUSY_SECONDS
+
+
 class Injections:
     """The injections of one server: those that wait, and the last ones that ended.
 
@@ -90,10 +110,9 @@ class Injections:
         self._known: OrderedDict[str, Injection] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    @property
-    def full(self) -> bool:
-        """Whether no more can be queued."""
-        return len(self._tasks) >= MOST_QUEUED
+    def full(self, kernel_id: str) -> bool:
+        """Whether no more can be queued for a kernel; what other kernels are busy with does not count."""
+        return sum(self._known[each].kernel_id == kernel_id for each in self._tasks) >= MOST_QUEUED
 
     def get(self, injection_id: str) -> Injection | None:
         """An injection by its id, if it is still known."""
@@ -188,7 +207,10 @@ class _Errand:
         return self._token.expires_at is None or self._token.expires_at.timestamp() > self._clock.now()
 
     async def _answer(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
+        patience = Patience(self._clock)
         while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
+            if patience.is_over(busy=getattr(self._kernel, "execution_state", None) == "busy"):
+                raise _Failed("The kernel does not answer.")
             if not await ensure_async(self._kernel.is_alive()):
                 raise _Failed("The kernel died.")
             if process_of(self._kernel) != self._process:
@@ -229,9 +251,10 @@ class InjectHandler(_KernelHandler):
         language = str(getattr(kernel.kernel_spec, "language", ""))
         make = partial(snippet, language, env)
         make("")  # a wrong language or name is refused before a token is fetched
-        if self.injections.full:
-            self.refuse(429, "Too many injections are queued already.", "too_many")
+        self._check_place(kernel_id)
         token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
+        # Others may have taken the last place meanwhile.
+        self._check_place(kernel_id)
         renew = partial(extension.source.aget, extension.source.key(name, params))
         errand = _Errand(kernel, token, renew, make, extension.clock)
         injection = Injection(self, kernel_id, name, env, language.lower(), token.expires_at)
@@ -244,6 +267,10 @@ class InjectHandler(_KernelHandler):
         self.set_status(200 if injection.state == "done" else 202)
         self.finish(json.dumps(injection.told()))
 
+    def _check_place(self, kernel_id: str) -> None:
+        if self.injections.full(kernel_id):
+            self.refuse(429, "Too many injections wait for this kernel already.", "too_many", retry_after=5.0)
+
     def _ended(self, injection: Injection) -> None:
         if injection.state == "done":
             held = Holding(injection.kernel_id, injection.profile, injection.env, injection.expires_at)
@@ -254,6 +281,7 @@ class InjectHandler(_KernelHandler):
     async def _kernel(self, kernel_id: str) -> KernelManager:
         if kernel_id not in self.kernel_manager:
             self.refuse(404, "There is no such kernel.", "kernel")
+        await check_adopted(self.kernel_manager, kernel_id)
         kernel: KernelManager = self.kernel_manager.get_kernel(kernel_id)
         if not kernel.shell_port:
             self.refuse(409, "The kernel is still starting, or runs on another machine behind a gateway.", "kernel")

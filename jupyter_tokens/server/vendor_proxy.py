@@ -20,7 +20,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ..errors import ApiError, ParameterError, TokenError
-from .base import MOST_BODY_BYTES, PROXY, Refused, TokensHandler
+from .base import PROXY, Refused, TokensHandler
 from .metrics import count_fetch
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class VendorProxyHandler(TokensHandler):
         request = self.request
         # As it was written: what tornado hands to `get` is decoded.
         path = "/" + request.path.partition(_MARK)[2].partition("/")[2]
-        asked = _Asked(request.method or "", path, request.query, request.headers, request.body)
+        asked = _Asked(request.method or "", path, request.query, request.headers, self.raw_body)
         found = _match(documented.path, asked.path)
         if found is None:
             self.refuse(
@@ -150,8 +150,10 @@ class VendorProxyHandler(TokensHandler):
 
     def _check_pinned(self, profile: Profile, params: Mapping[str, ParamValue]) -> None:
         known = profile.provider.params
-        for name, value in profile.params.items():
-            if value is not None and params.get(name) != known[name].parse(name, value):
+        for name in profile.params.keys() | (profile.fixed_params & known.keys()):
+            value = profile.params.get(name)
+            pinned = None if value is None else known[name].parse(name, value)
+            if params.get(name) != pinned and (value is not None or name in profile.fixed_params):
                 self.refuse(403, f"The profile is for one {name}, and the call names another or none.", "pinned")
 
     async def _cached(self, profile: Profile) -> None:
@@ -221,8 +223,6 @@ def _said(documented: Documented, asked: _Asked) -> dict[str, str]:
     for name, value in documented.headers.items():
         if asked.headers.get(name, value) != value:
             raise Refused(404, f"{name} must be {value}.", "no_such_call")
-    if len(asked.body) > MOST_BODY_BYTES:
-        raise Refused(413, f"The body must not be larger than {MOST_BODY_BYTES} bytes.", "too_large")
     pairs = [pair for pair in _pairs(asked.query) if pair[0] != _LOGIN]
     if documented.fixed is not None and asked.headers.get("Content-Type", "").partition(";")[0].strip() == _FORM:
         pairs += _pairs(asked.body.decode("latin-1"))
