@@ -262,7 +262,9 @@ async def test_a_body_that_is_too_large_is_not_looked_at(
     assert max(hashed, default=0) <= MOST_BODY_BYTES
 
 
-@pytest.mark.parametrize("name", ["client_secret", "Client_Secret", "CLIENT_SECRET", "clientSecret", "client%5fsecre%74"])
+@pytest.mark.parametrize(
+    "name", ["client_secret", "Client_Secret", "CLIENT_SECRET", "clientSecret", "client%5fsecre%74"]
+)
 async def test_a_secret_in_a_query_is_in_no_log(
     call: Call, jp_auth_header: dict[str, str], profiles: Any, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
