@@ -133,9 +133,14 @@ class Profile:
         """The profile's parameters with those of a call over them. Raises `ParameterError`."""
         return self._parse(self.provider.params, given)
 
+    @property
+    def create_is_off(self) -> bool:
+        """Whether the API could create tokens, but the profile does not allow it."""
+        return not self.allow_create and type(self.provider).create is not Provider.create
+
     def create_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
         """The same for a call that creates a token. Raises `ConfigurationError` where the profile does not allow it."""
-        if not self.allow_create and type(self.provider).create is not Provider.create:
+        if self.create_is_off:
             raise self._named(
                 ConfigurationError(
                     "The profile does not allow creating tokens.", hint="Set allow_create: true in it.", unsent=True

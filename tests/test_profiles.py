@@ -416,6 +416,7 @@ def test_wrong_limits_of_calls(settings: dict[str, Any], problem: str) -> None:
 
 
 def test_a_profile_creates_nothing_unless_it_says_so() -> None:
+    assert not checked(ONEACCESS).create_is_off  # it has no such call
     with pytest.raises(ConfigurationError, match="does not allow creating") as caught:
         checked({**ASTRA, "params": FIXED}).create_params({"name": "n"})
     assert (caught.value.profile, caught.value.provider) == ("mine", "astra")

@@ -233,13 +233,7 @@ class TokensExtension(ExtensionApp):
         # It cannot be cancelled: nobody would ever know whether the API made a token.
         outcome.set_running_or_notify_cancel()
         THREADS.start(owner, run)
-        landing = asyncio.wrap_future(outcome)
-        try:
-            await asyncio.wait([landing])
-            return landing.result()
-        finally:
-            # After a cancellation nobody will ask for its outcome.
-            landing.cancel()
+        return await asyncio.wrap_future(outcome)
 
     @property
     def _server(self) -> ServerApp:

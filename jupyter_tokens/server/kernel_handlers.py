@@ -87,7 +87,7 @@ class KernelTokenHandler(_KernelHandler):
         self.finish(token_json(served.profile, served.token, now=now, value=True))
 
     async def _check_create(self, name: str, kernel_id: str) -> None:
-        if not self.extension.source.profiles()[name].allow_create:
+        if self.extension.source.profiles()[name].create_is_off:
             self.refuse(403, "The profile does not allow creating tokens: set allow_create in it.", "create_off")
         # Nobody is logged in here. An Authorizer can tell kernels apart by this name.
         if not await self.may("execute", CREATE, User(username=f"kernel {kernel_id}")):

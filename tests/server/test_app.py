@@ -37,7 +37,9 @@ def test_loads_neither_httpx_nor_the_providers() -> None:
 
 def test_nothing_secret_in_the_settings(extension: TokensExtension, profiles: Any, jp_serverapp: Any) -> None:
     settings = jp_serverapp.web_app.settings
-    assert set(settings["jupyter_tokens_config"]) == {"allow_reveal", "allow_edit", "scan_on_save"}
+    assert set(settings["jupyter_tokens_config"]) == {
+        "allow_reveal", "allow_edit", "edit_variables", "scan_on_save",
+    }  # fmt: skip
     extension.source.get(extension.source.key("oneaccess"))
     assert not [secret for secret in SECRETS.values() if secret in repr(settings)]
 
