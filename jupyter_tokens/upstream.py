@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .broker import Key
@@ -46,12 +46,24 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class _Resolved:
-    """A profile's secrets and the credential made of them. until : on `Clock.elapsed`."""
+    """A profile's secrets and the credential made of them.
+
+    until : on `Clock.elapsed`. forms : how its secrets could stand in an answer, which takes as long as half a call.
+    """
 
     profile: Profile
     secrets: Mapping[str, Secret]
     credential: Any
     until: float
+    forms: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def hidden(self, secrets: Iterable[Secret]) -> list[str]:
+        """What no answer may hold, the longest first."""
+        values = [secret.reveal() for secret in secrets]
+        for value in values:
+            if value not in self.forms:
+                self.forms[value] = forms_of(value)
+        return sorted({form for value in values for form in self.forms[value]}, key=len, reverse=True)
 
 
 class Upstream:
@@ -73,7 +85,7 @@ class Upstream:
     def fetch(self, key: Key) -> Token:
         """A token from the API. Raises `TokenError`, with the profile's name in it and no secret."""
         profile = self._profiles()[key.profile]
-        token, _ = self._run(profile, self._resolve, profile.provider.retrieve, dict(key.params), idempotent=True)
+        token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, dict(key.params), idempotent=True)
         tell_seen(profile.name, [token])
         return token
 
@@ -81,7 +93,7 @@ class Upstream:
         """A new token, where the API has a call for that. Never retried once it may have been made."""
         profile = self._profiles()[name]
         asked = profile.create_params(params)
-        token, _ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
+        token, *_ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
         tell_seen(profile.name, [token])
         return token
 
@@ -90,10 +102,12 @@ class Upstream:
 
         Raises `TokenError` where there is none, where it leads elsewhere, and where it is no answer of HTTP.
         """
-        response, secrets = self._run(profile, self._recent, profile.provider.exchange, params, attempts=1)
+        response, resolved, secrets = self._run(profile, self._recent, profile.provider.exchange, params, attempts=1)
         if response.status_code not in _STATUS:
-            raise malformed(response, f"has the status {response.status_code}")
-        hidden = sorted({form for secret in secrets for form in forms_of(secret.reveal())}, key=len, reverse=True)
+            strange = malformed(response, f"has the status {response.status_code}")
+            _hide(strange, profile, secrets)
+            raise strange
+        hidden = resolved.hidden(secrets)
         headers = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw)
         body = response.content
         for form in hidden:
@@ -118,8 +132,8 @@ class Upstream:
         flow: Callable[[Call], Driven[_T]],
         params: Mapping[str, ParamValue],
         **how: Any,
-    ) -> tuple[_T, list[Secret]]:
-        """What a flow returns, and what it authenticated with. how : see `Transport.run`."""
+    ) -> tuple[_T, _Resolved, list[Secret]]:
+        """What a flow returns, what it was given, and what it authenticated with. how : see `Transport.run`."""
         transport = self._open()
         secrets: Mapping[str, Secret] = {}
         credential: object = None
@@ -129,7 +143,7 @@ class Upstream:
             call = Call(profile.name, params, credential, self._clock)
             result = transport.run(lambda: flow(call), timeout=profile.timeout, verify=profile.verify, **how)
             # With what the flow has put into the credential by now: an IAM login's tokens.
-            return result, list(_secrets_of(profile, secrets, credential))
+            return result, resolved, list(_secrets_of(profile, secrets, credential))
         except TokenError as error:
             _hide(error, profile, [*secrets.values(), *_secrets_in(credential)])
             raise

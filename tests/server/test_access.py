@@ -250,9 +250,11 @@ async def test_a_body_that_is_too_large_is_not_looked_at(
     body, headers = b" " * 20_000_000, kernel.proof("token", b"", time=0, key=b"wrong") if row in KERNEL else {}
     sending: dict[str, Any] = {"body": body}
     if chunked:
+
         async def produce(write: Any) -> None:
             for start in range(0, len(body), 1_000_000):
                 await write(body[start : start + 1_000_000])
+
         sending = {"body_producer": produce}
     response = await http_server_client.fetch(
         f"{jp_base_url}{path[1:]}", method=row.method.upper(), headers={**jp_auth_header, **headers},

@@ -242,7 +242,6 @@ class TestNotebookPaths:
         _, told = await start(jp_serverapp, env=env)
         assert (told["oneaccess"] == "ok") is outcome
 
-
     @pytest.mark.parametrize(
         ("path", "name", "outcome"),
         [
