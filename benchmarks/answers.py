@@ -1,7 +1,8 @@
 """A server with ready answers and no checks, in a process of its own: it costs every client the same, and little.
 
-Below `/life-60-delay-20/` it is the token endpoint of the libraries in `beside.py`: its tokens live for 60 seconds from
-the client's `x-now`, and take 20 ms to make. `/calls` tells how many it has made.
+Below `/delay-50/` each answer takes 50 ms. Below `/life-60-delay-20/` it is the token endpoint of the libraries of
+`beside.py`: its tokens live for 60 seconds from the client's `x-now`, and take 20 ms to make. `/calls` counts them,
+as they were made.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ AUTHORITY = "https://authority.example"
 """What msal and azure-identity are told instead of this server's address, since they take https alone."""
 
 _TENANT = re.compile(r"/life-(\d+)-delay-(\d+)/(.*)")
+_DELAYED = re.compile(r"/delay-(\d+)(/.*)")
 _made: list[str] = []
 
 
@@ -60,6 +62,10 @@ async def _token(path: str, life: int, delay: int, rest: str, now: float) -> dic
 
 async def _answer(head: str) -> bytes:
     path = head.split(" ")[1].partition("?")[0]
+    delayed = _DELAYED.fullmatch(path)
+    if delayed is not None:
+        await asyncio.sleep(int(delayed[1]) / 1000)
+        path = delayed[2]
     tenant = _TENANT.fullmatch(path)
     if tenant is None:
         told = _ready(path)

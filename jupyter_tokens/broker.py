@@ -19,7 +19,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .clock import Clock, SystemClock
-from .errors import TokenError, Unauthorized
+from .errors import Busy, TokenError, Unauthorized
+from .threads import THREADS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -124,7 +125,7 @@ class Broker:
 
     fetch : gets a token from its source; blocks; raises `TokenError`.
     arrived : told of each token that is now held, on the thread that fetched it.
-    spawn : runs a function in the background. rng : jitter from 0 to 1.
+    spawn : runs a function in the background, by default on `THREADS`. rng : jitter from 0 to 1.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class Broker:
         self._fetch = fetch
         self._clock = clock or SystemClock()
         self._arrival = arrived
-        self._spawn = spawn or _on_a_thread
+        self._spawn = spawn
         self._rng = rng
         self._lock = threading.Lock()
         self._entries: dict[Key, _Entry] = {}
@@ -238,8 +239,8 @@ class Broker:
             if not serve:
                 return self._board(key, entry, Ask(refresh, None if refresh else newer_than or entry.obtained_at()))
         if background is not None:
-            # A thread that cannot be started is no reason to withhold a token that lives.
-            with suppress(RuntimeError):
+            # A refresh that finds no thread is no reason to withhold a token that is still good.
+            with suppress(RuntimeError, Busy):
                 self._launch(background)
         assert token is not None
         return token
@@ -254,8 +255,12 @@ class Broker:
         return _Flight(key, ask, entry, entry.flight, leads)
 
     def _launch(self, flight: _Flight) -> None:
+        work = partial(self._fly, flight)
         try:
-            self._spawn(partial(self._fly, flight))
+            if self._spawn is not None:
+                self._spawn(work)
+            else:
+                THREADS.start(flight.key.profile, work)
         except BaseException:
             if not flight.future.done():
                 self._abandon(flight)
@@ -352,8 +357,3 @@ class Broker:
             # The refresh failed, but what is held still lives.
             return entry.token
         raise error.copy() if isinstance(error, TokenError) else error
-
-
-def _on_a_thread(work: Callable[[], None]) -> None:
-    # Daemon: an interpreter that ends does not wait for an API that hangs.
-    threading.Thread(target=work, name="jupyter_tokens flight", daemon=True).start()

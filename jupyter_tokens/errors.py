@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 __all__ = [
     "REASONS",
     "ApiError",
+    "Busy",
     "ConfigurationError",
     "Forbidden",
     "InvalidRequest",
@@ -179,6 +180,13 @@ class TimedOut(NetworkError):
     """No whole answer within the time limit."""
 
     reason = "timeout"
+
+
+class Busy(TokenError):
+    """Too many calls wait in this process already; nothing was sent."""
+
+    reason = "busy"
+    default_retryable = True
 
 
 class ResponseError(TokenError):

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from .whole_file import replace_file
 if TYPE_CHECKING:
     from .profiles import Profile
 
-__all__ = ["check", "editable", "path", "put", "remove"]
+__all__ = ["Change", "check", "editable", "path", "put", "remove"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _lock = threading.Lock()
@@ -99,11 +99,23 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
     }
 
 
-def put(name: str, settings: Mapping[str, Any], profiles: Profiles, *, programs: bool = False) -> bool:
-    """Check a profile, store the secrets that come with it and write it; return whether it is new. Blocks.
+Change = Callable[[Mapping[str, Any], Mapping[str, Any], Collection[str]], None]
+"""Looks at a change: the settings before and after, and the references to the secrets that came along."""
 
-    profiles : the present ones. programs : see `check`. Raises `ProfileRefused` and `ConfigurationError`; then the
-    file is as it was.
+
+def put(
+    name: str,
+    settings: Mapping[str, Any],
+    profiles: Profiles,
+    allow: Change | None = None,
+    *,
+    programs: bool = False,
+) -> bool:
+    """Check a profile, store its new secrets and write it; return whether it is new. Blocks.
+
+    profiles : the present ones. allow : raises for a change that the caller's user must not make.
+    programs : see `check`.
+    Raises `ProfileRefused` and `ConfigurationError`; then the file is as it was.
     """
     _check_place(name, profiles)
     folder = path().parent
@@ -112,6 +124,8 @@ def put(name: str, settings: Mapping[str, Any], profiles: Profiles, *, programs:
         before = _settings(written, name) or {}
         described, wanted = secret_store.deposits(name, settings, before)
         check(name, described, programs=programs)
+        if allow is not None:
+            allow(before, described, [reference for reference, _ in wanted])
         created = name not in written
         written[name] = described
         try:

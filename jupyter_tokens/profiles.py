@@ -6,7 +6,6 @@ A profile that is wrong does not keep the others from working: it is checked whe
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
+from .errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile
+from .path_globs import LONGEST, matches
 from .providers.base import Endpoint, Program, Provider, Reference, Setting, SettingProblem, is_loopback, is_url
 from .providers.params import ParamValue, closest, parse_params
 from .secretref import SecretRef, mode_hint, mode_problem
@@ -53,6 +53,14 @@ _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 COMMON: Mapping[str, Mapping[str, Any]] = {
     "provider": {"type": "string", "description": "Id of the provider."},
     "params": {"type": "object", "description": "What each call says, by the vendor's own names."},
+    "fixed_params": {
+        "anyOf": [{"type": "boolean"}, _TEXTS],
+        "description": "Parameters that no call can change: true for all that params gives, or a list of names.",
+    },
+    "allow_create": {
+        "type": "boolean",
+        "description": "Whether new tokens can be created, where the API has a call for that; by default not.",
+    },
     "env": {"type": "string", "description": "Environment variable that the token fills."},
     "timeout": {"type": "number", "description": "Seconds for a whole call; at most 600, by default 30."},
     "verify": {"type": ["boolean", "string"], "description": "True, or the path of a CA bundle."},
@@ -63,6 +71,7 @@ COMMON: Mapping[str, Mapping[str, Any]] = {
     },
     "inject_at_start": {
         "type": "boolean",
+        "readOnly": True,
         "description": "Whether every new local kernel of a server has its variable from the first cell; needs env.",
     },
 }
@@ -205,6 +214,7 @@ class Profile:
     timeout : seconds for a whole call. verify : True, or the path of a CA bundle; False on loopback alone.
     kernels, notebooks : names of kernels and globs of notebook paths that a server hands it to; None: no limit.
     inject_at_start : whether a server's new local kernels have its variable from their first cell.
+    fixed_params : the parameters that no call can change. allow_create : whether calls may create new tokens.
     """
 
     name: str
@@ -217,12 +227,14 @@ class Profile:
     kernels: tuple[str, ...] | None = None
     notebooks: tuple[str, ...] | None = None
     inject_at_start: bool = False
+    fixed_params: frozenset[str] = frozenset()
+    allow_create: bool = False
 
     def allows(self, kernel_name: str, paths: Iterable[str]) -> bool:
         """Whether a kernel of this name, running notebooks of these paths, may have its token."""
         if self.kernels is not None and kernel_name not in self.kernels:
             return False
-        return self.notebooks is None or any(_glob(glob).fullmatch(path) for path in paths for glob in self.notebooks)
+        return self.notebooks is None or any(matches(glob, path) for path in paths for glob in self.notebooks)
 
     def secrets(self, seconds: float | None = None) -> dict[str, Secret]:
         """Resolve the references of the profile.
@@ -236,28 +248,41 @@ class Profile:
 
     def call_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
         """The profile's parameters with those of a call over them. Raises `ParameterError`."""
-        return self._parse(self.provider.params, {**self.params, **given})
+        return self._parse(self.provider.params, given)
+
+    @property
+    def create_is_off(self) -> bool:
+        """Whether the API could create tokens, but the profile does not allow it."""
+        return not self.allow_create and type(self.provider).create is not Provider.create
 
     def create_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
-        """The same for a call that creates a token."""
-        return self._parse({**self.provider.params, **self.provider.create_params}, {**self.params, **given})
+        """The same for a call that creates a token. Raises `ConfigurationError` where the profile does not allow it."""
+        if self.create_is_off:
+            raise self._named(
+                ConfigurationError(
+                    "The profile does not allow creating tokens.", hint="Set allow_create: true in it.", unsent=True
+                )
+            )
+        return self._parse({**self.provider.params, **self.provider.create_params}, given)
 
     def _parse(self, known: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, ParamValue]:
         try:
-            return parse_params(known, given)
+            parsed = parse_params(known, {**self.params, **given})
         except ParameterError as error:
-            error.profile, error.provider = self.name, self.provider.id
-            raise
+            raise self._named(error) from None
+        for name in self.fixed_params & given.keys():
+            own = self.params.get(name)
+            if parsed.get(name) != (None if own is None else known[name].parse(name, own)):
+                raise self._named(
+                    ParameterError(
+                        f"Parameter {name} is fixed by the profile.", hint="Leave it out of the call.", unsent=True
+                    )
+                )
+        return parsed
 
-
-_WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-
-
-@cache
-def _glob(glob: str) -> re.Pattern[str]:
-    """As shells do: `*` stays within a folder, `**` does not."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob.strip("/"))
-    return re.compile("".join(_WILD.get(part, re.escape(part)) for part in parts), re.DOTALL)
+    def _named(self, error: TokenError) -> TokenError:
+        error.profile, error.provider = self.name, self.provider.id
+        return error
 
 
 _NO_PROBLEMS: Mapping[Path, ConfigurationError] = {}
@@ -378,8 +403,10 @@ class _Reader:
             verify=self._verify(written, provider),
             references=dict(self._references(provider, known)),
             kernels=self._texts(written, "kernels"),
-            notebooks=self._texts(written, "notebooks"),
+            notebooks=self._notebooks(written),
             inject_at_start=self._inject_at_start(written),
+            fixed_params=self._fixed_params(written, provider),
+            allow_create=self._switch(written, "allow_create"),
         )
 
     def _origin(self, key: str) -> str:
@@ -442,19 +469,42 @@ class _Reader:
             _warn_once(f"{self._origin('env')} names {env}, which is no place for a token: {why}. Choose another name.")
         return env
 
-    def _texts(self, written: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+    def _texts(
+        self, written: Mapping[str, Any], key: str, problem: str = "must be a list of strings"
+    ) -> tuple[str, ...] | None:
         texts = written.get(key)
         if texts is None:
             return None
         # A text alone would be taken for a list of its letters.
         if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
-            raise self._error(key, "must be a list of texts")
+            raise self._error(key, problem)
         return tuple(texts)
 
-    def _inject_at_start(self, written: Mapping[str, Any]) -> bool:
-        wanted = written.get("inject_at_start", False)
+    def _notebooks(self, written: Mapping[str, Any]) -> tuple[str, ...] | None:
+        globs = self._texts(written, "notebooks")
+        if any(len(glob) > LONGEST for glob in globs or ()):
+            raise self._error("notebooks", f"must have at most {LONGEST} characters in each glob")
+        return globs
+
+    def _fixed_params(self, written: Mapping[str, Any], provider: Provider) -> frozenset[str]:
+        wanted = written.get("fixed_params", False)
+        if isinstance(wanted, bool):
+            return frozenset(written.get("params", {})) if wanted else frozenset()
+        names = self._texts(written, "fixed_params", "must be true, false or a list of parameters") or ()
+        known = {**provider.params, **provider.create_params}
+        for name in names:
+            if name not in known:
+                raise self._error("fixed_params", f"names {name!r}, which is no parameter of it", closest(name, known))
+        return frozenset(names)
+
+    def _switch(self, written: Mapping[str, Any], key: str) -> bool:
+        wanted = written.get(key, False)
         if not isinstance(wanted, bool):
-            raise self._error("inject_at_start", "must be true or false")
+            raise self._error(key, "must be true or false")
+        return wanted
+
+    def _inject_at_start(self, written: Mapping[str, Any]) -> bool:
+        wanted = self._switch(written, "inject_at_start")
         if wanted and written.get("env") is None:
             raise self._error("inject_at_start", "needs the name of a variable to fill", "Give env.")
         return wanted

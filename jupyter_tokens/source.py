@@ -19,9 +19,11 @@ from .upstream import Upstream
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .profiles import Profiles
+    from .profiles import Profile, Profiles
+    from .providers.params import ParamValue
     from .token import Token
     from .transport import Transport
+    from .upstream import Answer
 
 __all__ = ["About", "Fetched", "ProfileEntry", "Renewal", "Source"]
 
@@ -183,6 +185,14 @@ class Source:
         self.profiles()
         try:
             return self._upstream.create(profile, params)
+        except TokenError as caught:
+            error = caught.copy()
+        raise error
+
+    def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
+        """One call to the API, past the cache; blocks. See `Upstream.exchange`."""
+        try:
+            return self._upstream.exchange(profile, params, path)
         except TokenError as caught:
             error = caught.copy()
         raise error

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -25,8 +25,8 @@ import httpx
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
 from .providers.answers import malformed, plain
-from .providers.base import Flow, is_loopback
-from .token import Token
+from .providers.base import Driven, is_loopback
+from .threads import MOST_OF_ONE
 
 __all__ = [
     "CONNECT_SECONDS",
@@ -52,6 +52,8 @@ MOST_BYTES = 1024 * 1024
 MOST_ATTEMPTS = 4
 """The most tries of one call."""
 
+_T = TypeVar("_T")
+
 _BACKOFF_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 8.0
 
@@ -66,7 +68,7 @@ _current = _Current()
 
 
 class Transport:
-    """Runs flows; keeps one pool of connections for each way of verifying TLS and each proxy. Thread-safe.
+    """Runs flows, and keeps connections to each host for the next ones. Thread-safe.
 
     The environment and the CA bundles are looked at for each request, so a proxy or a certificate that is corrected
     after a failure is used from the next call on.
@@ -92,18 +94,20 @@ class Transport:
 
     def run(
         self,
-        start: Callable[[], Flow],
+        start: Callable[[], Driven[_T]],
         *,
         timeout: float = TOTAL_SECONDS,
         verify: bool | str = True,
         idempotent: bool = True,
-    ) -> Token:
-        """The flow's token. Blocks for at most about `timeout` seconds. Raises `TokenError`.
+        attempts: int | None = None,
+    ) -> _T:
+        """What the flow returns. Blocks for at most about `timeout` seconds. Raises `TokenError`.
 
         start : makes the flow; called again for each try, so that each has a date and a nonce of its own.
         verify : True, or the path of a CA bundle; False only ever for loopback.
         idempotent : False for a call that must not be made twice: then only a connection that was never made is tried
             again.
+        attempts : the most tries, by default `MOST_ATTEMPTS`; 1 for a caller that is to see each answer.
         """
         deadline = self._clock.elapsed() + timeout
         attempt = 0
@@ -114,7 +118,7 @@ class Transport:
                 again = error.retryable and (idempotent or error.unsent)
                 wait = self._backoff(attempt) if error.retry_after is None else error.retry_after
                 attempt += 1
-                if not again or attempt == MOST_ATTEMPTS or self._clock.elapsed() + wait >= deadline:
+                if not again or attempt == (attempts or MOST_ATTEMPTS) or self._clock.elapsed() + wait >= deadline:
                     raise
             self._sleep(wait)
 
@@ -129,14 +133,14 @@ class Transport:
         # Full jitter: many clients that failed together do not come back together.
         return self._rng() * min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**attempt)
 
-    def _drive(self, flow: Flow, deadline: float, verify: bool | str) -> Token:
+    def _drive(self, flow: Driven[_T], deadline: float, verify: bool | str) -> _T:
         try:
             request = next(flow)
             while True:
                 request = flow.send(self._send(request, deadline, verify))
         except StopIteration as stop:
-            token: Token = stop.value
-            return token
+            result: _T = stop.value
+            return result
         except (httpx.InvalidURL, UnicodeError) as error:
             raise unwritable(error) from None
         finally:
@@ -313,7 +317,7 @@ class _Pool(httpx.BaseTransport):
             ssl_context=trust,
             proxy=None if proxy is None else _proxy(proxy, trust),
             max_connections=None,
-            max_keepalive_connections=20,
+            max_keepalive_connections=MOST_OF_ONE,
             keepalive_expiry=60.0,
             network_backend=_DeadlineBackend(httpcore.SyncBackend()),
         )

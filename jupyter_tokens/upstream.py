@@ -1,19 +1,20 @@
-"""Gets one token from one vendor: resolves the profile's secrets and drives its flow; caches nothing."""
+"""Makes one call to a token API: resolves the profile's secrets and drives its flow; caches no token."""
 
 from __future__ import annotations
 
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .broker import Key
 from .clock import Clock, SystemClock
-from .errors import TokenError
+from .errors import ApiError, TokenError
+from .forms import forms_of
 from .profiles import Profile, Profiles
-from .providers.answers import plain
-from .providers.base import Call, Flow, Reference
+from .providers.answers import malformed, plain, refusal
+from .providers.base import Call, Driven, Reference
 from .providers.params import ParamValue
 from .secretref import tell_seen
 from .token import Secret, Token
@@ -21,14 +22,53 @@ from .token import Secret, Token
 if TYPE_CHECKING:
     from .transport import Transport
 
-__all__ = ["Upstream"]
+__all__ = ["SECRETS_SECONDS", "Answer", "Upstream"]
 
+SECRETS_SECONDS = 1.0
+"""How long `Upstream.exchange` uses resolved secrets: a hundred calls at once run a `command:` once."""
 _SHORTEST = 6
 """Characters of a secret that a vendor's message is searched for: a shorter one is a word like any other."""
+_STATUS = range(200, 600)
+_REFUSED = 400
+_T = TypeVar("_T")
+
+
+class Answer(NamedTuple):
+    """An API's own answer to a call, without the profile's secrets should it echo them.
+
+    headers : with their names in lower case; one that holds a secret is left out. error : what a refusal means.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    error: ApiError | None
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """A profile's secrets and the credential made of them.
+
+    until : on `Clock.elapsed`. forms : how its secrets could stand in an answer, which takes as long as half a call.
+    """
+
+    profile: Profile
+    secrets: Mapping[str, Secret]
+    credential: Any
+    until: float
+    forms: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def hidden(self, secrets: Iterable[Secret]) -> list[str]:
+        """What no answer may hold, the longest first."""
+        values = [secret.reveal() for secret in secrets]
+        for value in values:
+            if value not in self.forms:
+                self.forms[value] = forms_of(value)
+        return sorted({form for value in values for form in self.forms[value]}, key=len, reverse=True)
 
 
 class Upstream:
-    """The vendors, behind the names of profiles. Thread-safe; every method blocks.
+    """The token APIs, behind the names of profiles. Thread-safe; every method blocks.
 
     profiles : returns the present profiles, so that a changed configuration is seen.
     """
@@ -40,47 +80,94 @@ class Upstream:
         self._clock = clock or SystemClock()
         self._transport = transport
         self._lock = threading.Lock()
+        self._resolving: dict[str, threading.Lock] = {}
+        self._resolved: dict[str, _Resolved] = {}
 
     def fetch(self, key: Key) -> Token:
-        """A token from the vendor. Raises `TokenError`, with the profile's name in it and no secret."""
+        """A token from the API. Raises `TokenError`, with the profile's name in it and no secret."""
         profile = self._profiles()[key.profile]
-        return self._run(profile, profile.provider.retrieve, dict(key.params), idempotent=True)
+        token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, dict(key.params), idempotent=True)
+        tell_seen(profile.name, [token])
+        return token
 
     def create(self, name: str, params: Mapping[str, object]) -> Token:
-        """A new token, where the vendor has a call for that. Never retried once it may have been made."""
+        """A new token, where the API has a call for that. Never retried once it may have been made."""
         profile = self._profiles()[name]
-        return self._run(profile, profile.provider.create, profile.create_params(params), idempotent=False)
+        asked = profile.create_params(params)
+        token, *_ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
+        tell_seen(profile.name, [token])
+        return token
+
+    def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
+        """The API's own answer to one call, whatever it says; never tried twice.
+
+        path : as documented, where the API has several such calls.
+        Raises `TokenError` where there is none, where it leads elsewhere, and where it is no answer of HTTP.
+        """
+        how = {"path": path, "attempts": 1}
+        response, resolved, secrets = self._run(profile, self._recent, profile.provider.exchange, params, **how)
+        if response.status_code not in _STATUS:
+            strange = malformed(response, f"has the status {response.status_code}")
+            _hide(strange, profile, secrets)
+            raise strange
+        hidden = resolved.hidden(secrets)
+        headers = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw)
+        body = response.content
+        for form in hidden:
+            body = body.replace(form.encode(), b"***")
+        error = None
+        if response.status_code >= _REFUSED:
+            error = refusal(response, now=self._clock.now(), body=None, code=None, message=None, meanings={})
+            _hide(error, profile, secrets)
+        kept = tuple(pair for pair in headers if not any(form in pair[1] for form in hidden))
+        return Answer(response.status_code, kept, body, error)
 
     def close(self) -> None:
         """Closes the connections."""
+        self._resolved.clear()
         if self._transport is not None:
             self._transport.close()
 
     def _run(
-        self, profile: Profile, flow: Callable[[Call], Flow], params: Mapping[str, ParamValue], *, idempotent: bool
-    ) -> Token:
+        self,
+        profile: Profile,
+        resolve: Callable[[Profile], _Resolved],
+        flow: Callable[[Call], Driven[_T]],
+        params: Mapping[str, ParamValue],
+        path: str = "",
+        **how: Any,
+    ) -> tuple[_T, _Resolved, list[Secret]]:
+        """What a flow returns, what it was given, and what it authenticated with. how : see `Transport.run`."""
         transport = self._open()
-        secrets: dict[str, Secret] = {}
+        secrets: Mapping[str, Secret] = {}
         credential: object = None
         try:
-            secrets = profile.secrets()
-            credential = profile.provider.credential(secrets)
-            call = Call(profile.name, params, credential, self._clock)
-            token = transport.run(
-                lambda: flow(call), timeout=profile.timeout, verify=profile.verify, idempotent=idempotent
-            )
-            tell_seen(profile.name, [token])
-            return token
+            resolved = resolve(profile)
+            secrets, credential = resolved.secrets, resolved.credential
+            call = Call(profile.name, params, credential, self._clock, path)
+            result = transport.run(lambda: flow(call), timeout=profile.timeout, verify=profile.verify, **how)
+            # With what the flow has put into the credential by now: an IAM login's tokens.
+            return result, resolved, list(_secrets_of(profile, secrets, credential))
         except TokenError as error:
-            error.profile, error.provider = profile.name, profile.provider.id
-            confidential = [*secrets.values(), *_secrets_in(credential)]
-            for name in ("message", "code", "request_id"):
-                setattr(error, name, _without(getattr(error, name), confidential))
-            error.args = (error.message,)
+            _hide(error, profile, [*secrets.values(), *_secrets_in(credential)])
             raise
         finally:
-            # With what the flow has put into the credential by now: an IAM login's tokens.
             tell_seen(profile.name, _secrets_of(profile, secrets, credential))
+
+    def _resolve(self, profile: Profile) -> _Resolved:
+        secrets = profile.secrets()
+        credential = profile.provider.credential(secrets)
+        return _Resolved(profile, secrets, credential, self._clock.elapsed() + SECRETS_SECONDS)
+
+    def _recent(self, profile: Profile) -> _Resolved:
+        with self._lock:
+            resolving = self._resolving.setdefault(profile.name, threading.Lock())
+        with resolving:
+            recent = self._resolved.pop(profile.name, None)
+            if recent is None or recent.profile is not profile or self._clock.elapsed() >= recent.until:
+                recent = self._resolve(profile)
+            self._resolved[profile.name] = recent
+            return recent
 
     def _open(self) -> Transport:
         with self._lock:
@@ -89,6 +176,15 @@ class Upstream:
 
                 self._transport = Transport(clock=self._clock)
             return self._transport
+
+
+def _hide(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> None:
+    """Names the profile in an error, and takes the profile's secrets out of it."""
+    error.profile, error.provider = profile.name, profile.provider.id
+    known = list(secrets)
+    for name in ("message", "code", "request_id"):
+        setattr(error, name, _without(getattr(error, name), known))
+    error.args = (error.message,)
 
 
 def _secrets_of(profile: Profile, resolved: Mapping[str, Secret], credential: object) -> Iterator[Secret]:

@@ -12,6 +12,7 @@ import pytest
 from jupyter_tokens import errors
 from jupyter_tokens.errors import (
     ApiError,
+    Busy,
     ConfigurationError,
     NetworkError,
     ParameterError,
@@ -48,7 +49,7 @@ def test_reasons_differ_and_lead_back_to_their_exception() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_what_may_pass_by_itself_is_retryable(kind: type[TokenError]) -> None:
-    assert kind("x").retryable is (kind in {NetworkError, TimedOut, ServerGone, Throttled, ServiceUnavailable})
+    assert kind("x").retryable is (kind in {Busy, NetworkError, TimedOut, ServerGone, Throttled, ServiceUnavailable})
     assert kind("x", retryable=True).retryable is True
     assert kind("x", retryable=False).retryable is False
 

@@ -83,7 +83,7 @@ def test_wrong_call_params_name_the_profile() -> None:
 
 
 def test_create_params_know_what_a_new_token_takes() -> None:
-    profile = checked(ASTRA)
+    profile = checked({**ASTRA, "allow_create": True})
     given = {"account_id": "a", "user_id": "u", "name": "n"}
     assert profile.create_params(given) == given
     with pytest.raises(ParameterError, match="'name'"):
@@ -415,10 +415,71 @@ def test_a_profile_serves_the_kernels_and_notebooks_that_it_names(
     assert checked({**ONEACCESS, **limits}).allows(kernel, paths) is served
 
 
+def test_notebooks_has_no_glob_that_is_too_long() -> None:
+    assert "at most 1000 characters" in refused({**ONEACCESS, "notebooks": ["*" * 1001]}).message
+
+
+FIXED = {"account_id": "a", "user_id": "u"}
+OTHER = {"account_id": "a", "user_id": "other", "token_id": "t"}
+
+
+@pytest.mark.parametrize("fixed", [True, ["user_id"], ["account_id", "user_id"]])
+@pytest.mark.parametrize("changed", [{"user_id": "other"}, {"user_id": None}])
+def test_fixed_params_are_changed_by_no_call(fixed: object, changed: dict[str, object]) -> None:
+    profile = checked({**ASTRA, "params": FIXED, "fixed_params": fixed, "allow_create": True})
+    for ask, more in ((profile.call_params, {"token_id": "t"}), (profile.create_params, {"name": "n"})):
+        assert ask(more) == {**FIXED, **more}
+        # What says the same changes nothing.
+        assert ask({**more, "user_id": "u"}) == {**FIXED, **more}
+        with pytest.raises(ParameterError, match=r"user_id is (fixed by the profile|missing)") as caught:
+            ask({**more, **changed})
+        assert (caught.value.profile, caught.value.unsent) == ("mine", True)
+
+
+def test_params_that_are_not_fixed_can_be_changed() -> None:
+    for fixed in (False, [], ["account_id"]):
+        profile = checked({**ASTRA, "params": FIXED, "fixed_params": fixed})
+        assert profile.call_params(OTHER) == OTHER
+
+
+def test_a_fixed_param_that_the_profile_does_not_give_is_given_by_no_call() -> None:
+    profile = checked({**PAI, "params": {"TargetId": "dlc1"}, "fixed_params": ["ExpireTime"]})
+    assert profile.call_params({"ExpireTime": None}) == {"TargetId": "dlc1"}
+    with pytest.raises(ParameterError, match="ExpireTime is fixed"):
+        profile.call_params({"ExpireTime": 60})
+
+
+def test_a_fixed_param_is_compared_as_what_it_means() -> None:
+    profile = checked({**PAI, "params": {"ExpireTime": "60"}, "fixed_params": True})
+    assert profile.call_params({"ExpireTime": 60}) == {"ExpireTime": 60}
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"fixed_params": "user_id"}, "must be true, false or a list of parameters"),
+        ({"fixed_params": [1]}, "must be true, false or a list of parameters"),
+        ({"fixed_params": ["user"]}, "names 'user', which is no parameter of it"),
+        ({"allow_create": "yes"}, "must be true or false"),
+    ],
+)
+def test_wrong_limits_of_calls(settings: dict[str, Any], problem: str) -> None:
+    error = refused({**ASTRA, **settings})
+    assert problem in error.message
+    assert next(iter(settings)) in error.message
+
+
+def test_a_profile_creates_nothing_unless_it_says_so() -> None:
+    assert not checked(ONEACCESS).create_is_off  # it has no such call
+    with pytest.raises(ConfigurationError, match="does not allow creating") as caught:
+        checked({**ASTRA, "params": FIXED}).create_params({"name": "n"})
+    assert (caught.value.profile, caught.value.provider) == ("mine", "astra")
+
+
 @pytest.mark.parametrize("key", ["kernels", "notebooks"])
 @pytest.mark.parametrize("value", ["python3", 5, [5], [""], {"python3": True}])
 def test_what_limits_a_profile_is_a_list_of_texts(key: str, value: object) -> None:
-    assert f"key {key!r} must be a list of texts" in refused({**ONEACCESS, key: value}).message
+    assert f"key {key!r} must be a list of strings" in refused({**ONEACCESS, key: value}).message
 
 
 def test_the_file_of_a_profile_is_known(tmp_path: Path) -> None:

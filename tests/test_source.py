@@ -18,11 +18,12 @@ from jupyter_tokens.source import About, Fetched, ProfileEntry, Source
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
 
-from .doubles import CANARY, Clock
+from .doubles import CANARY, Clock, told
 
 KEYS = {"access_key_id": "id", "access_key_secret": CANARY}
 DLC = {"provider": "pai-dlc", "endpoint": "http://127.0.0.1:1", **KEYS, "env": "DLC"}
 ASTRA = {
+    "allow_create": True,
     "provider": "astra",
     "endpoint": "https://astra.example.com",
     "api_token": CANARY,
@@ -148,6 +149,18 @@ def test_watchers_are_told_of_tokens_and_of_losses_until_they_leave(source: Sour
     source.get(key)
     source.forget(key)
     assert (seen, losses) == ([token], [1])
+
+
+def test_an_exchange_is_past_the_cache_and_one_that_fails_shows_no_frame_of_the_call(
+    source: Source, vendor: Vendor
+) -> None:
+    profile = source.profiles()["dlc"]
+    assert [json.loads(source.exchange(profile, {}).body)["Token"] for _ in range(2)] == ["token-1", "token-2"]
+    vendor.status = 700
+    with pytest.raises(TokenError) as caught:
+        source.exchange(profile, {})
+    assert caught.value.profile == "dlc"
+    assert CANARY not in told(caught.value)
 
 
 def test_creating_is_for_apis_that_have_it_and_is_not_held(source: Source) -> None:

@@ -818,13 +818,13 @@ def test_an_encoding_that_is_none(encoding: str) -> None:
     assert bench.transport.run(asking()).reveal() == "t0k3n"
 
 
-def test_threads_share_one_pool(real: Transport) -> None:
+def test_threads_share_connections(real: Transport) -> None:
     barrier = threading.Barrier(8)
     values: list[str] = []
 
     def ask(url: str) -> None:
         barrier.wait()
-        values.append(real.run(asking(url)).reveal())
+        values.extend(real.run(asking(url)).reveal() for _ in range(3))
 
     with loopback(serve) as served:
         threads = [threading.Thread(target=ask, args=(served.url,)) for _ in range(8)]
@@ -832,6 +832,53 @@ def test_threads_share_one_pool(real: Transport) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(real._pools) == 1
+        assert served.connections <= 8
+        before = served.connections
+        assert real.run(asking(served.url)).reveal() == "t0k3n"
+        assert served.connections == before
         real.close()
-    assert values == ["t0k3n"] * 8
+    assert values == ["t0k3n"] * 24
+
+
+@pytest.mark.parametrize("after", ["a while", "a burst", "the end"])
+def test_a_connection_that_no_call_needs_is_closed(
+    real: Transport, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    closed: list[object] = []
+    close = httpx.HTTPTransport.close
+    monkeypatch.setattr(httpx.HTTPTransport, "close", lambda self: (closed.append(self), close(self))[1])
+    monkeypatch.setattr(module, "_MOST_KEPT", 1 if after == "a burst" else 64)
+    both = threading.Barrier(2)
+
+    def together(connection: socket.socket, request: bytes) -> None:
+        if b"/together" in request:
+            both.wait()
+        serve(connection, request)
+
+    with loopback(together) as served:
+        others = [threading.Thread(target=lambda: real.run(asking(f"{served.url}/together"))) for _ in range(2)]
+        for other in others:
+            other.start()
+        for other in others:
+            other.join()
+        assert len(closed) == (1 if after == "a burst" else 0)
+        if after == "a while":
+            now = time.monotonic()
+            monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+            assert real.run(asking(served.url)).reveal() == "t0k3n"
+            assert len(closed) == 1
+        real.close()
+        assert len(closed) == 2
+
+
+def test_a_connection_that_is_in_use_at_the_end_is_closed_after_its_call(real: Transport) -> None:
+    def closing(connection: socket.socket, request: bytes) -> None:
+        real.close()
+        serve(connection, request)
+
+    with loopback(closing) as served:
+        assert real.run(asking(served.url)).reveal() == "t0k3n"
+        # The next call opens another, so the first was not kept.
+        assert real.run(asking(served.url)).reveal() == "t0k3n"
+        assert served.connections == 2
+        real.close()

@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from ipaddress import ip_address
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,6 +28,7 @@ __all__ = [
     "COMMON_HEADERS",
     "Call",
     "Documented",
+    "Driven",
     "Endpoint",
     "Exchange",
     "Flow",
@@ -42,6 +43,9 @@ __all__ = [
     "parsed_url",
 ]
 
+_T = TypeVar("_T")
+Driven = Generator[httpx.Request, httpx.Response, _T]
+"""What a transport drives: requests out, answers in, and what becomes of them in the end."""
 Flow = Generator[httpx.Request, httpx.Response, Token]
 Exchange = Generator[httpx.Request, httpx.Response, httpx.Response]
 """The part of a flow that ends with the vendor's own answer, whatever that says."""

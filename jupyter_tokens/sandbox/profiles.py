@@ -58,6 +58,7 @@ def profiles(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str,
             "endpoint": url,
             "api_token": _reference(directory, "astra", accounts.astra[0]),
             "params": {"account_id": astra.ACCOUNT, "user_id": astra.USER, "token_id": astra.TOKEN},
+            "allow_create": True,
         },
         "eiam": {
             "provider": "eiam",

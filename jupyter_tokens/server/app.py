@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 from jupyter_core.utils import ensure_async
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Bool, Enum
+from traitlets import Bool, Enum, List, Unicode
 
 from .._version import __version__
 from ..clock import Clock, SystemClock
 from ..config import remove_leftovers
 from ..proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
+from ..threads import THREADS
 from . import metrics
 from .activity import Activity
 from .catalog import Catalog
@@ -35,7 +36,7 @@ from .kernel_push import Injection, Injections
 from .kernel_start import become_default
 from .renewals import Renewals
 from .vendor_proxy import ROUTE as PROXY_ROUTE
-from .vendor_proxy import VendorProxyHandler, close_wire
+from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
     from ..profiles import Profile
@@ -47,6 +48,11 @@ __all__ = ["Served", "TokensExtension", "public_url"]
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared with, not bound to)
 _NONE: Mapping[str, Any] = {}
+_SCRUBBED = [
+    spell(name)
+    for name in ("secret", "password", "token", "auth", "key", "code", "assertion")
+    for spell in (str.lower, str.upper, str.capitalize)
+]
 LOOK_SECONDS = 1.0
 """How long a look at the configuration's files holds."""
 _T = TypeVar("_T")
@@ -74,8 +80,15 @@ class TokensExtension(ExtensionApp):
     ).tag(config=True)
     allow_edit = Bool(
         default_value=False,
-        help="Whether profiles can be added, changed and removed over REST. Who may do that can have the server read "
-        "any file, variable or keyring entry that a reference names, and send it to an endpoint of their choice.",
+        help="Whether profiles can be added, changed and removed over REST. A user who may also execute code in "
+        "kernels can have the server read any file, variable or keyring entry that a reference names, as in a kernel; "
+        "any other user can only use secrets that are sent along.",
+    ).tag(config=True)
+    edit_variables = List(
+        Unicode(),
+        help="Further environment variables, or patterns with *, that a profile written over REST may fill, beside "
+        "those whose names end in _TOKEN, _KEY, _SECRET, _PASSWORD or _CREDENTIALS. Many other variables make a "
+        "program load code.",
     ).tag(config=True)
     load_in_kernels = Bool(
         default_value=True,
@@ -143,9 +156,10 @@ class TokensExtension(ExtensionApp):
         self.renewals = Renewals(self)
         self.settings["jupyter_tokens_extension"] = self
         self.settings["jupyter_tokens_injections"] = self.injections
-        # A client of the proxy may put its own secret into the query, which is dropped, but logged before that.
+        # A client of the proxy may put its own secret into the query. The routes here log no query at all; Jupyter logs
+        # that of a mistyped path, and compares names as they are spelt.
         scrubbed = "extra_log_scrub_param_keys"
-        self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), "secret"]
+        self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), *_SCRUBBED]
         become_default(self._server.kernel_manager)
         if self.scan_on_save != "off":
             from .save_hook import install  # noqa: PLC0415 (only for those who ask for it)
@@ -181,7 +195,7 @@ class TokensExtension(ExtensionApp):
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
         """A new token at the vendor, which is kept by nobody here. Raises `TokenError`."""
         profile = self.source.profiles()[name]
-        return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params)), cached=False)
+        return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params), name), cached=False)
 
     async def may_have(self, name: str, kernel_id: str) -> bool:
         """Whether a kernel of this server may have a profile's token. Raises for an unknown or wrong profile."""
@@ -220,12 +234,14 @@ class TokensExtension(ExtensionApp):
                 del os.environ[name]
         await self.injections.close()
         await self.renewals.close()
-        await close_wire(self._server.web_app.settings)
         if self._kept is not None:
             self._kept[0].close()
 
-    async def on_a_thread(self, work: Callable[[], _T]) -> _T:
-        """The outcome of what blocks, on a thread that a server which ends does not wait for."""
+    async def on_a_thread(self, work: Callable[[], _T], owner: str = "") -> _T:
+        """The outcome of a blocking call, which runs on one of `THREADS`. owner : see `Threads.start`.
+
+        Raises `Busy`, and what the call raises.
+        """
         outcome: Future[_T] = Future()
 
         def run() -> None:
@@ -236,16 +252,10 @@ class TokensExtension(ExtensionApp):
             else:
                 outcome.set_result(result)
 
-        # It cannot be cancelled: nobody would ever know whether the vendor made a token.
+        # It cannot be cancelled: nobody would ever know whether the API made a token.
         outcome.set_running_or_notify_cancel()
-        threading.Thread(target=run, name="jupyter_tokens call", daemon=True).start()
-        landing = asyncio.wrap_future(outcome)
-        try:
-            await asyncio.wait([landing])
-            return landing.result()
-        finally:
-            # After a cancellation nobody will ask for its outcome.
-            landing.cancel()
+        THREADS.start(owner, run)
+        return await asyncio.wrap_future(outcome)
 
     @property
     def _server(self) -> ServerApp:

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.client import responses
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from jupyter_core.utils import ensure_async
 from jupyter_server.base.handlers import APIHandler
+from jupyter_server.extension.handler import ExtensionHandlerMixin
+from tornado import web
 from tornado.web import HTTPError
 
 from ..errors import (
+    Busy,
     ConfigurationError,
     Forbidden,
     InvalidRequest,
@@ -33,7 +37,9 @@ if TYPE_CHECKING:
     from .app import TokensExtension
 
 __all__ = [
+    "CREATE",
     "INJECT",
+    "KERNELS",
     "MOST_BODY_BYTES",
     "PROFILES",
     "PROXY",
@@ -51,6 +57,9 @@ TOKENS = "jupyter_tokens:tokens"
 REVEAL = "jupyter_tokens:reveal"
 INJECT = "jupyter_tokens:inject"
 PROXY = "jupyter_tokens:proxy"
+CREATE = "jupyter_tokens:create"
+KERNELS = "kernels"
+"""Jupyter's own resource: "execute" on it is running code as the server's user."""
 
 MOST_BODY_BYTES = 64 * 1024
 """The largest body that a request may have."""
@@ -66,6 +75,7 @@ _STATUS: tuple[tuple[type[TokenError], int], ...] = (
     (Forbidden, 502),
     (NotFound, 502),
     (InvalidRequest, 502),
+    (Busy, 503),
     (Throttled, 503),
     (ServiceUnavailable, 503),
     (TimedOut, 504),
@@ -91,19 +101,67 @@ def error_facts(error: TokenError) -> dict[str, Any]:
 
 
 class Refused(HTTPError):
-    """A request that is refused by the server itself. message : for the client; it must hold no secret."""
+    """A request that the server itself refuses.
 
-    def __init__(self, status: int, message: str, reason: str) -> None:
+    message : for the client; it must hold no secret. retry_after : seconds after which it may succeed.
+    """
+
+    def __init__(self, status: int, message: str, reason: str, retry_after: float | None = None) -> None:
         # log_message reaches the log as a format string, so it is given none.
         super().__init__(status)
         self.message = message
         self.code_word = reason
+        self.retry_after = retry_after
 
 
-class TokensHandler(APIHandler):
-    """Base of the handlers. Errors are `{"message", "reason", "code", "request_id", "retryable"}`."""
+@web.stream_request_body
+class TokensHandler(ExtensionHandlerMixin, APIHandler):
+    """Base of the handlers. Errors are `{"message", "reason", "code", "request_id", "retryable"}`.
+
+    Bodies come in pieces, so that one that is too large is neither kept nor looked at.
+    """
 
     auth_resource = PROFILES
+    # The server's own, at its level.
+    log = APIHandler.log
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """See `ExtensionHandlerMixin`."""
+        super().initialize(*args, **kwargs)
+        self._body = bytearray()
+        self._body_bytes = 0
+        # Any name in a query may carry a secret, whatever its spelling, and Jupyter logs the whole address. The routes
+        # read path and query, which stay.
+        self.request.uri = self.request.path + ("?[query]" if self.request.query else "")
+
+    async def prepare(self, **kwargs: Any) -> None:
+        """See `APIHandler`."""
+        await super().prepare(**kwargs)
+        self.check_site()
+
+    def check_site(self) -> None:
+        """Refuses what another site has the browser ask with the user's cookie, such as a link or an image.
+
+        Such a request changes nothing that its answer would show to that site, but it would make calls to an API. A
+        request with a token is let in, and one from an origin that the administrator allows.
+        """
+        site = self.request.headers.get("Sec-Fetch-Site", "none")
+        allowed = "Origin" in self.request.headers and self.allow_origin != "*"  # `check_origin` has looked at it
+        if site not in {"same-origin", "none"} and not allowed and not self.token_authenticated:
+            self.refuse(403, "This was asked by a page of another site.", "cross_site")
+
+    def data_received(self, chunk: bytes) -> None:
+        """See `tornado.web.stream_request_body`."""
+        self._body_bytes += len(chunk)
+        if self._body_bytes <= MOST_BODY_BYTES:
+            self._body += chunk
+
+    @property
+    def raw_body(self) -> bytes:
+        """The body. Raises `Refused` if it is too large."""
+        if self._body_bytes > MOST_BODY_BYTES:
+            self.refuse(413, f"The body must not be larger than {MOST_BODY_BYTES} bytes.", "too_large")
+        return bytes(self._body)
 
     @property
     def kernel_id(self) -> str | None:
@@ -113,8 +171,7 @@ class TokensHandler(APIHandler):
     @property
     def extension(self) -> TokensExtension:
         """The extension that this server runs."""
-        extension: TokensExtension = self.settings["jupyter_tokens_extension"]
-        return extension
+        return cast("TokensExtension", self.extensionapp)
 
     def set_default_headers(self) -> None:
         """See `tornado.web.RequestHandler`."""
@@ -127,9 +184,7 @@ class TokensHandler(APIHandler):
         known : the fields and their types, or None if who asks checks them. Raises `Refused` for anything else, naming
         the field.
         """
-        raw = self.request.body
-        if len(raw) > MOST_BODY_BYTES:
-            self.refuse(413, f"The body must not be larger than {MOST_BODY_BYTES} bytes.", "too_large")
+        raw = self.raw_body
         try:
             # Of bytes Python takes UTF-16 as well, and half of a pair in what looks like UTF-8.
             data = json.loads(raw.decode()) if raw else {}
@@ -149,9 +204,14 @@ class TokensHandler(APIHandler):
                 self.refuse(400, f"The field {name!r} has the wrong type.", "body")
         return data
 
-    def refuse(self, status: int, message: str, reason: str) -> NoReturn:
+    async def may(self, action: str, resource: str, user: Any = None) -> bool:
+        """Whether the Authorizer allows that. user : by default the one who is logged in."""
+        who = self.current_user if user is None else user
+        return bool(await ensure_async(self.authorizer.is_authorized(self, who, action, resource)))
+
+    def refuse(self, status: int, message: str, reason: str, retry_after: float | None = None) -> NoReturn:
         """Ends the request with an error of the server's own."""
-        raise Refused(status, message, reason)
+        raise Refused(status, message, reason, retry_after)
 
     def update_api_activity(self) -> None:
         """See `APIHandler`; there, `?no_track_activity=%ff` keeps the answer from ever being sent."""
@@ -171,10 +231,10 @@ class TokensHandler(APIHandler):
         if isinstance(error, TokenError):
             status_code = status_of(error)
             told |= self.facts_of(error)
-            if error.retry_after is not None:
-                self.set_header("Retry-After", str(max(1, round(error.retry_after))))
         elif isinstance(error, Refused):
-            told |= {"message": error.message, "reason": error.code_word}
+            told |= {"message": error.message, "reason": error.code_word, "retryable": error.retry_after is not None}
+        if isinstance(error, TokenError | Refused) and error.retry_after is not None:
+            self.set_header("Retry-After", str(max(1, round(error.retry_after))))
         self.set_status(status_code)
         self.set_header("Content-Type", "application/json")
         self.log.info("jupyter_tokens: answered %d (%s)", status_code, told["reason"])

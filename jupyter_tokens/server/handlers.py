@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from functools import partial
 
-from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ..errors import UnknownProfile
-from .base import PROFILES, REVEAL, TOKENS, TokensHandler
+from .base import KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler
 
 __all__ = ["ROUTES", "ProfileHandler", "ProfilesHandler", "ProvidersHandler", "TokenHandler"]
 
@@ -26,14 +25,11 @@ class ProfilesHandler(TokensHandler):
 
         source, catalog = self.extension.source, self.extension.catalog
         entries = [profile_entry(catalog, name) for name in source.profiles()]
-        may_reveal = self.extension.allow_reveal and await self._may("read", REVEAL)
-        may_edit = self.extension.allow_edit and await self._may("write", PROFILES)
+        may_reveal = self.extension.allow_reveal and await self.may("read", REVEAL)
+        may_edit = self.extension.allow_edit and await self.may("write", PROFILES)
         kernels = self.extension.loaded_in = {i for i in self.extension.loaded_in if i in self.kernel_manager}
         answer = {"profiles": entries, "may_reveal": may_reveal, "may_edit": may_edit, "loaded_in": sorted(kernels)}
         self.finish(json.dumps(answer))
-
-    async def _may(self, action: str, resource: str) -> bool:
-        return bool(await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, resource)))
 
 
 class ProvidersHandler(TokensHandler):
@@ -87,8 +83,7 @@ class TokenHandler(TokensHandler):
     async def _check_reveal(self) -> None:
         if not self.extension.allow_reveal:
             self.refuse(403, "The administrator does not allow to reveal tokens.", "reveal_off")
-        user = self.current_user
-        if not await ensure_async(self.authorizer.is_authorized(self, user, "read", REVEAL)):
+        if not await self.may("read", REVEAL):
             self.refuse(403, "You may fetch tokens, but not reveal them.", "reveal")
 
 
@@ -111,11 +106,14 @@ class ProfileHandler(TokensHandler):
         """Adds a profile, or changes it, to the settings of the body."""
         from ..profile_file import put  # noqa: PLC0415 (see above)
         from .answers import profile_entry  # noqa: PLC0415 (see above)
+        from .edit_rules import check_change  # noqa: PLC0415 (see above)
 
         self._check_edit()
         settings = self.body(None)
         extension = self.extension
-        created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles()))
+        trusted = await self.may("execute", KERNELS)
+        allow = partial(check_change, variables=extension.edit_variables, trusted=trusted)
+        created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
         # Where a typed reference leads there may be a new secret, of which the source sees no change.
         extension.catalog.forget(name)
         extension.source.look_again()

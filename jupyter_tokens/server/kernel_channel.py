@@ -43,7 +43,11 @@ class KernelChannel:
         self._stream.close(linger=0)
 
     def _received(self, frames: list[bytes]) -> None:
-        message: Any = self._session.deserialize(self._session.feed_identities(frames)[1])
+        try:
+            message: Any = self._session.deserialize(self._session.feed_identities(frames)[1])
+        except (ValueError, IndexError, KeyError, TypeError):
+            # Unsigned, wrongly signed, or no message at all: as good as no answer.
+            return
         reply = self._waiting.pop(message["parent_header"].get("msg_id"), None)
         if reply is not None:
             reply.set_result(message["content"])

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from types import NoneType
 from typing import Any
 
+from jupyter_server.auth import User
 from jupyter_server.auth.decorator import allow_unauthenticated
 
 from ..errors import TokenError
 from ..proof import HEADER
-from .base import TOKENS, TokensHandler, error_facts
+from .adopted import check_adopted
+from .base import CREATE, TOKENS, TokensHandler, error_facts
 from .holdings import Holding, holdings_of
 from .kernel_proof import connection_key, id_here
 
@@ -37,14 +39,20 @@ class _KernelHandler(TokensHandler):
         apart = {"hint": error.hint, "status": error.status, "provider": error.provider, "profile": error.profile}
         return {**error_facts(error), **apart}
 
-    def prove(self, kernel_id: str, action: str) -> str:
-        """Raises `Refused` unless the request is that kernel's; returns how this server calls it."""
+    def check_site(self) -> None:
+        """No site's pages have business here."""
         if any(name in self.request.headers for name in _BROWSER):
             self.refuse(403, "This route is for kernels, not for browsers.", "browser")
+
+    async def prove(self, kernel_id: str, action: str) -> str:
+        """Raises `Refused` unless the request is that kernel's; returns how this server calls it."""
+        # Before anything is made of it, such as a hash.
+        body = self.raw_body
         here = id_here(self.kernel_manager, kernel_id)
         key = connection_key(self.kernel_manager, here)
         header = self.request.headers.get(HEADER, "")
-        self.extension.gate.check(key, kernel_id, action, header, self.request.body)
+        self.extension.gate.check(key, kernel_id, action, header, body)
+        await check_adopted(self.kernel_manager, here)
         return here
 
 
@@ -56,7 +64,7 @@ class KernelTokenHandler(_KernelHandler):
         """A token with its value, for the kernel that proves itself."""
         from .answers import token_json  # noqa: PLC0415 (loads httpx, which no server should start with)
 
-        kernel_id = self.prove(kernel_id, "token")
+        kernel_id = await self.prove(kernel_id, "token")
         body = self.body(
             {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}
         )
@@ -67,6 +75,7 @@ class KernelTokenHandler(_KernelHandler):
         if not await extension.may_have(name, kernel_id):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
         if body.get("create", False):
+            await self._check_create(name, kernel_id)
             served = await extension.create_token(name, params)
         else:
             refresh, newer_than = body.get("refresh", False), self._moment(body)
@@ -76,6 +85,13 @@ class KernelTokenHandler(_KernelHandler):
         holdings_of(self.settings).note(held, self.kernel_manager)
         now = extension.clock.now()
         self.finish(token_json(served.profile, served.token, now=now, value=True))
+
+    async def _check_create(self, name: str, kernel_id: str) -> None:
+        if self.extension.source.profiles()[name].create_is_off:
+            self.refuse(403, "The profile does not allow creating tokens: set allow_create in it.", "create_off")
+        # Nobody is logged in here. An Authorizer can tell kernels apart by this name.
+        if not await self.may("execute", CREATE, User(username=f"kernel {kernel_id}")):
+            self.refuse(403, "This kernel may fetch tokens, but not create them.", "create")
 
     def _moment(self, body: dict[str, Any]) -> datetime | None:
         text = body.get("newer_than")
@@ -96,7 +112,7 @@ class KernelProfilesHandler(_KernelHandler):
         """The profiles that this kernel may use; one that is wrong with what is wrong. With what its forms need."""
         from .answers import params_schemas, profile_entry  # noqa: PLC0415 (see above)
 
-        kernel_id = self.prove(kernel_id, "profiles")
+        kernel_id = await self.prove(kernel_id, "profiles")
         self.body({})
         extension, entries = self.extension, []
         for name in extension.source.profiles():
@@ -118,7 +134,7 @@ class KernelHoldingsHandler(_KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
         """The kernel reports all that it holds, and where."""
-        kernel_id = self.prove(kernel_id, "holdings")
+        kernel_id = await self.prove(kernel_id, "holdings")
         entries = self.body({"holdings": list}).get("holdings", [])
         known = set(self.extension.source.profiles())
         held = [self._holding(kernel_id, entry) for entry in entries]

@@ -21,6 +21,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ..errors import ParameterError, TokenError
+from .adopted import check_adopted
 from .base import INJECT, TokensHandler
 from .holdings import ROUTE as HOLDINGS_ROUTE
 from .holdings import Holding, holdings_of, process_of
@@ -31,15 +32,30 @@ if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
 
     from ..broker import Key
+    from ..clock import Clock
     from ..token import Token
     from .app import TokensExtension
 
-__all__ = ["ROUTES", "Errand", "Failed", "Given", "InjectHandler", "Injection", "InjectionHandler", "Injections"]
+__all__ = [
+    "ROUTES",
+    "Errand",
+    "Failed",
+    "Given",
+    "InjectHandler",
+    "Injection",
+    "InjectionHandler",
+    "Injections",
+    "Patience",
+]
 
 MOST_FINISHED = 1000
 """Finished injections whose state can still be asked for; the oldest are forgotten first."""
-MOST_QUEUED = 100
-"""Injections that may wait for busy kernels at once; each holds a socket."""
+MOST_QUEUED = 20
+"""Injections that may wait for one kernel at once; each holds a socket."""
+IDLE_SECONDS = 15.0
+"""How long a kernel that is not known to be busy may take to answer."""
+BUSY_SECONDS = 3600.0
+"""How long an injection waits for a busy kernel."""
 GRACE_SECONDS = 2.0
 """How long the answer waits for a kernel that is not known to be busy."""
 BUSY_GRACE_SECONDS = 1.0
@@ -107,6 +123,21 @@ class Injection:
         }
 
 
+class Patience:
+    """How long a kernel may leave a request unanswered: a while where it is idle, longer where it is busy."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = self._idle_since = clock.elapsed()
+
+    def is_over(self, *, busy: bool) -> bool:
+        """Whether to give up. busy : whether the kernel runs something else at this moment."""
+        now = self._clock.elapsed()
+        if busy:
+            self._idle_since = now
+        return now - self._idle_since >= IDLE_SECONDS or now - self._began >= BUSY_SECONDS
+
+
 class Injections:
     """The injections of one server: those that wait, and the last ones that ended.
 
@@ -118,10 +149,9 @@ class Injections:
         self._known: OrderedDict[str, Injection] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[Given | None]] = {}
 
-    @property
-    def full(self) -> bool:
-        """Whether no more can be queued."""
-        return len(self._tasks) >= MOST_QUEUED
+    def full(self, kernel_id: str) -> bool:
+        """Whether no more can be queued for a kernel; what other kernels are busy with does not count."""
+        return sum(self._known[each].kernel_id == kernel_id for each in self._tasks) >= MOST_QUEUED
 
     def get(self, injection_id: str) -> Injection | None:
         """An injection by its id, if it is still known."""
@@ -264,7 +294,10 @@ class Errand:
             raise Failed("The kernel was restarted.")
 
     async def _answer(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
+        patience = Patience(self._extension.clock)
         while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
+            if patience.is_over(busy=getattr(self.kernel, "execution_state", None) == "busy"):
+                raise Failed("The kernel does not answer.")
             await self.check()
         return reply.result()
 
@@ -316,9 +349,10 @@ class InjectHandler(_KernelHandler):
             raise ParameterError("The profile names no environment variable.", hint="Give `env`.", unsent=True)
         # A wrong language or name is refused before a token is fetched.
         errand = Errand(extension, kernel, name, params, env)
-        if self.injections.full:
-            self.refuse(429, "Too many injections are queued already.", "too_many")
+        self._check_place(kernel_id)
         token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
+        # Others may have taken the last place meanwhile.
+        self._check_place(kernel_id)
         injection = Injection(self, kernel_id, name, env, errand.language.lower(), token.expires_at)
         task = self.injections.begin(injection, partial(errand.run, token))
         task.add_done_callback(partial(self._ended, injection, errand))
@@ -328,6 +362,10 @@ class InjectHandler(_KernelHandler):
             self.refuse(409, str(injection.message), "kernel")
         self.set_status(200 if injection.state == "done" else 202)
         self.finish(json.dumps(injection.told()))
+
+    def _check_place(self, kernel_id: str) -> None:
+        if self.injections.full(kernel_id):
+            self.refuse(429, "Too many injections wait for this kernel already.", "too_many", retry_after=5.0)
 
     def _ended(self, injection: Injection, errand: Errand, task: asyncio.Task[Given | None]) -> None:
         given = None if task.cancelled() else task.result()
@@ -343,6 +381,7 @@ class InjectHandler(_KernelHandler):
     async def _kernel(self, kernel_id: str) -> KernelManager:
         if kernel_id not in self.kernel_manager:
             self.refuse(404, "There is no such kernel.", "kernel")
+        await check_adopted(self.kernel_manager, kernel_id)
         kernel: KernelManager = self.kernel_manager.get_kernel(kernel_id)
         if not kernel.shell_port:
             self.refuse(409, "The kernel is still starting, or runs on another machine behind a gateway.", "kernel")

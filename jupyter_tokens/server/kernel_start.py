@@ -95,7 +95,7 @@ class TokensProvisioner(LocalProvisioner):
         env = {name: value for name, value in launch["env"].items() if name not in ours}
         extension = _extension_of(self)
         if extension is not None:
-            path = kwargs.get("env", {}).get("JPY_SESSION_NAME", "")
+            path = _notebook(kwargs.get("env", {}).get("JPY_SESSION_NAME", ""), kwargs.get("cwd"))
             given = {name for name, value in env.items() if os.environ.get(name) != value}
             self._start = _Start(extension, self.parent, given | self.kernel_spec.env.keys(), path)
             env |= await self._start.variables()
@@ -240,6 +240,16 @@ class _Start:
         assert server is not None  # it starts the kernel
         root = Path(server.contents_manager.root_dir).absolute()
         return [path.relative_to(root).as_posix()] if path.is_relative_to(root) else []
+
+
+def _notebook(named: str, folder: str | None) -> str:
+    """The notebook that a kernel starts for, or "".
+
+    Jupyter joins the folder of the session's path and the session's name. A name that leads to another folder is not
+    that of the notebook, whose path is the one that counts later on.
+    """
+    path = Path(named)
+    return "" if path.is_absolute() and folder is not None and path.parent != Path(folder) else named
 
 
 def _outcome(task: asyncio.Task[dict[str, str]]) -> tuple[dict[str, str], str | dict[str, Any]]:

@@ -12,32 +12,30 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from http.client import responses
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ..errors import ApiError, ParameterError, TokenError
-from .base import MOST_BODY_BYTES, PROXY, Refused, TokensHandler
+from .base import PROXY, Refused, TokensHandler
 from .metrics import count_fetch
 
 if TYPE_CHECKING:
-    import httpx
-
     from ..profiles import Profile
     from ..providers.base import Documented
     from ..providers.params import ParamValue
-    from .vendor_wire import Wire
+    from ..upstream import Answer
 
-__all__ = ["CACHE_HEADER", "ROUTE", "VendorProxyHandler", "close_wire"]
+__all__ = ["CACHE_HEADER", "ROUTE", "VendorProxyHandler"]
 
 ROUTE = r"jupyter-tokens/proxy/(?P<name>[^/]+)(?P<path>/.*)"
 """Below the server's base URL."""
 CACHE_HEADER = "X-Jupyter-Tokens-Cache"
 """`hit` or `miss` where the vendor asks to cache its token, `pass` where each call is made."""
 
-_WIRE = "jupyter_tokens_wire"
 _MARK = "/jupyter-tokens/proxy/"
 # Ids are letters, digits and these at every vendor's: no escape is needed, and none is taken.
 _ID = r"[A-Za-z0-9_][A-Za-z0-9._~-]*"
@@ -45,15 +43,18 @@ _ID = r"[A-Za-z0-9_][A-Za-z0-9._~-]*"
 _LOGIN = "token"
 _FORM = "application/x-www-form-urlencoded"
 _NO_BODY = (b"", b"{}")
-_TOLD_HEADERS = frozenset(
+_STATUS = range(200, 600)
+# With a charset at most: the one kind of body that no browser shows as a page or runs as a script.
+_JSON = re.compile(r"application/([a-z0-9.+-]+\+)?json( *; *charset=\"?[a-z0-9-]+\"?)?", re.ASCII | re.IGNORECASE)
+_PASSED_HEADERS = frozenset(
     (
-        b"retry-after",
-        b"x-acs-retry-after",
-        b"x-acs-request-id",
-        b"x-acs-trace-id",
-        b"x-request-id",
-        b"x-openstack-request-id",
-        b"x-correlation-id",
+        "retry-after",
+        "x-acs-retry-after",
+        "x-acs-request-id",
+        "x-acs-trace-id",
+        "x-request-id",
+        "x-openstack-request-id",
+        "x-correlation-id",
     )
 )
 
@@ -112,16 +113,17 @@ class VendorProxyHandler(TokensHandler):
             await self._cached(profile)
             return
         began = extension.clock.elapsed()
+        source = extension.source
         try:
-            response = await self._wire().exchange(profile, params, path)
+            answer = await extension.on_a_thread(lambda: source.exchange(profile, params, path), name)
         except TokenError as error:
             # There is no answer to the call, or a login before it was refused.
             self._tell(profile, params, extension.clock.elapsed() - began, error)
             raise
         seconds = extension.clock.elapsed() - began
-        self._answer(response)
+        self._answer(answer)
         # When the answer is on its way already: it need not wait for those who count.
-        self._tell(profile, params, seconds, _error_of(response, extension.clock.now()))
+        self._tell(profile, params, seconds, answer.error)
 
     def _call(self, profile: Profile) -> tuple[str, dict[str, ParamValue]]:
         """Documented path and parameters of the call. Refuses a call that the vendor does not document."""
@@ -136,7 +138,7 @@ class VendorProxyHandler(TokensHandler):
         request = self.request
         # As it was written: what tornado hands to `get` is decoded.
         path = "/" + request.path.partition(_MARK)[2].partition("/")[2]
-        asked = _Asked(request.method or "", path, request.query, request.headers, request.body)
+        asked = _Asked(request.method or "", path, request.query, request.headers, self.raw_body)
         paths = documented.path, *documented.others
         matches = ((path, _match(path, asked.path)) for path in paths)
         call, found = next(((path, found) for path, found in matches if found is not None), ("", None))
@@ -152,8 +154,10 @@ class VendorProxyHandler(TokensHandler):
 
     def _check_pinned(self, profile: Profile, params: Mapping[str, ParamValue]) -> None:
         known = profile.provider.params
-        for name, value in profile.params.items():
-            if value is not None and params.get(name) != known[name].parse(name, value):
+        for name in profile.params.keys() | (profile.fixed_params & known.keys()):
+            value = profile.params.get(name)
+            pinned = None if value is None else known[name].parse(name, value)
+            if params.get(name) != pinned and (value is not None or name in profile.fixed_params):
                 self.refuse(403, f"The profile is for one {name}, and the call names another or none.", "pinned")
 
     async def _cached(self, profile: Profile) -> None:
@@ -162,7 +166,8 @@ class VendorProxyHandler(TokensHandler):
             served = await extension.get_token(profile.name)
         except ApiError as error:
             self.set_header(CACHE_HEADER, "miss")
-            self.set_status(error.status or HTTPStatus.BAD_GATEWAY, "Refused")
+            status = error.status or 0
+            self.set_status(status if status in _STATUS else HTTPStatus.BAD_GATEWAY, "Refused")
             # The vendor's form; its own words may be in another of the two that it documents.
             self.finish(json.dumps({"error_code": error.code, "error_msg": error.message}))
             return
@@ -170,30 +175,29 @@ class VendorProxyHandler(TokensHandler):
         self.set_header(CACHE_HEADER, "hit" if served.cached else "miss")
         self.finish(json.dumps(served.profile.provider.answer(served.token, extension.clock.now())))
 
-    def _answer(self, response: httpx.Response) -> None:
-        self.set_status(response.status_code, response.reason_phrase or "Unknown")
+    def _answer(self, answer: Answer) -> None:
+        # The vendor's words for the status are left out: they may hold anything.
+        self.set_status(answer.status, responses.get(answer.status, "Unknown"))
         self.set_header(CACHE_HEADER, "pass")
-        # A body of no kind is not for a browser to guess.
-        kind = "application/octet-stream"
-        for raw_name, raw_value in response.headers.raw:
-            name, value = raw_name.lower(), raw_value.decode("latin-1")
-            if not (value.isascii() and value.isprintable()):
-                continue
-            if name == b"content-type":
-                kind = value
-            elif name in _TOLD_HEADERS:
-                self.set_header(raw_name.decode("ascii"), value)
-        self.finish(response.content or None, set_content_type=kind)
+        for name, value in answer.headers:
+            if name in _PASSED_HEADERS and value.isascii() and value.isprintable():
+                self.set_header(name.title(), value)
+        kinds = [value for name, value in answer.headers if name == "content-type"]
+        if len(kinds) == 1 and _JSON.fullmatch(kinds[0]):
+            self.finish(answer.body or None, set_content_type=kinds[0])
+        else:
+            # Not a page of this server's own origin, whatever it is.
+            self.set_header("Content-Disposition", "attachment")
+            self.finish(answer.body or None, set_content_type="application/octet-stream")
 
-    def _wire(self) -> Wire:
-        wire: Wire | None = self.settings.get(_WIRE)
-        if wire is None:
-            from .vendor_wire import Wire  # noqa: PLC0415 (loads httpx and aiohttp, which no server should start with)
+    @property
+    def content_security_policy(self) -> str:
+        """See `APIHandler`; a body that a browser opens all the same has no origin and runs nothing."""
+        return f"{super().content_security_policy}; sandbox"
 
-            wire = self.settings[_WIRE] = Wire(self.extension.clock, self.extension.on_a_thread)
-        return wire
-
-    def _tell(self, profile: Profile, params: Mapping[str, ParamValue], seconds: float, error: Any) -> None:
+    def _tell(
+        self, profile: Profile, params: Mapping[str, ParamValue], seconds: float, error: TokenError | None
+    ) -> None:
         from ..broker import Key  # noqa: PLC0415 (see above)
         from ..source import Fetched  # noqa: PLC0415 (see above)
 
@@ -205,13 +209,6 @@ class VendorProxyHandler(TokensHandler):
             extension.activity.served(self, profile.name, to="proxy", cached=False)
         else:
             extension.source.tell(fetched)
-
-
-async def close_wire(settings: Mapping[str, Any]) -> None:
-    """Closes the connections that the handlers of a server opened. settings : its web application's."""
-    wire: Wire | None = settings.get(_WIRE)
-    if wire is not None:
-        await wire.close()
 
 
 def _match(documented: str, path: str) -> dict[str, str] | None:
@@ -230,8 +227,6 @@ def _said(documented: Documented, asked: _Asked) -> dict[str, str]:
     for name, value in documented.headers.items():
         if asked.headers.get(name, value) != value:
             raise Refused(404, f"{name} must be {value}.", "no_such_call")
-    if len(asked.body) > MOST_BODY_BYTES:
-        raise Refused(413, f"The body must not be larger than {MOST_BODY_BYTES} bytes.", "too_large")
     pairs = [pair for pair in _pairs(asked.query) if pair[0] != _LOGIN]
     if documented.fixed is not None and asked.headers.get("Content-Type", "").partition(";")[0].strip() == _FORM:
         pairs += _pairs(asked.body.decode("latin-1"))
@@ -263,12 +258,3 @@ def _text(encoded: str) -> str:
         return unquote_to_bytes(encoded).decode()
     except ValueError:
         raise Refused(400, "Query and form must be UTF-8.", "parameter") from None
-
-
-def _error_of(response: httpx.Response, now: float) -> ApiError | None:
-    """What a refusal that is passed on is to those who count and log."""
-    from ..providers.answers import refusal  # noqa: PLC0415 (loads httpx)
-
-    if response.status_code < HTTPStatus.BAD_REQUEST:
-        return None
-    return refusal(response, now=now, body=None, code=None, message=None, meanings={})

@@ -9,8 +9,19 @@ import type {
   Value
 } from './tokens';
 
-/** What every profile has; what is left out here is for the configuration file. */
-const COMMON = ['env', 'timeout', 'inject_at_start'];
+/** The common settings that the form shows. */
+const COMMON = ['env', 'timeout', 'allow_create'];
+
+/** The common settings that it does not show; they go back as they came. */
+const OTHERS = [
+  'provider',
+  'params',
+  'verify',
+  'kernels',
+  'notebooks',
+  'inject_at_start',
+  'fixed_params'
+];
 
 /** Null for a profile that is yet to be, or names none. */
 export function providerOf(editable: IEditable | null): string | null {
@@ -20,7 +31,7 @@ export function providerOf(editable: IEditable | null): string | null {
 
 /** The settings that are the provider's own: where first, then as whom. */
 export function own(provider: IProvider): Record<string, IFieldSchema> {
-  const others = [...COMMON, 'provider', 'params', 'verify', 'kernels', 'notebooks'];
+  const others = [...COMMON, ...OTHERS];
   const isWhere = ([key, { format }]: [string, IFieldSchema]): number =>
     Number(format === 'uri' || key === 'region');
   return Object.fromEntries(

@@ -1,6 +1,6 @@
 import { beforeEach, expect, it } from 'vitest';
 
-import { known, own, taken, unseen } from '../src/profilesettings';
+import { common, known, own, taken, unseen } from '../src/profilesettings';
 import type { IEditable } from '../src/tokens';
 import { PROVIDER } from './facts';
 
@@ -54,4 +54,20 @@ it('sends nothing that the provider does not know', () => {
   expect(known({ endpoint: 'https://acme.example', region: 'x' }, PROVIDER)).toEqual({
     endpoint: 'https://acme.example'
   });
+});
+
+it('sends back what it does not show', () => {
+  const properties = {
+    ...PROVIDER.settings.properties,
+    inject_at_start: { type: 'boolean' },
+    fixed_params: { type: 'boolean' }
+  };
+  const provider = { ...PROVIDER, settings: { ...PROVIDER.settings, properties } };
+  const settings = { provider: 'oneaccess', inject_at_start: true, fixed_params: true };
+  expect(unseen({ ...editable, settings }, provider)).toEqual({
+    inject_at_start: true,
+    fixed_params: true
+  });
+  expect(Object.keys(own(provider))).toEqual(['endpoint', 'client_secret']);
+  expect(Object.keys(common(provider).properties)).not.toContain('inject_at_start');
 });

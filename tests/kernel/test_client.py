@@ -37,7 +37,7 @@ PAI = {
     "access_key_secret": CANARY,
     "params": {"TargetType": "job", "ExpireTime": 100},
 }
-ASTRA = {"provider": "astra", "endpoint": ENDPOINT, "api_token": CANARY}
+ASTRA = {"provider": "astra", "endpoint": ENDPOINT, "api_token": CANARY, "allow_create": True}
 
 
 class Vendor(httpx.BaseTransport):

@@ -239,7 +239,7 @@ def test_a_profile_is_added_with_a_secret_changed_and_removed(lab: Lab, sandbox:
     lab.press(f"mine-{where}", "Edit")
     form = lab.panel.get_by_role("form", name=f"Edit mine-{where}")
     expect(form.get_by_label("client_secret", exact=True)).to_have_value("")
-    form.get_by_label("env", exact=True).fill("MINE")
+    form.get_by_label("env", exact=True).fill("MINE_TOKEN")
     form.get_by_role("button", name="Save and test").click()
     expect(form.get_by_role("status")).to_contain_text("it works")
     for answer in sent:

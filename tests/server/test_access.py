@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +15,10 @@ from traitlets.config import Config
 
 from jupyter_tokens.proof import HEADER, WINDOW_SECONDS
 from jupyter_tokens.server.app import TokensExtension
-from jupyter_tokens.server.holdings import holdings_of
+from jupyter_tokens.server.base import MOST_BODY_BYTES
 
 from .conftest import Call, Kernel, told
+from .kernels import started
 from .test_rest_api import methods_of, path_of
 
 INJECTION = "0" * 32
@@ -198,6 +199,89 @@ async def test_another_origin(*, ask: Any, row: Row, call: Call, jp_serverapp: A
     assert Permissions.asked[0] == row.needs
 
 
+@by_name
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "anything"])
+async def test_what_another_site_has_the_browser_ask(
+    *, ask: Any, row: Row, call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any, sandbox: Any,
+    jp_auth_header: dict[str, str], site: str,
+) -> None:  # fmt: skip
+    Permissions.allowed = {row.needs}  # type: ignore[arg-type]
+    cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
+    headers = {"Cookie": cookies, "X-XSRFToken": _xsrf(cookies)}
+    response = await ask(row, {**headers, "Sec-Fetch-Site": site})
+    assert (response.code, told(response)["reason"]) == (403, "cross_site")
+    assert Permissions.asked == []
+    assert sum(sandbox.requests.values()) == 0
+    for own in ("same-origin", "none"):
+        assert (await ask(row, {**headers, "Sec-Fetch-Site": own})).code == row.status
+    # No other site has the browser send a token.
+    assert (await ask(row, {**jp_auth_header, "Sec-Fetch-Site": site})).code == row.status
+    # With any origin allowed nothing was said of this one; with this one it was.
+    origin = {"Origin": "https://lab.example", "Sec-Fetch-Site": site}
+    for allowed, status in (("*", 403), ("https://lab.example", row.status)):
+        jp_serverapp.web_app.settings["allow_origin"] = allowed
+        assert (await ask(row, {**headers, **origin})).code == status
+
+
+async def test_a_cross_site_get_makes_no_call(
+    *, call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any, sandbox: Any, profiles: Any
+) -> None:
+    Permissions.allowed = {("read", "jupyter_tokens:proxy")}
+    cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
+    params = profiles["astra"]["params"]
+    path = f"accounts/{params['account_id']}/core/v1/users/{params['user_id']}/tokens/{params['token_id']}"
+    for site, status, calls in (("cross-site", 403, 0), ("same-origin", 200, 1)):
+        headers = {"Cookie": cookies, "Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+        assert (await call("GET", f"proxy/astra/{path}", headers=headers)).code == status
+        assert sandbox.requests["astra"] == calls
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.method in {"post", "put"}], ids=lambda row: row.path)
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+async def test_a_body_that_is_too_large_is_not_looked_at(
+    *, ask: Any, row: Row, call: Call, kernel: Kernel, extension: TokensExtension, chunked: bool,
+    jp_auth_header: dict[str, str], http_server_client: Any, jp_base_url: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    Permissions.allowed = {other.needs for other in BROWSER if other.needs}
+    extension.allow_edit = True
+    hashed: list[int] = []
+    sha256 = hashlib.sha256
+    monkeypatch.setattr("hashlib.sha256", lambda data=b"", **how: (hashed.append(len(data)), sha256(data, **how))[1])
+    path = row.path.format(name="oneaccess", kernel_id=kernel.id, path="api/v2/tenant/token")
+    body, headers = b" " * 20_000_000, kernel.proof("token", b"", time=0, key=b"wrong") if row in KERNEL else {}
+    sending: dict[str, Any] = {"body": body}
+    if chunked:
+
+        async def produce(write: Any) -> None:
+            for start in range(0, len(body), 1_000_000):
+                await write(body[start : start + 1_000_000])
+
+        sending = {"body_producer": produce}
+    response = await http_server_client.fetch(
+        f"{jp_base_url}{path[1:]}", method=row.method.upper(), headers={**jp_auth_header, **headers},
+        raise_error=False, **sending,
+    )  # fmt: skip
+    assert (response.code, told(response)["reason"]) == (413, "too_large")
+    assert max(hashed, default=0) <= MOST_BODY_BYTES
+
+
+@pytest.mark.parametrize(
+    "name", ["client_secret", "Client_Secret", "CLIENT_SECRET", "clientSecret", "client%5fsecre%74"]
+)
+async def test_a_secret_in_a_query_is_in_no_log(
+    call: Call, jp_auth_header: dict[str, str], profiles: Any, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    caplog.set_level("DEBUG")
+    Permissions.allowed = {other.needs for other in BROWSER if other.needs}
+    for path in ("profiles", "proxy/oneaccess/api/v2/tenant/token", "proxy/nobody/x", "kernels/x/inject"):
+        await call("GET", f"{path}?{name}=c4n4ry-of-a-client", headers={**jp_auth_header})
+        await call("GET", f"{path}?{name}=c4n4ry-of-a-client", headers={})
+    assert "jupyter-tokens/proxy/oneaccess/api/v2/tenant/token?[query]" in caplog.text
+    # A path that is none of ours is logged by Jupyter, which compares names as they are spelt.
+    ours = [line for line in caplog.text.splitlines() if "kernels/x/inject" not in line]
+    assert not [line for line in ours if "c4n4ry-of-a-client" in line]
+
+
 @by_kernel
 async def test_a_kernel_gets_in_without_login(ask: Any, row: Row, kernel: Kernel, extension: TokensExtension) -> None:
     headers = kernel.proof(row.action, json.dumps(row.body).encode(), time=extension.clock.now())
@@ -256,36 +340,6 @@ async def test_a_kernel_that_this_server_does_not_run(
 
 
 @by_kernel
-async def test_a_kernel_that_the_server_has_adopted(
-    call: Call, row: Row, extension: TokensExtension, profiles: Any, jp_serverapp: Any, tmp_path: Path
-) -> None:
-    own, folder = Kernel(), tmp_path / "external_kernels"
-    folder.mkdir()
-    jp_serverapp.kernel_manager.external_connection_dir = str(folder)
-    body = json.dumps(row.body).encode()
-
-    async def ask(**facts: Any) -> HTTPResponse:
-        headers = own.proof(row.action, body, time=extension.clock.now(), **facts)
-        return await call("POST", f"kernels/{own.id}/{row.action}", body, headers=headers)
-
-    assert told(await ask())["reason"] == "unknown_kernel"
-    # Nobody has listed the kernels since its file is there.
-    ports = dict.fromkeys(("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"), 1)
-    facts = {"ip": "127.0.0.1", "transport": "tcp", "key": own.key.decode(), "kernel_name": "", **ports}
-    file = folder / f"kernel-{own.id}.json"
-    file.write_text(json.dumps(facts))
-    assert (await ask()).code == 200
-    assert told(await ask(key=b"wrong"))["reason"] == "proof"
-    # The server calls it otherwise, and lists what it holds under that name.
-    (here,) = jp_serverapp.kernel_manager.list_kernel_ids()
-    assert here != own.id
-    held = holdings_of(jp_serverapp.web_app.settings).of(jp_serverapp.kernel_manager)
-    assert [each.kernel_id for each in held] == ([here] if row.action == "token" else [])
-    file.unlink()
-    assert told(await ask())["reason"] == "unknown_kernel"
-
-
-@by_kernel
 async def test_a_proof_is_for_its_kernel_alone(
     call: Call, row: Row, kernel: Kernel, extension: TokensExtension, jp_serverapp: Any
 ) -> None:
@@ -333,3 +387,58 @@ async def test_other_methods_are_none_of_its(ask: Any, row: Row, extension: Toke
         response = await ask(Row(method, row.path))
         assert response.code == 405
         assert told(response)["message"] == "Method Not Allowed"
+
+
+class TestParamsOfAProfile:
+    """Each door: the browser's token route, the kernel's own, injection and the proxy."""
+
+    @pytest.fixture(autouse=True)
+    def _allowed(self, jp_serverapp: Any) -> None:
+        self._serverapp = jp_serverapp
+        Permissions.allowed = {other.needs for other in BROWSER if other.needs} | {("execute", "jupyter_tokens:create")}
+
+    @pytest.mark.parametrize("fixed", [True, ["user_id"]])
+    async def test_fixed_ones_are_changed_through_no_door(
+        self, *, call: Call, by_proof: Call, profiles: Any, write_profiles: Callable[..., Any], sandbox: Any, fixed: Any
+    ) -> None:
+        write_profiles({"astra": {**profiles["astra"], "fixed_params": fixed, "env": "ASTRA_TOKEN"}})
+        params = {"user_id": "00000000-0000-4000-8000-000000000000"}
+        asked = {"profile": "astra", "params": params}
+        account, token = (profiles["astra"]["params"][name] for name in ("account_id", "token_id"))
+        doors = [
+            await call("POST", "profiles/astra/token", {"params": params}),
+            await by_proof("token", asked),
+            await by_proof("token", {**asked, "create": True, "params": {**params, "name": "n"}}),
+            await call("GET", f"proxy/astra/accounts/{account}/core/v1/users/{params['user_id']}/tokens/{token}"),
+        ]
+        assert [response.code for response in doors] == [400, 400, 400, 403]
+        async with started(self._serverapp) as client:
+            injected = await call("POST", f"kernels/{client.id}/inject", asked)
+        assert (injected.code, told(injected)["reason"]) == (400, "parameter")
+        assert sum(sandbox.requests.values()) == 0
+        assert (await by_proof("token", {"profile": "astra"})).code == 200
+
+    async def test_a_token_is_created_only_if_the_profile_and_the_authorizer_allow_it(
+        self, *, by_proof: Call, kernel: Kernel, profiles: Any, write_profiles: Callable[..., Any], sandbox: Any,
+        extension: TokensExtension,
+    ) -> None:  # fmt: skip
+        extension.allow_reveal = False
+        asked = {"profile": "astra", "create": True, "params": {"name": "n"}}
+        right = ("execute", "jupyter_tokens:create")
+        seen = []
+        for allow, rights in ((None, {right}), (False, {right}), (True, set()), (True, {right})):
+            settings = {**profiles["astra"], "allow_create": allow}
+            write_profiles({"astra": {key: value for key, value in settings.items() if value is not None}})
+            extension.source.look_again()
+            Permissions.allowed = rights
+            response = await by_proof("token", asked)
+            seen.append((response.code, told(response).get("reason"), sandbox.requests["astra"]))
+        assert seen == [(403, "create_off", 0), (403, "create_off", 0), (403, "create", 0), (200, None, 1)]
+        assert Permissions.asked == [right, right]
+        # Another user's, where the profile says whose.
+        fixed = {**profiles["astra"], "allow_create": True, "fixed_params": True}
+        write_profiles({"astra": fixed})
+        extension.source.look_again()
+        other = {**asked, "params": {"name": "n", "user_id": "00000000-0000-4000-8000-000000000000"}}
+        assert (await by_proof("token", other)).code == 400
+        assert sandbox.requests["astra"] == 1

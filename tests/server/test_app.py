@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 import jupyter_tokens
+from jupyter_tokens.broker import Key
 from jupyter_tokens.proof import CERT_VARIABLE, URL_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension, public_url
+from jupyter_tokens.threads import MOST_OF_ONE, THREADS, Threads
+from jupyter_tokens.token import Token
+from jupyter_tokens.upstream import Upstream
 
 from .conftest import SECRETS, Call, told
 
@@ -33,7 +37,8 @@ def test_loads_neither_httpx_nor_the_providers() -> None:
 
 def test_nothing_secret_in_the_settings(extension: TokensExtension, profiles: Any, jp_serverapp: Any) -> None:
     settings = jp_serverapp.web_app.settings
-    assert set(settings["jupyter_tokens_config"]) == {"allow_reveal", "allow_edit", "load_in_kernels", "scan_on_save"}
+    settled = {"allow_reveal", "allow_edit", "edit_variables", "load_in_kernels", "scan_on_save"}
+    assert set(settings["jupyter_tokens_config"]) == settled
     extension.source.get(extension.source.key("oneaccess"))
     assert not [secret for secret in SECRETS.values() if secret in repr(settings)]
 
@@ -207,3 +212,31 @@ class TestUnderLoad:
         write_profiles({"oneaccess": gone})
         response = await call("POST", "profiles/oneaccess/token")
         assert (response.code, told(response)["retryable"]) == (502, True)
+
+
+async def test_800_cold_calls_at_once_make_few_threads_and_are_all_served(
+    extension: TokensExtension, profiles: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most, fetch = 0, Upstream.fetch
+
+    def counted(upstream: Upstream, key: Key) -> Token:
+        nonlocal most
+        most = max(most, sum(thread.name == "jupyter_tokens call" for thread in threading.enumerate()))
+        return fetch(upstream, key)
+
+    monkeypatch.setattr(Upstream, "fetch", counted)
+    calls = (extension.get_token("pai-dlc", {"ExpireTime": 1000 + number}) for number in range(800))
+    served = await asyncio.gather(*calls)
+    assert len({each.token for each in served}) == 800
+    assert 1 < most <= MOST_OF_ONE
+
+
+async def test_a_call_that_finds_no_thread_is_answered_503_with_when_to_come_back(
+    call: Call, profiles: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Threads(most=0, most_waiting=1)
+    full.start("oneaccess", lambda: None)
+    monkeypatch.setattr(THREADS, "start", full.start)
+    response = await call("POST", "profiles/oneaccess/token")
+    assert (response.code, response.headers["Retry-After"]) == (503, "5")
+    assert (told(response)["reason"], told(response)["retryable"]) == ("busy", True)

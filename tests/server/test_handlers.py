@@ -234,8 +234,8 @@ class TestEditing:
         response = await call("PUT", "profiles/new", NEW)
         assert (response.code, told(response)["state"]) == (201, "none")
         assert stat.S_IMODE(profile_file.path().stat().st_mode) == 0o600
-        response = await call("PUT", "profiles/new", {**NEW, "env": "OTHER"})
-        assert (response.code, told(response)["env"]) == (200, "OTHER")
+        response = await call("PUT", "profiles/new", {**NEW, "env": "OTHER_TOKEN"})
+        assert (response.code, told(response)["env"]) == (200, "OTHER_TOKEN")
         names = [entry["name"] for entry in told(await call("GET", "profiles"))["profiles"]]
         assert names[-1] == "new"
         assert (await call("DELETE", "profiles/new")).code == 204

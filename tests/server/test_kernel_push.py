@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from jupyter_client.session import Session
 
+from jupyter_tokens.clock import SystemClock
 from jupyter_tokens.errors import NetworkError
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import kernel_channel, kernel_push
@@ -22,6 +23,7 @@ from jupyter_tokens.server.kernel_push import Given, Injection, Injections
 from jupyter_tokens.server.snippets import Snippet
 from jupyter_tokens.token import Token
 
+from ..doubles import Clock
 from .conftest import Call, Kernel, told
 from .kernels import Client, started, until
 
@@ -65,6 +67,17 @@ async def busy(client: Client, fifo: Path, then: str = "") -> str:
     message_id = client.begin(f"open({str(fifo)!r}).read()\n{then}")
     await until(lambda: client.manager.execution_state == "busy")
     return message_id
+
+
+RUBBISH = """\
+session = get_ipython().kernel.session
+def send(stream, kind, content=None, parent=None, ident=None, *, plain=session.send, **more):
+    if kind == "execute_reply":
+        return stream.send_multipart([*(ident or []), b"rubbish"])
+    return plain(stream, kind, content, parent, ident, **more)
+session.send = send
+"""
+"""From now on the kernel's answers are no messages."""
 
 
 async def ended(call: Call, path: str) -> Any:
@@ -192,13 +205,59 @@ class TestBusyKernel:
             state = await ended(call, f"kernels/{client.id}/inject/{told(answer)['id']}")
         assert (state["state"], state["message"][:34]) == ("failed", "The kernel did not take the token:")
 
-    async def test_no_more_than_so_many_may_wait(
-        self, call: Call, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+    async def test_no_more_than_so_many_may_wait_for_one_kernel_and_others_are_not_kept_waiting(
+        self, call: Call, jp_serverapp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(kernel_push, "MOST_QUEUED", 0)
+        monkeypatch.setattr(kernel_push, "MOST_QUEUED", 2)
+        async with started(jp_serverapp) as client, started(jp_serverapp) as idle:
+            await busy(client, tmp_path / "gate")
+            # All at once, before there is a token.
+            asked = [call("POST", f"kernels/{client.id}/inject", {"profile": "oneaccess"}) for _ in range(6)]
+            answers = await asyncio.gather(*asked)
+            other = await call("POST", f"kernels/{idle.id}/inject", {"profile": "oneaccess"})
+            (tmp_path / "gate").write_text("")
+            for answer in answers:
+                if answer.code == 202:
+                    await ended(call, f"kernels/{client.id}/inject/{told(answer)['id']}")
+            later = await call("POST", f"kernels/{client.id}/inject", {"profile": "oneaccess"})
+        assert sorted(answer.code for answer in answers) == [202, 202, 429, 429, 429, 429]
+        refused = next(answer for answer in answers if answer.code == 429)
+        assert (told(refused)["reason"], told(refused)["retryable"], refused.headers["Retry-After"]) == (
+            "too_many", True, "5",
+        )  # fmt: skip
+        assert (other.code, later.code) == (200, 200)
+
+    async def test_a_kernel_that_answers_rubbish_does_not_keep_its_places(
+        self, call: Call, jp_serverapp: Any, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Late(SystemClock):
+            later = 0.0
+
+            def elapsed(self) -> float:
+                return super().elapsed() + self.later
+
+        monkeypatch.setattr(extension, "clock", Late())
         async with started(jp_serverapp) as client:
+            await client.hears(lambda m: m["content"].get("execution_state") == "idle", client.begin(RUBBISH))
             answer = await call("POST", f"kernels/{client.id}/inject", {"profile": "oneaccess"})
-        assert (answer.code, told(answer)["reason"]) == (429, "too_many")
+            assert answer.code == 202
+            extension.clock.later = kernel_push.IDLE_SECONDS  # type: ignore[attr-defined]
+            state = await ended(call, f"kernels/{client.id}/inject/{told(answer)['id']}")
+            assert not extension.injections.full(client.id)
+        assert (state["state"], state["message"]) == ("failed", "The kernel does not answer.")
+
+    def test_an_idle_kernel_has_less_time_than_a_busy_one(self) -> None:
+        clock = Clock()
+        patience = kernel_push.Patience(clock)
+        clock.advance(kernel_push.IDLE_SECONDS - 1)
+        assert not patience.is_over(busy=False)
+        clock.advance(kernel_push.IDLE_SECONDS)
+        assert not patience.is_over(busy=True)
+        clock.advance(kernel_push.IDLE_SECONDS)
+        assert patience.is_over(busy=False)
+        assert not patience.is_over(busy=True)
+        clock.advance(kernel_push.BUSY_SECONDS)
+        assert patience.is_over(busy=True)
 
     async def test_what_waits_ends_with_the_server(
         self, call: Call, jp_serverapp: Any, tmp_path: Path, extension: TokensExtension

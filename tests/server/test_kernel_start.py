@@ -245,6 +245,47 @@ class TestNotebookPaths:
         _, told = await start(jp_serverapp, env=env)
         assert (told["oneaccess"] == "ok") is outcome
 
+    @pytest.mark.parametrize(
+        ("path", "name", "outcome"),
+        [
+            ("work/a.ipynb", "a.ipynb", True),
+            ("other/../work/a.ipynb", "a.ipynb", True),
+            ("work/../other/a.ipynb", "a.ipynb", False),
+            # The name of a session is for people, and whatever its client says.
+            ("other/a.ipynb", "../work/a.ipynb", False),
+            ("work/a.ipynb", "../other/a.ipynb", False),
+        ],
+    )
+    async def test_the_folder_of_the_sessions_path_counts_and_the_same_at_start_and_later(
+        self,
+        jp_serverapp: Any,
+        extension: TokensExtension,
+        opted_in: dict[str, Any],
+        write_profiles: Write,
+        *,
+        path: str,
+        name: str,
+        outcome: bool,
+    ) -> None:
+        write_profiles({"oneaccess": {**opted_in["oneaccess"], "notebooks": ["work/*.ipynb"]}})
+        for folder in ("work", "other"):
+            (Path(jp_serverapp.root_dir) / folder).mkdir()
+        session = await jp_serverapp.session_manager.create_session(
+            path=path, name=name, type="notebook", kernel_name="python3"
+        )
+        kernel_id = session["kernel"]["id"]
+        client = Client(jp_serverapp.kernel_manager, kernel_id)
+        try:
+            await client.ready()
+            told = json.loads((await environment(client))[START_VARIABLE])
+            later = await extension.may_have("oneaccess", kernel_id)
+        finally:
+            await client.close()
+            await jp_serverapp.kernel_manager.shutdown_kernel(kernel_id, now=True)
+        assert (told["oneaccess"] == "ok") is outcome
+        # Never at start without being so later.
+        assert later or not outcome
+
 
 class TestDefault:
     def kernels(self, config: Config | None = None) -> Configurable:

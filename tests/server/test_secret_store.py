@@ -76,8 +76,9 @@ class TestStoring:
 
     async def test_one_that_is_kept(self, call: Call, new: dict[str, Any]) -> None:
         await call("PUT", "profiles/new", {**new, "client_secret": secret("file")})
-        assert (await call("PUT", "profiles/new", {**new, "env": "X", "client_secret": {"keep": True}})).code == 200
-        assert (written()["env"], await works(call)) == ("X", True)
+        kept = {**new, "env": "X_TOKEN", "client_secret": {"keep": True}}
+        assert (await call("PUT", "profiles/new", kept)).code == 200
+        assert (written()["env"], await works(call)) == ("X_TOKEN", True)
 
     async def test_another_value_is_used_at_once(self, call: Call, new: dict[str, Any]) -> None:
         await call("PUT", "profiles/new", {**new, "client_secret": secret("file", "wrong")})

@@ -13,33 +13,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tornado.httpclient import HTTPResponse
 
-from jupyter_tokens.errors import ConfigurationError, NetworkError, TimedOut, TokenError
-from jupyter_tokens.profiles import Profile, Profiles
+from jupyter_tokens.errors import TokenError
 from jupyter_tokens.providers import base
-from jupyter_tokens.providers.alibaba import AlibabaProvider
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sandbox.astra import ACCOUNT, OTHER_TOKEN, TOKEN, USER
 from jupyter_tokens.sandbox.eiam import APPLICATION, DISABLED, INSTANCE
 from jupyter_tokens.sandbox.eiam import TOKEN as APPLICATION_TOKEN
 from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 from jupyter_tokens.sandbox.modelarts import NOT_RUNNING, PROJECT
-from jupyter_tokens.secretref import SecretRef
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.base import MOST_BODY_BYTES
-from jupyter_tokens.server.vendor_proxy import CACHE_HEADER, close_wire
-from jupyter_tokens.server.vendor_wire import SECRETS_SECONDS, Wire
-from jupyter_tokens.signing.canonical import AccessKey
-from jupyter_tokens.token import Secret
+from jupyter_tokens.server.vendor_proxy import CACHE_HEADER
 
-from ..doubles import CANARY, Clock, Loopback, loopback, raw_answer
-from ..doubles import told as all_told
+from ..doubles import CANARY, Loopback, loopback, raw_answer
 from .conftest import SECRETS, Call, told
 
 DEMANAGER = f"v1/{PROJECT}/demanager/instances/{NOTEBOOK}/token"
@@ -236,7 +228,7 @@ class TestErrors:
                 assert words in error["message"]
 
     async def test_tls_is_verified_as_the_profile_says(
-        self, jp_serverapp: Any, asked: Call, write_profiles: Callable[..., Path], tmp_path: Path
+        self, extension: TokensExtension, asked: Call, write_profiles: Callable[..., Path], tmp_path: Path
     ) -> None:
         authority = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -255,7 +247,7 @@ class TestErrors:
             codes = {name: (await asked("GET", f"proxy/{name}/{ASTRA}")).code for name in ("known", "off")}
             unknown = told(await asked("GET", f"proxy/unknown/{ASTRA}"))
             broken = told(await asked("GET", f"proxy/broken/{ASTRA}"))
-            await close_wire(jp_serverapp.web_app.settings)
+            extension.source.close()
         assert codes == {"known": 200, "off": 200}
         assert "TLS with 127.0.0.1 failed" in unknown["message"]
         assert "CA bundle" in broken["message"]
@@ -660,12 +652,10 @@ async def test_of_the_vendors_headers_only_those_that_are_meant_for_clients_come
         "x_correlation_id": "with\x01control",
         "content_type": "text/html; charset=utf-8",
     }
-    with upstream(raw_answer(b"<script>", "200 Fine", **headers)) as vendor:
+    with upstream(raw_answer(b"<script>", f"200 {CANARY}", **headers)) as vendor:
         write_profiles({"astra": astra(vendor.url)})
         answer = await asked("GET", f"proxy/astra/{ASTRA}")
-    assert (answer.code, answer.headers["Content-Type"], answer.headers["X-Request-Id"]) == (
-        200, "text/html; charset=utf-8", "request-1",
-    )  # fmt: skip
+    assert (answer.code, answer.reason, answer.headers["X-Request-Id"]) == (200, "OK", "request-1")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     for name in ("Location", "Access-Control-Expose-Headers", "WWW-Authenticate", "X-Correlation-Id"):
@@ -673,11 +663,79 @@ async def test_of_the_vendors_headers_only_those_that_are_meant_for_clients_come
     assert CANARY not in str(answer.headers)
 
 
-async def test_a_body_without_a_kind_is_not_for_guessing(asked: Call, write_profiles: Callable[..., Path]) -> None:
-    with upstream(raw_answer(b"<html>")) as vendor:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        'Application/JSON;charset="UTF-8"',
+        "application/astra-token+json",
+    ],
+)
+async def test_json_comes_with_the_kind_that_the_vendor_gives_it(
+    asked: Call, write_profiles: Callable[..., Path], kind: str
+) -> None:
+    with upstream(raw_answer(b"{}", content_type=kind)) as vendor:
         write_profiles({"astra": astra(vendor.url)})
         answer = await asked("GET", f"proxy/astra/{ASTRA}")
-    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert (answer.code, answer.headers["Content-Type"]) == (200, kind)
+    assert "Content-Disposition" not in answer.headers
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "503 Oops"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        None,
+        "",
+        "text/html",
+        "TEXT/HTML; charset=utf-8",
+        "text/html+json",
+        "image/svg+xml",
+        "application/xhtml+xml",
+        "application/jsonp",
+        "application/json, text/html",
+        "application/json; charset=utf-8; a=b",
+        "text/html\r\nContent-Type: application/json",
+        "application/json\r\nContent-Type: text/html",
+    ],
+)
+async def test_anything_else_than_json_is_a_file_and_no_page_of_jupyters_origin(
+    asked: Call, write_profiles: Callable[..., Path], kind: str | None, status: str
+) -> None:
+    given = {} if kind is None else {"content_type": kind}
+    with upstream(raw_answer(b"<script>alert(1)</script>", status, **given)) as vendor:
+        write_profiles({"astra": astra(vendor.url)})
+        answer = await asked("GET", f"proxy/astra/{ASTRA}")
+    assert (answer.code, answer.body) == (int(status[:3]), b"<script>alert(1)</script>")
+    assert answer.headers.get_list("Content-Type") == ["application/octet-stream"]
+    assert answer.headers["Content-Disposition"] == "attachment"
+    assert "sandbox" in answer.headers["Content-Security-Policy"].split("; ")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("status", ["000 Zero", "101 Switching Protocols", "600 More", "999 Most"])
+async def test_a_status_that_no_answer_has_is_the_servers_own_error(
+    asked: Call, write_profiles: Callable[..., Path], status: str
+) -> None:
+    with upstream(raw_answer(b"{}", status, content_type="application/json")) as vendor:
+        write_profiles({"astra": astra(vendor.url)})
+        answer = await asked("GET", f"proxy/astra/{ASTRA}")
+    assert answer.code == 502
+    assert told(answer)["reason"] in {"response", "network"}
+    assert CACHE_HEADER not in answer.headers
+
+
+async def test_a_header_that_holds_a_secret_is_left_out(asked: Call, write_profiles: Callable[..., Path]) -> None:
+    secret = SECRETS["astra"]
+    headers = {"x_request_id": f"id-{secret}", "x_correlation_id": "kept", "retry_after": secret.encode().hex()}
+    kind = f"application/{secret}+json"
+    with upstream(raw_answer(b"{}", "429 Slow", **headers, content_type=kind)) as vendor:
+        write_profiles({"astra": astra(vendor.url)})
+        answer = await asked("GET", f"proxy/astra/{ASTRA}")
+    assert (answer.code, answer.headers["X-Correlation-Id"]) == (429, "kept")
+    assert not {"X-Request-Id", "Retry-After"} & set(answer.headers)
+    assert secret not in str(answer.headers)
 
 
 async def test_no_secret_is_echoed_logged_or_told(
@@ -717,163 +775,6 @@ async def test_successes_are_served_and_failures_are_told(
     assert seen[0] == ("astra", {"to": "proxy", "cached": False})
     assert [error.reason for _, error in seen[1:]] == ["unavailable", "network"]
     assert profiles
-
-
-async def test_closing_a_server_that_never_proxied() -> None:
-    await close_wire({})
-
-
-# --- the wire by itself ------------------------------------------------------------------------------------------
-
-
-def profile(url: str, **other: Any) -> Profile:
-    return Profiles.of({"astra": astra(url, **other)})["astra"]
-
-
-IDS = {"account_id": "a", "user_id": "u", "token_id": "t"}
-
-
-@contextmanager
-def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    resolved: list[str] = []
-    resolve = SecretRef.resolve
-
-    def count(self: SecretRef) -> Secret:
-        resolved.append(self.kind)
-        return resolve(self)
-
-    monkeypatch.setattr(SecretRef, "resolve", count)
-    yield resolved
-
-
-class TestSecrets:
-    async def test_are_resolved_once_a_second_whoever_asks(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        wire = Wire(clock, asyncio.to_thread)
-        with counting(monkeypatch) as resolved, upstream(raw_answer()) as vendor:
-            ours = profile(vendor.url)
-            await asyncio.gather(*(wire.exchange(ours, IDS) for _ in range(5)))
-            await wire.exchange(ours, IDS)
-            assert len(resolved) == 1
-            clock.advance(SECRETS_SECONDS)
-            await wire.exchange(ours, IDS)
-            assert len(resolved) == 2
-            # Another profile of that name: the configuration has changed.
-            await wire.exchange(profile(vendor.url), IDS)
-            assert len(resolved) == 3
-        await wire.close()
-
-    async def test_that_fail_are_asked_for_again_at_once(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        wire = Wire(clock, asyncio.to_thread)
-        with upstream(raw_answer()) as vendor:
-            ours = profile(vendor.url, api_token="env:LATE_SECRET")
-            failed = await asyncio.gather(*(wire.exchange(ours, IDS) for _ in range(3)), return_exceptions=True)
-            assert {type(error).__name__ for error in failed} == {"SecretError"}
-            assert len({id(error) for error in failed}) == 3
-            monkeypatch.setenv("LATE_SECRET", "here-it-is")
-            assert (await wire.exchange(ours, IDS)).status_code == 200
-        await wire.close()
-
-    async def test_that_hang_end_at_the_deadline_and_one_who_gives_up_leaves_the_others(self, clock: Clock) -> None:
-        ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        async def late(work: Callable[[], Any]) -> Any:
-            await ready
-            return work()
-
-        wire = Wire(clock, late)
-        with upstream(raw_answer()) as vendor:
-            impatient, patient = profile(vendor.url, timeout=0.01), profile(vendor.url)
-            waiting = asyncio.ensure_future(wire.exchange(patient, IDS))
-            leaving = asyncio.ensure_future(wire.exchange(patient, IDS))
-            with pytest.raises(TimedOut, match="source of the profile's secrets") as caught:
-                await wire.exchange(impatient, IDS)
-            assert caught.value.unsent
-            leaving.cancel()
-            ready.set_result(None)
-            assert (await waiting).status_code == 200
-        await wire.close()
-
-    async def test_a_cancelled_search_is_not_kept(self, clock: Clock) -> None:
-        async def never(work: Callable[[], Any]) -> Any:
-            raise asyncio.CancelledError
-
-        wire = Wire(clock, never)
-        with pytest.raises(asyncio.CancelledError):
-            await wire.exchange(profile("http://127.0.0.1:9"), IDS)
-        assert not wire._ready
-        await wire.close()
-
-    async def test_of_a_chain_are_hidden_too(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        key = AccessKey("LTAI", Secret("chain-secret-key"), Secret("chain/sts token"))
-        monkeypatch.setattr(AlibabaProvider, "credential", lambda _self, _secrets: key)
-        wire = Wire(clock, asyncio.to_thread)
-        echo = b"chain-secret-key chain/sts token chain%2Fsts%20token LTAI"
-        with upstream(raw_answer(echo)) as vendor:
-            ours = Profiles.of({"x": {"provider": "pai-dlc", "endpoint": vendor.url, "credentials": "chain"}})["x"]
-            answer = await wire.exchange(ours, {})
-        await wire.close()
-        assert answer.content == b"*** *** *** LTAI"
-        assert "content-length" not in answer.headers
-
-    async def test_that_are_too_short_to_tell_from_other_text_are_left(self, clock: Clock) -> None:
-        wire = Wire(clock, asyncio.to_thread)
-        with upstream(raw_answer(b"abc is in abcdef")) as vendor:
-            answer = await wire.exchange(profile(vendor.url, api_token="abc"), IDS)
-        await wire.close()
-        assert answer.content == b"abc is in abcdef"
-
-    async def test_stand_in_no_error(self, clock: Clock) -> None:
-        wire = Wire(clock, asyncio.to_thread)
-        with pytest.raises(NetworkError) as caught:
-            await wire.exchange(profile("http://127.0.0.1:9"), IDS)
-        await wire.close()
-        assert SECRETS["astra"] not in all_told(caught.value)
-        assert (caught.value.profile, caught.value.provider) == ("astra", "astra")
-
-
-class TestConnections:
-    async def test_are_kept(self, clock: Clock) -> None:
-        wire = Wire(clock, asyncio.to_thread)
-        with upstream(raw_answer()) as vendor:
-            for _ in range(3):
-                await wire.exchange(profile(vendor.url), IDS)
-            assert vendor.connections == 1
-            await wire.close()
-            await wire.close()
-
-    async def test_that_take_too_long_are_given_up(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def late(*_: Any) -> Any:
-            raise aiohttp.ConnectionTimeoutError(CANARY)
-
-        monkeypatch.setattr(Wire, "_ask", late)
-        wire = Wire(clock, asyncio.to_thread)
-        with pytest.raises(TimedOut) as caught:
-            await wire.exchange(profile("http://127.0.0.1:9"), IDS)
-        assert caught.value.unsent
-        assert CANARY not in all_told(caught.value)
-        await wire.close()
-
-    async def test_a_credential_that_no_header_can_hold(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(
-            "jupyter_tokens.providers.astra.Astra.credential", lambda _self, _secrets: Secret(f"{CANARY}\r\nX: y")
-        )
-        wire = Wire(clock, asyncio.to_thread)
-        with upstream(raw_answer()) as vendor:
-            with pytest.raises(ConfigurationError) as caught:
-                await wire.exchange(profile(vendor.url), IDS)
-            await wire.close()
-            assert vendor.requests == []
-        assert CANARY not in all_told(caught.value)
-
-    async def test_go_through_the_environments_proxy(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        with upstream(raw_answer(b"", "403 No")) as between:
-            monkeypatch.setenv("HTTPS_PROXY", between.url)
-            wire = Wire(clock, asyncio.to_thread)
-            with pytest.raises(NetworkError):
-                await wire.exchange(profile("https://astra.example"), IDS)
-            await wire.close()
-        assert between.requests[0].startswith(b"CONNECT astra.example:443 ")
-        assert SECRETS["astra"].encode() not in between.requests[0]
 
 
 def test_a_provider_by_itself_has_no_call_to_pass_on() -> None:

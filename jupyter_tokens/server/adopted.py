@@ -1,0 +1,101 @@
+"""Whether a kernel that the server has adopted (`allow_external_kernels`) may have tokens.
+
+The server starts such a kernel not itself: it finds a connection file in a folder. The key in that file is the only
+proof of who the kernel is, so nobody else may be able to read or write it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.session import Session
+
+from .base import Refused
+
+if TYPE_CHECKING:
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+
+__all__ = ["ANSWER_SECONDS", "check_adopted"]
+
+ANSWER_SECONDS = 2.0
+"""How long an adopted kernel may take to answer on its control channel, where a busy one answers too."""
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_FACTS = ("transport", "ip", "shell_port", "control_port")
+
+
+async def check_adopted(kernels: AsyncMappingKernelManager, kernel_id: str) -> None:
+    """Raises `Refused` for an adopted kernel that others could have forged, or that does not answer.
+
+    Parameters
+    ----------
+    kernels
+        The server's manager of kernels.
+    kernel_id
+        How this server calls the kernel; one that the server has started itself is let through.
+    """
+    file = getattr(kernels, "kernel_id_to_connection_file", {}).get(kernel_id)
+    if file is None:
+        return
+    kernel = kernels.get_kernel(kernel_id)
+    problem = _problem(Path(file), kernel)
+    if problem is None and not await _answers(kernel):
+        problem = f"leads to no kernel that answers within {ANSWER_SECONDS:g} s"
+    if problem is not None:
+        raise Refused(403, f"The connection file of this kernel {problem}.", "adopted")
+
+
+def _problem(file: Path, kernel: Any) -> str | None:
+    """What is wrong with a connection file."""
+    try:
+        # Through a link, whose own folder decides where it leads.
+        real = file.resolve(strict=True)
+        folders = [folder.stat() for folder in (file.parent, real.parent)]
+        state = real.stat()
+        facts = json.loads(real.read_bytes())
+    except (OSError, ValueError, RuntimeError) as error:
+        return f"cannot be read ({type(error).__name__})"
+    if os.name == "posix":
+        if any(found.st_uid != os.geteuid() for found in (state, *folders)):
+            return "or its folder belongs to another user"
+        if any(folder.st_mode & _OTHERS_WRITE for folder in folders):
+            return "is in a folder that other users can write to: run chmod go-w on the folder"
+        if stat.S_IMODE(state.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+            return "can be read or written by other users: run chmod 600 on the file"
+    known = kernel.get_connection_info()
+    key = facts.get("key") if isinstance(facts, dict) else None
+    if not (isinstance(key, str) and key.encode() == known["key"] and all(facts.get(f) == known[f] for f in _FACTS)):
+        return "is not as it was when the server read it: restart the server"
+    return None
+
+
+async def _answers(kernel: Any) -> bool:
+    """Whether a kernel that has the key answers on the control channel."""
+    session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
+    answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    request = session.msg("kernel_info_request", {})
+
+    def received(frames: list[bytes]) -> None:
+        try:
+            reply: Any = session.deserialize(session.feed_identities(frames)[1])
+        except (ValueError, IndexError, KeyError, TypeError):
+            # Unsigned, wrongly signed, or no message at all: as good as none.
+            return
+        if reply["parent_header"].get("msg_id") == request["header"]["msg_id"] and not answered.done():
+            answered.set_result(None)
+
+    # A stream: jupyter_server's managers run on tornado's loop.
+    stream = kernel.connect_control(identity=session.bsession)
+    stream.on_recv(received)
+    try:
+        session.send(stream, request)
+        await asyncio.wait([answered], timeout=ANSWER_SECONDS)
+        return answered.done()
+    finally:
+        answered.cancel()
+        stream.close(linger=0)

@@ -1,0 +1,101 @@
+"""What a profile may say that comes over REST: whoever may only write profiles must not run code or read secrets.
+
+A user who may execute code in kernels can read the files and the environment of the server's user anyway, so only the
+first two rules bind such a user:
+
+- A variable that a profile fills has a name that only secrets have. `PYTHONSTARTUP` and its like make a program load
+  code, and a profile's token is whatever its endpoint answers.
+- No profile comes to have `inject_at_start`.
+- A secret is sent along. A reference would make the server read any file, variable or keyring entry, and send it to an
+  endpoint of the writer's choice.
+- A secret that the profile has already goes only where it went before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ..errors import ProfileRefused
+from ..profiles import provider_class
+from ..providers.base import Endpoint, Reference
+from ..secretref import SecretRef
+
+__all__ = ["check_change"]
+
+_VARIABLE = re.compile(r"[A-Za-z0-9_]+_(TOKEN|KEY|SECRET|PASSWORD|CREDENTIALS)", re.ASCII)
+
+
+def check_change(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    sent: Collection[str],
+    *,
+    variables: Iterable[str],
+    trusted: bool,
+) -> None:
+    """Raises `ProfileRefused` for a change that must not come over REST.
+
+    Parameters
+    ----------
+    before
+        The profile as it is written now; empty for a new one.
+    after
+        What is to be written; it has been checked.
+    sent
+        References to the secrets that came along.
+    variables
+        Names, or patterns with ``*``, of further variables that the administrator allows.
+    trusted
+        Whether the user may execute code in kernels.
+    """
+    env = after.get("env")
+    for variable in env.values() if isinstance(env, Mapping) else () if env is None else (env,):
+        if not _VARIABLE.fullmatch(variable) and not any(fnmatchcase(variable, allowed) for allowed in variables):
+            raise _refused(
+                f"The variable {variable[:80]!r} cannot be filled by a profile that is written here",
+                "Its name has to end in _TOKEN, _KEY, _SECRET, _PASSWORD or _CREDENTIALS, or the administrator has "
+                "to allow it in c.TokensExtension.edit_variables.",
+            )
+    at_start = after.get("inject_at_start", False)
+    if at_start and not before.get("inject_at_start", False):
+        raise _refused("The field 'inject_at_start' can be set in the configuration file alone", "")
+    if trusted:
+        return
+    references = _references(after)
+    for key in references:
+        if after[key] not in sent and after[key] != before.get(key):
+            raise _refused(
+                f"The field {key!r} cannot be a reference: you may not execute code in this server's kernels",
+                'Send the secret as {"value": SECRET, "store": "keyring" or "file"}.',
+            )
+    kept = any(after[key] not in sent for key in references)
+    if (kept or at_start) and (moved := _moved(before, after)):
+        raise _refused(
+            f"The field {moved!r} cannot change while the profile keeps a secret or inject_at_start",
+            "Send all secrets anew, or change the configuration file.",
+        )
+
+
+def _references(settings: Mapping[str, Any]) -> list[str]:
+    """The settings that are references to secrets."""
+    known = provider_class(settings["provider"]).settings()
+    return [
+        key
+        for key, value in settings.items()
+        if isinstance(known.get(key), Reference) and SecretRef.parse(value).kind != "literal"
+    ]
+
+
+def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """What would take a kept secret to another place, or to another use."""
+    known = provider_class(after["provider"]).settings()
+    where = ("provider", "region", "verify", *(key for key, trait in known.items() if isinstance(trait, Endpoint)))
+    moved = next((key for key in where if before.get(key) != after.get(key)), None)
+    return moved or ("allow_create" if after.get("allow_create") and not before.get("allow_create") else None)
+
+
+def _refused(problem: str, hint: str) -> ProfileRefused:
+    return ProfileRefused(f"{problem}.", hint=hint, unsent=True)
