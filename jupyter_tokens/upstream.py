@@ -104,8 +104,8 @@ class Upstream:
         path : as documented, where the API has several such calls.
         Raises `TokenError` where there is none, where it leads elsewhere, and where it is no answer of HTTP.
         """
-        how = {"path": path, "attempts": 1}
-        response, resolved, secrets = self._run(profile, self._recent, profile.provider.exchange, params, **how)
+        flow = profile.provider.exchange
+        response, resolved, secrets = self._run(profile, self._recent, flow, params, path, attempts=1)
         if response.status_code not in _STATUS:
             strange = malformed(response, f"has the status {response.status_code}")
             _hide(strange, profile, secrets)
