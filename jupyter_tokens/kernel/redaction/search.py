@@ -327,7 +327,8 @@ class Search:
         regions: list[tuple[int, int]] = []
         for block in self._blocks(data):
             for at in self._blocks(data, block, min(block + _BLOCK, len(data)), _PART):
-                begin, end = max(at - _OVERLAP, 0), min(at + _PART + 2 * _OVERLAP, len(data))
+                around = max(_OVERLAP, self._longest)
+                begin, end = max(at - around, 0), min(at + _PART + _OVERLAP + around, len(data))
                 if regions and begin <= regions[-1][1]:
                     begin = regions.pop()[0]
                 regions.append((begin, end))
@@ -409,15 +410,16 @@ class Search:
 
     def _run_at_end(self, skeleton: bytes) -> int:
         """How many characters at the end of a skeleton may go on as a value does."""
-        joined = self._all_skeletons()
-        size = _PIECE
-        if len(skeleton) < size or skeleton[-size:] not in joined:
-            return next(
-                (size for size in range(min(_PIECE - 1, len(skeleton)), 0, -1) if skeleton[-size:] in self._heads), 0
-            )
-        while size < len(skeleton) and skeleton[-size - 1 :] in joined:
-            size += 1
-        return size
+        joined, end = self._all_skeletons(), skeleton[-_PIECE:]
+        if len(end) < _PIECE or end not in joined:
+            few = range(min(_PIECE - 1, len(skeleton)), 0, -1)
+            return next((size for size in few if skeleton[-size:] in self._heads), 0)
+        sizes, at = [], joined.find(end)
+        while at >= 0:
+            before = joined[max(at - len(skeleton), 0) : at][::-1]
+            sizes.append(_PIECE + _alike(before, skeleton[-_PIECE - 1 :: -1]))
+            at = joined.find(end, at + 1)
+        return max(sizes)
 
     def _all_skeletons(self) -> bytes:
         """All of them: a line break before each, a `!` behind it for each character left out at its end."""
@@ -577,8 +579,14 @@ def _extended(needle: _Needle, skeleton: bytes, start: int, end: int) -> Iterato
 
 def _alike(one: bytes, other: bytes) -> int:
     """How many characters two texts begin with that are the same."""
-    size = min(len(one), len(other))
-    return next((at for at in range(size) if one[at] != other[at]), size)
+    least, most = 0, min(len(one), len(other))
+    while least < most:
+        middle = (least + most + 1) // 2
+        if one[least:middle] == other[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least
 
 
 def _counts(match: _Match, view: _View) -> bool:
