@@ -14,6 +14,8 @@ from .command import Command
 
 __all__ = ["ScanApp"]
 
+_MOST_SKIPPED = 5
+
 
 class ScanApp(Command):
     """Exits with 0 if nothing was found, 1 if something was (redacted or not), 2 if a file could not be read."""
@@ -21,8 +23,9 @@ class ScanApp(Command):
     name = "jupyter-tokens-scan"
     description = """Find tokens and keys in notebooks: in sources, outputs, metadata, attachments and widget state.
 
-    PATHS are notebooks and folders; by default the current folder. What is found is told by its place, kind and length,
-    never by its value. Exit code: 0 nothing found, 1 something found (also if it has been redacted, so that a commit
+    PATHS are notebooks and folders; by default the current folder. A finding is shown by its place, kind and length,
+    never by its value. What is not a notebook of format 4 is searched as text and never changed.
+    Exit code: 0 nothing found, 1 something found (also if it has been redacted, so that a commit
     stops until the notebook is added again), 2 wrong usage or a notebook that cannot be read."""
     examples = """
     jupyter tokens scan
@@ -32,7 +35,7 @@ class ScanApp(Command):
 
     fix = Bool(
         default_value=False,
-        help="Redact outputs and widget state in place. Sources, metadata and attachments are only told of.",
+        help="Redact outputs and widget state in place. Sources, metadata and attachments are only reported.",
     ).tag(config=True)
     as_json = Bool(default_value=False, help="Print one JSON object instead of a line for each finding.").tag(
         config=True
@@ -51,33 +54,51 @@ class ScanApp(Command):
     }
 
     def start(self) -> None:
-        """Scans, tells, and ends the process."""
+        """Scan, report, and end the process."""
         super().start()
         known = Known(self._secrets() if self.profiles else {})
         scanned: dict[str, Scanned] = {}
         unreadable: dict[str, str] = {}
-        for path in notebooks_in([Path(path) for path in self.extra_args or ["."]]):
+        skipped: list[str] = []
+        paths = notebooks_in([Path(path) for path in self.extra_args or ["."]], lambda path: skipped.append(str(path)))
+        for path in paths:
             try:
                 scanned[str(path)] = scan_file(path, known, fix=self.fix)
             except NotReadable as error:
                 unreadable[str(path)] = str(error)
-        for name, message in unreadable.items():
-            sys.stderr.write(f"{self.name}: {name} {message}\n")
-        if self.as_json:
-            sys.stdout.write(json.dumps(_told(scanned, unreadable)) + "\n")
-        else:
-            self._tell(scanned)
+        unreadable.update({name: result.broken for name, result in scanned.items() if result.broken})
+        self._report_problems(scanned, unreadable, skipped)
         found = any(result.findings for result in scanned.values())
+        if self.as_json:
+            sys.stdout.write(json.dumps(_report(scanned, unreadable, skipped)) + "\n")
+        elif found:
+            self._report_findings(scanned)
+        elif not unreadable:
+            sys.stdout.write(f"No tokens found in {len(scanned)} notebook{'' if len(scanned) == 1 else 's'}.\n")
         sys.exit(2 if unreadable else 1 if found else 0)
 
-    def _tell(self, scanned: dict[str, Scanned]) -> None:
+    def _report_problems(self, scanned: dict[str, Scanned], unreadable: dict[str, str], skipped: list[str]) -> None:
+        for name, message in unreadable.items():
+            as_text = "; searched as text" if name in scanned else ""
+            sys.stderr.write(f"{self.name}: {name} {message}{as_text}\n")
+        for name, result in scanned.items():
+            if result.old:
+                sys.stderr.write(
+                    f"{self.name}: {name} {result.old}: searched as text, and --fix changes only format 4; "
+                    "convert it: jupyter nbconvert --to notebook --inplace\n"
+                )
+        if skipped:
+            more = f" and {len(skipped) - _MOST_SKIPPED} more" if skipped[_MOST_SKIPPED:] else ""
+            sys.stderr.write(
+                f"{self.name}: not scanned, name the folder to scan it: {', '.join(skipped[:_MOST_SKIPPED])}{more}\n"
+            )
+
+    def _report_findings(self, scanned: dict[str, Scanned]) -> None:
         for name, result in scanned.items():
             for finding in result.findings:
                 done = ", redacted" if result.changed and finding.place.may_change else ""
                 sys.stdout.write(f"{name}:{finding}{done}\n")
         found = [result for result in scanned.values() if result.findings]
-        if not found:
-            return
         changed = sum(result.changed for result in found)
         left = sum(len(result.left) for result in found)
         says = [f"{sum(len(result.findings) for result in found)} found in {len(found)} of {len(scanned)} notebooks"]
@@ -109,7 +130,7 @@ class ScanApp(Command):
         return secrets
 
 
-def _told(scanned: dict[str, Scanned], unreadable: dict[str, str]) -> dict[str, object]:
+def _report(scanned: dict[str, Scanned], unreadable: dict[str, str], skipped: list[str]) -> dict[str, object]:
     return {
         "findings": [
             {
@@ -126,7 +147,8 @@ def _told(scanned: dict[str, Scanned], unreadable: dict[str, str]) -> dict[str, 
             for name, result in scanned.items()
             for finding in result.findings
         ],
-        "notebooks": len(scanned),
+        "notebooks": sum(not result.broken for result in scanned.values()),
+        "skipped": skipped,
         "unreadable": [{"path": name, "message": message} for name, message in unreadable.items()],
     }
 

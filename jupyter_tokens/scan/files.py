@@ -1,40 +1,58 @@
-"""Notebooks as files: finds them, reads them, and writes one back with nothing changed but what was redacted."""
+"""Notebooks as files: finds them, reads them, and writes one back with nothing changed but what was redacted.
+
+A file that is no notebook of format 4 is searched as text, and never changed.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..whole_file import replace_file
 from .known import Known
-from .notebook import Finding, scan
-from .rewrite import rewritten
+from .notebook import Edits, Finding, Target, scan, scan_text
 
-__all__ = ["NotReadable", "Scanned", "notebooks_in", "scan_file"]
+__all__ = ["NotReadable", "Scanned", "notebooks_in", "rewritten", "scan_file"]
 
 _NEVER_OURS = {"node_modules", "site-packages", "__pycache__"}
+_CHECKPOINTS = ".ipynb_checkpoints"
+_STORE = ".jupyter_ystore.db"
+"""Where jupyter-collaboration keeps the history of shared notebooks; SQLite adds "-wal" and the like to the name."""
 _FORMAT = 4
 
 
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]')
+_LONE = re.compile("[\ud800-\udfff]")
+
+
 class NotReadable(Exception):
-    """A file that cannot be scanned. The message says why and what to do, and quotes nothing of it."""
+    """A file that cannot be read or written. The message says why and what to do, and quotes nothing of it."""
 
 
 class Scanned(NamedTuple):
-    """One notebook. findings : what was found. changed : whether it was redacted. left : what is in it still."""
+    """One file.
+
+    findings : what was found. left : what is in it still. changed : whether it was redacted.
+    broken : why it is no notebook at all. old : why it is one that is only searched. Empty for a notebook of format 4.
+    """
 
     findings: list[Finding]
     left: list[Finding]
-    changed: bool
+    changed: bool = False
+    broken: str = ""
+    old: str = ""
 
 
-def notebooks_in(paths: Iterable[Path]) -> Iterator[Path]:
+def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lambda _: None) -> Iterator[Path]:
     """Each file itself; of a folder the notebooks below it, and each folder that cannot be listed.
 
-    Not looked into below a folder: hidden folders, installed packages, virtual environments.
+    Not looked into below a folder: hidden folders, installed packages, virtual environments. `skipped` is called with
+    each folder of Jupyter's checkpoints that holds notebooks. jupyter-collaboration's store counts as a notebook.
     """
     for path in paths:
         if not os.path.isdir(path):  # noqa: PTH112 (is_dir() raises for a name that is too long)
@@ -42,22 +60,39 @@ def notebooks_in(paths: Iterable[Path]) -> Iterator[Path]:
             continue
         closed: list[OSError] = []
         for folder, folders, files in os.walk(path, onerror=closed.append):
+            if _CHECKPOINTS in folders and any(Path(folder, _CHECKPOINTS).glob("*.ipynb")):
+                skipped(Path(folder, _CHECKPOINTS))
             folders[:] = sorted(name for name in folders if _is_ours(Path(folder, name)))
-            yield from (Path(folder, name) for name in sorted(files) if name.endswith(".ipynb"))
+            yield from (Path(folder, name) for name in sorted(files) if name.endswith(".ipynb") or _is_store(name))
         yield from (Path(error.filename) for error in closed)
 
 
 def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
     """Scans a file, and if asked redacts its outputs in place. Raises `NotReadable`."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        data = path.read_bytes()
     except OSError as error:
         raise NotReadable(f"cannot be read ({error.strerror})") from None
+    if _is_store(path.name):
+        found = scan_text(data.decode("utf-8", "replace"), known)
+        return Scanned(found, found)
+    try:
+        text = data.decode("utf-8")
+        notebook = _parsed(text)
     except UnicodeDecodeError as error:
-        raise NotReadable(f"is not UTF-8 (byte {error.start})") from None
-    findings, edits = scan(_parsed(text), known)
+        # PowerShell's ">" writes UTF-16.
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        found = scan_text(data.decode("utf-16" if wide else "utf-8", "replace"), known)
+        return Scanned(found, found, broken=f"is not UTF-8 (byte {error.start})")
+    except _NotANotebookError as error:
+        found = scan_text(text, known)
+        return Scanned(found, found, broken=str(error))
+    if notebook["nbformat"] != _FORMAT:
+        found = scan_text(text, known)
+        return Scanned(found, found, old=f"is a notebook of format {notebook['nbformat']}")
+    findings, edits = scan(notebook, known)
     if not (fix and edits):
-        return Scanned(findings, findings, changed=False)
+        return Scanned(findings, findings)
     after = rewritten(text, edits)
     left = scan(_parsed(after), known).findings
     try:
@@ -67,6 +102,10 @@ def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
     except OSError as error:
         raise NotReadable(f"cannot be written ({error.strerror}), and still holds what was found") from None
     return Scanned(findings, left, changed=True)
+
+
+def _is_store(name: str) -> bool:
+    return name.startswith(_STORE)
 
 
 def _is_ours(folder: Path) -> bool:
@@ -79,22 +118,23 @@ def _parsed(text: str) -> dict[str, Any]:
     try:
         notebook = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        raise NotReadable(f"is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
+        raise _NotANotebookError(f"is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
     except ValueError:
         # Python reads no number of thousands of digits.
-        raise NotReadable("holds a number that is too long to be read") from None
+        raise _NotANotebookError("holds a number that is too long to be read") from None
     except _TwiceError:
-        raise NotReadable("names something twice in one object, so that readers see only one of the two") from None
+        raise _NotANotebookError(
+            "names something twice in one object, so that readers see only one of the two"
+        ) from None
     except RecursionError:
-        raise NotReadable("is nested too deeply") from None
+        raise _NotANotebookError("is nested too deeply") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("nbformat"), int):
-        raise NotReadable('is not a notebook: it says no "nbformat"')
-    if notebook["nbformat"] != _FORMAT:
-        raise NotReadable(
-            f"is a notebook of format {notebook['nbformat']}, and only format {_FORMAT} is read; "
-            "convert it: jupyter nbconvert --to notebook --inplace"
-        )
+        raise _NotANotebookError('is not a notebook: it says no "nbformat"')
     return notebook
+
+
+class _NotANotebookError(Exception):
+    """Why a text is not read as a notebook."""
 
 
 class _TwiceError(Exception):
@@ -106,3 +146,41 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise _TwiceError
     return found
+
+
+def rewritten(text: str, edits: Edits) -> str:
+    """The text of a JSON document with these replacements. text : has been parsed, so that it is known to be JSON."""
+    pieces: list[str] = []
+    done = 0
+    for target, start, end in _strings(text):
+        if target in edits:
+            literal = text[start:end]
+            pieces += text[done:start], _encoded(edits[target][1], as_ascii=literal.isascii())
+            done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _encoded(value: str, *, as_ascii: bool) -> str:
+    # Half of a pair can be written in JSON, but not in UTF-8.
+    return _LONE.sub(lambda half: f"\\u{ord(half[0]):04x}", json.dumps(value, ensure_ascii=as_ascii))
+
+
+def _strings(text: str) -> Iterator[tuple[Target, int, int]]:
+    """Every string literal with what it is and where it begins and ends."""
+    # Of each open object the name that is current, of each open list the index.
+    path: list[str | int] = []
+    after_colon = False
+    for token in _TOKEN.finditer(text):
+        mark = token[0][0]
+        if mark == '"':
+            is_name = bool(path) and isinstance(path[-1], str) and not after_colon
+            if is_name:
+                path[-1] = json.loads(token[0], strict=False)
+            yield Target(tuple(path), is_name), token.start(), token.end()
+        elif mark in "{[":
+            path.append("" if mark == "{" else 0)
+        elif mark in "}]":
+            path.pop()
+        elif mark == "," and isinstance(path[-1], int):
+            path[-1] += 1
+        after_colon = mark == ":"

@@ -1,124 +1,308 @@
-"""Values that look like nothing in particular, told by the name of the field, header or variable before them.
-
-A OneAccess token, an AccessKey secret or a ModelArts token are letters and digits like a hash of git. All names are
-those that the five APIs, their SDKs' variables and our profiles use.
-"""
+"""Finds values that have no shape of their own, by the name of the field, header, variable or column beside them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
-from .span import Span
+from .span import Span, matches
+from .values import ESCAPED, is_password, is_placeholder, is_random, is_reference
 
-__all__ = ["NAMED", "is_named", "named_kind"]
+__all__ = ["is_named", "named_in", "named_kind"]
 
-_NAMES = frozenset(
-    {
-        # Alibaba: AccessKey pairs and STS, in answers, SDKs and profiles; the headers of ACS3.
-        "accesskeysecret",
-        "access_key_secret",
-        "securitytoken",
-        "security_token",
-        "x_acs_security_token",
-        "x_acs_bearer_token",
-        # Huawei: settings of profiles, headers of IAM and of SDK-HMAC-SHA256.
-        "secret_key",
-        "auth_token",
-        "x_auth_token",
-        "x_subject_token",
-        "x_security_token",
-        # OneAccess: request and answer.
-        "client_secret",
-        "access_token",
-        "id_token",
-        # EIAM, and a profile for Astra Control.
-        "applicationtoken",
-        "api_token",
-        # ModelArts and Astra Control.
-        "token",
-    }
+
+class _Rule(NamedTuple):
+    """What the value of a name must be. shortest : in characters. mixed : small and capital letters, and digits."""
+
+    shortest: int = 16
+    uuid: bool = False
+    mixed: bool = False
+
+
+_PASSWORD, _SECRET, _TOKEN = _Rule(8), _Rule(), _Rule(20)
+_API_KEY, _SOME_KEY = _Rule(uuid=True), _Rule(24, mixed=True)
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PUBLIC_WORDS = frozenset(("public", "publishable", "pub", "hash", "encrypted", "csrf", "xsrf"))
+# What tokenizers, pages of results and calls that may be repeated call a token.
+_OTHER_TOKENS = frozenset(
+    (
+        *("pad", "bos", "eos", "unk", "sep", "cls", "mask", "start", "end", "stop", "special", "reserved", "word"),
+        *("next", "prev", "previous", "page", "nextpage", "continuation", "continue", "cursor", "resume", "sequence"),
+        *("sync", "max", "min", "num", "new", "first", "last", "image", "audio", "video", "prompt", "input", "output"),
+        *("idempotency", "client", "csrfmiddleware", "forgery", "verification", "request"),
+        # Coins, whose tokens are addresses.
+        *("usdc", "usdt", "weth", "eth", "sol", "dai", "bnb", "wbtc", "btc", "nft", "mint"),
+    )
 )
-# ALIBABA_CLOUD_ACCESS_KEY_SECRET, HUAWEICLOUD_SDK_SK, and what profiles fill: ONEACCESS_TOKEN.
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:TOKEN|SECRET|SECRET_KEY|SK)")
-# ModelArts documents 32 hexadecimal digits, Astra Control base64. Shorter ones stand in many a data set.
-_TOKEN = re.compile(r"[0-9a-f]{32}|(?:[A-Za-z0-9+/]{4}){7,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_VALUE = re.compile(r"[A-Za-z0-9._~+/=-]{16,16384}")
+_OTHER_KEYS = frozenset(
+    (
+        *("primary", "foreign", "cache", "partition", "sort", "run", "kms", "object", "s3", "dict", "index", "row"),
+        *("group", "join", "idempotency", "dedup", "routing", "registry", "map", "lookup", "license", "host", "etag"),
+    )
+)
+_SECRET_KEYS = frozenset(
+    (
+        *(
+            "secret",
+            "private",
+            "access",
+            "auth",
+            "account",
+            "subscription",
+            "signing",
+            "encryption",
+            "master",
+            "shared",
+        ),
+        *("storage", "service", "kaggle", "wandb", "openai", "admin", "app", "application", "security"),
+    )
+)
+
+_LONGEST_NAME = 64
+_LOOK_BACK = 80
+_BEFORE = re.compile(r"(?:(?:[Aa][Pp][Ii]|[Ss]ecret|SECRET|[Ss]ubscription) )?[A-Za-z][A-Za-z0-9_.-]*\Z")
+# Of '\nACCESS_TOKEN=' in JSON, "n" is not part of the name.
+_ESCAPES = re.compile(r"\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]*m")
+# Ends of names, in small letters, each with what follows it at once. `key` alone says nothing, and "sk" ends words.
+_ENDS = (
+    ("token", "s?"),
+    ("secret", "s?"),
+    ("pass", "(?:w(?:or)?d|phrase|(?<=_pass))"),
+    ("pwd", ""),
+    ("key", "(?:(?<=[a-z0-9_.-]key)|(?<=api key|ret key|ion key))s?"),
+    ("sk", "(?<![a-z]sk)"),
+)
+
+# Between a name and its value: punctuation, quotes also of JSON in JSON and of HTML, colours of a terminal, tags,
+# types, the number of a row in a table's JSON.
+_GAP = (
+    r"(?P<gap>(?:[\s:=,>(\[\]\"'`\\：＝“”‘’「」『』]|-(?=>)|<-|&quot;|&\#(?:34|39|x22|x27);|%3a|%3d|%22|\x1b\[[0-9;]*m"
+    r"|</?[a-z][^<>\x00]{0,120}>|[bru](?=\\?[\"'])|(?:secretstr|secretbytes|secret|str|bytes|repr)(?=\(|\s*[=\]])"
+    r"|\{\s*(?:\\?[\"']|&quot;)?\d{1,6}(?=(?:\\?[\"']|&quot;)?\s*:)){1,20}+)"
+)
+_ASSIGNS = re.compile(r"[:=>：＝]|<-|%3[AaDd]")
+# The last of a gap before a value that is quoted, or in a tag or in a colour of its own.
+_QUOTES = re.compile(r"(?:[\"'`>;m“‘「『]|%22)\Z")
+_CLOSES = re.compile(r"[\"'`\\&<\x1b”’」』]|%22|\Z")
+_NARROW = re.compile(rf"(?:[A-Za-z0-9._~+/=-]|{ESCAPED})+")
+_PASSWORD_ALONE = re.compile(rf"(?:[A-Za-z0-9._~+/=!@\#$^*?-]|{ESCAPED})*(?:[A-Za-z0-9_~+/=!@\#$^*-]|{ESCAPED})")
+_WIDE = r"(?P<value>(?:[^\s\"'`<>\\\x00\x1b()\[\]{}|&,;：“”‘’「」『』\u3002-\uffef]|&(?!\w{2,4};|\#)){8,16384}+)"
+_REST_OF_PASSWORD = re.compile(r"[^\s\"'`<>\\\x00]{1,128}")
+_GOES_ON = ("(", "[", "{")
+# A value may begin as a gap ends: password=":a…".
+_BEGINS_LIKE_A_GAP = re.compile(r"[=:,>(]\s*\\?[\"']([:=,>(]+)\Z")
+_MORE = re.compile(
+    r"\\{0,3}[\"']\s*,\s*(?:\\{0,3}[\"']?\d{1,6}\\{0,3}[\"']?\s*:\s*)?\\{0,3}[\"'](?P<value>[A-Za-z0-9._~+/=-]{16,})(?=\\{0,3}[\"'])"
+)
+# "&" and the like, percent-encoded, end a value of a URL that is itself a value.
+_ENDS_WITHIN = re.compile(r"%(?:25)?(?:0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])")
+_NAMES = tuple((end, re.compile(f"{end}{rest}(?![a-z0-9_])")) for end, rest in _ENDS)
+_FIELD = re.compile(_GAP + _WIDE)
+# A column or a row of a table printed by pandas; an option or an argument of a command.
+_ALONE = re.compile(r"[ \t]{2,}\Z")
+_LINE_BEGINS = re.compile(r"(?:\A|[\n\x00]|\\n)[ \t]*\Z")
+_LINE_ENDS = re.compile(r"[ \t]*(?:\Z|[\n\x00]|\\n)|[ \t]{2}")
+_COMMAND = re.compile(r"(?:(?<![\w-])--?|%env |\bsetx? |\blogin \S{1,100} )\Z")
+
 _DIGIT = re.compile(r"\d")
 _CONSTANT = re.compile(r"[A-Z]+(?:_[A-Z0-9]+)+")
+_LONG_ALONE = 20
+"""Characters that a value in quotes has at least if it consists of small or of capital letters alone."""
+_DIGITS_UNQUOTED, _LONG_UNQUOTED = 2, 30
+_KEY_ID = re.compile(r"[A-Z0-9]{16,24}")
 
-# Between a name and its value: punctuation, quotes also of JSON in JSON and of HTML, colours of a terminal, tags.
-_GAP = (
-    r"(?P<gap>(?:[\s:=,>(\[\"'`\\]|&quot;|&#(?:34|39|x22|x27);|%3[Aa]|%3[Dd]|%22|\x1b\[[0-9;]*m"
-    r"|</?[A-Za-z][^<>]{0,120}>|b(?=\\?[\"'])){1,16}+)"
-)
-_ASSIGNS = re.compile(r"[:=>]|%3[AaDd]")
-# The last of a gap before a value that is quoted, or stands in a tag or in a colour of its own.
-_QUOTES = re.compile(r"(?:[\"'`>;m]|%22)\Z")
-_REST = _GAP + r"(?P<value>[A-Za-z0-9._~+/=-]{16,16384}+)(?![A-Za-z0-9._~+/=(\[-])"
-_BEFORE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
-_LONGEST_NAME = 64
-_DIGITS_UNQUOTED = 2
+_AS_CAPITAL_I = {ord("İ"): "i"}
+"""The one letter of which the small form has another length."""
 
 
 def named_kind(name: str) -> str | None:
     """What a value of this name is called, or None if the name says nothing."""
-    if len(name) > _LONGEST_NAME:
+    if len(name) > _LONGEST_NAME or _rule(name) is None:
         return None
-    known = name.lower().replace("-", "_") in _NAMES or _VARIABLE.fullmatch(name) is not None
-    return f"value of {name}" if known else None
+    last = name.rpartition(".")[2]
+    return f"value of {name if last.lower() == 'key' else last}"
 
 
 def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
     """Whether a value can be the secret that its name says, and is no reference, path, placeholder or identifier."""
-    if value.startswith((".", "/", "~")) or not _VALUE.fullmatch(value):
+    rule = _rule(name)
+    if rule is None or len(value) < rule.shortest or is_placeholder(value) or is_reference(value, uuid=rule.uuid):
         return False
-    if name.lower() == "token" and not _TOKEN.fullmatch(value):
+    if rule is _PASSWORD and quoted:
+        return is_password(value)
+    # The id of a pair of keys, or drawn by chance; a UUID is that.
+    if rule is _SECRET and name.lower().endswith("key") and _KEY_ID.fullmatch(value):
+        return False
+    return (rule.uuid and is_reference(value)) or (is_random(value) and _has_what(rule, value, quoted=quoted))
+
+
+def _has_what(rule: _Rule, value: str, *, quoted: bool) -> bool:
+    """Whether a value has the digits and letters that a secret of this kind nearly always has."""
+    digits, cases = len(_DIGIT.findall(value)), (value != value.lower()) + (value != value.upper())
+    both = cases == 2  # noqa: PLR2004 (small and capital letters)
+    if (rule.mixed and not (digits and both)) or (rule is _TOKEN and not (digits and cases)):
         return False
     if quoted:
-        return _DIGIT.search(value) is not None
+        return digits > 0 or both or len(value) >= _LONG_ALONE
     # An identifier has a digit at times, a random value nearly always more of them.
-    return len(_DIGIT.findall(value)) >= _DIGITS_UNQUOTED and not _CONSTANT.fullmatch(value)
+    fewest = 1 if rule is _PASSWORD else _DIGITS_UNQUOTED
+    return (digits >= fewest or len(value) >= _LONG_UNQUOTED) and not _CONSTANT.fullmatch(value)
 
 
-def _fields(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
-    for found in pattern.finditer(text):
-        begun = text[max(0, found.start() - _LONGEST_NAME) : found.start("gap")]
-        # Of '\nACCESS_TOKEN=' in JSON, "n" is no part of the name.
-        name = _BEFORE.search(re.sub(r"\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}", " ", begun))
-        kind = named_kind(name[0]) if name else None
-        gap = found["gap"]
-        quoted = _QUOTES.search(gap) is not None
-        if name and kind and (quoted or _ASSIGNS.search(gap)) and is_named(name[0], found["value"], quoted=quoted):
-            yield Span(found.start("value"), found.end("value"), kind, 2)
+def named_in(text: str) -> Iterator[Span]:
+    """Where a value follows its name, or is below it in a table; they may overlap."""
+    lowered = text.translate(_AS_CAPITAL_I).lower() if "İ" in text else text.lower()
+    # What may be read of tables, so that one of nothing but headers costs no more.
+    left = [_MOST_READ * len(lowered)]
+    for end, pattern in _NAMES:
+        for name in matches(end, pattern, lowered):
+            field = _FIELD.match(lowered, name.end())
+            spans = _field(text, field) if field else []
+            if spans:
+                yield from spans
+            elif _CELL.match(lowered, name.end()):
+                yield from _below(text, lowered, name.end(), left)
 
 
-def _headers(pattern: re.Pattern[str], kind: str, text: str) -> Iterator[Span]:
-    for found in pattern.finditer(text):
-        if is_named("", found["value"], quoted=False):
-            yield Span(found.start("value"), found.end("value"), kind, 2)
+@lru_cache(4096)
+def _rule(name: str) -> _Rule | None:
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words or not _PUBLIC_WORDS.isdisjoint(words):
+        return None
+    last, before = words[-1] if words[-1] == "pass" else words[-1].removesuffix("s"), words[-2] if words[1:] else ""
+    if last.endswith("token"):
+        return _rule_of_token(before, last.removesuffix("token"))
+    if last.endswith("key"):
+        return _rule_of_key(before if last == "key" else last.removesuffix("key"))
+    if last.endswith(("password", "passwd", "pwd", "passphrase")) or (last == "pass" and before):
+        return _PASSWORD
+    return _SECRET if last.endswith("secret") or last == "sk" else None
 
 
-def _ending(ending: str, rest: str = "") -> tuple[str, Callable[[str], Iterator[Span]]]:
-    return ending, partial(_fields, re.compile(ending + rest + _REST))
+def _rule_of_token(before: str, joined: str) -> _Rule | None:
+    if before in _OTHER_TOKENS or joined in _OTHER_TOKENS:
+        return None
+    return _SECRET if before or joined else _TOKEN
 
 
-NAMED: tuple[tuple[str, Callable[[str], Iterator[Span]]], ...] = (
-    _ending("oken"),
-    _ending("OKEN"),
-    _ending("ecret", "(?:_key)?"),
-    _ending("ECRET", "(?:_KEY)?"),
-    _ending("_SK"),
-    # How all five are shown to their APIs, and OneAccess' client by HTTP Basic.
-    ("earer ", partial(_headers, re.compile(r"earer +(?P<value>[A-Za-z0-9._~+/=-]{16,16384})"), "bearer token")),
-    (
-        "uthorization",
-        partial(
-            _headers,
-            re.compile(r"uthorization" + _GAP + r"[Bb]asic +(?P<value>[A-Za-z0-9+/]{16,4096}={0,2})"),
-            "client id and secret",
-        ),
-    ),
-)
-"""Literals by which fields and headers are found quickly, each with the search for them."""
+def _rule_of_key(before: str) -> _Rule | None:
+    if before.endswith("api"):
+        return _API_KEY
+    if not before or before in _OTHER_KEYS:
+        return None
+    return _SECRET if before in _SECRET_KEYS else _SOME_KEY
+
+
+def _field(text: str, found: re.Match[str]) -> list[Span]:
+    at, start, end = found.start("gap"), found.start("value"), found.end("value")
+    begun = _ESCAPES.sub(lambda escape: " " * len(escape[0]), text[max(0, at - _LOOK_BACK) : at])
+    name = _BEFORE.search(begun)
+    kind = named_kind(name[0]) if name else None
+    if name is None or kind is None:
+        return []
+    gap = text[at:start]
+    if begins := _BEGINS_LIKE_A_GAP.search(gap):
+        gap, start = gap[: begins.start(1)], start - len(begins[1])
+    quoted = _QUOTES.search(gap) is not None
+    if quoted and _rule(name[0]) is _PASSWORD and (rest := _REST_OF_PASSWORD.match(text, end)):
+        end = rest.end()
+    value = text[start:end]
+    if not quoted or not _CLOSES.match(text, end) or _ENDS_WITHIN.search(value):
+        narrow = (_PASSWORD_ALONE if _rule(name[0]) is _PASSWORD else _NARROW).match(value)
+        if narrow is None:
+            return []
+        value, end = narrow[0], start + narrow.end()
+    if text[end : end + 1] in _GOES_ON:
+        return []
+    if not quoted and not _ASSIGNS.search(gap):
+        before = text[max(0, at - _LOOK_BACK - len(name[0])) : at - len(name[0])]
+        in_a_line = _ALONE.fullmatch(gap) and _LINE_BEGINS.search(before) and _LINE_ENDS.match(text, end)
+        quoted = gap.isspace() and (_COMMAND.search(before) is not None or name[0].count(".") > 1)
+        if not in_a_line and not quoted:
+            return []
+    if not is_named(name[0], value, quoted=quoted):
+        return []
+    spans = [Span(start, end, kind, 2)]
+    if "{" in gap or "[" in gap:
+        # The rest of a column: {"access_token": {"0": "…", "1": "…"}}, {"access_token": ["…", "…"]}.
+        while (more := _MORE.match(text, spans[-1].end)) and is_named(name[0], more["value"]):
+            spans.append(Span(*more.span("value"), kind, 2))
+    return spans
+
+
+# After a name that is a cell of a table: of HTML, CSV, Markdown, or of columns that are aligned.
+_CELL = re.compile(r"[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| (?=[A-Za-z_ |│┃┆])")
+_CELL_BEGINS = re.compile(r"(?:\A|[,\t;|│┃┆\n\x00])[\"']?\Z|[|│┃┆>] ?\Z|  \Z")
+_SEPARATORS = (re.compile("[|│┃┆]"), re.compile("\t"), re.compile(","), re.compile(";"))
+_TD = re.compile(r"<t[hd][^<>\x00]{0,1024}>", re.IGNORECASE)
+_CELL_VALUE = re.compile(r"(?:\s|[\"']|<[^<>]*>)*(?P<value>[A-Za-z0-9._~+/=-]{16,})(?:\s|[\"']|<[^<>]*>)*")
+_WORD = re.compile(r"\S+")
+_LONGEST_ROW = 16384
+_MOST_READ = 3
+
+
+def _below(text: str, lowered: str, end: int, left: list[int]) -> Iterator[Span]:
+    """Values in the cells below a name that ends here."""
+    name = _BEFORE.search(text, max(0, end - _LOOK_BACK), end)
+    kind = named_kind(name[0]) if name else None
+    if name and kind and _CELL_BEGINS.search(text, max(0, name.start() - 3), name.start()):
+        rows = _html_rows if lowered.startswith("</t", end) else _line_rows
+        for start, stop in rows(text, name.start(), end, left):
+            value = _CELL_VALUE.fullmatch(text, start, stop)
+            if value and is_named(name[0], value["value"]) and _DIGIT.search(value["value"]):
+                yield Span(*value.span("value"), kind, 2)
+
+
+def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
+    """The cells below one, by their number in the row."""
+    row = text.rfind("<tr", max(0, start - _LONGEST_ROW), start)
+    column = sum(1 for _ in _TD.finditer(text, row, start)) if row >= 0 else 0
+    at = end
+    while column and left[0] > 0:
+        close = text.find("</tr", at, at + _LONGEST_ROW)
+        left[0] -= _LONGEST_ROW if close < 0 else close - at
+        if close < 0 or "</table" in text[at:close]:
+            return
+        cells = [cell.end() for cell in _TD.finditer(text, at, close)]
+        if len(cells) >= column:
+            yield cells[column - 1], text.find("</t", cells[column - 1], close + 3)
+        at = close + 3
+
+
+def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
+    """The cells below one, by the character that separates them, or by the side on which they are aligned."""
+    first, last = _line(text, start)
+    if last - first >= _LONGEST_ROW:
+        return
+    header = text[first:last]
+    separator = next((each for each in _SEPARATORS if each.search(header)), None)
+    count = len(separator.findall(header)) if separator else 0
+    column = len(separator.findall(header, 0, start - first)) if separator else 0
+    begins, ends, others = start - first, end - first, 0
+    while last < len(text) and left[0] > 0:
+        first, last = _line(text, last + 1)
+        row = text[first:last]
+        left[0] -= len(row) + 1
+        if not row.strip() or "\0" in row or len(row) >= _LONGEST_ROW:
+            return
+        if separator:
+            marks = [-1, *(mark.start() for mark in separator.finditer(row)), len(row)]
+            if len(marks) == count + 2:
+                yield first + marks[column] + 1, first + marks[column + 1]
+            continue
+        cells = [cell for cell in _WORD.finditer(row) if begins == cell.start() or ends == cell.end()]
+        yield from ((first + cell.start(), first + cell.end()) for cell in cells)
+        # pandas writes the name of the index into a row of its own.
+        others += not cells
+        if others > 1:
+            return
+
+
+def _line(text: str, at: int) -> tuple[int, int]:
+    """Where the line around a place begins and ends, or so much of it that it is too long."""
+    first, last = max(0, at - _LONGEST_ROW), min(len(text), at + _LONGEST_ROW)
+    begin, end = text.rfind("\n", first, at), text.find("\n", at, last)
+    return first if begin < 0 else begin + 1, last if end < 0 else end

@@ -1,8 +1,12 @@
-"""Walks a notebook of format 4, finds what should not be in it, and takes that out of its outputs; reads no file."""
+"""Walks a notebook of format 4, finds what should not be in it, and takes that out of its outputs; reads no file.
+
+All strings of a notebook are searched as one text: most of them are short, and a search has its price even for those.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,12 +15,16 @@ from .names import is_named, named_kind
 from .shapes import shapes_in
 from .span import Span, merged
 
-__all__ = ["Edits", "Finding", "Place", "Scan", "Target", "redact", "scan"]
+__all__ = ["Edits", "Finding", "Place", "Scan", "Target", "redact", "scan", "scan_text"]
 
 Path = tuple[str | int, ...]
 _NOTHING = Known({})
 _PASSES = 3
 _HOLDS = (str, dict, list)
+_SHORTEST = 8
+_SMALLEST_PICTURE = 256
+# Between two strings: nothing is found across it, and lines end there.
+_BREAK = "\n\0\n"
 
 
 class Target(NamedTuple):
@@ -63,12 +71,23 @@ class Finding:
 
 
 class _Text(NamedTuple):
-    """Text of one place. targets : the strings that it is made of; more than one for a list of lines."""
+    """Text of one place. lines : the strings that it is made of, if `path` leads to a list of them.
+
+    is_name : it is the name of a field. is_picture : base64 of pixels or sound, in which only held values are looked
+    for.
+    """
 
     path: Path
     content: str
-    targets: Sequence[tuple[Target, str]]
-    name: str | None
+    lines: list[str] | None = None
+    is_name: bool = False
+    is_picture: bool = False
+
+    def targets(self) -> list[tuple[Target, str]]:
+        """The strings of the notebook that hold this text."""
+        if self.lines is None:
+            return [(Target(self.path, self.is_name), self.content)]
+        return [(Target((*self.path, i)), line) for i, line in enumerate(self.lines)]
 
 
 class Scan(NamedTuple):
@@ -79,21 +98,18 @@ class Scan(NamedTuple):
 
 
 def scan(notebook: Mapping[str, Any], known: Known = _NOTHING) -> Scan:
-    """What stands in a notebook that should not: held values, and the five APIs' shapes."""
+    """What is in a notebook that should not be: held values, and keys and tokens by their shape or name."""
     ids = _cell_ids(notebook, known)
     findings: list[Finding] = []
     edits: dict[Target, tuple[str, str]] = {}
     taken: dict[Path, set[str]] = {}
-    for text in _texts(notebook):
-        spans = _spans(text, known)
+    texts = list(_texts(notebook))
+    for text, spans in zip(texts, _spans(texts, known), strict=True):
         if spans:
             place = _place(text.path, ids)
-            line, at = 1, 0
-            for start, end, kind, _ in spans:
-                line, at = line + text.content.count("\n", at, start), start
-                findings.append(Finding(place, line, kind, end - start))
+            findings += _findings(place, text.content, spans)
             if place.may_change:
-                for (target, before), after in zip(text.targets, _without(text, spans, known), strict=True):
+                for (target, before), after in zip(text.targets(), _without(text, spans, known), strict=True):
                     if before != after and target.is_name:
                         parent = target.path[:-1]
                         names = taken.setdefault(parent, set(_at(notebook, parent)))
@@ -101,6 +117,18 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING) -> Scan:
                     elif before != after:
                         edits[target] = before, after
     return Scan(findings, edits)
+
+
+def scan_text(text: str, known: Known = _NOTHING) -> list[Finding]:
+    """What is in a text that is not read as a notebook; nothing of that may change."""
+    return list(_findings(Place("raw text"), text, merged([*known.spans(text), *shapes_in(text)])))
+
+
+def _findings(place: Place, content: str, spans: Iterable[Span]) -> Iterator[Finding]:
+    line, at = 1, 0
+    for start, end, kind, _ in spans:
+        line, at = line + content.count("\n", at, start), start
+        yield Finding(place, line, kind, end - start)
 
 
 def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
@@ -136,11 +164,11 @@ def _at(node: Any, path: Path) -> Any:
 
 
 def _without(text: _Text, spans: list[Span], known: Known) -> list[str]:
-    parts = [part for _, part in text.targets]
+    parts = [text.content] if text.lines is None else text.lines
     for _ in range(_PASSES):
         parts = _replaced(parts, spans)
         # What was taken out can have hidden what stands beside it.
-        spans = _spans(text._replace(content="".join(parts)), known)
+        (spans,) = _spans([text._replace(content="".join(parts))], known)
         if not spans:
             break
     return parts
@@ -167,38 +195,75 @@ def _replaced(parts: Sequence[str], spans: Sequence[Span]) -> list[str]:
     return result
 
 
-def _spans(text: _Text, known: Known) -> list[Span]:
-    content = text.content
-    spans = [*known.spans(content), *shapes_in(content)]
-    kind = named_kind(text.name) if text.name else None
-    if kind and text.name and is_named(text.name, content):
-        spans.append(Span(0, len(content), kind, 2))
-    return merged(spans) if spans else spans
+def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
+    """What was found in each of these texts."""
+    whole = _BREAK.join(text.content for text in texts if not text.is_picture)
+    found = deque(sorted([*known.spans(whole), *shapes_in(whole)]))
+    begin = 0
+    for text in texts:
+        if text.is_picture:
+            yield merged(known.spans(text.content))
+            continue
+        end = begin + len(text.content)
+        spans = []
+        while found and found[0].start < end:
+            span = found.popleft()
+            if begin <= span.start and span.end <= end:
+                spans.append(span._replace(start=span.start - begin, end=span.end - begin))
+        spans += _of_field(text)
+        begin = end + len(_BREAK)
+        yield merged(spans)
+
+
+def _of_field(text: _Text) -> Iterator[Span]:
+    """The whole text, if the field that holds it says so; in a table written as JSON, that is the column."""
+    if text.is_name or (text.lines and len(text.lines) > 1) or len(text.content) < _SHORTEST:
+        return
+    name = next((step for step in reversed(text.path) if isinstance(step, str) and not step.isdigit()), None)
+    kind = named_kind(name) if name else None
+    if name and kind and is_named(name, text.content):
+        yield Span(0, len(text.content), kind, 2)
 
 
 def _texts(notebook: Mapping[str, Any]) -> Iterator[_Text]:
-    """Every string, in the order of the notebook; a list of lines as one text, as the front ends read it."""
+    """Every string, in the order of the notebook; lines that are one text as one, as the front ends read them."""
     stack: list[tuple[Path, Any]] = [((), notebook)]
     while stack:
         path, node = stack.pop()
         if isinstance(node, str):
-            name = path[-1] if path else None
-            yield _Text(path, node, ((Target(path), node),), name if isinstance(name, str) else None)
+            yield _Text(path, node, is_picture=len(node) > _SMALLEST_PICTURE and _is_picture(path))
         elif isinstance(node, dict):
             for name in node:
-                yield _Text((*path, name), name, ((Target((*path, name), is_name=True), name),), None)
+                yield _Text((*path, name), name, is_name=True)
             stack.extend([((*path, name), node[name]) for name in reversed(node) if isinstance(node[name], _HOLDS)])
-        elif _is_lines(node):
-            yield _Text(path, "".join(node), [(Target((*path, i)), line) for i, line in enumerate(node)], None)
+        elif _is_lines(path, node):
+            yield _Text(path, "".join(node), node, is_picture=_is_picture(path))
         else:
             # Lists of numbers are long.
             stack.extend([((*path, i), node[i]) for i in reversed(range(len(node))) if isinstance(node[i], _HOLDS)])
 
 
-def _is_lines(node: Sequence[Any]) -> bool:
-    return bool(node) and isinstance(node[-1], str) and all(isinstance(n, str) and n.endswith("\n") for n in node[:-1])
+def _is_lines(path: Path, node: Sequence[Any]) -> bool:
+    """Whether a list is one text: where nbformat's schema has a multiline_string, and where it looks like one."""
+    if not node or not all(isinstance(line, str) for line in node):
+        return False
+    match path:
+        case ("cells", int(), "source") | ("cells", int(), "outputs", int(), "text"):
+            return True
+        case ("cells", int(), "outputs", int(), "data", str(kind)) | ("cells", int(), "attachments", str(), str(kind)):
+            if kind != "application/json" and not kind.endswith("+json"):
+                return True
+    return all(line.endswith("\n") for line in node[:-1])
 
 
+def _is_picture(path: Path) -> bool:
+    match path:
+        case ("cells", int(), "outputs", int(), "data", str(kind)) | ("cells", int(), "attachments", str(), str(kind)):
+            return kind.startswith(_PICTURES) and kind != "image/svg+xml"
+    return False
+
+
+_PICTURES = ("image/", "audio/", "video/", "font/", "application/pdf")
 _PARTS = {"source": "source", "outputs": "output", "attachments": "attachment"}
 
 
@@ -215,10 +280,12 @@ def _place(path: Path, ids: Mapping[int, str]) -> Place:
 
 def _cell_ids(notebook: Mapping[str, Any], known: Known) -> dict[int, str]:
     """Ids of cells by their index, without those in which something was found themselves."""
-    ids = {}
+    ids: dict[int, str] = {}
     cells = notebook.get("cells")
     for index, cell in enumerate(cells if isinstance(cells, list) else ()):
         cell_id = cell.get("id") if isinstance(cell, dict) else None
-        if isinstance(cell_id, str) and not _spans(_Text((), cell_id, (), None), known):
+        if isinstance(cell_id, str):
             ids[index] = cell_id
-    return ids
+    texts = [_Text((), cell_id) for cell_id in ids.values()]
+    found = list(_spans(texts, known))
+    return {index: cell_id for (index, cell_id), spans in zip(ids.items(), found, strict=True) if not spans}

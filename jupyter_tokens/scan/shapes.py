@@ -1,92 +1,254 @@
-"""What tokens and keys of the five APIs look like, each with its source and with what keeps ordinary text out.
+"""Finds keys and tokens in text: by their issuer's mark, by what is around them, and by the name beside them.
 
-A shape is looked for by a literal that it begins with, so that megabytes of base64 pass quickly. Nothing is found in
-the midst of base64: a shape begins and ends where no character of base64 touches it.
+Nothing is found inside base64: a shape begins and ends where no character of base64 touches it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from base64 import urlsafe_b64decode
+from base64 import b64decode, urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from .names import NAMED
-from .span import Span
+from .issuers import SHAPES, Shape
+from .names import named_in
+from .span import Span, matches
+from .values import ESCAPED, is_password, is_placeholder, is_random, is_reference
 
 __all__ = ["shapes_in"]
 
-
-class _Shape(NamedTuple):
-    kind: str
-    anchor: str
-    pattern: re.Pattern[str]
-    is_one: Callable[[str], bool] = bool
-
-
-def _shape(
-    kind: str, anchor: str, rest: str, *, touching: str = "A-Za-z0-9+/_-", is_one: Callable[[str], bool] = bool
-) -> _Shape:
-    """A shape of a literal beginning and an expression for the rest; `is_one` takes a closer look at what was found."""
-    literal = re.escape(anchor)
-    # "\n", "%3D", "\u003d" and a terminal's colour end in what looks like a part of the value.
-    escapes = "|".join(
-        f"(?<={escape}{literal})"
-        for escape in (
-            r"\\[nrt]",
-            r"%[0-9A-Fa-f]{2}",
-            r"\\u[0-9A-Fa-f]{4}",
-            r"[\[;]\dm",
-            r"[\[;]\d\dm",
-            r"[\[;]\d{3}m",
-        )
-    )
-    # The literal first, and what may stand before it after it: so the search is one for a literal.
-    begins = f"(?:(?<![{touching}]{literal})|{escapes})"
-    return _Shape(kind, anchor, re.compile(f"{literal}{begins}{rest}(?![{touching}])"), is_one)
-
-
-def _is_jwt(found: str) -> bool:
-    header = found.partition(".")[0]
-    try:
-        read = json.loads(urlsafe_b64decode(header + "=" * (-len(header) % 4)))
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(read, dict) and "alg" in read
-
-
-_SHAPES = (
-    # Vectors pai_gettoken_*.json and eiam_obtain_basic.json; other scanners' rules know 12 to 20 characters after LTAI.
-    _shape("Alibaba AccessKey id", "LTAI", r"[A-Za-z0-9]{12,26}"),
-    # Alibaba's page of AssumeRole: STS.L4aBSCSJVMuKg5U1****.
-    _shape("Alibaba STS AccessKey id", "STS.", r"[A-Za-z0-9]{16,40}"),
-    # PAI-DLC GetToken answers eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…, OneAccess an id_token of three parts. A header
-    # that reads as JSON and names an algorithm tells it from Mapbox's public pk.eyJ….
-    _shape(
-        "JWT",
-        "eyJ",
-        r"[A-Za-z0-9_-]{8,4096}+\.[A-Za-z0-9_-]{2,16384}+\.[A-Za-z0-9_-]{2,4096}+",
-        touching="A-Za-z0-9_-",
-        is_one=_is_jwt,
-    ),
-    # Huawei's page of IAM: X-Subject-Token: MIIatAYJKoZIhvcNAQcCoII…, which is CMS signed data (RFC 5652), in whose
-    # base64 "-" stands for "/". Certificates and private keys begin with MII too, but not with this object identifier.
-    _shape("Huawei IAM token", "MII", r"[A-Za-z0-9+/-]{3}YJKoZIhvcNAQcC[A-Za-z0-9+/=-]{40,65536}+"),
-    # EIAM ObtainApplicationToken shows one of 125 characters.
-    _shape("EIAM application token", "SATF", r"[A-Za-z0-9]{80,252}"),
-    # SDK-HMAC-SHA256 Access=QTWAOYTTINDUT2QVKYUC, in what Huawei publishes of its signature.
-    _shape("signature with a Huawei access key id", "SDK-HMAC-SHA256", r"\s{1,4}Access=[A-Z0-9]{20}"),
+# Pictures in HTML and Markdown.
+_PICTURE = re.compile(r"(?:image|video|audio|font)/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/=\s\\]{64,}+")
+# All marks of issuers are in a run of such characters, so they are looked for in these runs alone, which are few.
+_OF_RUNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+=~%:-"
+_RUN = bytes(byte in _OF_RUNS for byte in range(256))
+_SHORTEST_RUN = b"\1" * 16
+_SHAPES = tuple(
+    (shape, re.compile(shape.pattern + f"(?![{shape.edge}])"), re.compile(f"[{shape.edge}]")) for shape in SHAPES
 )
+# "\n", "%3D", "\u003d" and a terminal's colour end in what looks like a part of the value.
+_ESCAPE = re.compile(r"(?:\\[nrt]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|[\[;]\d{1,3}m)\Z")
+_LONGEST_ESCAPE = 6
+_NEAR = 200
+
+_VALUE = rf"(?P<value>(?:[A-Za-z0-9._~+/=-]|{ESCAPED}){{16,16384}}+)"
+_SIGNATURE = _VALUE.replace("16384", "2048")
+_ANY = r"(?P<value>[^\s\"'`<>\\\x00@/]{6,256})"
+_QUOTED = r"[bru]?\\?[\"']"
 
 
 def shapes_in(text: str) -> Iterator[Span]:
-    """Where a shape stands; they may overlap."""
-    for shape in _SHAPES:
-        if shape.anchor in text:
-            for found in shape.pattern.finditer(text):
-                if shape.is_one(found[0]):
-                    yield Span(found.start(), found.end(), shape.kind, 1)
-    for anchor, find in NAMED:
-        if anchor in text:
-            yield from find(text)
+    """Keys and tokens in a text; they may overlap."""
+    if ";base64," in text:
+        text = _PICTURE.sub(lambda picture: " " * len(picture[0]), text)
+    yield from _of_issuers(text)
+    for context in _CONTEXTS:
+        for found in matches(context.mark, context.pattern, text):
+            if context.is_one(found):
+                yield Span(*found.span("value"), context.kind, 2)
+    yield from _private_keys(text)
+    yield from named_in(text)
+
+
+def _of_issuers(text: str) -> Iterator[Span]:
+    runs = _runs(text)
+    for shape, pattern, touching in _SHAPES:
+        if shape.mark in runs:
+            for found in pattern.finditer(text):
+                start, end = found.span()
+                if _begins(text, start, touching) and not is_placeholder(found[0]) and _is_whole(shape, found[0]):
+                    yield Span(start, end, shape.kind, 1)
+                    if shape.pair:
+                        yield from _beside(text, start, end, *shape.pair)
+
+
+def _runs(text: str) -> str:
+    data = text.encode("utf-8", "replace")
+    kinds = data.translate(_RUN)
+    runs = []
+    at = kinds.find(_SHORTEST_RUN)
+    while at >= 0:
+        end = kinds.find(b"\0", at)
+        end = len(data) if end < 0 else end
+        runs.append(data[at:end])
+        at = kinds.find(_SHORTEST_RUN, end)
+    return b"\0".join(runs).decode("ascii")
+
+
+def _begins(text: str, at: int, touching: re.Pattern[str]) -> bool:
+    return not touching.match(text[at - 1 : at]) or _ESCAPE.search(text, max(0, at - _LONGEST_ESCAPE), at) is not None
+
+
+def _is_whole(shape: Shape, found: str) -> bool:
+    if shape.kind == "JWT":
+        header = found.partition(".")[0]
+        try:
+            read = json.loads(urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(read, dict) and "alg" in read
+    # Ids were seen that spell words, STS.AssumeRoleWithWebIdentity is none.
+    return shape.mark == "LTAI" or is_random(found)
+
+
+def _beside(text: str, start: int, end: int, kind: str, pattern: str) -> Iterator[Span]:
+    """The secret of an id: what has its length and looks drawn by chance, nearby."""
+    whole = rf"(?<![A-Za-z0-9+/=_.-]){pattern}(?![A-Za-z0-9+/=_.-])"
+    for first, last in ((end, end + _NEAR), (max(0, start - _NEAR), start)):
+        for found in re.compile(whole).finditer(text, first, last):
+            value = found[0]
+            if value != value.lower() and value != value.upper() and is_random(value) and not is_placeholder(value):
+                yield Span(*found.span(), kind, 1)
+                return
+
+
+def _private_keys(text: str) -> Iterator[Span]:
+    for found in matches("-----BEGIN ", _KEY, text):
+        runs = list(_KEY_LINE.finditer(text, *found.span("body")))
+        if runs and any(is_random(run[0]) for run in runs[:3]):
+            yield Span(found.start(), found.end() if found["end"] else runs[-1].end(), "private key", 1)
+
+
+_KEY = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\\{1,4}[nr]|[\s\"',\\])*+"
+    r"(?:[A-Za-z-]{4,12}: [^\n\\\x00]{1,80}(?:\\{1,4}[nr]|[\s\"',\\])++)*+"
+    r"(?P<body>(?:[A-Za-z0-9+/=]|\\{1,4}[nr]|[\s\"',\\]){32,32768}+)(?P<end>-----END [A-Z0-9 ]{1,40}-----)?"
+)
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{32,}")
+
+
+class _Context(NamedTuple):
+    """What is around a value. mark : a literal of it, without which no search is made."""
+
+    kind: str
+    mark: str
+    pattern: re.Pattern[str]
+    is_one: Callable[[re.Match[str]], bool]
+
+
+def _is_token(found: re.Match[str]) -> bool:
+    value = found["value"]
+    return (
+        is_random(value) and sum(map(str.isdigit, value)) > 1 and not is_placeholder(value) and not is_reference(value)
+    )
+
+
+def _is_password(found: re.Match[str]) -> bool:
+    return is_password(found["value"])
+
+
+def _is_basic(found: re.Match[str]) -> bool:
+    try:
+        user, colon, password = b64decode(found["value"], validate=True).decode().partition(":")
+    except ValueError:
+        return False
+    if not colon or not (user + password).isprintable() or password.isalpha():
+        return False
+    return len(password) >= 6 and not is_placeholder(password)  # noqa: PLR2004
+
+
+def _is_signature(found: re.Match[str]) -> bool:
+    begun = found.string[max(0, found.start() - 24) : found.start()]
+    return _PARAMETER.search(begun) is not None and is_random(found["value"]) and not is_placeholder(found["value"])
+
+
+_PARAMETER = re.compile(r"(?:[?&;]|%26|u0026)(?:[Xx]-[A-Za-z]{3,4}-|q-)?[Ss]?\Z")
+
+_CONTEXTS = (
+    # SDK-HMAC-SHA256 Access=QTWAOYTTINDUT2QVKYUC, in what Huawei publishes of its signature.
+    _Context(
+        "signature with a Huawei access key id",
+        "SDK-HMAC-SHA256",
+        re.compile(r"(?P<value>SDK-HMAC-SHA256\s{1,4}Access=[A-Z0-9]{20})(?![A-Za-z0-9+/_-])"),
+        lambda _: True,
+    ),
+    # How all five are shown to their APIs, and OneAccess' client by HTTP Basic.
+    _Context("bearer token", "earer", re.compile(rf"earer(?: +|%20|\+){_VALUE}"), _is_token),
+    _Context(
+        "client id and secret",
+        "asic",
+        re.compile(r"asic(?<=[Bb]asic) +(?P<value>[A-Za-z0-9+/]{12,4096}={0,2})(?![A-Za-z0-9+/=])"),
+        _is_basic,
+    ),
+    _Context(
+        "value of Authorization",
+        "uthorization",
+        re.compile(
+            rf"uthorization[\\\"'\s:=,]{{1,12}}(?:[Tt]oken|[Aa]pi-?[Kk]ey|[Kk]ey|OAuth|Splunk|GenieKey) +{_VALUE}"
+        ),
+        _is_token,
+    ),
+    # RFC 3986, 3.2.1.
+    _Context(
+        "password in a URL",
+        "://",
+        re.compile(rf"://[^\s:/@?#\"'<>`\\\x00]{{0,80}}:{_ANY}@(?=[\w.\[-])"),
+        _is_password,
+    ),
+    _Context(
+        "token in a URL", "://", re.compile(r"://(?P<value>[A-Za-z0-9_-]{20,256})(?::|%3A)?@(?=[\w.-])"), _is_token
+    ),
+    # requests' HTTPBasicAuth, httpx' BasicAuth, auth=(…); the SDKs of Huawei Cloud.
+    *(
+        _Context(
+            "password of a client",
+            mark,
+            re.compile(
+                rf"{mark}\w{{0,12}}\s*=?\s*\(\s*{_QUOTED}[^\s\"'\\\x00]{{1,128}}\\?[\"']\s*,\s*{_QUOTED}"
+                r"(?P<value>[^\s\"'\\\x00]{6,256})\\?[\"']"
+            ),
+            _is_password,
+        )
+        for mark in ("uth", "redentials", "login")
+    ),
+    _Context(
+        "password of a command",
+        "-u",
+        re.compile(
+            r"-u(?:ser)?(?:\s+|=)[\"']?[^\s:\"'@/{}$<\x00]{1,128}:(?P<value>[^\s\"'\\{}$<>@\x00]{6,256})(?=[\"'\s\\]|\Z)"
+        ),
+        _is_password,
+    ),
+    # obsutil and ossutil; their ids have no mark.
+    _Context(
+        "Huawei secret access key",
+        "-i",
+        re.compile(r"-i[= ][\"']?[A-Z0-9]{20}[\"']?\s{1,8}-k[= ][\"']?(?P<value>[A-Za-z0-9]{40})(?![A-Za-z0-9])"),
+        lambda found: is_random(found["value"]),
+    ),
+    _Context(
+        "Azure storage key",
+        "account.key",
+        re.compile(r"account\.key\.[\w.-]{1,120}\\?[\"']?\s*[,:=\s]\s*\\?[\"']?(?P<value>[A-Za-z0-9+/]{86}==)"),
+        lambda found: is_random(found["value"]),
+    ),
+    _Context(
+        "Azure API key",
+        "KeyCredential(",
+        re.compile(r"KeyCredential\(\s*(?:key\s*=\s*)?\\?[\"'](?P<value>[A-Za-z0-9+/=]{32,128})\\?[\"']"),
+        _is_token,
+    ),
+    _Context(
+        "argument of login",
+        "login",
+        re.compile(
+            r"login(?:\(\s*(?:\w{1,20}\s*=\s*)?\\?[\"']|(?:\s+--?[\w=-]{1,30}){0,3}\s+)"
+            r"(?P<value>[A-Za-z0-9_-]{20,256})(?![\w.-])"
+        ),
+        _is_token,
+    ),
+    # kaggle.json
+    _Context(
+        "Kaggle API key",
+        "username",
+        re.compile(
+            r"username\\?[\"']\s*:\s*\\?[\"'][^\"'\\\s\x00]{1,64}\\?[\"']\s*,\s*\\?[\"']key\\?[\"']\s*:\s*\\?[\"']"
+            r"(?P<value>[0-9a-f]{32})(?![0-9a-f])"
+        ),
+        _is_token,
+    ),
+    # S3, GCS, OSS, OBS and CloudFront; Azure's shared access signatures.
+    _Context("signature of a URL", "ignature", re.compile(rf"ignature(?:=|%3D){_SIGNATURE}"), _is_signature),
+    _Context("signature of a URL", "sig", re.compile(rf"sig(?:=|%3D){_SIGNATURE}"), _is_signature),
+)

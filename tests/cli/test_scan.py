@@ -58,10 +58,47 @@ def shown(value: str) -> Any:
     return code("show()", [output({"text/plain": ["a\n", f"b {value}\n"]})])
 
 
-def test_nothing_to_find_is_quiet(run: Run) -> None:
-    assert run() == (0, "", "")
+def test_says_that_nothing_was_found(run: Run) -> None:
+    assert run() == (0, "No tokens found in 0 notebooks.\n", "")
     written("a.ipynb", code("1"))
-    assert run() == (0, "", "")
+    assert run() == (0, "No tokens found in 1 notebook.\n", "")
+    written("b.ipynb", code("1"))
+    assert run() == (0, "No tokens found in 2 notebooks.\n", "")
+
+
+def test_folders_of_checkpoints_are_named(run: Run) -> None:
+    written("a.ipynb", code("1"))
+    for number in range(7):
+        written(f"{number}/.ipynb_checkpoints/a-checkpoint.ipynb", shown(ACCESS_KEY))
+    status, out, err = run()
+    assert (status, out) == (0, "No tokens found in 1 notebook.\n")
+    assert "not scanned, name the folder to scan it: 0/.ipynb_checkpoints, " in err
+    assert err.endswith("4/.ipynb_checkpoints and 2 more\n")
+    assert len(json.loads(run("--json")[1])["skipped"]) == 7
+    assert run("0/.ipynb_checkpoints")[0] == 1
+
+
+def test_one_of_format_3_is_searched_and_says_how_to_convert_it(run: Run) -> None:
+    old = {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": [{"input": "1"}]}]}
+    path = Path("a.ipynb")
+    path.write_text(json.dumps(old, indent=1))
+    status, out, err = run()
+    assert (status, out) == (0, "No tokens found in 1 notebook.\n")
+    assert "a.ipynb is a notebook of format 3: searched as text" in err
+    assert "jupyter nbconvert --to notebook --inplace" in err
+    old["worksheets"] = [{"cells": [{"input": f"x = '{ACCESS_KEY}'"}]}]
+    path.write_text(json.dumps(old, indent=1))
+    status, out, err = run("--fix")
+    assert (status, out) == (1, "a.ipynb:raw text, line 9: Alibaba AccessKey id (21 characters)\n")
+    assert ACCESS_KEY in path.read_text()
+
+
+def test_a_broken_one_is_searched(run: Run) -> None:
+    Path("a.ipynb").write_text(f'{{"cells": ["\\n{ACCESS_KEY}\n')
+    status, out, err = run()
+    assert (status, out) == (2, "a.ipynb:raw text, line 1: Alibaba AccessKey id (21 characters)\n")
+    assert "a.ipynb is not JSON (line 1" in err
+    assert "searched as text" in err
 
 
 def test_a_line_for_each_finding(run: Run) -> None:
@@ -119,7 +156,7 @@ def test_fix_redacts_and_still_stops_the_commit(run: Run) -> None:
 def test_after_a_fix_of_all_it_passes(run: Run) -> None:
     written("a.ipynb", shown(ACCESS_KEY))
     assert run("--fix")[0] == 1
-    assert run() == (0, "", "")
+    assert run()[0] == 0
 
 
 def test_one_that_cannot_be_read_does_not_hide_the_others(run: Run) -> None:
@@ -159,7 +196,7 @@ class TestProfiles:
 
     def test_without_the_flag_no_reference_is_resolved(self, run: Run, asked: Path) -> None:
         written("a.ipynb", shown(SECRET))
-        assert run() == (0, "", "")
+        assert run()[0] == 0
         assert not asked.exists()
 
     def test_with_it_their_secrets_are_found(self, run: Run, asked: Path) -> None:

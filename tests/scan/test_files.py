@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,39 +68,88 @@ class TestWhichFiles:
         with pytest.raises(NotReadable):
             scan_file(closed, HELD)
 
+    def test_checkpoints_that_are_left_out_are_named(self, tmp_path: Path) -> None:
+        skipped: list[Path] = []
+        for name in ("a.ipynb", ".ipynb_checkpoints/a-checkpoint.ipynb", "b/.ipynb_checkpoints/b-checkpoint.ipynb"):
+            written(tmp_path / name, "{}")
+        (tmp_path / "c" / ".ipynb_checkpoints").mkdir(parents=True)
+        assert list(notebooks_in([tmp_path], skipped.append)) == [tmp_path / "a.ipynb"]
+        assert skipped == [tmp_path / ".ipynb_checkpoints", tmp_path / "b" / ".ipynb_checkpoints"]
 
-class TestNotReadable:
+
+class TestSearchedAsText:
+    """What is no notebook of format 4: reported, and never changed."""
+
     @pytest.mark.parametrize(
         ("content", "says"),
         [
-            ("", "is not JSON (line 1, column 1"),
             ('{"a": \n"held-value-of-A9', "is not JSON (line 2, column 1"),
-            ("[]", "is not a notebook"),
-            ('{"nbformat": "4"}', "is not a notebook"),
-            ('{"nbformat": 3, "worksheets": []}', "format 3, and only format 4 is read; convert it: jupyter nbconvert"),
+            ('["held-value-of-A9"]', "is not a notebook"),
+            ('{"nbformat": "4", "a": "held-value-of-A9"}', "is not a notebook"),
             ('{"nbformat": 4, "a": {"x": "held-value-of-A9", "x": 1}}', "names something twice"),
-            (f'{{"nbformat": {"4" * 5000}}}', "a number that is too long"),
-            ("[" * 200_000, "nested too deeply"),
+            (f'{{"nbformat": {"4" * 5000}, "a": "held-value-of-A9"}}', "a number that is too long"),
+            ("[" * 200_000 + "held-value-of-A9", "nested too deeply"),
+            ("<<<<<<< HEAD\nheld-value-of-A9", "is not JSON (line 1"),
         ],
     )
-    def test_says_why_and_quotes_nothing(self, tmp_path: Path, content: str, says: str) -> None:
-        with pytest.raises(NotReadable) as caught:
-            scan_file(written(tmp_path / "a.ipynb", content), HELD)
-        assert says in str(caught.value)
-        assert VALUE not in str(caught.value)
+    def test_a_broken_one(self, tmp_path: Path, content: str, says: str) -> None:
+        path = written(tmp_path / "a.ipynb", content)
+        scanned = scan_file(path, HELD, fix=True)
+        assert says in scanned.broken
+        assert [(finding.place.part, finding.kind) for finding in scanned.findings] == [("raw text", "token a")]
+        assert scanned.left == scanned.findings
+        assert VALUE not in repr(scanned)
+        assert (path.read_text(), scanned.changed) == (content, False)
 
-    def test_a_notebook_of_format_3_can_be_read_after_what_it_is_told(self, tmp_path: Path) -> None:
+    def test_one_of_format_3(self, tmp_path: Path) -> None:
+        cell = nbformat.v3.new_code_cell(f"x = 1\ny = '{VALUE}'")
+        old = nbformat.v3.new_notebook(worksheets=[nbformat.v3.new_worksheet(cells=[cell])])
+        path = written(tmp_path / "a.ipynb", json.dumps(old, indent=1))
+        before = path.read_bytes()
+        scanned = scan_file(path, HELD, fix=True)
+        assert (scanned.old, scanned.broken) == ("is a notebook of format 3", "")
+        (finding,) = scanned.findings
+        assert finding.line == 1 + path.read_text().partition(VALUE)[0].count("\n")
+        assert (path.read_bytes(), scanned.changed) == (before, False)
+
+    def test_one_of_format_3_can_be_fixed_after_what_is_said(self, tmp_path: Path) -> None:
         old = nbformat.v3.new_notebook(worksheets=[nbformat.v3.new_worksheet(cells=[nbformat.v3.new_code_cell("1")])])
         path = written(tmp_path / "a.ipynb", dict(old))
         nbformat.write(nbformat.convert(nbformat.read(path, 3), 4), path)
-        assert scan_file(path, HELD).findings == []
+        assert scan_file(path, HELD) == ([], [], False, "", "")
 
-    def test_a_file_that_is_not_there_or_not_text(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+    def test_one_in_another_encoding(self, tmp_path: Path, encoding: str) -> None:
+        path = tmp_path / "a.ipynb"
+        mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+        path.write_bytes(mark + json.dumps(with_value()).encode(encoding))
+        scanned = scan_file(path, HELD, fix=True)
+        assert len(scanned.findings) == 2
+        assert "not UTF-8" in scanned.broken
+
+    def test_one_with_a_byte_that_is_no_text(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.ipynb"
+        path.write_bytes(b'{"a": "\xff held-value-of-A9"}')
+        scanned = scan_file(path, HELD)
+        assert (len(scanned.findings), scanned.broken) == (1, "is not UTF-8 (byte 7)")
+
+    def test_the_store_of_shared_notebooks(self, tmp_path: Path) -> None:
+        # As jupyter-collaboration's SQLiteYStore makes it.
+        path = tmp_path / ".jupyter_ystore.db"
+        with closing(sqlite3.connect(path)) as store:
+            store.execute("CREATE TABLE yupdates (path TEXT NOT NULL, yupdate BLOB, metadata BLOB, timestamp REAL)")
+            update = b"\x01\x02\xff\x00(\x01\x04text\x01x" + f"printed {VALUE} and LTAItestAccessKeyId01".encode()
+            store.execute("INSERT INTO yupdates VALUES ('a.ipynb', ?, NULL, 0)", (update,))
+            store.commit()
+        before = path.read_bytes()
+        assert list(notebooks_in([tmp_path])) == [path]
+        scanned = scan_file(path, HELD, fix=True)
+        assert {finding.kind for finding in scanned.findings} == {"token a", "Alibaba AccessKey id"}
+        assert (scanned.broken, scanned.old, path.read_bytes()) == ("", "", before)
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(NotReadable, match="No such file"):
             scan_file(tmp_path / "a.ipynb", HELD)
-        (tmp_path / "b.ipynb").write_bytes(b'{"a": "\xff"}')
-        with pytest.raises(NotReadable, match=r"not UTF-8 \(byte 7\)"):
-            scan_file(tmp_path / "b.ipynb", HELD)
 
     def test_a_byte_order_mark_is_no_obstacle(self, tmp_path: Path) -> None:
         path = tmp_path / "a.ipynb"

@@ -66,6 +66,37 @@ def test_strings_of_a_list_that_is_no_text_stay_apart() -> None:
     assert places(notebook(code(outputs=[output({"application/json": ["abc", ACCESS_KEY]})]))) == ["cell 1 output 1:1"]
 
 
+@pytest.mark.parametrize("data", ["text/plain", "text/html", "image/svg+xml"])
+def test_text_in_pieces_is_one_text(data: str) -> None:
+    # As nbformat reads it: joined, also where a piece has no line end.
+    content = notebook(code(outputs=[output({data: ["a\n", f"x={ACCESS_KEY[:9]}", f"{ACCESS_KEY[9:]} b\n"]})]))
+    assert places(content) == ["cell 1 output 1:2"]
+    redact(content, scan(content).edits)
+    assert content["cells"][0]["outputs"][0]["data"][data] == ["a\n", "x=[Alibaba AccessKey id]", " b\n"]
+
+
+def test_neighbouring_strings_are_not_read_as_one() -> None:
+    value = "qV7xKw2LpT9sZcR4nB8m"
+    content = notebook(code("access_token ="), code(f"'{value}'"), code(f"'{ACCESS_KEY[:9]}"), code(ACCESS_KEY[9:]))
+    assert places(content) == []
+    assert places(notebook(code(f"access_token = '{value}'"))) == ["cell 1 source:1"]
+
+
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "application/pdf", "audio/wav"])
+def test_in_pictures_only_held_values_are_found(kind: str) -> None:
+    shapes = f"iVBORw0KGgo {ACCESS_KEY} {'A' * 300}"
+    assert places(notebook(code(outputs=[output({kind: shapes})]))) == []
+    assert places(notebook(code(outputs=[output({kind: f"{shapes} {VALUE}"})]))) == ["cell 1 output 1:1"]
+    attached = {**code(), "attachments": {"a": {kind: shapes}}}
+    assert places(notebook(attached)) == []
+
+
+@pytest.mark.parametrize("column", [{"0": "334a5c9140d3b2f1e0a9"}, ["334a5c9140d3b2f1e0a9"], "334a5c9140d3b2f1e0a9"])
+def test_a_column_of_a_table_in_json(column: object) -> None:
+    (finding,) = scan(notebook(code(outputs=[output({"application/json": {"access_token": column}})]))).findings
+    assert finding.kind == "value of access_token"
+
+
 def test_one_finding_for_what_is_held_and_has_a_shape() -> None:
     (finding,) = scan(notebook(code(f"Bearer {ACCESS_KEY}")), Known({ACCESS_KEY: "token eiam"})).findings
     assert finding.kind == "token eiam"

@@ -6,9 +6,12 @@ import base64
 import html
 import json
 import secrets
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+import pandas as pd
 import pytest
 
 from jupyter_tokens.scan.shapes import shapes_in
@@ -95,6 +98,49 @@ def test_found_by_its_shape(value: str, around: str) -> None:
         (f"Authorization: Bearer {SECRET}", "bearer token", SECRET),
         (f"{{'authorization': 'Bearer {BASE64}'}}", "bearer token", BASE64),
         ("Authorization: Basic Y2xpZW50OnMzY3JldDQ1Njc4OTA=", "client id and secret", "Y2xpZW50OnMzY3JldDQ1Njc4OTA="),
+        (f"{{'Authorization': 'Token {SECRET}'}}", "value of Authorization", SECRET),
+        # However a name is written, and whatever is around its value.
+        (f'{{"accessToken": "{SECRET}"}}', "value of accessToken", SECRET),
+        (f"oneaccess_token = '{SECRET}'", "value of oneaccess_token", SECRET),
+        (f"access_token=SecretStr('{SECRET}')", "value of access_token", SECRET),
+        (f"API_TOKEN: str = '{SECRET}'", "value of API_TOKEN", SECRET),
+        (f"access_token -> {SECRET}", "value of access_token", SECRET),
+        (f'api_key <- "{SECRET}"', "value of api_key", SECRET),
+        (f"AccessKeySecret：{SECRET}", "value of AccessKeySecret", SECRET),
+        (f"AccessKey Secret＝“{SECRET}”", "value of Secret", SECRET),
+        (f"os.environ['API_TOKEN'] = '{SECRET}'", "value of API_TOKEN", SECRET),
+        (f"os.getenv('API_TOKEN', '{SECRET}')", "value of API_TOKEN", SECRET),
+        (f"tool --access-token {SECRET}", "value of access-token", SECRET),
+        (f"[basic]\nak = ABCDEFGHIJKLMNOPQRST\nsk = {SECRET}", "value of sk", SECRET),
+        (f'BasicCredentials(ak="ABCDEFGHIJKLMNOPQRST", sk="{SECRET}")', "value of sk", SECRET),
+        (f'{{"access": "ABCDEFGHIJKLMNOPQRST", "secret": "{SECRET}"}}', "value of secret", SECRET),
+        (f"fs.obs.secret.key={SECRET}", "value of fs.obs.secret.key", SECRET),
+        ("CONSUMER_SECRET = 'qzXwKvJbRtGhPmNcLdFs'", "value of CONSUMER_SECRET", "qzXwKvJbRtGhPmNcLdFs"),
+        (f'AuthApiKey(api_key="{SECRET}")', "value of api_key", SECRET),
+        (f"x-api-key: {SECRET}", "value of x-api-key", SECRET),
+        (f"API Key: {SECRET}", "value of API Key", SECRET),
+        ("api_key='822fab12-c224-4d1f-8118-5fb5d2def8b9'", "value of api_key", "822fab12-c224-4d1f-8118-5fb5d2def8b9"),
+        ("password=':a1Bcdxyz;&9#,'", "value of password", ":a1Bcdxyz;&9#,"),
+        ("password='%:a1B+x#9'", "value of password", "%:a1B+x#9"),
+        # A percent-encoded value is taken whole, and no more than it.
+        (f"?client_secret=a1B2c3%2B{SECRET}%3D&x=1", "value of client_secret", f"a1B2c3%2B{SECRET}%3D"),
+        (f"?SecurityToken={SECRET}%2b{SECRET}&x=1", "value of SecurityToken", f"{SECRET}%2b{SECRET}"),
+        (f"?access_token={SECRET}%252F{SECRET}&x=1", "value of access_token", f"{SECRET}%252F{SECRET}"),
+        (f"client_secret%3D{SECRET}%2F{SECRET}%26x%3D1", "value of client_secret", f"{SECRET}%2F{SECRET}"),
+        # Around a value: URLs, clients, commands.
+        ("postgresql://etl:kX93mPq0aLz@db/sales", "password in a URL", "kX93mPq0aLz"),
+        ("redis://:p%40kX93mPq0aLz@db", "password in a URL", "p%40kX93mPq0aLz"),
+        (f"git+https://{SECRET}@github.com/a/b", "token in a URL", SECRET),
+        ("HTTPBasicAuth('client', 'kX93mPq0aLz')", "password of a client", "kX93mPq0aLz"),
+        ("requests.get(url, auth=('client', 'kX93mPq0aLz'))", "password of a client", "kX93mPq0aLz"),
+        ("curl -u client:kX93mPq0aLz https://x", "password of a command", "kX93mPq0aLz"),
+        ("curl --user 'client:kX93mPq0aLz' https://x", "password of a command", "kX93mPq0aLz"),
+        ("machine h login someone password kX93mPq0aLz", "value of password", "kX93mPq0aLz"),
+        (f"obsutil config -i=ABCDEFGHIJKLMNOPQRST -k={SECRET}", "Huawei secret access key", SECRET),
+        (f"BasicCredentials('ABCDEFGHIJKLMNOPQRST', '{SECRET}')", "password of a client", SECRET),
+        (f"?X-Amz-Date=1&X-Amz-Signature={'0f1e2d3c' * 8}", "signature of a URL", "0f1e2d3c" * 8),
+        ("?Expires=1&Signature=6L5tkQ29DbJWswTZqiIbNFeBNWI%3D", "signature of a URL", "6L5tkQ29DbJWswTZqiIbNFeBNWI%3D"),
+        ("?sv=1&amp;sig=6L5tkQ29DbJWswTZqiIbNFeBNWI%3D", "signature of a URL", "6L5tkQ29DbJWswTZqiIbNFeBNWI%3D"),
     ],
 )
 def test_found_by_the_name_before_it(text: str, kind: str, value: str) -> None:
@@ -184,5 +230,149 @@ def test_base64_passes() -> None:
 
 def test_megabytes_without_an_end_are_no_trap() -> None:
     # Each would take minutes if an expression went back over what it has read.
-    for text in ("eyJ" * 300_000, "oken" * 300_000, "token" + " " * 500_000, "token=" + "a" * 500_000, "<b>" * 300_000):
+    for text in (
+        "eyJ" * 300_000,
+        "oken" * 300_000,
+        "token" + " " * 500_000,
+        "token=" + "a" * 500_000,
+        "<b>" * 300_000,
+        "<tr><th>token</th>" * 50_000,
+        "token\n" * 100_000,
+        "a,token\n" * 50_000,
+        "://a:" * 100_000,
+        "-----BEGIN PRIVATE KEY-----" + "\\" * 500_000,
+        "-----BEGIN PRIVATE KEY-----\\n" * 10_000,
+        "auth=('a','" * 50_000,
+        "sk-" * 100_000 + "T3BlbkFJ" * 1000,
+        "Signature=" * 20_000,
+        '{"0":' * 50_000 + "token" + '{"0":' * 50_000,
+    ):
         assert found(text) == []
+
+
+class TestPairs:
+    """The secret that is beside an id."""
+
+    SECRET = "n8ZikMwVum0H74geah3X9rST466Pvf"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "oss2.Auth('{}', '{}')",
+            "ODPS('{}', '{}', 'project')",
+            "ossutil64 config -i {} -k {}",
+            "{},{},https://signin.example.org",
+            "id = '{}'\nkey = '{}'",
+        ],
+    )
+    def test_after_its_id(self, text: str) -> None:
+        assert found(text.format(ACCESS_KEY, self.SECRET))[-1] == ("Alibaba AccessKey secret", self.SECRET)
+
+    def test_before_its_id(self) -> None:
+        assert ("Alibaba AccessKey secret", self.SECRET) in found(f"{self.SECRET} {ACCESS_KEY}")
+
+    @pytest.mark.parametrize(
+        "beside", ["0a1b2c3d4e5f60718293a4b5c6d7e8", "thirtyLettersThatAreWordsAlone", SECRET + "a", SECRET[:29]]
+    )
+    def test_what_is_no_secret_is_not_taken(self, beside: str) -> None:
+        assert found(f"'{ACCESS_KEY}', '{beside}'") == [("Alibaba AccessKey id", ACCESS_KEY)]
+
+    def test_far_from_its_id_it_is_not_looked_for(self) -> None:
+        assert found(f"{ACCESS_KEY}{' ' * 300}{self.SECRET}") == [("Alibaba AccessKey id", ACCESS_KEY)]
+
+
+class TestTables:
+    """As pandas shows and writes them."""
+
+    TOKEN = "9f3b2c7d8e1a4f6b0c5d9e2a7b8c1d4e6f0a3b5c"
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            pd.DataFrame.to_string,
+            pd.DataFrame.to_html,
+            pd.DataFrame.to_csv,
+            pd.DataFrame.to_dict,
+            pd.DataFrame.to_json,
+            lambda frame: frame.to_csv(sep="\t"),
+            lambda frame: frame.to_csv(sep=";", index=False, quoting=1),
+            lambda frame: frame.to_json(orient="records"),
+            lambda frame: frame.to_json(orient="index"),
+            lambda frame: frame.to_dict("list"),
+            lambda frame: frame.set_index("n").to_string(),
+            lambda frame: frame.to_json(orient="table"),
+            lambda frame: frame[["access_token"]].to_csv(index=False),
+        ],
+    )
+    def test_a_frame(self, write: Callable[[pd.DataFrame], object]) -> None:
+        frame = pd.DataFrame({"n": [1, 2], "access_token": [self.TOKEN, self.TOKEN[::-1]], "name": ["a b", "c"]})
+        values = [value for _, value in found(str(write(frame)))]
+        assert values == [self.TOKEN, self.TOKEN[::-1]]
+
+    def test_a_series(self) -> None:
+        series = pd.Series({"access_token": self.TOKEN, "token_type": "Bearer", "expires_in": 1799})
+        assert found(repr(series)) == [("value of access_token", self.TOKEN)]
+
+    @pytest.mark.parametrize(
+        "table",
+        ["| n | api_key |\n|---|---|\n| 1 | {} |\n", "│ n ┆ api_key │\n│ 1 ┆ {} │\n", "api_key\n{}\n\nafter {}"],
+    )
+    def test_others(self, table: str) -> None:
+        assert found(table.replace("{}", self.TOKEN, 1).replace("{}", "x")) == [("value of api_key", self.TOKEN)]
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            # Another column, another table, words below, a list that is no table.
+            f"n,api_key\n{TOKEN},1\n",
+            f"api_key\n\n{TOKEN}\n",
+            "token  n\ninternationalization  12345678901\n",
+            f"<tr><th>token</th><th>n</th></tr><tr><td>x</td><td>{TOKEN}</td></tr>",
+            f"def f(\n    access_token,\n):\n    '{TOKEN}'",
+        ],
+    )
+    def test_what_is_not_below_a_name_passes(self, table: str) -> None:
+        assert found(table) == []
+
+
+class TestPrivateKeys:
+    LINES = tuple(base64.b64encode(secrets.token_bytes(48)).decode() for _ in range(6))
+
+    @pytest.mark.parametrize("newline", ["\n", "\\n", "\\\\n", "\r\n", " "])
+    @pytest.mark.parametrize("kind", ["", "RSA ", "OPENSSH ", "ENCRYPTED "])
+    def test_taken_with_header_and_footer(self, newline: str, kind: str) -> None:
+        head, foot = f"-----BEGIN {kind}PRIVATE KEY-----", f"-----END {kind}PRIVATE KEY-----"
+        key = newline.join([head, *self.LINES, foot])
+        assert found(f"key = '{key}' # after") == [("private key", key)]
+
+    def test_one_without_an_end(self) -> None:
+        key = "-----BEGIN PRIVATE KEY-----\n" + "\n".join(self.LINES)
+        assert found(key + "\n\nand so on") == [("private key", key)]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "if '-----BEGIN PRIVATE KEY-----' in text: raise ValueError('there is a key in it')",
+            "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\nHere goes the private key that was made before\n-----END PRIVATE KEY-----",
+            "-----BEGIN PUBLIC KEY-----\n" + "\n".join(LINES),
+        ],
+    )
+    def test_a_mention_passes(self, text: str) -> None:
+        assert found(text) == []
+
+
+def test_pictures_within_text_are_left_out() -> None:
+    picture = base64.b64encode(secrets.token_bytes(3000)).decode()
+    text = f'<img src="data:image/png;base64,{picture} {ACCESS_KEY}"> {STS}'
+    assert found(f'<img src="data:image/png;base64,{picture}\n{ACCESS_KEY}"> {STS}') == [
+        ("Alibaba STS AccessKey id", STS)
+    ]
+    assert found(text.replace("image/png", "text/plain"))[0][1] == ACCESS_KEY
+
+
+def test_small_letters_are_as_long_as_their_capitals() -> None:
+    # Names are looked for in small letters, and their places are those of the text.
+    odd = [chr(code) for code in range(sys.maxunicode + 1) if len(chr(code).lower()) != 1]
+    assert odd == ["İ"]
+    assert found(f"İİİ access_token='{SECRET}'") == [("value of access_token", SECRET)]

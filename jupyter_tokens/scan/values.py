@@ -1,0 +1,126 @@
+"""Tells a secret value from placeholders, references, paths and words."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from itertools import pairwise
+
+__all__ = ["ESCAPED", "is_password", "is_placeholder", "is_random", "is_reference"]
+
+ESCAPED = r"%(?:25)?(?!0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])[0-9A-Fa-f]{2}"
+"""A percent-encoded character of a value: none that ends one, such as an encoded `&`, quote or line end."""
+
+_MASKED = re.compile(r"x{4}|X{4}|[*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A-Za-z]|%[(s]")
+# Case matters in the short ones: random values hold them by chance.
+_WORDS = re.compile(
+    r"(?i:your|example|placeholder|change_?me|replace|redacted|goes_?here|dummy|insert|sample|removed|hidden)"
+    r"|<|(?<![A-Za-z0-9])(?i:my|fake|test|todo|enter|put|some|here|secret|password|token)(?![A-Za-z0-9])|您|你的|请|替换|填"
+)
+_IN_ORDER = (
+    "0123456789",
+    "1234567890",
+    "123456789",
+    "abcdefghij",
+    "qwertyuiop",
+    "9876543210",
+    "a1b2c3d4",
+    "1a2b3c4d",
+    "abc123",
+)
+_ORDERED = 9
+_LONG = 120
+_TRIED = ("", "a", "abc", "foo", "bar", "hello", "hello world", "Hello World", "test", "password", "admin", "123456")
+_PUBLIC = frozenset(
+    {
+        # The UUID of RFC 4122's readers, and the nil UUID.
+        "123e4567-e89b-12d3-a456-426614174000",
+        "00000000-0000-0000-0000-000000000000",
+        # Hashes of what people try a hash with.
+        *(hashlib.new(name, word.encode(), usedforsecurity=False).hexdigest()
+          for name in ("md5", "sha1", "sha256") for word in _TRIED),
+    }
+)  # fmt: skip
+# jwt.io's first example, and the secret key of AWS' documentation.
+_PUBLISHED = ("eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4g", "wJalrXUtnFEMI/K7MDENG/")
+
+_REFERENCE = re.compile(
+    r"(?:keyring|env|file|command|vault|secret|op|store|https?|arn|s3|gs|urn|projects|azurekeyvault):|(?:\.{0,2}|~)/[a-z.]{2,20}/|0x"
+    r"|projects/|[A-Za-z]:\\|sha\d+[-:]|pk[._]|IPY_MODEL_"
+)
+_FILE = re.compile(
+    r"\.(?:json|txt|pem|key|csv|ya?ml|env|ini|cfg|toml|html?|py|ipynb|whl|tar|gz|zip|parquet|pkl|h5|pt|bin|md|xml|com"
+    r"|org|net|png|jpe?g|log|db|sh|js)\Z"
+)
+_VERSION = re.compile(r"\d+\.\d+\.\d+|\d{4}-\d\d-\d\d")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_RUN = re.compile(r"[A-Za-z0-9]+")
+
+# Pairs of letters that make up 86 % of the words in names of Python's and pandas' sources. The first letter of each
+# group is followed by one of the others.
+_PAIRS = frozenset(
+    group[0] + second
+    for group in (
+        *("abcdgilmnprstuvy", "baeilorsu", "cacehiklorstu", "dadefilorsu", "eacdefgilmnprstvwxy", "faefilortu"),
+        *("gaeirs", "haeio", "iabcdefglmnoprstvz", "ke", "ladeilostuy", "maeiops", "nacdefgiostuv"),
+        *("oabcdfgilmnoprstuvw", "paeiloprstu", "qu", "racdegilmnoprstuy", "sacehilopstuy", "tacdefhiloprstuy"),
+        *("uabeilmnprst", "vaei", "wai", "xt", "yps", "ze"),
+    )
+    for second in group[1:]
+)
+# kv-prod-client-secret-02, SYS_TOKEN_5541: words and numbers, whatever the words are.
+_IDENTIFIER = re.compile(
+    r"(?:(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)\d{0,4}|\d+)(?:[-_.:/](?:(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)\d{0,4}|\d+))+"
+)
+_WORDLIKE = 0.5
+_CLASSES = (re.compile("[a-z]"), re.compile("[A-Z]"), re.compile(r"\d"), re.compile(r"[^A-Za-z0-9]"))
+_MOST_CLASSES = 3
+_NOT_A_LETTER = re.compile("[^a-z]")
+_USUAL = frozenset(
+    (
+        *("password", "passwd", "pass", "psswrd", "psswd", "admin", "root", "secret", "test", "guest", "changeme"),
+        *("welcome", "qwerty", "postgres", "mysql", "user", "demo", "letmein", "default", "minio", "minioadmin", ""),
+    )
+)
+"""Letters of passwords that are the same everywhere."""
+_FEWEST_PAIRS = 5
+_FEWEST_CHARACTERS = 6
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value stands for another that is to be put in its place, or is one that everybody knows."""
+    start = value[:_LONG]
+    if _MASKED.search(start) or _WORDS.search(start) or value.lower() in _PUBLIC:
+        return True
+    lowered = start.lower()
+    return any(part in lowered for part in _IN_ORDER) or any(known in value for known in _PUBLISHED)
+
+
+def is_reference(value: str, *, uuid: bool = False) -> bool:
+    """Whether a value names where something is: a path, an address, a version. uuid : these may be secrets."""
+    if _REFERENCE.match(value) or _FILE.search(value) or _VERSION.search(value):
+        return True
+    return not uuid and _UUID.fullmatch(value) is not None
+
+
+def is_random(value: str) -> bool:
+    """Whether a value looks drawn by chance rather than made of words: by the pairs of characters that words have."""
+    if len(set(value[:_LONG])) < _FEWEST_CHARACTERS or _IDENTIFIER.fullmatch(value):
+        return False
+    common = counted = 0
+    for run in _RUN.findall(value[:_LONG]):
+        for first, second in pairwise(run):
+            if first.isdigit() and second.isdigit():
+                continue
+            counted += 1
+            if not (first.islower() and second.isupper()) and (first + second).lower() in _PAIRS:
+                common += 1
+    return counted >= _FEWEST_PAIRS and common < _WORDLIKE * counted
+
+
+def is_password(value: str) -> bool:
+    """Whether a value can be a password: it looks drawn by chance, or has characters of three classes."""
+    if _NOT_A_LETTER.sub("", value.lower()) in _USUAL:
+        return False
+    classes = sum(each.search(value) is not None for each in _CLASSES)
+    return classes > 1 and (is_random(value) or classes >= _MOST_CLASSES) and not is_placeholder(value)
