@@ -12,7 +12,7 @@ import psutil
 
 PACKAGES = (
     *("httpx", "httpcore", "aiohttp", "jupyter_server", "jupyterlab", "ipykernel", "ipython", "tornado"),
-    *("botocore", "google-auth", "azure-identity", "msal", "authlib", "requests", "urllib3"),
+    *("botocore", "google-auth", "azure-identity", "msal", "authlib", "detect-secrets", "requests", "urllib3"),
     *("alibabacloud-pai-dlc20201203", "alibabacloud-eiam20211201", "huaweicloudsdkmodelarts", "actoolkit"),
 )
 

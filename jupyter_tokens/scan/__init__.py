@@ -1,1 +1,1 @@
-"""Finds tokens and keys in notebooks: held values and the five APIs' shapes; knows neither server nor command line."""
+"""Finds tokens and keys in notebooks: held values, keys of many issuers, and values by the names beside them."""

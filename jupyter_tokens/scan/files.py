@@ -48,7 +48,7 @@ class Scanned(NamedTuple):
     old: str = ""
 
 
-def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = bool) -> Iterator[Path]:
+def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lambda _: None) -> Iterator[Path]:
     """Each file itself; of a folder the notebooks below it, and each folder that cannot be listed.
 
     Not looked into below a folder: hidden folders, installed packages, virtual environments. `skipped` is called with

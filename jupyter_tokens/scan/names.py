@@ -241,7 +241,7 @@ _TD = re.compile(r"<t[hd][^<>\x00]{0,1024}>", re.IGNORECASE)
 _CELL_VALUE = re.compile(r"(?:\s|[\"']|<[^<>]*>)*(?P<value>[A-Za-z0-9._~+/=-]{16,})(?:\s|[\"']|<[^<>]*>)*")
 _WORD = re.compile(r"\S+")
 _LONGEST_ROW = 16384
-_MOST_READ = 8
+_MOST_READ = 3
 
 
 def _below(text: str, lowered: str, end: int, left: list[int]) -> Iterator[Span]:
