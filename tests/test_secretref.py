@@ -374,8 +374,8 @@ COMMANDS: list[tuple[Callable[[Path], str], str]] = [
     (lambda path: script(path, f"import sys; print('{CANARY}', file=sys.stderr)"), "is empty"),
     (lambda path: script(path, f"import sys; sys.stdout.buffer.write(b'{CANARY}\\xff')"), "is not UTF-8 text"),
     (lambda path: script(path, f"print('{CANARY}' * 10000)"), "more than 65536 bytes"),
-    (lambda path: f"command:{path / 'none'} {CANARY}", "cannot be run (No such file or directory)"),
-    (lambda path: f"command:{path} {CANARY}", "cannot be run (Permission denied)"),
+    (lambda path: f"command:{shlex.quote(str(path / 'none'))} {CANARY}", "cannot be run (No such file or directory)"),
+    (lambda path: f"command:{shlex.quote(str(path))} {CANARY}", "cannot be run (Permission denied)"),
     (lambda path: f"command:echo '{CANARY}", "cannot be split into words"),
     (lambda path: "command:''", "cannot be run"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def test_a_parameter_may_come_from_python_and_a_brace_that_is_no_variable_stays(
 def test_a_file_lives_as_long_as_the_cell(shell: InteractiveShell, tmp_path: Path) -> None:
     file = tmp_path / "header"
     body = f"from pathlib import Path\nseen = Path({str(file)!r}).read_text()"
-    done(shell, f"%%withtoken oneaccess --file {file} --format header\n{body}")
+    done(shell, f"%%withtoken oneaccess --file {shlex.quote(str(file))} --format header\n{body}")
     assert shell.user_ns["seen"].startswith("Authorization: Bearer ")
     assert not file.exists()
 
@@ -216,7 +217,7 @@ def test_a_file_that_cannot_be_put_back_is_told_and_the_rest_is_put_back(
     def kept(self: Path, **options: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    line = f"%%withtoken oneaccess --env MINE --file {tmp_path / 't'}"
+    line = f"%%withtoken oneaccess --env MINE --file {shlex.quote(str(tmp_path / 't'))}"
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", kept)
         outcome = run(shell, f"{line}\nx = 1")
