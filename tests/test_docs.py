@@ -31,14 +31,14 @@ def test_each_code_that_is_understood_says_what_to_do(module: object) -> None:
 def test_the_profiles_of_the_pages_are_profiles() -> None:
     """Each example is read as a user's would be, with settings and parameters checked."""
     seen = set()
-    for name in ("apis", "profiles"):
+    for name in ("any-token", "apis", "profiles"):
         for block in re.findall(r"```json\n(.*?)```", _page(name), re.DOTALL):
             written = json.loads(block)
             profiles = written["TokenProfiles"]["profiles"] if "TokenProfiles" in written else {"one": written}
             for profile, settings in profiles.items():
                 checked = Profiles.of({profile: settings})[profile]
                 seen.add(checked.provider.id)
-    assert {"modelarts", "pai-dlc", "oneaccess", "astra", "eiam"} <= seen <= set(provider_ids())
+    assert {"static", "command", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"} <= seen <= set(provider_ids())
 
 
 def test_the_licences_are_of_what_is_installed() -> None:

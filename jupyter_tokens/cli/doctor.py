@@ -1,4 +1,4 @@
-"""`jupyter tokens doctor`: what is wrong and what to do, a line each; prints no secret, fetches no token."""
+"""`jupyter tokens doctor`: what is wrong and what to do, a line each; prints no secret, asks no API for a token."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class DoctorApp(Action):
     name = "jupyter-tokens-doctor"
     description = """Look for what is wrong, and say what to do: `ok`, `warn` or `fail`, what was found - what to do.
 
-    It resolves the secrets of the profiles, so that a keyring may ask for its password and a command: is run, and signs
-    a call with them, which it does not send. To the endpoints it sends one request without a credential. Exit code: 1
-    if something fails, else 0."""
+    It resolves the secrets of the profiles, so that a keyring may ask for its password and a program (command:, or the
+    provider command) is run, and signs a call with them, which it does not send. To the endpoints it sends one request
+    without a credential. Exit code: 1 if something fails, else 0."""
     examples = "jupyter tokens doctor\njupyter tokens doctor --offline --json"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of lines.").tag(config=True)

@@ -103,6 +103,12 @@ def test_tokens_that_no_api_is_asked_for(findings: Findings, write: Any) -> None
     assert "full path" in gone["do"]
 
 
+def test_without_a_network_no_program_is_run(findings: Findings, write: Any, tmp_path: Path) -> None:
+    write(az={"provider": "command", "command": f"touch {tmp_path / 'ran'}"})
+    assert only(findings("--offline")["credential"])[:2] == ("warn", "profile az: its program was not run (--offline)")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_the_endpoint_that_a_key_is_for_is_looked_at(findings: Findings, write: Any) -> None:
     write(key={"provider": "static", "token": "env:ACME_SECRET", "endpoint": "https://127.0.0.1:1"})
     assert only(findings()["endpoint"])[0] == "fail"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -61,8 +62,8 @@ def test_a_key_and_a_program_are_cards_like_the_others(
     for name, title in (("key", "API key or personal access token"), ("program", "Program that prints a token")):
         card = shown(TokenCard(name, session=session))
         row_of(card).fetch()
-        until(lambda card=card: says(card, "fresh"))
-        entry = next(entry for entry in session.client.profiles() if entry.name == name)
+        until(partial(says, card, "fresh"))
+        entry = next(entry for entry in session.entries() if entry.name == name)
         assert (entry.title, entry.sandbox) == (title, False)
     seen = front_end.text() + state()
     assert "a-key-of-mine" not in seen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...clock import SystemClock
 from ...errors import TokenError
-from ...providers.base import Call
+from ...providers.base import Call, Program
 from .finding import Finding, fail, ok, warn, within
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ _SECRET_SECONDS = 15.0
 def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
     """For each profile. A keyring may ask for its password, commands are run, a vendor's chain may use the network."""
     for profile in profiles:
-        if offline and not profile.references:
-            yield warn("credential", f"profile {profile.name}: its chain was not asked (--offline)", "run it without")
+        unasked = _asks_network(profile) if offline else ""
+        if unasked:
+            yield warn("credential", f"profile {profile.name}: its {unasked} (--offline)", "run it without")
             continue
         [outcome] = within(SECONDS, [partial(_sign, profile)])
         if isinstance(outcome, TokenError):
@@ -37,6 +38,14 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
             yield fail("credential", f"profile {profile.name}: no credential within {SECONDS:g} s", "see its source")
         else:
             yield ok("credential", f"profile {profile.name}: {outcome}")
+
+
+def _asks_network(profile: Profile) -> str:
+    """Return what is left out without a network, or "" if this profile's credential can be looked for."""
+    if not profile.references:
+        return "chain was not asked"
+    programs = any(isinstance(trait, Program) for trait in profile.provider.settings().values())
+    return "program was not run" if programs else ""
 
 
 def _sign(profile: Profile) -> str:
