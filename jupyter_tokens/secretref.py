@@ -94,37 +94,41 @@ class SecretRef:
     target : what follows the colon; for a literal, the secret itself.
     origin : who asks, for errors: "profile 'x', key 'y' in /path/of/config".
     base : the folder that a relative `file:` starts from.
+    seconds : how long a keyring may wait for a person.
     """
 
     kind: str
     target: str
     origin: str = "secret"
     base: Path | None = None
+    seconds: float = KEYRING_SECONDS
 
     KINDS: ClassVar[tuple[str, ...]] = ("env", "file", "keyring", "command")
 
     @classmethod
-    def parse(cls, text: str, *, origin: str = "secret", base: Path | None = None) -> SecretRef:
+    def parse(
+        cls, text: str, *, origin: str = "secret", base: Path | None = None, seconds: float = KEYRING_SECONDS
+    ) -> SecretRef:
         """A reference from its text. Raises `SecretError` if there is nothing behind the colon."""
         kind, colon, target = text.partition(":")
         if not colon or kind not in cls.KINDS:
-            return cls("literal", text, origin, base)
+            return cls("literal", text, origin, base, seconds)
         if not target.strip() or not target.isprintable():
             problem = "names nothing" if not target.strip() else "holds control characters"
             raise SecretError(f"{origin}: {kind}: {problem}.", hint=f"Write {kind}:{_FORMS[kind]}.", unsent=True)
-        return cls(kind, target.strip(), origin, base)
+        return cls(kind, target.strip(), origin, base, seconds)
 
     def __repr__(self) -> str:
         return f"<SecretRef {self.kind}{'' if self.kind in {'literal', 'command'} else ':' + self.target}>"
 
-    def resolve(self, seconds: float | None = None) -> Secret:
+    def resolve(self) -> Secret:
         """Read the secret now.
 
-        Blocks. A keyring that waits for a person is given `seconds`; a command, `COMMAND_SECONDS`. Raises
-        `SecretError`, which never holds any part of the secret.
+        Blocks: a keyring is given `seconds`, a command `COMMAND_SECONDS`. Raises `SecretError`, which never holds any
+        part of the secret.
         """
         try:
-            return Secret(_checked(self, _read(self, KEYRING_SECONDS if seconds is None else seconds)))
+            return Secret(_checked(self, _READERS[self.kind](self)))
         except SecretError as caught:
             # The frames of its traceback hold what was read.
             error = caught.copy()
@@ -134,12 +138,6 @@ class SecretRef:
         """A `SecretError` that says which reference of whom."""
         name = self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
         return SecretError(f"{self.origin}: {name} {problem}", hint=hint, unsent=True)
-
-
-def _read(ref: SecretRef, seconds: float) -> str | bytes:
-    if ref.kind == "keyring":
-        return _read_keyring(ref, seconds)
-    return ref.target if ref.kind == "literal" else _READERS[ref.kind](ref)
 
 
 def _checked(ref: SecretRef, value: str | bytes) -> str:
@@ -184,6 +182,10 @@ def _block(begin: str, body: str, end: str) -> str:
     return "\n".join([begin, *lines, end])
 
 
+def _read_literal(ref: SecretRef) -> str:
+    return ref.target
+
+
 def _read_env(ref: SecretRef) -> str:
     try:
         return os.environ[ref.target]
@@ -216,17 +218,17 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read_keyring(ref: SecretRef, seconds: float) -> str:
+def _read_keyring(ref: SecretRef) -> str:
     service, slash, user = ref.target.rpartition("/")
     if not slash or not service or not user:
         raise ref.error("is not of the form keyring:SERVICE/USER.")
     try:
         value: str | None = ask_keyring(
-            lambda keyring: keyring.get_password(service, user), seconds=seconds, same=(service, user)
+            lambda keyring: keyring.get_password(service, user), seconds=ref.seconds, same=(service, user)
         )
     except KeyringWaits:
         raise ref.error(
-            f"cannot be read: the keyring did not answer within {seconds:.3g} s. It may be waiting for a person.",
+            f"cannot be read: the keyring did not answer within {ref.seconds:.3g} s. It may be waiting for a person.",
             "Unlock the keyring and try again, or raise the profile's timeout.",
         ) from None
     except Exception as error:
@@ -308,8 +310,10 @@ def _mark_end(process: subprocess.Popen[bytes], writing: int, mark: bytes, statu
 
 
 _READERS: dict[str, Callable[[SecretRef], str | bytes]] = {
+    "literal": _read_literal,
     "env": _read_env,
     "file": _read_file,
+    "keyring": _read_keyring,
     "command": _read_command,
 }
 _FORMS = {"env": "NAME", "file": "PATH", "keyring": "SERVICE/USER", "command": "PROGRAM ARGUMENT …"}

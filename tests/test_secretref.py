@@ -354,10 +354,10 @@ def test_a_keyring_that_waits_for_a_person_is_named_within_the_time_limit(
     unlocked = threading.Event()
     monkeypatch.setattr(stored, "get_password", lambda service, user: str(unlocked.wait()))
     with pytest.raises(SecretError) as caught:
-        ref("keyring:s/me").resolve(0.1)
+        SecretRef.parse("keyring:s/me", origin=ORIGIN, seconds=0.1).resolve()
     assert caught.value.message.startswith(f"{ORIGIN}: keyring:s/me cannot be read: the keyring did not answer")
     unlocked.set()
-    assert ref("keyring:s/me").resolve(30).reveal() == "True"
+    assert ref("keyring:s/me").resolve().reveal() == "True"
 
 
 def test_command(tmp_path: Path) -> None:

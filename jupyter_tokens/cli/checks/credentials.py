@@ -19,8 +19,6 @@ __all__ = ["signatures"]
 
 SECONDS = 20.0
 """For each profile: more than a `command:` may take, or a metadata service that is not there."""
-_KEYRING_SECONDS = 10.0
-"""For a keyring that waits for a person: less, so that the error names it."""
 
 
 def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
@@ -29,19 +27,20 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
         if offline and not profile.references:
             yield warn("credential", f"profile {profile.name}: its chain was not asked (--offline)", "run it without")
             continue
-        [outcome] = within(SECONDS, [partial(_sign, profile)])
+        # A keyring that waits for a person is named within the profile's own limit.
+        [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)])
         if isinstance(outcome, TokenError):
             do = outcome.hint.rstrip(".") or "correct the profile"
             yield fail("credential", f"profile {profile.name}: {_without(outcome, profile)}", do)
         elif outcome is None:
-            yield fail("credential", f"profile {profile.name}: no credential within {SECONDS:g} s", "see its source")
+            yield fail("credential", f"profile {profile.name}: no credential in time", "see its source")
         else:
             yield ok("credential", f"profile {profile.name}: {outcome}")
 
 
 def _sign(profile: Profile) -> str:
     """Gets to the point where the first request would be sent. Raises `TokenError`."""
-    secrets = profile.secrets(_KEYRING_SECONDS)
+    secrets = profile.secrets()
     credential = profile.provider.credential(secrets)
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
     # What only a call gives; for a signature anything will do.
