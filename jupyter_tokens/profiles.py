@@ -236,15 +236,9 @@ class Profile:
             return False
         return self.notebooks is None or any(matches(glob, path) for path in paths for glob in self.notebooks)
 
-    def secrets(self, seconds: float | None = None) -> dict[str, Secret]:
-        """Resolve the references of the profile.
-
-        Blocks: a keyring may wait for a person and a program takes its time, each for `seconds` or the profile's
-        `timeout` at most, whichever is less. Raises `SecretError`.
-        """
-        # A little less than the whole call, so that this error comes before that of a caller who waits for the call.
-        limit = 0.9 * (self.timeout if seconds is None else min(self.timeout, seconds))
-        return {key: reference.resolve(limit) for key, reference in self.references.items()}
+    def secrets(self) -> dict[str, Secret]:
+        """Resolve the references of the profile now. Blocks. Raises `SecretError`."""
+        return {key: reference.resolve() for key, reference in self.references.items()}
 
     def call_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
         """The profile's parameters with those of a call over them. Raises `ParameterError`."""
@@ -341,13 +335,13 @@ class Profiles(Mapping[str, Profile]):
     def changed_from(self, before: Profiles) -> set[str]:
         """The names whose settings differ from earlier profiles; those that do not keep their state (an IAM login).
 
-        A file that cannot be read now, perhaps because it is being edited, keeps the profiles that it had.
+        Those of a file that cannot be read now, perhaps because it is being edited, are not among them: what is fresh
+        still serves.
         """
-        kept = {name: raw for name, raw in before._raw.items() if raw.file in self.problems}
-        self._raw = {**kept, **self._raw}
+        unknown = {name for name, raw in before._raw.items() if raw.file in self.problems and name not in self._raw}
         same = {name for name, raw in self._raw.items() if before._raw.get(name) == raw}
         self._checked |= {name: profile for name, profile in before._checked.items() if name in same}
-        return (self._raw.keys() | before._raw.keys()) - same
+        return (self._raw.keys() | before._raw.keys()) - same - unknown
 
     def __contains__(self, name: object) -> bool:
         return name in self._raw
@@ -401,7 +395,7 @@ class _Reader:
             env=self._env(written),
             timeout=self._timeout(written),
             verify=self._verify(written, provider),
-            references=dict(self._references(provider, known)),
+            references=dict(self._references(written, provider, known)),
             kernels=self._texts(written, "kernels"),
             notebooks=self._notebooks(written),
             inject_at_start=self._inject_at_start(written),
@@ -532,15 +526,19 @@ class _Reader:
             raise self._error("verify", "can be switched off for loopback alone", "Give the path of a CA bundle.")
         return verify
 
-    def _references(self, provider: Provider, known: Mapping[str, Setting]) -> Iterable[tuple[str, SecretRef]]:
+    def _references(
+        self, written: Mapping[str, Any], provider: Provider, known: Mapping[str, Setting]
+    ) -> Iterable[tuple[str, SecretRef]]:
         base = self._raw.file.parent if self._raw.file else None
+        # A little less than the whole call, so that this error comes before that of a caller who waits for the call.
+        seconds = 0.9 * self._timeout(written)
         for key, trait in known.items():
             text = getattr(provider, key)
             if not isinstance(trait, Reference) or not text:
                 continue
             try:
                 written_out = f"command:{text}" if isinstance(trait, Program) else text
-                reference = SecretRef.parse(written_out, origin=self._origin(key), base=base)
+                reference = SecretRef.parse(written_out, origin=self._origin(key), base=base, seconds=seconds)
             except SecretError as error:
                 raise ConfigurationError(error.message, hint=error.hint, unsent=True) from None
             if trait.secret and reference.kind == "literal":

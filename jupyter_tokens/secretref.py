@@ -24,10 +24,7 @@ from .program import MOST_BYTES, run
 from .text_file import NotText, decode
 from .token import Secret, Token
 
-__all__ = ["COMMAND_SECONDS", "SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch_seen"]
-
-COMMAND_SECONDS = 15.0
-"""Time limit of a `command:` where the caller gives none, seconds."""
+__all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch_seen"]
 
 Seen = Callable[[str, Secret | Token], None]
 """Told of a value that is in this process now: the name of its profile, and the value."""
@@ -88,37 +85,41 @@ class SecretRef:
     target : what follows the colon; for a literal, the secret itself.
     origin : who asks, for errors: "profile 'x', key 'y' in /path/of/config".
     base : the folder that a relative `file:` starts from.
+    seconds : how long a keyring may wait for a person, or a program may run.
     """
 
     kind: str
     target: str
     origin: str = "secret"
     base: Path | None = None
+    seconds: float = KEYRING_SECONDS
 
     KINDS: ClassVar[tuple[str, ...]] = ("env", "file", "keyring", "command")
 
     @classmethod
-    def parse(cls, text: str, *, origin: str = "secret", base: Path | None = None) -> SecretRef:
+    def parse(
+        cls, text: str, *, origin: str = "secret", base: Path | None = None, seconds: float = KEYRING_SECONDS
+    ) -> SecretRef:
         """A reference from its text. Raises `SecretError` if there is nothing behind the colon."""
         kind, colon, target = text.partition(":")
         if not colon or kind not in cls.KINDS:
-            return cls("literal", text, origin, base)
+            return cls("literal", text, origin, base, seconds)
         if not target.strip() or not target.isprintable():
             problem = "names nothing" if not target.strip() else "holds control characters"
             raise SecretError(f"{origin}: {kind}: {problem}.", hint=f"Write {kind}:{_FORMS[kind]}.", unsent=True)
-        return cls(kind, target.strip(), origin, base)
+        return cls(kind, target.strip(), origin, base, seconds)
 
     def __repr__(self) -> str:
         return f"<SecretRef {self.kind}{'' if self.kind in {'literal', 'command'} else ':' + self.target}>"
 
-    def resolve(self, seconds: float | None = None) -> Secret:
+    def resolve(self) -> Secret:
         """Read the secret now.
 
         Blocks, for `seconds` at most: a keyring may wait for a person, and a command takes its time. Raises
         `SecretError`, which never holds any part of the secret.
         """
         try:
-            return Secret(_checked(self, _read(self, seconds)))
+            return Secret(_checked(self, _READERS[self.kind](self)))
         except SecretError as caught:
             # The frames of its traceback hold what was read.
             error = caught.copy()
@@ -128,14 +129,6 @@ class SecretRef:
         """A `SecretError` that says which reference of whom."""
         name = self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
         return SecretError(f"{self.origin}: {name} {problem}", hint=hint, unsent=True)
-
-
-def _read(ref: SecretRef, seconds: float | None) -> str | bytes:
-    if ref.kind == "keyring":
-        return _read_keyring(ref, KEYRING_SECONDS if seconds is None else seconds)
-    if ref.kind == "command":
-        return _read_command(ref, COMMAND_SECONDS if seconds is None else seconds)
-    return ref.target if ref.kind == "literal" else _READERS[ref.kind](ref)
 
 
 def _checked(ref: SecretRef, value: str | bytes) -> str:
@@ -180,6 +173,10 @@ def _block(begin: str, body: str, end: str) -> str:
     return "\n".join([begin, *lines, end])
 
 
+def _read_literal(ref: SecretRef) -> str:
+    return ref.target
+
+
 def _read_env(ref: SecretRef) -> str:
     try:
         return os.environ[ref.target]
@@ -212,17 +209,17 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read_keyring(ref: SecretRef, seconds: float) -> str:
+def _read_keyring(ref: SecretRef) -> str:
     service, slash, user = ref.target.rpartition("/")
     if not slash or not service or not user:
         raise ref.error("is not of the form keyring:SERVICE/USER.")
     try:
         value: str | None = ask_keyring(
-            lambda keyring: keyring.get_password(service, user), seconds=seconds, same=(service, user)
+            lambda keyring: keyring.get_password(service, user), seconds=ref.seconds, same=(service, user)
         )
     except KeyringWaits:
         raise ref.error(
-            f"cannot be read: the keyring did not answer within {seconds:.3g} s. It may be waiting for a person.",
+            f"cannot be read: the keyring did not answer within {ref.seconds:.3g} s. It may be waiting for a person.",
             "Unlock the keyring and try again, or raise the profile's timeout.",
         ) from None
     except Exception as error:
@@ -239,14 +236,14 @@ def _read_keyring(ref: SecretRef, seconds: float) -> str:
     return value
 
 
-def _read_command(ref: SecretRef, seconds: float) -> bytes:
+def _read_command(ref: SecretRef) -> bytes:
     try:
         argv = shlex.split(ref.target)
     except ValueError as error:
         raise ref.error(f"cannot be split into words ({error}).") from None
     program = argv[0]
     try:
-        status, output = run(argv, seconds)
+        status, output = run(argv, ref.seconds)
     except OSError as error:
         raise ref.error(
             f"({program}) cannot be run ({error.strerror}).",
@@ -254,7 +251,7 @@ def _read_command(ref: SecretRef, seconds: float) -> bytes:
         ) from None
     if status is None:
         raise ref.error(
-            f"({program}) did not end within {seconds:.3g} s.",
+            f"({program}) did not end within {ref.seconds:.3g} s.",
             "It must not ask for anything on the terminal. If it is only slow, raise the profile's timeout.",
         )
     if status:
@@ -267,7 +264,10 @@ def _read_command(ref: SecretRef, seconds: float) -> bytes:
 
 
 _READERS: dict[str, Callable[[SecretRef], str | bytes]] = {
+    "literal": _read_literal,
     "env": _read_env,
     "file": _read_file,
+    "keyring": _read_keyring,
+    "command": _read_command,
 }
 _FORMS = {"env": "NAME", "file": "PATH", "keyring": "SERVICE/USER", "command": "PROGRAM ARGUMENT …"}

@@ -354,10 +354,10 @@ def test_a_keyring_that_waits_for_a_person_is_named_within_the_time_limit(
     unlocked = threading.Event()
     monkeypatch.setattr(stored, "get_password", lambda service, user: str(unlocked.wait()))
     with pytest.raises(SecretError) as caught:
-        ref("keyring:s/me").resolve(0.1)
+        SecretRef.parse("keyring:s/me", origin=ORIGIN, seconds=0.1).resolve()
     assert caught.value.message.startswith(f"{ORIGIN}: keyring:s/me cannot be read: the keyring did not answer")
     unlocked.set()
-    assert ref("keyring:s/me").resolve(30).reveal() == "True"
+    assert ref("keyring:s/me").resolve().reveal() == "True"
 
 
 def test_command(tmp_path: Path) -> None:
@@ -388,16 +388,13 @@ def test_a_command_that_fails_shows_nothing_of_what_it_said(
     assert words in refused(command(tmp_path)).message
 
 
-def test_a_command_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secretref, "COMMAND_SECONDS", 0.2)
+def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
     code = f"print('{CANARY}', flush=True); import threading; threading.Event().wait()"
-    assert "did not end within 0.2 s" in refused(script(tmp_path, code)).message
+    with pytest.raises(SecretError, match="did not end within 0.2 s"):
+        SecretRef.parse(script(tmp_path, code), seconds=0.2).resolve()
 
 
-def test_a_command_counts_as_ended_though_a_child_holds_its_output_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(secretref, "COMMAND_SECONDS", 60.0)
+def test_a_command_counts_as_ended_though_a_child_holds_its_output_open(tmp_path: Path) -> None:
     code = f"""
 import os, sys
 print('{CANARY}', flush=True)

@@ -19,8 +19,6 @@ __all__ = ["signatures"]
 
 SECONDS = 20.0
 """Time limit for each profile: a metadata service may be missing."""
-_SECRET_SECONDS = 15.0
-"""Time limit for a keyring or a program that waits for a person: less, so that the error names it."""
 
 
 def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
@@ -30,12 +28,13 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
         if unasked:
             yield warn("credential", f"profile {profile.name}: its {unasked} (--offline)", "run it without")
             continue
-        [outcome] = within(SECONDS, [partial(_sign, profile)])
+        # A keyring that waits for a person is named within the profile's own limit.
+        [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)])
         if isinstance(outcome, TokenError):
             do = outcome.hint.rstrip(".") or "correct the profile"
             yield fail("credential", f"profile {profile.name}: {_without(outcome, profile)}", do)
         elif outcome is None:
-            yield fail("credential", f"profile {profile.name}: no credential within {SECONDS:g} s", "see its source")
+            yield fail("credential", f"profile {profile.name}: no credential in time", "see its source")
         else:
             yield ok("credential", f"profile {profile.name}: {outcome}")
 
@@ -50,7 +49,7 @@ def _asks_network(profile: Profile) -> str:
 
 def _sign(profile: Profile) -> str:
     """Get to the point where the first request would be sent, and say what was found. Raises `TokenError`."""
-    secrets = profile.secrets(_SECRET_SECONDS)
+    secrets = profile.secrets()
     credential = profile.provider.credential(secrets)
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
     # What only a call gives; for a signature anything will do.
