@@ -390,7 +390,7 @@ def test_a_command_that_fails_shows_nothing_of_what_it_said(
 
 def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
     code = f"print('{CANARY}', flush=True); import threading; threading.Event().wait()"
-    with pytest.raises(SecretError, match="did not end within 0.2 s"):
+    with pytest.raises(SecretError, match=r"did not end within 0\.2 s"):
         SecretRef.parse(script(tmp_path, code), seconds=0.2).resolve()
 
 
