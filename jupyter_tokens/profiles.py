@@ -313,6 +313,11 @@ class Profiles(Mapping[str, Profile]):
             raise error
         return self._checked[name]
 
+    def check_readable(self) -> None:
+        """Raise `ConfigurationError` if there is no profile because a file cannot be read."""
+        if not self._raw and self.problems:
+            raise next(iter(self.problems.values())).copy()
+
     def _unknown(self, name: str) -> str:
         if self.problems:
             # It may be in one of them.

@@ -164,8 +164,7 @@ class Source:
         Raises `ConfigurationError` if there is none because a configuration file cannot be read.
         """
         profiles = self.profiles()
-        if not profiles and profiles.problems:
-            raise next(iter(profiles.problems.values())).copy()
+        profiles.check_readable()
         return [_entry(profiles, name) for name in profiles]
 
     def get_direct(self, profile: str, params: Mapping[str, Any], ask: Ask) -> Token:

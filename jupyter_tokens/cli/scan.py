@@ -117,10 +117,9 @@ class ScanApp(Command):
         secrets: dict[str, str] = {}
         try:
             profiles = load_profiles()
+            profiles.check_readable()
         except TokenError as error:
             self.fail(2, str(error))
-        if not profiles and profiles.problems:
-            self.fail(2, " ".join(map(str, profiles.problems.values())))
         for name in profiles:
             try:
                 resolved = profiles[name].secrets()

@@ -24,7 +24,9 @@ class ProfilesHandler(TokensHandler):
         from .answers import profile_entry  # noqa: PLC0415 (loads httpx, which no server should start with)
 
         source, catalog = self.extension.source, self.extension.catalog
-        entries = [profile_entry(catalog, name) for name in source.profiles()]
+        profiles = source.profiles()
+        profiles.check_readable()
+        entries = [profile_entry(catalog, name) for name in profiles]
         may_reveal = self.extension.allow_reveal and await self.may("read", REVEAL)
         may_edit = self.extension.allow_edit and await self.may("write", PROFILES)
         kernels = self.extension.loaded_in = {i for i in self.extension.loaded_in if i in self.kernel_manager}

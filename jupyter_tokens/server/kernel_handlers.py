@@ -115,7 +115,9 @@ class KernelProfilesHandler(_KernelHandler):
         kernel_id = await self.prove(kernel_id, "profiles")
         self.body({})
         extension, entries = self.extension, []
-        for name in extension.source.profiles():
+        profiles = extension.source.profiles()
+        profiles.check_readable()
+        for name in profiles:
             entry = profile_entry(extension.catalog, name)
             try:
                 allowed = await extension.may_have(name, kernel_id)
