@@ -17,6 +17,7 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.server import kernel_push
 
 from ..hearing import until_heard
 from ..labextension.served import DEADLINE, Served, serving
@@ -60,6 +61,16 @@ class Kernel:
 
     def inject(self, profile: str, **more: Any) -> httpx.Response:
         return self.served.ask("POST", f"jupyter-tokens/kernels/{self.id}/inject", {"profile": profile, **more})
+
+    def injected(self, profile: str, **more: Any) -> dict[str, Any]:
+        """How it ended; on a machine that is busy the kernel may take longer than the answer waits."""
+        answer = self.inject(profile, **more)
+        assert answer.is_success, answer.text
+        path = f"jupyter-tokens/kernels/{self.id}/inject/{answer.json()['id']}"
+        until(lambda: self.served.ask("GET", path).json()["state"] != "queued")
+        ended: dict[str, Any] = self.served.ask("GET", path).json()
+        assert ended["state"] == "done", ended
+        return ended
 
     def holdings(self) -> list[dict[str, Any]]:
         """What the panel shows of this kernel."""
@@ -147,8 +158,7 @@ def switched_off(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> 
 class TestTheKernelItself:
     def test_inject_is_gettoken(self, served: Served) -> None:
         with kernel(served) as python:
-            answer = python.inject("oneaccess").json()
-            assert (answer["state"], answer["kept_by"]) == ("done", "kernel")
+            assert python.injected("oneaccess")["kept_by"] == "kernel"
             value = value_of(served, "oneaccess")
             assert python.digest("ONEACCESS_TOKEN") == sha256(value.encode()).hexdigest()
             assert python.run("print(os.environ['ONEACCESS_TOKEN'])") == "[token oneaccess]"
@@ -175,7 +185,7 @@ class TestTheKernelItself:
                 "def evaluate(wanted):\n    asked.append((wanted, for_real(wanted)))\n    return asked[-1][1]\n"
                 "shell.user_expressions = evaluate"
             )
-            assert python.inject("oneaccess").json()["kept_by"] == "kernel"
+            assert python.injected("oneaccess")["kept_by"] == "kernel"
             value = value_of(served, "oneaccess")
             assert python.run("print(sum('jupyter_tokens' in wanted for wanted, _ in asked))") == "1"
             spelled = f"{value[:8]!r} + {value[8:]!r}"
@@ -184,23 +194,23 @@ class TestTheKernelItself:
 
     def test_it_is_renewed_there(self, served: Served) -> None:
         with kernel(served) as python:
-            assert python.inject("short").json()["kept_by"] == "kernel"
+            assert python.injected("short")["kept_by"] == "kernel"
             first = python.digest("SHORT_TOKEN")
             until(lambda: python.digest("SHORT_TOKEN") != first)
             assert python.run("print(os.environ['SHORT_TOKEN'])") == "[token short]"
 
     def test_refresh_gives_the_kernel_the_newer_one(self, served: Served) -> None:
         with kernel(served) as python:
-            python.inject("oneaccess")
+            python.injected("oneaccess")
             first = python.digest("ONEACCESS_TOKEN")
-            assert python.inject("oneaccess", refresh=True).status_code == 200
+            python.injected("oneaccess", refresh=True)
             now = python.digest("ONEACCESS_TOKEN")
             assert now != first
             assert now == sha256(value_of(served, "oneaccess").encode()).hexdigest()
 
     def test_parameters_are_those_of_a_magic(self, served: Served) -> None:
         with kernel(served) as python:
-            python.inject("short", params={"ExpireTime": 600}, env="MINE")
+            python.injected("short", params={"ExpireTime": 600}, env="MINE")
             assert "short ExpireTime=600 (sandbox)" in python.run("%tokens")
             python.run("%gettoken short ExpireTime=600 --env MINE")
             assert python.run("%tokens").count("$MINE") == 1
@@ -228,9 +238,10 @@ class TestTheKernelItself:
                 began = time.perf_counter()
                 answer = user.post(path, json={"profile": "oneaccess"}, timeout=DEADLINE)
                 seconds.append(time.perf_counter() - began)
-                assert (answer.status_code, answer.json()["state"]) == (200, "done")
+                # A kernel that is idle is given a second to become so in the server's eyes.
+                assert answer.json()["state"] == "done" or seconds[-1] >= kernel_push.BUSY_GRACE_SECONDS
             # The goal is 0.15 s on a quiet machine; the limit leaves room for a busy one.
-            assert statistics.median(seconds) < 0.5
+            assert statistics.median(seconds) < kernel_push.BUSY_GRACE_SECONDS
 
     def test_the_panel_knows_what_the_notebook_does(self, served: Served) -> None:
         with kernel(served) as python:
@@ -238,7 +249,7 @@ class TestTheKernelItself:
             begun = ("begun", "BEGUN_TOKEN", "kernel")
             python.run("%gettoken oneaccess --env X")
             until(lambda: python.held() == {begun, ("oneaccess", "X", "kernel")})
-            python.inject("eiam")
+            python.injected("eiam")
             until(lambda: python.held() == {begun, ("oneaccess", "X", "kernel"), ("eiam", "EIAM_TOKEN", "kernel")})
             python.run("%deltoken oneaccess")
             until(lambda: python.held() == {begun, ("eiam", "EIAM_TOKEN", "kernel")})
@@ -276,7 +287,7 @@ class TestAtTheStart:
 
     def test_a_restart_begins_anew(self, served: Served) -> None:
         with kernel(served) as before:
-            before.inject("oneaccess")
+            before.injected("oneaccess")
             assert ("oneaccess", "ONEACCESS_TOKEN", "kernel") in before.held()
             served.ask("POST", f"api/kernels/{before.id}/restart")
             with listening(served, before.id) as python:
@@ -289,7 +300,7 @@ class TestWithoutTheExtension:
     def test_the_server_renews_and_load_ext_takes_over(self, switched_off: Served) -> None:
         with kernel(switched_off) as python:
             assert python.held() == {("begun", "BEGUN_TOKEN", "server")}
-            assert python.inject("short").json()["kept_by"] == "server"
+            assert python.injected("short")["kept_by"] == "server"
             first = python.digest("SHORT_TOKEN"), python.digest("BEGUN_TOKEN")
             until(lambda: python.digest("SHORT_TOKEN") != first[0] and python.digest("BEGUN_TOKEN") != first[1])
             assert ("short", "SHORT_TOKEN", "server") in python.held()
@@ -303,17 +314,17 @@ class TestWithoutTheExtension:
 
     def test_what_the_notebook_has_put_there_since_stays(self, switched_off: Served) -> None:
         with kernel(switched_off) as python:
-            python.inject("short")
+            python.injected("short")
             python.run("os = __import__('os'); os.environ['SHORT_TOKEN'] = 'mine'")
             until(lambda: ("short", "SHORT_TOKEN", "server") not in python.held())
             assert python.run("print(os.environ['SHORT_TOKEN'])") == "mine"
             # Asked for again, it is set.
-            python.inject("short")
+            python.injected("short")
             assert python.run("print(os.environ['SHORT_TOKEN'] == 'mine')") == "False"
 
     def test_it_ends_with_forgetting_and_with_the_kernel(self, switched_off: Served, sandbox: Sandbox) -> None:
         with kernel(switched_off) as python:
-            python.inject("short")
+            python.injected("short")
             assert ("short", "SHORT_TOKEN", "server") in python.held()
             switched_off.ask("DELETE", "jupyter-tokens/profiles/short/token")
             assert ("short", "SHORT_TOKEN", None) in python.held()
@@ -331,7 +342,7 @@ class TestWithoutTheExtension:
 def test_in_r_the_server_renews_it(served: Served) -> None:
     shown = "cat(nchar(Sys.getenv('{0}')), substring(Sys.getenv('{0}'), 150))"
     with kernel(served, "ir") as r:
-        assert r.inject("short").json()["kept_by"] == "server"
+        assert r.injected("short")["kept_by"] == "server"
         assert r.held() == {("begun", "BEGUN_TOKEN", "server"), ("short", "SHORT_TOKEN", "server")}
         first = [r.run(shown.format(variable)) for variable in ("SHORT_TOKEN", "BEGUN_TOKEN")]
         until(lambda: r.run(shown.format("SHORT_TOKEN")) != first[0])
@@ -344,7 +355,7 @@ def test_in_r_the_server_renews_it(served: Served) -> None:
 class TestXeusPython:
     def test_it_proves_itself_and_redacts_what_is_printed(self, served: Served) -> None:
         with kernel(served, "xpython") as xeus:
-            assert xeus.inject("oneaccess").json()["kept_by"] == "server"
+            assert xeus.injected("oneaccess")["kept_by"] == "server"
             xeus.run("import os, sys\n%load_ext jupyter_tokens")
             for code in (
                 "print(os.environ['ONEACCESS_TOKEN'])",
@@ -358,7 +369,7 @@ class TestXeusPython:
             assert value_of(served, "oneaccess") not in xeus.heard
             until(lambda: ("oneaccess", "ONEACCESS_TOKEN", "kernel") in xeus.held())
             assert "served: server" in xeus.run("%tokens")
-            assert xeus.inject("eiam").json()["kept_by"] == "kernel"
+            assert xeus.injected("eiam")["kept_by"] == "kernel"
             assert xeus.run("print(os.environ['EIAM_TOKEN'])") == "[token eiam]"
             xeus.run("%unload_ext jupyter_tokens")
             assert xeus.run("print('as before')") == "as before"
