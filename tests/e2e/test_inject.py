@@ -365,7 +365,7 @@ class TestXeusPython:
             assert xeus.run("os.environ['ONEACCESS_TOKEN']") == "'[token oneaccess]'"
             xeus.run("raise ValueError(os.environ['ONEACCESS_TOKEN'])")
             # Its error may come after it says that it is idle.
-            until(lambda: xeus.run("print('after')") and '"ename": "ValueError"' in xeus.heard)
+            until(lambda: xeus.run("print('after')") and '"evalue": "[token oneaccess]"' in xeus.heard)
             assert value_of(served, "oneaccess") not in xeus.heard
             until(lambda: ("oneaccess", "ONEACCESS_TOKEN", "kernel") in xeus.held())
             assert "served: server" in xeus.run("%tokens")
