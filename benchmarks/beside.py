@@ -16,9 +16,9 @@ from unittest.mock import patch
 
 import httpcore
 
+from jupyter_tokens.client import Client
 from jupyter_tokens.clock import Clock
-from jupyter_tokens.kernel.client import Client
-from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.config.profiles import Profiles
 
 from .answers import AUTHORITY
 

@@ -15,7 +15,7 @@ from .measure import Row
 _OURS = "jupyter_tokens, all of a fetch"
 _PROGRAMS = {
     # What a notebook's first fetch from PAI-DLC loads, httpx with it.
-    _OURS: "import jupyter_tokens.source, jupyter_tokens.kernel.client, jupyter_tokens.transport"
+    _OURS: "import jupyter_tokens.sources.local, jupyter_tokens.client, jupyter_tokens.transport"
     ", jupyter_tokens.providers.pai_dlc",
     "httpx": "import httpx",
     "alibabacloud-pai-dlc20201203": "import alibabacloud_pai_dlc20201203.client",

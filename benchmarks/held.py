@@ -14,13 +14,13 @@ from collections.abc import Iterator
 
 import httpx
 
+from jupyter_tokens import client as kernel_client
+from jupyter_tokens.client import Client, get_token
 from jupyter_tokens.clock import SystemClock
-from jupyter_tokens.kernel import client as kernel_client
-from jupyter_tokens.kernel.client import Client, get_token
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.kernel.injection import Place, var_place
 from jupyter_tokens.kernel.refresher import _LONGEST_NAP_SECONDS, Refresher
 from jupyter_tokens.kernel.session import TokenSession
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.transport import Transport
 
 from .measure import Row, medians

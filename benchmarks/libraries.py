@@ -13,8 +13,8 @@ from urllib.request import urlopen
 
 import httpx
 
-from jupyter_tokens.broker import windows
 from jupyter_tokens.clock import SystemClock
+from jupyter_tokens.sources.cache import windows
 
 from .answers import answering
 from .beside import LIBRARIES, OURS, Get, Simulated, Wire, opened, wired

@@ -25,7 +25,7 @@ _WAIT = 120
 _PREPARE = """
 import base64, random, secrets, string
 from jupyter_tokens.kernel import redaction
-from jupyter_tokens.kernel.client import shared_client
+from jupyter_tokens.client import shared_client
 
 class Switch:
     on = True

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import httpx
 
-from jupyter_tokens.kernel import client as kernel_client
-from jupyter_tokens.kernel.client import Client, get_token
-from jupyter_tokens.profiles import Profiles
+from jupyter_tokens import client as kernel_client
+from jupyter_tokens.client import Client, get_token
+from jupyter_tokens.config.profiles import Profiles
 
 from .answers import answering
 from .measure import Row, medians

@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from .client import aget_token, create_token, get_token
     from .errors import TokenError
-    from .kernel.client import aget_token, create_token, get_token
     from .token import Token
     from .widgets.card import TokenCard
     from .widgets.panel import TokenPanel
@@ -25,9 +25,9 @@ _HOMES = {
     "TokenCard": "widgets.card",
     "TokenError": "errors",
     "TokenPanel": "widgets.panel",
-    "aget_token": "kernel.client",
-    "create_token": "kernel.client",
-    "get_token": "kernel.client",
+    "aget_token": "client",
+    "create_token": "client",
+    "get_token": "client",
 }
 
 

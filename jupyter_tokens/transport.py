@@ -22,11 +22,11 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 import httpx
 
+from ._util.threads import MOST_OF_ONE
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
 from .providers.answers import malformed, plain
 from .providers.base import Driven, is_loopback
-from .threads import MOST_OF_ONE
 
 __all__ = [
     "CONNECT_SECONDS",

@@ -14,7 +14,7 @@ import pytest
 from keyrings.alt.file import PlaintextKeyring
 from traitlets.config import Application
 
-from jupyter_tokens.kernel import client
+from jupyter_tokens import client
 from jupyter_tokens.sandbox import Sandbox, running
 
 from .doubles import Clock

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_tokens.profiles import Profiles, provider_ids
+from jupyter_tokens.config.profiles import Profiles, provider_ids
 from jupyter_tokens.providers import alibaba, astra, modelarts, oneaccess
 
 DOCS = Path(__file__).parents[1] / "docs"

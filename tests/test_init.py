@@ -32,8 +32,8 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_each_public_name_is_there_and_the_thing_itself() -> None:
+    from jupyter_tokens import client
     from jupyter_tokens.errors import TokenError
-    from jupyter_tokens.kernel import client
     from jupyter_tokens.token import Token
     from jupyter_tokens.widgets import TokenCard, TokenPanel
 
@@ -87,4 +87,6 @@ assert shell.find_line_magic("gettoken")
     loaded = loaded_by(program)
     assert "jupyter_tokens.kernel.magics" in loaded
     assert not loaded & set(LATER)
-    assert not {name for name in loaded if name.startswith(("jupyter_tokens.providers", "jupyter_tokens.upstream"))}
+    assert not {
+        name for name in loaded if name.startswith(("jupyter_tokens.providers", "jupyter_tokens.sources.upstream"))
+    }

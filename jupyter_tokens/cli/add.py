@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from traitlets import Enum, List, Unicode
 
+from ..config.secrets import SecretRef
 from ..errors import ConfigurationError, ParameterError
-from ..secretref import SecretRef
 from .command import Action
 from .completion import provider_names
 from .keyring_backend import backend
@@ -71,8 +71,8 @@ class AddApp(Action):
         """See `Action`."""
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME for the profile; settings are given with --set, secrets are asked for")
-        from ..config import load_profiles  # noqa: PLC0415 (loads httpx)
-        from ..profile_file import check, path, put  # noqa: PLC0415 (as above)
+        from ..config.editing import check, path, put  # noqa: PLC0415 (as above)
+        from ..config.files import load_profiles  # noqa: PLC0415 (loads httpx)
 
         name = self.extra_args[0]
         # Refused before any question is asked, if there is no place for it.
@@ -111,7 +111,7 @@ class AddApp(Action):
         return draft
 
     def _kind(self) -> type[Provider]:
-        from ..profiles import provider_class, provider_ids  # noqa: PLC0415 (loads httpx)
+        from ..config.profiles import provider_class, provider_ids  # noqa: PLC0415 (loads httpx)
         from ..providers.params import closest  # noqa: PLC0415 (as above)
 
         known = provider_ids()

@@ -13,7 +13,7 @@ from jupyter_core.application import JupyterApp
 from traitlets.config.loader import KVArgParseConfigLoader
 
 from .._version import __version__
-from ..config import remove_leftovers
+from ..config.files import remove_leftovers
 from ..errors import ConfigurationError, NoValue, ParameterError, SecretError, TokenError
 from .terminal import one_line
 

@@ -16,7 +16,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def profile_names(**_: Any) -> list[str]:
     """The names of the profiles."""
-    from ..config import load_written  # noqa: PLC0415 (only when Tab is pressed)
+    from ..config.files import load_written  # noqa: PLC0415 (only when Tab is pressed)
 
     # What is wrong with a file, the command itself says.
     return list(load_written().profiles)
@@ -24,7 +24,7 @@ def profile_names(**_: Any) -> list[str]:
 
 def provider_names(**_: Any) -> list[str]:
     """The ids of the providers."""
-    from ..profiles import provider_ids  # noqa: PLC0415 (as above)
+    from ..config.profiles import provider_ids  # noqa: PLC0415 (as above)
 
     return provider_ids()
 
@@ -34,7 +34,7 @@ def profile_then_params(parsed_args: Any, **_: Any) -> list[str]:
     before = getattr(parsed_args, "extra_args", None) or []
     if not before:
         return profile_names()
-    from ..config import load_profiles  # noqa: PLC0415 (as above)
+    from ..config.files import load_profiles  # noqa: PLC0415 (as above)
 
     try:
         with warnings.catch_warnings():

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from traitlets import Bool, Integer, Unicode
 
-from ..config import CONFIG_NAME
+from ..config.files import CONFIG_NAME
 from ..sandbox import Sandbox, running
 from .command import Command
 

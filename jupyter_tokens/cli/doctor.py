@@ -15,7 +15,7 @@ from .command import Action
 from .terminal import one_line, progress
 
 if TYPE_CHECKING:
-    from ..profiles import Profile, Profiles
+    from ..config.profiles import Profile, Profiles
     from .checks.finding import Finding
 
 __all__ = ["DoctorApp"]
@@ -57,7 +57,7 @@ class DoctorApp(Action):
         return 1 if any(finding.status == "fail" for finding in told) else 0
 
     def _findings(self) -> Iterator[Finding]:
-        from ..config import config_files  # noqa: PLC0415 (what is checked is loaded when it is)
+        from ..config.files import config_files  # noqa: PLC0415 (what is checked is loaded when it is)
         from .checks import configuration, credentials, jupyter, network  # noqa: PLC0415 (as above)
         from .checks.finding import fail  # noqa: PLC0415 (as above)
 
@@ -84,7 +84,7 @@ class DoctorApp(Action):
 
 
 def _load() -> Profiles:
-    from ..config import load_profiles  # noqa: PLC0415 (loads httpx)
+    from ..config.files import load_profiles  # noqa: PLC0415 (loads httpx)
 
     with warnings.catch_warnings():
         # Each problem becomes a finding.

@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..config.secrets import SecretRef
 from ..errors import ParameterError
 from ..providers.base import Program, Provider, Reference, SettingProblem
 from ..providers.params import closest
-from ..secretref import SecretRef
 from ..token import Secret
 from .terminal import ask, ask_hidden, confirm, say
 

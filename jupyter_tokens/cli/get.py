@@ -68,7 +68,7 @@ class GetApp(Action):
         name, *written = self.extra_args
         # What cannot be printed is not fetched either.
         version = _exec_version() if self.form == "exec-credential" else ""
-        from ..source import Source  # noqa: PLC0415 (loads httpx)
+        from ..sources.local import Source  # noqa: PLC0415 (loads httpx)
 
         source = Source()
         profile = source.profiles()[name]

@@ -10,9 +10,9 @@ from typing import Any
 
 from traitlets import Bool
 
-from ..config import load_written
+from ..config.files import load_written
+from ..config.secrets import SecretRef
 from ..errors import SecretError
-from ..secretref import SecretRef
 from .command import Action
 from .terminal import one_line, say, table
 

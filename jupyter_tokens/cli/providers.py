@@ -36,7 +36,7 @@ class ProvidersApp(Action):
 
     def run(self) -> int:
         """See `Action`."""
-        from ..profiles import provider_ids  # noqa: PLC0415 (loads httpx)
+        from ..config.profiles import provider_ids  # noqa: PLC0415 (loads httpx)
         from ..providers.params import closest  # noqa: PLC0415 (as above)
 
         known = provider_ids()
@@ -53,7 +53,7 @@ class ProvidersApp(Action):
 
 def loaded(ids: list[str]) -> Iterator[type[Provider]]:
     """The providers of these ids; of one that cannot be loaded a line is said."""
-    from ..profiles import provider_class  # noqa: PLC0415 (as above)
+    from ..config.profiles import provider_class  # noqa: PLC0415 (as above)
 
     for provider_id in ids:
         try:

@@ -28,8 +28,8 @@ class RemoveApp(Action):
         """See `Action`."""
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME; `jupyter tokens list` says which there are")
-        from ..config import load_profiles  # noqa: PLC0415 (loads httpx)
-        from ..profile_file import path, remove  # noqa: PLC0415 (as above)
+        from ..config.editing import path, remove  # noqa: PLC0415 (as above)
+        from ..config.files import load_profiles  # noqa: PLC0415 (loads httpx)
         from ..providers.params import closest  # noqa: PLC0415 (as above)
 
         name = self.extra_args[0]

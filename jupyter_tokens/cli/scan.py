@@ -111,7 +111,7 @@ class ScanApp(Command):
         sys.stderr.write(f"{self.name}: {'; '.join(says)}\n")
 
     def _secrets(self) -> dict[str, str]:
-        from ..config import load_profiles  # noqa: PLC0415 (loads the providers)
+        from ..config.files import load_profiles  # noqa: PLC0415 (loads the providers)
         from ..errors import TokenError  # noqa: PLC0415 (as above)
 
         secrets: dict[str, str] = {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from ..proof import FILLED_VARIABLE, START_VARIABLE
+from ..protocol.proof import FILLED_VARIABLE, START_VARIABLE
 
 __all__ = ["OK", "Filled", "FilledVariables", "filled_variables", "outcomes"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..source import ProfileEntry
+    from ..sources.local import ProfileEntry
     from .session import TokenSession
 
 __all__ = ["Completion", "candidates"]

@@ -21,7 +21,7 @@ from ..errors import ParameterError, TokenError
 from . import token_file
 
 if TYPE_CHECKING:
-    from ..broker import Key
+    from ..sources.cache import Key
     from ..token import Token
     from .token_file import Format
 

@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ..errors import ServerGone, ServerUntrusted, TokenError
-from ..proof import START_VARIABLE
+from ..protocol.proof import START_VARIABLE
 from .at_start import outcomes
 from .card import BOX, MUTED, remaining
 

@@ -20,9 +20,9 @@ from ..errors import ConfigurationError, ParameterError, TokenError, Unauthorize
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from ..broker import Key
+    from ..client import Client
+    from ..sources.cache import Key
     from ..token import Token
-    from .client import Client
 
 __all__ = ["Refresher"]
 

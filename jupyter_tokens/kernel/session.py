@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
+from ..client import Client, shared_client
 from ..clock import Clock, SystemClock
 from ..errors import ConfigurationError, ParameterError, ServerGone, TokenError
 from .at_start import FilledVariables
-from .client import Client, shared_client
 from .injection import Injections, Place, env_place
 from .refresher import Refresher
 from .reports import Reports
@@ -23,8 +23,8 @@ from .reports import Reports
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..broker import Held, Key, State
-    from ..source import About, ProfileEntry
+    from ..sources.cache import Held, Key, State
+    from ..sources.local import About, ProfileEntry
     from ..token import Token
 
 __all__ = ["Forgotten", "Loan", "Outcome", "Status", "TokenSession", "session_of"]
@@ -527,7 +527,7 @@ class TokenSession:
         )
 
     def _about(self, profile: str) -> About:
-        from ..source import About  # noqa: PLC0415 (loads the broker and the providers)
+        from ..sources.local import About  # noqa: PLC0415 (loads the broker and the providers)
 
         try:
             about: About = self._source().about(profile)

@@ -18,8 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
+from .._util.atomic_file import replace_file
 from ..errors import ParameterError
-from ..whole_file import replace_file
 
 if TYPE_CHECKING:
     from ..token import Token

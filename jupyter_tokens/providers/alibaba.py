@@ -9,10 +9,7 @@ from typing import Any, ClassVar
 import httpx
 
 from ..clock import utc
-from ..credentials.alibaba import access_key, chain
 from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ServiceUnavailable, Throttled, Unauthorized
-from ..signing.acs3 import fresh_nonce, signed_headers, timestamp
-from ..signing.canonical import AccessKey, canonical_query
 from ..token import Secret
 from .answers import Meaning, refusal, try_json_object
 from .base import (
@@ -26,7 +23,10 @@ from .base import (
     endpoint_or_region,
     need,
 )
+from .credentials.alibaba import access_key, chain
 from .regions import Hosts
+from .signing.acs3 import fresh_nonce, signed_headers, timestamp
+from .signing.canonical import AccessKey, canonical_query
 
 __all__ = ["AlibabaProvider"]
 

@@ -13,11 +13,11 @@ import httpx
 
 from ..clock import utc
 from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ParameterError, Unauthorized
-from ..signing.canonical import percent_encode
 from ..token import Secret, Token
 from .answers import Meaning, json_object, malformed, refusal, text_of, token_of, try_json_object
 from .base import COMMON_HEADERS, Call, Documented, Exchange, Flow, Provider, Reference, need, parsed_url
 from .params import Param
+from .signing.canonical import percent_encode
 
 __all__ = ["Astra"]
 

@@ -16,8 +16,6 @@ from typing import Any, ClassVar
 import httpx
 
 from ..clock import utc
-from ..credentials import openstack
-from ..credentials.huawei import IamLogin, IamToken, Login, access_key, chain, expiry_of, login_request
 from ..errors import (
     ApiError,
     Forbidden,
@@ -28,8 +26,6 @@ from ..errors import (
     Unauthorized,
     UnusableToken,
 )
-from ..signing.canonical import AccessKey, percent_encode
-from ..signing.sdk_hmac import signed_headers, timestamp
 from ..token import Secret, Token
 from .answers import (
     Meaning,
@@ -62,8 +58,12 @@ from .base import (
     need,
     parsed_url,
 )
+from .credentials import openstack
+from .credentials.huawei import IamLogin, IamToken, Login, access_key, chain, expiry_of, login_request
 from .params import Param
 from .regions import IAM, MODELARTS
+from .signing.canonical import AccessKey, percent_encode
+from .signing.sdk_hmac import signed_headers, timestamp
 
 __all__ = ["ModelArts"]
 

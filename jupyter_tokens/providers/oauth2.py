@@ -14,7 +14,6 @@ from urllib.parse import parse_qsl
 import httpx
 
 from ..clock import utc
-from ..credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, basic
 from ..errors import (
     ApiError,
     Forbidden,
@@ -38,6 +37,7 @@ from .answers import (
     try_json_object,
 )
 from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Setting, SettingProblem, need, parsed_url
+from .credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, basic
 from .params import Param
 
 __all__ = ["OAuth2", "TokenEndpoint"]

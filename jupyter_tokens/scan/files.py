@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..whole_file import replace_file
+from .._util.atomic_file import replace_file
 from .known import Known
 from .notebook import Edits, Finding, Target, scan, scan_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from ..forms import SHORTEST, forms_of
+from .._util.encodings import SHORTEST, forms_of
 from .span import Span
 
 __all__ = ["Known"]

@@ -18,7 +18,7 @@ from ..errors import TokenError
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-    from ..source import Fetched, Source
+    from ..sources.local import Fetched, Source
     from .base import TokensHandler
 
 __all__ = ["KINDS", "SCHEMA_ID", "Activity"]

@@ -9,13 +9,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from ..config.profiles import COMMON, is_loopback, provider_class, provider_ids
 from ..errors import ConfigurationError
-from ..profiles import COMMON, is_loopback, provider_class, provider_ids
 from ..token import Secret
 from .base import error_facts
 
 if TYPE_CHECKING:
-    from ..profiles import Profile
+    from ..config.profiles import Profile
     from ..token import Token
     from .catalog import Catalog
 

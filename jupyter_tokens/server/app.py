@@ -20,11 +20,11 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from traitlets import Bool, Enum, List, Unicode
 
+from .._util.threads import THREADS
 from .._version import __version__
 from ..clock import Clock, SystemClock
-from ..config import remove_leftovers
-from ..proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
-from ..threads import THREADS
+from ..config.files import remove_leftovers
+from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from . import metrics
 from .activity import Activity
 from .catalog import Catalog
@@ -39,8 +39,8 @@ from .vendor_proxy import ROUTE as PROXY_ROUTE
 from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
-    from ..profiles import Profile
-    from ..source import Fetched, Source
+    from ..config.profiles import Profile
+    from ..sources.local import Fetched, Source
     from ..token import Token
     from .save_hook import SaveHook
 
@@ -135,7 +135,7 @@ class TokensExtension(ExtensionApp):
         if self._kept is None:
             with self._opening:
                 if self._kept is None:
-                    from ..source import Source  # noqa: PLC0415 (loads httpx)
+                    from ..sources.local import Source  # noqa: PLC0415 (loads httpx)
 
                     source = Source(clock=self.clock, look_seconds=LOOK_SECONDS)
                     catalog = Catalog(source, self.clock)

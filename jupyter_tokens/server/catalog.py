@@ -11,8 +11,8 @@ from ..clock import Clock
 from ..errors import ParameterError, TokenError
 
 if TYPE_CHECKING:
-    from ..broker import Held, Key, State
-    from ..source import Fetched, Source
+    from ..sources.cache import Held, Key, State
+    from ..sources.local import Fetched, Source
     from ..token import Token
 
 __all__ = ["Catalog", "Standing"]

@@ -96,7 +96,7 @@ class ProfileHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self, name: str) -> None:
         """The profile as a form shows it, without its secrets."""
-        from ..profile_file import editable  # noqa: PLC0415 (see above)
+        from ..config.editing import editable  # noqa: PLC0415 (see above)
 
         self._check_edit()
         extension = self.extension
@@ -106,7 +106,7 @@ class ProfileHandler(TokensHandler):
     @authorized(action="write", resource=PROFILES)
     async def put(self, name: str) -> None:
         """Adds a profile, or changes it, to the settings of the body."""
-        from ..profile_file import put  # noqa: PLC0415 (see above)
+        from ..config.editing import put  # noqa: PLC0415 (see above)
         from .answers import profile_entry  # noqa: PLC0415 (see above)
         from .edit_rules import check_change  # noqa: PLC0415 (see above)
 
@@ -126,7 +126,7 @@ class ProfileHandler(TokensHandler):
     @authorized(action="write", resource=PROFILES)
     async def delete(self, name: str) -> None:
         """Removes a profile, and forgets its tokens."""
-        from ..profile_file import remove  # noqa: PLC0415 (see above)
+        from ..config.editing import remove  # noqa: PLC0415 (see above)
 
         self._check_edit()
         extension = self.extension

@@ -16,7 +16,7 @@ from jupyter_server.auth import User
 from jupyter_server.auth.decorator import allow_unauthenticated
 
 from ..errors import TokenError
-from ..proof import HEADER
+from ..protocol.proof import HEADER
 from .adopted import check_adopted
 from .base import CREATE, TOKENS, TokensHandler, error_facts
 from .holdings import Holding, holdings_of

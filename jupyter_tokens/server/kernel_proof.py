@@ -8,7 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..clock import Clock
-from ..proof import WINDOW_SECONDS, Proof
+from ..protocol.proof import WINDOW_SECONDS, Proof
 from .base import Refused
 
 if TYPE_CHECKING:

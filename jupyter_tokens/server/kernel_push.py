@@ -31,8 +31,8 @@ from .snippets import Snippet, ask, filled, snippet
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
 
-    from ..broker import Key
     from ..clock import Clock
+    from ..sources.cache import Key
     from ..token import Token
     from .app import TokensExtension
 

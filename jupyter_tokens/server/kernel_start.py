@@ -29,7 +29,7 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from ..errors import ConfigurationError, Forbidden, TimedOut, TokenError
-from ..proof import FILLED_VARIABLE, START_VARIABLE
+from ..protocol.proof import FILLED_VARIABLE, START_VARIABLE
 from .base import error_facts
 from .holdings import Holding, Holdings, holdings_of, process_of
 from .kernel_push import Errand
@@ -38,7 +38,7 @@ from .snippets import check_value
 if TYPE_CHECKING:
     from traitlets.config import Configurable
 
-    from ..profiles import Profile, Profiles
+    from ..config.profiles import Profile, Profiles
     from ..token import Token
     from .app import TokensExtension
 
@@ -166,7 +166,7 @@ class _Start:
         """What is to be added to the kernel's environment. Raises nothing."""
         try:
             # The first time it loads httpx and the providers, for which no one else's request should have to wait.
-            await asyncio.to_thread(import_module, "jupyter_tokens.source")
+            await asyncio.to_thread(import_module, "jupyter_tokens.sources.local")
             profiles = self._extension.source.profiles()
         except TokenError as error:
             return {START_VARIABLE: json.dumps({"": error_facts(error)})}

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from prometheus_client import Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
-    from ..source import Fetched
+    from ..sources.local import Fetched
     from .catalog import Catalog
 
 __all__ = ["count_fetch", "count_hit", "watch"]

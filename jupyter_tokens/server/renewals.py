@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jupyter_server.serverapp import ServerApp
 
-    from ..broker import Key
+    from ..sources.cache import Key
     from ..token import Token
     from .app import TokensExtension
 

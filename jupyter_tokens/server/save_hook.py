@@ -17,7 +17,7 @@ from ..scan.notebook import Finding, Scan, redact, scan
 from .shared_documents import SharedDocuments
 
 if TYPE_CHECKING:
-    from ..broker import Key
+    from ..sources.cache import Key
     from ..token import Token
     from .app import TokensExtension
 

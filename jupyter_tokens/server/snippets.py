@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError, ParameterError, UnusableToken
-from ..proof import FILLED_VARIABLE
+from ..protocol.proof import FILLED_VARIABLE
 
 __all__ = [
     "ENTRY_POINT_GROUP",

@@ -24,10 +24,10 @@ from .base import PROXY, Refused, TokensHandler
 from .metrics import count_fetch
 
 if TYPE_CHECKING:
-    from ..profiles import Profile
+    from ..config.profiles import Profile
     from ..providers.base import Documented
     from ..providers.params import ParamValue
-    from ..upstream import Answer
+    from ..sources.upstream import Answer
 
 __all__ = ["CACHE_HEADER", "ROUTE", "VendorProxyHandler"]
 
@@ -198,8 +198,8 @@ class VendorProxyHandler(TokensHandler):
     def _tell(
         self, profile: Profile, params: Mapping[str, ParamValue], seconds: float, error: TokenError | None
     ) -> None:
-        from ..broker import Key  # noqa: PLC0415 (see above)
-        from ..source import Fetched  # noqa: PLC0415 (see above)
+        from ..sources.cache import Key  # noqa: PLC0415 (see above)
+        from ..sources.local import Fetched  # noqa: PLC0415 (see above)
 
         extension = self.extension
         fetched = Fetched(Key(profile.name, tuple(params.items())), profile.provider.id, seconds, error)

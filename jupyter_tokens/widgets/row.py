@@ -22,9 +22,9 @@ from .reveal import SECONDS, Action, hand_over
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..broker import Key
     from ..kernel.session import Outcome, Status
-    from ..source import ProfileEntry
+    from ..sources.cache import Key
+    from ..sources.local import ProfileEntry
     from .feed import Feed
 
 __all__ = ["ProfileRow", "best"]

@@ -13,7 +13,7 @@ import httpx
 import nbformat
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from jupyter_tokens.proof import HEADER, prove
+from jupyter_tokens.protocol.proof import HEADER, prove
 
 from ..e2e.test_escapes import PREPARE
 from ..e2e.test_server_mode import run, text

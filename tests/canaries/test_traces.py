@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.forms import forms_of
+from jupyter_tokens._util.encodings import forms_of
 
 from ..e2e.browser import jp_asyncio_loop, jp_server_cleanup
 from .browsing import Browsing

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from jupyter_tokens.forms import SHORTEST
+from jupyter_tokens._util.encodings import SHORTEST
 from jupyter_tokens.scan.known import Known
 
 from .leveldb import blocks

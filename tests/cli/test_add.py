@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.cli.draft import Draft
+from jupyter_tokens.config.profiles import provider_class
 from jupyter_tokens.errors import ParameterError
-from jupyter_tokens.profiles import provider_class
 
 from .machine import NO_KEYRING, Machine
 

@@ -23,7 +23,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from jupyter_tokens.cli import demo
 from jupyter_tokens.cli.demo import FIRST_NOTEBOOK, DemoApp, copy_notebooks, notebooks_folder, write_config
-from jupyter_tokens.config import load_profiles
+from jupyter_tokens.config.files import load_profiles
 
 from ..hearing import until_heard
 

@@ -14,12 +14,12 @@ import pytest
 from jupyter_core.paths import jupyter_path
 from keyring.backends import SecretService
 
-from jupyter_tokens import probe as probing
 from jupyter_tokens.cli.checks import credentials, jupyter, network
+from jupyter_tokens.cli.checks import probe as probing
 from jupyter_tokens.cli.checks.finding import within
 from jupyter_tokens.cli.doctor import DoctorApp
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import TokenError
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.sandbox import Sandbox, running
 
 from .machine import NO_KEYRING, Machine

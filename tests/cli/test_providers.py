@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import jsonschema
 import pytest
 
-from jupyter_tokens import profiles
 from jupyter_tokens.cli.providers import ProvidersApp
-from jupyter_tokens.profiles import provider_class, provider_ids
+from jupyter_tokens.config import profiles
+from jupyter_tokens.config.profiles import provider_class, provider_ids
 
 from .running import Run, runner
 

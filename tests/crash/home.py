@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jupyter_tokens.forms import forms_of
+from jupyter_tokens._util.encodings import forms_of
 from jupyter_tokens.sandbox import Sandbox
 
 CLIENT = "client-of-the-crashes"

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from jupyter_tokens.whole_file import replace_file
+from jupyter_tokens._util.atomic_file import replace_file
 
 file, content, by_name = sys.argv[1:]
 if by_name:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_tokens.whole_file import remove_leftovers
+from jupyter_tokens._util.atomic_file import remove_leftovers
 
 from .fuse import Point
 from .home import Home

@@ -15,8 +15,8 @@ from typing import Any
 import nbformat
 import pytest
 
+from jupyter_tokens._util.encodings import forms_of
 from jupyter_tokens.cli.demo import write_config
-from jupyter_tokens.forms import forms_of
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 
 from ..hearing import started, until_heard

@@ -376,7 +376,7 @@ class TestXeusPython:
 
 
 def test_a_program_that_a_kernel_starts_says_why_it_is_direct(served: Served) -> None:
-    script = "from jupyter_tokens.kernel.client import shared_client; print(shared_client().source.mode)"
+    script = "from jupyter_tokens.client import shared_client; print(shared_client().source.mode)"
     with kernel(served) as python:
         python.run(f"import subprocess, sys; command = [sys.executable, '-c', {script!r}]")
         shown = python.run("print(subprocess.run(command, capture_output=True, text=True).stdout)")

@@ -21,8 +21,8 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_server.auth.security import passwd
 
+from jupyter_tokens._util.encodings import forms_of
 from jupyter_tokens.cli.demo import write_config
-from jupyter_tokens.forms import forms_of
 from jupyter_tokens.sandbox import Sandbox
 
 from ..hearing import until_heard

@@ -12,11 +12,11 @@ import pytest
 from pytest_jupyter.jupyter_server import *  # noqa: F403
 
 from jupyter_tokens import transport
-from jupyter_tokens.broker import Key
 from jupyter_tokens.errors import TokenError
-from jupyter_tokens.kernel.identity import Identity
-from jupyter_tokens.kernel.remote import ServerSource
+from jupyter_tokens.protocol.identity import Identity
 from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.sources.cache import Key
+from jupyter_tokens.sources.remote import ServerSource
 from jupyter_tokens.token import Token
 
 from ..leaks import Leaks

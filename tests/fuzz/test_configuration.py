@@ -12,14 +12,14 @@ import keyring.backend
 import pytest
 from hypothesis import strategies as st
 
-from jupyter_tokens import profile_file
-from jupyter_tokens.broker import Key
-from jupyter_tokens.config import load_mode, load_profiles
+from jupyter_tokens.config import editing
+from jupyter_tokens.config.files import load_mode, load_profiles
+from jupyter_tokens.config.profiles import COMMON, Profile, Profiles, provider_class, provider_ids
 from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError
-from jupyter_tokens.profiles import COMMON, Profile, Profiles, provider_class, provider_ids
 from jupyter_tokens.server.answers import provider_entries
+from jupyter_tokens.sources.cache import Key
+from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.transport import Transport, proxy_for
-from jupyter_tokens.upstream import Upstream
 
 from ..doubles import CANARY, Clock
 from .conftest import Fuzz
@@ -192,7 +192,7 @@ def test_a_python_file_of_any_values(fuzz: Fuzz, tmp_path: Path) -> None:
 
 
 def test_the_file_that_profiles_are_written_to(fuzz: Fuzz, stored: keyring.backend.KeyringBackend) -> None:
-    file = profile_file.path()
+    file = editing.path()
     secret = {"value": CANARY, "store": "file"}
     right = {**PROFILES["oneaccess"], "client_secret": secret}
 
@@ -200,10 +200,10 @@ def test_the_file_that_profiles_are_written_to(fuzz: Fuzz, stored: keyring.backe
         file.write_bytes(data)
         held = Profiles({})
         for step in (
-            lambda: profile_file.editable(name, held),
-            lambda: profile_file.put(name, settings, held),
-            lambda: profile_file.editable(name, held),
-            lambda: profile_file.remove(name, held),
+            lambda: editing.editable(name, held),
+            lambda: editing.put(name, settings, held),
+            lambda: editing.editable(name, held),
+            lambda: editing.remove(name, held),
         ):
             before = file.read_bytes()
             try:

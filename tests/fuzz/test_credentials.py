@@ -12,11 +12,11 @@ import keyring.backend
 import pytest
 from hypothesis import strategies as st
 
-from jupyter_tokens.credentials import huawei, openstack
-from jupyter_tokens.credentials.huawei import IamLogin, expiry_of
+from jupyter_tokens.config.secrets import SecretRef
 from jupyter_tokens.errors import SecretError
-from jupyter_tokens.secretref import SecretRef
-from jupyter_tokens.signing.canonical import AccessKey
+from jupyter_tokens.providers.credentials import huawei, openstack
+from jupyter_tokens.providers.credentials.huawei import IamLogin, expiry_of
+from jupyter_tokens.providers.signing.canonical import AccessKey
 from jupyter_tokens.token import Secret
 
 from ..doubles import CANARY
@@ -212,7 +212,7 @@ ALIYUN: dict[str, Any] = {
 def test_alibabas_file_of_any_content(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from alibabacloud_credentials.utils import auth_constant, auth_util
 
-    from jupyter_tokens.credentials import alibaba
+    from jupyter_tokens.providers.credentials import alibaba
 
     monkeypatch.setattr(auth_constant, "HOME", str(tmp_path))
     # Read at import, and none of this test's: no service is asked.

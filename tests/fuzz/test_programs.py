@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import TokenError
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.providers.base import Call
 from jupyter_tokens.token import Secret
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import strategies as st
 
-from jupyter_tokens.proof import Proof, prove
+from jupyter_tokens.protocol.proof import Proof, prove
 from jupyter_tokens.server.base import Refused
 from jupyter_tokens.server.kernel_proof import Gate
 

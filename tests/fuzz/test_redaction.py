@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from jupyter_tokens.forms import SHORTEST, forms_of
+from jupyter_tokens._util.encodings import SHORTEST, forms_of
 from jupyter_tokens.kernel.redaction.known_values import KnownValues, Search
 
 from .conftest import Fuzz

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from jupyter_tokens.forms import forms_of
+from jupyter_tokens._util.encodings import forms_of
 from jupyter_tokens.scan.files import NotReadable, scan_file
 from jupyter_tokens.scan.known import Known
 from jupyter_tokens.scan.notebook import redact, scan

@@ -12,17 +12,17 @@ import httpx
 import pytest
 from hypothesis import strategies as st
 
-from jupyter_tokens.broker import Key
 from jupyter_tokens.cli.get import _FORMATS, _printed
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import NoValue, TokenError
 from jupyter_tokens.kernel.token_file import FORMATS, content
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.providers.answers import jwt_expiry, retry_after_of
 from jupyter_tokens.server.answers import token_json
 from jupyter_tokens.server.base import error_facts, status_of
+from jupyter_tokens.sources.cache import Key
+from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
-from jupyter_tokens.upstream import Upstream
 
 from ..doubles import CANARY, NOW, Clock
 from .conftest import Fuzz

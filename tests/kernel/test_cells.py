@@ -12,10 +12,10 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_tokens import Token
-from jupyter_tokens.broker import Key
 from jupyter_tokens.errors import Forbidden, ParameterError, Throttled, UnknownProfile
 from jupyter_tokens.kernel.cells import as_a_line
 from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.sources.cache import Key
 
 from .shells import RealKernel, done, magics_of, misused, refused, run, whoami
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.broker import Key
 from jupyter_tokens.errors import NoValue, ParameterError
 from jupyter_tokens.kernel.injection import Injections, Place, env_place, file_place, var_place
+from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW

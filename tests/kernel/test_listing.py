@@ -13,7 +13,7 @@ from jupyter_tokens.errors import ServerGone, Throttled, TimedOut, TokenError
 from jupyter_tokens.kernel.injection import Place
 from jupyter_tokens.kernel.listing import Listing, listing_of
 from jupyter_tokens.kernel.session import Status
-from jupyter_tokens.proof import START_VARIABLE
+from jupyter_tokens.protocol.proof import START_VARIABLE
 
 from ..doubles import NOW
 from .test_card import EVIL, Reader

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_tokens.broker import Key, windows
+from jupyter_tokens.client import Client
 from jupyter_tokens.kernel import session as module
-from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.sources.cache import Key, windows
 from jupyter_tokens.transport import Transport
 
 from ..doubles import Clock

@@ -14,8 +14,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from jupyter_tokens import Token, TokenError, get_token
-from jupyter_tokens.broker import Key
 from jupyter_tokens.cli.demo import write_config
+from jupyter_tokens.client import Client
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ConfigurationError,
     Forbidden,
@@ -27,10 +28,9 @@ from jupyter_tokens.errors import (
     UnknownProfile,
 )
 from jupyter_tokens.kernel import magics
-from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.session import TokenSession
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.sources.cache import Key
 
 from .shells import VARIABLES, done, magics_of, misused, refused, run, whoami
 

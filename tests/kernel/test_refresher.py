@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.broker import Ask, Broker, Key
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import (
     NetworkError,
@@ -22,6 +21,7 @@ from jupyter_tokens.errors import (
     UnknownProfile,
 )
 from jupyter_tokens.kernel.refresher import Refresher
+from jupyter_tokens.sources.cache import Ask, Broker, Key
 from jupyter_tokens.token import Token
 
 from ..doubles import Clock

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.broker import Key
+from jupyter_tokens.client import Client
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ConfigurationError,
     NetworkError,
@@ -28,13 +29,12 @@ from jupyter_tokens.errors import (
 )
 from jupyter_tokens.kernel import session as module
 from jupyter_tokens.kernel.at_start import outcomes
-from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.injection import env_place, file_place, var_place
 from jupyter_tokens.kernel.refresher import Refresher
 from jupyter_tokens.kernel.session import Status, TokenSession, session_of
-from jupyter_tokens.profiles import Profiles
-from jupyter_tokens.proof import FILLED_VARIABLE, START_VARIABLE
+from jupyter_tokens.protocol.proof import FILLED_VARIABLE, START_VARIABLE
 from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.transport import Transport
 
 from ..doubles import Clock
@@ -750,7 +750,7 @@ def test_a_closed_session_leaves_tokens_and_no_thread_and_can_be_used_again(sess
 
 FORK = """
 import os, sys, threading
-from jupyter_tokens.kernel.client import shared_client
+from jupyter_tokens.client import shared_client
 from jupyter_tokens.kernel.session import TokenSession
 
 def refreshers():

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from jupyter_tokens.proof import HEADER, prove
+from jupyter_tokens.protocol.proof import HEADER, prove
 
 
 @dataclass

@@ -20,9 +20,9 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from jupyter_tokens.broker import windows
-from jupyter_tokens.proof import WINDOW_SECONDS
+from jupyter_tokens.protocol.proof import WINDOW_SECONDS
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
+from jupyter_tokens.sources.cache import windows
 
 from .kernels import Order
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.providers.base import Call
 from jupyter_tokens.token import Secret
 

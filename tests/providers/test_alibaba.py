@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
     ConfigurationError,
@@ -16,10 +17,9 @@ from jupyter_tokens.errors import (
     Throttled,
     Unauthorized,
 )
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.providers import alibaba
-from jupyter_tokens.signing.acs3 import authorization
-from jupyter_tokens.signing.canonical import EMPTY_SHA256, AccessKey
+from jupyter_tokens.providers.signing.acs3 import authorization
+from jupyter_tokens.providers.signing.canonical import EMPTY_SHA256, AccessKey
 from jupyter_tokens.token import Secret
 
 from ..doubles import answer, drive

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from jupyter_tokens.clock import utc
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
     ConfigurationError,
@@ -19,7 +20,6 @@ from jupyter_tokens.errors import (
     ServiceUnavailable,
     Unauthorized,
 )
-from jupyter_tokens.profiles import Profiles
 
 from ..doubles import CANARY, NOW, answer, drive, vector
 

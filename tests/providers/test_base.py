@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from jupyter_tokens.config.profiles import provider_class, provider_ids
 from jupyter_tokens.errors import TokenError
-from jupyter_tokens.profiles import provider_class, provider_ids
 from jupyter_tokens.providers.base import (
     COMMON_HEADERS,
     Call,

@@ -14,10 +14,10 @@ import jwt
 import pytest
 
 from jupyter_tokens.clock import utc
+from jupyter_tokens.config.profiles import Profiles
+from jupyter_tokens.config.secrets import watch_seen
 from jupyter_tokens.errors import ConfigurationError, ResponseError, SecretError, TokenError, UnusableToken
-from jupyter_tokens.profiles import Profiles
-from jupyter_tokens.secretref import watch_seen
-from jupyter_tokens.source import Source
+from jupyter_tokens.sources.local import Source
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW, Clock, told, vector

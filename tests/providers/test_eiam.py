@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jupyter_tokens.clock import utc
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ParameterError, ResponseError, UnusableToken
-from jupyter_tokens.profiles import Profiles
 
 from ..doubles import CANARY, NOW, answer, drive, vector
 

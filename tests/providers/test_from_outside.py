@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens import profiles
+from jupyter_tokens.config import profiles
+from jupyter_tokens.config.profiles import Profiles, provider_class, provider_ids
 from jupyter_tokens.errors import ConfigurationError
-from jupyter_tokens.profiles import Profiles, provider_class, provider_ids
 from jupyter_tokens.providers.base import Provider
 
 from ..doubles import CANARY, told

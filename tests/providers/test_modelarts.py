@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.broker import Key
 from jupyter_tokens.clock import utc
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
     ConfigurationError,
@@ -28,13 +28,13 @@ from jupyter_tokens.errors import (
     Unauthorized,
     UnusableToken,
 )
-from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.providers.signing.canonical import EMPTY_SHA256
+from jupyter_tokens.providers.signing.sdk_hmac import authorization
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sandbox.modelarts import FROZEN, INSTANCE, LEASE_SECONDS, LEASED, NOT_RUNNING, OLD_INSTANCE
-from jupyter_tokens.signing.canonical import EMPTY_SHA256
-from jupyter_tokens.signing.sdk_hmac import authorization
+from jupyter_tokens.sources.cache import Key
+from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Secret, Token
-from jupyter_tokens.upstream import Upstream
 
 from ..doubles import CANARY, NOW, Clock, answer, drive, vector
 

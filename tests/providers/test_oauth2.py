@@ -16,9 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from joserfc import jwt
 from joserfc.jwk import import_key
 
-from jupyter_tokens.broker import Key
 from jupyter_tokens.clock import utc
-from jupyter_tokens.credentials.oauth2 import ALGORITHMS, ASSERTION_SECONDS
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
     ConfigurationError,
@@ -31,10 +30,11 @@ from jupyter_tokens.errors import (
     Unauthorized,
     UnusableToken,
 )
-from jupyter_tokens.profiles import Profiles
+from jupyter_tokens.providers.credentials.oauth2 import ALGORITHMS, ASSERTION_SECONDS
 from jupyter_tokens.providers.oauth2 import TokenEndpoint
+from jupyter_tokens.sources.cache import Key
+from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Token
-from jupyter_tokens.upstream import Upstream
 
 from ..doubles import CANARY, NOW, answer, drive, told
 from .authorization_server import LIFE, Client, Served, serving

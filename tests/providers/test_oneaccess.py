@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jupyter_tokens.broker import Key
 from jupyter_tokens.clock import utc
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
     ConfigurationError,
@@ -22,10 +22,10 @@ from jupyter_tokens.errors import (
     Unauthorized,
     UnusableToken,
 )
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.sources.cache import Key
+from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Secret
-from jupyter_tokens.upstream import Upstream
 
 from ..doubles import CANARY, NOW, answer, drive, vector
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_tokens.clock import utc
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ParameterError, ResponseError, UnusableToken
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.providers.answers import jwt_expiry
 
 from ..doubles import CANARY, NOW, answer, drive, told, vector

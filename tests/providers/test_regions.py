@@ -9,8 +9,8 @@ from alibabacloud_tea_openapi.utils_models import Config
 from huaweicloudsdkcore.auth import endpoint as huawei_iam
 from huaweicloudsdkmodelarts.v1.region.modelarts_region import ModelArtsRegion
 
+from jupyter_tokens.config.profiles import Profile, Profiles
 from jupyter_tokens.errors import ConfigurationError
-from jupyter_tokens.profiles import Profile, Profiles
 from jupyter_tokens.providers.base import SettingProblem
 from jupyter_tokens.providers.regions import EIAM, IAM, MODELARTS, PAI_DLC, Hosts
 

@@ -8,9 +8,9 @@ from typing import Any
 import jwt
 import pytest
 
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ConfigurationError, SecretError, UnusableToken
-from jupyter_tokens.profiles import Profiles
-from jupyter_tokens.source import Source
+from jupyter_tokens.sources.local import Source
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW, Clock, told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_tokens.forms import SHORTEST, forms_of
+from jupyter_tokens._util.encodings import SHORTEST, forms_of
 from jupyter_tokens.scan.known import Known
 
 # Few letters, so that values share beginnings and stand in one another.

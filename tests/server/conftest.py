@@ -17,7 +17,7 @@ from pytest_jupyter.jupyter_server import *  # noqa: F403
 from tornado.httpclient import HTTPResponse
 from traitlets.config import Config
 
-from jupyter_tokens.proof import HEADER, prove
+from jupyter_tokens.protocol.proof import HEADER, prove
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.server.app import TokensExtension
 

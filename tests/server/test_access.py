@@ -13,7 +13,7 @@ from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPResponse
 from traitlets.config import Config
 
-from jupyter_tokens.proof import HEADER, WINDOW_SECONDS
+from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.base import MOST_BODY_BYTES
 

@@ -15,7 +15,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import KernelManager
 from tornado.httpclient import HTTPResponse
 
-from jupyter_tokens.proof import HEADER, prove
+from jupyter_tokens.protocol.proof import HEADER, prove
 from jupyter_tokens.server import adopted
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.holdings import holdings_of

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import jupyter_tokens
-from jupyter_tokens.broker import Key
-from jupyter_tokens.proof import CERT_VARIABLE, URL_VARIABLE
+from jupyter_tokens._util.threads import MOST_OF_ONE, THREADS, Threads
+from jupyter_tokens.protocol.proof import CERT_VARIABLE, URL_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension, public_url
-from jupyter_tokens.threads import MOST_OF_ONE, THREADS, Threads
+from jupyter_tokens.sources.cache import Key
+from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Token
-from jupyter_tokens.upstream import Upstream
 
 from .conftest import SECRETS, Call, told
 

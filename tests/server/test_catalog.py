@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_tokens.broker import Key
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import Unauthorized
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.server import catalog as module
 from jupyter_tokens.server.catalog import Catalog
-from jupyter_tokens.source import Fetched, Source
+from jupyter_tokens.sources.cache import Key
+from jupyter_tokens.sources.local import Fetched, Source
 from jupyter_tokens.transport import Transport
 
 from ..doubles import Clock, Script, answer

@@ -13,7 +13,7 @@ import pytest
 from jupyter_server.auth import Authorizer
 from traitlets.config import Config
 
-from jupyter_tokens import profile_file
+from jupyter_tokens.config import editing
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 
@@ -68,7 +68,7 @@ def sent(value: str = "s3cret-of-the-writer") -> dict[str, str]:
 
 
 def written(name: str) -> Any:
-    return json.loads(profile_file.path().read_text())["TokenProfiles"]["profiles"].get(name)
+    return json.loads(editing.path().read_text())["TokenProfiles"]["profiles"].get(name)
 
 
 async def test_no_code_of_a_writer_runs_in_the_next_kernel(

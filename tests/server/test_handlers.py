@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens import profile_file
+from jupyter_tokens.config import editing
+from jupyter_tokens.config.profiles import provider_class
 from jupyter_tokens.errors import ProfileRefused, TokenError
-from jupyter_tokens.profiles import provider_class
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import answers
 from jupyter_tokens.server.app import TokensExtension
@@ -233,7 +233,7 @@ class TestEditing:
     async def test_adds_changes_and_removes(self, call: Call, extension: TokensExtension) -> None:
         response = await call("PUT", "profiles/new", NEW)
         assert (response.code, told(response)["state"]) == (201, "none")
-        assert stat.S_IMODE(profile_file.path().stat().st_mode) == 0o600
+        assert stat.S_IMODE(editing.path().stat().st_mode) == 0o600
         response = await call("PUT", "profiles/new", {**NEW, "env": "OTHER_TOKEN"})
         assert (response.code, told(response)["env"]) == (200, "OTHER_TOKEN")
         names = [entry["name"] for entry in told(await call("GET", "profiles"))["profiles"]]
@@ -241,10 +241,10 @@ class TestEditing:
         assert (await call("DELETE", "profiles/new")).code == 204
         assert "new" not in extension.source.profiles()
         assert (await call("DELETE", "profiles/new")).code == 404
-        assert list(profile_file.path().parent.glob(".jupyter_tokens_config*")) == []
+        assert list(editing.path().parent.glob(".jupyter_tokens_config*")) == []
 
     async def test_starts_a_file(self, call: Call) -> None:
-        profile_file.path().unlink()
+        editing.path().unlink()
         assert (await call("PUT", "profiles/new", NEW)).code == 201
 
     @pytest.mark.parametrize(
@@ -263,23 +263,23 @@ class TestEditing:
     async def test_wrong_settings_are_not_written(
         self, call: Call, change: dict[str, Any], reason: str, named: str
     ) -> None:
-        before = profile_file.path().read_bytes()
+        before = editing.path().read_bytes()
         response = await call("PUT", "profiles/new", {**NEW, **change})
         assert (response.code, told(response)["reason"]) == (400, reason)
         assert named in told(response)["message"]
         assert "literal-secret" not in response.body.decode()
-        assert profile_file.path().read_bytes() == before
+        assert editing.path().read_bytes() == before
 
     @pytest.mark.parametrize(
         "command", ["cat /etc/passwd", {"value": "cat /etc/passwd", "store": "file"}, "keyring:a/b", "file:/etc/passwd"]
     )
     async def test_a_program_to_run_is_not_taken_from_a_client(self, call: Call, command: Any) -> None:
-        before = profile_file.path().read_bytes()
+        before = editing.path().read_bytes()
         response = await call("PUT", "profiles/new", {"provider": "command", "command": command})
         assert (response.code, told(response)["reason"]) == (400, "profile")
         assert "names a program" in told(response)["message"]
         assert "jupyter tokens add" in told(response)["message"]
-        assert profile_file.path().read_bytes() == before
+        assert editing.path().read_bytes() == before
 
     async def test_a_key_is_stored_and_handed_out(self, call: Call) -> None:
         key = {"value": "a-key-that-was-typed", "store": "file"}
@@ -296,7 +296,7 @@ class TestEditing:
         assert (await call("PUT", f"profiles/{name}", NEW)).code == 400
 
     async def test_what_stands_elsewhere_is_changed_there(self, call: Call, extension: TokensExtension) -> None:
-        other = profile_file.path().with_suffix(".py")
+        other = editing.path().with_suffix(".py")
         other.write_text(f"c.TokenProfiles.profiles = {{'other': {NEW!r}}}")
         for method, body in (("PUT", NEW), ("DELETE", None)):
             response = await call(method, "profiles/other", body)
@@ -305,21 +305,21 @@ class TestEditing:
     @pytest.mark.parametrize("content", ["{", "[]", '{"TokenProfiles": 1}', '{"TokenProfiles": {"profiles": []}}'])
     def test_a_file_of_another_form_is_left_alone(self, content: str, extension: TokensExtension) -> None:
         profiles = extension.source.profiles()
-        profile_file.path().write_text(content)
+        editing.path().write_text(content)
         with pytest.raises(TokenError, match=r"cannot be read|must be a mapping"):
-            profile_file.put("new", NEW, profiles)
-        assert profile_file.path().read_text() == content
+            editing.put("new", NEW, profiles)
+        assert editing.path().read_text() == content
 
     def test_a_folder_that_cannot_be_written(self, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch) -> None:
         profiles = extension.source.profiles()
         monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(TokenError, match="No space left"):
-            profile_file.put("new", NEW, profiles)
-        assert list(profile_file.path().parent.glob(".jupyter_tokens_config*")) == []
+            editing.put("new", NEW, profiles)
+        assert list(editing.path().parent.glob(".jupyter_tokens_config*")) == []
 
     def test_check_tells_what_it_refuses(self) -> None:
         with pytest.raises(ProfileRefused):
-            profile_file.check("x", {})
+            editing.check("x", {})
 
 
 class TestKernel:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from jupyter_tokens.proof import HEADER, WINDOW_SECONDS, prove
+from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS, prove
 from jupyter_tokens.server import kernel_proof
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.base import Refused

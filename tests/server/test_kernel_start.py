@@ -15,7 +15,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from traitlets.config import Config, Configurable
 
-from jupyter_tokens.proof import START_VARIABLE
+from jupyter_tokens.protocol.proof import START_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import kernel_start
 from jupyter_tokens.server.app import Served, TokensExtension

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from tornado.web import RequestHandler
 
-from jupyter_tokens.proof import HEADER, prove
+from jupyter_tokens.protocol.proof import HEADER, prove
 from jupyter_tokens.server import app
 from jupyter_tokens.server.app import TokensExtension
 

@@ -16,11 +16,11 @@ from jupyter_server.services.contents.filemanager import FileContentsManager
 from tornado.httpclient import HTTPResponse
 from traitlets.config import Config
 
-from jupyter_tokens.broker import Key
 from jupyter_tokens.clock import utc
 from jupyter_tokens.scan import notebook as scanned
 from jupyter_tokens.server import save_hook
 from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.token import Token
 
 from ..doubles import Clock

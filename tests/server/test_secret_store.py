@@ -10,9 +10,9 @@ import keyring.errors
 import pytest
 from keyring.backends.fail import Keyring as NoKeyring
 
-from jupyter_tokens import profile_file, secret_store
+from jupyter_tokens.config import editing, secret_store
+from jupyter_tokens.config.secret_store import SERVICE
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.secret_store import SERVICE
 from jupyter_tokens.server.app import TokensExtension
 
 from .conftest import SECRETS, Call, told
@@ -35,7 +35,7 @@ def secret(store: str, value: str = SECRETS["oneaccess"]) -> dict[str, str]:
 
 
 def written(name: str = "new") -> dict[str, Any]:
-    return dict(json.loads(profile_file.path().read_text())["TokenProfiles"]["profiles"][name])
+    return dict(json.loads(editing.path().read_text())["TokenProfiles"]["profiles"][name])
 
 
 def in_keyring(name: str = "new") -> str | None:
@@ -43,7 +43,7 @@ def in_keyring(name: str = "new") -> str | None:
 
 
 def in_file(name: str = "new", end: str = "") -> Path:
-    return profile_file.path().parent / "jupyter_tokens_secrets" / f"{name}.client_secret{end}"
+    return editing.path().parent / "jupyter_tokens_secrets" / f"{name}.client_secret{end}"
 
 
 async def works(call: Call) -> bool:
@@ -71,7 +71,7 @@ class TestStoring:
         put = await call("PUT", "profiles/new", {**new, "client_secret": secret("keyring")})
         read = await call("GET", "profiles/new")
         assert told(read) == {"name": "new", "settings": new, "secrets": ["client_secret"]}
-        for text in (put.body.decode(), read.body.decode(), profile_file.path().read_text(), caplog.text):
+        for text in (put.body.decode(), read.body.decode(), editing.path().read_text(), caplog.text):
             assert SECRETS["oneaccess"] not in text
 
     async def test_one_that_is_kept(self, call: Call, new: dict[str, Any]) -> None:
@@ -109,7 +109,7 @@ def _let_no_profile_be_written(patch: pytest.MonkeyPatch) -> None:
     real = Path.replace
 
     def full(source: Path, target: Path) -> None:
-        if target == profile_file.path().resolve():
+        if target == editing.path().resolve():
             raise OSError(28, "No space left on device")
         real(source, target)
 
@@ -147,11 +147,11 @@ class TestClearing:
     async def test_when_the_profile_cannot_be_written(
         self, call: Call, new: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        before = profile_file.path().read_bytes()
+        before = editing.path().read_bytes()
         _let_no_profile_be_written(monkeypatch)
         response = await call("PUT", "profiles/new", {**new, "client_secret": secret("file")})
         assert (response.code, "No space left" in told(response)["message"]) == (409, True)
-        assert (profile_file.path().read_bytes(), in_file().exists()) == (before, False)
+        assert (editing.path().read_bytes(), in_file().exists()) == (before, False)
 
 
 class TestRefusing:
@@ -184,7 +184,7 @@ class TestRefusing:
         response = await call("PUT", "profiles/new", {**new, "client_secret": secret("keyring")})
         assert response.code == 409
         assert "stored in a file" in told(response)["message"]
-        assert "new" not in json.loads(profile_file.path().read_text())["TokenProfiles"]["profiles"]
+        assert "new" not in json.loads(editing.path().read_text())["TokenProfiles"]["profiles"]
 
     async def test_reading_unless_editing_is_allowed(self, call: Call, extension: TokensExtension) -> None:
         extension.allow_edit = False

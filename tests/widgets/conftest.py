@@ -15,9 +15,9 @@ import pytest
 from ipywidgets import Widget
 from ipywidgets.widgets.widget import _instances
 
-from jupyter_tokens.kernel.client import Client
+from jupyter_tokens.client import Client
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.kernel.session import TokenSession
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.widgets.live import Live
 

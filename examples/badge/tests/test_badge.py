@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from jupyter_tokens.clock import SystemClock
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ApiError, ConfigurationError, Forbidden, ParameterError, ResponseError, Unauthorized
-from jupyter_tokens.profiles import Profiles
 from jupyter_tokens.providers.base import Call
 from jupyter_tokens.token import Token
 

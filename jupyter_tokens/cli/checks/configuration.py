@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...config.profiles import loads_code
 from ...errors import ConfigurationError
-from ...profiles import loads_code
 from ...providers.base import Reference
 from ..keyring_backend import backend
 from .finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
-    from ...profiles import Profile, Profiles
+    from ...config.profiles import Profile, Profiles
 
 __all__ = ["files", "keyring", "profiles"]
 

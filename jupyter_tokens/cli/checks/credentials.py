@@ -12,7 +12,7 @@ from ...providers.base import Call, Program
 from .finding import Finding, fail, ok, warn, within
 
 if TYPE_CHECKING:
-    from ...profiles import Profile
+    from ...config.profiles import Profile
     from ...providers.params import Param, ParamValue
 
 __all__ = ["signatures"]

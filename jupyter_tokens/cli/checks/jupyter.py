@@ -14,7 +14,7 @@ from jupyter_core.paths import jupyter_config_path, jupyter_path
 
 from ..._version import __version__
 from ...errors import ServerGone, ServerUntrusted, TokenError
-from ...proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
+from ...protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .finding import Finding, fail, ok, warn, within
 
 __all__ = ["kernel_route", "lab_extension", "provisioner", "server_extension"]
@@ -90,8 +90,8 @@ def kernel_route(*, offline: bool) -> Iterator[Finding]:
 
 
 def _ask_as_a_stranger(url: str) -> object:
-    from ...kernel.identity import Identity  # noqa: PLC0415 (only where a server is)
-    from ...kernel.remote import ServerSource  # noqa: PLC0415 (as above)
+    from ...protocol.identity import Identity  # noqa: PLC0415 (only where a server is)
+    from ...sources.remote import ServerSource  # noqa: PLC0415 (as above)
 
     return ServerSource(
         Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ...errors import TokenError
-from ...probe import Answered, probe, proxied
 from ...providers.base import Endpoint
 from ...transport import check_proxy
 from .finding import Finding, fail, ok, warn, within
+from .probe import Answered, probe, proxied
 
 if TYPE_CHECKING:
-    from ...profiles import Profile
+    from ...config.profiles import Profile
 
 __all__ = ["endpoints", "proxies"]
 

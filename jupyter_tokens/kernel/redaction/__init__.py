@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ...secretref import watch_seen
+from ...config.secrets import watch_seen
 from ...token import Secret, Token
 from ..at_start import filled_variables
 from .known_values import KnownValues
@@ -28,9 +28,9 @@ from .search import Search
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ...broker import Key
+    from ...client import Client
     from ...clock import Clock
-    from ..client import Client
+    from ...sources.cache import Key
 
 __all__ = ["Redaction", "revealing", "start", "stop"]
 

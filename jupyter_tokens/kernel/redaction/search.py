@@ -20,7 +20,7 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from ...forms import SHORTEST, forms_of
+from ..._util.encodings import SHORTEST, forms_of
 
 __all__ = ["RUN", "Found", "Search"]
 

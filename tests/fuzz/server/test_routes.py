@@ -18,7 +18,7 @@ import keyring.backend
 import pytest
 from hypothesis import strategies as st
 
-from jupyter_tokens.proof import HEADER, prove
+from jupyter_tokens.protocol.proof import HEADER, prove
 from jupyter_tokens.server.app import TokensExtension
 
 from ...sandbox.client import Answer, raw_request, read_answer

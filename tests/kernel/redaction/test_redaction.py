@@ -17,16 +17,16 @@ from IPython.utils.capture import capture_output
 from jupyter_client.session import Session
 from traitlets.config import Config
 
-from jupyter_tokens.broker import Key
+from jupyter_tokens.client import Client
+from jupyter_tokens.config.profiles import Profiles
+from jupyter_tokens.config.secrets import tell_seen
 from jupyter_tokens.errors import Unauthorized
 from jupyter_tokens.kernel import redaction
-from jupyter_tokens.kernel.client import Client
 from jupyter_tokens.kernel.redaction import known_values, revealing
-from jupyter_tokens.profiles import Profiles
-from jupyter_tokens.proof import FILLED_VARIABLE
+from jupyter_tokens.protocol.proof import FILLED_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.secretref import tell_seen
 from jupyter_tokens.server.snippets import EXPRESSION, filled, snippet
+from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.token import Secret, Token
 
 from ...doubles import Clock

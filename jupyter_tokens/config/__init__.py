@@ -1,0 +1,1 @@
+"""Configuration: files, profiles, secret references and the secret store."""

@@ -1,0 +1,196 @@
+"""Reads and writes profiles in `jupyter_tokens_config.json` of the user's own configuration folder; never a secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_core.paths import jupyter_config_dir
+
+from .._util.atomic_file import replace_file
+from .._util.text_file import NotText, decode
+from ..errors import ConfigurationError, ProfileRefused, UnknownProfile
+from ..providers.base import Program, Reference
+from . import secret_store
+from .files import CONFIG_NAME
+from .profiles import COMMON, Profiles, provider_class
+from .secrets import SecretRef
+
+if TYPE_CHECKING:
+    from .profiles import Profile
+
+__all__ = ["Change", "check", "editable", "path", "put", "remove"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_lock = threading.Lock()
+
+
+def path() -> Path:
+    """The file. Raises `ConfigurationError` where Jupyter is asked to use no configuration."""
+    if os.environ.get("JUPYTER_NO_CONFIG"):
+        # Jupyter's folder is then a temporary one.
+        raise ConfigurationError(
+            "JUPYTER_NO_CONFIG is set: Jupyter reads no configuration, and a profile would be lost.",
+            hint="Unset JUPYTER_NO_CONFIG.",
+        )
+    return Path(jupyter_config_dir()) / f"{CONFIG_NAME}.json"
+
+
+def check(name: str, settings: Mapping[str, Any], *, programs: bool = False) -> None:
+    """Check a profile before it is written. Raises `ProfileRefused`.
+
+    programs : whether it may name a program to run. Only the owner of the file may do that, not a client of the server.
+    """
+    if not _NAME.fullmatch(name):
+        raise ProfileRefused("A profile's name has up to 80 letters, digits, dots, hyphens and underscores.")
+    try:
+        profile = Profiles.of({name: settings})[name]
+    except ConfigurationError as error:
+        raise ProfileRefused(error.message, hint=error.hint) from None
+    for key, reference in profile.references.items():
+        _check_reference(profile, key, reference, programs=programs)
+
+
+def _check_reference(profile: Profile, key: str, reference: SecretRef, *, programs: bool) -> None:
+    trait = profile.provider.settings()[key]
+    if isinstance(trait, Reference) and trait.secret and reference.kind == "literal":
+        raise ProfileRefused(
+            f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME, or say where "
+            'the server is to store it: {"value": SECRET, "store": "keyring" or "file"}.',
+        )
+    if isinstance(trait, Program):
+        if not programs:
+            raise ProfileRefused(
+                f"The field {key!r} names a program, which the server would run.",
+                hint="Add this profile with `jupyter tokens add`, or write it into the configuration file.",
+            )
+    elif reference.kind == "command":
+        # Users who may write profiles could run programs as the server.
+        raise ProfileRefused(f"The field {key!r} can be a command: in the configuration file alone.")
+
+
+def editable(name: str, profiles: Profiles) -> dict[str, Any]:
+    """A profile as a form shows it: its settings but for the secrets, and the names of those that it has. Blocks."""
+    _check_place(name, profiles)
+    with _lock:
+        _, written = _read()
+    settings = _settings(written, name)
+    if settings is None:
+        raise UnknownProfile(f"There is no profile {name[:80]!r}.")
+    try:
+        known = provider_class(settings["provider"]).settings()
+    except (KeyError, TypeError):
+        raise ConfigurationError(
+            f"The profile {name!r} names no provider that is installed.", hint="Change it in its file."
+        ) from None
+    secret = {key for key, trait in known.items() if isinstance(trait, Reference) and trait.secret}
+    # By what is known: what a mistake has put there may be a secret.
+    shown = (COMMON.keys() | known.keys()) - secret
+    return {
+        "name": name,
+        "settings": {key: value for key, value in settings.items() if key in shown},
+        "secrets": [key for key in settings if key in secret],
+    }
+
+
+Change = Callable[[Mapping[str, Any], Mapping[str, Any], Collection[str]], None]
+"""Looks at a change: the settings before and after, and the references to the secrets that came along."""
+
+
+def put(
+    name: str,
+    settings: Mapping[str, Any],
+    profiles: Profiles,
+    allow: Change | None = None,
+    *,
+    programs: bool = False,
+) -> bool:
+    """Check a profile, store its new secrets and write it; return whether it is new. Blocks.
+
+    profiles : the present ones. allow : raises for a change that the caller's user must not make.
+    programs : see `check`.
+    Raises `ProfileRefused` and `ConfigurationError`; then the file is as it was.
+    """
+    _check_place(name, profiles)
+    folder = path().parent
+    with _lock:
+        config, written = _read()
+        before = _settings(written, name) or {}
+        described, wanted = secret_store.deposits(name, settings, before)
+        check(name, described, programs=programs)
+        if allow is not None:
+            allow(before, described, [reference for reference, _ in wanted])
+        created = name not in written
+        written[name] = described
+        try:
+            secret_store.store(wanted, folder)
+            _write(config)
+        except ConfigurationError:
+            # The first error is the one to tell.
+            with suppress(ConfigurationError):
+                secret_store.discard(name, described, before, folder)
+            raise
+        secret_store.discard(name, before, described, folder)
+    return created
+
+
+def remove(name: str, profiles: Profiles) -> None:
+    """Removes a profile and the secrets that were stored for it. Blocks. Raises `UnknownProfile`."""
+    _check_place(name, profiles)
+    with _lock:
+        config, written = _read()
+        if name not in written:
+            raise UnknownProfile(f"There is no profile {name[:80]!r}.")
+        before = _settings(written, name) or {}
+        del written[name]
+        _write(config)
+        secret_store.discard(name, before, {}, path().parent)
+
+
+def _settings(written: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    settings = written.get(name)
+    return settings if isinstance(settings, dict) else None
+
+
+def _check_place(name: str, profiles: Profiles) -> None:
+    here, elsewhere = path(), profiles.file(name)
+    if elsewhere is not None and elsewhere != here:
+        raise ConfigurationError(f"The profile {name!r} stands in {elsewhere}.", hint="Change it there.")
+
+
+def _read() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The whole file, and the part of it that holds the profiles."""
+    file = path()
+    try:
+        config = json.loads(decode(file.read_bytes()))
+    except FileNotFoundError:
+        config = {}
+    except NotText as error:
+        raise ConfigurationError(f"{file} cannot be read: it {error}.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        # The text of an error may hold a line of the file.
+        raise ConfigurationError(f"{file} cannot be read ({type(error).__name__}).") from None
+    section = config.setdefault("TokenProfiles", {}) if isinstance(config, dict) else None
+    written = section.setdefault("profiles", {}) if isinstance(section, dict) else None
+    if not isinstance(written, dict):
+        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.")
+    return config, written
+
+
+def _write(config: Mapping[str, Any]) -> None:
+    # Through a link, so that who keeps the configuration elsewhere keeps the link.
+    file = path().resolve()
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(file, json.dumps(config, indent=2).encode())
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written ({error.strerror}).") from None
+    except RecursionError:
+        # What can be read can be too deep to be written with indents.
+        raise ConfigurationError(f"{file} is nested too deeply to be written.") from None

@@ -1,0 +1,197 @@
+"""Finds and reads `jupyter_tokens_config.{py,json}` on Jupyter's configuration path; the one place that does."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from jupyter_core.paths import jupyter_config_dir, jupyter_config_path
+from traitlets.config.loader import Config, LazyConfigValue, PyFileConfigLoader
+
+from .._util import atomic_file
+from .._util.text_file import NotText, decode, refuse_utf_16
+from ..errors import ConfigurationError
+from .secret_store import FOLDER
+
+if TYPE_CHECKING:
+    from .profiles import Profiles
+
+__all__ = [
+    "CONFIG_NAME",
+    "MODES",
+    "Written",
+    "config_files",
+    "load_mode",
+    "load_profiles",
+    "load_written",
+    "remove_leftovers",
+    "stamp",
+]
+
+CONFIG_NAME = "jupyter_tokens_config"
+MODES = ("auto", "server", "direct")
+
+_T = TypeVar("_T")
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+class Written(NamedTuple):
+    """Profiles as they are written, not checked, each with its file; and the errors of files that cannot be read."""
+
+    profiles: dict[str, tuple[Any, Path]]
+    problems: dict[Path, ConfigurationError]
+
+
+def config_files(path: Sequence[str | os.PathLike[str]] | None = None) -> list[Path]:
+    """The files that are there, the one that counts most last.
+
+    path : folders, the one that counts most first; by default Jupyter's.
+    """
+    folders = [Path(folder) for folder in (jupyter_config_path() if path is None else path)]
+    candidates = [folder / f"{CONFIG_NAME}.{end}" for folder in reversed(folders) for end in ("json", "py")]
+    return [file for file in candidates if _may_be_there(file)]
+
+
+def _may_be_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:
+        # A folder that may not be looked into: reading the file says so.
+        return True
+
+
+def remove_leftovers() -> None:
+    """Removes what a process that was killed has left beside the user's own profiles and their secrets; never fails."""
+    folder = Path(jupyter_config_dir())
+    with suppress(OSError, RuntimeError):  # of links that lead in a circle
+        # Where the file is a link, it was written beside what the link leads to.
+        file = (folder / f"{CONFIG_NAME}.json").resolve()
+        atomic_file.remove_leftovers(file.parent, file.name)
+    atomic_file.remove_leftovers(folder / FOLDER)
+
+
+def stamp(files: Sequence[Path]) -> Stamp:
+    """Fingerprint of the files: path, time and size of each."""
+    told = []
+    for file in files:
+        try:
+            state = file.stat()
+        except OSError:
+            continue
+        told.append((str(file), state.st_mtime_ns, state.st_size))
+    return tuple(told)
+
+
+def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
+    """Read the profiles of all files; if several name a profile, the last of them counts.
+
+    A file that cannot be read does not keep the others from being used: it is left out, with one warning.
+    """
+    from .profiles import Profiles, Raw  # noqa: PLC0415 (loads httpx, which `jupyter tokens list` does without)
+
+    written = load_written(files)
+    for problem in written.problems.values():
+        # Also where warnings are errors the other files are used.
+        with suppress(UserWarning):
+            _warn_once(str(problem))
+    raw = {name: Raw(settings, file) for name, (settings, file) in written.profiles.items()}
+    return Profiles(raw, written.problems)
+
+
+@cache
+def _warn_once(problem: str) -> None:
+    warnings.warn(f"{problem} The profiles of the other files are used.", UserWarning, stacklevel=3)
+
+
+def load_written(files: Sequence[Path] | None = None) -> Written:
+    """Read the profiles of all files without checking them."""
+    written = Written({}, {})
+    for file in config_files() if files is None else files:
+        try:
+            found = _of(file, _profiles_in)
+        except ConfigurationError as problem:
+            written.problems[file] = problem.copy()
+        else:
+            written.profiles.update({name: (settings, file) for name, settings in found.items()})
+    return written
+
+
+def load_mode(files: Sequence[Path] | None = None) -> str:
+    """How a kernel gets its tokens, `TokenProfiles.mode`: "auto" (the default), "server" or "direct".
+
+    auto : from the server that started the kernel where there is one, else by the profiles in the kernel's process.
+    A file that cannot be read is left out. Raises `ConfigurationError` for a mode that there is not.
+    """
+    for file in reversed(config_files() if files is None else files):
+        try:
+            mode = _of(file, _mode_in)
+        except ConfigurationError:
+            # `load_profiles` warns of it.
+            continue
+        if mode is None:
+            continue
+        if mode not in MODES:
+            raise ConfigurationError(
+                f"{file}: TokenProfiles.mode must be one of {', '.join(MODES)}.", hint="Correct the file.", unsent=True
+            )
+        return str(mode)
+    return "auto"
+
+
+def _of(file: Path, read: Callable[[Path, Mapping[str, Any]], _T]) -> _T:
+    try:
+        return read(file, _section(file))
+    except ConfigurationError as caught:
+        # The frames of its traceback hold the file's content, literal secrets among it.
+        error = caught.copy()
+    raise error
+
+
+def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
+    profiles = section.get("profiles", {})
+    if isinstance(profiles, LazyConfigValue):
+        # `c.TokenProfiles.profiles.update({…})`, which traitlets keeps until the trait's default is known.
+        with suppress(TypeError, ValueError):
+            profiles = profiles.get_value({})
+    if not isinstance(profiles, Mapping):
+        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.", unsent=True)
+    return profiles
+
+
+def _mode_in(_file: Path, section: Mapping[str, Any]) -> object:
+    return section.get("mode")
+
+
+def _section(file: Path) -> Mapping[str, Any]:
+    try:
+        config = _read(file)
+    except NotText as error:
+        raise ConfigurationError(f"{file} cannot be read: it {error}.", unsent=True) from None
+    except (Exception, SystemExit) as error:
+        # A line of the file may hold a secret, so only the place of a syntax error is shown.
+        line = getattr(error, "lineno", None)
+        place = f"line {line}" if line else getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigurationError(f"{file} cannot be read: {place}.", hint="Correct the file.", unsent=True) from None
+    section = config.get("TokenProfiles", Config())
+    if not isinstance(section, Mapping):
+        raise ConfigurationError(f"{file}: TokenProfiles must be a mapping.", hint="Correct the file.", unsent=True)
+    return section
+
+
+def _read(file: Path) -> Config:
+    if file.suffix == ".json":
+        # Not by traitlets' loader, which reads by the locale and takes no byte order mark.
+        written = json.loads(decode(file.read_bytes()))
+        if not isinstance(written, dict):
+            raise TypeError("an object is expected")
+        return Config(written)
+    with file.open("rb") as stream:
+        refuse_utf_16(stream.read(2))
+    # Which other encoding the code is in, Python finds out.
+    return PyFileConfigLoader(file.name, str(file.parent)).load_config()

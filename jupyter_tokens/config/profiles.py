@@ -1,0 +1,570 @@
+"""Profiles from Jupyter's configuration, and the registry of providers; reads files, never the network.
+
+A profile that is wrong does not keep the others from working: it is checked when it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile
+from ..providers.base import Endpoint, Program, Provider, Reference, Setting, SettingProblem, is_loopback, is_url
+from ..providers.params import ParamValue, closest, parse_params
+from ..token import Secret
+from .path_globs import LONGEST, matches
+from .secrets import SecretRef, mode_hint, mode_problem
+
+__all__ = [
+    "COMMON",
+    "LOADS_CODE",
+    "Profile",
+    "Profiles",
+    "Raw",
+    "is_loopback",
+    "loads_code",
+    "provider_class",
+    "provider_ids",
+]
+
+ENTRY_POINT_GROUP = "jupyter_tokens.providers"
+
+_BUILT_IN = {
+    "static": "jupyter_tokens.providers.static:Static",
+    "oauth2": "jupyter_tokens.providers.oauth2:OAuth2",
+    "command": "jupyter_tokens.providers.command:Command",
+    "modelarts": "jupyter_tokens.providers.modelarts:ModelArts",
+    "pai-dlc": "jupyter_tokens.providers.pai_dlc:PaiDlc",
+    "oneaccess": "jupyter_tokens.providers.oneaccess:OneAccess",
+    "astra": "jupyter_tokens.providers.astra:Astra",
+    "eiam": "jupyter_tokens.providers.eiam:Eiam",
+}
+_NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
+_TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
+COMMON: Mapping[str, Mapping[str, Any]] = {
+    "provider": {"type": "string", "description": "Id of the provider."},
+    "params": {"type": "object", "description": "What each call says, by the vendor's own names."},
+    "fixed_params": {
+        "anyOf": [{"type": "boolean"}, _TEXTS],
+        "description": "Parameters that no call can change: true for all that params gives, or a list of names.",
+    },
+    "allow_create": {
+        "type": "boolean",
+        "description": "Whether new tokens can be created, where the API has a call for that; by default not.",
+    },
+    "env": {"type": "string", "description": "Environment variable that the token fills."},
+    "timeout": {"type": "number", "description": "Seconds for a whole call; at most 600, by default 30."},
+    "verify": {"type": ["boolean", "string"], "description": "True, or the path of a CA bundle."},
+    "kernels": {**_TEXTS, "description": "Names of the kernels that a server hands it to; by default all."},
+    "notebooks": {
+        **_TEXTS,
+        "description": "Notebooks whose kernels a server hands it to: paths with *, ? and **; by default all.",
+    },
+    "inject_at_start": {
+        "type": "boolean",
+        "readOnly": True,
+        "description": "Whether every new local kernel of a server has its variable from the first cell; needs env.",
+    },
+}
+"""What every profile can say, whatever its provider, as JSON schemas."""
+
+LOADS_CODE: Mapping[str, str] = {
+    # Shells and the search for programs
+    "PATH": "the shell looks for programs there",
+    "PATHEXT": "Windows decides by it which files are programs",
+    "COMSPEC": "Windows starts it as the shell",
+    "SHELL": "terminals and editors start it",
+    "BASH_ENV": "bash runs the file before each script",
+    "ENV": "sh runs the file when it starts",
+    "ZDOTDIR": "zsh runs the start-up files in it",
+    "PROMPT_COMMAND": "bash runs it before each prompt",
+    "PS4": "bash expands it, commands included, while it traces",
+    "BASH_FUNC_*": "bash defines a function from it",
+    # The dynamic linker and the C library
+    "LD_*": "the dynamic linker loads libraries by it",
+    "DYLD_*": "the dynamic linker of macOS loads libraries by it",
+    "GCONV_PATH": "the C library loads converters from it",
+    "OPENSSL_CONF": "OpenSSL loads the engines that the file names",
+    "OPENSSL_ENGINES": "OpenSSL loads engines from it",
+    "OPENSSL_MODULES": "OpenSSL loads providers from it",
+    # Python and Jupyter
+    "PYTHON*": "Python reads it when it starts",
+    "IPYTHONDIR": "IPython runs the start-up files in it",
+    "JUPYTER_CONFIG_*": "Jupyter runs the configuration files in it",
+    "JUPYTER_DATA_DIR": "Jupyter starts the kernels that it describes",
+    "JUPYTER_PATH": "Jupyter starts the kernels that it describes",
+    "MPLBACKEND": "matplotlib imports the module",
+    "PYSPARK_*": "Spark starts the program or passes the arguments on",
+    "PYTEST_*": "pytest loads the plugins",
+    "PIP_*": "pip installs packages from where it says",
+    "UV_*": "uv installs packages from where it says",
+    "CONDA_*": "conda runs programs by it",
+    "VIRTUAL_ENV": "tools look for Python there",
+    # Other languages
+    "NODE_OPTIONS": "node loads the modules that it names",
+    "NODE_PATH": "node looks for modules there",
+    "NPM_CONFIG_*": "npm runs scripts and fetches packages by it",
+    "PERL5*": "perl loads modules by it",
+    "PERLLIB": "perl looks for modules there",
+    "RUBYOPT": "ruby loads the libraries that it names",
+    "RUBYLIB": "ruby looks for libraries there",
+    "GEM_*": "ruby looks for libraries there",
+    "R_*": "R runs the profile or looks for packages there",
+    "JULIA_*": "Julia looks for packages and start-up files there",
+    "LUA_*": "lua runs it, or looks for modules there",
+    "PHPRC": "PHP reads its configuration there",
+    "PHP_INI_SCAN_DIR": "PHP reads its configuration there",
+    "CLASSPATH": "Java looks for classes there",
+    "JAVA_TOOL_OPTIONS": "Java loads the agents that it names",
+    "_JAVA_OPTIONS": "Java loads the agents that it names",
+    "JDK_JAVA_OPTIONS": "Java loads the agents that it names",
+    "JAVA_HOME": "tools start Java from it",
+    "SPARK_*": "Spark starts programs and loads classes by it",
+    "HADOOP_*": "Hadoop starts programs and loads classes by it",
+    "DOTNET_*": ".NET loads the assemblies that it names",
+    "CORECLR_*": ".NET loads the profiler that it names",
+    "COR_*": ".NET loads the profiler that it names",
+    "MAKEFLAGS": "make evaluates it",
+    # Programs that start others
+    "GIT_*": "git starts the programs or reads the configuration that it names",
+    "SSH_ASKPASS": "ssh starts it",
+    "SUDO_ASKPASS": "sudo starts it",
+    "EDITOR": "programs start it",
+    "VISUAL": "programs start it",
+    "PAGER": "programs start it",
+    "MANPAGER": "man starts it",
+    "BROWSER": "programs start it",
+    "LESSOPEN": "less starts it",
+    "LESSCLOSE": "less starts it",
+    "KUBECONFIG": "kubectl starts the credential plugins that the file names",
+    "AWS_CONFIG_FILE": "AWS tools start the credential processes that the file names",
+    "AWS_SHARED_CREDENTIALS_FILE": "AWS tools start the credential processes that the file names",
+    "DOCKER_CONFIG": "docker starts the credential helpers that the file names",
+    "QT_PLUGIN_PATH": "Qt loads plugins from it",
+    "GTK_*": "GTK loads modules by it",
+    "GIO_*": "GLib loads modules by it",
+    # Where all of them look for their own files
+    "HOME": "programs run the start-up files in it",
+    "USERPROFILE": "programs run the start-up files in it",
+    "APPDATA": "programs run the start-up files in it",
+    "LOCALAPPDATA": "programs run the start-up files in it",
+    "XDG_*": "programs look for their configuration and data there",
+}
+"""Environment variables by which some program loads or starts code, and why; `*` stands for any ending.
+
+A token in one of them is at best useless. At worst, an endpoint answers with the path of a file that then runs.
+"""
+
+
+def loads_code(name: str) -> bool:
+    """Whether some program loads or starts code by the environment variable of this name."""
+    return _loads_code(name) is not None
+
+
+def _loads_code(name: str) -> str | None:
+    # Windows does not tell upper from lower case.
+    return next((why for pattern, why in LOADS_CODE.items() if fnmatchcase(name.upper(), pattern)), None)
+
+
+@cache
+def _installed() -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in _BUILT_IN}
+
+
+def provider_ids() -> list[str]:
+    """The ids of all providers: the built-in ones, then those that other packages add."""
+    return [*_BUILT_IN, *sorted(_installed())]
+
+
+@cache
+def provider_class(provider_id: str) -> type[Provider]:
+    """A provider by its id. Raises KeyError for an unknown one, and whatever another package's raises as it loads."""
+    if provider_id in _BUILT_IN:
+        module, _, name = _BUILT_IN[provider_id].partition(":")
+        found = getattr(import_module(module), name)
+    else:
+        found = _installed()[provider_id].load()
+        if not (isinstance(found, type) and issubclass(found, Provider)):
+            raise TypeError(f"Entry point {provider_id!r} names no subclass of Provider.")
+    return found  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A profile as it was written, and the file that it stands in (None: given by a program)."""
+
+    settings: Mapping[str, Any] = field(repr=False)
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A checked profile.
+
+    env : environment variable that it fills, or None.
+    timeout : seconds for a whole call. verify : True, or the path of a CA bundle; False on loopback alone.
+    kernels, notebooks : names of kernels and globs of notebook paths that a server hands it to; None: no limit.
+    inject_at_start : whether a server's new local kernels have its variable from their first cell.
+    fixed_params : the parameters that no call can change. allow_create : whether calls may create new tokens.
+    """
+
+    name: str
+    provider: Provider
+    params: Mapping[str, Any]
+    env: str | None
+    timeout: float
+    verify: bool | str
+    references: Mapping[str, SecretRef] = field(repr=False)
+    kernels: tuple[str, ...] | None = None
+    notebooks: tuple[str, ...] | None = None
+    inject_at_start: bool = False
+    fixed_params: frozenset[str] = frozenset()
+    allow_create: bool = False
+
+    def allows(self, kernel_name: str, paths: Iterable[str]) -> bool:
+        """Whether a kernel of this name, running notebooks of these paths, may have its token."""
+        if self.kernels is not None and kernel_name not in self.kernels:
+            return False
+        return self.notebooks is None or any(matches(glob, path) for path in paths for glob in self.notebooks)
+
+    def secrets(self) -> dict[str, Secret]:
+        """Resolve the references of the profile now. Blocks. Raises `SecretError`."""
+        return {key: reference.resolve() for key, reference in self.references.items()}
+
+    def call_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
+        """The profile's parameters with those of a call over them. Raises `ParameterError`."""
+        return self._parse(self.provider.params, given)
+
+    @property
+    def create_is_off(self) -> bool:
+        """Whether the API could create tokens, but the profile does not allow it."""
+        return not self.allow_create and type(self.provider).create is not Provider.create
+
+    def create_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
+        """The same for a call that creates a token. Raises `ConfigurationError` where the profile does not allow it."""
+        if self.create_is_off:
+            raise self._named(
+                ConfigurationError(
+                    "The profile does not allow creating tokens.", hint="Set allow_create: true in it.", unsent=True
+                )
+            )
+        return self._parse({**self.provider.params, **self.provider.create_params}, given)
+
+    def _parse(self, known: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, ParamValue]:
+        try:
+            parsed = parse_params(known, {**self.params, **given})
+        except ParameterError as error:
+            raise self._named(error) from None
+        for name in self.fixed_params & given.keys():
+            own = self.params.get(name)
+            if parsed.get(name) != (None if own is None else known[name].parse(name, own)):
+                raise self._named(
+                    ParameterError(
+                        f"Parameter {name} is fixed by the profile.", hint="Leave it out of the call.", unsent=True
+                    )
+                )
+        return parsed
+
+    def _named(self, error: TokenError) -> TokenError:
+        error.profile, error.provider = self.name, self.provider.id
+        return error
+
+
+_NO_PROBLEMS: Mapping[Path, ConfigurationError] = {}
+
+
+class Profiles(Mapping[str, Profile]):
+    """The profiles by name. Iterating gives names; looking one up checks it.
+
+    problems : what is wrong with configuration files that could not be read.
+    """
+
+    def __init__(self, raw: Mapping[str, Raw], problems: Mapping[Path, ConfigurationError] = _NO_PROBLEMS) -> None:
+        self._raw = dict(raw)
+        self._checked: dict[str, Profile] = {}
+        self.problems = dict(problems)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Mapping[str, Any]]) -> Profiles:
+        """Profiles that a program gives."""
+        return cls({name: Raw(written) for name, written in settings.items()})
+
+    def __getitem__(self, name: str) -> Profile:
+        """Raises `UnknownProfile`, or `ConfigurationError` if the profile is wrong."""
+        if name not in self._checked:
+            if name not in self._raw:
+                raise UnknownProfile(f"There is no profile {str(name)[:80]!r}.", hint=self._unknown(str(name)))
+            try:
+                self._checked[name] = _Reader(name, self._raw[name]).read()
+            except ConfigurationError as caught:
+                # The frames of its traceback hold the settings as they are written, literal secrets among them.
+                error = caught.copy()
+            else:
+                return self._checked[name]
+            raise error
+        return self._checked[name]
+
+    def check_readable(self) -> None:
+        """Raise `ConfigurationError` if there is no profile because a file cannot be read."""
+        if not self._raw and self.problems:
+            raise next(iter(self.problems.values())).copy()
+
+    def _unknown(self, name: str) -> str:
+        if self.problems:
+            # It may be in one of them.
+            return " ".join(map(str, self.problems.values()))
+        return _missing() or (closest(name, self._raw) if self._raw else _NONE_CONFIGURED)
+
+    def file(self, name: str) -> Path | None:
+        """The file that a profile stands in, or None if a program gave it or there is none of that name."""
+        raw = self._raw.get(name)
+        return raw.file if raw is not None else None
+
+    def at_start(self) -> list[str]:
+        """The names of those that want to be injected at a kernel's start; a wrong one among them is not left out."""
+        return [
+            name
+            for name, raw in self._raw.items()
+            if isinstance(raw.settings, Mapping) and raw.settings.get("inject_at_start", False) is not False
+        ]
+
+    def changed_from(self, before: Profiles) -> set[str]:
+        """The names whose settings differ from earlier profiles; those that do not keep their state (an IAM login).
+
+        Those of a file that cannot be read now, perhaps because it is being edited, are not among them: what is fresh
+        still serves.
+        """
+        unknown = {name for name, raw in before._raw.items() if raw.file in self.problems and name not in self._raw}
+        same = {name for name, raw in self._raw.items() if before._raw.get(name) == raw}
+        self._checked |= {name: profile for name, profile in before._checked.items() if name in same}
+        return (self._raw.keys() | before._raw.keys()) - same - unknown
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def __repr__(self) -> str:
+        return f"<Profiles {', '.join(self._raw)}>"
+
+
+def _missing() -> str:
+    """What keeps this process from finding the user's configuration, or ""."""
+    if any(os.environ.get(name) for name in ("HOME", "USERPROFILE", "JUPYTER_CONFIG_DIR")):
+        return ""
+    return (
+        "Neither HOME nor JUPYTER_CONFIG_DIR is set in this process, so your configuration is not found. A kernel "
+        "behind a gateway gets only what its kernelspec and KERNEL_* variables say: set JUPYTER_CONFIG_DIR there."
+    )
+
+
+class _Reader:
+    """Checks one raw profile; every error names file, profile and key."""
+
+    def __init__(self, name: str, raw: Raw) -> None:
+        self._name = name
+        self._raw = raw
+
+    def read(self) -> Profile:
+        written = self._raw.settings
+        if not isinstance(written, Mapping):
+            raise self._error("", "must be a mapping of settings")
+        kind = self._provider_class(written)
+        known = kind.settings()
+        for key in written:
+            if key not in known and key not in COMMON:
+                raise self._error(str(key), "is no setting of it", closest(str(key), [*known, *COMMON]))
+        try:
+            provider = kind(**{key: known[key].validate(None, written[key]) for key in known if key in written})
+            provider.check()
+        except SettingProblem as problem:
+            raise self._error(problem.key, problem.problem) from None
+        self._check_urls(provider)
+        return Profile(
+            name=self._name,
+            provider=provider,
+            params=self._params(written, provider),
+            env=self._env(written),
+            timeout=self._timeout(written),
+            verify=self._verify(written, provider),
+            references=dict(self._references(written, provider, known)),
+            kernels=self._texts(written, "kernels"),
+            notebooks=self._notebooks(written),
+            inject_at_start=self._inject_at_start(written),
+            fixed_params=self._fixed_params(written, provider),
+            allow_create=self._switch(written, "allow_create"),
+        )
+
+    def _origin(self, key: str) -> str:
+        where = f"{self._raw.file}: " if self._raw.file else ""
+        return f"{where}profile {self._name!r}" + (f", key {key!r}" if key else "")
+
+    def _error(self, key: str, problem: str, hint: str = "") -> ConfigurationError:
+        return ConfigurationError(f"{self._origin(key)} {problem}.", hint=hint, unsent=True)
+
+    def _provider_class(self, written: Mapping[str, Any]) -> type[Provider]:
+        provider_id = written.get("provider")
+        if not isinstance(provider_id, str):
+            raise self._error("provider", "is missing", f"There are: {', '.join(provider_ids())}.")
+        if provider_id not in provider_ids():
+            raise self._error("provider", "names none that is installed", closest(provider_id, provider_ids()))
+        try:
+            return provider_class(provider_id)
+        except Exception as caught:
+            # Another package's trouble is that of its own profiles alone.
+            problem = f"names {provider_id}, which cannot be loaded ({type(caught).__name__})"
+            error = self._error("provider", problem, "Repair or remove the package that brings it.")
+        raise error
+
+    def _check_urls(self, provider: Provider) -> None:
+        for key, trait in provider.settings().items():
+            url = getattr(provider, key)
+            if not isinstance(trait, Endpoint) or not url:
+                continue
+            try:
+                parts = urlsplit(url)
+                host, _ = parts.hostname, parts.port
+            except ValueError:
+                raise self._error(key, "is not a URL") from None
+            if parts.scheme not in {"https", "http"} or not host or not is_url(url):
+                raise self._error(key, "must be a URL such as https://host")
+            if parts.username or parts.password or parts.query or parts.fragment:
+                raise self._error(key, "must be a base URL, without user, query and fragment")
+            if parts.scheme == "http" and not is_loopback(url):
+                raise self._error(key, "must be https: http is for loopback alone")
+
+    def _params(self, written: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+        params = written.get("params", {})
+        if not isinstance(params, Mapping):
+            raise self._error("params", "must be a mapping of the vendor's parameters")
+        for key, value in params.items():
+            if key not in provider.params:
+                raise self._error(f"params.{key}", "is no parameter of it", closest(str(key), provider.params))
+            try:
+                provider.params[key].parse(key, value)
+            except ParameterError as error:
+                raise self._error(f"params.{key}", f"is wrong: {error.message.rstrip('.')}") from None
+        return dict(params)
+
+    def _env(self, written: Mapping[str, Any]) -> str | None:
+        env = written.get("env")
+        if env is not None and not (isinstance(env, str) and env.isidentifier() and env.isascii()):
+            raise self._error("env", "must be the name of an environment variable")
+        why = None if env is None else _loads_code(env)
+        if why is not None and self._raw.file is not None:
+            _warn_once(f"{self._origin('env')} names {env}, which is no place for a token: {why}. Choose another name.")
+        return env
+
+    def _texts(
+        self, written: Mapping[str, Any], key: str, problem: str = "must be a list of strings"
+    ) -> tuple[str, ...] | None:
+        texts = written.get(key)
+        if texts is None:
+            return None
+        # A text alone would be taken for a list of its letters.
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
+            raise self._error(key, problem)
+        return tuple(texts)
+
+    def _notebooks(self, written: Mapping[str, Any]) -> tuple[str, ...] | None:
+        globs = self._texts(written, "notebooks")
+        if any(len(glob) > LONGEST for glob in globs or ()):
+            raise self._error("notebooks", f"must have at most {LONGEST} characters in each glob")
+        return globs
+
+    def _fixed_params(self, written: Mapping[str, Any], provider: Provider) -> frozenset[str]:
+        wanted = written.get("fixed_params", False)
+        if isinstance(wanted, bool):
+            return frozenset(written.get("params", {})) if wanted else frozenset()
+        names = self._texts(written, "fixed_params", "must be true, false or a list of parameters") or ()
+        known = {**provider.params, **provider.create_params}
+        for name in names:
+            if name not in known:
+                raise self._error("fixed_params", f"names {name!r}, which is no parameter of it", closest(name, known))
+        return frozenset(names)
+
+    def _switch(self, written: Mapping[str, Any], key: str) -> bool:
+        wanted = written.get(key, False)
+        if not isinstance(wanted, bool):
+            raise self._error(key, "must be true or false")
+        return wanted
+
+    def _inject_at_start(self, written: Mapping[str, Any]) -> bool:
+        wanted = self._switch(written, "inject_at_start")
+        if wanted and written.get("env") is None:
+            raise self._error("inject_at_start", "needs the name of a variable to fill", "Give env.")
+        return wanted
+
+    def _timeout(self, written: Mapping[str, Any]) -> float:
+        timeout = written.get("timeout", 30.0)
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 600:  # noqa: PLR2004
+            raise self._error("timeout", "must be seconds between 0 and 600")
+        return float(timeout)
+
+    def _verify(self, written: Mapping[str, Any], provider: Provider) -> bool | str:
+        verify = written.get("verify", True)
+        if isinstance(verify, str) and verify:
+            try:
+                path = Path(verify).expanduser()
+            except RuntimeError:
+                raise self._error("verify", "names the home of a user who has none") from None
+            return str(self._raw.file.parent / path if self._raw.file else path)
+        if not isinstance(verify, bool):
+            raise self._error("verify", "must be true, or the path of a CA bundle")
+        urls = [getattr(provider, key) for key, trait in provider.settings().items() if isinstance(trait, Endpoint)]
+        # A region stands for public hosts wherever an endpoint is not given, so also for IAM's.
+        public = bool(getattr(provider, "region", ""))
+        if not verify and not all(is_loopback(url) if url else not public for url in urls):
+            raise self._error("verify", "can be switched off for loopback alone", "Give the path of a CA bundle.")
+        return verify
+
+    def _references(
+        self, written: Mapping[str, Any], provider: Provider, known: Mapping[str, Setting]
+    ) -> Iterable[tuple[str, SecretRef]]:
+        base = self._raw.file.parent if self._raw.file else None
+        # A little less than the whole call, so that this error comes before that of a caller who waits for the call.
+        seconds = 0.9 * self._timeout(written)
+        for key, trait in known.items():
+            text = getattr(provider, key)
+            if not isinstance(trait, Reference) or not text:
+                continue
+            try:
+                written_out = f"command:{text}" if isinstance(trait, Program) else text
+                reference = SecretRef.parse(written_out, origin=self._origin(key), base=base, seconds=seconds)
+            except SecretError as error:
+                raise ConfigurationError(error.message, hint=error.hint, unsent=True) from None
+            if trait.secret and reference.kind == "literal":
+                self._check_literal(key)
+            yield key, reference
+
+    def _check_literal(self, key: str) -> None:
+        file = self._raw.file
+        if file is None:
+            return
+        try:
+            mode = file.stat().st_mode
+        except OSError as error:
+            raise self._error(key, f"is in a file that cannot be looked at ({error.strerror})") from None
+        better = "Better: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
+        problem = mode_problem(file, mode)
+        if problem:
+            raise self._error(key, f"is a literal secret in a file that {problem}", f"{mode_hint(file)} {better}")
+        _warn_once(f"{file} holds a literal secret. {better}")
+
+
+@cache
+def _warn_once(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=2)

@@ -1,0 +1,142 @@
+"""Puts secrets that come with a profile where only references lead to them; nothing here reads one back.
+
+A secret of a profile comes as `{"value": …, "store": "keyring" | "file"}`, or as `{"keep": true}` for the one that the
+profile has. What the profile then says is a reference. A new secret never goes where the present one is: whoever is
+stopped before the profile is written has changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .._util.atomic_file import replace_file
+from ..errors import ConfigurationError, ProfileRefused
+from ..token import Secret
+from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
+
+__all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "store"]
+
+SERVICE = "jupyter_tokens"
+"""The service that they have in the keyring."""
+FOLDER = "jupyter_tokens_secrets"
+"""The folder of their files, beside the configuration."""
+
+Deposit = tuple[str, Secret]
+"""A reference, and what has to be put there."""
+
+
+def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[Deposit]]:
+    """The settings with references in place of secrets, and what has to be stored for them. Stores nothing.
+
+    before : the profile as it is written now. Raises `ProfileRefused` for what is neither of the two forms.
+    """
+    described: dict[str, Any] = {}
+    wanted: list[Deposit] = []
+    for key, given in settings.items():
+        if not isinstance(given, dict) or key == "params":
+            described[key] = given
+        elif given == {"keep": True} and isinstance(before.get(key), str):
+            described[key] = before[key]
+        else:
+            value, place = given.get("value"), given.get("store")
+            if (
+                set(given) != {"value", "store"}
+                or not (isinstance(place, str) and place in _STORES)
+                or not (isinstance(value, str) and value)
+            ):
+                raise ProfileRefused(
+                    f"The field {key[:80]!r} must be a text, "
+                    '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} for the one that there is.',
+                    unsent=True,
+                )
+            described[key] = next(free for free in _references(place, name, key) if free != before.get(key))
+            wanted.append((described[key], Secret(value)))
+    return described, wanted
+
+
+def store(wanted: list[Deposit], folder: Path) -> None:
+    """Puts them where their references lead. Blocks. folder : of the configuration. Raises `ConfigurationError`."""
+    for reference, secret in wanted:
+        kind, _, target = reference.partition(":")
+        if kind == "keyring":
+            _to_keyring(target, secret)
+        else:
+            _to_file(folder / target, secret)
+
+
+def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Removes what was stored for a profile that does not refer to it any more. Blocks."""
+    for key in {**before, **now}:
+        for reference in _references("file", name, key):
+            if now.get(key) != reference:
+                # Also what somebody who was killed had not referred to yet, or had not removed.
+                _from_file(folder / reference.partition(":")[2])
+        stored = before.get(key)
+        if stored != now.get(key) and stored in _references("keyring", name, key):
+            _from_keyring(str(stored).partition(":")[2])
+
+
+_STORES = {"keyring": f"keyring:{SERVICE}/", "file": f"file:{FOLDER}/"}
+
+
+def _references(store: str, name: str, key: str) -> tuple[str, str]:
+    """To the two places of a profile's secret: the present one is in one of them, and its successor in the other."""
+    first = f"{_STORES[store]}{name}.{key}"
+    return first, f"{first}.2"
+
+
+def _to_keyring(target: str, secret: Secret) -> None:
+    service, _, user = target.partition("/")
+    try:
+        ask_keyring(lambda keyring: keyring.set_password(service, user, secret.reveal()), seconds=KEYRING_SECONDS)
+    except Exception as error:
+        # Only the kind: a backend's own text may hold anything.
+        why = _WAITS if isinstance(error, KeyringWaits) else type(error).__name__
+        problem = ConfigurationError(
+            f"The keyring did not store the secret ({why}).",
+            hint="Unlock or install a keyring, or have the secret stored in a file.",
+            unsent=True,
+        )
+    else:
+        return
+    raise problem
+
+
+_WAITS = f"no answer within {KEYRING_SECONDS:g} s; it may be waiting for a person"
+
+
+def _from_keyring(target: str) -> None:
+    service, _, user = target.partition("/")
+    try:
+        ask_keyring(lambda keyring: keyring.delete_password(service, user), seconds=KEYRING_SECONDS)
+    except Exception as error:
+        why = _WAITS if isinstance(error, KeyringWaits) else type(error).__name__
+        raise ConfigurationError(
+            f"The profile is changed, but keyring:{target} could not be removed ({why}).",
+            hint="Remove it by hand.",
+            unsent=True,
+        ) from None
+
+
+def _from_file(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The profile is changed, but {file} could not be removed ({error.strerror}).",
+            hint="Remove it by hand.",
+            unsent=True,
+        ) from None
+
+
+def _to_file(file: Path, secret: Secret) -> None:
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(file, secret.reveal().encode())
+    except OSError as error:
+        problem = ConfigurationError(f"{file} cannot be written ({error.strerror}).", unsent=True)
+    else:
+        return
+    raise problem

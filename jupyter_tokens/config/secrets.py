@@ -1,0 +1,273 @@
+"""Reads a secret from where its reference leads, at the moment of use.
+
+`env:NAME`, `file:PATH`, `keyring:SERVICE/USER` and `command:PROGRAM ARGUMENT …` are references; anything else is a
+literal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import ClassVar
+
+from .._util.text_file import NotText, decode
+from ..errors import SecretError
+from ..token import Secret, Token
+from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
+from .program import MOST_BYTES, run
+
+__all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch_seen"]
+
+Seen = Callable[[str, Secret | Token], None]
+"""Told of a value that is in this process now: the name of its profile, and the value."""
+
+_watchers: list[Seen] = []
+
+
+def watch_seen(seen: Seen) -> Callable[[], None]:
+    """Has `seen` told of each secret and token that a fetch brings into this process; returns what ends that.
+
+    It must be quick, may be called on any thread, and keeps what it is told to itself.
+    """
+    _watchers.append(seen)
+    return partial(_watchers.remove, seen)
+
+
+def tell_seen(profile: str, values: Iterable[Secret | Token]) -> None:
+    """Tells those who watch. Where nobody does, `values` is not even looked through."""
+    if _watchers:
+        for value in values:
+            for seen in tuple(_watchers):
+                seen(profile, value)
+
+
+def mode_problem(file: Path, mode: int) -> str:
+    """Return why a file of this `st_mode` may hold no secret, or "".
+
+    A file that its group can read is allowed, with one warning: Kubernetes mounts secrets so (`fsGroup`), read-only.
+    """
+    if os.name != "posix":
+        return ""
+    if mode & stat.S_IRWXO:
+        return f"others can read (mode {stat.S_IMODE(mode):04o})"
+    if mode & stat.S_IWGRP:
+        # Whoever replaces a secret decides as whom this user signs in.
+        return f"its group can write (mode {stat.S_IMODE(mode):04o})"
+    if mode & stat.S_IRGRP:
+        _warn_of_group(file)
+    return ""
+
+
+def mode_hint(file: Path) -> str:
+    """Return what to do about `mode_problem`."""
+    return f"Run: chmod 600 {shlex.quote(str(file))} (in Kubernetes: set the volume's defaultMode to 0400)."
+
+
+@cache
+def _warn_of_group(file: Path) -> None:
+    text = f"{file} holds a secret, and its group can read it. If that is not meant: chmod 600 {shlex.quote(str(file))}"
+    warnings.warn(text, UserWarning, stacklevel=2)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SecretRef:
+    """A reference to a secret.
+
+    kind : "env", "file", "keyring", "command" or "literal".
+    target : what follows the colon; for a literal, the secret itself.
+    origin : who asks, for errors: "profile 'x', key 'y' in /path/of/config".
+    base : the folder that a relative `file:` starts from.
+    seconds : how long a keyring may wait for a person, or a program may run.
+    """
+
+    kind: str
+    target: str
+    origin: str = "secret"
+    base: Path | None = None
+    seconds: float = KEYRING_SECONDS
+
+    KINDS: ClassVar[tuple[str, ...]] = ("env", "file", "keyring", "command")
+
+    @classmethod
+    def parse(
+        cls, text: str, *, origin: str = "secret", base: Path | None = None, seconds: float = KEYRING_SECONDS
+    ) -> SecretRef:
+        """A reference from its text. Raises `SecretError` if there is nothing behind the colon."""
+        kind, colon, target = text.partition(":")
+        if not colon or kind not in cls.KINDS:
+            return cls("literal", text, origin, base, seconds)
+        if not target.strip() or not target.isprintable():
+            problem = "names nothing" if not target.strip() else "holds control characters"
+            raise SecretError(f"{origin}: {kind}: {problem}.", hint=f"Write {kind}:{_FORMS[kind]}.", unsent=True)
+        return cls(kind, target.strip(), origin, base, seconds)
+
+    def __repr__(self) -> str:
+        return f"<SecretRef {self.kind}{'' if self.kind in {'literal', 'command'} else ':' + self.target}>"
+
+    def resolve(self) -> Secret:
+        """Read the secret now.
+
+        Blocks, for `seconds` at most: a keyring may wait for a person, and a command takes its time. Raises
+        `SecretError`, which never holds any part of the secret.
+        """
+        try:
+            return Secret(_checked(self, _READERS[self.kind](self)))
+        except SecretError as caught:
+            # The frames of its traceback hold what was read.
+            error = caught.copy()
+        raise error
+
+    def error(self, problem: str, hint: str = "") -> SecretError:
+        """A `SecretError` that says which reference of whom."""
+        name = self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
+        return SecretError(f"{self.origin}: {name} {problem}", hint=hint, unsent=True)
+
+
+def _checked(ref: SecretRef, value: str | bytes) -> str:
+    """The secret as it is used, by one rule for all kinds of references."""
+    if len(value) > MOST_BYTES:
+        raise ref.error(f"holds more than {MOST_BYTES} bytes, which no secret does.")
+    if isinstance(value, bytes):
+        try:
+            value = decode(value)
+        except NotText as error:
+            raise ref.error(f"{error}.") from None
+    # Editors, `echo` and container platforms end a value with line breaks, which are no part of the secret.
+    value = _pem(value.removeprefix("\ufeff").rstrip("\r\n"))
+    if not value:
+        raise ref.error("is empty.")
+    if "\0" in value:
+        raise ref.error("holds NUL characters, as text in UTF-16 does.", "Save it as UTF-8.")
+    # Bytes of the environment that are no text, and "\ud800" in JSON: neither can be sent.
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ref.error("is not UTF-8 text.")
+    return value
+
+
+_PEM = re.compile(r"(-----BEGIN [A-Z0-9 ]+-----)(.*?)(-----END [A-Z0-9 ]+-----)", re.DOTALL)
+_BREAK = re.compile(r"\\+r\\+n|\\+[rn]|\r\n?")
+
+
+def _pem(value: str) -> str:
+    """A key in PEM with its line breaks, for which variables and .env files often hold blanks or a backslash and n."""
+    text = value.strip().strip("\"'").lstrip()
+    if not text.startswith("-----BEGIN ") or not _PEM.search(text):
+        return value
+    # No backslash is part of PEM.
+    return "\n".join(_block(*found.groups()) for found in _PEM.finditer(_BREAK.sub("\n", text)))
+
+
+def _block(begin: str, body: str, end: str) -> str:
+    # An old encrypted key begins with headers, which have colons.
+    lines = body.strip("\n").split("\n") if ":" in body else body.split()
+    if len(lines) == 1:
+        lines = textwrap.wrap(lines[0], 64)
+    return "\n".join([begin, *lines, end])
+
+
+def _read_literal(ref: SecretRef) -> str:
+    return ref.target
+
+
+def _read_env(ref: SecretRef) -> str:
+    try:
+        return os.environ[ref.target]
+    except KeyError:
+        raise ref.error("is not set.", f"Set {ref.target} in the environment that Jupyter is started from.") from None
+
+
+def _read_file(ref: SecretRef) -> bytes:
+    try:
+        path = Path(ref.target).expanduser()
+    except RuntimeError:
+        raise ref.error("names the home of a user who has none.") from None
+    if not path.is_absolute() and ref.base is not None:
+        path = ref.base / path
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise ref.error("is not a regular file.")
+            problem = mode_problem(path, mode)
+            if problem:
+                raise ref.error(f"is a file that {problem}.", mode_hint(path))
+            return file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ref.error(f"cannot be read ({error.strerror}).") from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    # Opening a pipe would wait for a writer.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _read_keyring(ref: SecretRef) -> str:
+    service, slash, user = ref.target.rpartition("/")
+    if not slash or not service or not user:
+        raise ref.error("is not of the form keyring:SERVICE/USER.")
+    try:
+        value: str | None = ask_keyring(
+            lambda keyring: keyring.get_password(service, user), seconds=ref.seconds, same=(service, user)
+        )
+    except KeyringWaits:
+        raise ref.error(
+            f"cannot be read: the keyring did not answer within {ref.seconds:.3g} s. It may be waiting for a person.",
+            "Unlock the keyring and try again, or raise the profile's timeout.",
+        ) from None
+    except Exception as error:
+        # Only the kind: a backend's own text may hold anything.
+        kind = type(error).__name__
+        if kind == "NoKeyringError":
+            raise ref.error(
+                "cannot be read: this machine has no keyring.",
+                "Use file:PATH with a file of mode 0600, or install a keyring backend.",
+            ) from None
+        raise ref.error(f"cannot be read ({kind}).", "Unlock the keyring.") from None
+    if value is None:
+        raise ref.error("is not in the keyring.", f"Store it: keyring set {shlex.quote(service)} {shlex.quote(user)}")
+    return value
+
+
+def _read_command(ref: SecretRef) -> bytes:
+    try:
+        argv = shlex.split(ref.target)
+    except ValueError as error:
+        raise ref.error(f"cannot be split into words ({error}).") from None
+    program = argv[0]
+    try:
+        status, output = run(argv, ref.seconds)
+    except OSError as error:
+        raise ref.error(
+            f"({program}) cannot be run ({error.strerror}).",
+            "Install it, or give its full path: Jupyter's PATH may be another than your terminal's.",
+        ) from None
+    if status is None:
+        raise ref.error(
+            f"({program}) did not end within {ref.seconds:.3g} s.",
+            "It must not ask for anything on the terminal. If it is only slow, raise the profile's timeout.",
+        )
+    if status:
+        raise ref.error(
+            f"({program}) ended with status {status}.", "Run it in a terminal to see why; you may have to log in again."
+        )
+    if not output.strip():
+        raise ref.error(f"({program}) ended, but its output is empty.", "It must print to standard output.")
+    return output
+
+
+_READERS: dict[str, Callable[[SecretRef], str | bytes]] = {
+    "literal": _read_literal,
+    "env": _read_env,
+    "file": _read_file,
+    "keyring": _read_keyring,
+    "command": _read_command,
+}
+_FORMS = {"env": "NAME", "file": "PATH", "keyring": "SERVICE/USER", "command": "PROGRAM ARGUMENT …"}

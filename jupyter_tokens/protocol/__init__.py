@@ -1,0 +1,1 @@
+"""How two processes of jupyter_tokens talk to each other."""

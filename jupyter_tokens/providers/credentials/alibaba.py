@@ -1,0 +1,110 @@
+"""Alibaba Cloud access keys: from a profile's settings, or from the vendor's own chain; knows no API."""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from ...errors import SecretError
+from ...token import Secret
+from ..signing.canonical import AccessKey
+
+__all__ = ["access_key", "chain"]
+
+_LOOKED = (
+    "It looks at ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET (as they were when the chain was first"
+    " asked), ALIBABA_CLOUD_OIDC_TOKEN_FILE with ALIBABA_CLOUD_ROLE_ARN and ALIBABA_CLOUD_OIDC_PROVIDER_ARN,"
+    " {cli}, {ini}, the metadata service of ECS, and ALIBABA_CLOUD_CREDENTIALS_URI."
+    " Set the first two, or log in with the aliyun CLI."
+)
+
+_Stamp = tuple[tuple[int, int] | None, ...]
+_lock = threading.Lock()
+_kept: tuple[_Stamp, Any] | None = None
+
+
+def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
+    """The key that a profile names with `access_key_id`, `access_key_secret` and `security_token`."""
+    return AccessKey(secrets["access_key_id"].reveal(), secrets["access_key_secret"], secrets.get("security_token"))
+
+
+def chain() -> AccessKey:
+    """The first key of the vendor's chain: environment, OIDC, files, metadata service. Blocks.
+
+    The work is `alibabacloud-credentials`' (extra `alibaba`): it keeps a temporary key, and renews it ahead of its end.
+    """
+    try:
+        from alibabacloud_credentials.client import Client  # noqa: PLC0415 (275 ms and 43 MB)
+    except ImportError:
+        raise SecretError(
+            "credentials 'chain' needs the package alibabacloud-credentials.",
+            hint="Install it: pip install 'jupyter-tokens[alibaba]'",
+        ) from None
+    files = _files()
+    try:
+        found: Any = _client(Client, files).get_credential()
+        key, secret, token = found.access_key_id, found.access_key_secret, found.security_token
+        # A file may say 5 where a text should be.
+        if not all(isinstance(part, str) for part in (key, secret, token or "")):
+            raise TypeError
+    except Exception as caught:
+        # The text of the vendor's error quotes what a metadata service answered, keys included.
+        error = SecretError(
+            f"Alibaba Cloud's credential chain found no access key ({type(caught).__name__}).",
+            hint=" ".join([*_unreadable(files), _LOOKED.format(cli=files[0], ini=files[1])]),
+        )
+    else:
+        return AccessKey(key, Secret(secret), Secret(token) if token else None)
+    raise error
+
+
+def _files() -> tuple[str, str]:
+    from alibabacloud_credentials.utils import auth_constant, auth_util  # noqa: PLC0415 (see `chain`)
+
+    ini = auth_util.environment_credentials_file or os.path.join(auth_constant.HOME, ".alibabacloud", "credentials.ini")  # noqa: PTH118 (the vendor's own text)
+    return os.path.join(auth_constant.HOME, ".aliyun", "config.json"), ini  # noqa: PTH118
+
+
+def _client(kind: Any, files: tuple[str, ...]) -> Any:
+    """One client for the process, as each starts a thread; another where its files have changed, as it reads them once.
+
+    It asks the whole chain at each call, so that a key that comes up or goes away is seen.
+    """
+    from alibabacloud_credentials.provider import DefaultCredentialsProvider  # noqa: PLC0415 (see `chain`)
+
+    global _kept  # noqa: PLW0603 (the process's)
+    stamp = tuple(_stamp(file) for file in files)
+    with _lock:
+        if _kept is None or _kept[0] != stamp:
+            logging.getLogger("credentials").addFilter(_is_not_the_vendors)
+            _kept = stamp, kind(provider=DefaultCredentialsProvider(reuse_last_provider_enabled=False))
+        return _kept[1]
+
+
+def _unreadable(files: Iterable[str]) -> Iterator[str]:
+    """What the vendor's library stumbles over without naming it."""
+    for file in files:
+        with suppress(OSError), open(file, "rb") as stream:  # noqa: PTH123 (a text from the vendor)
+            if stream.read(3).startswith(_MARKS):
+                yield f"{file} begins with a byte order mark, which the library does not take: save it as plain UTF-8."
+
+
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def _stamp(file: str) -> tuple[int, int] | None:
+    try:
+        facts = os.stat(file)  # noqa: PTH116 (a text from the vendor)
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size
+
+
+def _is_not_the_vendors(record: logging.LogRecord) -> bool:
+    """Whether a record may be told: the vendor's warnings quote whole answers, keys included, and go to stderr."""
+    return "alibabacloud_credentials" not in record.pathname

@@ -1,0 +1,138 @@
+"""Huawei Cloud's and T Cloud's credentials: access keys, given IAM tokens, and the IAM login that yields one.
+
+Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authentication" (Keystone v3).
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from ..._util.text_file import NotText, decode
+from ...clock import Clock
+from ...config.secrets import mode_hint, mode_problem
+from ...errors import SecretError
+from ...token import Secret
+from ..signing.canonical import AccessKey
+
+__all__ = ["IamLogin", "IamToken", "Login", "access_key", "chain", "expiry_of", "login_request"]
+
+# Source: the official SDK, huaweicloudsdkcore 3.1.219, auth/provider.py.
+_AK, _SK, _SECURITY_TOKEN = "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"
+_FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
+_SECTION = "basic"
+
+# A token that ends while the request that carries it is under way is refused.
+_MARGIN_SECONDS = 60.0
+
+
+def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
+    """The key that a profile names with `access_key`, `secret_key` and `security_token`."""
+    return AccessKey(secrets["access_key"].reveal(), secrets["secret_key"], secrets.get("security_token"))
+
+
+def chain() -> AccessKey:
+    """The first key of the official SDK's chain that is no metadata service's: environment, then file. Blocks."""
+    # Unlike Path.home() this raises nothing where there is no home.
+    file = Path(os.environ.get(_FILE) or os.path.expanduser("~/.huaweicloud/credentials"))  # noqa: PTH111
+    key = _key(os.environ, _AK, _SK, _SECURITY_TOKEN) or _key(_section(file), "ak", "sk", "security_token")
+    if key is None:
+        raise SecretError(
+            "Huawei Cloud's credential chain found no access key.",
+            hint=f"It looks at {_AK} with {_SK}, then at ak and sk under [{_SECTION}] in {file} (or {_FILE}).",
+        )
+    return key
+
+
+def _key(given: Mapping[str, str], key_id: str, secret: str, security_token: str) -> AccessKey | None:
+    """The key that stands under these names, if both of its halves do."""
+    if not given.get(key_id) or not given.get(secret):
+        return None
+    temporary = given.get(security_token)
+    return AccessKey(given[key_id], Secret(given[secret]), Secret(temporary) if temporary else None)
+
+
+def _section(file: Path) -> Mapping[str, str]:
+    """The file's section, read as the SDK reads it; empty where there is none."""
+    parser = configparser.ConfigParser()
+    try:
+        with file.open("rb") as stream:
+            problem = mode_problem(file, os.fstat(stream.fileno()).st_mode)
+            if problem:
+                raise SecretError(f"{file} is a file that {problem}.", hint=mode_hint(file))
+            parser.read_string(decode(stream.read()))
+        return dict(parser.items(_SECTION)) if parser.has_section(_SECTION) else {}
+    except FileNotFoundError:
+        return {}
+    except NotText as caught:
+        error = SecretError(f"{file} {caught}.")
+    except (OSError, configparser.Error) as caught:
+        # The text of the error may quote the file.
+        why = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
+        error = SecretError(f"{file} cannot be read ({why}).", hint=f"Write ak = … and sk = … under [{_SECTION}].")
+    raise error
+
+
+@dataclass(frozen=True, slots=True)
+class IamToken:
+    """An IAM token of one project, and its end in seconds since the epoch."""
+
+    value: Secret
+    expires: float
+
+
+Login = Generator[httpx.Request, httpx.Response, IamToken]
+"""The part of a flow that logs in."""
+
+
+@dataclass(slots=True)
+class IamLogin:
+    """Who logs in where, and the tokens that earlier logins got, by project."""
+
+    endpoint: str
+    username: str
+    password: Secret
+    domain_name: str
+    tokens: dict[str, IamToken] = field(default_factory=dict, repr=False)
+
+    def same_as(self, other: IamLogin) -> bool:
+        """Whether both log in as the same user with the same password."""
+        who = (self.endpoint, self.username, self.domain_name, self.password.reveal())
+        return who == (other.endpoint, other.username, other.domain_name, other.password.reveal())
+
+    def cached(self, project_id: str, clock: Clock) -> IamToken | None:
+        """The project's token, if it lives for another minute."""
+        token = self.tokens.get(project_id)
+        return token if token is not None and clock.now() + _MARGIN_SECONDS < token.expires else None
+
+
+def login_request(login: IamLogin, project_id: str, headers: Mapping[str, str]) -> httpx.Request:
+    """The Keystone request: password method, scope of one project."""
+    base = login.endpoint.rstrip("/").removesuffix("/v3")
+    user = {"name": login.username, "password": login.password.reveal(), "domain": {"name": login.domain_name}}
+    return httpx.Request(
+        "POST",
+        f"{base}/v3/auth/tokens",
+        headers=headers,
+        json={
+            "auth": {
+                "identity": {"methods": ["password"], "password": {"user": user}},
+                "scope": {"project": {"id": project_id}},
+            }
+        },
+    )
+
+
+def expiry_of(text: str) -> float:
+    """Seconds since the epoch of Keystone's `expires_at`, which is UTC also where it does not say so.
+
+    Raises ValueError or OverflowError.
+    """
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,71 @@
+"""How an OAuth 2.0 client proves who it is: a secret by HTTP Basic or in the form, or an assertion signed with its key.
+
+Source: RFC 6749, section 2.3.1; RFC 7523, sections 2.2 and 3; RFC 7521, section 4.2.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ...errors import SecretError
+from ...token import Secret
+
+__all__ = ["ALGORITHMS", "ASSERTION_SECONDS", "ASSERTION_TYPE", "Client", "assertion", "basic"]
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
+"""What an assertion can be signed with: private keys only."""
+ASSERTION_SECONDS = 300
+"""Life of an assertion: it is used at once, and clocks differ."""
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered client. proof : its secret, or its private key in PEM."""
+
+    id: str
+    proof: Secret
+
+
+def basic(client: Client) -> str:
+    """The value of `Authorization`: id and secret are form-encoded before they are joined.
+
+    A space becomes %20, which those servers read as well that do not know a form's plus sign.
+    """
+    pair = f"{quote(client.id, safe='')}:{quote(client.proof.reveal(), safe='')}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now: float) -> str:
+    """A new JWT that says who the client is, once. now : seconds since the epoch. Raises `SecretError`.
+
+    The work is PyJWT's and cryptography's (extra `oauth2`).
+    """
+    try:
+        import jwt  # noqa: PLC0415 (brings cryptography: 60 ms)
+        from cryptography.hazmat.primitives import hashes  # noqa: F401, PLC0415 (PyJWT comes without it)
+    except ImportError:
+        raise SecretError(
+            "auth_method 'private_key_jwt' needs the packages PyJWT and cryptography.",
+            hint="Install them: pip install 'jupyter-tokens[oauth2]'",
+        ) from None
+    claims = {
+        "iss": client.id,
+        "sub": client.id,
+        "aud": audience,
+        "jti": secrets.token_urlsafe(16),
+        "iat": int(now),
+        "exp": int(now) + ASSERTION_SECONDS,
+    }
+    try:
+        return jwt.encode(claims, client.proof.reveal(), algorithm, headers={"kid": key_id} if key_id else None)
+    except Exception as caught:
+        # Only the kind: the text and the frames may hold parts of the key.
+        error = SecretError(
+            f"private_key is no key that {algorithm} can sign with ({type(caught).__name__}).",
+            hint="Give an unencrypted private key in PEM, and the signing_algorithm that the client is registered for.",
+        )
+    raise error

@@ -1,0 +1,92 @@
+"""The IAM login that OpenStack's own tools would use: `OS_*` variables and `clouds.yaml`; knows no API."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...errors import SecretError
+from ...token import Secret
+from .huawei import IamLogin
+
+__all__ = ["login"]
+
+_WHERE = "It looks at OS_CLOUD, the other OS_* variables, {files}."
+_FILES = ("clouds.yaml", "clouds.yml", "clouds.json")
+
+
+def login(cloud: str) -> IamLogin | Secret:
+    """The login by password of a cloud, or the token that it holds; "" is the one that OpenStack's tools take. Blocks.
+
+    The work is `openstacksdk`'s (extra `openstack`). A `clouds.yaml` in the current folder is left out: that is the
+    folder of a notebook, which may have come from somebody else.
+    """
+    try:
+        return _login(cloud)
+    except SecretError as caught:
+        # The frames of its traceback hold what was read.
+        error = caught.copy()
+    raise error
+
+
+def _login(cloud: str) -> IamLogin | Secret:
+    try:
+        from openstack.config import loader  # noqa: PLC0415 (0.4 s and keystoneauth)
+    except ImportError:
+        raise SecretError(
+            "credentials 'openstack' needs the package openstacksdk.",
+            hint="Install it: pip install 'jupyter-tokens[openstack]'",
+        ) from None
+    looked = _WHERE.format(files=", ".join(_searched(loader, _FILES[:1])))
+    quoting = logging.getLogger("openstack.config")
+    # Its warning of a file that is no YAML quotes that file: meanwhile it says nothing (a filter by another's name).
+    silence = logging.Filter("jupyter_tokens")
+    quoting.addFilter(silence)
+    try:
+        config = loader.OpenStackConfig(
+            config_files=_searched(loader, _FILES),
+            secure_files=_searched(loader, [name.replace("clouds", "secure") for name in _FILES]),
+            vendor_files=_searched(loader, [name.replace("clouds", "clouds-public") for name in _FILES]),
+        )
+        found = config.get_one(cloud=cloud or None, validate=False).config
+        # Variables stand beside `auth` until a plug-in for them is loaded, which takes another half second.
+        known = {**found, **{name: value for name, value in found["auth"].items() if value}}
+    except Exception as caught:
+        named = f"cloud {cloud!r}" if cloud else "the cloud"
+        raise SecretError(
+            f"OpenStack's configuration of {named} cannot be read ({type(caught).__name__}).", hint=looked
+        ) from None
+    finally:
+        quoting.removeFilter(silence)
+    return _login_of(known, looked)
+
+
+def _login_of(known: Mapping[str, Any], looked: str) -> IamLogin | Secret:
+    kind = str(known.get("auth_type"))
+    if kind in {"token", "v3token"}:
+        return Secret(_text(known, "token", looked))
+    if kind not in {"password", "v3password"}:
+        raise SecretError(
+            f"OpenStack's configuration asks for the login {kind[:40]!r}: password and v3token are known here.",
+            hint=looked,
+        )
+    return IamLogin(
+        _text(known, "auth_url", looked),
+        _text(known, "username", looked),
+        Secret(_text(known, "password", looked)),
+        _text(known, "user_domain_name", looked),
+    )
+
+
+def _text(known: Mapping[str, Any], name: str, looked: str) -> str:
+    value = known.get(name)
+    if not isinstance(value, str) or not value:
+        problem = "is missing" if value is None or value == "" else f"must be text, not {type(value).__name__}"
+        raise SecretError(f"OpenStack's configuration: {name} (OS_{name.upper()}) {problem}.", hint=looked)
+    return value
+
+
+def _searched(loader: Any, names: Iterable[str]) -> list[str]:
+    return [os.path.join(folder, name) for folder in loader.CONFIG_SEARCH_PATH[1:] for name in names]  # noqa: PTH118 (texts are what it takes)

@@ -1,0 +1,113 @@
+"""The canonical request that both signatures are made over; knows no algorithm's name and no key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, quote
+
+import httpx
+
+from ...clock import Clock, SystemClock
+from ...token import Secret
+
+__all__ = [
+    "EMPTY_SHA256",
+    "AccessKey",
+    "Query",
+    "SigningAuth",
+    "canonical_headers",
+    "canonical_query",
+    "canonical_request",
+    "hmac_sha256",
+    "percent_encode",
+    "sha256",
+    "split_target",
+]
+
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+Query = Iterable[tuple[str, str]] | str
+"""Decoded names and values in any order, or a query that is canonical already."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key: its public id, what signs, and what goes along with a temporary key."""
+
+    id: str
+    secret: Secret
+    security_token: Secret | None = None
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal SHA-256."""
+    return hashlib.sha256(data).hexdigest() if data else EMPTY_SHA256
+
+
+def hmac_sha256(key: str, text: str) -> str:
+    """Hexadecimal HMAC-SHA256 of two texts, as UTF-8."""
+    return hmac.digest(key.encode(), text.encode(), "sha256").hex()
+
+
+def percent_encode(text: str, safe: str = "") -> str:
+    """RFC 3986: everything but letters, digits, `-`, `.`, `_`, `~` and what is in `safe`."""
+    return quote(text, safe="~" + safe)
+
+
+def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
+    """Names and values encoded by RFC 3986 and sorted, joined by `&`."""
+    return "&".join(
+        f"{name}={value}" for name, value in sorted((percent_encode(n), percent_encode(v)) for n, v in pairs)
+    )
+
+
+def canonical_headers(headers: Mapping[str, str]) -> tuple[str, str]:
+    """The block of `name:value` lines and the list of names joined by `;`, sorted by lower-case name."""
+    lowered = sorted((name.lower(), value.strip()) for name, value in headers.items())
+    return "".join(f"{name}:{value}\n" for name, value in lowered), ";".join(name for name, _ in lowered)
+
+
+def canonical_request(
+    method: str, uri: str, query: Query, headers: Mapping[str, str], payload_hash: str
+) -> tuple[str, str]:
+    """Hexadecimal SHA-256 of the canonical request, and the names of its headers joined by `;`.
+
+    The request is method, URI, query, headers, names of the headers and hash of the body, a line each.
+
+    uri : the path as the algorithm wants it, already encoded.
+    query : decoded names and values in any order, or what `canonical_query` made of them.
+    headers : those to sign, and no others.
+    """
+    block, names = canonical_headers(headers)
+    text = "\n".join(
+        (method.upper(), uri, query if isinstance(query, str) else canonical_query(query), block, names, payload_hash)
+    )
+    return sha256(text.encode()), names
+
+
+def split_target(request: httpx.Request) -> tuple[str, list[tuple[str, str]]]:
+    """Encoded path and decoded query of what goes on the wire."""
+    path, _, query = request.url.raw_path.decode("ascii").partition("?")
+    return path, parse_qsl(query, keep_blank_values=True) if query else []
+
+
+class SigningAuth(httpx.Auth):
+    """An `httpx.Auth` that signs each request anew, by an injectable clock."""
+
+    requires_request_body = True
+
+    def __init__(self, key: AccessKey, *, clock: Clock | None = None) -> None:
+        self._key = key
+        self._clock = clock or SystemClock()
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """See `httpx.Auth`."""
+        yield self.sign(request)
+
+    def sign(self, request: httpx.Request) -> httpx.Request:
+        """The same request, with the headers of the signature."""
+        raise NotImplementedError

@@ -1,0 +1,359 @@
+"""Hands out tokens: cache, single flight, two refresh windows, invalidation. Knows no vendor, no HTTP, no notebook.
+
+One implementation serves threads and tasks: a *flight* is a `concurrent.futures.Future`, run by the first thread that
+needs it, or by a thread of its own where the caller is a task or nobody waits. No lock is held while it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import Callable, Container
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from .._util.threads import THREADS
+from ..clock import Clock, SystemClock
+from ..errors import Busy, TokenError, Unauthorized
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..token import Token
+
+__all__ = ["Ask", "Broker", "Held", "Key", "State", "windows"]
+
+State = Literal["none", "fresh", "aging", "expired", "failed"]
+"""Of a token. aging: lives, but a refresh is due or has failed; failed: none lives, and the last fetch failed."""
+
+_log = logging.getLogger(__name__)
+# As a library does: without a handler Python writes warnings to standard error, which is a cell's output.
+logging.getLogger("jupyter_tokens").addHandler(logging.NullHandler())
+
+_STEP_SECONDS = 1.0
+"""An expiry that moved by less did not advance: APIs tell whole seconds."""
+_LONGEST_BACKOFF_SECONDS = 60.0
+_FEW = 1024
+
+
+class Key(NamedTuple):
+    """What a token is filed under: the profile's name and the parameters of the call, in the provider's order."""
+
+    profile: str
+    params: tuple[tuple[str, Any], ...] = ()
+
+
+class Ask(NamedTuple):
+    """How a fetch is meant, for a source that has a cache of its own.
+
+    refresh : get a new one in any case. newer_than : one that was obtained after this moment will do.
+    """
+
+    refresh: bool = False
+    newer_than: datetime | None = None
+
+
+class Held(NamedTuple):
+    """What the broker holds under a key; times on `Clock.elapsed`, seconds.
+
+    refresh_at : when it is due for a refresh (inf: never). error : of the last refresh, if that failed.
+    """
+
+    token: Token
+    refresh_at: float
+    ends_at: float
+    error: TokenError | None
+
+    def state(self, now: float, error: TokenError | None) -> State:
+        """How the token is. error : of whoever asked last, which may be another than the broker."""
+        if now >= self.ends_at:
+            return "failed" if error else "expired"
+        return "aging" if error or now >= self.refresh_at else "fresh"
+
+
+def windows(life: float) -> tuple[float, float]:
+    """Seconds before its end at which a token is refreshed in the background, and at which callers wait for that.
+
+    Both scale with the life: a fixed margin of minutes would refresh a short token at each use.
+    """
+    return min(300.0, 0.2 * life), min(60.0, 0.05 * life)
+
+
+class _Abandoned(Exception):
+    """The thread that ran a flight was interrupted; another of those who wait takes over."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    token: Token | None = None
+    life: float = inf
+    ends_at: float = -inf
+    not_before: float = -inf
+    failures: int = 0
+    error: TokenError | None = None
+    flight: Future[Token] | None = None
+
+    def obtained_at(self) -> datetime | None:
+        return None if self.token is None else self.token.obtained_at
+
+    def refresh_at(self) -> float:
+        return max(self.ends_at - windows(self.life)[0], self.not_before) if self.life < inf else inf
+
+    def wait_from(self) -> float:
+        return max(self.ends_at - windows(self.life)[1], self.not_before) if self.life < inf else inf
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A caller's part in a flight."""
+
+    key: Key
+    ask: Ask
+    entry: _Entry
+    future: Future[Token]
+    leads: bool
+
+
+class Broker:
+    """Tokens by key. Thread-safe; `get` blocks, `aget` does not.
+
+    fetch : gets a token from its source; blocks; raises `TokenError`.
+    arrived : told of each token that is now held, on the thread that fetched it.
+    spawn : runs a function in the background, by default on `THREADS`. rng : jitter from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[Key, Ask], Token],
+        *,
+        clock: Clock | None = None,
+        arrived: Callable[[Key, Token], None] | None = None,
+        spawn: Callable[[Callable[[], None]], None] | None = None,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock or SystemClock()
+        self._arrival = arrived
+        self._spawn = spawn
+        self._rng = rng
+        self._lock = threading.Lock()
+        self._entries: dict[Key, _Entry] = {}
+        self._sweep_at = _FEW
+
+    def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
+        """A token that is good to use: from the cache, or fetched by exactly one of those who ask.
+
+        refresh : fetch even if the one that is held is fresh.
+        newer_than : when a token was obtained that was refused where it was used; fetches unless one that was obtained
+            later is held already.
+
+        Raises `TokenError`; everyone who waited for the same flight raises a copy of the same error.
+        """
+        while True:
+            claim = self._claim(key, refresh=refresh, newer_than=newer_than)
+            if not isinstance(claim, _Flight):
+                return claim
+            if claim.leads:
+                self._fly(claim)
+            token = self._outcome(claim, claim.future.exception(), strict=refresh or newer_than is not None)
+            if token is not None:
+                return token
+
+    async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
+        """`get` for a task. Cancelling one caller leaves the flight, and those who wait for it, alone."""
+        while True:
+            claim = self._claim(key, refresh=refresh, newer_than=newer_than)
+            if not isinstance(claim, _Flight):
+                return claim
+            if claim.leads:
+                self._launch(claim)
+            landing = asyncio.wrap_future(claim.future)
+            try:
+                await asyncio.wait([landing])
+            finally:
+                # After a cancellation nobody will ask for its outcome. The flight itself cannot be cancelled.
+                landing.cancel()
+            token = self._outcome(claim, landing.exception(), strict=refresh or newer_than is not None)
+            if token is not None:
+                return token
+
+    def begin(self, key: Key) -> Future[Token]:
+        """Starts a refresh in the background, or joins the one that is under way."""
+        with self._lock:
+            entry = self._entries.setdefault(key, _Entry())
+            flight = self._board(key, entry, Ask(newer_than=entry.obtained_at()))
+        if flight.leads:
+            self._launch(flight)
+        return flight.future
+
+    def held(self, key: Key) -> Held | None:
+        """What is held under a key, without a fetch."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or entry.token is None:
+                return None
+            return Held(entry.token, entry.refresh_at(), entry.ends_at, entry.error)
+
+    def fresh(self, key: Key) -> Token | None:
+        """What is held under a key if nothing has to be done for it: no fetch, and no refresh in the background."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or self._clock.elapsed() >= min(entry.refresh_at(), entry.ends_at):
+                return None
+            return entry.token
+
+    def forget(self, key: Key) -> None:
+        """Drops what is held; a flight under way still serves those who wait for it, but is not kept."""
+        with self._lock:
+            self._entries.pop(key, None)
+
+    def forget_profiles(self, names: Container[str]) -> None:
+        """Drops what is held for any of these profiles."""
+        with self._lock:
+            for key in [key for key in self._entries if key.profile in names]:
+                del self._entries[key]
+
+    def _claim(self, key: Key, *, refresh: bool, newer_than: datetime | None) -> Token | _Flight:
+        background: _Flight | None = None
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry()
+            now = self._clock.elapsed()
+            token = entry.token if now < entry.ends_at else None
+            if token is not None and not refresh:
+                if newer_than is None:
+                    serve = now < entry.wait_from()
+                    if serve and now >= entry.refresh_at() and entry.flight is None:
+                        background = self._board(key, entry, Ask(newer_than=token.obtained_at))
+                else:
+                    serve = token.obtained_at > newer_than or now < entry.not_before
+            else:
+                serve = False
+            if not serve:
+                return self._board(key, entry, Ask(refresh, None if refresh else newer_than or entry.obtained_at()))
+        if background is not None:
+            # A refresh that finds no thread is no reason to withhold a token that is still good.
+            with suppress(RuntimeError, Busy):
+                self._launch(background)
+        assert token is not None
+        return token
+
+    @staticmethod
+    def _board(key: Key, entry: _Entry, ask: Ask) -> _Flight:
+        leads = entry.flight is None
+        if entry.flight is None:
+            entry.flight = Future()
+            # A running future cannot be cancelled, so a cancelled task does not take the others down.
+            entry.flight.set_running_or_notify_cancel()
+        return _Flight(key, ask, entry, entry.flight, leads)
+
+    def _launch(self, flight: _Flight) -> None:
+        work = partial(self._fly, flight)
+        try:
+            if self._spawn is not None:
+                self._spawn(work)
+            else:
+                THREADS.start(flight.key.profile, work)
+        except BaseException:
+            if not flight.future.done():
+                self._abandon(flight)
+            raise
+
+    def _fly(self, flight: _Flight) -> None:
+        try:
+            offset = self._clock.elapsed() - self._clock.now()
+            self._arrived(flight, self._fetch(flight.key, flight.ask), offset)
+        except Exception as error:
+            self._failed(flight, error)
+        except BaseException:
+            self._abandon(flight)
+            raise
+
+    def _arrived(self, flight: _Flight, token: Token, offset: float) -> None:
+        with self._lock:
+            entry = flight.entry
+            entry.flight = None
+            now = self._clock.elapsed()
+            life = ends_at = inf
+            if token.expires_at is not None:
+                # Of a token that its source had held already, a part of the life is gone.
+                life = (token.expires_at - token.obtained_at).total_seconds()
+                ends_at = token.expires_at.timestamp() + offset
+            stalled = now < entry.ends_at < inf and ends_at <= entry.ends_at + _STEP_SECONDS
+            if stalled:
+                # The API handed out what it had handed out before: its windows stay those of its whole life, and
+                # the next try comes when half of the rest is gone, at least a second and at most a minute from now.
+                entry.not_before = now + min(max((ends_at - now) / 2, _STEP_SECONDS), _LONGEST_BACKOFF_SECONDS)
+                life = max(life, entry.life)
+            else:
+                entry.not_before = -inf
+            entry.token, entry.life, entry.ends_at = token, life, ends_at
+            entry.failures, entry.error = 0, None
+            self._sweep(now)
+            kept = ends_at > now and self._entries.get(flight.key) is entry
+            if not kept:
+                # ExpireTime=0 is legal: good for those who asked, of no use to anyone after them.
+                self._drop(flight)
+        if kept and self._arrival is not None:
+            try:
+                self._arrival(flight.key, token)
+            except Exception as error:
+                # Who is told of a token does not decide whether there is one.
+                _log.warning("%s: telling of the new token failed: %s", flight.key.profile, type(error).__name__)
+        flight.future.set_result(token)
+
+    def _sweep(self, now: float) -> None:
+        """Drops dead tokens when their number has doubled: parameters may vary without end."""
+        if len(self._entries) >= self._sweep_at:
+            self._entries = {key: e for key, e in self._entries.items() if e.flight is not None or e.ends_at > now}
+            self._sweep_at = max(_FEW, 2 * len(self._entries))
+
+    def _failed(self, flight: _Flight, error: Exception) -> None:
+        told = error.copy() if isinstance(error, TokenError) else None
+        with self._lock:
+            entry = flight.entry
+            entry.flight = None
+            entry.error = told
+            if entry.token is None:
+                self._drop(flight)
+            else:
+                entry.failures += 1
+                wait = min(2.0 ** min(entry.failures, 6), _LONGEST_BACKOFF_SECONDS) * (1 + self._rng()) / 2
+                asked = told.retry_after if told is not None and told.retry_after is not None else 0.0
+                entry.not_before = self._clock.elapsed() + max(wait, asked)
+                if isinstance(error, Unauthorized):
+                    # Vendors lock a key after a few refusals: it is not shown again while what is held still lives.
+                    entry.not_before = max(entry.not_before, entry.ends_at)
+        if entry.token is not None:
+            _log.warning("%s: the refresh failed: %s", flight.key.profile, told or type(error).__name__)
+        flight.future.set_exception(told or error)
+
+    def _abandon(self, flight: _Flight) -> None:
+        with self._lock:
+            flight.entry.flight = None
+            if flight.entry.token is None:
+                self._drop(flight)
+        flight.future.set_exception(_Abandoned())
+
+    def _drop(self, flight: _Flight) -> None:
+        if self._entries.get(flight.key) is flight.entry:
+            del self._entries[flight.key]
+
+    def _outcome(self, flight: _Flight, error: BaseException | None, *, strict: bool) -> Token | None:
+        """What a flight means for one who waited: its token, its error, or None if another has to fly."""
+        if error is None:
+            return flight.future.result()
+        if isinstance(error, _Abandoned):
+            return None
+        entry = flight.entry
+        if not strict and entry.token is not None and self._clock.elapsed() < entry.ends_at:
+            # The refresh failed, but what is held still lives.
+            return entry.token
+        raise error.copy() if isinstance(error, TokenError) else error

@@ -1,0 +1,198 @@
+"""The kernel's calls to its Jupyter server: proof, certificates, kept connections, time limits."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import secrets
+import selectors
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from ..clock import Clock
+from ..errors import ServerGone, ServerUntrusted, TimedOut
+from ..protocol.proof import HEADER, prove
+
+if TYPE_CHECKING:
+    from ..protocol.identity import Identity
+
+__all__ = ["Wire"]
+
+_QUIET_SECONDS = 3.0
+"""After which a server that has said nothing may be one that hangs."""
+_MOST_BYTES = 2 * 1024 * 1024
+_HUB_CERT, _HUB_KEY = "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KEYFILE"
+"""The certificate that JupyterHub gives each server with `internal_ssl`, to show to the others; kernels inherit it."""
+
+
+class Wire:
+    """Thread-safe: each call has a connection to itself."""
+
+    def __init__(self, identity: Identity, clock: Clock) -> None:
+        self._identity = identity
+        self._clock = clock
+        self._idle: list[http.client.HTTPConnection] = []
+
+    def send(
+        self,
+        action: str,
+        body: bytes,
+        *,
+        seconds: float,
+        meanwhile: Callable[[], object] | None = None,
+        fresh: bool = False,
+    ) -> tuple[int, bytes]:
+        """One call by proof; returns status and body.
+
+        Raises `TimedOut`, `ServerGone`, or `ServerUntrusted` for a fault of certificates.
+
+        seconds : for the answer. meanwhile : called now and then while none comes; what it raises ends the wait.
+        fresh : on a new connection, so that it cannot have to be sent twice.
+        """
+        kept = None if fresh else self._take()
+        reached = kept is not None
+        try:
+            if kept is not None:
+                # The server may have closed a kept connection in the meantime; then the call is made on a new one.
+                with suppress(http.client.HTTPException, ConnectionError):
+                    return self._exchange(kept, action, body, seconds, meanwhile)
+            # To connect takes a server that does not hang no time at all.
+            connection = _connected(self._identity, min(seconds, _QUIET_SECONDS))
+            reached = True
+            return self._exchange(connection, action, body, seconds, meanwhile)
+        except TimeoutError:
+            raise TimedOut("The Jupyter server does not answer.", hint="Try again later.", unsent=not reached) from None
+        except (http.client.HTTPException, OSError) as error:
+            raise _failure(error, self._identity, reached=reached) from None
+
+    def close(self) -> None:
+        """Closes the connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection,
+        action: str,
+        body: bytes,
+        seconds: float,
+        meanwhile: Callable[[], object] | None,
+    ) -> tuple[int, bytes]:
+        me = self._identity
+        path = f"{urlsplit(me.url).path.rstrip('/')}/kernels/{me.kernel_id}/{action}"
+        whole = False
+        try:
+            connection.sock.settimeout(seconds)
+            nonce, now = secrets.token_hex(16), int(self._clock.now())
+            proof = prove(me.connection_key, me.kernel_id, action, body, time=now, nonce=nonce)
+            connection.request("POST", path, body, {HEADER: proof, "Content-Type": "application/json"})
+            if meanwhile is not None:
+                _await_answer(connection.sock, seconds, meanwhile)
+            response = connection.getresponse()
+            raw = response.read(_MOST_BYTES)
+            whole = response.isclosed() and not response.will_close
+        finally:
+            if whole:
+                self._idle.append(connection)
+            else:
+                connection.close()
+        return response.status, raw
+
+    def _take(self) -> http.client.HTTPConnection | None:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return None
+
+
+def _await_answer(answering: socket.socket, seconds: float, meanwhile: Callable[[], object]) -> None:
+    # What TLS itself sends after its greeting looks like an answer: that one wait is for `seconds` without a look.
+    with selectors.DefaultSelector() as selector:
+        selector.register(answering, selectors.EVENT_READ)
+        for _ in range(int(seconds / _QUIET_SECONDS)):
+            if selector.select(_QUIET_SECONDS):
+                return
+            meanwhile()
+    raise TimeoutError
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        """See `http.client.HTTPConnection`."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _failure(error: Exception, identity: Identity, *, reached: bool) -> ServerGone:
+    name, unsent = type(error).__name__, not reached
+    if isinstance(error, ssl.SSLCertVerificationError):
+        hint = "Has the server a new certificate since this kernel was started? Restart the kernel."
+        return ServerUntrusted(
+            f"The Jupyter server cannot be reached: its certificate is not trusted ({name}).", hint=hint, unsent=unsent
+        )
+    closed = isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    if identity.shows_cert and (isinstance(error, ssl.SSLError) or (closed and reached)):
+        # The alert that says so is often lost, for the server closes the connection with it.
+        return ServerUntrusted(
+            f"The Jupyter server asks for a client certificate, and does not accept the one in {_HUB_CERT} ({name}).",
+            hint="Its authority has to be the server's client_ca (JUPYTERHUB_SSL_CLIENT_CA).",
+            unsent=unsent,
+        )
+    if isinstance(error, ssl.SSLError) and not closed:
+        return ServerUntrusted(f"The Jupyter server cannot be reached over TLS ({name}).", unsent=unsent)
+    return ServerGone(f"the Jupyter server cannot be reached ({name}).", unsent=unsent)
+
+
+def _connected(identity: Identity, seconds: float) -> http.client.HTTPConnection:
+    connection = _connection(identity, seconds)
+    try:
+        connection.connect()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connection(identity: Identity, seconds: float) -> http.client.HTTPConnection:
+    parts = urlsplit(identity.url)
+    if parts.scheme == "http+unix":
+        return _UnixConnection(unquote(parts.netloc), seconds)
+    host = parts.hostname or "localhost"
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=identity.cert)
+        if identity.cert is not None:
+            # An authority that issued it need not be known: Python has that by default from 3.13 on.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        # The server's own certificate is trusted by itself; the name in it is the public one, not the one used here.
+        context.check_hostname = identity.cert is None
+        if identity.shows_cert:
+            _load_client_certificate(context)
+        return http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=context)
+    return http.client.HTTPConnection(host, parts.port, timeout=seconds)
+
+
+def _load_client_certificate(context: ssl.SSLContext) -> None:
+    cert, key = os.environ.get(_HUB_CERT), os.environ.get(_HUB_KEY)
+    hint = (
+        f"JupyterHub's internal_ssl gives its servers one in {_HUB_CERT} and {_HUB_KEY}: pass both on to kernels. "
+        "Or set TokenProfiles.mode to 'direct': then the kernel itself reads the secrets."
+    )
+    if not cert or not key:
+        raise ServerUntrusted(
+            "The Jupyter server asks for a client certificate, and this kernel has none.", hint=hint, unsent=True
+        )
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:
+        problem = f"The client certificate in {_HUB_CERT} and {_HUB_KEY} cannot be read ({type(error).__name__})."
+        raise ServerUntrusted(problem, hint=hint, unsent=True) from None

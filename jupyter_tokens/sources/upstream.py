@@ -1,0 +1,223 @@
+"""Makes one call to a token API: resolves the profile's secrets and drives its flow; caches no token."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from .._util.encodings import forms_of
+from ..clock import Clock, SystemClock
+from ..config.profiles import Profile, Profiles
+from ..config.secrets import tell_seen
+from ..errors import ApiError, TokenError
+from ..providers.answers import malformed, plain, refusal
+from ..providers.base import Call, Driven, Reference
+from ..providers.params import ParamValue
+from ..token import Secret, Token
+from .cache import Key
+
+if TYPE_CHECKING:
+    from ..transport import Transport
+
+__all__ = ["SECRETS_SECONDS", "Answer", "Upstream"]
+
+SECRETS_SECONDS = 1.0
+"""How long `Upstream.exchange` uses resolved secrets: a hundred calls at once run a `command:` once."""
+_SHORTEST = 6
+"""Characters of a secret that a vendor's message is searched for: a shorter one is a word like any other."""
+_STATUS = range(200, 600)
+_REFUSED = 400
+_T = TypeVar("_T")
+
+
+class Answer(NamedTuple):
+    """An API's own answer to a call, without the profile's secrets should it echo them.
+
+    headers : with their names in lower case; one that holds a secret is left out. error : what a refusal means.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    error: ApiError | None
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """A profile's secrets and the credential made of them.
+
+    until : on `Clock.elapsed`. forms : how its secrets could stand in an answer, which takes as long as half a call.
+    """
+
+    profile: Profile
+    secrets: Mapping[str, Secret]
+    credential: Any
+    until: float
+    forms: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def hidden(self, secrets: Iterable[Secret]) -> list[str]:
+        """What no answer may hold, the longest first."""
+        values = [secret.reveal() for secret in secrets]
+        for value in values:
+            if value not in self.forms:
+                self.forms[value] = forms_of(value)
+        return sorted({form for value in values for form in self.forms[value]}, key=len, reverse=True)
+
+
+class Upstream:
+    """The token APIs, behind the names of profiles. Thread-safe; every method blocks.
+
+    profiles : returns the present profiles, so that a changed configuration is seen.
+    """
+
+    def __init__(
+        self, profiles: Callable[[], Profiles], transport: Transport | None = None, clock: Clock | None = None
+    ) -> None:
+        self._profiles = profiles
+        self._clock = clock or SystemClock()
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._resolving: dict[str, threading.Lock] = {}
+        self._resolved: dict[str, _Resolved] = {}
+
+    def fetch(self, key: Key) -> Token:
+        """A token from the API. Raises `TokenError`, with the profile's name in it and no secret."""
+        profile = self._profiles()[key.profile]
+        token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, dict(key.params), idempotent=True)
+        tell_seen(profile.name, [token])
+        return token
+
+    def create(self, name: str, params: Mapping[str, object]) -> Token:
+        """A new token, where the API has a call for that. Never retried once it may have been made."""
+        profile = self._profiles()[name]
+        asked = profile.create_params(params)
+        token, *_ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
+        tell_seen(profile.name, [token])
+        return token
+
+    def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
+        """The API's own answer to one call, whatever it says; never tried twice.
+
+        path : as documented, where the API has several such calls.
+        Raises `TokenError` where there is none, where it leads elsewhere, and where it is no answer of HTTP.
+        """
+        flow = profile.provider.exchange
+        response, resolved, secrets = self._run(profile, self._recent, flow, params, path, attempts=1)
+        if response.status_code not in _STATUS:
+            strange = malformed(response, f"has the status {response.status_code}")
+            _hide(strange, profile, secrets)
+            raise strange
+        hidden = resolved.hidden(secrets)
+        headers = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw)
+        body = response.content
+        for form in hidden:
+            body = body.replace(form.encode(), b"***")
+        error = None
+        if response.status_code >= _REFUSED:
+            error = refusal(response, now=self._clock.now(), body=None, code=None, message=None, meanings={})
+            _hide(error, profile, secrets)
+        kept = tuple(pair for pair in headers if not any(form in pair[1] for form in hidden))
+        return Answer(response.status_code, kept, body, error)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._resolved.clear()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _run(
+        self,
+        profile: Profile,
+        resolve: Callable[[Profile], _Resolved],
+        flow: Callable[[Call], Driven[_T]],
+        params: Mapping[str, ParamValue],
+        path: str = "",
+        **how: Any,
+    ) -> tuple[_T, _Resolved, list[Secret]]:
+        """What a flow returns, what it was given, and what it authenticated with. how : see `Transport.run`."""
+        transport = self._open()
+        secrets: Mapping[str, Secret] = {}
+        credential: object = None
+        try:
+            resolved = resolve(profile)
+            secrets, credential = resolved.secrets, resolved.credential
+            call = Call(profile.name, params, credential, self._clock, path)
+            result = transport.run(lambda: flow(call), timeout=profile.timeout, verify=profile.verify, **how)
+            # With what the flow has put into the credential by now: an IAM login's tokens.
+            return result, resolved, list(_secrets_of(profile, secrets, credential))
+        except TokenError as error:
+            _hide(error, profile, [*secrets.values(), *_secrets_in(credential)])
+            raise
+        finally:
+            tell_seen(profile.name, _secrets_of(profile, secrets, credential))
+
+    def _resolve(self, profile: Profile) -> _Resolved:
+        secrets = profile.secrets()
+        credential = profile.provider.credential(secrets)
+        return _Resolved(profile, secrets, credential, self._clock.elapsed() + SECRETS_SECONDS)
+
+    def _recent(self, profile: Profile) -> _Resolved:
+        with self._lock:
+            resolving = self._resolving.setdefault(profile.name, threading.Lock())
+        with resolving:
+            recent = self._resolved.pop(profile.name, None)
+            if recent is None or recent.profile is not profile or self._clock.elapsed() >= recent.until:
+                recent = self._resolve(profile)
+            self._resolved[profile.name] = recent
+            return recent
+
+    def _open(self) -> Transport:
+        with self._lock:
+            if self._transport is None:
+                from ..transport import Transport  # noqa: PLC0415 (imports httpx)
+
+                self._transport = Transport(clock=self._clock)
+            return self._transport
+
+
+def _hide(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> None:
+    """Names the profile in an error, and takes the profile's secrets out of it."""
+    error.profile, error.provider = profile.name, profile.provider.id
+    known = list(secrets)
+    for name in ("message", "code", "request_id"):
+        setattr(error, name, _without(getattr(error, name), known))
+    error.args = (error.message,)
+
+
+def _secrets_of(profile: Profile, resolved: Mapping[str, Secret], credential: object) -> Iterator[Secret]:
+    """What a profile authenticates with; not the ids and user names among its references, which are no secrets."""
+    known = profile.provider.settings()
+    for key, secret in resolved.items():
+        setting = known[key]
+        if isinstance(setting, Reference) and setting.secret:
+            yield secret
+    yield from _secrets_in(credential)
+
+
+def _secrets_in(credential: object) -> Iterator[Secret]:
+    """What a credential has beyond the profile's own secrets: a chain's keys, an IAM login's tokens."""
+    if isinstance(credential, Secret):
+        yield credential
+    elif isinstance(credential, Mapping):
+        for value in tuple(credential.values()):
+            yield from _secrets_in(value)
+    elif is_dataclass(credential):
+        for part in fields(credential):
+            yield from _secrets_in(getattr(credential, part.name))
+
+
+def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:
+    """A vendor's text without our own secrets: some echo what they were sent."""
+    values = [secret.reveal() for secret in secrets]
+    # `plain` has made one line of what the vendor says.
+    for value in dict.fromkeys([*values, *(plain(value, len(value)) for value in values)]):
+        if not text or len(value) < _SHORTEST:
+            continue
+        text = text.replace(value, "…")
+        # A long message is cut off, and with it a secret that it echoes; an error may hold two vendor messages.
+        for length in range(len(value) - 1, _SHORTEST - 1, -1) if value[:_SHORTEST] in text else ():
+            text = re.sub(re.escape(value[:length]) + r"(?=[.,) ]|$)", "…", text)
+    return text

@@ -1,0 +1,169 @@
+"""Blocking calls on few threads: how many run at once, who waits, and who is refused."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from jupyter_tokens._util.threads import Threads
+from jupyter_tokens.errors import Busy
+
+PATIENCE = 30
+
+
+class Calls:
+    """Calls that run until they are let go; which run, and the most at once."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.gate = threading.Event()
+        self.running: list[str] = []
+        self.done: list[str] = []
+        self.most = 0
+
+    def of(self, name: str) -> None:
+        with self.changed:
+            self.running.append(name)
+            self.most = max(self.most, len(self.running))
+            self.changed.notify_all()
+        assert self.gate.wait(PATIENCE)
+        with self.changed:
+            self.running.remove(name)
+            self.done.append(name)
+            self.changed.notify_all()
+
+    def wait(self, *, running: int | None = None, done: int | None = None) -> None:
+        with self.changed:
+            assert self.changed.wait_for(
+                lambda: running in (None, len(self.running)) and done in (None, len(self.done)), PATIENCE
+            )
+
+
+@pytest.fixture
+def calls() -> Iterator[Calls]:
+    calls = Calls()
+    yield calls
+    calls.gate.set()
+
+
+def test_800_calls_share_few_threads_and_all_of_them_run(calls: Calls) -> None:
+    threads = Threads(most=8, most_of_one=8)
+    before = threading.active_count()
+    for number in range(800):
+        threads.start("one", lambda number=number: calls.of(str(number)))  # type: ignore[misc]
+    calls.wait(running=8)
+    assert threading.active_count() - before == 8
+    calls.gate.set()
+    calls.wait(done=800)
+    assert calls.most == 8
+
+
+def test_an_owner_whose_calls_hang_leaves_threads_to_the_others(calls: Calls) -> None:
+    threads, others = Threads(most=4, most_of_one=2), Calls()
+    others.gate.set()
+    for _ in range(20):
+        threads.start("hangs", lambda: calls.of("hangs"))
+    calls.wait(running=2)
+    for _ in range(5):
+        threads.start("answers", lambda: others.of("answers"))
+    others.wait(done=5)
+    assert calls.running == ["hangs", "hangs"]
+
+
+def test_owners_that_wait_take_turns(calls: Calls) -> None:
+    threads, order = Threads(most=1), Calls()
+    order.gate.set()
+    threads.start("first", lambda: calls.of("first"))
+    calls.wait(running=1)
+    for owner in ("many", "many", "many", "few"):
+        threads.start(owner, lambda owner=owner: order.of(owner))  # type: ignore[misc]
+    calls.gate.set()
+    order.wait(done=4)
+    assert order.done == ["many", "few", "many", "many"]
+
+
+def test_a_call_too_many_is_refused_with_when_to_come_back_and_other_owners_are_not(calls: Calls) -> None:
+    threads = Threads(most=1, most_waiting=2)
+    for _ in range(3):
+        threads.start("one", lambda: calls.of("one"))
+    with pytest.raises(Busy) as caught:
+        threads.start("one", lambda: calls.of("one"))
+    assert (caught.value.retryable, caught.value.unsent, caught.value.retry_after) == (True, True, 5.0)
+    threads.start("other", lambda: calls.of("other"))
+    calls.gate.set()
+    calls.wait(done=4)
+
+
+def test_a_thread_serves_one_call_after_the_other_and_ends_when_it_is_idle() -> None:
+    threads, seen = Threads(idle_seconds=0.01), Calls()
+    seen.gate.set()
+    used: list[threading.Thread] = []
+
+    def call() -> None:
+        used.append(threading.current_thread())
+        seen.of("one")
+
+    for count in range(1, 4):
+        threads.start("one", call)
+        seen.wait(done=count)
+    assert all(thread.daemon for thread in used)
+    for thread in set(used):
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    # As good as new.
+    threads.start("one", call)
+    seen.wait(done=4)
+
+
+def test_a_call_that_fails_is_reported_and_leaves_its_thread_to_the_others(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda facts: reported.append(facts.exc_value))
+    threads = Threads(most=1)
+
+    def broken() -> None:
+        assert calls.gate.wait(PATIENCE)
+        raise ZeroDivisionError
+
+    threads.start("one", broken)
+    threads.start("one", lambda: calls.of("after it"))
+    calls.gate.set()
+    calls.wait(done=1)
+    assert [type(error) for error in reported] == [ZeroDivisionError]
+
+
+def test_where_the_system_starts_no_thread_nothing_is_left_behind(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    threads = Threads(most=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none)
+        with pytest.raises(RuntimeError):
+            threads.start("one", lambda: calls.of("lost"))
+    calls.gate.set()
+    threads.start("one", lambda: calls.of("one"))
+    calls.wait(done=1)
+    assert calls.done == ["one"]
+
+
+def test_a_forked_child_starts_threads_of_its_own(calls: Calls) -> None:
+    from jupyter_tokens._util.threads import THREADS
+
+    for _ in range(80):
+        THREADS.start("hangs", lambda: calls.of("hangs"))
+    calls.wait(running=64)
+    child = os.fork()
+    if not child:
+        ran = threading.Event()
+        THREADS.start("hangs", ran.set)
+        os._exit(0 if ran.wait(PATIENCE) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    calls.gate.set()
+    calls.wait(done=80)

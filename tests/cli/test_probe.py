@@ -1,0 +1,90 @@
+"""One look at an endpoint: what comes back, and each way in which nothing does."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+import trustme
+
+from jupyter_tokens.cli.checks.probe import probe, proxied
+from jupyter_tokens.errors import NetworkError
+from jupyter_tokens.sandbox import Sandbox, running
+
+from ..doubles import loopback, raw_answer
+
+
+@pytest.mark.parametrize("ahead", [0.0, -1800.0, 1800.0])
+def test_tells_how_far_the_clocks_are_apart(ahead: float) -> None:
+    import time
+
+    with running(Sandbox(clock=lambda: time.time() - ahead)) as sandbox:
+        answered = probe(sandbox.url)
+    assert answered.skew is not None
+    assert abs(answered.skew - ahead) < 10
+
+
+@pytest.mark.parametrize("date", [{}, {"Date": "tomorrow"}])
+def test_an_api_that_tells_no_time(date: dict[str, str]) -> None:
+    with loopback(lambda connection, _: connection.sendall(raw_answer(b"", **date))) as server:
+        assert probe(server.url) == (200, None)
+
+
+def test_holds_no_credential_and_follows_nothing() -> None:
+    moved = raw_answer(b"", "302 Found", Location="https://elsewhere.example")
+    with loopback(lambda connection, _: connection.sendall(moved)) as server:
+        assert probe(server.url).status == 302
+    [request] = server.requests
+    assert request.startswith(b"HEAD / HTTP/1.1\r\n")
+    assert b"authorization" not in request.lower()
+
+
+def test_trusts_what_the_profile_trusts(tmp_path: Path) -> None:
+    import ssl
+
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    answer = raw_answer(b"")
+    with loopback(lambda connection, _: connection.sendall(answer), tls=context, host="localhost") as server:
+        assert probe(server.url, verify=str(bundle)).status == 200
+        with pytest.raises(NetworkError, match="TLS with localhost failed") as refused:
+            probe(server.url)
+    assert "bundle" in refused.value.hint
+
+
+def test_nobody_is_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(NetworkError, match=r"127\.0\.0\.1 cannot be reached"):
+        probe(f"http://127.0.0.1:{port}")
+
+
+def test_no_such_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(NetworkError, match=r"There is no host acme\.example"):
+        probe("https://acme.example")
+
+
+def test_who_does_not_answer_is_not_waited_for() -> None:
+    with loopback(lambda connection, _: None) as server, pytest.raises(NetworkError, match="ReadTimeout"):
+        probe(server.url, seconds=0.2)
+
+
+def test_a_proxy_and_no_password_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with loopback(
+        lambda connection, _: connection.sendall(raw_answer(b"", "407 Proxy Authentication Required"))
+    ) as server:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://ada:c4n4ry-passw0rd@127.0.0.1:{server.port}")
+        assert proxied("https://acme.example")
+        assert not proxied(server.url)
+        with pytest.raises(NetworkError) as refused:
+            probe("https://acme.example")
+    assert "c4n4ry" not in str(refused.value)
+    assert server.requests[0].startswith(b"CONNECT acme.example:443")

@@ -1,1 +1,0 @@
-"""Mirrors jupyter_tokens.credentials."""

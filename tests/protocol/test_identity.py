@@ -1,0 +1,79 @@
+"""Whose kernel a process is."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from jupyter_tokens.protocol.identity import Identity, identity, missing_identity
+
+ID = "0b8e2a5e-6e0b-4c53-a0a1-6c3f1f2c7a11"
+
+
+def kernel(
+    monkeypatch: pytest.MonkeyPatch, file: str = f"/run/kernel-{ID}.json", *, key: bytes = b"key", running: bool = True
+) -> None:
+    app = SimpleNamespace(connection_file=file, session=SimpleNamespace(key=key))
+    kind = SimpleNamespace(initialized=lambda: running, instance=lambda: app)
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", SimpleNamespace(IPKernelApp=kind))
+    monkeypatch.setenv("JUPYTER_TOKENS_URL", "http://127.0.0.1:8888/jupyter-tokens")
+
+
+def test_a_kernel_that_a_server_started_is_known_by_its_connection_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel(monkeypatch)
+    assert identity() == Identity("http://127.0.0.1:8888/jupyter-tokens", None, ID, b"key")
+    assert missing_identity() == ""
+
+
+def test_the_servers_certificate_goes_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel(monkeypatch)
+    monkeypatch.setenv("JUPYTER_TOKENS_CERT", "/etc/cert.pem")
+    found = identity()
+    assert found is not None
+    assert (found.cert, found.shows_cert) == ("/etc/cert.pem", False)
+
+
+def test_whether_the_server_asks_for_a_certificate_goes_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel(monkeypatch)
+    monkeypatch.setenv("JUPYTER_TOKENS_CLIENT_CERT", "required")
+    found = identity()
+    assert found is not None
+    assert found.shows_cert
+
+
+def test_without_a_published_url_it_is_no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel(monkeypatch)
+    monkeypatch.delenv("JUPYTER_TOKENS_URL")
+    assert identity() is None
+    assert missing_identity() == "no Jupyter server with jupyter_tokens started this process"
+
+
+def test_a_process_that_runs_no_kernel_is_no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel(monkeypatch)
+    monkeypatch.delitem(sys.modules, "ipykernel.kernelapp")
+    assert identity() is None
+    assert missing_identity() == "this process is not itself a kernel of the Jupyter server"
+
+
+def test_an_application_that_was_never_started_is_no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel(monkeypatch, running=False)
+    assert identity() is None
+
+
+@pytest.mark.parametrize("file", ["/run/tmp8x.json", "/run/kernel-.json", "/run/kernel-../x.json", ""])
+def test_another_file_name_tells_no_kernel(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    kernel(monkeypatch, file)
+    assert identity() is None
+    assert missing_identity() == "another program than the Jupyter server started this kernel, for example papermill"
+
+
+def test_a_kernel_without_a_key_cannot_prove_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel(monkeypatch, key=b"")
+    assert identity() is None
+    assert missing_identity() == "this kernel has no key for its connections"
+
+
+def test_its_repr_shows_no_key() -> None:
+    assert "k3y" not in repr(Identity("http://127.0.0.1:1", None, ID, b"k3y"))

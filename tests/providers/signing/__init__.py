@@ -1,0 +1,1 @@
+"""Mirrors jupyter_tokens.providers.signing."""

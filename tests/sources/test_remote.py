@@ -1,0 +1,751 @@
+"""Tokens from the Jupyter server: proof, kept connections, errors as they were, and what happens without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
+from typing import Any
+
+import pytest
+import trustme
+
+from jupyter_tokens import client as client_module
+from jupyter_tokens.client import Client
+from jupyter_tokens.errors import (
+    ConfigurationError,
+    ParameterError,
+    ResponseError,
+    ServerGone,
+    ServerUntrusted,
+    Throttled,
+    TimedOut,
+    TokenError,
+    Unauthorized,
+    UnknownProfile,
+)
+from jupyter_tokens.protocol.identity import Identity
+from jupyter_tokens.protocol.proof import HEADER, Proof
+from jupyter_tokens.sources import connection, remote
+from jupyter_tokens.sources.cache import Ask, Key
+from jupyter_tokens.sources.local import About, ProfileEntry, Source
+from jupyter_tokens.sources.remote import ServerSource
+from jupyter_tokens.token import Token
+
+from ..doubles import CANARY, Clock, loopback
+
+KERNEL = "0b8e2a5e-6e0b-4c53-a0a1-6c3f1f2c7a11"
+KEY = b"connection-key"
+Make = Callable[..., ServerSource]
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    """The server's answer for a token."""
+    return {
+        "profile": "oneaccess",
+        "provider": "oneaccess",
+        "title": "Huawei Cloud OneAccess",
+        "env": "ONEACCESS_TOKEN",
+        "sandbox": True,
+        "scheme": "Bearer",
+        "has_value": True,
+        "value": CANARY,
+        "expires_at": "2026-01-15T09:00:00+00:00",
+        "expires_in": 1800.0,
+        "obtained_at": "2026-01-15T08:30:00+00:00",
+        "metadata": {"scope": "all"},
+    } | changes
+
+
+class Server:
+    """Answers like the extension, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.nonces: set[str] = set()
+        self.connections: set[Any] = set()
+        self.reply: Callable[[dict[str, Any]], tuple[int, Any]] = lambda _: (200, told())
+        self.close_after = False
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                proof = Proof.parse(self.headers[HEADER])
+                *_, kernels, kernel, action = self.path.split("/")
+                assert (kernels, kernel) == ("kernels", KERNEL)
+                assert proof.is_of(KEY, kernel, action, body)
+                assert proof.nonce not in server.nonces
+                server.nonces.add(proof.nonce)
+                server.connections.add(self.connection)
+                server.asked.append({"action": action, "path": self.path, **json.loads(body)})
+                status, reply = server.reply(server.asked[-1])
+                raw = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                # Who asked may have given up.
+                with suppress(ConnectionError):
+                    self.wfile.write(raw)
+                self.close_connection = self.close_connection or server.close_after
+
+            def log_message(self, *_: object) -> None:
+                """Silent."""
+
+        return Handler
+
+
+@contextmanager
+def serving(server: HTTPServer | UnixStreamServer) -> Iterator[Any]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_address
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def me(server: Server) -> Iterator[Identity]:
+    web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
+    web.daemon_threads = True
+    with serving(web) as (_, port):
+        yield Identity(f"http://127.0.0.1:{port}/base/jupyter-tokens/", None, KERNEL, KEY)
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., ServerSource]]:
+    """Makes sources, and closes them."""
+    sources: list[ServerSource] = []
+
+    def make(me: Identity, **options: Any) -> ServerSource:
+        sources.append(ServerSource(me, **options))
+        return sources[-1]
+
+    yield make
+    for source in sources:
+        source.close()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def nobody() -> Identity:
+    return Identity(f"http://127.0.0.1:{free_port()}/jupyter-tokens", None, KERNEL, KEY)
+
+
+def test_a_token_comes_by_proof_and_is_held(opened: Make, server: Server, me: Identity, clock: Clock) -> None:
+    source = opened(me, clock=clock)
+    key = source.key("oneaccess", {"b": 1, "a": "x"})
+    token = source.get(key)
+    assert token.reveal() == CANARY
+    assert (token.profile, token.provider, dict(token.metadata)) == ("oneaccess", "oneaccess", {"scope": "all"})
+    assert source.get(key) is token
+    assert len(server.asked) == 1
+    assert server.asked[0] == {
+        "action": "token",
+        "path": f"/base/jupyter-tokens/kernels/{KERNEL}/token",
+        "profile": "oneaccess",
+        "params": {"a": "x", "b": "1"},
+        "refresh": False,
+        "newer_than": None,
+    }
+    assert source.about("oneaccess") == About("Huawei Cloud OneAccess", "ONEACCESS_TOKEN", sandbox=True)
+    assert source.mode == "server"
+
+
+def test_a_task_gets_it_too(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    assert asyncio.run(source.aget(source.key("oneaccess"))).reveal() == CANARY
+    assert len(server.asked) == 1
+
+
+def test_what_is_left_of_a_life_counts_by_this_clock(opened: Make, me: Identity, server: Server, clock: Clock) -> None:
+    server.reply = lambda _: (200, told(expires_in=600.0))
+    clock.wall += 86_400
+    source = opened(me, clock=clock)
+    token = source.get(source.key("oneaccess"))
+    assert token.expires_at == datetime.fromtimestamp(clock.wall, UTC) + timedelta(seconds=600)
+
+
+def test_a_token_without_an_end_has_none(opened: Make, me: Identity, server: Server) -> None:
+    server.reply = lambda _: (200, told(expires_in=None, expires_at=None))
+    source = opened(me)
+    assert source.get(source.key("modelarts")).expires_at is None
+
+
+def test_a_refresh_asks_for_one_that_is_newer_than_the_one_held(
+    opened: Make, server: Server, me: Identity, clock: Clock
+) -> None:
+    source = opened(me, clock=clock)
+    key = source.key("oneaccess")
+    source.get(key)
+    clock.advance(1790)
+    source.get(key)
+    assert server.asked[1]["newer_than"] == "2026-01-15T08:30:00+00:00"
+    assert server.asked[1]["refresh"] is False
+
+
+def test_an_asked_for_refresh_is_told_to_the_server(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    source.get(source.key("oneaccess"), refresh=True)
+    assert server.asked[0]["refresh"] is True
+
+
+def test_auth_asks_for_one_newer_than_the_refused(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    token = source.get(source.key("oneaccess"))
+    renewed = token.auth._fresh(token)
+    assert renewed is not token
+    assert token.auth._fresh() is renewed
+    assert server.asked[1]["newer_than"] == token.obtained_at.isoformat()
+
+
+def test_one_connection_serves_many_calls(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    for _ in range(5):
+        source.get(source.key("oneaccess"), refresh=True)
+    assert len(server.connections) == 1
+    source.close()
+    source.get(source.key("oneaccess"), refresh=True)
+    assert len(server.connections) == 2
+
+
+def test_a_connection_that_the_server_closed_is_replaced(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    server.close_after = True  # without saying so in a header, as a server that restarts does
+    for number in range(3):
+        source.get(source.key("oneaccess"), refresh=True)
+        assert len(server.asked) == number + 1
+
+
+def test_creating_is_sent_once_on_a_new_connection(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    source.get(source.key("oneaccess"))
+    server.reply = lambda _: (200, told(profile="astra", value="created"))
+    created = source.create("astra", {"name": "n"})
+    assert created.reveal() == "created"
+    assert server.asked[1] == server.asked[1] | {"profile": "astra", "params": {"name": "n"}, "create": True}
+    assert len(server.connections) == 2
+    assert source.held(source.key("astra")) is None
+
+
+def test_the_vendors_error_arrives_as_the_error_it_was(opened: Make, server: Server, me: Identity) -> None:
+    told_error = {
+        "message": "Bad client credentials.",
+        "reason": "unauthorized",
+        "code": "invalid_client",
+        "request_id": "rid-1",
+        "retryable": False,
+    }
+    server.reply = lambda _: (502, told_error)
+    with pytest.raises(Unauthorized, match="Bad client credentials") as caught:
+        opened(me).get(Key("oneaccess"))
+    assert (caught.value.code, caught.value.request_id, caught.value.retryable) == ("invalid_client", "rid-1", False)
+
+
+def test_a_retryable_error_stays_retryable(opened: Make, server: Server, me: Identity) -> None:
+    server.reply = lambda _: (503, {"message": "m", "reason": "throttled", "retryable": True, "code": 5})
+    source = opened(me)
+    with pytest.raises(Throttled) as caught:
+        source.get(source.key("oneaccess"))
+    assert caught.value.retryable
+    assert caught.value.code is None
+
+
+def test_a_reason_that_is_not_known_is_a_token_error(opened: Make, server: Server, me: Identity) -> None:
+    server.reply = lambda _: (418, {"reason": "teapot"})
+    source = opened(me)
+    with pytest.raises(TokenError, match="HTTP 418"):
+        source.get(source.key("oneaccess"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"value": 5, "obtained_at": None}, {"obtained_at": "yesterday"}, {"expires_in": "soon"}, {"expires_in": 1e300}],
+)
+def test_an_answer_of_another_form_is_refused_without_its_content(
+    opened: Make, server: Server, me: Identity, changes: dict[str, Any]
+) -> None:
+    server.reply = lambda _: (200, told(**changes))
+    source = opened(me)
+    with pytest.raises(ResponseError, match="same version") as caught:
+        source.get(source.key("oneaccess"))
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("raw", [b"", b"<html>", b"[1]", b"[" * 100_000])
+def test_something_else_at_the_address_is_no_server_of_ours(
+    opened: Make, server: Server, me: Identity, raw: bytes
+) -> None:
+    server.reply = lambda _: (200, raw)
+    source = opened(me)
+    with pytest.raises(ServerGone, match="not jupyter_tokens"):
+        source.get(source.key("oneaccess"))
+
+
+@pytest.fixture
+def hung(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """What has to be set before the server answers; it is looked at soon."""
+    monkeypatch.setattr(connection, "_QUIET_SECONDS", 0.05)
+    going_on = threading.Event()
+    yield going_on
+    going_on.set()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept connection", "new connection"])
+def test_a_server_that_hangs_is_told_soon(
+    *, opened: Make, server: Server, me: Identity, hung: threading.Event, kept: bool
+) -> None:
+    source = opened(me)
+    key = source.key("oneaccess")
+    token = source.get(key)
+    server.reply = lambda _: (200, told() if hung.wait(60) else None)
+    if not kept:
+        source.close()
+    asks = (partial(source.get, key, refresh=True), partial(source.create, "astra", {}), source.entries)
+    for ask in asks:
+        source.gone = None
+        # Long before a vendor's time is up.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(remote, "_LOOK_SECONDS", 0.02)
+            with pytest.raises(TimedOut, match="The Jupyter server does not answer"):
+                ask()
+        assert isinstance(source.gone, TimedOut)
+    # What lives is served.
+    assert source.get(key) is token
+    hung.set()
+    assert source.get(key, refresh=True) is not token
+    assert source.gone is None
+
+
+@pytest.mark.parametrize("status", [200, 500], ids=["all is well", "it has another trouble"])
+def test_a_slow_vendor_is_waited_for_while_the_server_answers_what_needs_none(
+    *, opened: Make, server: Server, me: Identity, hung: threading.Event, status: int
+) -> None:
+    class Running(Clock):
+        def elapsed(self) -> float:
+            self.advance(3.0)
+            return self.ticks
+
+    def reply(asked: dict[str, Any]) -> tuple[int, Any]:
+        if asked["action"] == "token":
+            return (200, told()) if hung.wait(60) else (500, {})
+        if len(server.asked) == 4:
+            hung.set()
+        return status, listed() if status == 200 else {"reason": "error"}
+
+    server.reply = reply
+    assert opened(me, clock=Running()).create("oneaccess", {}).reveal() == CANARY
+    assert [asked["action"] for asked in server.asked][:4] == ["token", "profiles", "profiles", "profiles"]
+
+
+def test_a_server_that_has_just_answered_somebody_is_not_looked_at(
+    opened: Make, server: Server, me: Identity, hung: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = opened(me, clock=Clock())
+    look, looks = source._look, []
+
+    def counted() -> None:
+        look()
+        looks.append(1)
+        if len(looks) == 3:
+            hung.set()
+
+    monkeypatch.setattr(source, "_look", counted)
+    server.reply = lambda asked: (200, listed() if asked["action"] == "profiles" else told())
+    source.entries()
+    server.reply = lambda _: (200, told()) if hung.wait(60) else (500, {})
+    assert source.create("oneaccess", {}).reveal() == CANARY
+    assert [asked["action"] for asked in server.asked] == ["profiles", "token"]
+
+
+def test_a_server_that_forgets_the_kernel_meanwhile_is_not_waited_for(
+    opened: Make, server: Server, me: Identity, hung: threading.Event
+) -> None:
+    def reply(asked: dict[str, Any]) -> tuple[int, Any]:
+        if asked["action"] == "token":
+            return (200, told()) if hung.wait(60) else (500, {})
+        return 403, {"reason": "unknown_kernel"}
+
+    server.reply = reply
+    with pytest.raises(ServerGone, match="does not serve this kernel"):
+        opened(me).create("oneaccess", {})
+
+
+def test_a_vendor_that_takes_too_long_is_not_waited_for_for_ever(
+    opened: Make, server: Server, me: Identity, hung: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "_SECONDS", 0.15)
+    server.reply = lambda asked: (200, listed() if asked["action"] == "profiles" or not hung.wait(60) else told())
+    with pytest.raises(TimedOut):
+        opened(me).create("oneaccess", {})
+
+
+def test_a_call_that_broke_off_may_have_reached_the_vendor(opened: Make) -> None:
+    with loopback(lambda connection, _: connection.shutdown(socket.SHUT_RDWR)) as server:
+        source = opened(Identity(f"{server.url}/jupyter-tokens", None, KERNEL, KEY))
+        with pytest.raises(ServerGone, match="RemoteDisconnected") as caught:
+            source.create("astra", {})
+    assert not caught.value.unsent
+
+
+@pytest.mark.parametrize("value", [["x"], {"a": 1}, b"x", object()])
+def test_a_parameter_that_is_no_plain_value_is_refused_before_anything_is_sent(opened: Make, value: object) -> None:
+    with pytest.raises(ParameterError, match="Parameter p must be"):
+        opened(nobody()).key("oneaccess", {"p": value})
+
+
+class Direct:
+    """A fallback that counts."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any], Ask]] = []
+
+    def get_direct(self, profile: str, params: dict[str, Any], ask: Ask) -> Token:
+        self.asked.append((profile, params, ask))
+        return Token("direct", profile=profile, provider="oneaccess", obtained_at=datetime.now(UTC))
+
+    def about(self, profile: str) -> About:
+        return About("Direct", "DIRECT", sandbox=False)
+
+
+def test_without_a_server_the_fallback_serves_and_the_card_says_so(opened: Make) -> None:
+    direct = Direct()
+    source = opened(nobody(), fallback=direct)
+    token = source.get(source.key("oneaccess", {"a": 1}))
+    assert token.reveal() == "direct"
+    assert direct.asked == [("oneaccess", {"a": "1"}, Ask())]
+    assert source.mode.startswith("direct (the Jupyter server cannot be reached")
+    assert source.about("oneaccess") == About("Direct", "DIRECT", sandbox=False)
+    assert token.auth._fresh() is token
+
+
+def test_a_server_that_does_not_know_the_kernel_is_fallen_back_from_until_it_does(
+    opened: Make, server: Server, me: Identity
+) -> None:
+    source = opened(me, fallback=Direct())
+    server.reply = lambda _: (403, {"message": "m", "reason": "unknown_kernel"})
+    assert source.get(source.key("oneaccess")).reveal() == "direct"
+    assert source.mode == "direct (the Jupyter server does not serve this kernel (HTTP 403))"
+    server.reply = lambda _: (200, told())
+    assert source.get(source.key("oneaccess"), refresh=True).reveal() == CANARY
+    assert source.mode == "server"
+
+
+def test_an_error_of_the_vendor_is_not_fallen_back_from(opened: Make, server: Server, me: Identity) -> None:
+    direct = Direct()
+    server.reply = lambda _: (502, {"message": "m", "reason": "unauthorized"})
+    source = opened(me, fallback=direct)
+    with pytest.raises(Unauthorized):
+        source.get(source.key("oneaccess"))
+    assert direct.asked == []
+
+
+def test_without_a_fallback_a_missing_server_is_an_error_that_may_pass(opened: Make) -> None:
+    source = opened(nobody())
+    with pytest.raises(ServerGone, match="cannot be reached") as caught:
+        source.get(source.key("oneaccess"))
+    assert caught.value.retryable
+    assert caught.value.unsent
+
+
+def test_a_token_that_lives_is_served_on_while_the_server_is_gone(
+    opened: Make, server: Server, me: Identity, clock: Clock
+) -> None:
+    source = opened(me, clock=clock)
+    key = source.key("oneaccess")
+    token = source.get(key)
+    server.reply = lambda _: (403, {"message": "m", "reason": "unknown_kernel"})
+    clock.advance(1790)
+    assert source.get(key) is token
+    held = source.held(key)
+    assert held is not None
+    assert isinstance(held.error, ServerGone)
+    server.reply = lambda _: (200, told(value="new", obtained_at="2026-01-15T09:00:00+00:00"))
+    clock.advance(100)
+    assert source.get(key).reveal() == "new"
+
+
+def test_watchers_are_told_until_they_leave(opened: Make, me: Identity) -> None:
+    source = opened(me)
+    seen: list[Token] = []
+    losses: list[int] = []
+    source.watch(lambda _key, _token: None, lambda: losses.append(1))
+    leave = source.watch(lambda _key, token: seen.append(token))
+    key = source.key("oneaccess")
+    token = source.begin(key).result(10)
+    assert seen == [token]
+    leave()
+    source.get(key, refresh=True)
+    assert seen == [token]
+    source.forget(key)
+    assert source.held(key) is None
+    assert losses == [1]
+
+
+def test_a_profile_that_was_never_served_is_known_by_name_only(opened: Make) -> None:
+    assert opened(nobody()).about("x") == About("x", None, sandbox=False)
+
+
+# Profiles
+
+
+def listed(**changes: Any) -> dict[str, Any]:
+    """The server's answer for profiles: one, and one that is wrong."""
+    one = {
+        "name": "oneaccess",
+        "provider": "oneaccess",
+        "title": "Huawei Cloud OneAccess",
+        "env": "ONEACCESS_TOKEN",
+        "params": {"scope": "all"},
+        "sandbox": True,
+        "state": "failed",
+        "expires_at": None,
+        "has_value": None,
+        "error": {"message": "Too many calls.", "reason": "throttled"},
+    }
+    fact = {"message": "It is wrong.", "reason": "configuration", "code": None, "request_id": None, "retryable": False}
+    wrong = dict.fromkeys(one) | {"name": "wrong", "sandbox": False, "params": {}, "error": fact}
+    return {"profiles": [one, wrong], "params": {"oneaccess": {"properties": {}}}, "may_reveal": False} | changes
+
+
+def test_the_profiles_are_those_that_the_server_allows(opened: Make, server: Server, me: Identity) -> None:
+    server.reply = lambda _: (200, listed())
+    good, wrong = opened(me).entries()
+    assert good == ProfileEntry(
+        "oneaccess",
+        title="Huawei Cloud OneAccess",
+        provider="oneaccess",
+        env="ONEACCESS_TOKEN",
+        sandbox=True,
+        params={"scope": "all"},
+        schema={"properties": {}},
+        # What failed is a fetch of the server's, and says nothing of this kernel's token.
+        error=None,
+        may_reveal=False,
+    )
+    assert (wrong.name, wrong.title, wrong.provider, wrong.schema) == ("wrong", "", None, {})
+    assert isinstance(wrong.error, ConfigurationError)
+    assert str(wrong.error) == "wrong: It is wrong."
+    assert [asked["action"] for asked in server.asked] == ["profiles"]
+
+
+@pytest.mark.parametrize("changes", [{"profiles": None}, {"profiles": [1]}, {"profiles": [{}]}, {"params": None}])
+def test_profiles_of_another_form_are_refused(
+    opened: Make, server: Server, me: Identity, changes: dict[str, Any]
+) -> None:
+    server.reply = lambda _: (200, listed(**changes))
+    with pytest.raises(ResponseError):
+        opened(me).entries()
+
+
+def test_without_a_server_the_profiles_are_the_fallbacks_if_it_has_any(opened: Make) -> None:
+    class Fallback:
+        known: list[ProfileEntry]
+
+        def entries(self) -> list[ProfileEntry]:
+            return self.known
+
+    fallback = Fallback()
+    source = opened(nobody(), fallback=fallback)
+    fallback.known = [ProfileEntry("mine")]
+    assert source.entries() == fallback.known
+    assert isinstance(source.gone, ServerGone)
+    fallback.known = []
+    for without in (source, opened(nobody())):
+        with pytest.raises(ServerGone):
+            without.entries()
+
+
+def test_a_profile_that_only_the_server_knows_is_not_unknown_but_the_server_gone(opened: Make) -> None:
+    class Fallback:
+        def get_direct(self, profile: str, params: Any, ask: Ask) -> Token:
+            raise UnknownProfile("There is no profile.")
+
+    source = opened(nobody(), fallback=Fallback())
+    with pytest.raises(ServerGone):
+        source.get(source.key("oneaccess"))
+    assert source.mode == "server"
+
+
+def test_it_knows_whether_the_server_is_gone(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    assert source.gone is None
+    server.reply = lambda _: (404, {"reason": "unknown_kernel", "message": "No such kernel."})
+    with pytest.raises(ServerGone):
+        source.entries()
+    assert isinstance(source.gone, ServerGone)
+    server.reply = lambda _: (503, {"reason": "throttled", "message": "Too many calls."})
+    with pytest.raises(Throttled):
+        source.get(source.key("oneaccess"))
+    assert source.gone is None
+
+
+def test_a_unix_socket_is_spoken_to(opened: Make, server: Server, tmp_path: Path) -> None:
+    class UnixServer(ThreadingMixIn, UnixStreamServer):
+        daemon_threads = True
+
+        def get_request(self) -> tuple[Any, Any]:
+            request, _ = super().get_request()
+            return request, ("local", 0)
+
+    path = str(tmp_path / "s")
+    with serving(UnixServer(path, server.handler())):
+        quoted = path.replace("/", "%2F")
+        source = opened(Identity(f"http+unix://{quoted}/jupyter-tokens", None, KERNEL, KEY))
+        assert source.get(source.key("oneaccess")).reveal() == CANARY
+
+
+def test_a_servers_own_certificate_is_trusted_and_no_other(opened: Make, server: Server, tmp_path: Path) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
+    web.daemon_threads = True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # Issued for the public name, used by address.
+    authority.issue_cert("notebooks.example.com").configure_cert(context)
+    web.socket = context.wrap_socket(web.socket, server_side=True)
+    good, bad = tmp_path / "good.pem", tmp_path / "bad.pem"
+    authority.cert_pem.write_to_path(str(good))
+    stranger.cert_pem.write_to_path(str(bad))
+    with serving(web) as (_, port):
+        url = f"https://127.0.0.1:{port}/jupyter-tokens"
+        trusting = opened(Identity(url, str(good), KERNEL, KEY))
+        assert trusting.get(trusting.key("oneaccess")).reveal() == CANARY
+        trusting.close()
+        for cert in (str(bad), None):
+            wary = opened(Identity(url, cert, KERNEL, KEY))
+            with pytest.raises(ServerUntrusted, match="SSLCertVerificationError"):
+                wary.get(wary.key("oneaccess"))
+
+
+@contextmanager
+def asking_for_certificates(server: Server, folder: Path, authority: trustme.CA) -> Iterator[Identity]:
+    """A server that talks only to clients with a certificate of the authority, as with JupyterHub's internal_ssl."""
+    web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
+    web.daemon_threads = True
+    # A client that is refused is no news.
+    web.handle_error = lambda *_: None  # type: ignore[method-assign]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    web.socket = context.wrap_socket(web.socket, server_side=True, do_handshake_on_connect=False)
+    cert = folder / "server.pem"
+    authority.cert_pem.write_to_path(str(cert))
+    with serving(web) as (_, port):
+        yield Identity(f"https://127.0.0.1:{port}/jupyter-tokens", str(cert), KERNEL, KEY, shows_cert=True)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, folder: Path, authority: trustme.CA) -> None:
+    """A certificate where JupyterHub puts it."""
+    leaf = authority.issue_cert("user")
+    leaf.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    leaf.private_key_pem.write_to_path(str(folder / "key.pem"))
+    monkeypatch.setenv("JUPYTERHUB_SSL_CERTFILE", str(folder / "cert.pem"))
+    monkeypatch.setenv("JUPYTERHUB_SSL_KEYFILE", str(folder / "key.pem"))
+
+
+def test_the_certificate_of_the_hub_is_shown_to_a_server_that_asks_for_one(
+    opened: Make, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    given(monkeypatch, tmp_path, authority)
+    with asking_for_certificates(server, tmp_path, authority) as me:
+        source = opened(me, fallback=Direct())
+        assert source.get(source.key("oneaccess")).reveal() == CANARY
+        source.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("none", "asks for a client certificate, and this kernel has none"),
+        ("missing", "client certificate in JUPYTERHUB_SSL_CERTFILE and JUPYTERHUB_SSL_KEYFILE cannot be read"),
+        ("stranger", "does not accept the one in JUPYTERHUB_SSL_CERTFILE"),
+    ],
+)
+def test_without_the_right_certificate_the_secret_stays_with_the_server(
+    opened: Make, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, message: str
+) -> None:
+    authority = trustme.CA()
+    if kind != "none":
+        given(monkeypatch, tmp_path, trustme.CA())
+    if kind == "missing":
+        (tmp_path / "key.pem").unlink()
+    with asking_for_certificates(server, tmp_path, authority) as me:
+        direct = Direct()
+        source = opened(me, fallback=direct)
+        for ask in (partial(source.get, source.key("oneaccess")), source.entries):
+            with pytest.raises(ServerUntrusted, match=message) as caught:
+                ask()
+            assert "JUPYTERHUB_SSL" in caught.value.hint
+    assert direct.asked == []
+    assert server.asked == []
+
+
+def test_plain_http_where_tls_is_expected_is_not_fallen_back_from(opened: Make, me: Identity) -> None:
+    source = opened(replace(me, url=me.url.replace("http:", "https:")), fallback=Direct())
+    with pytest.raises(ServerUntrusted, match="cannot be reached over TLS"):
+        source.get(source.key("oneaccess"))
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, me: Identity | None) -> Client:
+    (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"mode": mode}}))
+    monkeypatch.setattr("jupyter_tokens.protocol.identity.identity", lambda: me)
+    return Client()
+
+
+@pytest.mark.parametrize(
+    ("mode", "known", "kind"),
+    [("auto", True, ServerSource), ("server", True, ServerSource), ("auto", False, Source), ("direct", True, Source)],
+)
+def test_the_configuration_chooses_who_serves(
+    monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, known: bool, kind: type
+) -> None:
+    source = choose(monkeypatch, config_dir, mode, nobody() if known else None).source
+    assert type(source) is kind
+    if isinstance(source, ServerSource):
+        assert (source._fallback is None) == (mode == "server")
+    else:
+        # A card gives the reason.
+        reason = (
+            "no Jupyter server with jupyter_tokens started this process" if mode == "auto" else "TokenProfiles.mode"
+        )
+        assert source.mode == f"direct ({reason})"
+
+
+def test_mode_server_without_a_server_is_an_error_that_says_so(
+    monkeypatch: pytest.MonkeyPatch, config_dir: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="no Jupyter server"):
+        choose(monkeypatch, config_dir, "server", None).get("oneaccess")
+
+
+def test_client_module_has_no_shared_client_before_it_is_asked() -> None:
+    assert client_module._shared is None

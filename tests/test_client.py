@@ -1,0 +1,503 @@
+"""`get_token` and its siblings: the table in front of the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import jupyter_tokens
+from jupyter_tokens import client as module
+from jupyter_tokens.client import Client, aget_token, create_token, get_token, shared_client
+from jupyter_tokens.config.profiles import Profiles
+from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError, Unauthorized, UnknownProfile
+from jupyter_tokens.sources.local import Source
+from jupyter_tokens.token import Token
+from jupyter_tokens.transport import Transport
+
+from .doubles import CANARY, Clock, answer, loopback, raw_answer, told
+
+ENDPOINT = "https://acme.example.com"
+ONEACCESS = {"provider": "oneaccess", "endpoint": ENDPOINT, "client_id": "i", "client_secret": CANARY}
+PAI = {
+    "provider": "pai-dlc",
+    "region": "cn-hangzhou",
+    "access_key_id": "AKID",
+    "access_key_secret": CANARY,
+    "params": {"TargetType": "job", "ExpireTime": 100},
+}
+ASTRA = {"provider": "astra", "endpoint": ENDPOINT, "api_token": CANARY, "allow_create": True}
+
+
+class Vendor(httpx.BaseTransport):
+    """Numbers its answers; refuses whom it is told to."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self.refusal: httpx.Response | None = None
+        self.life = 100
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if self.refusal is not None:
+            return self.refusal
+        number = len(self.requests)
+        if request.url.path.endswith("/tokens") and request.method == "GET":
+            return answer(200, {"Token": f"t{number}"})
+        if request.url.path.endswith("/tokens"):
+            return answer(201, {"type": "application/astra-token", "id": "1", "token": f"t{number}"})
+        return answer(200, {"access_token": f"t{number}", "expires_in": self.life})
+
+
+class Bench:
+    def __init__(self, profiles: dict[str, dict[str, Any]] | None = None) -> None:
+        self.clock = Clock()
+        self.vendor = Vendor()
+        held = {"mine": ONEACCESS, "job": PAI, "stored": ASTRA} if profiles is None else profiles
+        transport = Transport(clock=self.clock, sleep=self.clock.advance, rng=lambda: 1.0, transport=self.vendor)
+        self.client = Client(Profiles.of(held), clock=self.clock, transport=transport)
+
+    def get(self, profile: str = "mine", /, *, refresh: bool = False, **params: Any) -> str:
+        return self.client.get(profile, params, refresh=refresh).reveal()
+
+    def aget(self, profile: str = "mine", /, *, refresh: bool = False, **params: Any) -> str:
+        return asyncio.run(self.client.aget(profile, params, refresh=refresh)).reveal()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+def shared(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(module, "_shared", bench.client)
+    return bench
+
+
+both = pytest.mark.parametrize("way", ["get", "aget"])
+
+
+@both
+def test_a_second_call_is_served_from_the_cache(bench: Bench, way: str) -> None:
+    get = getattr(bench, way)
+    assert [get() for _ in range(3)] == ["t1"] * 3
+    assert len(bench.vendor.requests) == 1
+
+
+@both
+def test_a_hit_is_the_same_object_makes_no_stat_and_takes_no_lock(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    params = {"TargetId": "dlc1"}
+    # A token that arrives empties the table, so each is asked for once more.
+    for _ in range(2):
+        first = [bench.client.get("mine"), bench.client.get("job", params)]
+
+    class Untouchable:
+        def __enter__(self) -> None:
+            raise AssertionError("a lock was taken")
+
+        acquire = __enter__
+
+        def __exit__(self, *args: object) -> None:
+            raise AssertionError
+
+    async def with_tasks() -> list[Token]:
+        return [await bench.client.aget("mine"), await bench.client.aget("job", params)]
+
+    def touched(*args: object, **options: object) -> None:
+        raise AssertionError("the disk was looked at")
+
+    loop = asyncio.new_event_loop()
+    with monkeypatch.context() as guarded:
+        for owner in (bench.client, bench.client.source, bench.client.source._broker):
+            guarded.setattr(owner, "_lock", Untouchable())
+        for name in ("stat", "scandir", "listdir", "open"):
+            guarded.setattr(os, name, touched)
+        looks = bench.clock.looks
+        if way == "get":
+            again = [bench.client.get("mine"), bench.client.get("job", params)]
+        else:
+            again = loop.run_until_complete(with_tasks())
+    loop.close()
+    assert [new is old for new, old in zip(again, first, strict=True)] == [True, True]
+    assert bench.clock.looks == looks + 2
+
+
+@both
+def test_refresh_fetches_and_what_it_brings_is_served(bench: Bench, way: str) -> None:
+    get = getattr(bench, way)
+    assert [get(), get(refresh=True), get()] == ["t1", "t2", "t2"]
+
+
+def test_a_refresh_counts_for_the_same_parameters_however_they_are_written(bench: Bench) -> None:
+    assert bench.get("job") == "t1"
+    assert bench.get("job", TargetType="job", ExpireTime="100") == "t1"
+    assert bench.get("job", refresh=True) == "t2"
+    assert bench.get("job", TargetType="job", ExpireTime="100") == "t2"
+
+
+def test_parameters_in_any_order_are_the_same(bench: Bench) -> None:
+    assert bench.get("job", TargetId="a", ExpireTime=5) == bench.get("job", ExpireTime=5, TargetId="a")
+    assert bench.get("job", TargetId="b", ExpireTime=5) == "t2"
+
+
+def test_a_token_is_refreshed_ahead_of_its_end(bench: Bench) -> None:
+    refreshed = threading.Event()
+    bench.client.source.watch(lambda key, token: refreshed.set() if token.reveal() == "t2" else None)
+    assert bench.get() == "t1"
+    bench.clock.advance(79)
+    assert bench.get() == "t1"
+    bench.clock.advance(1)
+    assert bench.get() == "t1"
+    assert refreshed.wait(30)
+    assert bench.get() == "t2"
+
+
+def test_an_expired_token_is_not_served(bench: Bench) -> None:
+    bench.get()
+    bench.clock.advance(100)
+    assert bench.get() == "t2"
+
+
+def test_a_token_that_ended_on_arrival_is_not_kept(bench: Bench) -> None:
+    assert [bench.get("job", ExpireTime=0) for _ in range(2)] == ["t1", "t2"]
+
+
+def test_forget(bench: Bench) -> None:
+    bench.get()
+    key = bench.client.source.key("mine")
+    bench.client.forget(key)
+    assert bench.client.source.held(key) is None
+    assert bench.get() == "t2"
+
+
+def test_a_401_at_a_user_brings_a_newer_token_for_everybody(bench: Bench) -> None:
+    token = bench.client.get("mine")
+    bench.clock.advance(1)
+    seen: list[str] = []
+
+    def api(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Authorization"])
+        return httpx.Response(401 if request.headers["Authorization"] == "Bearer t1" else 200)
+
+    with httpx.Client(transport=httpx.MockTransport(api), auth=token.auth) as user:
+        assert [user.get("https://x/").status_code for _ in range(2)] == [200, 200]
+    assert seen == ["Bearer t1", "Bearer t2", "Bearer t2"]
+    assert bench.get() == "t2"
+    assert len(bench.vendor.requests) == 2
+
+
+def test_threads_share_one_fetch(bench: Bench) -> None:
+    barrier = threading.Barrier(64)
+    tokens: list[Token] = []
+
+    def work() -> None:
+        barrier.wait()
+        tokens.append(bench.client.get("mine"))
+
+    threads = [threading.Thread(target=work) for _ in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(token) for token in tokens}) == 1
+    assert len(bench.vendor.requests) == 1
+
+
+def test_the_source_is_opened_once_and_only_when_it_is_needed(bench: Bench) -> None:
+    opened = Client(Profiles.of({}))
+    opened.close()
+    assert opened._source is None
+    barrier = threading.Barrier(16)
+    sources: list[object] = []
+
+    def work() -> None:
+        barrier.wait()
+        sources.append(bench.client.source)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(source) for source in sources}) == 1
+
+
+def test_who_waited_while_another_opened_the_source_gets_that(bench: Bench) -> None:
+    class Late:
+        """A lock behind which another thread has opened the source meanwhile."""
+
+        def __enter__(self) -> None:
+            bench.client._lock = lock
+            assert bench.client.source is not None
+
+        def __exit__(self, *args: object) -> None:
+            pass
+
+    lock, bench.client._lock = bench.client._lock, Late()  # type: ignore[assignment]
+    first = bench.client.source
+    assert first is bench.client.source
+
+
+@both
+@pytest.mark.parametrize(
+    ("profile", "params", "kind"),
+    [
+        ("none", {}, UnknownProfile),
+        ("mine", {"x": 1}, ParameterError),
+        ("job", {"ExpireTime": -1}, ParameterError),
+        ("job", {"TargetId": "a/b"}, ParameterError),
+        ("job", {"TargetId": ["a"]}, ParameterError),
+        ("job", {"TargetId": {"a": 1}}, ParameterError),
+        ("stored", {"account_id": "a"}, ParameterError),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_sent(
+    *, bench: Bench, way: str, profile: str, params: dict[str, object], kind: type[TokenError]
+) -> None:
+    with pytest.raises(kind):
+        getattr(bench, way)(profile, **params)
+    assert bench.vendor.requests == []
+
+
+@both
+def test_errors_hold_neither_credential_nor_frames_of_the_fetch(bench: Bench, way: str) -> None:
+    bench.vendor.refusal = answer(401, {"error": "invalid_client", "error_description": f"Wrong: {CANARY}"})
+    with pytest.raises(Unauthorized, match="mine: Wrong: …") as caught:
+        getattr(bench, way)()
+    assert len(bench.vendor.requests) == 1
+    assert caught.value.__context__ is None
+    assert CANARY not in told(caught.value)
+
+
+def test_a_refused_create_holds_no_frames_of_the_call(bench: Bench) -> None:
+    bench.vendor.refusal = answer(401, {"title": CANARY})
+    with pytest.raises(Unauthorized) as caught:
+        bench.client.source.create("stored", {"account_id": "a", "user_id": "u", "name": "n"})
+    assert CANARY not in told(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_the_face(shared: Bench) -> None:
+    assert get_token("mine").reveal() == "t1"
+    assert asyncio.run(aget_token("mine")).reveal() == "t1"
+    assert get_token("mine", refresh=True).reveal() == "t2"
+    assert get_token("job", TargetId="dlc1").reveal() == "t3"
+    assert create_token("stored", account_id="a", user_id="u", name="n").reveal() == "t4"
+    assert create_token("stored", account_id="a", user_id="u", name="n").reveal() == "t5"
+    assert jupyter_tokens.get_token is get_token
+
+
+def test_a_parameter_may_be_named_profile(shared: Bench) -> None:
+    with pytest.raises(ParameterError, match="'profile'"):
+        get_token("mine", profile="x")
+
+
+def test_the_shared_client_is_one() -> None:
+    barrier = threading.Barrier(16)
+    seen: list[Client] = []
+
+    def work() -> None:
+        barrier.wait()
+        seen.append(shared_client())
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {id(client) for client in seen} == {id(shared_client())}
+
+
+def test_a_child_starts_with_nothing_of_the_parents(shared: Bench) -> None:
+    before = shared.get("mine")
+    client, source, lock = shared.client, shared.client.source, module._lock
+    module._after_fork()
+    assert shared_client() is client  # which a session of the child goes on using
+    assert client.keys() == []
+    assert client.source is not source
+    assert module._lock is not lock
+    assert shared.get("mine") is not before
+
+
+def test_it_knows_what_it_holds_and_forgets_what_is_dead(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.client, "_sweep_at", 4)
+    for number in range(3):
+        bench.get("job", TargetId=f"dlc{number}")
+    assert len(bench.client.keys()) == 3
+    bench.client.forget(bench.client.keys()[0])
+    source = bench.client.source
+    source.forget(bench.client.keys()[0])
+    assert len(bench.client.keys()) == 1
+    for number in range(3, 5):
+        bench.get("job", TargetId=f"dlc{number}")
+    held = bench.client.keys()
+    assert [dict(key.params)["TargetId"] for key in held] == ["dlc2", "dlc3", "dlc4"]
+    assert len(bench.client._keys) == 3
+
+
+# Configuration
+
+
+def configure(folder: Path, profiles: dict[str, dict[str, Any]]) -> None:
+    file = folder / "jupyter_tokens_config.json"
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    file.chmod(0o600)
+
+
+@pytest.fixture
+def configured(bench: Bench, config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    configure(config_dir, {"a": ONEACCESS, "b": ONEACCESS})
+    transport = Transport(clock=bench.clock, transport=bench.vendor)
+    bench.client = Client(clock=bench.clock, transport=transport)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # literal secrets
+        yield bench
+    bench.client.close()
+
+
+def test_an_edited_configuration_forgets_only_what_changed(configured: Bench, config_dir: Path) -> None:
+    assert (configured.get("a"), configured.get("b")) == ("t1", "t2")
+    configure(config_dir, {"a": ONEACCESS, "b": {**ONEACCESS, "client_id": "other"}, "c": ONEACCESS})
+    assert configured.get("c") == "t3"
+    assert (configured.get("a"), configured.get("b")) == ("t1", "t4")
+    assert b"client_id=other" in configured.vendor.requests[3].read()
+
+
+def test_a_removed_profile_is_gone(configured: Bench, config_dir: Path) -> None:
+    configured.get("a")
+    configure(config_dir, {"b": ONEACCESS})
+    configured.get("b")
+    with pytest.raises(UnknownProfile):
+        configured.get("a")
+
+
+def test_a_configuration_that_breaks_is_told_and_what_is_fresh_still_serves(
+    configured: Bench, config_dir: Path
+) -> None:
+    configured.get("a")
+    (config_dir / "jupyter_tokens_config.json").write_text("{")
+    with pytest.raises(ConfigurationError):
+        configured.get("b")
+    assert configured.get("a") == "t1"
+
+
+# Which way serves
+
+
+def in_mode(folder: Path, mode: str, monkeypatch: pytest.MonkeyPatch, me: object) -> Client:
+    (folder / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"mode": mode}}))
+    monkeypatch.setattr("jupyter_tokens.protocol.identity.identity", lambda: me)
+    monkeypatch.setattr("jupyter_tokens.sources.remote.ServerSource", Served)
+    return Client()
+
+
+class Served:
+    """Stands in for the server that started this kernel."""
+
+    def __init__(self, me: object, *, fallback: Source | None, clock: object) -> None:
+        self.me, self.fallback = me, fallback
+
+    def watch(self, arrived: object, lost: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("mode", "falls_back"), [("auto", True), ("server", False)])
+def test_the_server_that_started_the_kernel_serves(
+    config_dir: Path, monkeypatch: pytest.MonkeyPatch, mode: str, falls_back: bool
+) -> None:
+    source = in_mode(config_dir, mode, monkeypatch, "me").source
+    assert isinstance(source, Served)
+    assert source.me == "me"
+    assert isinstance(source.fallback, Source) is falls_back
+
+
+@pytest.mark.parametrize(("mode", "me"), [("auto", None), ("direct", None), ("direct", "me")])
+def test_without_a_server_or_by_configuration_the_process_serves_itself(
+    config_dir: Path, monkeypatch: pytest.MonkeyPatch, mode: str, me: object
+) -> None:
+    assert isinstance(in_mode(config_dir, mode, monkeypatch, me).source, Source)
+
+
+def test_a_server_that_is_asked_for_and_is_not_there_is_told(config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="mode is 'server'"):
+        _ = in_mode(config_dir, "server", monkeypatch, None).source
+
+
+SCRIPT = """
+import os, sys, threading
+from jupyter_tokens import get_token
+from jupyter_tokens import client
+
+assert get_token("a").reveal() == "t0k3n"
+held, done = threading.Event(), threading.Event()
+
+def hold():
+    shared = client.shared_client()
+    with client._lock, shared._lock, shared.source._lock, shared.source._broker._lock:
+        held.set()
+        done.wait(30)
+
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait(30)
+child = os.fork()
+if not child:
+    os._exit(0 if get_token("a").reveal() == "t0k3n" else 1)
+done.set()
+thread.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_gets_tokens_though_locks_were_held_when_it_began(config_dir: Path) -> None:
+    def handle(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(raw_answer(b'{"access_token": "t0k3n", "expires_in": 1800}'))
+
+    with loopback(handle) as served:
+        configure(config_dir, {"a": {**ONEACCESS, "endpoint": served.url}})
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", SCRIPT], check=False, capture_output=True, timeout=300
+        )
+    assert done.returncode == 0, done.stderr.decode()
+    assert (len(served.requests), served.connections) == (2, 2)
+
+
+def test_a_token_of_another_profile_leaves_the_table_alone(bench: Bench) -> None:
+    bench.get("mine")
+    before = dict(bench.client._table)
+    bench.get("job")
+    assert {slot: bench.client._table[slot] for slot in before} == before
+
+
+def test_a_token_that_is_forgotten_while_it_is_noted_is_not_served_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = bench.client.source
+    held, asked = source.held, 0
+
+    def and_forget(key: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        found = held(key)
+        if asked == 1:
+            source.forget(key)
+        return found
+
+    monkeypatch.setattr(source, "held", and_forget)
+    bench.get("mine")
+    assert bench.client._table == {}
