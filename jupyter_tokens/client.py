@@ -1,172 +1,116 @@
-"""`get_token` and its siblings: a table of frozen tokens in front of the broker; knows nothing of IPython.
-
-A hit never leaves the calling thread and takes no lock. Behind the broker is the server that started this kernel, or,
-in direct mode, the profiles of this process.
-"""
+"""`Client`, `get_token` and their siblings: tokens by name, for any Python process, in a notebook or not."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from .clock import Clock, SystemClock
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from .clock import Clock
     from .config.profiles import Profiles
+    from .sources.base import TokenSource
     from .sources.cache import Key
-    from .sources.local import Source
-    from .sources.remote import ServerSource
     from .token import Token
     from .transport import Transport
 
 __all__ = ["Client", "aget_token", "create_token", "get_token", "shared_client"]
 
 _NONE: Mapping[str, Any] = {}
-_FEW = 1024
-
-
-class _Fresh(NamedTuple):
-    """A token about which the broker need not be asked until a moment on `Clock.elapsed`."""
-
-    token: Token
-    until: float
-
-
-def _slot(profile: str, params: Mapping[str, Any]) -> Hashable:
-    return (profile, *sorted(params.items())) if params else profile
 
 
 class Client:
-    """Tokens by profile and vendor parameters, for threads and tasks.
+    """Tokens by profile and parameters, for threads and tasks alike.
 
-    profiles : fixed profiles in place of Jupyter's configuration. clock, transport : for tests.
+    They come from the Jupyter server that started this kernel or, without one, from this process's own profiles.
+
+    Parameters
+    ----------
+    profiles : Profiles, optional
+        Fixed profiles in place of Jupyter's configuration.
+    clock, transport : optional
+        For tests.
     """
 
     def __init__(
         self, profiles: Profiles | None = None, *, clock: Clock | None = None, transport: Transport | None = None
     ) -> None:
-        self._clock = clock or SystemClock()
-        self._open = partial(_open_source, profiles, self._clock, transport)
-        self._source: Source | ServerSource | None = None
-        self._table: dict[Hashable, _Fresh] = {}
-        self._slots: dict[Key, list[Hashable]] = {}
-        self._keys: dict[Key, None] = {}
-        self._sweep_at = _FEW
+        self._open: Callable[[], TokenSource] = partial(_open_source, profiles, clock, transport)
+        self._source: TokenSource | None = None
         self._lock = threading.Lock()
         _clients.add(self)
 
     @property
-    def source(self) -> Source | ServerSource:
-        """Where tokens come from; opened at first use, which loads the broker and the providers."""
+    def source(self) -> TokenSource:
+        """Where tokens come from; opened at first use, which imports the providers and httpx."""
         if self._source is None:
             with self._lock:
                 if self._source is None:
-                    source = self._open()
-                    source.watch(self._arrived, self._table.clear)
-                    self._source = source
+                    self._source = self._open()
         return self._source
 
     @property
-    def opened(self) -> Source | ServerSource | None:
-        """`source`, if somebody has asked for it already."""
+    def opened(self) -> TokenSource | None:
+        """`source`, if it was used before."""
         return self._source
 
     def get(self, profile: str, params: Mapping[str, Any] = _NONE, *, refresh: bool = False) -> Token:
         """See `get_token`."""
-        token = None if refresh else self._fresh(profile, params)
-        if token is not None:
-            return token
-        key = self.source.key(profile, params)
-        return self._remember(profile, params, key, self.source.get(key, refresh=refresh))
+        source = self.source
+        return source.get(source.key(profile, params), refresh=refresh)
 
     async def aget(self, profile: str, params: Mapping[str, Any] = _NONE, *, refresh: bool = False) -> Token:
         """See `aget_token`."""
-        token = None if refresh else self._fresh(profile, params)
-        if token is not None:
-            return token
-        key = self.source.key(profile, params)
-        return self._remember(profile, params, key, await self.source.aget(key, refresh=refresh))
+        source = self.source
+        return await source.aget(source.key(profile, params), refresh=refresh)
 
     def forget(self, key: Key) -> None:
-        """Drops what is held under a key."""
+        """Drop the cached token of a key."""
         self.source.forget(key)
-        self._keys.pop(key, None)
 
     def keys(self) -> list[Key]:
-        """The keys under which a token is held, dead ones among them."""
-        return [key for key in tuple(self._keys) if self.source.held(key) is not None]
+        """The keys with a token, also an expired one, or with a fetch that failed."""
+        return self.source.keys()
 
     def after_fork(self) -> None:
-        """In a forked child: threads, connections and locks are the parent's, so it starts anew."""
+        """Start anew in a forked child: threads, connections and locks belong to the parent."""
         self._source = None
-        self._table, self._slots, self._keys = {}, {}, {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Closes the connections; tokens that were handed out stay good for as long as they live."""
+        """Close the connections. Tokens that were handed out stay valid."""
         if self._source is not None:
             self._source.close()
 
-    def _fresh(self, profile: str, params: Mapping[str, Any]) -> Token | None:
-        try:
-            slot = self._table.get(_slot(profile, params))
-        except TypeError:
-            return None  # A list or the like is in no table; `key` tells which parameter is wrong.
-        return slot.token if slot is not None and self._clock.elapsed() < slot.until else None
 
-    def _arrived(self, key: Key, _token: Token) -> None:
-        # A newer token makes the older one wrong, whoever asked for it, and under each way to write its parameters.
-        for slot in self._slots.pop(key, ()):
-            self._table.pop(slot, None)
-        self._keys[key] = None
-        if len(self._keys) >= self._sweep_at:
-            # Parameters may vary without end; the broker drops what is dead, and so does this.
-            for dead in self._keys.keys() - self.keys():
-                self._keys.pop(dead, None)
-            self._sweep_at = max(_FEW, 2 * len(self._keys))
-
-    def _remember(self, profile: str, params: Mapping[str, Any], key: Key, token: Token) -> Token:
-        held = self.source.held(key)
-        if held is not None and held.token is token:
-            slot = _slot(profile, params)
-            self._table[slot] = _Fresh(token, min(held.refresh_at, held.ends_at))
-            self._slots.setdefault(key, []).append(slot)
-            latest = self.source.held(key)
-            if latest is None or latest.token is not token:
-                # It was replaced or forgotten between the look and the note.
-                self._table.pop(slot, None)
-        return token
-
-
-def _open_source(profiles: Profiles | None, clock: Clock, transport: Transport | None) -> Source | ServerSource:
-    from .config.files import load_mode  # noqa: PLC0415 (configuration, broker and providers load at first use)
+def _open_source(profiles: Profiles | None, clock: Clock | None, transport: Transport | None) -> TokenSource:
+    from .config.files import load_mode  # noqa: PLC0415 (configuration, cache and providers load at first use)
     from .protocol.identity import identity, missing_identity  # noqa: PLC0415
-    from .sources.local import Source  # noqa: PLC0415
+    from .sources.local import LocalSource  # noqa: PLC0415
 
     mode = "direct" if profiles is not None else load_mode()
-    direct = Source(profiles, clock=clock, transport=transport)
+    local = LocalSource(profiles, clock=clock, transport=transport)
     if mode == "direct":
         if profiles is None:
-            direct.mode = "direct (TokenProfiles.mode)"
-        return direct
-    me = identity()
-    if me is not None:
-        from .sources.remote import ServerSource  # noqa: PLC0415
+            local.mode = "direct (TokenProfiles.mode)"
+        return local
+    kernel = identity()
+    if kernel is not None:
+        from .sources.remote import RemoteSource  # noqa: PLC0415
 
-        return ServerSource(me, fallback=direct if mode == "auto" else None, clock=clock)
+        return RemoteSource(kernel, fallback=local if mode == "auto" else None, clock=clock)
     if mode == "server":
         raise ConfigurationError(
             "TokenProfiles.mode is 'server', but no Jupyter server that runs jupyter_tokens has started this process.",
             hint="Set it to 'auto' or 'direct'.",
-            unsent=True,
         )
-    direct.mode = f"direct ({missing_identity()})"
-    return direct
+    local.mode = f"direct ({missing_identity()})"
+    return local
 
 
 _shared: Client | None = None
@@ -194,28 +138,57 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch (not on Windows)
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def get_token(profile: str, /, *, refresh: bool = False, **params: Any) -> Token:
-    """A token for a profile: from the cache, or fetched. Blocks only if it has to be fetched.
+def get_token(
+    profile: str, /, *, refresh: bool = False, params: Mapping[str, Any] = _NONE, **named_params: Any
+) -> Token:
+    """A token for a profile, from the cache or fetched. Blocks only if it has to be fetched.
 
-    profile : name of a profile in `jupyter_tokens_config`.
-    refresh : fetch even if the token that is held is fresh.
-    params : the vendor's parameters by the vendor's names; they add to, or override, those of the profile.
+    Parameters
+    ----------
+    profile : str
+        Name of a profile in `jupyter_tokens_config`.
+    refresh : bool
+        Fetch even if the cached token is fresh.
+    params : mapping, optional
+        The API's parameters by the vendor's names, for names that a keyword cannot spell.
+    **named_params
+        The same as keywords. Both add to, or override, those of the profile.
 
-    Raises `TokenError`, with the vendor's code and request id where there are any.
+    Returns
+    -------
+    Token
+        An opaque object: `reveal()`, `headers()` and `auth` give its value.
+
+    Raises
+    ------
+    TokenError
+        With the vendor's code and request id where there are any.
     """
-    return shared_client().get(profile, params, refresh=refresh)
+    return shared_client().get(profile, {**params, **named_params}, refresh=refresh)
 
 
-async def aget_token(profile: str, /, *, refresh: bool = False, **params: Any) -> Token:
-    """`get_token` for a coroutine. Cancelling it leaves others who wait for the same token alone."""
-    return await shared_client().aget(profile, params, refresh=refresh)
+async def aget_token(
+    profile: str, /, *, refresh: bool = False, params: Mapping[str, Any] = _NONE, **named_params: Any
+) -> Token:
+    """`get_token` for a coroutine. Cancelling it does not affect others that wait for the same token."""
+    return await shared_client().aget(profile, {**params, **named_params}, refresh=refresh)
 
 
-def create_token(profile: str, /, **params: Any) -> Token:
-    """Creates a new token at the vendor, where its API has a call for that (Astra Control: `name=…`).
+def create_token(profile: str, /, *, params: Mapping[str, Any] = _NONE, **named_params: Any) -> Token:
+    """Create a new token, where the API has a call for that (Astra Control: `name=…`).
 
-    It is a token that the caller owns: it is neither cached nor kept fresh, and it lives until it is revoked.
+    The token is the caller's own: it is neither cached nor kept fresh, and it is valid until it is revoked.
 
-    Raises `TokenError`.
+    Parameters
+    ----------
+    profile : str
+        Name of a profile in `jupyter_tokens_config`.
+    params, **named_params
+        As for `get_token`.
+
+    Raises
+    ------
+    TokenError
+        Also if the API has no such call.
     """
-    return shared_client().source.create(profile, params)
+    return shared_client().source.create(profile, {**params, **named_params})

@@ -7,6 +7,7 @@ the cause (what was wrong, where it came from, what to do) and what a vendor's s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Unauthorized",
     "UnknownProfile",
     "UnusableToken",
+    "detached_errors",
 ]
 
 
@@ -275,6 +277,26 @@ _IN_JSON: Mapping[str, type] = {
     "profile": str,
 }
 """The fields of an error's JSON form, besides `reason`, and their types where they are not null."""
+
+
+@contextmanager
+def detached_errors() -> Iterator[None]:
+    """Raise a `TokenError` of the block as a copy, without the frames of the block's calls.
+
+    A traceback keeps those frames alive, and with them the credentials in their local variables, which IPython's
+    verbose mode would print.
+    """
+    try:
+        yield
+    except TokenError as caught:
+        error = caught.copy()
+    else:
+        return
+    try:
+        raise error
+    finally:
+        # Python has just chained the original, and its frames with it.
+        error.__context__ = None
 
 
 def _family(kind: type[TokenError]) -> Iterator[type[TokenError]]:

@@ -5,7 +5,7 @@ What is missing a provider says itself (`Provider.check`), so that nothing here 
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,10 +75,9 @@ class Draft:
     def ask_settings(self) -> None:
         """Asks until the provider misses nothing. Raises `ParameterError` for what no answer can mend."""
         while (problem := self.problem()) is not None:
-            if not problem.problem.startswith("is missing"):
+            if not problem.missing:
                 raise ParameterError(f"{problem.key} {problem.problem}.")
-            # "is missing (or give a region)": what it names in its place is asked for next.
-            others = [word for word in re.findall(r"\w+", problem.problem) if word in self.kind.settings()]
+            others = problem.alternatives
             if not any(self._ask_setting(key, others) for key in [problem.key, *others]):
                 say(f"{problem.key} {problem.problem}. Ctrl-C ends this; nothing is changed then.")
 
@@ -120,7 +119,7 @@ class Draft:
             return problem
         return None
 
-    def _ask_setting(self, key: str, others: list[str]) -> bool:
+    def _ask_setting(self, key: str, others: Sequence[str]) -> bool:
         trait = self.kind.settings()[key]
         if isinstance(trait, Reference) and trait.secret:
             # Asked for last, and not at all if there is another way that this person wants.

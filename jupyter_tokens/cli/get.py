@@ -68,9 +68,9 @@ class GetApp(Action):
         name, *written = self.extra_args
         # What cannot be printed is not fetched either.
         version = _exec_version() if self.form == "exec-credential" else ""
-        from ..sources.local import Source  # noqa: PLC0415 (loads httpx)
+        from ..sources.local import LocalSource  # noqa: PLC0415 (loads httpx)
 
-        source = Source()
+        source = LocalSource()
         profile = source.profiles()[name]
         if self.form == "env" and profile.env is None:
             raise ConfigurationError(

@@ -23,8 +23,8 @@ from .reports import Reports
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..sources.cache import Held, Key, State
-    from ..sources.local import About, ProfileEntry
+    from ..sources.base import About, ProfileEntry, TokenSource
+    from ..sources.cache import Held, Key, Standing, State
     from ..token import Token
 
 __all__ = ["Forgotten", "Loan", "Outcome", "Status", "TokenSession", "session_of"]
@@ -229,7 +229,7 @@ class TokenSession:
         Returns None if this session does not get its tokens from that server: then the server sends the value itself.
         """
         source = self._source()
-        if not _is_servers(source):
+        if not source.is_remote:
             return None
         try:
             key = source.key(profile, params)
@@ -251,7 +251,7 @@ class TokenSession:
 
     def _take_over(self) -> None:
         try:
-            if not _is_servers(self._source()):
+            if not self._source().is_remote:
                 return
             for variable, (profile, params) in self._filled.items():
                 self._get(profile, params)
@@ -326,7 +326,7 @@ class TokenSession:
         """
         source = self._source()
         entries = {entry.name: entry for entry in self._entries}
-        rows = [self._status(key, source.held(key), entries.get(key.profile)) for key in self._known()]
+        rows = [self._status(key, source.standing(key), entries.get(key.profile)) for key in self._known()]
         held = {row.profile for row in rows}
         rows += [_untouched(entry) for entry in self._entries if entry.name not in held]
         order = {name: number for number, name in enumerate(entries)}
@@ -365,13 +365,12 @@ class TokenSession:
     @property
     def mode(self) -> str:
         """Which way the last token was served, as a card says it."""
-        mode: str = self._source().mode
-        return mode
+        return self._source().mode
 
     @property
     def gone(self) -> TokenError | None:
         """Why the Jupyter server did not answer when it was last asked; None if it did, or if there is none."""
-        return getattr(self._source(), "gone", None)
+        return self._source().gone
 
     def close(self) -> None:
         """Stops keeping tokens fresh; what was injected stays."""
@@ -387,7 +386,7 @@ class TokenSession:
 
     # Within
 
-    def _source(self) -> Any:
+    def _source(self) -> TokenSource:
         source = self.client.source
         if self._unwatch is None:
             with self._lock:
@@ -508,26 +507,25 @@ class TokenSession:
         if profile not in names:
             raise UnknownProfile(f"There is no profile {profile[:80]!r}.", hint=closest(profile, names), unsent=True)
 
-    def _status(self, key: Key, held: Held | None, entry: ProfileEntry | None) -> Status:
+    def _status(self, key: Key, standing: Standing, entry: ProfileEntry | None) -> Status:
         about = self._about(key.profile) if entry is None else entry
-        error = self.troubles.of(key) or (held.error if held is not None else None)
         places = self.injections.places(key)
         return Status(
             profile=key.profile,
             params=dict(key.params),
             title=about.title,
             sandbox=about.sandbox,
-            state=held.state(self._clock.elapsed(), error) if held is not None else "failed" if error else "none",
-            expires_at=held.token.expires_at if held is not None else None,
+            state=standing.state,
+            expires_at=standing.token.expires_at if standing.token is not None else None,
             places=places.filled,
             kept_fresh=self.refresher.keeps(key),
-            error=error,
+            error=self.troubles.of(key) or standing.error,
             env=about.env,
             changed=places.changed,
         )
 
     def _about(self, profile: str) -> About:
-        from ..sources.local import About  # noqa: PLC0415 (loads the broker and the providers)
+        from ..sources.base import About  # noqa: PLC0415 (loads the broker and the providers)
 
         try:
             about: About = self._source().about(profile)
@@ -538,7 +536,7 @@ class TokenSession:
 
     def _report(self, last: object) -> object:
         source: Any = self.client.opened
-        if source is None or not _is_servers(source):
+        if source is None or not source.is_remote:
             return last
         held = self.holdings()
         if held != last:
@@ -565,11 +563,6 @@ class TokenSession:
         self.injections.after_fork()
         self.refresher.after_fork()
         self._reports = Reports(self._report)
-
-
-def _is_servers(source: Any) -> bool:
-    """Whether tokens come from the Jupyter server that started this kernel."""
-    return hasattr(source, "report")
 
 
 def _untouched(entry: ProfileEntry) -> Status:

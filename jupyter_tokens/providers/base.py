@@ -85,12 +85,30 @@ def is_loopback(url: str) -> bool:
 
 
 class SettingProblem(ValueError):
-    """A setting is wrong in the light of the others: the key, and what is the matter."""
+    """A setting is wrong or missing.
 
-    def __init__(self, key: str, problem: str) -> None:
+    Attributes
+    ----------
+    key : str
+        The setting.
+    problem : str
+        What is wrong, as the rest of a sentence that begins with the key.
+    missing : bool
+        True if the setting has to be given.
+    alternatives : tuple of str
+        Settings of which one can be given in its place.
+    """
+
+    def __init__(
+        self, key: str, problem: str = "", *, missing: bool = False, alternatives: tuple[str, ...] = ()
+    ) -> None:
+        if missing:
+            problem = "is missing" + (f" (or give {' or '.join(alternatives)})" if alternatives else "")
         super().__init__(f"{key}: {problem}")
         self.key = key
         self.problem = problem
+        self.missing = missing
+        self.alternatives = alternatives
 
 
 class Setting(Unicode):  # type: ignore[type-arg]
@@ -221,7 +239,7 @@ class Provider(HasTraits):
     def check(self) -> None:
         """Looks at the settings together. Raises `SettingProblem`."""
         if not self.endpoint:
-            raise SettingProblem("endpoint", "is missing")
+            raise SettingProblem("endpoint", missing=True)
 
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
         """What a flow authenticates with, from the resolved references. May block, and read files or a chain."""
@@ -268,12 +286,12 @@ def need(provider: Provider, *keys: str) -> None:
     """Raises `SettingProblem` for the first of `keys` that is not given."""
     for key in keys:
         if not getattr(provider, key):
-            raise SettingProblem(key, "is missing")
+            raise SettingProblem(key, missing=True)
 
 
 def endpoint_or_region(provider: Provider, region: str) -> None:
     """Raises `SettingProblem` unless there is an endpoint or a region that can be part of a host's name."""
     if not provider.endpoint and not region:
-        raise SettingProblem("endpoint", "is missing (or give a region)")
+        raise SettingProblem("endpoint", missing=True, alternatives=("region",))
     if region and not _REGION.fullmatch(region):
         raise SettingProblem("region", "must be a region's id, such as eu-central-1")

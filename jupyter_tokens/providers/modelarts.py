@@ -159,7 +159,7 @@ class ModelArts(Provider):
             MODELARTS.host(self.region)
         ways = [key for key in ("access_key", "username", "auth_token", "credentials") if getattr(self, key)]
         if not ways:
-            raise SettingProblem("access_key", "is missing (or give username, auth_token, or credentials)")
+            raise SettingProblem("access_key", missing=True, alternatives=("username", "auth_token", "credentials"))
         if len(ways) > 1:
             raise SettingProblem(ways[1], f"and {ways[0]} exclude each other")
         if self.access_key:
@@ -167,7 +167,7 @@ class ModelArts(Provider):
         if self.username:
             need(self, "password", "domain_name")
             if not self.iam_endpoint and not self.region:
-                raise SettingProblem("iam_endpoint", "is missing (or give a region)")
+                raise SettingProblem("iam_endpoint", missing=True, alternatives=("region",))
             if not self.iam_endpoint:
                 IAM.host(self.region)
         if self.cloud and self.credentials != "openstack":

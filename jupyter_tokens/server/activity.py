@@ -18,7 +18,7 @@ from ..errors import TokenError
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-    from ..sources.local import Fetched, Source
+    from ..sources.local import Fetched, LocalSource
     from .base import TokensHandler
 
 __all__ = ["KINDS", "SCHEMA_ID", "Activity"]
@@ -33,7 +33,7 @@ _SCHEMAS = Path(__file__).parent / "events"
 class Activity:
     """Tells of what happened, from any thread. Telling never fails: it is no part of handing out a token."""
 
-    def __init__(self, app: ServerApp, source: Callable[[], Source]) -> None:
+    def __init__(self, app: ServerApp, source: Callable[[], LocalSource]) -> None:
         self._app = app
         self._source = source
         self._log = app.log

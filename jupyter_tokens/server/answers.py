@@ -16,8 +16,8 @@ from .base import error_facts
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile
+    from ..sources.local import LocalSource
     from ..token import Token
-    from .catalog import Catalog
 
 __all__ = ["params_schemas", "profile_entry", "provider_entries", "token_json"]
 
@@ -28,7 +28,7 @@ _is_loopback = lru_cache(maxsize=512)(is_loopback)
 _log = logging.getLogger(__name__)
 
 
-def profile_entry(catalog: Catalog, name: str) -> dict[str, Any]:
+def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
     """A profile, how its token is, and what is wrong with either; no secret, no reference to one, no token."""
     entry: dict[str, Any] = {
         "name": name,
@@ -44,21 +44,21 @@ def profile_entry(catalog: Catalog, name: str) -> dict[str, Any]:
         "error": None,
     }
     try:
-        profile = catalog.source.profiles()[name]
+        profile = source.profiles()[name]
     except ConfigurationError as error:
         return {**entry, "error": error_facts(error)}
-    state, held, failure, params = catalog.state(name)
+    (state, token, failure), key = source.profile_standing(name)
     return {
         **entry,
         "provider": profile.provider.id,
         "title": profile.provider.title,
         "env": profile.env,
         "params": dict(profile.params),
-        "token_params": params,
+        "token_params": dict(key.params) if key is not None else {},
         "sandbox": _is_loopback(profile.provider.base()),
         "state": state,
-        "expires_at": held.token.expires_at.isoformat() if held is not None and held.token.expires_at else None,
-        "has_value": held.token.has_value if held is not None else None,
+        "expires_at": token.expires_at.isoformat() if token is not None and token.expires_at else None,
+        "has_value": token.has_value if token is not None else None,
         "error": error_facts(failure) if failure is not None else None,
     }
 

@@ -27,7 +27,6 @@ from ..config.files import remove_leftovers
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from . import metrics
 from .activity import Activity
-from .catalog import Catalog
 from .handlers import ROUTES
 from .kernel_handlers import KERNEL_ROUTES
 from .kernel_proof import Gate
@@ -40,7 +39,7 @@ from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile
-    from ..sources.local import Fetched, Source
+    from ..sources.local import Fetched, LocalSource
     from ..token import Token
     from .save_hook import SaveHook
 
@@ -53,8 +52,6 @@ _SCRUBBED = [
     for name in ("secret", "password", "token", "auth", "key", "code", "assertion")
     for spell in (str.lower, str.upper, str.capitalize)
 ]
-LOOK_SECONDS = 1.0
-"""How long a look at the configuration's files holds."""
 _T = TypeVar("_T")
 
 
@@ -112,7 +109,7 @@ class TokensExtension(ExtensionApp):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._kept: tuple[Source, Catalog] | None = None
+        self._source: LocalSource | None = None
         self._opening = threading.Lock()
         self._published: dict[str, str] = {}
         self._save_hook: SaveHook | None = None
@@ -120,29 +117,19 @@ class TokensExtension(ExtensionApp):
         """Ids of the kernels that were started with the extension loaded."""
 
     @property
-    def source(self) -> Source:
+    def source(self) -> LocalSource:
         """Where tokens come from; opened at first use, so that a server that needs none does not load httpx."""
-        return self._opened[0]
-
-    @property
-    def catalog(self) -> Catalog:
-        """What is known of the profiles."""
-        return self._opened[1]
-
-    @property
-    def _opened(self) -> tuple[Source, Catalog]:
         # A kernel's start asks on a thread.
-        if self._kept is None:
+        if self._source is None:
             with self._opening:
-                if self._kept is None:
-                    from ..sources.local import Source  # noqa: PLC0415 (loads httpx)
+                if self._source is None:
+                    from ..sources.local import LocalSource  # noqa: PLC0415 (loads httpx)
 
-                    source = Source(clock=self.clock, look_seconds=LOOK_SECONDS)
-                    catalog = Catalog(source, self.clock)
-                    source.observe(partial(self._fetched, source, catalog))
-                    metrics.watch(catalog)
-                    self._kept = source, catalog
-        return self._kept
+                    source = LocalSource(clock=self.clock)
+                    source.observe(partial(self._fetched, source))
+                    metrics.watch(source)
+                    self._source = source
+        return self._source
 
     @cached_property
     def gate(self) -> Gate:
@@ -234,8 +221,8 @@ class TokensExtension(ExtensionApp):
                 del os.environ[name]
         await self.injections.close()
         await self.renewals.close()
-        if self._kept is not None:
-            self._kept[0].close()
+        if self._source is not None:
+            self._source.close()
 
     async def on_a_thread(self, work: Callable[[], _T], owner: str = "") -> _T:
         """The outcome of a blocking call, which runs on one of `THREADS`. owner : see `Threads.start`.
@@ -262,11 +249,10 @@ class TokensExtension(ExtensionApp):
         assert self.serverapp is not None
         return self.serverapp
 
-    def _fetched(self, source: Source, catalog: Catalog, fetched: Fetched) -> None:
-        # On the thread of the fetch, before its outcome is known to the broker: nothing here may fail.
+    def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
+        # On the thread of the fetch, before its outcome is known to the cache: nothing here may fail.
         with suppress(Exception):
             metrics.count_fetch(fetched, refresh=source.held(fetched.key) is not None)
-            catalog.note(fetched)
             self.activity.fetched(fetched)
 
     def _injected(self, injection: Injection) -> None:

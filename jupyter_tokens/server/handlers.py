@@ -23,10 +23,10 @@ class ProfilesHandler(TokensHandler):
         """Lists the profiles with their states; one that is wrong with what is wrong."""
         from .answers import profile_entry  # noqa: PLC0415 (loads httpx, which no server should start with)
 
-        source, catalog = self.extension.source, self.extension.catalog
+        source = self.extension.source
         profiles = source.profiles()
         profiles.check_readable()
-        entries = [profile_entry(catalog, name) for name in profiles]
+        entries = [profile_entry(source, name) for name in profiles]
         may_reveal = self.extension.allow_reveal and await self.may("read", REVEAL)
         may_edit = self.extension.allow_edit and await self.may("write", PROFILES)
         kernels = self.extension.loaded_in = {i for i in self.extension.loaded_in if i in self.kernel_manager}
@@ -78,7 +78,7 @@ class TokenHandler(TokensHandler):
         if name not in self.extension.source.profiles():
             raise UnknownProfile(f"There is no profile {name[:80]!r}.")
         self.extension.renewals.forget(name)
-        self.extension.catalog.forget(name)
+        self.extension.source.forget_profile(name)
         self.set_status(204)
         self.finish()
 
@@ -117,10 +117,10 @@ class ProfileHandler(TokensHandler):
         allow = partial(check_change, variables=extension.edit_variables, trusted=trusted)
         created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
         # Where a typed reference leads there may be a new secret, of which the source sees no change.
-        extension.catalog.forget(name)
+        extension.source.forget_profile(name)
         extension.source.look_again()
         self.set_status(201 if created else 200)
-        self.finish(json.dumps(profile_entry(extension.catalog, name)))
+        self.finish(json.dumps(profile_entry(extension.source, name)))
 
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
@@ -132,7 +132,7 @@ class ProfileHandler(TokensHandler):
         extension = self.extension
         await extension.on_a_thread(partial(remove, name, extension.source.profiles()))
         extension.renewals.forget(name)
-        extension.catalog.forget(name)
+        extension.source.forget_profile(name)
         extension.source.look_again()
         self.set_status(204)
         self.finish()

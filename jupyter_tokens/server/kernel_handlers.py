@@ -118,7 +118,7 @@ class KernelProfilesHandler(_KernelHandler):
         profiles = extension.source.profiles()
         profiles.check_readable()
         for name in profiles:
-            entry = profile_entry(extension.catalog, name)
+            entry = profile_entry(extension.source, name)
             try:
                 allowed = await extension.may_have(name, kernel_id)
             except TokenError:

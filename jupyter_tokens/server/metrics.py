@@ -9,8 +9,8 @@ from weakref import WeakSet
 from prometheus_client import Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
+    from ..sources.base import TokenSource
     from ..sources.local import Fetched
-    from .catalog import Catalog
 
 __all__ = ["count_fetch", "count_hit", "watch"]
 
@@ -21,13 +21,13 @@ _FAILURES = Counter("jupyter_tokens_refresh_failures", "Refreshes that failed wh
 _HELD = Gauge("jupyter_tokens_held", "Live tokens that are held")
 
 _hits = cache(_HITS.labels)
-_catalogs: WeakSet[Catalog] = WeakSet()
-_HELD.set_function(lambda: sum(catalog.held() for catalog in tuple(_catalogs)))
+_sources: WeakSet[TokenSource] = WeakSet()
+_HELD.set_function(lambda: sum(source.live() for source in tuple(_sources)))
 
 
-def watch(catalog: Catalog) -> None:
-    """Has the tokens that a catalog knows counted for as long as it lives."""
-    _catalogs.add(catalog)
+def watch(source: TokenSource) -> None:
+    """Count the tokens of a source for as long as it exists."""
+    _sources.add(source)
 
 
 def count_fetch(fetched: Fetched, *, refresh: bool) -> None:

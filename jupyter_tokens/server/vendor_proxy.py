@@ -208,7 +208,7 @@ class VendorProxyHandler(TokensHandler):
             count_fetch(fetched, refresh=False)
             extension.activity.served(self, profile.name, to="proxy", cached=False)
         else:
-            extension.source.tell(fetched)
+            extension.source.note(fetched)
 
 
 def _match(documented: str, path: str) -> dict[str, str] | None:

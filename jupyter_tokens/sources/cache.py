@@ -1,7 +1,7 @@
-"""Hands out tokens: cache, single flight, two refresh windows, invalidation. Knows no vendor, no HTTP, no notebook.
+"""The token cache: single flight, two refresh windows, back-off, and the one rule for a token's state.
 
-One implementation serves threads and tasks: a *flight* is a `concurrent.futures.Future`, run by the first thread that
-needs it, or by a thread of its own where the caller is a task or nobody waits. No lock is held while it runs.
+One implementation serves threads and tasks. A *flight* is a `concurrent.futures.Future`. The first thread that needs a
+token runs it; where the caller is a task, or nobody waits, it gets a thread of its own. No lock is held while it runs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,17 +20,26 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._util.threads import THREADS
 from ..clock import Clock, SystemClock
-from ..errors import Busy, TokenError, Unauthorized
+from ..errors import Busy, ConfigurationError, ParameterError, TokenError, Unauthorized
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ..token import Token
 
-__all__ = ["Ask", "Broker", "Held", "Key", "State", "windows"]
+__all__ = ["STATE_LABELS", "Ask", "Held", "Key", "Standing", "State", "TokenCache", "windows"]
 
-State = Literal["none", "fresh", "aging", "expired", "failed"]
-"""Of a token. aging: lives, but a refresh is due or has failed; failed: none lives, and the last fetch failed."""
+State = Literal["none", "fresh", "aging", "expired", "failed", "login"]
+"""How a token is. aging: valid, but a refresh is due or has failed; failed: not valid, and the last fetch failed."""
+STATE_LABELS: Mapping[State, str] = {
+    "none": "not fetched",
+    "fresh": "fresh",
+    "aging": "refreshing soon",
+    "expired": "expired",
+    "failed": "failed",
+    "login": "login needed",
+}
+"""The states in the words that every view uses."""
 
 _log = logging.getLogger(__name__)
 # As a library does: without a handler Python writes warnings to standard error, which is a cell's output.
@@ -50,9 +59,14 @@ class Key(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """How a fetch is meant, for a source that has a cache of its own.
+    """What a fetch has to deliver, for a source that asks another cache.
 
-    refresh : get a new one in any case. newer_than : one that was obtained after this moment will do.
+    Attributes
+    ----------
+    refresh : bool
+        Only a new token will do.
+    newer_than : datetime or None
+        Only a token obtained after this moment will do.
     """
 
     refresh: bool = False
@@ -60,9 +74,15 @@ class Ask(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What the broker holds under a key; times on `Clock.elapsed`, seconds.
+    """What the cache holds under a key.
 
-    refresh_at : when it is due for a refresh (inf: never). error : of the last refresh, if that failed.
+    Attributes
+    ----------
+    token : Token
+    refresh_at, ends_at : float
+        When a refresh is due (inf: never), and when the token expires; seconds on `Clock.elapsed`.
+    error : TokenError or None
+        Of the last refresh, if it failed.
     """
 
     token: Token
@@ -70,23 +90,25 @@ class Held(NamedTuple):
     ends_at: float
     error: TokenError | None
 
-    def state(self, now: float, error: TokenError | None) -> State:
-        """How the token is. error : of whoever asked last, which may be another than the broker."""
-        if now >= self.ends_at:
-            return "failed" if error else "expired"
-        return "aging" if error or now >= self.refresh_at else "fresh"
+
+class Standing(NamedTuple):
+    """State, token (also an expired one) and last error of a key."""
+
+    state: State
+    token: Token | None
+    error: TokenError | None
 
 
 def windows(life: float) -> tuple[float, float]:
-    """Seconds before its end at which a token is refreshed in the background, and at which callers wait for that.
+    """Advisory and mandatory refresh windows, in seconds before expiry.
 
-    Both scale with the life: a fixed margin of minutes would refresh a short token at each use.
+    Both scale with the token's life: a fixed margin of minutes would refresh a short-lived token at each use.
     """
     return min(300.0, 0.2 * life), min(60.0, 0.05 * life)
 
 
 class _Abandoned(Exception):
-    """The thread that ran a flight was interrupted; another of those who wait takes over."""
+    """The thread that ran a flight was interrupted; another waiter takes over."""
 
 
 @dataclass(slots=True)
@@ -108,6 +130,13 @@ class _Entry:
     def wait_from(self) -> float:
         return max(self.ends_at - windows(self.life)[1], self.not_before) if self.life < inf else inf
 
+    def state(self, now: float) -> State:
+        if self.token is None or now >= self.ends_at:
+            if self.error is not None:
+                return "failed"
+            return "none" if self.token is None else "expired"
+        return "aging" if self.error is not None or now >= self.refresh_at() else "fresh"
+
 
 @dataclass(slots=True)
 class _Flight:
@@ -120,12 +149,20 @@ class _Flight:
     leads: bool
 
 
-class Broker:
+class TokenCache:
     """Tokens by key. Thread-safe; `get` blocks, `aget` does not.
 
-    fetch : gets a token from its source; blocks; raises `TokenError`.
-    arrived : told of each token that is now held, on the thread that fetched it.
-    spawn : runs a function in the background, by default on `THREADS`. rng : jitter from 0 to 1.
+    Parameters
+    ----------
+    fetch : callable
+        Gets a token from its source; blocks; raises `TokenError`.
+    clock : Clock, optional
+    arrived : callable, optional
+        Called with key and token for each token that is now cached, on the thread that fetched it.
+    spawn : callable, optional
+        Runs a function in the background; by default on `THREADS`.
+    rng : callable, optional
+        Jitter from 0 to 1.
     """
 
     def __init__(
@@ -139,7 +176,7 @@ class Broker:
     ) -> None:
         self._fetch = fetch
         self._clock = clock or SystemClock()
-        self._arrival = arrived
+        self._arrived = arrived
         self._spawn = spawn
         self._rng = rng
         self._lock = threading.Lock()
@@ -147,61 +184,82 @@ class Broker:
         self._sweep_at = _FEW
 
     def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """A token that is good to use: from the cache, or fetched by exactly one of those who ask.
+        """A token that is good to use: from the cache, or fetched by exactly one of the callers.
 
-        refresh : fetch even if the one that is held is fresh.
-        newer_than : when a token was obtained that was refused where it was used; fetches unless one that was obtained
-            later is held already.
+        Parameters
+        ----------
+        key : Key
+            Profile and parameters.
+        refresh : bool
+            Fetch even if the cached token is fresh.
+        newer_than : datetime, optional
+            When a token was obtained that an API has refused. Fetches unless the cached token is newer than that.
 
-        Raises `TokenError`; everyone who waited for the same flight raises a copy of the same error.
+        Raises
+        ------
+        TokenError
+            Each caller that waited for the same fetch raises its own copy.
         """
         while True:
-            claim = self._claim(key, refresh=refresh, newer_than=newer_than)
-            if not isinstance(claim, _Flight):
-                return claim
-            if claim.leads:
-                self._fly(claim)
-            token = self._outcome(claim, claim.future.exception(), strict=refresh or newer_than is not None)
+            flight = self._token_or_flight(key, refresh=refresh, newer_than=newer_than)
+            if not isinstance(flight, _Flight):
+                return flight
+            if flight.leads:
+                self._run(flight)
+            token = self._outcome(flight, flight.future.exception(), strict=refresh or newer_than is not None)
             if token is not None:
                 return token
 
     async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """`get` for a task. Cancelling one caller leaves the flight, and those who wait for it, alone."""
+        """`get` for a task. Cancelling one caller affects neither the fetch nor the other callers."""
         while True:
-            claim = self._claim(key, refresh=refresh, newer_than=newer_than)
-            if not isinstance(claim, _Flight):
-                return claim
-            if claim.leads:
-                self._launch(claim)
-            landing = asyncio.wrap_future(claim.future)
+            flight = self._token_or_flight(key, refresh=refresh, newer_than=newer_than)
+            if not isinstance(flight, _Flight):
+                return flight
+            if flight.leads:
+                self._run_in_background(flight)
+            landing = asyncio.wrap_future(flight.future)
             try:
                 await asyncio.wait([landing])
             finally:
-                # After a cancellation nobody will ask for its outcome. The flight itself cannot be cancelled.
+                # After a cancellation nobody reads its outcome. The flight itself cannot be cancelled.
                 landing.cancel()
-            token = self._outcome(claim, landing.exception(), strict=refresh or newer_than is not None)
+            token = self._outcome(flight, landing.exception(), strict=refresh or newer_than is not None)
             if token is not None:
                 return token
 
     def begin(self, key: Key) -> Future[Token]:
-        """Starts a refresh in the background, or joins the one that is under way."""
+        """Start a refresh in the background, or join the one under way."""
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
-            flight = self._board(key, entry, Ask(newer_than=entry.obtained_at()))
+            flight = self._join(key, entry, Ask(newer_than=entry.obtained_at()))
         if flight.leads:
-            self._launch(flight)
+            self._run_in_background(flight)
         return flight.future
 
     def held(self, key: Key) -> Held | None:
-        """What is held under a key, without a fetch."""
+        """What is cached under a key, without a fetch."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None or entry.token is None:
                 return None
             return Held(entry.token, entry.refresh_at(), entry.ends_at, entry.error)
 
+    def standing(self, key: Key) -> Standing:
+        """State, token and last error of a key, without a fetch."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return Standing("none", None, None)
+            return Standing(entry.state(self._clock.elapsed()), entry.token, entry.error)
+
+    def keys(self) -> list[Key]:
+        """The keys with a token, or whose last fetch failed; the one that changed last comes last."""
+        with self._lock:
+            return [key for key, entry in self._entries.items() if entry.token is not None or entry.error is not None]
+
     def fresh(self, key: Key) -> Token | None:
-        """What is held under a key if nothing has to be done for it: no fetch, and no refresh in the background."""
+        """The token under a key if nothing has to be done for it: no fetch, and no refresh in the background."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None or self._clock.elapsed() >= min(entry.refresh_at(), entry.ends_at):
@@ -209,17 +267,17 @@ class Broker:
             return entry.token
 
     def forget(self, key: Key) -> None:
-        """Drops what is held; a flight under way still serves those who wait for it, but is not kept."""
+        """Drop what is cached. A fetch under way still serves its callers, but its token is not kept."""
         with self._lock:
             self._entries.pop(key, None)
 
     def forget_profiles(self, names: Container[str]) -> None:
-        """Drops what is held for any of these profiles."""
+        """Drop what is cached for these profiles."""
         with self._lock:
             for key in [key for key in self._entries if key.profile in names]:
                 del self._entries[key]
 
-    def _claim(self, key: Key, *, refresh: bool, newer_than: datetime | None) -> Token | _Flight:
+    def _token_or_flight(self, key: Key, *, refresh: bool, newer_than: datetime | None) -> Token | _Flight:
         background: _Flight | None = None
         with self._lock:
             entry = self._entries.get(key)
@@ -231,22 +289,22 @@ class Broker:
                 if newer_than is None:
                     serve = now < entry.wait_from()
                     if serve and now >= entry.refresh_at() and entry.flight is None:
-                        background = self._board(key, entry, Ask(newer_than=token.obtained_at))
+                        background = self._join(key, entry, Ask(newer_than=token.obtained_at))
                 else:
                     serve = token.obtained_at > newer_than or now < entry.not_before
             else:
                 serve = False
             if not serve:
-                return self._board(key, entry, Ask(refresh, None if refresh else newer_than or entry.obtained_at()))
+                return self._join(key, entry, Ask(refresh, None if refresh else newer_than or entry.obtained_at()))
         if background is not None:
             # A refresh that finds no thread is no reason to withhold a token that is still good.
             with suppress(RuntimeError, Busy):
-                self._launch(background)
+                self._run_in_background(background)
         assert token is not None
         return token
 
     @staticmethod
-    def _board(key: Key, entry: _Entry, ask: Ask) -> _Flight:
+    def _join(key: Key, entry: _Entry, ask: Ask) -> _Flight:
         leads = entry.flight is None
         if entry.flight is None:
             entry.flight = Future()
@@ -254,8 +312,8 @@ class Broker:
             entry.flight.set_running_or_notify_cancel()
         return _Flight(key, ask, entry, entry.flight, leads)
 
-    def _launch(self, flight: _Flight) -> None:
-        work = partial(self._fly, flight)
+    def _run_in_background(self, flight: _Flight) -> None:
+        work = partial(self._run, flight)
         try:
             if self._spawn is not None:
                 self._spawn(work)
@@ -266,17 +324,17 @@ class Broker:
                 self._abandon(flight)
             raise
 
-    def _fly(self, flight: _Flight) -> None:
+    def _run(self, flight: _Flight) -> None:
         try:
             offset = self._clock.elapsed() - self._clock.now()
-            self._arrived(flight, self._fetch(flight.key, flight.ask), offset)
+            self._succeeded(flight, self._fetch(flight.key, flight.ask), offset)
         except Exception as error:
             self._failed(flight, error)
         except BaseException:
             self._abandon(flight)
             raise
 
-    def _arrived(self, flight: _Flight, token: Token, offset: float) -> None:
+    def _succeeded(self, flight: _Flight, token: Token, offset: float) -> None:
         with self._lock:
             entry = flight.entry
             entry.flight = None
@@ -298,15 +356,17 @@ class Broker:
             entry.failures, entry.error = 0, None
             self._sweep(now)
             kept = ends_at > now and self._entries.get(flight.key) is entry
+            if kept:
+                self._entries[flight.key] = self._entries.pop(flight.key)
             if not kept:
-                # ExpireTime=0 is legal: good for those who asked, of no use to anyone after them.
+                # ExpireTime=0 is legal: such a token serves the callers that waited, and nobody after them.
                 self._drop(flight)
-        if kept and self._arrival is not None:
+        if kept and self._arrived is not None:
             try:
-                self._arrival(flight.key, token)
+                self._arrived(flight.key, token)
             except Exception as error:
-                # Who is told of a token does not decide whether there is one.
-                _log.warning("%s: telling of the new token failed: %s", flight.key.profile, type(error).__name__)
+                # A watcher that fails does not take the token from the callers.
+                _log.warning("%s: a watcher of new tokens failed: %s", flight.key.profile, type(error).__name__)
         flight.future.set_result(token)
 
     def _sweep(self, now: float) -> None:
@@ -316,24 +376,26 @@ class Broker:
             self._sweep_at = max(_FEW, 2 * len(self._entries))
 
     def _failed(self, flight: _Flight, error: Exception) -> None:
-        told = error.copy() if isinstance(error, TokenError) else None
+        failure = error.copy() if isinstance(error, TokenError) else None
         with self._lock:
             entry = flight.entry
             entry.flight = None
-            entry.error = told
+            entry.error = failure
             if entry.token is None:
-                self._drop(flight)
+                if failure is None or isinstance(failure, ConfigurationError | ParameterError):
+                    # A call that was wrong says nothing about the token.
+                    self._drop(flight)
             else:
                 entry.failures += 1
                 wait = min(2.0 ** min(entry.failures, 6), _LONGEST_BACKOFF_SECONDS) * (1 + self._rng()) / 2
-                asked = told.retry_after if told is not None and told.retry_after is not None else 0.0
+                asked = failure.retry_after if failure is not None and failure.retry_after is not None else 0.0
                 entry.not_before = self._clock.elapsed() + max(wait, asked)
                 if isinstance(error, Unauthorized):
                     # Vendors lock a key after a few refusals: it is not shown again while what is held still lives.
                     entry.not_before = max(entry.not_before, entry.ends_at)
         if entry.token is not None:
-            _log.warning("%s: the refresh failed: %s", flight.key.profile, told or type(error).__name__)
-        flight.future.set_exception(told or error)
+            _log.warning("%s: the refresh failed: %s", flight.key.profile, failure or type(error).__name__)
+        flight.future.set_exception(failure or error)
 
     def _abandon(self, flight: _Flight) -> None:
         with self._lock:
@@ -347,7 +409,7 @@ class Broker:
             del self._entries[flight.key]
 
     def _outcome(self, flight: _Flight, error: BaseException | None, *, strict: bool) -> Token | None:
-        """What a flight means for one who waited: its token, its error, or None if another has to fly."""
+        """What a flight means for a caller that waited: its token, its error, or None to try again."""
         if error is None:
             return flight.future.result()
         if isinstance(error, _Abandoned):

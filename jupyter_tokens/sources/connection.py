@@ -20,7 +20,7 @@ from ..protocol.proof import HEADER, prove
 if TYPE_CHECKING:
     from ..protocol.identity import Identity
 
-__all__ = ["Wire"]
+__all__ = ["Connection"]
 
 _QUIET_SECONDS = 3.0
 """After which a server that has said nothing may be one that hangs."""
@@ -29,7 +29,7 @@ _HUB_CERT, _HUB_KEY = "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KEYFILE"
 """The certificate that JupyterHub gives each server with `internal_ssl`, to show to the others; kernels inherit it."""
 
 
-class Wire:
+class Connection:
     """Thread-safe: each call has a connection to itself."""
 
     def __init__(self, identity: Identity, clock: Clock) -> None:

@@ -1,19 +1,15 @@
-"""Tokens from the Jupyter server that started this kernel; proves who the kernel is, and holds no secret.
-
-The same broker as in direct mode stands in front: what differs is where it fetches from.
-"""
+"""Tokens from another process, which holds the secrets: here the Jupyter server that started this kernel."""
 
 from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from ..clock import Clock, SystemClock, utc
+from ..clock import Clock, utc
 from ..config.secrets import tell_seen
 from ..errors import (
     REASONS,
@@ -26,17 +22,16 @@ from ..errors import (
     UnknownProfile,
 )
 from ..token import Token
-from .cache import Ask, Broker, Held, Key
-from .connection import Wire
-from .local import About, ProfileEntry, Renewal
+from .base import About, ProfileEntry, TokenSource
+from .cache import Ask, Key
+from .connection import Connection
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from ..protocol.identity import Identity
 
-__all__ = ["Fallback", "ServerSource", "error_of"]
+__all__ = ["RemoteSource", "error_of"]
 
+_NONE: Mapping[str, Any] = {}
 _SECONDS = 60.0
 """Longer than the server waits for a vendor, so that its answer, which says more, comes first."""
 _LOOK_SECONDS = 2.0
@@ -48,57 +43,46 @@ _STRANGER = {"unknown_kernel", "http"}
 _FAULT = http.client.INTERNAL_SERVER_ERROR
 
 
-class Fallback(Protocol):
-    """What serves when no server does."""
+class RemoteSource(TokenSource):
+    """Tokens from the Jupyter server that started this kernel. The kernel proves who it is, and holds no secret.
 
-    def get_direct(self, profile: str, params: Mapping[str, Any], ask: Ask) -> Token:
-        """A token by the profiles of this process."""
+    Parameters
+    ----------
+    identity : Identity
+        Which kernel this is, and where its server answers.
+    fallback : TokenSource, optional
+        Serves when no server answers; `mode` then says so. None if the configuration forbids that.
+    clock : Clock, optional
+        For tests.
 
-    def about(self, profile: str) -> About:
-        """What a card tells of a profile."""
-
-    def entries(self) -> list[ProfileEntry]:
-        """The profiles of this process."""
-
-
-class ServerSource:
-    """See `jupyter_tokens.sources.local.Source`, whose methods it has.
-
-    fallback : serves what the server cannot, and says so in `mode`; None if the configuration forbids that.
-    gone : why the server did not answer when it was last asked (a `TimedOut`: it hangs); None if it did.
+    Notes
+    -----
+    `gone` says why the server did not answer the last time (a `TimedOut`: it hangs); None if it did.
     """
 
-    def __init__(self, identity: Identity, *, fallback: Fallback | None = None, clock: Clock | None = None) -> None:
+    is_remote = True
+
+    def __init__(self, identity: Identity, *, fallback: TokenSource | None = None, clock: Clock | None = None) -> None:
+        super().__init__(clock=clock)
         self.mode = "server"
         self.gone: TokenError | None = None
         self._fallback = fallback
-        self._clock = clock or SystemClock()
-        self._wire = Wire(identity, self._clock)
+        self._connection = Connection(identity, self.clock)
         self._answered_at = -inf
         self._about: dict[str, About] = {}
-        self._watchers: list[tuple[Callable[[Key, Token], None], Callable[[], None] | None]] = []
-        self._broker = Broker(self._fetch, clock=self._clock, arrived=self._arrived)
 
-    def key(self, profile: str, params: Mapping[str, Any] | None = None) -> Key:
+    def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """What a call is filed under. The server checks profile and parameters; only their types are checked here."""
-        for name, value in (params or {}).items():
+        for name, value in params.items():
             if not isinstance(value, str | int | float | bool | None):
                 raise ParameterError(f"Parameter {name} must be text, a number or a truth value.", unsent=True)
         # A magic has text for a number, which is the same to the server.
-        written = {name: str(value) if type(value) is int else value for name, value in (params or {}).items()}
+        written = {name: str(value) if type(value) is int else value for name, value in params.items()}
         return Key(profile, tuple(sorted(written.items())))
 
     def about(self, profile: str) -> About:
         """What a card tells of a profile: known once a token of it has come."""
         return self._about.get(profile) or About(profile, None, sandbox=False)
-
-    def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """See `Broker.get`."""
-        return self._broker.get(key, refresh=refresh, newer_than=newer_than)
-
-    async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """See `Broker.aget`."""
-        return await self._broker.aget(key, refresh=refresh, newer_than=newer_than)
 
     def entries(self) -> list[ProfileEntry]:
         """The profiles that the server lets this kernel use. Without a server the fallback's, if it has any.
@@ -119,44 +103,18 @@ class ServerSource:
         """Creates a new token at the vendor, through the server; never sent twice."""
         body = {"profile": profile, "params": dict(params), "create": True}
         answer = self._call("token", body, seconds=_SECONDS, fresh=True)
-        return self._token(answer, None)
+        return self._token(answer)
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
-        """Reports to the server all that this kernel holds, and where. Raises `TokenError`."""
+        """Report to the server all that this kernel holds, and where. Raises `TokenError`."""
         self._call("holdings", {"holdings": list(held[:_MOST_HOLDINGS])}, seconds=_LOOK_SECONDS)
 
-    def held(self, key: Key) -> Held | None:
-        """See `Broker.held`."""
-        return self._broker.held(key)
-
-    def begin(self, key: Key) -> Future[Token]:
-        """See `Broker.begin`."""
-        return self._broker.begin(key)
-
-    def forget(self, key: Key) -> None:
-        """See `Broker.forget`. The server keeps its own for the other kernels."""
-        self._broker.forget(key)
-        for _, lost in tuple(self._watchers):
-            if lost is not None:
-                lost()
-
-    def watch(
-        self, arrived: Callable[[Key, Token], None], lost: Callable[[], None] | None = None
-    ) -> Callable[[], None]:
-        """See `Source.watch`."""
-        watcher = arrived, lost
-        self._watchers.append(watcher)
-        return partial(self._watchers.remove, watcher)
-
     def close(self) -> None:
-        """Closes the connections."""
-        self._wire.close()
+        """Close the connections. Tokens that were handed out stay valid."""
+        self._connection.close()
 
-    def _arrived(self, key: Key, token: Token) -> None:
-        for arrived, _ in tuple(self._watchers):
-            arrived(key, token)
-
-    def _fetch(self, key: Key, ask: Ask) -> Token:
+    def fetch(self, key: Key, ask: Ask) -> Token:
+        """Get one token from the server, or from the fallback. Blocks. Raises `TokenError`."""
         body = {
             "profile": key.profile,
             "params": dict(key.params),
@@ -170,21 +128,22 @@ class ServerSource:
                 # The server is there: it is no reason to bring the secret into this process.
                 raise
             try:
-                token = self._fallback.get_direct(key.profile, dict(key.params), ask)
+                local = self._fallback.key(key.profile, dict(key.params))
+                token = self._fallback.get(local, refresh=ask.refresh, newer_than=ask.newer_than)
             except UnknownProfile:
                 # It is the server's profile: what is wrong is that the server is gone.
                 raise gone from None
             self._about[key.profile] = self._fallback.about(key.profile)
             self.mode = f"direct ({gone.message.rstrip('.')})"
-            return token.renewed_by(Renewal(self._broker, key))
+            return token
         self.mode = "server"
-        return self._token(answer, Renewal(self._broker, key))
+        return self._token(answer)
 
-    def _token(self, answer: Mapping[str, Any], renew: Callable[[Token | None], Token] | None) -> Token:
+    def _token(self, answer: Mapping[str, Any]) -> Token:
         try:
             left, obtained = answer["expires_in"], datetime.fromisoformat(answer["obtained_at"])
             # By the time that is left, not by the server's clock, which may be another machine's.
-            ends = None if left is None else utc(self._clock.now()) + timedelta(seconds=left)
+            ends = None if left is None else utc(self.clock.now()) + timedelta(seconds=left)
             self._about[answer["profile"]] = About(answer["title"], answer["env"], sandbox=answer["sandbox"])
             token = Token(
                 answer["value"],
@@ -194,7 +153,6 @@ class ServerSource:
                 expires_at=ends,
                 scheme=answer["scheme"],
                 metadata=answer["metadata"],
-                renew=renew,
             )
         except (KeyError, TypeError, ValueError, OverflowError):
             raise _misshapen() from None
@@ -225,7 +183,7 @@ class ServerSource:
             raise _misshapen() from None
 
     def _call(self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False) -> dict[str, Any]:
-        """One call to the server. fresh : see `Wire.send`."""
+        """One call to the server. fresh : see `Connection.send`."""
         status, answer = self._ask(action, body, seconds=seconds, fresh=fresh)
         if status < http.client.BAD_REQUEST:
             return answer
@@ -238,7 +196,7 @@ class ServerSource:
         meanwhile = self._look if seconds > _LOOK_SECONDS else None
         try:
             text = json.dumps(body).encode()
-            status, raw = self._wire.send(action, text, seconds=seconds, meanwhile=meanwhile, fresh=fresh)
+            status, raw = self._connection.send(action, text, seconds=seconds, meanwhile=meanwhile, fresh=fresh)
             try:
                 answer = json.loads(raw)
             except (ValueError, RecursionError):
@@ -250,12 +208,12 @@ class ServerSource:
         except (ServerGone, TimedOut) as gone:
             self.gone = gone.copy()
             raise
-        self.gone, self._answered_at = None, self._clock.elapsed()
+        self.gone, self._answered_at = None, self.clock.elapsed()
         return status, answer
 
     def _look(self) -> None:
         """A vendor may be slow, but meanwhile the server answers what needs none: raises if it does not."""
-        if self._clock.elapsed() > self._answered_at + _LOOK_SECONDS:
+        if self.clock.elapsed() > self._answered_at + _LOOK_SECONDS:
             self._ask("profiles", {}, seconds=_LOOK_SECONDS)
 
 

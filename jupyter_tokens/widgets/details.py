@@ -12,7 +12,7 @@ from ..kernel.injection import Place, env_place, file_place, var_place
 from .form import ParamsForm
 
 if TYPE_CHECKING:
-    from ..sources.local import ProfileEntry
+    from ..sources.base import ProfileEntry
 
 __all__ = ["Details"]
 

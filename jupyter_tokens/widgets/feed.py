@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..kernel.session import Status, TokenSession
-    from ..sources.local import ProfileEntry
+    from ..sources.base import ProfileEntry
 
 __all__ = ["Feed", "Seen", "Viewer"]
 

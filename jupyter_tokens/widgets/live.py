@@ -16,7 +16,7 @@ from .feed import Feed, Seen
 if TYPE_CHECKING:
     from ..clock import Clock
     from ..kernel.session import Status, TokenSession
-    from ..sources.local import ProfileEntry
+    from ..sources.base import ProfileEntry
 
 __all__ = ["Live", "feed_of"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..errors import TokenError
     from ..kernel.session import Status
-    from ..sources.local import ProfileEntry
+    from ..sources.base import ProfileEntry
 
 __all__ = ["RULE", "countdown", "failure", "head", "note", "places", "standing", "static_html", "static_text"]
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..kernel.session import Outcome, Status
+    from ..sources.base import ProfileEntry
     from ..sources.cache import Key
-    from ..sources.local import ProfileEntry
     from .feed import Feed
 
 __all__ = ["ProfileRow", "best"]

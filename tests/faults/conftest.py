@@ -16,7 +16,7 @@ from jupyter_tokens.errors import TokenError
 from jupyter_tokens.protocol.identity import Identity
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.sources.cache import Key
-from jupyter_tokens.sources.remote import ServerSource
+from jupyter_tokens.sources.remote import RemoteSource
 from jupyter_tokens.token import Token
 
 from ..leaks import Leaks
@@ -27,7 +27,7 @@ from .vendor import WaitingClock
 class Side:
     """A kernel's side: the client code of a kernel, which asks the server by proof, and holds what it got."""
 
-    def __init__(self, source: ServerSource, leaks: Leaks) -> None:
+    def __init__(self, source: RemoteSource, leaks: Leaks) -> None:
         self._source = source
         self._leaks = leaks
 
@@ -62,13 +62,13 @@ def kernels(
     monkeypatch.setattr(transport, "Transport", limited)
     extension.clock = clock
     known = jp_serverapp.kernel_manager._kernels
-    started: list[tuple[str, ServerSource]] = []
+    started: list[tuple[str, RemoteSource]] = []
 
     def start() -> Side:
         kernel = Kernel()
         known[kernel.id] = kernel.known
         url = f"http://127.0.0.1:{jp_serverapp.port}{jp_base_url}jupyter-tokens"
-        source = ServerSource(Identity(url, None, kernel.id, kernel.key), clock=clock)
+        source = RemoteSource(Identity(url, None, kernel.id, kernel.key), clock=clock)
         started.append((kernel.id, source))
         return Side(source, leaks)
 

@@ -18,7 +18,7 @@ from jupyter_tokens.config.profiles import COMMON, Profile, Profiles, provider_c
 from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError
 from jupyter_tokens.server.answers import provider_entries
 from jupyter_tokens.sources.cache import Key
-from jupyter_tokens.sources.upstream import Upstream
+from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.transport import Transport, proxy_for
 
 from ..doubles import CANARY, Clock
@@ -91,7 +91,7 @@ def used(profile: Profile, calls: dict[str, Any]) -> None:
     clock = Clock()
     transport = Transport(clock=clock, sleep=clock.advance, transport=Vendor(response(404, b"{}")))
     held: Any = {profile.name: profile}
-    upstream = Upstream(lambda: held, transport, clock)
+    upstream = LocalSource(held, transport=transport, clock=clock)
     with typed(TokenError):
         upstream.fetch(Key(profile.name, tuple(params.items())))
 

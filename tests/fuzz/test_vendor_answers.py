@@ -20,7 +20,7 @@ from jupyter_tokens.providers.answers import jwt_expiry, retry_after_of
 from jupyter_tokens.server.answers import token_json
 from jupyter_tokens.server.base import error_facts, status_of
 from jupyter_tokens.sources.cache import Key
-from jupyter_tokens.sources.upstream import Upstream
+from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
 
@@ -147,7 +147,7 @@ def fetched(name: str, vendor: Vendor, settings: dict[str, Any] | None = None) -
     profiles = Profiles.of({name: settings or PROFILES[name]})
     clock = Clock()
     transport = Transport(clock=clock, sleep=clock.advance, transport=vendor)
-    upstream = Upstream(lambda: profiles, transport, clock)
+    upstream = LocalSource(profiles, transport=transport, clock=clock)
     key = Key(name, tuple(profiles[name].call_params({}).items()))
     try:
         token = upstream.fetch(key)

@@ -1,4 +1,4 @@
-"""One thread keeps what it is told to keep fresh: on the broker's word, never in a spin, never in another's way."""
+"""One thread keeps what it is told to keep fresh: on the cache's word, never in a spin, never in another's way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jupyter_tokens.errors import (
     UnknownProfile,
 )
 from jupyter_tokens.kernel.refresher import Refresher
-from jupyter_tokens.sources.cache import Ask, Broker, Key
+from jupyter_tokens.sources.cache import Ask, Key, TokenCache
 from jupyter_tokens.token import Token
 
 from ..doubles import Clock
@@ -89,8 +89,8 @@ def launched() -> list[Callable[[], None]]:
 
 
 @pytest.fixture
-def broker(vendor: Vendor, clock: Clock) -> Broker:
-    return Broker(vendor, clock=clock, spawn=lambda work: work(), rng=lambda: 1.0)
+def cache(vendor: Vendor, clock: Clock) -> TokenCache:
+    return TokenCache(vendor, clock=clock, spawn=lambda work: work(), rng=lambda: 1.0)
 
 
 @pytest.fixture
@@ -98,13 +98,13 @@ def bed() -> Bed:
     return Bed()
 
 
-def refresher_of(broker: Any, clock: Clock, wait: Any, **options: Any) -> Refresher:
-    return Refresher(SimpleNamespace(source=broker), clock=clock, wait=wait, **options)  # type: ignore[arg-type]
+def refresher_of(cache: Any, clock: Clock, wait: Any, **options: Any) -> Refresher:
+    return Refresher(SimpleNamespace(source=cache), clock=clock, wait=wait, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def refresher(broker: Broker, clock: Clock, bed: Bed) -> Iterator[Refresher]:
-    made = refresher_of(broker, clock, bed)
+def refresher(cache: TokenCache, clock: Clock, bed: Bed) -> Iterator[Refresher]:
+    made = refresher_of(cache, clock, bed)
     yield made
     made.stop()
 
@@ -114,9 +114,9 @@ def threads() -> list[threading.Thread]:
 
 
 def test_it_sleeps_until_a_token_is_due_and_refreshes_it_then(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    first = broker.get(SHORT)
+    first = cache.get(SHORT)
     refresher.keep(SHORT)
     assert refresher.keeps(SHORT)
     assert bed.nap() == 16.0  # a fifth of 20 s before the end
@@ -126,17 +126,17 @@ def test_it_sleeps_until_a_token_is_due_and_refreshes_it_then(
     clock.advance(1.0)
     assert bed.wake() == 16.0
     assert vendor.calls == ["short", "short"]
-    held = broker.held(SHORT)
+    held = cache.held(SHORT)
     assert held is not None
     assert held.token.reveal() != first.reveal()
 
 
 def test_one_thread_serves_all_and_is_woken_for_the_earliest(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
     vendor.lives["other"] = 10.0
     for key in (SHORT, OTHER):
-        broker.get(key)
+        cache.get(key)
         refresher.keep(key)
     assert len(threads()) == 1
     while (nap := bed.nap()) == 16.0:
@@ -148,9 +148,9 @@ def test_one_thread_serves_all_and_is_woken_for_the_earliest(
 
 
 def test_what_is_dropped_is_left_to_run_out(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     assert bed.nap() == 16.0
     refresher.drop(SHORT)
@@ -169,10 +169,10 @@ def test_what_was_never_kept_can_be_dropped_and_starts_no_thread(refresher: Refr
 
 @pytest.mark.parametrize("life", [0.0, None])
 def test_a_token_without_a_life_or_without_an_end_is_never_asked_for_again(
-    refresher: Refresher, broker: Broker, vendor: Vendor, bed: Bed, life: float | None
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, bed: Bed, life: float | None
 ) -> None:
     vendor.lives["short"] = life
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     assert bed.nap() is None
     vendor.clock.advance(10.0**6)
@@ -181,10 +181,10 @@ def test_a_token_without_a_life_or_without_an_end_is_never_asked_for_again(
 
 
 def test_it_looks_at_the_clock_now_and_then_as_a_machine_that_slept_has_a_late_timer(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
     vendor.lives["short"] = 3600.0
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     assert bed.nap() == 30.0
     clock.advance(3500.0)
@@ -192,7 +192,7 @@ def test_it_looks_at_the_clock_now_and_then_as_a_machine_that_slept_has_a_late_t
     assert vendor.calls == ["short", "short"]
 
 
-def test_an_end_in_eight_thousand_years_is_no_time_to_wait_for(broker: Broker, vendor: Vendor, clock: Clock) -> None:
+def test_an_end_in_eight_thousand_years_is_no_time_to_wait_for(cache: TokenCache, vendor: Vendor, clock: Clock) -> None:
     # EIAM's tokens may end in the year 9999; Condition.wait refuses to wait that long, and the thread would die of it.
     entered = threading.Event()
 
@@ -201,8 +201,8 @@ def test_an_end_in_eight_thousand_years_is_no_time_to_wait_for(broker: Broker, v
         condition.wait(seconds)
 
     vendor.lives["short"] = 2.5e11
-    broker.get(SHORT)
-    refresher = refresher_of(broker, clock, wait)
+    cache.get(SHORT)
+    refresher = refresher_of(cache, clock, wait)
     refresher.keep(SHORT)
     assert entered.wait(ATTENTION)
     with refresher._changed:
@@ -211,9 +211,9 @@ def test_an_end_in_eight_thousand_years_is_no_time_to_wait_for(broker: Broker, v
 
 
 def test_a_failed_refresh_is_tried_again_when_the_broker_says(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     assert bed.nap() == 16.0
     vendor.errors["short"] = NetworkError("The line is dead.")
@@ -231,9 +231,9 @@ def test_a_failed_refresh_is_tried_again_when_the_broker_says(
 
 
 def test_an_error_that_is_none_of_ours_is_borne_too(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
     vendor.errors["short"] = ZeroDivisionError()
@@ -242,10 +242,10 @@ def test_an_error_that_is_none_of_ours_is_borne_too(
 
 
 def test_a_refused_credential_is_not_shown_again_until_someone_else_had_success(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
     # Vendors lock an access key after a few refusals.
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     assert bed.nap() == 16.0
     vendor.errors["short"] = Unauthorized("The key was refused.")
@@ -255,16 +255,16 @@ def test_a_refused_credential_is_not_shown_again_until_someone_else_had_success(
     assert bed.wake() is None
     assert vendor.calls == ["short"] * 2
     vendor.errors.clear()
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.arrived(SHORT)
     assert bed.nap() == 16.0
     assert vendor.calls == ["short"] * 3
 
 
 def test_a_secret_that_cannot_be_read_now_is_read_again(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
     vendor.errors["short"] = SecretError("The keyring is locked.")
@@ -275,11 +275,11 @@ def test_a_secret_that_cannot_be_read_now_is_read_again(
 def test_an_api_that_hangs_holds_up_no_other_token(
     vendor: Vendor, clock: Clock, bed: Bed, launched: list[Callable[[], None]]
 ) -> None:
-    broker = Broker(vendor, clock=clock, spawn=launched.append)
-    refresher = refresher_of(broker, clock, bed)
+    cache = TokenCache(vendor, clock=clock, spawn=launched.append)
+    refresher = refresher_of(cache, clock, bed)
     vendor.lives["other"] = 30.0
-    broker.get(SHORT)
-    broker.get(OTHER)
+    cache.get(SHORT)
+    cache.get(OTHER)
     refresher.keep(SHORT)
     bed.nap()
     refresher.keep(OTHER)
@@ -308,9 +308,9 @@ def test_a_thread_that_cannot_be_started_is_tried_again(
             raise RuntimeError("can't start new thread")
         work()
 
-    broker = Broker(vendor, clock=clock, spawn=spawn)
-    refresher = refresher_of(broker, clock, bed)
-    broker.get(SHORT)
+    cache = TokenCache(vendor, clock=clock, spawn=spawn)
+    refresher = refresher_of(cache, clock, bed)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
     clock.advance(17.0)
@@ -322,14 +322,14 @@ def test_a_thread_that_cannot_be_started_is_tried_again(
 
 
 def test_what_was_forgotten_is_not_asked_for(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
     refresher.drop(SHORT)
     bed.nap()
-    broker.forget(SHORT)
+    cache.forget(SHORT)
     refresher.lost()
     clock.advance(100.0)
     assert bed.wake() is None
@@ -337,13 +337,13 @@ def test_what_was_forgotten_is_not_asked_for(
 
 
 def test_what_a_changed_profile_has_lost_is_fetched_anew(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
     vendor.errors["short"] = NetworkError("gone")
-    broker.forget(SHORT)
+    cache.forget(SHORT)
     refresher.lost()
     # Tried again, less and less often, until it comes.
     assert bed.nap() == 2.0
@@ -354,18 +354,18 @@ def test_what_a_changed_profile_has_lost_is_fetched_anew(
     clock.advance(4.0)
     bed.wake()
     assert vendor.calls == ["short"] * 4
-    assert broker.held(SHORT) is not None
+    assert cache.held(SHORT) is not None
 
 
 @pytest.mark.parametrize("error", [Unauthorized("no"), UnknownProfile("no"), ParameterError("no")])
 def test_what_is_lost_and_cannot_be_had_is_not_asked_for_again(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed, error: TokenError
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed, error: TokenError
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
     vendor.errors["short"] = error
-    broker.forget(SHORT)
+    cache.forget(SHORT)
     refresher.lost()
     bed.nap()
     for _ in range(3):
@@ -375,9 +375,9 @@ def test_what_is_lost_and_cannot_be_had_is_not_asked_for_again(
 
 
 def test_stopping_ends_the_thread_and_it_can_be_started_again(
-    refresher: Refresher, broker: Broker, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, clock: Clock, bed: Bed
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
     for _ in range(2):
         refresher.keep(SHORT)
         assert bed.nap() == 16.0
@@ -391,9 +391,9 @@ def test_stopping_ends_the_thread_and_it_can_be_started_again(
 def test_a_flight_that_lands_after_the_stop_disturbs_nobody(
     vendor: Vendor, clock: Clock, bed: Bed, launched: list[Callable[[], None]]
 ) -> None:
-    broker = Broker(vendor, clock=clock, spawn=launched.append)
-    refresher = refresher_of(broker, clock, bed)
-    broker.get(SHORT)
+    cache = TokenCache(vendor, clock=clock, spawn=launched.append)
+    refresher = refresher_of(cache, clock, bed)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
     clock.advance(16.0)
@@ -419,10 +419,10 @@ def test_by_default_it_sleeps_on_the_machines_clock(clock: Clock) -> None:
     assert not threads()
 
 
-def test_failures_of_what_is_kept_are_told(broker: Broker, vendor: Vendor, clock: Clock, bed: Bed) -> None:
+def test_failures_of_what_is_kept_are_told(cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed) -> None:
     told: list[tuple[Key, TokenError]] = []
-    refresher = refresher_of(broker, clock, bed, failed=lambda key, error: told.append((key, error)))
-    broker.get(SHORT)
+    refresher = refresher_of(cache, clock, bed, failed=lambda key, error: told.append((key, error)))
+    cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
     vendor.errors["short"] = NetworkError("The line is dead.")
@@ -439,13 +439,13 @@ def test_failures_of_what_is_kept_are_told(broker: Broker, vendor: Vendor, clock
 
 
 def test_what_somebody_else_has_refreshed_is_not_refreshed_again(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     assert bed.nap() == 16.0
     clock.advance(10.0)
-    broker.get(SHORT, refresh=True)
+    cache.get(SHORT, refresh=True)
     refresher.arrived(SHORT)
     refresher.arrived(OTHER)
     clock.advance(6.0)
@@ -454,14 +454,14 @@ def test_what_somebody_else_has_refreshed_is_not_refreshed_again(
 
 
 def test_a_successor_that_lives_shorter_is_refreshed_sooner(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     assert bed.nap() == 16.0
     vendor.lives["short"] = 5.0
-    broker.get(SHORT, refresh=True)
-    # It ends before the one that was held: the broker does not ask again at once.
+    cache.get(SHORT, refresh=True)
+    # It ends before the one that was held: the cache does not ask again at once.
     refresher.arrived(SHORT)
     nap = bed.nap()
     assert nap is not None
@@ -476,10 +476,10 @@ def test_a_successor_that_lives_shorter_is_refreshed_sooner(
 
 
 def test_it_looks_at_the_clock_when_it_is_told_to(
-    refresher: Refresher, broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
     vendor.lives["short"] = 3600.0
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
     clock.advance(3500.0)
@@ -491,11 +491,11 @@ def test_it_looks_at_the_clock_when_it_is_told_to(
 def test_after_a_long_sleep_not_all_fly_at_once(
     vendor: Vendor, clock: Clock, bed: Bed, launched: list[Callable[[], None]]
 ) -> None:
-    broker = Broker(vendor, clock=clock, spawn=launched.append)
-    refresher = refresher_of(broker, clock, bed)
+    cache = TokenCache(vendor, clock=clock, spawn=launched.append)
+    refresher = refresher_of(cache, clock, bed)
     keys = [Key(f"profile-{number}") for number in range(70)]
     for key in keys:
-        broker.get(key)
+        cache.get(key)
         refresher.keep(key)
     clock.advance(10_000.0)
     refresher.look()
@@ -516,13 +516,13 @@ def test_after_a_long_sleep_not_all_fly_at_once(
 
 
 def test_at_rest_it_looks_at_one_entry_however_many_there_are(
-    broker: Broker, vendor: Vendor, clock: Clock, bed: Bed
+    cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    refresher = refresher_of(broker, clock, bed)
+    refresher = refresher_of(cache, clock, bed)
     for number in range(500):
         key = Key(f"profile-{number}")
         vendor.lives[key.profile] = 3600.0 + number
-        broker.get(key)
+        cache.get(key)
         refresher.keep(key)
     while bed._naps.qsize():
         bed.nap()
@@ -534,9 +534,9 @@ def test_at_rest_it_looks_at_one_entry_however_many_there_are(
 
 
 def test_a_thread_that_cannot_be_started_at_all_is_an_error_and_the_next_try_may_succeed(
-    refresher: Refresher, broker: Broker, bed: Bed, monkeypatch: pytest.MonkeyPatch
+    refresher: Refresher, cache: TokenCache, bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broker.get(SHORT)
+    cache.get(SHORT)
 
     def full(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -549,9 +549,9 @@ def test_a_thread_that_cannot_be_started_at_all_is_an_error_and_the_next_try_may
     assert bed.nap() == 16.0
 
 
-def test_in_a_forked_child_nothing_is_kept(refresher: Refresher, broker: Broker, bed: Bed) -> None:
+def test_in_a_forked_child_nothing_is_kept(refresher: Refresher, cache: TokenCache, bed: Bed) -> None:
     # As a child sees it: the thread is not there. Here it is, and ends because it is not the refresher's any more.
-    broker.get(SHORT)
+    cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
     (thread,) = threads()

@@ -17,7 +17,7 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.config.secrets import watch_seen
 from jupyter_tokens.errors import ConfigurationError, ResponseError, SecretError, TokenError, UnusableToken
-from jupyter_tokens.sources.local import Source
+from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW, Clock, told, vector
@@ -36,7 +36,7 @@ def printing(text: str) -> str:
 
 
 def fetched(command: str, clock: Clock, **settings: Any) -> Token:
-    source = Source(Profiles.of({"mine": {"provider": "command", "command": command, **settings}}), clock=clock)
+    source = LocalSource(Profiles.of({"mine": {"provider": "command", "command": command, **settings}}), clock=clock)
     return source.get(source.key("mine"))
 
 
@@ -152,7 +152,7 @@ def test_a_jwt_says_itself_when_it_ends(clock: Clock) -> None:
 def test_it_is_run_again_for_each_fetch_and_not_in_between(clock: Clock, tmp_path: Path) -> None:
     code = "import sys, time; f = open(sys.argv[1], 'a+'); f.write('x'); f.seek(0); print('token-%d' % len(f.read()))"
     command = program(code, str(tmp_path / "runs"))
-    source = Source(Profiles.of({"mine": {"provider": "command", "command": command}}), clock=clock)
+    source = LocalSource(Profiles.of({"mine": {"provider": "command", "command": command}}), clock=clock)
     values = [source.get(source.key("mine"), refresh=refresh).reveal() for refresh in (False, False, True)]
     assert values == ["token-1", "token-1", "token-2"]
 

@@ -33,7 +33,7 @@ from jupyter_tokens.errors import (
 from jupyter_tokens.providers.credentials.oauth2 import ALGORITHMS, ASSERTION_SECONDS
 from jupyter_tokens.providers.oauth2 import TokenEndpoint
 from jupyter_tokens.sources.cache import Key
-from jupyter_tokens.sources.upstream import Upstream
+from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW, answer, drive, told
@@ -99,11 +99,11 @@ def server() -> Iterator[Served]:
 @pytest.fixture
 def fetch(server: Served) -> Iterator[Callable[..., Token]]:
     """Asks the real server over a real socket."""
-    opened: list[Upstream] = []
+    opened: list[LocalSource] = []
 
     def ask(settings: dict[str, Any], **params: str) -> Token:
         profiles = Profiles.of({"mine": {**settings, "endpoint": server.url}})
-        opened.append(Upstream(lambda: profiles))
+        opened.append(LocalSource(profiles))
         return opened[-1].fetch(Key("mine", tuple(profiles["mine"].call_params(params).items())))
 
     yield ask

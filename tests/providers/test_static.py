@@ -10,7 +10,7 @@ import pytest
 
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ConfigurationError, SecretError, UnusableToken
-from jupyter_tokens.sources.local import Source
+from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW, Clock, told
@@ -24,8 +24,8 @@ def key(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def source_of(settings: dict[str, Any], clock: Clock) -> Source:
-    return Source(Profiles.of({"mine": settings}), clock=clock)
+def source_of(settings: dict[str, Any], clock: Clock) -> LocalSource:
+    return LocalSource(Profiles.of({"mine": settings}), clock=clock)
 
 
 def signed(**claims: Any) -> str:

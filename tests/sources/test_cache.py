@@ -13,7 +13,7 @@ import pytest
 from jupyter_tokens.clock import SystemClock, utc
 from jupyter_tokens.errors import NetworkError, Throttled, Unauthorized
 from jupyter_tokens.sources import cache as module
-from jupyter_tokens.sources.cache import Ask, Broker, Key, windows
+from jupyter_tokens.sources.cache import Ask, Key, TokenCache, windows
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, Clock, told
@@ -46,7 +46,7 @@ def number_of(token: Token) -> int:
 
 
 class Bench:
-    """A broker over a vendor that counts."""
+    """A cache over a vendor that counts."""
 
     def __init__(self, clock: Clock, *, life: float | None = 20.0, spawn=inline, **options) -> None:
         self.clock = clock
@@ -57,8 +57,8 @@ class Bench:
         self.before: Callable[[], None] = lambda: None
         self.claims = 0
         self.joined: dict[int, threading.Event] = {}
-        self.broker = Broker(self.fetch, clock=clock, spawn=spawn, rng=lambda: 1.0, **options)
-        claim = self.broker._claim
+        self.cache = TokenCache(self.fetch, clock=clock, spawn=spawn, rng=lambda: 1.0, **options)
+        claim = self.cache._token_or_flight
 
         def counted(*args, **given):
             claimed = claim(*args, **given)
@@ -67,7 +67,7 @@ class Bench:
                 self.joined[self.claims].set()
             return claimed
 
-        self.broker._claim = counted  # type: ignore[method-assign]
+        self.cache._token_or_flight = counted  # type: ignore[method-assign]
 
     def fetch(self, key: Key, ask: Ask) -> Token:
         secret_in_a_frame = CANARY
@@ -89,7 +89,7 @@ class Bench:
         assert event.wait(PATIENCE)
 
     def get(self, **options) -> int:
-        return number_of(self.broker.get(KEY, **options))
+        return number_of(self.cache.get(KEY, **options))
 
 
 @pytest.fixture
@@ -125,11 +125,11 @@ def test_64_threads_and_64_tasks_cause_one_fetch_and_all_get_the_same_token(cloc
     tokens: list[Token] = []
 
     async def tasks() -> None:
-        tokens.extend(await asyncio.gather(*(bench.broker.aget(KEY) for _ in range(64))))
+        tokens.extend(await asyncio.gather(*(bench.cache.aget(KEY) for _ in range(64))))
 
     def thread(place: int) -> Token | None:
         if place:
-            return bench.broker.get(KEY)
+            return bench.cache.get(KEY)
         asyncio.run(tasks())
         return None
 
@@ -144,7 +144,7 @@ def test_reads_under_constant_refreshing_are_never_torn(clock: Clock) -> None:
     bench = Bench(clock)
 
     def work(place: int) -> list[int]:
-        return [number_of(bench.broker.get(KEY, refresh=place == 0)) for _ in range(200)]
+        return [number_of(bench.cache.get(KEY, refresh=place == 0)) for _ in range(200)]
 
     for seen in in_threads(8, work):
         assert isinstance(seen, list)
@@ -159,11 +159,11 @@ def test_different_keys_do_not_wait_for_each_other(clock: Clock) -> None:
     def fetch(key: Key, ask: Ask) -> Token:
         fetched.append(key)
         if key == KEY:
-            broker.get(other)
+            cache.get(other)
         return numbered(len(fetched), clock, 20)
 
-    broker = Broker(fetch, clock=clock)
-    broker.get(KEY)
+    cache = TokenCache(fetch, clock=clock)
+    cache.get(KEY)
     assert fetched == [KEY, other]
 
 
@@ -171,7 +171,7 @@ def test_a_key_is_profile_and_parameters(bench: Bench) -> None:
     keys = [Key("mine"), Key("mine", (("a", 1),)), Key("mine", (("a", 2),)), Key("other")]
     for _ in range(2):
         for key in keys:
-            bench.broker.get(key)
+            bench.cache.get(key)
     assert len(bench.calls) == 4
 
 
@@ -241,7 +241,7 @@ def test_a_token_of_unknown_end_is_never_refreshed(clock: Clock) -> None:
     for _ in range(100):
         assert bench.get() == 1
         clock.advance(86400)
-    held = bench.broker.held(KEY)
+    held = bench.cache.held(KEY)
     assert held is not None
     assert (held.refresh_at, held.ends_at) == (float("inf"), float("inf"))
 
@@ -258,21 +258,21 @@ def test_an_end_that_becomes_known_counts_from_then_on(clock: Clock) -> None:
 def test_a_token_that_ended_on_arrival_is_handed_out_and_not_kept(clock: Clock) -> None:
     bench = Bench(clock, life=0)
     assert (bench.get(), bench.get()) == (1, 2)
-    assert bench.broker.held(KEY) is None
-    assert bench.broker._entries == {}
+    assert bench.cache.held(KEY) is None
+    assert bench.cache._entries == {}
 
 
 def test_a_token_that_ended_on_arrival_serves_all_who_waited(clock: Clock) -> None:
     bench = Bench(clock, life=0)
     bench.wait_for(8)
-    assert {number_of(token) for token in in_threads(8, lambda place: bench.broker.get(KEY))} == {1}
+    assert {number_of(token) for token in in_threads(8, lambda place: bench.cache.get(KEY))} == {1}
 
 
 def test_the_life_begins_before_the_fetch(bench: Bench) -> None:
     token = numbered(1, bench.clock, 20)
-    broker = Broker(lambda key, ask: (bench.clock.advance(5), token)[1], clock=bench.clock)
-    broker.get(KEY)
-    held = broker.held(KEY)
+    cache = TokenCache(lambda key, ask: (bench.clock.advance(5), token)[1], clock=bench.clock)
+    cache.get(KEY)
+    held = cache.held(KEY)
     assert held is not None
     assert held.ends_at - bench.clock.ticks == 15
 
@@ -295,7 +295,7 @@ def test_refresh_fetches_what_is_fresh(bench: Bench) -> None:
 # A vendor that hands out the same token again
 
 
-def stalling(clock: Clock, life: float) -> tuple[Broker, list[float]]:
+def stalling(clock: Clock, life: float) -> tuple[TokenCache, list[float]]:
     """A vendor whose token is the same for all of its life."""
     calls: list[float] = []
     ends: list[float] = []
@@ -306,34 +306,34 @@ def stalling(clock: Clock, life: float) -> tuple[Broker, list[float]]:
             ends.append(clock.wall + life)
         return numbered(len(ends), clock, ends[-1] - clock.wall)
 
-    return Broker(fetch, clock=clock, spawn=inline), calls
+    return TokenCache(fetch, clock=clock, spawn=inline), calls
 
 
 def test_an_expiry_that_does_not_advance_backs_off(clock: Clock) -> None:
-    broker, calls = stalling(clock, 1800)
+    cache, calls = stalling(clock, 1800)
     for _ in range(1801):
-        broker.get(KEY)
+        cache.get(KEY)
         clock.advance(1)
     assert calls == [0, 1500, 1560, 1620, 1680, 1740, 1770, 1785, 1793, 1797, 1799, 1800]
 
 
 @pytest.mark.parametrize("life", [5, 20, 60, 300, 1719, 86400])
 def test_a_stalled_expiry_costs_few_calls_whatever_the_life(clock: Clock, life: int) -> None:
-    broker, calls = stalling(clock, life)
+    cache, calls = stalling(clock, life)
     for _ in range(0, life * 2, max(1, life // 3600)):
-        broker.get(KEY)
+        cache.get(KEY)
         clock.advance(max(1, life // 3600))
     assert len(calls) <= 26
 
 
 def test_a_stalled_token_is_not_refetched_for_each_caller_who_was_refused(clock: Clock) -> None:
-    broker, calls = stalling(clock, 1800)
-    first = broker.get(KEY)
+    cache, calls = stalling(clock, 1800)
+    first = cache.get(KEY)
     clock.advance(1)
-    again = broker.get(KEY, newer_than=first.obtained_at)
+    again = cache.get(KEY, newer_than=first.obtained_at)
     assert again.reveal() == first.reveal()
     for _ in range(10):
-        broker.get(KEY, newer_than=again.obtained_at)
+        cache.get(KEY, newer_than=again.obtained_at)
     assert len(calls) == 2
 
 
@@ -351,7 +351,7 @@ def test_a_failed_refresh_keeps_the_live_token_and_backs_off(bench: Bench) -> No
             times.append(second)
         bench.clock.advance(1)
     assert times == [16, 18]
-    held = bench.broker.held(KEY)
+    held = bench.cache.held(KEY)
     assert held is not None
     assert str(held.error) == "down"
     with pytest.raises(NetworkError):
@@ -366,7 +366,7 @@ def test_a_refresh_that_succeeds_forgets_the_failures(bench: Bench) -> None:
     bench.get()
     bench.clock.advance(2)
     assert (bench.get(), bench.get()) == (1, 3)
-    held = bench.broker.held(KEY)
+    held = bench.cache.held(KEY)
     assert held is not None
     assert held.error is None
 
@@ -399,12 +399,12 @@ def test_the_backoff_of_failing_refreshes_has_a_longest(clock: Clock) -> None:
 
 
 def test_the_backoff_of_failing_refreshes_has_jitter(bench: Bench) -> None:
-    bench.broker._rng = lambda: 0.0
+    bench.cache._rng = lambda: 0.0
     bench.get()
     bench.clock.advance(16)
     bench.failures = [NetworkError("down")]
     bench.get()
-    held = bench.broker.held(KEY)
+    held = bench.cache.held(KEY)
     assert held is not None
     assert held.refresh_at == 1016 + 1
 
@@ -439,7 +439,7 @@ def test_an_explicit_refresh_that_fails_says_so(bench: Bench) -> None:
 def test_errors_are_shared_by_those_who_waited_each_with_a_copy_of_its_own(bench: Bench) -> None:
     bench.wait_for(16)
     bench.failures = [Unauthorized("No.", code="X", request_id="rid", status=401)]
-    errors = in_threads(16, lambda place: bench.broker.get(KEY))
+    errors = in_threads(16, lambda place: bench.cache.get(KEY))
     assert len(bench.calls) == 1
     assert len({id(error) for error in errors}) == 16
     for error in errors:
@@ -459,7 +459,7 @@ def test_errors_are_not_cached(bench: Bench) -> None:
     bench.failures = [NetworkError("down")]
     with pytest.raises(NetworkError):
         bench.get()
-    assert bench.broker._entries == {}
+    assert bench.cache.held(KEY) is None
     assert bench.get() == 2
 
 
@@ -480,10 +480,10 @@ def test_a_fault_in_a_source_backs_off_and_keeps_the_live_token(bench: Bench, ca
 
 
 def test_a_source_that_returns_nonsense_wedges_nothing(clock: Clock) -> None:
-    broker = Broker(lambda key, ask: None, clock=clock)  # type: ignore[arg-type, return-value]
+    cache = TokenCache(lambda key, ask: None, clock=clock)  # type: ignore[arg-type, return-value]
     for _ in range(2):
         with pytest.raises(AttributeError):
-            broker.get(KEY)
+            cache.get(KEY)
 
 
 # Interruption and cancellation
@@ -492,7 +492,7 @@ def test_a_source_that_returns_nonsense_wedges_nothing(clock: Clock) -> None:
 def test_a_leader_who_is_interrupted_is_replaced_by_another(bench: Bench) -> None:
     bench.wait_for(4)
     bench.failures = [KeyboardInterrupt()]
-    results = in_threads(4, lambda place: bench.broker.get(KEY))
+    results = in_threads(4, lambda place: bench.cache.get(KEY))
     interrupted = [result for result in results if isinstance(result, KeyboardInterrupt)]
     tokens = [result for result in results if isinstance(result, Token)]
     assert (len(interrupted), len(tokens)) == (1, 3)
@@ -525,7 +525,7 @@ def test_cancelling_one_task_leaves_the_others(clock: Clock) -> None:
     bench.before = lambda: gate.wait(PATIENCE) and None
 
     async def go() -> list[object]:
-        tasks = [asyncio.create_task(bench.broker.aget(KEY)) for _ in range(5)]
+        tasks = [asyncio.create_task(bench.cache.aget(KEY)) for _ in range(5)]
         assert await asyncio.to_thread(bench.joined[5].wait, PATIENCE)
         tasks[0].cancel()
         tasks[3].cancel()
@@ -553,7 +553,7 @@ def test_a_flight_that_fails_after_all_were_cancelled_is_nobodys_complaint(clock
 
     async def go() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
-        task = asyncio.create_task(bench.broker.aget(KEY))
+        task = asyncio.create_task(bench.cache.aget(KEY))
         assert await asyncio.to_thread(bench.joined[1].wait, PATIENCE)
         task.cancel()
         await asyncio.wait([task])
@@ -573,8 +573,8 @@ def test_aget_serves_from_the_cache_and_raises_like_get(bench: Bench) -> None:
 
     async def go() -> tuple[int, int]:
         with pytest.raises(NetworkError):
-            await bench.broker.aget(KEY)
-        return number_of(await bench.broker.aget(KEY)), number_of(await bench.broker.aget(KEY))
+            await bench.cache.aget(KEY)
+        return number_of(await bench.cache.aget(KEY)), number_of(await bench.cache.aget(KEY))
 
     assert asyncio.run(go()) == (2, 2)
 
@@ -589,9 +589,9 @@ def test_aget_takes_over_where_a_leader_was_interrupted(clock: Clock) -> None:
 
     def work(place: int) -> object:
         if place == 0:
-            return bench.broker.get(KEY)
+            return bench.cache.get(KEY)
         assert started.wait(PATIENCE)
-        return asyncio.run(bench.broker.aget(KEY))
+        return asyncio.run(bench.cache.aget(KEY))
 
     first, second = in_threads(2, work)
     assert isinstance(first, KeyboardInterrupt)
@@ -614,7 +614,7 @@ def test_a_thread_that_cannot_be_started_withholds_no_live_token_and_wedges_noth
 def test_a_task_whose_thread_cannot_be_started_is_told(clock: Clock) -> None:
     bench = Bench(clock, spawn=no_thread)
     with pytest.raises(RuntimeError):
-        asyncio.run(bench.broker.aget(KEY))
+        asyncio.run(bench.cache.aget(KEY))
     assert bench.get() == 1
 
 
@@ -622,22 +622,22 @@ def test_a_task_whose_thread_cannot_be_started_is_told(clock: Clock) -> None:
 
 
 def test_100_callers_refused_with_the_same_token_cause_one_refresh(bench: Bench) -> None:
-    refused = bench.broker.get(KEY)
+    refused = bench.cache.get(KEY)
     bench.clock.advance(1)
     bench.wait_for(101)
-    tokens = in_threads(100, lambda place: bench.broker.get(KEY, newer_than=refused.obtained_at))
+    tokens = in_threads(100, lambda place: bench.cache.get(KEY, newer_than=refused.obtained_at))
     assert len(bench.calls) == 2
     assert {number_of(token) for token in tokens if isinstance(token, Token)} == {2}
 
 
 def test_who_was_refused_later_with_the_old_token_gets_the_newer_one(bench: Bench) -> None:
-    refused = bench.broker.get(KEY)
+    refused = bench.cache.get(KEY)
     bench.clock.advance(1)
     assert [bench.get(newer_than=refused.obtained_at) for _ in range(5)] == [2] * 5
 
 
 def test_after_a_refused_refresh_the_next_waits(bench: Bench) -> None:
-    refused = bench.broker.get(KEY)
+    refused = bench.cache.get(KEY)
     bench.clock.advance(1)
     bench.failures = [NetworkError("down")]
     with pytest.raises(NetworkError):
@@ -649,11 +649,11 @@ def test_after_a_refused_refresh_the_next_waits(bench: Bench) -> None:
 
 
 def test_the_source_is_told_how_the_fetch_is_meant(bench: Bench) -> None:
-    first = bench.broker.get(KEY)
+    first = bench.cache.get(KEY)
     bench.clock.advance(16)
     bench.get()
     bench.clock.advance(2)
-    third = bench.broker.get(KEY, refresh=True)
+    third = bench.cache.get(KEY, refresh=True)
     bench.clock.advance(2)
     bench.get(newer_than=third.obtained_at)
     assert bench.asks == [
@@ -669,57 +669,57 @@ def test_the_source_is_told_how_the_fetch_is_meant(bench: Bench) -> None:
 
 def test_forget(bench: Bench) -> None:
     bench.get()
-    bench.broker.forget(KEY)
-    assert bench.broker.held(KEY) is None
-    bench.broker.forget(Key("never seen"))
+    bench.cache.forget(KEY)
+    assert bench.cache.held(KEY) is None
+    bench.cache.forget(Key("never seen"))
     assert bench.get() == 2
 
 
 def test_forget_profiles(bench: Bench) -> None:
     keys = [Key("a"), Key("a", (("x", 1),)), Key("b")]
     for key in keys:
-        bench.broker.get(key)
-    bench.broker.forget_profiles({"a", "c"})
-    assert [bench.broker.held(key) is None for key in keys] == [True, True, False]
+        bench.cache.get(key)
+    bench.cache.forget_profiles({"a", "c"})
+    assert [bench.cache.held(key) is None for key in keys] == [True, True, False]
 
 
 @pytest.mark.parametrize("outcome", [None, NetworkError("down"), KeyboardInterrupt()])
 def test_what_is_forgotten_while_it_is_fetched_serves_who_waited_and_is_not_kept(bench: Bench, outcome) -> None:
-    bench.before = lambda: bench.broker.forget(KEY)
+    bench.before = lambda: bench.cache.forget(KEY)
     bench.failures = [outcome] if outcome else []
     if outcome is None:
         assert bench.get() == 1
     else:
         with pytest.raises(type(outcome)):
             bench.get()
-    assert bench.broker.held(KEY) is None
-    assert bench.broker._entries == {}
+    assert bench.cache.held(KEY) is None
+    assert bench.cache._entries == {}
 
 
 def test_what_came_after_the_forgetting_is_left_alone(bench: Bench) -> None:
     def forget_and_get() -> None:
         bench.before = lambda: None
-        bench.broker.forget(KEY)
+        bench.cache.forget(KEY)
         bench.get()
 
     bench.before = forget_and_get
     bench.get()
-    held = bench.broker.held(KEY)
+    held = bench.cache.held(KEY)
     assert held is not None
     assert number_of(held.token) == 2
     assert bench.get() == 2
 
 
 def test_held_tells_without_a_fetch(bench: Bench) -> None:
-    assert bench.broker.held(KEY) is None
-    token = bench.broker.get(KEY)
-    assert bench.broker.held(KEY) == (token, 1016.0, 1020.0, None)
+    assert bench.cache.held(KEY) is None
+    token = bench.cache.get(KEY)
+    assert bench.cache.held(KEY) == (token, 1016.0, 1020.0, None)
     assert len(bench.calls) == 1
 
 
 def test_nothing_is_held_while_the_first_fetch_is_under_way(bench: Bench) -> None:
     seen = []
-    bench.before = lambda: seen.append(bench.broker.held(KEY))
+    bench.before = lambda: seen.append(bench.cache.held(KEY))
     bench.get()
     assert seen == [None]
 
@@ -728,9 +728,9 @@ def test_dead_tokens_do_not_pile_up(clock: Clock, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "_FEW", 8)
     bench = Bench(clock)
     for number in range(200):
-        bench.broker.get(Key("mine", (("n", number),)))
+        bench.cache.get(Key("mine", (("n", number),)))
         clock.advance(5)
-    assert len(bench.broker._entries) <= 8
+    assert len(bench.cache._entries) <= 8
 
 
 def test_live_tokens_are_not_swept_away(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -738,7 +738,7 @@ def test_live_tokens_are_not_swept_away(clock: Clock, monkeypatch: pytest.Monkey
     bench = Bench(clock, life=10_000)
     for _ in range(2):
         for number in range(100):
-            bench.broker.get(Key("mine", (("n", number),)))
+            bench.cache.get(Key("mine", (("n", number),)))
     assert len(bench.calls) == 100
 
 
@@ -748,13 +748,13 @@ def test_live_tokens_are_not_swept_away(clock: Clock, monkeypatch: pytest.Monkey
 def test_begin_refreshes_in_the_background_and_joins_what_is_under_way(clock: Clock) -> None:
     waiting: list[Callable[[], None]] = []
     bench = Bench(clock, spawn=waiting.append)
-    future = bench.broker.begin(KEY)
-    assert bench.broker.begin(KEY) is future
+    future = bench.cache.begin(KEY)
+    assert bench.cache.begin(KEY) is future
     assert len(waiting) == 1
     waiting.pop()()
     assert number_of(future.result(0)) == 1
     assert bench.get() == 1
-    second = bench.broker.begin(KEY)
+    second = bench.cache.begin(KEY)
     waiting.pop()()
     assert number_of(second.result(0)) == 2
     assert bench.asks[0] == Ask()
@@ -763,7 +763,7 @@ def test_begin_refreshes_in_the_background_and_joins_what_is_under_way(clock: Cl
 
 def test_begin_that_fails_tells_the_future(bench: Bench) -> None:
     bench.failures = [NetworkError("down")]
-    assert isinstance(bench.broker.begin(KEY).exception(0), NetworkError)
+    assert isinstance(bench.cache.begin(KEY).exception(0), NetworkError)
 
 
 def test_each_token_that_is_held_is_told_of(clock: Clock) -> None:
@@ -783,14 +783,14 @@ def test_one_who_fails_at_being_told_takes_nobodys_token(clock: Clock, caplog: p
 
     bench = Bench(clock, arrived=fail)
     assert bench.get() == 1
-    assert caplog.messages == ["mine: telling of the new token failed: ValueError"]
+    assert caplog.messages == ["mine: a watcher of new tokens failed: ValueError"]
 
 
 def test_nothing_that_is_held_shows_a_value(bench: Bench) -> None:
     bench.get()
-    shown = repr([bench.broker.held(KEY), bench.broker._entries, vars(bench.broker)])
+    shown = repr([bench.cache.held(KEY), bench.cache._entries, vars(bench.cache)])
     assert "value-1" not in shown
 
 
 def test_by_default_the_clock_is_the_machines() -> None:
-    assert isinstance(Broker(lambda key, ask: numbered(1, Clock(), None))._clock, SystemClock)
+    assert isinstance(TokenCache(lambda key, ask: numbered(1, Clock(), None))._clock, SystemClock)

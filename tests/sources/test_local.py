@@ -13,8 +13,9 @@ import pytest
 
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ConfigurationError, NotFound, ParameterError, TokenError, UnknownProfile
-from jupyter_tokens.sources.cache import Ask, Key
-from jupyter_tokens.sources.local import About, Fetched, ProfileEntry, Source
+from jupyter_tokens.sources.base import About, ProfileEntry
+from jupyter_tokens.sources.cache import Key
+from jupyter_tokens.sources.local import Fetched, LocalSource
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
 
@@ -54,58 +55,50 @@ def vendor() -> Vendor:
 
 
 @pytest.fixture
-def source(vendor: Vendor, clock: Clock) -> Source:
+def source(vendor: Vendor, clock: Clock) -> LocalSource:
     transport = Transport(clock=clock, transport=httpx.MockTransport(vendor))
-    return Source(Profiles.of({"dlc": DLC, "astra": ASTRA}), clock=clock, transport=transport)
+    return LocalSource(Profiles.of({"dlc": DLC, "astra": ASTRA}), clock=clock, transport=transport)
 
 
-def test_a_key_is_the_profile_and_its_parameters_in_the_providers_order(source: Source) -> None:
+def test_a_key_is_the_profile_and_its_parameters_in_the_providers_order(source: LocalSource) -> None:
     key = source.key("dlc", {"ExpireTime": "60", "TargetType": "job"})
     assert key == Key("dlc", (("TargetType", "job"), ("ExpireTime", 60)))
     assert source.key("dlc", {"ExpireTime": "60", "TargetType": "job"}) is key
 
 
-def test_true_is_no_number_though_python_calls_them_equal(source: Source) -> None:
+def test_true_is_no_number_though_python_calls_them_equal(source: LocalSource) -> None:
     source.key("dlc", {"ExpireTime": 1})
     with pytest.raises(ParameterError, match="ExpireTime must be a whole number"):
         source.key("dlc", {"ExpireTime": True})
 
 
 @pytest.mark.parametrize("value", [["x"], {"a": 1}, ("x", ["y"]), 10**5000], ids=["list", "dict", "tuple", "huge"])
-def test_a_value_of_no_use_is_a_parameter_error(source: Source, value: object) -> None:
+def test_a_value_of_no_use_is_a_parameter_error(source: LocalSource, value: object) -> None:
     with pytest.raises(ParameterError):
         source.key("dlc", {"ExpireTime": value})
 
 
-def test_keys_are_remembered_within_bounds(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_remembered_within_bounds(source: LocalSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jupyter_tokens.sources.local._MOST_KEYS", 3)
     for number in range(10):
         source.key("dlc", {"ExpireTime": number})
         assert len(source._keys) <= 3
 
 
-def test_an_unknown_profile_is_told(source: Source) -> None:
+def test_an_unknown_profile_is_told(source: LocalSource) -> None:
     with pytest.raises(UnknownProfile):
         source.key("nobody")
     with pytest.raises(UnknownProfile):
         source.about("nobody")
 
 
-def test_about_tells_title_variable_and_sandbox(source: Source) -> None:
+def test_about_tells_title_variable_and_sandbox(source: LocalSource) -> None:
     assert source.about("dlc") == About("Alibaba Cloud PAI-DLC", "DLC", sandbox=True)
     assert source.about("astra") == About("NetApp Astra Control", None, sandbox=False)
 
 
-def test_it_serves_as_anothers_fallback(source: Source, vendor: Vendor) -> None:
-    first = source.get_direct("dlc", {}, Ask())
-    assert source.get_direct("dlc", {}, Ask()) is first
-    assert source.get_direct("dlc", {}, Ask(newer_than=first.obtained_at)) is not first
-    assert source.get_direct("dlc", {}, Ask(refresh=True)).reveal() == "token-3"
-    assert len(vendor.calls) == 3
-
-
 def test_observers_are_told_of_each_call_with_its_seconds_and_error(
-    source: Source, vendor: Vendor, clock: Clock
+    source: LocalSource, vendor: Vendor, clock: Clock
 ) -> None:
     told: list[Fetched] = []
     leave = source.observe(told.append)
@@ -125,18 +118,18 @@ def test_observers_are_told_of_each_call_with_its_seconds_and_error(
     assert len(told) == 2
 
 
-def test_an_observer_that_fails_does_not_fail_the_fetch(source: Source, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_observer_that_fails_does_not_fail_the_fetch(source: LocalSource, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_: Fetched) -> None:
         raise OSError(CANARY)
 
     source.observe(fail)
     with caplog.at_level(logging.DEBUG):
         assert source.get(source.key("dlc")).reveal() == "token-1"
-    assert "Telling of a fetch failed: OSError" in caplog.text
+    assert "An observer of a fetch failed: OSError" in caplog.text
     assert CANARY not in caplog.text
 
 
-def test_watchers_are_told_of_tokens_and_of_losses_until_they_leave(source: Source) -> None:
+def test_watchers_are_told_of_tokens_and_of_losses_until_they_leave(source: LocalSource) -> None:
     seen: list[Token] = []
     losses: list[int] = []
     source.watch(lambda _key, _token: None)
@@ -152,7 +145,7 @@ def test_watchers_are_told_of_tokens_and_of_losses_until_they_leave(source: Sour
 
 
 def test_an_exchange_is_past_the_cache_and_one_that_fails_shows_no_frame_of_the_call(
-    source: Source, vendor: Vendor
+    source: LocalSource, vendor: Vendor
 ) -> None:
     profile = source.profiles()["dlc"]
     assert [json.loads(source.exchange(profile, {}).body)["Token"] for _ in range(2)] == ["token-1", "token-2"]
@@ -163,7 +156,7 @@ def test_an_exchange_is_past_the_cache_and_one_that_fails_shows_no_frame_of_the_
     assert CANARY not in told(caught.value)
 
 
-def test_creating_is_for_apis_that_have_it_and_is_not_held(source: Source) -> None:
+def test_creating_is_for_apis_that_have_it_and_is_not_held(source: LocalSource) -> None:
     made = source.create("astra", {"name": "n"})
     assert made.reveal() == "made"
     with pytest.raises(TokenError, match="no call that creates a token") as caught:
@@ -171,7 +164,7 @@ def test_creating_is_for_apis_that_have_it_and_is_not_held(source: Source) -> No
     assert caught.value.profile == "dlc"
 
 
-def test_closing_twice_is_fine(source: Source) -> None:
+def test_closing_twice_is_fine(source: LocalSource) -> None:
     source.get(source.key("dlc"))
     source.close()
     source.close()
@@ -188,7 +181,7 @@ def test_a_profile_that_changes_loses_its_tokens_and_the_others_keep_theirs(
     vendor: Vendor, clock: Clock, config_dir: Path
 ) -> None:
     write(config_dir, dlc=DLC, other=DLC)
-    source = Source(clock=clock, transport=Transport(clock=clock, transport=httpx.MockTransport(vendor)))
+    source = LocalSource(clock=clock, transport=Transport(clock=clock, transport=httpx.MockTransport(vendor)))
     losses: list[int] = []
     source.watch(lambda _key, _token: None, lambda: losses.append(1))
     one, other = source.get(source.key("dlc")), source.get(source.key("other"))
@@ -205,7 +198,7 @@ def test_a_fetch_without_a_key_before_it_reads_the_configuration(
     vendor: Vendor, clock: Clock, config_dir: Path
 ) -> None:
     write(config_dir, dlc={**DLC, "access_key_secret": "env:SECRET"})
-    source = Source(clock=clock, transport=Transport(clock=clock, transport=httpx.MockTransport(vendor)))
+    source = LocalSource(clock=clock, transport=Transport(clock=clock, transport=httpx.MockTransport(vendor)))
     with pytest.raises(TokenError, match="env:SECRET is not set"):
         source.get(Key("dlc"))
     assert vendor.calls == []
@@ -213,7 +206,7 @@ def test_a_fetch_without_a_key_before_it_reads_the_configuration(
 
 def test_a_look_at_the_files_holds_for_as_long_as_it_is_told(clock: Clock, config_dir: Path) -> None:
     write(config_dir, dlc=DLC)
-    source = Source(clock=clock, look_seconds=1.0)
+    source = LocalSource(clock=clock, look_seconds=1.0)
     assert list(source.profiles()) == ["dlc"]
     write(config_dir, dlc=DLC, other=DLC)
     clock.advance(0.5)
@@ -225,7 +218,7 @@ def test_a_look_at_the_files_holds_for_as_long_as_it_is_told(clock: Clock, confi
     assert list(source.profiles()) == ["third"]
 
 
-def test_what_has_to_be_refreshed_is_not_fresh(source: Source, clock: Clock) -> None:
+def test_what_has_to_be_refreshed_is_not_fresh(source: LocalSource, clock: Clock) -> None:
     key = source.key("dlc")
     assert source.fresh(key) is None
     token = source.get(key)
@@ -238,7 +231,7 @@ def test_what_has_to_be_refreshed_is_not_fresh(source: Source, clock: Clock) -> 
 
 def test_entries_tell_what_a_form_needs_and_what_is_wrong(clock: Clock) -> None:
     wrong = {"provider": "astra", "endpoint": "ftp://x", "api_token": CANARY}
-    source = Source(Profiles.of({"dlc": {**DLC, "params": {"TargetType": "job"}}, "wrong": wrong}), clock=clock)
+    source = LocalSource(Profiles.of({"dlc": {**DLC, "params": {"TargetType": "job"}}, "wrong": wrong}), clock=clock)
     dlc, bad = source.entries()
     assert dlc._replace(schema={}) == ProfileEntry(
         "dlc",
@@ -259,7 +252,7 @@ def test_entries_tell_what_a_form_needs_and_what_is_wrong(clock: Clock) -> None:
 def test_the_list_of_profiles_names_a_broken_file_where_it_is_the_only_one(config_dir: Path, tmp_path: Path) -> None:
     broken = config_dir / "jupyter_tokens_config.json"
     broken.write_text("{")
-    source = Source()
+    source = LocalSource()
     with pytest.raises(ConfigurationError, match=re.escape(f"{broken} cannot be read: line 1")):
         source.entries()
     with pytest.raises(ConfigurationError, match=re.escape(str(broken))):

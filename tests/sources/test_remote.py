@@ -7,7 +7,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -37,16 +38,17 @@ from jupyter_tokens.errors import (
 from jupyter_tokens.protocol.identity import Identity
 from jupyter_tokens.protocol.proof import HEADER, Proof
 from jupyter_tokens.sources import connection, remote
+from jupyter_tokens.sources.base import About, ProfileEntry, TokenSource
 from jupyter_tokens.sources.cache import Ask, Key
-from jupyter_tokens.sources.local import About, ProfileEntry, Source
-from jupyter_tokens.sources.remote import ServerSource
+from jupyter_tokens.sources.local import LocalSource
+from jupyter_tokens.sources.remote import RemoteSource
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, Clock, loopback
 
 KERNEL = "0b8e2a5e-6e0b-4c53-a0a1-6c3f1f2c7a11"
 KEY = b"connection-key"
-Make = Callable[..., ServerSource]
+Make = Callable[..., RemoteSource]
 
 
 def told(**changes: Any) -> dict[str, Any]:
@@ -135,12 +137,12 @@ def me(server: Server) -> Iterator[Identity]:
 
 
 @pytest.fixture
-def opened() -> Iterator[Callable[..., ServerSource]]:
+def opened() -> Iterator[Callable[..., RemoteSource]]:
     """Makes sources, and closes them."""
-    sources: list[ServerSource] = []
+    sources: list[RemoteSource] = []
 
-    def make(me: Identity, **options: Any) -> ServerSource:
-        sources.append(ServerSource(me, **options))
+    def make(me: Identity, **options: Any) -> RemoteSource:
+        sources.append(RemoteSource(me, **options))
         return sources[-1]
 
     yield make
@@ -421,18 +423,36 @@ def test_a_parameter_that_is_no_plain_value_is_refused_before_anything_is_sent(o
         opened(nobody()).key("oneaccess", {"p": value})
 
 
-class Direct:
+class Direct(TokenSource):
     """A fallback that counts."""
 
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, Any], Ask]] = []
+    mode = "direct"
 
-    def get_direct(self, profile: str, params: dict[str, Any], ask: Ask) -> Token:
-        self.asked.append((profile, params, ask))
-        return Token("direct", profile=profile, provider="oneaccess", obtained_at=datetime.now(UTC))
+    def __init__(self, *, error: TokenError | None = None) -> None:
+        super().__init__()
+        self.asked: list[tuple[Key, Ask]] = []
+        self.error = error
+
+    def key(self, profile: str, params: Mapping[str, Any] = MappingProxyType({})) -> Key:
+        return Key(profile, tuple(params.items()))
+
+    def fetch(self, key: Key, ask: Ask) -> Token:
+        self.asked.append((key, ask))
+        if self.error is not None:
+            raise self.error
+        return Token("direct", profile=key.profile, provider="oneaccess", obtained_at=datetime.now(UTC))
+
+    def create(self, profile: str, params: Mapping[str, Any]) -> Token:
+        raise NotImplementedError
+
+    def entries(self) -> list[ProfileEntry]:
+        return []
 
     def about(self, profile: str) -> About:
         return About("Direct", "DIRECT", sandbox=False)
+
+    def close(self) -> None:
+        pass
 
 
 def test_without_a_server_the_fallback_serves_and_the_card_says_so(opened: Make) -> None:
@@ -440,7 +460,7 @@ def test_without_a_server_the_fallback_serves_and_the_card_says_so(opened: Make)
     source = opened(nobody(), fallback=direct)
     token = source.get(source.key("oneaccess", {"a": 1}))
     assert token.reveal() == "direct"
-    assert direct.asked == [("oneaccess", {"a": "1"}, Ask())]
+    assert direct.asked == [(Key("oneaccess", (("a", "1"),)), Ask())]
     assert source.mode.startswith("direct (the Jupyter server cannot be reached")
     assert source.about("oneaccess") == About("Direct", "DIRECT", sandbox=False)
     assert token.auth._fresh() is token
@@ -584,11 +604,7 @@ def test_without_a_server_the_profiles_are_the_fallbacks_if_it_has_any(opened: M
 
 
 def test_a_profile_that_only_the_server_knows_is_not_unknown_but_the_server_gone(opened: Make) -> None:
-    class Fallback:
-        def get_direct(self, profile: str, params: Any, ask: Ask) -> Token:
-            raise UnknownProfile("There is no profile.")
-
-    source = opened(nobody(), fallback=Fallback())
+    source = opened(nobody(), fallback=Direct(error=UnknownProfile("There is no profile.")))
     with pytest.raises(ServerGone):
         source.get(source.key("oneaccess"))
     assert source.mode == "server"
@@ -723,14 +739,19 @@ def choose(monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, me: Ide
 
 @pytest.mark.parametrize(
     ("mode", "known", "kind"),
-    [("auto", True, ServerSource), ("server", True, ServerSource), ("auto", False, Source), ("direct", True, Source)],
+    [
+        ("auto", True, RemoteSource),
+        ("server", True, RemoteSource),
+        ("auto", False, LocalSource),
+        ("direct", True, LocalSource),
+    ],
 )
 def test_the_configuration_chooses_who_serves(
     monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, known: bool, kind: type
 ) -> None:
     source = choose(monkeypatch, config_dir, mode, nobody() if known else None).source
     assert type(source) is kind
-    if isinstance(source, ServerSource):
+    if isinstance(source, RemoteSource):
         assert (source._fallback is None) == (mode == "server")
     else:
         # A card gives the reason.

@@ -10,8 +10,8 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import ApiError, ParameterError
 from jupyter_tokens.kernel.injection import env_place
 from jupyter_tokens.kernel.session import Status
+from jupyter_tokens.sources.base import ProfileEntry
 from jupyter_tokens.sources.cache import State
-from jupyter_tokens.sources.local import ProfileEntry
 from jupyter_tokens.widgets import look
 
 from ..doubles import NOW

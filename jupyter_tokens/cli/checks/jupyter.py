@@ -91,9 +91,9 @@ def kernel_route(*, offline: bool) -> Iterator[Finding]:
 
 def _ask_as_a_stranger(url: str) -> object:
     from ...protocol.identity import Identity  # noqa: PLC0415 (only where a server is)
-    from ...sources.remote import ServerSource  # noqa: PLC0415 (as above)
+    from ...sources.remote import RemoteSource  # noqa: PLC0415 (as above)
 
-    return ServerSource(
+    return RemoteSource(
         Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)
     ).entries()
 

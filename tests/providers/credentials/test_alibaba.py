@@ -22,7 +22,7 @@ from jupyter_tokens.errors import SecretError
 from jupyter_tokens.providers.credentials import alibaba
 from jupyter_tokens.providers.credentials.alibaba import access_key, chain
 from jupyter_tokens.sources.cache import Key
-from jupyter_tokens.sources.upstream import Upstream
+from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Secret
 
 from ...doubles import CANARY, Loopback, loopback, raw_answer, told
@@ -274,7 +274,7 @@ def test_a_chain_that_finds_nothing_names_the_file_with_a_byte_order_mark(vendor
 
 def test_a_profile_is_told_that_its_chain_found_nothing(vendor: Path) -> None:
     profiles = Profiles.of({"mine": {"provider": "pai-dlc", "region": "cn-hangzhou", "credentials": "chain"}})
-    upstream = Upstream(lambda: profiles)
+    upstream = LocalSource(profiles)
     with pytest.raises(SecretError, match="found no access key") as caught:
         upstream.fetch(Key("mine", ()))
     upstream.close()

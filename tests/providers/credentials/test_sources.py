@@ -14,7 +14,7 @@ from jupyter_tokens.errors import Unauthorized
 from jupyter_tokens.providers.credentials import alibaba
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.sources.cache import Key
-from jupyter_tokens.sources.upstream import Upstream
+from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 
 KEYS = {"access_key_id", "access_key_secret", "access_key", "secret_key"}
@@ -32,13 +32,13 @@ def sandbox() -> Iterator[Sandbox]:
 def fetch(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Token]]:
     """A token of the sandbox's profile of this name, with these settings in the place of its key."""
     (tmp_path / "unused").mkdir(mode=0o700)
-    opened: list[Upstream] = []
+    opened: list[LocalSource] = []
 
     def get(name: str, **source: str) -> Token:
         written = sandbox.profiles(tmp_path / "unused")[name]
         settings: dict[str, Any] = {key: value for key, value in written.items() if key not in KEYS}
         profiles = Profiles.of({"mine": {**settings, **source}})
-        opened.append(Upstream(lambda: profiles))
+        opened.append(LocalSource(profiles))
         return opened[-1].fetch(Key("mine", tuple(profiles["mine"].call_params({}).items())))
 
     yield get
