@@ -140,7 +140,7 @@ def test_every_request_has_a_nonce_of_its_own(prepared, settings, params) -> Non
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"region": ""}, "key 'endpoint' is missing (or give a region)"),
+        ({"region": ""}, "key 'endpoint' is missing (or give region)"),
         ({"region": "a.b/"}, "key 'region' must be a region's id"),
         ({"access_key_id": ""}, "key 'access_key_id' is missing"),
         ({"access_key_secret": ""}, "key 'access_key_secret' is missing"),

@@ -79,7 +79,7 @@ def test_need() -> None:
 def test_a_region_or_an_endpoint(region: str) -> None:
     endpoint_or_region(Example(), region)
     endpoint_or_region(Example(endpoint="https://h"), "")
-    with pytest.raises(SettingProblem, match="or give a region"):
+    with pytest.raises(SettingProblem, match="or give region"):
         endpoint_or_region(Example(), "")
 
 

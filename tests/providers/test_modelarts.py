@@ -525,9 +525,9 @@ def test_an_answer_without_a_token(prepared, body: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({**GIVEN, "region": ""}, "key 'endpoint' is missing (or give a region)"),
+        ({**GIVEN, "region": ""}, "key 'endpoint' is missing (or give region)"),
         ({**GIVEN, "region": "a/b"}, "key 'region' must be a region's id"),
-        ({**GIVEN, "auth_token": ""}, "key 'access_key' is missing (or give username, auth_token, or credentials)"),
+        ({**GIVEN, "auth_token": ""}, "key 'access_key' is missing (or give username or auth_token or credentials)"),
         ({**GIVEN, **KEY}, "key 'auth_token' and access_key exclude each other"),
         ({**LOGIN, **KEY}, "key 'username' and access_key exclude each other"),
         ({**KEY, "secret_key": ""}, "key 'secret_key' is missing"),
@@ -536,7 +536,7 @@ def test_an_answer_without_a_token(prepared, body: dict[str, object]) -> None:
         ({**CHAIN, "credentials": "x"}, "key 'credentials' must be one of"),
         ({**LOGIN, "password": ""}, "key 'password' is missing"),
         ({**LOGIN, "domain_name": ""}, "key 'domain_name' is missing"),
-        ({**LOGIN, "region": "", "endpoint": "https://h"}, "key 'iam_endpoint' is missing (or give a region)"),
+        ({**LOGIN, "region": "", "endpoint": "https://h"}, "key 'iam_endpoint' is missing (or give region)"),
         ({**KEY, "api": "x"}, "key 'api' must be one of auto, notebooks, demanager"),
     ],
 )
