@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, WeakValueDictionary
 
 from IPython.core.getipython import get_ipython
-from ipywidgets import HTML, Layout, VBox
+from ipywidgets import HTML, Box, Layout, VBox, Widget
 
 from . import look
-from .closing import close_all
 from .feed import Feed, Seen
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from ..kernel.session import Status, TokenSession
     from ..sources.base import ProfileEntry
 
-__all__ = ["Live", "feed_of"]
+__all__ = ["Live", "close_all", "feed_of"]
 
 _PATIENCE_SECONDS = 2.0
 """How long a cell waits for the profiles before it shows the widget without them."""
@@ -143,3 +142,28 @@ def _running_cell() -> tuple[str, str]:
     kernel = getattr(get_ipython(), "kernel", None)
     parent = kernel.get_parent() if kernel is not None else {}
     return str(parent.get("metadata", {}).get("cellId") or ""), str(parent.get("header", {}).get("msg_id") or "")
+
+
+def close_all(box: Box, *, but_itself: bool = False) -> None:
+    """Close everything in a box, and the box: `Widget.close` leaves children, layouts and styles behind."""
+    for widget in list(_within(box)):
+        widget.close()
+    if not but_itself:
+        box.close()
+
+
+def _within(box: Box) -> Iterator[Widget]:
+    for child in box.children:
+        if isinstance(child, Box):
+            yield from _within(child)
+        else:
+            yield from _parts(child)
+        yield child
+    yield from _parts(box)
+
+
+def _parts(widget: Widget) -> Iterator[Widget]:
+    for name in ("layout", "style"):
+        part = getattr(widget, name, None)
+        if isinstance(part, Widget):
+            yield part

@@ -15,8 +15,8 @@ from ipywidgets import HTML, Button, HBox, Layout, ToggleButton, VBox
 from ..errors import ParameterError, TokenError
 from ..kernel.injection import Place, env_place
 from . import look
-from .closing import close_all
-from .details import Details
+from .form import Details
+from .live import close_all
 from .reveal import SECONDS, Action, hand_over
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from ipywidgets.widgets.widget import _instances
 from jupyter_tokens import TokenCard
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.widgets.closing import _within
-from jupyter_tokens.widgets.live import feed_of
+from jupyter_tokens.widgets.live import _within, feed_of
 from jupyter_tokens.widgets.row import ProfileRow
 
 from ..doubles import Clock

@@ -18,7 +18,7 @@ from jupyter_tokens.errors import ServerGone
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.widgets import live
-from jupyter_tokens.widgets.closing import _within
+from jupyter_tokens.widgets.live import _within
 from jupyter_tokens.widgets.row import ProfileRow
 
 from .conftest import FrontEnd, leaked, shown, threads, until
