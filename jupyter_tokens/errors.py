@@ -17,6 +17,7 @@ __all__ = [
     "ConfigurationError",
     "Forbidden",
     "InvalidRequest",
+    "KernelUnknown",
     "NetworkError",
     "NoValue",
     "NotFound",
@@ -257,6 +258,12 @@ class ServerGone(NetworkError):
     """The Jupyter server is not there, does not run the extension, or does not know this kernel."""
 
     reason = "server_gone"
+
+
+class KernelUnknown(ServerGone):
+    """The Jupyter server answers, but does not know this kernel: another server started it, or the extension is off."""
+
+    reason = "kernel_unknown"
 
 
 class ServerUntrusted(ServerGone):

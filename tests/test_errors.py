@@ -14,6 +14,7 @@ from jupyter_tokens.errors import (
     ApiError,
     Busy,
     ConfigurationError,
+    KernelUnknown,
     NetworkError,
     ParameterError,
     ProfileRefused,
@@ -25,16 +26,18 @@ from jupyter_tokens.errors import (
     TokenError,
     Unauthorized,
     UnknownProfile,
+    detached_errors,
 )
 
-from .doubles import CANARY
+from .doubles import CANARY, told
 
-KINDS = [getattr(errors, name) for name in errors.__all__ if name != "REASONS"]
+OTHERS = {"REASONS", "detached_errors"}
+KINDS = [getattr(errors, name) for name in errors.__all__ if name not in OTHERS]
 
 
 def test_all_names_every_exception_of_the_module() -> None:
     here = {name for name, thing in vars(errors).items() if isinstance(thing, type) and issubclass(thing, Exception)}
-    assert set(errors.__all__) == here | {"REASONS"}
+    assert set(errors.__all__) == here | OTHERS
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -49,7 +52,8 @@ def test_reasons_differ_and_lead_back_to_their_exception() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_what_may_pass_by_itself_is_retryable(kind: type[TokenError]) -> None:
-    assert kind("x").retryable is (kind in {Busy, NetworkError, TimedOut, ServerGone, Throttled, ServiceUnavailable})
+    passing = {Busy, KernelUnknown, NetworkError, TimedOut, ServerGone, Throttled, ServiceUnavailable}
+    assert kind("x").retryable is (kind in passing)
     assert kind("x", retryable=True).retryable is True
     assert kind("x", retryable=False).retryable is False
 
@@ -158,3 +162,27 @@ def test_copy_is_the_same_but_for_traceback_and_causes(kind: type[TokenError]) -
 def test_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(Throttled("m", code="c", status=429, retry_after=2.0)))
     assert (type(error), error.code, error.status, error.retry_after) == (Throttled, "c", 429, 2.0)
+
+
+def test_detached_errors_have_no_frames_of_the_block() -> None:
+    def fetch() -> str:
+        secret_in_a_frame = CANARY
+        raise Unauthorized(f"{len(secret_in_a_frame)} characters were refused.", code="c")
+
+    def call() -> str:
+        with detached_errors():
+            return fetch()
+
+    with pytest.raises(Unauthorized, match="characters were refused") as caught:
+        call()
+    assert caught.value.code == "c"
+    assert caught.value.__context__ is None
+    assert CANARY not in told(caught.value)
+
+
+def test_detached_errors_leave_the_rest_alone() -> None:
+    with detached_errors():
+        value = "v"
+    assert value == "v"
+    with pytest.raises(ZeroDivisionError), detached_errors():
+        _ = 1 // 0

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from ..client import Client, shared_client
 from ..clock import Clock, SystemClock
-from ..errors import ConfigurationError, ParameterError, ServerGone, TokenError
+from ..errors import ParameterError, ServerGone, TokenError
 from .at_start import FilledVariables
 from .injection import Injections, Place, env_place
 from .refresher import Refresher
@@ -32,7 +32,6 @@ __all__ = ["Forgotten", "Loan", "Outcome", "Status", "TokenSession", "session_of
 _NONE: Mapping[str, Any] = {}
 _LOOK_SECONDS = 1.0
 """How long a look at the profiles holds."""
-_MOST_ERRORS = 1024
 _log = logging.getLogger(__name__)
 
 
@@ -91,13 +90,6 @@ class Troubles:
         """The keys whose tokens have failed."""
         with self._lock:
             return list(self._errors)
-
-    def told(self, key: Key, error: TokenError) -> None:
-        """Notes what failed for a call that raises the error itself."""
-        with self._lock:
-            if len(self._errors) >= _MOST_ERRORS:
-                self._errors.clear()
-            self._errors[key] = error.copy()
 
     def note(self, key: Key, error: TokenError) -> None:
         """Notes what failed in the background."""
@@ -307,7 +299,9 @@ class TokenSession:
         Raises `TokenError`.
         """
         if self._clock.elapsed() >= self._look_at:
-            entries = self._source().entries()
+            source = self._source()
+            source.look_again()
+            entries = source.entries()
             changed = list(map(_told, entries)) != list(map(_told, self._entries))
             self._entries, self._look_at = entries, self._clock.elapsed() + _LOOK_SECONDS
             if changed:
@@ -397,15 +391,13 @@ class TokenSession:
 
     def _get(self, profile: str, params: Mapping[str, Any], *, refresh: bool = False) -> tuple[Key, Token, About]:
         source = self._source()
+        # A person asks: what they have changed in the configuration counts at once.
+        source.look_again()
         key = source.key(profile, params)
         try:
-            # Past the client's own table, which does not look whether a profile has changed in the configuration.
             token = source.get(key, refresh=refresh)
-        except TokenError as error:
-            # What was asked wrongly is no token that failed.
-            if not isinstance(error, ParameterError | ConfigurationError):
-                self.troubles.told(key, error)
-                self._tell()
+        except TokenError:
+            self._tell()
             raise
         return key, token, source.about(profile)
 

@@ -18,7 +18,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from ..errors import TokenError
 from ..protocol.proof import HEADER
 from .adopted import check_adopted
-from .base import CREATE, TOKENS, TokensHandler, error_facts
+from .base import CREATE, TOKENS, TokensHandler
 from .holdings import Holding, holdings_of
 from .kernel_proof import connection_key, id_here
 
@@ -35,9 +35,8 @@ class _KernelHandler(TokensHandler):
         """Not for these routes: whoever calls is known by the proof, not by a cookie that a browser would add."""
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """As the other routes tell it, and apart what an error card in a notebook shows apart."""
-        apart = {"hint": error.hint, "status": error.status, "provider": error.provider, "profile": error.profile}
-        return {**error_facts(error), **apart}
+        """The whole error, which the kernel raises again."""
+        return error.to_dict()
 
     def check_site(self) -> None:
         """No site's pages have business here."""

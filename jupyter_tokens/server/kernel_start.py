@@ -168,6 +168,7 @@ class _Start:
             # The first time it loads httpx and the providers, for which no one else's request should have to wait.
             await asyncio.to_thread(import_module, "jupyter_tokens.sources.local")
             profiles = self._extension.source.profiles()
+            profiles.check_readable()
         except TokenError as error:
             return {START_VARIABLE: json.dumps({"": error_facts(error)})}
         names = profiles.at_start()

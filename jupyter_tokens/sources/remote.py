@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..clock import Clock, utc
 from ..config.secrets import tell_seen
 from ..errors import (
-    REASONS,
+    KernelUnknown,
     ParameterError,
     ResponseError,
     ServerGone,
@@ -29,7 +29,7 @@ from .connection import Connection
 if TYPE_CHECKING:
     from ..protocol.identity import Identity
 
-__all__ = ["RemoteSource", "error_of"]
+__all__ = ["RemoteSource"]
 
 _NONE: Mapping[str, Any] = {}
 _SECONDS = 60.0
@@ -174,7 +174,7 @@ class RemoteSource(TokenSource):
                     params=profile["params"],
                     schema=schemas.get(profile["provider"], {}),
                     # With a provider it is a failed fetch of the server's, which says nothing of this kernel's token.
-                    error=None if profile["provider"] else error_of(profile["error"], profile["name"]),
+                    error=None if profile["provider"] else _of(profile["name"], profile["error"]),
                     may_reveal=may_reveal,
                 )
                 for profile in answer["profiles"]
@@ -187,7 +187,7 @@ class RemoteSource(TokenSource):
         status, answer = self._ask(action, body, seconds=seconds, fresh=fresh)
         if status < http.client.BAD_REQUEST:
             return answer
-        raise error_of(answer, status=status)
+        raise TokenError.from_dict({"message": f"HTTP {status}", **answer})
 
     def _ask(
         self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False
@@ -204,7 +204,7 @@ class RemoteSource(TokenSource):
             if not isinstance(answer, dict):
                 raise ServerGone("what answers at the Jupyter server's address is not jupyter_tokens.", status=status)
             if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _STRANGER:
-                raise ServerGone(f"the Jupyter server does not serve this kernel (HTTP {status}).", status=status)
+                raise KernelUnknown(f"the Jupyter server does not serve this kernel (HTTP {status}).", status=status)
         except (ServerGone, TimedOut) as gone:
             self.gone = gone.copy()
             raise
@@ -224,22 +224,7 @@ def _misshapen() -> ResponseError:
     )
 
 
-def error_of(facts: Mapping[str, Any], profile: str | None = None, *, status: int | None = None) -> TokenError:
-    """The error that the server tells of. status : of the server's answer."""
-    kind = REASONS.get(str(facts.get("reason")), TokenError)
-    hint, vendors = _text(facts, "hint") or "", facts.get("status")
-    return kind(
-        str(facts.get("message") or f"HTTP {status}").removesuffix(hint).rstrip(),
-        hint=hint,
-        status=vendors if isinstance(vendors, int) else None,
-        code=_text(facts, "code"),
-        request_id=_text(facts, "request_id"),
-        retryable=bool(facts.get("retryable")),
-        provider=_text(facts, "provider"),
-        profile=_text(facts, "profile") or profile,
-    )
-
-
-def _text(facts: Mapping[str, Any], name: str) -> str | None:
-    value = facts.get(name)
-    return value if isinstance(value, str) else None
+def _of(profile: str, facts: Mapping[str, Any]) -> TokenError:
+    error = TokenError.from_dict(facts)
+    error.profile = profile
+    return error

@@ -216,17 +216,6 @@ def test_what_was_asked_wrongly_is_no_token_that_failed(session: TokenSession) -
     assert session.statuses() == []
 
 
-def test_errors_are_not_kept_without_end(
-    session: TokenSession, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_MOST_ERRORS", 2)
-    sandbox.plan({"api": "pai-dlc", "kind": "403", "times": 3})
-    for number in range(3):
-        with pytest.raises(TokenError):
-            session.fetch("pai-dlc", {"TargetType": "job", "TargetId": f"dlc{number}a2b3c4d5e6f7"})
-    assert [row.params["TargetId"] for row in session.statuses()] == ["dlc2a2b3c4d5e6f7"]
-
-
 def test_a_wrong_profile_is_listed_with_what_is_wrong(clock: Clock) -> None:
     client = Client(Profiles.of({"bad": {"provider": "oneaccess", "endpoint": "ftp://x"}}), clock=clock)
     session = TokenSession({}, client, clock=clock)
@@ -354,7 +343,8 @@ def test_a_file_that_cannot_be_written_in_the_background_is_a_notice_and_the_res
             assert namespace["mine"].reveal() == os.environ["MINE"]
     (notice,) = session.notices()
     assert "may not be written to" in notice
-    assert status(session).state == "aging"
+    assert status(session).state == "fresh"
+    assert "may not be written to" in str(status(session).error)
     flown(session, KEY)
     assert file.read_text() == os.environ["MINE"]
     assert (status(session).error, session.notices()) == (None, [])

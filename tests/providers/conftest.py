@@ -21,7 +21,7 @@ def prepared(clock: Clock) -> Callable[..., Prepared]:
     """A checked provider and a call of it: settings, parameters, secrets that the references resolve to."""
 
     def prepare(settings: Mapping[str, Any], params: Mapping[str, object], *, create: bool = False) -> Prepared:
-        profile = Profiles.of({"mine": settings})["mine"]
+        profile = Profiles.of({"mine": {**settings, "allow_create": True}})["mine"]
         given = profile.create_params(params) if create else profile.call_params(params)
         secrets = {key: Secret(reference.target) for key, reference in profile.references.items()}
         return profile.provider, Call("mine", given, profile.provider.credential(secrets), clock)

@@ -58,12 +58,12 @@ def test_one_source_if_another_thread_was_first(extension: TokensExtension) -> N
         """A lock that another thread held until it had opened the source."""
 
         def __enter__(self) -> None:
-            extension._kept = (SimpleNamespace(close=lambda: None), None)  # type: ignore[assignment]
+            extension._source = SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
 
         def __exit__(self, *_: object) -> None: ...
 
     extension._opening = Late()  # type: ignore[assignment]
-    assert extension.source is extension._kept[0]  # type: ignore[index]
+    assert extension.source is extension._source
 
 
 async def test_publishes_where_it_is_and_takes_that_back(
@@ -128,7 +128,7 @@ async def test_stopping_closes_the_connections(call: Call, extension: TokensExte
 
 async def test_the_whole_server_can_be_stopped(jp_serverapp: Any, extension: TokensExtension) -> None:
     await jp_serverapp.extension_manager.stop_all_extensions()
-    assert extension._kept is None
+    assert extension._source is None
 
 
 async def test_blocking_work_tells_its_error(extension: TokensExtension) -> None:

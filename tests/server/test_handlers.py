@@ -158,10 +158,10 @@ class TestToken:
         for target in ("dlc1a2b3c4d5e6f7", "dlc-other"):
             await call("POST", "profiles/pai-dlc/token", {"params": {"TargetId": target}})
         await call("POST", "profiles/oneaccess/token")
-        assert extension.catalog.held() == 3
+        assert extension.source.live() == 3
         response = await call("DELETE", "profiles/pai-dlc/token")
         assert (response.code, response.body) == (204, b"")
-        assert extension.catalog.held() == 1
+        assert extension.source.live() == 1
         assert (await call("DELETE", "profiles/nobody/token")).code == 404
 
     @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ class TestKernel:
         body = {"profile": "astra", "create": True, "params": {"name": "mine"}}
         answer = told(await by_proof("token", body))
         assert answer["value"]
-        assert extension.catalog.held() == 0
+        assert extension.source.live() == 0
         response = await by_proof("token", {"profile": "oneaccess", "create": True})
         assert (response.code, told(response)["reason"]) == (400, "error")
 

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import metrics
 from jupyter_tokens.server.app import TokensExtension
-from jupyter_tokens.server.catalog import Catalog
+from jupyter_tokens.sources.local import LocalSource
 
 from ..doubles import Clock
 from .conftest import Call
@@ -55,7 +55,7 @@ async def test_on_the_servers_metrics(call: Call, jp_fetch: Any, profiles: Any) 
 
 def test_several_extensions_in_one_process(extension: TokensExtension, clock: Clock) -> None:
     before = value("held")
-    others = [Catalog(extension.source, clock) for _ in range(3)]
+    others = [LocalSource(extension.source.profiles(), clock=clock) for _ in range(3)]
     for other in others:
         metrics.watch(other)
         metrics.watch(other)

@@ -186,6 +186,7 @@ def test_a_profile_that_changes_loses_its_tokens_and_the_others_keep_theirs(
     source.watch(lambda _key, _token: None, lambda: losses.append(1))
     one, other = source.get(source.key("dlc")), source.get(source.key("other"))
     write(config_dir, dlc={**DLC, "timeout": 12.5}, other=DLC)
+    source.look_again()
     assert source.get(source.key("dlc")) is not one
     assert source.get(source.key("other")) is other
     assert losses == [1]
@@ -258,4 +259,5 @@ def test_the_list_of_profiles_names_a_broken_file_where_it_is_the_only_one(confi
     with pytest.raises(ConfigurationError, match=re.escape(str(broken))):
         source.key("any")
     (config_dir / "jupyter_tokens_config.py").write_text("c.TokenProfiles.profiles = {'a': {'provider': 'eiam'}}")
+    source.look_again()
     assert [entry.name for entry in source.entries()] == ["a"]

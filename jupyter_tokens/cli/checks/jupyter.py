@@ -13,7 +13,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_config_path, jupyter_path
 
 from ..._version import __version__
-from ...errors import ServerGone, ServerUntrusted, TokenError
+from ...errors import KernelUnknown, ServerUntrusted, TokenError
 from ...protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .finding import Finding, fail, ok, warn, within
 
@@ -81,7 +81,7 @@ def kernel_route(*, offline: bool) -> Iterator[Finding]:
         return
     [answer] = within(_ROUTE_SECONDS, [lambda: _ask_as_a_stranger(url)])
     # A server that runs the extension knows that there is no such kernel.
-    if isinstance(answer, ServerGone) and answer.status is not None and "does not serve this kernel" in answer.message:
+    if isinstance(answer, KernelUnknown):
         yield ok("kernel route", f"{url} answers")
         return
     told = answer.message.rstrip(".") if isinstance(answer, TokenError) else f"{url} does not answer in time"
