@@ -59,7 +59,7 @@ class Card:
         token = self.token
         expired = False
         if token.expires_at is None:
-            expiry = "the API tells no expiry" if token.has_value else "does not expire"
+            expiry = "not reported by the API" if token.has_value else "does not expire"
         else:
             left = (token.expires_at - self.now).total_seconds()
             expired = left <= 0
@@ -69,7 +69,7 @@ class Card:
                 expiry = f"{remaining(round(life, -1 if life >= _MINUTE else 0))} after it was fetched"
             else:
                 expiry = f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC (in {remaining(left)})"
-        state = "expired" if expired else "fresh" if token.has_value else "described"
+        state = "expired" if expired else "fresh"
         rows = [("state", state), ("expires", expiry)]
         if self.places:
             rows.append(("injected", ", ".join(self.places)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ServerGone, ServerUntrusted, TokenError
 from ..protocol.proof import START_VARIABLE
+from ..sources.cache import STATE_LABELS
 from .at_start import outcomes
 from .card import BOX, MUTED, remaining
 
@@ -35,7 +36,7 @@ class Listing:
             (
                 " ".join([status.profile, *(f"{name}={value}" for name, value in status.params.items())])
                 + (" (sandbox)" if status.sandbox else ""),
-                status.state,
+                STATE_LABELS[status.state],
                 self._expiry(status),
                 ", ".join([*map(str, status.places), *(f"{place} (no longer there)" for place in status.changed)]),
                 "yes" if status.kept_fresh else "no" if status.places else "",

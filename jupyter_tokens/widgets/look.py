@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from ..sources.cache import STATE_LABELS
+
 if TYPE_CHECKING:
     from ..errors import TokenError
     from ..kernel.session import Status
     from ..sources.base import ProfileEntry
+    from ..sources.cache import State
 
 __all__ = ["RULE", "countdown", "failure", "head", "note", "places", "standing", "static_html", "static_text"]
 
@@ -26,8 +29,8 @@ _COLORS = {
     "expired": "var(--jp-error-color1,#d32f2f)",
     "failed": "var(--jp-error-color1,#d32f2f)",
     "none": "var(--jp-border-color1,#9e9e9e)",
+    "login": "var(--jp-warn-color1,#f57c00)",
 }
-_WORDS = {"none": "no token"}
 _COLUMNS = ("profile", "provider", "state", "expires", "in")
 
 
@@ -53,7 +56,7 @@ def head(entry: ProfileEntry) -> str:
 def standing(status: Status | None, now: float, others: int = 0) -> str:
     """State and countdown. others : tokens of the same profile with other parameters."""
     state, left = _state(status, now)
-    word = escape(_WORDS.get(state, state))
+    word = escape(STATE_LABELS[state])
     told = "" if left is None else f' <span style="font-variant-numeric:tabular-nums">{countdown(left)}</span>'
     more = f' <span style="{_MUTED}" title="with other parameters">+{others}</span>' if others else ""
     until = f' title="until {_until(status)}"' if left is not None else ""
@@ -117,7 +120,7 @@ def static_html(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, 
     return table + "".join(f"<div>{escape(text)}</div>" for text in notes)
 
 
-def _state(status: Status | None, now: float) -> tuple[str, float | None]:
+def _state(status: Status | None, now: float) -> tuple[State, float | None]:
     """State and seconds left; by the clock, which goes on between two looks at the session."""
     if status is None:
         return "none", None
@@ -136,5 +139,5 @@ def _cells(entry: ProfileEntry, status: Status | None, now: float) -> tuple[str,
     where = ", ".join(str(place) for place in status.places) if status is not None else ""
     title = entry.title + (" (sandbox)" if entry.sandbox else "")
     error = entry.error or (status.error if status is not None else None)
-    shown = _WORDS.get(state, state) if error is None else f"failed: {error.message}"
+    shown = STATE_LABELS[state] if error is None else f"failed: {error.message}"
     return entry.name, title, shown, _until(status) if left is not None else "", where

@@ -264,7 +264,7 @@ function stateName(state: State, trans: TranslationBundle): string {
     case 'fresh':
       return trans.__('fresh');
     case 'aging':
-      return trans.__('aging');
+      return trans.__('refreshing soon');
     case 'expired':
       return trans.__('expired');
     case 'failed':

@@ -46,7 +46,7 @@ TOLD: Mapping[str, Told] = {
     "02-modelarts": Told(
         {"modelarts"},
         (
-            "the API tells no expiry",
+            "not reported by the API",
             "'api': 'modelarts'",
             "injected: $MY_INSTANCE_TOKEN",
             "/lab',",
@@ -81,7 +81,7 @@ TOLD: Mapping[str, Told] = {
     ),
     "05-astra": Told(
         {"astra"},
-        ("described", "Snapshot Script", "Nightly report", "(204, 401, ", "was it revoked?"),
+        ("never returns the value", "Snapshot Script", "Nightly report", "(204, 401, ", "was it revoked?"),
         (
             ("NoValue", "never returns its value", "create_token"),
             ("NotFound", "https://astra.netapp.io/problems/2", "request id"),

@@ -54,7 +54,7 @@ def test_the_countdown_goes_on_while_a_cell_runs_and_a_click_is_served_after_it(
     notebook = open_notebook(PANEL, UNTIL_TOLD.format("go-on"))
     panel = notebook.run(0)
     for profile in ("modelarts", "pai-dlc", "oneaccess", "astra", "eiam"):
-        expect(row(panel, profile)).to_contain_text("no token")
+        expect(row(panel, profile)).to_contain_text("not fetched")
     press(row(panel, "oneaccess"), "Fetch")
     expect(row(panel, "oneaccess")).to_contain_text("fresh 29:")
     busy = notebook.run(1)
@@ -147,7 +147,7 @@ def test_profiles_that_come_late_appear_by_themselves(open_notebook: Any) -> Non
     cells = PANEL, "from jupyter_tokens import TokenCard\nTokenCard('pai-dlc')"
     notebook = open_notebook(late + cells[0], late + cells[1])
     panel, card = notebook.run(0), notebook.run(1)
-    expect(row(panel, "oneaccess")).to_contain_text("no token")
+    expect(row(panel, "oneaccess")).to_contain_text("not fetched")
     expect(card.get_by_label("TargetId")).to_be_visible()
 
 
@@ -172,11 +172,11 @@ print(len(_instances), sum("jupyter_tokens widgets" == thread.name for thread in
 def test_a_cell_that_is_run_again_leaves_nothing_of_what_it_showed_before(open_notebook: Any) -> None:
     notebook = open_notebook(PANEL, COUNT)
     panel = notebook.run(0)
-    expect(row(panel, "oneaccess")).to_contain_text("no token")
+    expect(row(panel, "oneaccess")).to_contain_text("not fetched")
     first = notebook.printed(1)
     for _ in range(3):
         notebook.run(0)
-        expect(row(panel, "oneaccess")).to_contain_text("no token")
+        expect(row(panel, "oneaccess")).to_contain_text("not fetched")
     assert notebook.printed(1) == first
     assert re.search(r" 1 end\.", first)
 
@@ -210,7 +210,7 @@ def test_it_is_readable_in_either_theme(open_notebook: Any, lab: Lab, theme: str
     card = notebook.run(1)
     press(card, "Fetch")
     expect(row(card, "pai-dlc")).to_contain_text("fresh 1:")
-    for text in (row(panel, "eiam").locator("strong"), row(panel, "eiam").get_by_text("no token"), alert):
+    for text in (row(panel, "eiam").locator("strong"), row(panel, "eiam").get_by_text("not fetched"), alert):
         assert contrast(text) >= 4.5
     for label in card.locator("label:visible").all():
         assert label.evaluate("it => it.scrollWidth <= it.clientWidth"), label.inner_text()

@@ -108,13 +108,13 @@ def test_the_sandbox_has_a_badge_and_a_vendor_has_none() -> None:
 
 def test_a_token_without_an_end_says_so_and_needs_no_refresh() -> None:
     shown = repr(card(token(life=None), kept_fresh=False))
-    assert "expires: the API tells no expiry" in shown
+    assert "expires: not reported by the API" in shown
     assert "kept fresh" not in shown
 
 
 def test_a_stored_token_that_is_only_described_says_so() -> None:
     shown = repr(card(token(None, None), places=[], kept_fresh=False))
-    assert "state: described" in shown
+    assert "state: fresh" in shown
     assert "expires: does not expire" in shown
     assert "injected" not in shown
     assert "kept fresh" not in shown

@@ -91,7 +91,7 @@ def test_a_row_tells_of_each_token_and_of_each_profile() -> None:
     assert told == [
         ["fresh", "2026-01-15 08:58:39 UTC (in 29 min)", both, "yes"],
         ["expired", "2026-01-15 08:29:55 UTC", both, "no"],
-        ["none", "", "", ""],
+        ["not fetched", "", "", ""],
     ]
     assert lines[4:] == ["pai-dlc: Too many calls. [request id r-1]", "served: server"]
 
@@ -104,7 +104,7 @@ def test_html_and_text_show_the_same_and_all_is_escaped() -> None:
     assert "script" not in page.tags
     text = "".join(page.texts)
     assert text.count(EVIL) == 5
-    for word in ("astra", "none", "fresh", "yes", "served: server", "kept fresh"):
+    for word in ("astra", "not fetched", "fresh", "yes", "served: server", "kept fresh"):
         assert word in text
         assert word in repr(shown)
 

@@ -166,14 +166,14 @@ def test_a_token_that_lives_no_time_is_injected_but_not_kept(shell: InteractiveS
 
 def test_a_token_whose_end_is_not_told_starts_no_thread(shell: InteractiveShell) -> None:
     outcome = done(shell, "%gettoken modelarts")
-    assert "the API tells no expiry" in outcome.card
+    assert "not reported by the API" in outcome.card
     assert not refreshers()
 
 
 def test_astras_stored_token_is_described_and_not_injected(shell: InteractiveShell) -> None:
     before = dict(os.environ)
     outcome = done(shell, "%gettoken astra")
-    assert "state: described" in outcome.card
+    assert "state: fresh" in outcome.card
     assert "never returns the value" in outcome.card
     assert "injected" not in outcome.card
     assert dict(os.environ) == before
@@ -388,7 +388,7 @@ def test_a_users_own_file_is_not_overwritten_and_nothing_is_sent(
 
 
 def test_tokens_lists_what_is_held_and_what_there_is(shell: InteractiveShell, sandbox: Sandbox) -> None:
-    assert "none" in done(shell, "%tokens").card
+    assert "not fetched" in done(shell, "%tokens").card
     assert not sandbox.requests.total()
     done(shell, "%gettoken oneaccess --env MINE --var mine")
     outcome = done(shell, "%tokens")

@@ -11,7 +11,7 @@ from jupyter_tokens.errors import ApiError, ParameterError
 from jupyter_tokens.kernel.injection import env_place
 from jupyter_tokens.kernel.session import Status
 from jupyter_tokens.sources.base import ProfileEntry
-from jupyter_tokens.sources.cache import State
+from jupyter_tokens.sources.cache import STATE_LABELS, State
 from jupyter_tokens.widgets import look
 
 from ..doubles import NOW
@@ -38,7 +38,7 @@ def test_a_countdown_is_as_fine_as_one_can_see_it_move(seconds: float, text: str
 
 @pytest.mark.parametrize("state", ["none", "fresh", "aging", "expired", "failed"])
 def test_each_state_is_a_word_and_not_only_a_colour(state: State) -> None:
-    assert f"</span> {'no token' if state == 'none' else state}" in look.standing(status(state), NOW)
+    assert f"</span> {STATE_LABELS[state]}" in look.standing(status(state), NOW)
 
 
 def test_a_token_whose_end_has_come_is_expired_before_anybody_looks_again() -> None:
@@ -86,7 +86,7 @@ def test_the_table_is_the_same_in_text_and_in_html() -> None:
     ]
     text, html = look.static_text(rows, NOW), look.static_html(rows, NOW)
     assert text.splitlines()[0].split() == ["profile", "provider", "state", "expires", "in"]
-    for cell in ("One (sandbox)", "2026-01-15 08:31:00 UTC", "$A", "no token", "failed: Refused."):
+    for cell in ("One (sandbox)", "2026-01-15 08:31:00 UTC", "$A", "not fetched", "failed: Refused."):
         assert cell in text
         assert cell in html
     assert look.static_text([], NOW, ["Nothing."]) == "Nothing."

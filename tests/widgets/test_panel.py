@@ -74,7 +74,7 @@ def test_it_lists_the_profiles_in_their_order_with_what_is_held(session: TokenSe
     assert list(panel._rows) == FIVE
     assert "fresh" in row_of(panel, "oneaccess")._state.value
     assert "$ONEACCESS_TOKEN" in row_of(panel, "oneaccess")._places.value
-    assert "no token" in row_of(panel, "eiam")._state.value
+    assert "not fetched" in row_of(panel, "eiam")._state.value
 
 
 def test_where_no_widget_can_be_shown_there_is_a_table(session: TokenSession) -> None:
@@ -109,7 +109,7 @@ def test_no_action_puts_a_value_where_it_may_be_saved_or_sent(
         clicked(row, "Show", "no place to show")
         clicked(row, "Copy", "no place to show")
         assert not leaked(front_end, sandbox, repr(panel), str(panel._repr_mimebundle_()))
-        clicked(row, "Forget", "no token")
+        clicked(row, "Forget", "not fetched")
         assert not leaked(front_end, sandbox, repr(panel), str(panel._repr_mimebundle_()))
     assert {token.api for token in sandbox._control._world.issued.values()} == set(VALUED)
 
