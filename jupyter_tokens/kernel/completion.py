@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..sources.base import ProfileEntry
+    from ..protocol.messages import ProfileEntry
     from .session import TokenSession
 
 __all__ = ["Completion", "candidates"]

@@ -23,7 +23,8 @@ from .reports import Reports
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..sources.base import About, ProfileEntry, TokenSource
+    from ..protocol.messages import About, ProfileEntry
+    from ..sources.base import TokenSource
     from ..sources.cache import Held, Key, Standing, State
     from ..token import Token
 
@@ -517,7 +518,7 @@ class TokenSession:
         )
 
     def _about(self, profile: str) -> About:
-        from ..sources.base import About  # noqa: PLC0415 (loads the broker and the providers)
+        from ..protocol.messages import About  # noqa: PLC0415 (loads the broker and the providers)
 
         try:
             about: About = self._source().about(profile)

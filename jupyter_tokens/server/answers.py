@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from ..config.profiles import COMMON, is_loopback, provider_class, provider_ids
 from ..errors import ConfigurationError
-from ..token import Secret
+from ..protocol.messages import About, token_to_dict
 from .base import error_facts
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from ..sources.local import LocalSource
     from ..token import Token
 
-__all__ = ["params_schemas", "profile_entry", "provider_entries", "token_json"]
+__all__ = ["params_schemas", "profile_entry", "provider_entries", "token_answer"]
 
 # Asked for each answer, of the same few endpoints.
 _is_loopback = lru_cache(maxsize=512)(is_loopback)
@@ -97,44 +96,7 @@ def _provider_entry(provider_id: str) -> dict[str, Any] | None:
         return None
 
 
-def token_json(profile: Profile, token: Token, *, now: float, value: bool) -> str:
-    """A token's facts; its value only where that was asked for, and null if the API never returns it.
-
-    now : seconds since the epoch.
-    """
-    lasting = _facts.get(token)
-    if lasting is None:
-        # What does not change while a token lives is most of what serving it from the cache would cost.
-        ends = None if token.expires_at is None else token.expires_at.timestamp()
-        lasting = _facts[token] = json.dumps(_lasting(profile, token)).removesuffix("}"), ends
-    facts, ends = lasting
-    left = "null" if ends is None else repr(max(0.0, ends - now))
-    shown = f', "value": {json.dumps(token.reveal() if token.has_value else None)}' if value else ""
-    return f'{facts}, "expires_in": {left}{shown}}}'
-
-
-_facts: WeakKeyDictionary[Token, tuple[str, float | None]] = WeakKeyDictionary()
-
-
-def _lasting(profile: Profile, token: Token) -> dict[str, Any]:
-    return {
-        "profile": profile.name,
-        "provider": profile.provider.id,
-        "title": profile.provider.title,
-        "env": profile.env,
-        "sandbox": is_loopback(profile.provider.base()),
-        "scheme": profile.provider.scheme,
-        "has_value": token.has_value,
-        "expires_at": token.expires_at.isoformat() if token.expires_at is not None else None,
-        "obtained_at": token.obtained_at.isoformat(),
-        "metadata": _plain(token.metadata),
-    }
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold of a value; a secret in it is left out."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items() if not isinstance(part, Secret)}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value if not isinstance(part, Secret)]
-    return value if isinstance(value, str | int | float | bool | None) else None
+def token_answer(profile: Profile, token: Token, *, now: float, value: bool) -> str:
+    """A token as JSON. value : whether to include its value. now : seconds since the epoch."""
+    about = About(profile.provider.title, profile.env, _is_loopback(profile.provider.base()))
+    return json.dumps(token_to_dict(token, about, scheme=profile.provider.scheme, now=now, value=value))

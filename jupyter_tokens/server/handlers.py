@@ -55,7 +55,7 @@ class TokenHandler(TokensHandler):
     @authorized(action="write", resource=TOKENS)
     async def post(self, name: str) -> None:
         """Fetches a token, or serves it from the cache: what is known of it, and its value if that may be revealed."""
-        from .answers import token_json  # noqa: PLC0415 (see above)
+        from .answers import token_answer  # noqa: PLC0415 (see above)
 
         body = self.body({"reveal": bool, "refresh": bool, "params": dict})
         reveal = body.get("reveal", False)
@@ -69,7 +69,7 @@ class TokenHandler(TokensHandler):
             extension.activity.revealed(self, name)
         extension.activity.served(self, name, to="browser", cached=served.cached)
         now = extension.clock.now()
-        self.finish(token_json(served.profile, served.token, now=now, value=reveal))
+        self.finish(token_answer(served.profile, served.token, now=now, value=reveal))
 
     @web.authenticated
     @authorized(action="write", resource=TOKENS)

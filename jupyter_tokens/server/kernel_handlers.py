@@ -61,7 +61,7 @@ class KernelTokenHandler(_KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
         """A token with its value, for the kernel that proves itself."""
-        from .answers import token_json  # noqa: PLC0415 (loads httpx, which no server should start with)
+        from .answers import token_answer  # noqa: PLC0415 (loads httpx, which no server should start with)
 
         kernel_id = await self.prove(kernel_id, "token")
         body = self.body(
@@ -83,7 +83,7 @@ class KernelTokenHandler(_KernelHandler):
         held = Holding(kernel_id, name, None, served.token.expires_at)
         holdings_of(self.settings).note(held, self.kernel_manager)
         now = extension.clock.now()
-        self.finish(token_json(served.profile, served.token, now=now, value=True))
+        self.finish(token_answer(served.profile, served.token, now=now, value=True))
 
     async def _check_create(self, name: str, kernel_id: str) -> None:
         if self.extension.source.profiles()[name].create_is_off:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..clock import Clock, SystemClock
 from ..errors import ParameterError
@@ -18,62 +18,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..errors import TokenError
+    from ..protocol.messages import About, ProfileEntry
     from ..token import Token
 
-__all__ = ["About", "ProfileEntry", "TokenSource"]
+__all__ = ["TokenSource"]
 
 _NONE: Mapping[str, Any] = {}
 _log = logging.getLogger(__name__)
-
-
-class About(NamedTuple):
-    """What a card shows of a profile.
-
-    Attributes
-    ----------
-    title : str
-        The provider's name for people.
-    env : str or None
-        The environment variable that the profile fills.
-    sandbox : bool
-        True if the profile's endpoint is on loopback.
-    """
-
-    title: str
-    env: str | None
-    sandbox: bool
-
-
-class ProfileEntry(NamedTuple):
-    """A configured profile, for lists and forms.
-
-    Attributes
-    ----------
-    name, title, provider : str
-        The profile's name, the provider's name for people, the provider's id (None if the profile is wrong).
-    env : str or None
-        The environment variable that the profile fills.
-    sandbox : bool
-        True if the profile's endpoint is on loopback.
-    params : mapping
-        The parameters that the profile gives.
-    schema : mapping
-        JSON schema of the parameters.
-    error : TokenError or None
-        What is wrong with the profile.
-    may_reveal : bool
-        False if the administrator does not allow to show a token's value.
-    """
-
-    name: str
-    title: str = ""
-    provider: str | None = None
-    env: str | None = None
-    sandbox: bool = False
-    params: Mapping[str, Any] = _NONE
-    schema: Mapping[str, Any] = _NONE
-    error: TokenError | None = None
-    may_reveal: bool = True
 
 
 class TokenSource(ABC):

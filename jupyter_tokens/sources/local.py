@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..config.profiles import is_loopback
 from ..errors import ConfigurationError, TokenError, detached_errors
-from .base import About, ProfileEntry, TokenSource
+from ..protocol.messages import About, ProfileEntry
+from .base import TokenSource
 from .cache import Ask, Key
 from .upstream import Upstream
 

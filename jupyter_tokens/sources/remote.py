@@ -5,29 +5,29 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ..clock import Clock, utc
+from ..clock import Clock
 from ..config.secrets import tell_seen
 from ..errors import (
     KernelUnknown,
     ParameterError,
-    ResponseError,
     ServerGone,
     ServerUntrusted,
     TimedOut,
     TokenError,
     UnknownProfile,
 )
-from ..token import Token
-from .base import About, ProfileEntry, TokenSource
+from ..protocol.messages import About, entries_from_dict, token_from_dict
+from .base import TokenSource
 from .cache import Ask, Key
 from .connection import Connection
 
 if TYPE_CHECKING:
     from ..protocol.identity import Identity
+    from ..protocol.messages import ProfileEntry
+    from ..token import Token
 
 __all__ = ["RemoteSource"]
 
@@ -90,7 +90,7 @@ class RemoteSource(TokenSource):
         Waits for a server that hangs no longer than a person would.
         """
         try:
-            return self._entries(self._call("profiles", {}, seconds=_LOOK_SECONDS))
+            return entries_from_dict(self._call("profiles", {}, seconds=_LOOK_SECONDS))
         except ServerUntrusted:
             raise
         except ServerGone:
@@ -140,47 +140,11 @@ class RemoteSource(TokenSource):
         return self._token(answer)
 
     def _token(self, answer: Mapping[str, Any]) -> Token:
-        try:
-            left, obtained = answer["expires_in"], datetime.fromisoformat(answer["obtained_at"])
-            # By the time that is left, not by the server's clock, which may be another machine's.
-            ends = None if left is None else utc(self.clock.now()) + timedelta(seconds=left)
-            self._about[answer["profile"]] = About(answer["title"], answer["env"], sandbox=answer["sandbox"])
-            token = Token(
-                answer["value"],
-                profile=answer["profile"],
-                provider=answer["provider"],
-                obtained_at=obtained,
-                expires_at=ends,
-                scheme=answer["scheme"],
-                metadata=answer["metadata"],
-            )
-        except (KeyError, TypeError, ValueError, OverflowError):
-            raise _misshapen() from None
-        # At once: what keeps nothing is not told by the broker, and another may replace this one soon.
+        token, about = token_from_dict(answer, now=self.clock.now())
+        self._about[token.profile] = about
+        # At once: a token without a life is not cached, so no watcher hears of it.
         tell_seen(token.profile, [token])
         return token
-
-    @staticmethod
-    def _entries(answer: Mapping[str, Any]) -> list[ProfileEntry]:
-        try:
-            schemas, may_reveal = answer["params"], answer["may_reveal"]
-            return [
-                ProfileEntry(
-                    profile["name"],
-                    title=profile["title"] or "",
-                    provider=profile["provider"],
-                    env=profile["env"],
-                    sandbox=profile["sandbox"],
-                    params=profile["params"],
-                    schema=schemas.get(profile["provider"], {}),
-                    # With a provider it is a failed fetch of the server's, which says nothing of this kernel's token.
-                    error=None if profile["provider"] else _of(profile["name"], profile["error"]),
-                    may_reveal=may_reveal,
-                )
-                for profile in answer["profiles"]
-            ]
-        except (KeyError, TypeError, AttributeError):
-            raise _misshapen() from None
 
     def _call(self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False) -> dict[str, Any]:
         """One call to the server. fresh : see `Connection.send`."""
@@ -215,16 +179,3 @@ class RemoteSource(TokenSource):
         """A vendor may be slow, but meanwhile the server answers what needs none: raises if it does not."""
         if self.clock.elapsed() > self._answered_at + _LOOK_SECONDS:
             self._ask("profiles", {}, seconds=_LOOK_SECONDS)
-
-
-def _misshapen() -> ResponseError:
-    return ResponseError(
-        "The Jupyter server's answer has not the form that this version expects.",
-        hint="Install the same version of jupyter_tokens for the server and the kernel.",
-    )
-
-
-def _of(profile: str, facts: Mapping[str, Any]) -> TokenError:
-    error = TokenError.from_dict(facts)
-    error.profile = profile
-    return error

@@ -13,7 +13,7 @@ from .row import ProfileRow, best
 
 if TYPE_CHECKING:
     from ..kernel.session import Status, TokenSession
-    from ..sources.base import ProfileEntry
+    from ..protocol.messages import ProfileEntry
     from .feed import Seen
 
 __all__ = ["TokenCard"]

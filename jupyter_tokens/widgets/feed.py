@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..kernel.session import Status, TokenSession
-    from ..sources.base import ProfileEntry
+    from ..protocol.messages import ProfileEntry
 
 __all__ = ["Feed", "Seen", "Viewer"]
 

@@ -11,7 +11,7 @@ from ..errors import ParameterError
 from ..kernel.injection import Place, env_place, file_place, var_place
 
 if TYPE_CHECKING:
-    from ..sources.base import ProfileEntry
+    from ..protocol.messages import ProfileEntry
 
 __all__ = ["Details", "ParamsForm"]
 

@@ -15,7 +15,7 @@ from .feed import Feed, Seen
 if TYPE_CHECKING:
     from ..clock import Clock
     from ..kernel.session import Status, TokenSession
-    from ..sources.base import ProfileEntry
+    from ..protocol.messages import ProfileEntry
 
 __all__ = ["Live", "close_all", "feed_of"]
 

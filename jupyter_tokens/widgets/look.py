@@ -11,7 +11,7 @@ from ..sources.cache import STATE_LABELS
 if TYPE_CHECKING:
     from ..errors import TokenError
     from ..kernel.session import Status
-    from ..sources.base import ProfileEntry
+    from ..protocol.messages import ProfileEntry
     from ..sources.cache import State
 
 __all__ = ["RULE", "countdown", "failure", "head", "note", "places", "standing", "static_html", "static_text"]

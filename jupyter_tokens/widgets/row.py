@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..kernel.session import Outcome, Status
-    from ..sources.base import ProfileEntry
+    from ..protocol.messages import ProfileEntry
     from ..sources.cache import Key
     from .feed import Feed
 

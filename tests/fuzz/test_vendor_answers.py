@@ -17,7 +17,7 @@ from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import NoValue, TokenError
 from jupyter_tokens.kernel.token_file import FORMATS, content
 from jupyter_tokens.providers.answers import jwt_expiry, retry_after_of
-from jupyter_tokens.server.answers import token_json
+from jupyter_tokens.server.answers import token_answer
 from jupyter_tokens.server.base import error_facts, status_of
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.local import LocalSource
@@ -169,9 +169,9 @@ def told_well(error: TokenError) -> None:
 def handed_on(profiles: Profiles, token: Token) -> None:
     """To the kernel, to a file, to a terminal."""
     assert VALUE not in repr(token) + str(token) + f"{token}"
-    shown = strict(token_json(profiles[token.profile], token, now=NOW, value=False))
+    shown = strict(token_answer(profiles[token.profile], token, now=NOW, value=False))
     assert VALUE not in json.dumps({**shown, "metadata": None})
-    strict(token_json(profiles[token.profile], token, now=NOW, value=True))
+    strict(token_answer(profiles[token.profile], token, now=NOW, value=True))
     for form in _FORMATS:
         with suppress(NoValue):
             printed = _printed(token, form, "X", "v1")

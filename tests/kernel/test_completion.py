@@ -13,8 +13,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_tokens.errors import ServerGone
 from jupyter_tokens.kernel.completion import Completion, candidates
+from jupyter_tokens.protocol.messages import ProfileEntry
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.sources.base import ProfileEntry
 
 from .shells import RealKernel, magics_of
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Callable
@@ -405,11 +404,3 @@ class TestKernel:
             response = await by_proof("token", {"profile": name})
             assert response.code == status
             assert status == 200 or told(response)["reason"] == "limited"
-
-
-def test_metadata_leaves_out_what_is_secret_or_no_json() -> None:
-    from jupyter_tokens.token import Secret
-
-    given = {"a": Secret("x"), "b": [1, Secret("x"), {"c": Secret("x"), "d": None}], "e": object(), "f": "text"}
-    assert answers._plain(given) == {"b": [1, {"d": None}], "e": None, "f": "text"}
-    assert json.dumps(answers._plain(given))

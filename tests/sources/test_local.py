@@ -13,7 +13,7 @@ import pytest
 
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ConfigurationError, NotFound, ParameterError, TokenError, UnknownProfile
-from jupyter_tokens.sources.base import About, ProfileEntry
+from jupyter_tokens.protocol.messages import About, ProfileEntry
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.local import Fetched, LocalSource
 from jupyter_tokens.token import Token

@@ -36,9 +36,10 @@ from jupyter_tokens.errors import (
     UnknownProfile,
 )
 from jupyter_tokens.protocol.identity import Identity
+from jupyter_tokens.protocol.messages import About, ProfileEntry
 from jupyter_tokens.protocol.proof import HEADER, Proof
 from jupyter_tokens.sources import connection, remote
-from jupyter_tokens.sources.base import About, ProfileEntry, TokenSource
+from jupyter_tokens.sources.base import TokenSource
 from jupyter_tokens.sources.cache import Ask, Key
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.sources.remote import RemoteSource

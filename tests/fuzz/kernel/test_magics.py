@@ -21,8 +21,8 @@ from jupyter_tokens.kernel.cells import as_a_line
 from jupyter_tokens.kernel.completion import candidates
 from jupyter_tokens.kernel.injection import env_place, file_place, var_place
 from jupyter_tokens.kernel.token_file import path_of, write
+from jupyter_tokens.protocol.messages import ProfileEntry
 from jupyter_tokens.protocol.proof import START_VARIABLE
-from jupyter_tokens.sources.base import ProfileEntry
 
 from ...kernel.shells import magics_of
 from ...leaks import Leaks

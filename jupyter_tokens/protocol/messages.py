@@ -1,0 +1,166 @@
+"""The JSON forms in which a token and a profile travel between two processes, in both directions.
+
+The form of an error is `TokenError.to_dict` and `TokenError.from_dict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from ..clock import utc
+from ..errors import ResponseError, TokenError
+from ..token import Secret, Token
+
+__all__ = ["About", "ProfileEntry", "entries_from_dict", "token_from_dict", "token_to_dict"]
+
+_NONE: Mapping[str, Any] = {}
+
+
+class About(NamedTuple):
+    """What a card shows of a profile.
+
+    Attributes
+    ----------
+    title : str
+        The provider's name for people.
+    env : str or None
+        The environment variable that the profile fills.
+    sandbox : bool
+        True if the profile's endpoint is on loopback.
+    """
+
+    title: str
+    env: str | None
+    sandbox: bool
+
+
+class ProfileEntry(NamedTuple):
+    """A configured profile, for lists and forms.
+
+    Attributes
+    ----------
+    name, title, provider : str
+        The profile's name, the provider's name for people, the provider's id (None if the profile is wrong).
+    env : str or None
+        The environment variable that the profile fills.
+    sandbox : bool
+        True if the profile's endpoint is on loopback.
+    params : mapping
+        The parameters that the profile gives.
+    schema : mapping
+        JSON schema of the parameters.
+    error : TokenError or None
+        What is wrong with the profile.
+    may_reveal : bool
+        False if the administrator does not allow to show a token's value.
+    """
+
+    name: str
+    title: str = ""
+    provider: str | None = None
+    env: str | None = None
+    sandbox: bool = False
+    params: Mapping[str, Any] = _NONE
+    schema: Mapping[str, Any] = _NONE
+    error: TokenError | None = None
+    may_reveal: bool = True
+
+
+def token_to_dict(token: Token, about: About, *, scheme: str, now: float, value: bool) -> dict[str, Any]:
+    """A token as JSON takes it.
+
+    Parameters
+    ----------
+    token : Token
+        The token.
+    about : About
+        What is shown of its profile.
+    scheme : str
+        The authorization scheme, for example "Bearer".
+    now : float
+        Seconds since the epoch, for `expires_in`.
+    value : bool
+        Whether to include the value. It is null if the API never returns it.
+    """
+    ends = token.expires_at
+    facts = {
+        "profile": token.profile,
+        "provider": token.provider,
+        **about._asdict(),
+        "scheme": scheme,
+        "has_value": token.has_value,
+        "expires_at": ends.isoformat() if ends is not None else None,
+        "expires_in": max(0.0, ends.timestamp() - now) if ends is not None else None,
+        "obtained_at": token.obtained_at.isoformat(),
+        "metadata": _plain(token.metadata),
+    }
+    return {**facts, "value": token.reveal() if token.has_value else None} if value else facts
+
+
+def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, About]:
+    """The token that `token_to_dict` wrote, with its value, and what it says of the profile.
+
+    It expires by the time that is left, not by the other process's clock, which may be another machine's. Raises
+    `ResponseError` for anything else.
+    """
+    try:
+        left = facts["expires_in"]
+        token = Token(
+            facts["value"],
+            profile=facts["profile"],
+            provider=facts["provider"],
+            obtained_at=datetime.fromisoformat(facts["obtained_at"]),
+            expires_at=None if left is None else utc(now) + timedelta(seconds=left),
+            scheme=facts["scheme"],
+            metadata=facts["metadata"],
+        )
+        return token, About(facts["title"], facts["env"], sandbox=facts["sandbox"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise _misshapen() from None
+
+
+def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
+    """The profiles in a server's answer. Raises `ResponseError` for anything else."""
+    try:
+        schemas, may_reveal = facts["params"], facts["may_reveal"]
+        return [
+            ProfileEntry(
+                profile["name"],
+                title=profile["title"] or "",
+                provider=profile["provider"],
+                env=profile["env"],
+                sandbox=profile["sandbox"],
+                params=profile["params"],
+                schema=schemas.get(profile["provider"], {}),
+                # With a provider it is a failed fetch of the server's, which says nothing about this process's token.
+                error=None if profile["provider"] else _error_of(profile["name"], profile["error"]),
+                may_reveal=may_reveal,
+            )
+            for profile in facts["profiles"]
+        ]
+    except (KeyError, TypeError, AttributeError):
+        raise _misshapen() from None
+
+
+def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
+    error = TokenError.from_dict(facts)
+    error.profile = profile
+    return error
+
+
+def _misshapen() -> ResponseError:
+    return ResponseError(
+        "The Jupyter server's answer has not the form that this version expects.",
+        hint="Install the same version of jupyter_tokens for the server and the kernel.",
+    )
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold of a value; a secret in it is left out."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items() if not isinstance(part, Secret)}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value if not isinstance(part, Secret)]
+    return value if isinstance(value, str | int | float | bool | None) else None
