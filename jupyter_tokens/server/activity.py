@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "SCHEMA_ID", "Activity"]
 
-SCHEMA_ID = "https://schema.jupyter.org/jupyter_tokens/{kind}/v1"
+SCHEMA_ID = "https://github.com/jupyter-tokens/jupyter_tokens/events/{kind}/v1"
 KINDS = ("fetched", "served", "revealed", "injected", "refused", "failed", "found")
 
 _SCHEMA_IDS = {kind: SCHEMA_ID.format(kind=kind) for kind in KINDS}

@@ -1,4 +1,4 @@
-"""What the server's /metrics tells; made once per process, however many servers or extensions it runs."""
+"""The metrics on the server's /metrics; made once per process, however many servers or extensions it runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["count_fetch", "count_hit", "watch"]
 
-_FETCHES = Counter("jupyter_tokens_fetches", "Calls to vendors by provider and outcome", ["provider", "outcome"])
-_HITS = Counter("jupyter_tokens_cache_hits", "Tokens handed out without a call to a vendor", ["provider"])
-_SECONDS = Histogram("jupyter_tokens_upstream_seconds", "Seconds that a vendor's token took", ["provider"])
-_FAILURES = Counter("jupyter_tokens_refresh_failures", "Refreshes that failed while a token was held", ["provider"])
-_HELD = Gauge("jupyter_tokens_held", "Live tokens that are held")
+_FETCHES = Counter("jupyter_tokens_fetches", "Calls to token APIs by provider and outcome", ["provider", "outcome"])
+_HITS = Counter("jupyter_tokens_cache_hits", "Tokens served from the cache", ["provider"])
+_SECONDS = Histogram("jupyter_tokens_fetch_duration_seconds", "Duration of calls to token APIs, in seconds", ["provider"])
+_FAILURES = Counter("jupyter_tokens_refresh_failures", "Refreshes that failed while a token was cached", ["provider"])
+_HELD = Gauge("jupyter_tokens_held", "Valid tokens in the cache")
 
 _hits = cache(_HITS.labels)
 _sources: WeakSet[TokenSource] = WeakSet()
@@ -31,7 +31,7 @@ def watch(source: TokenSource) -> None:
 
 
 def count_fetch(fetched: Fetched, *, refresh: bool) -> None:
-    """Counts a call to a vendor. refresh : a token was held already."""
+    """Count a call to a token API. refresh : a token was cached already."""
     _FETCHES.labels(fetched.provider, "ok" if fetched.error is None else fetched.error.reason).inc()
     _SECONDS.labels(fetched.provider).observe(fetched.seconds)
     if refresh and fetched.error is not None:
@@ -39,5 +39,5 @@ def count_fetch(fetched: Fetched, *, refresh: bool) -> None:
 
 
 def count_hit(provider: str) -> None:
-    """Counts a token that was served from the cache."""
+    """Count a token that was served from the cache."""
     _hits(provider).inc()

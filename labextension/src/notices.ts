@@ -81,7 +81,7 @@ interface IFound {
   found: string[];
 }
 
-const FOUND = 'https://schema.jupyter.org/jupyter_tokens/found/v1';
+const FOUND = 'https://github.com/jupyter-tokens/jupyter_tokens/events/found/v1';
 /** A shared document is saved each second: what was said once is not said again for so long. */
 const QUIET_MS = 600_000;
 

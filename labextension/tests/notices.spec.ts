@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
 import { SaveNotices } from '../src/notices';
 
-const FOUND = 'https://schema.jupyter.org/jupyter_tokens/found/v1';
+const FOUND = 'https://github.com/jupyter-tokens/jupyter_tokens/events/found/v1';
 const PLACE = 'cell 1 output 1, line 1: token oneaccess (40 characters)';
 let stream: Signal<object, Event.Emission>;
 

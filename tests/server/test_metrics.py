@@ -27,7 +27,7 @@ async def test_counts_fetches_hits_and_failures(
             value("fetches_total", provider="oneaccess", outcome="ok"),
             value("fetches_total", provider="oneaccess", outcome="unauthorized"),
             value("cache_hits_total", provider="oneaccess"),
-            value("upstream_seconds_count", provider="oneaccess"),
+            value("fetch_duration_seconds_count", provider="oneaccess"),
             value("refresh_failures_total", provider="oneaccess"),
         ]
 
@@ -49,7 +49,7 @@ async def test_counts_fetches_hits_and_failures(
 async def test_on_the_servers_metrics(call: Call, jp_fetch: Any, profiles: Any) -> None:
     await call("POST", "profiles/oneaccess/token")
     text = (await jp_fetch("metrics")).body.decode()
-    for name in ("fetches_total", "cache_hits_total", "upstream_seconds_sum", "refresh_failures_total", "held"):
+    for name in ("fetches_total", "cache_hits_total", "fetch_duration_seconds_sum", "refresh_failures_total", "held"):
         assert f"jupyter_tokens_{name}" in text
 
 
