@@ -16,7 +16,7 @@ __all__ = ["count_fetch", "count_hit", "watch"]
 
 _FETCHES = Counter("jupyter_tokens_fetches", "Calls to token APIs by provider and outcome", ["provider", "outcome"])
 _HITS = Counter("jupyter_tokens_cache_hits", "Tokens served from the cache", ["provider"])
-_SECONDS = Histogram("jupyter_tokens_fetch_duration_seconds", "Duration of calls to token APIs, in seconds", ["provider"])
+_SECONDS = Histogram("jupyter_tokens_fetch_duration_seconds", "Seconds that calls to token APIs took", ["provider"])
 _FAILURES = Counter("jupyter_tokens_refresh_failures", "Refreshes that failed while a token was cached", ["provider"])
 _HELD = Gauge("jupyter_tokens_held", "Valid tokens in the cache")
 
