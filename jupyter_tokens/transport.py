@@ -180,7 +180,6 @@ class Transport:
             raise ConfigurationError(
                 f"The request to {host} cannot be sent as it is.",
                 hint="Check the credential for characters that no header can hold, such as a line break.",
-                unsent=True,
             ) from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             # Only the kind: the text of an httpx error may hold the URL.
@@ -422,7 +421,6 @@ def unwritable(error: Exception) -> ConfigurationError:
     return ConfigurationError(
         f"The request cannot be written ({type(error).__name__}).",
         hint="Check the endpoint, and the credential for characters that no header can hold.",
-        unsent=True,
     )
 
 

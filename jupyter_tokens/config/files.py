@@ -138,7 +138,7 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
             continue
         if mode not in MODES:
             raise ConfigurationError(
-                f"{file}: TokenProfiles.mode must be one of {', '.join(MODES)}.", hint="Correct the file.", unsent=True
+                f"{file}: TokenProfiles.mode must be one of {', '.join(MODES)}.", hint="Correct the file."
             )
         return str(mode)
     return "auto"
@@ -160,7 +160,7 @@ def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
         with suppress(TypeError, ValueError):
             profiles = profiles.get_value({})
     if not isinstance(profiles, Mapping):
-        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.", unsent=True)
+        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.")
     return profiles
 
 
@@ -172,15 +172,15 @@ def _section(file: Path) -> Mapping[str, Any]:
     try:
         config = _read(file)
     except NotText as error:
-        raise ConfigurationError(f"{file} cannot be read: it {error}.", unsent=True) from None
+        raise ConfigurationError(f"{file} cannot be read: it {error}.") from None
     except (Exception, SystemExit) as error:
         # A line of the file may hold a secret, so only the place of a syntax error is shown.
         line = getattr(error, "lineno", None)
         place = f"line {line}" if line else getattr(error, "strerror", None) or type(error).__name__
-        raise ConfigurationError(f"{file} cannot be read: {place}.", hint="Correct the file.", unsent=True) from None
+        raise ConfigurationError(f"{file} cannot be read: {place}.", hint="Correct the file.") from None
     section = config.get("TokenProfiles", Config())
     if not isinstance(section, Mapping):
-        raise ConfigurationError(f"{file}: TokenProfiles must be a mapping.", hint="Correct the file.", unsent=True)
+        raise ConfigurationError(f"{file}: TokenProfiles must be a mapping.", hint="Correct the file.")
     return section
 
 

@@ -253,9 +253,7 @@ class Profile:
         """The same for a call that creates a token. Raises `ConfigurationError` where the profile does not allow it."""
         if self.create_is_off:
             raise self._named(
-                ConfigurationError(
-                    "The profile does not allow creating tokens.", hint="Set allow_create: true in it.", unsent=True
-                )
+                ConfigurationError("The profile does not allow creating tokens.", hint="Set allow_create: true in it.")
             )
         return self._parse({**self.provider.params, **self.provider.create_params}, given)
 
@@ -268,9 +266,7 @@ class Profile:
             own = self.params.get(name)
             if parsed.get(name) != (None if own is None else known[name].parse(name, own)):
                 raise self._named(
-                    ParameterError(
-                        f"Parameter {name} is fixed by the profile.", hint="Leave it out of the call.", unsent=True
-                    )
+                    ParameterError(f"Parameter {name} is fixed by the profile.", hint="Leave it out of the call.")
                 )
         return parsed
 
@@ -413,7 +409,7 @@ class _Reader:
         return f"{where}profile {self._name!r}" + (f", key {key!r}" if key else "")
 
     def _error(self, key: str, problem: str, hint: str = "") -> ConfigurationError:
-        return ConfigurationError(f"{self._origin(key)} {problem}.", hint=hint, unsent=True)
+        return ConfigurationError(f"{self._origin(key)} {problem}.", hint=hint)
 
     def _provider_class(self, written: Mapping[str, Any]) -> type[Provider]:
         provider_id = written.get("provider")
@@ -545,7 +541,7 @@ class _Reader:
                 written_out = f"command:{text}" if isinstance(trait, Program) else text
                 reference = SecretRef.parse(written_out, origin=self._origin(key), base=base, seconds=seconds)
             except SecretError as error:
-                raise ConfigurationError(error.message, hint=error.hint, unsent=True) from None
+                raise ConfigurationError(error.message, hint=error.hint) from None
             if trait.secret and reference.kind == "literal":
                 self._check_literal(key)
             yield key, reference

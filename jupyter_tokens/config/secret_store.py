@@ -49,7 +49,6 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
                 raise ProfileRefused(
                     f"The field {key[:80]!r} must be a text, "
                     '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} for the one that there is.',
-                    unsent=True,
                 )
             described[key] = next(free for free in _references(place, name, key) if free != before.get(key))
             wanted.append((described[key], Secret(value)))
@@ -97,7 +96,6 @@ def _to_keyring(target: str, secret: Secret) -> None:
         problem = ConfigurationError(
             f"The keyring did not store the secret ({why}).",
             hint="Unlock or install a keyring, or have the secret stored in a file.",
-            unsent=True,
         )
     else:
         return
@@ -116,7 +114,6 @@ def _from_keyring(target: str) -> None:
         raise ConfigurationError(
             f"The profile is changed, but keyring:{target} could not be removed ({why}).",
             hint="Remove it by hand.",
-            unsent=True,
         ) from None
 
 
@@ -127,7 +124,6 @@ def _from_file(file: Path) -> None:
         raise ConfigurationError(
             f"The profile is changed, but {file} could not be removed ({error.strerror}).",
             hint="Remove it by hand.",
-            unsent=True,
         ) from None
 
 
@@ -136,7 +132,7 @@ def _to_file(file: Path, secret: Secret) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(file, secret.reveal().encode())
     except OSError as error:
-        problem = ConfigurationError(f"{file} cannot be written ({error.strerror}).", unsent=True)
+        problem = ConfigurationError(f"{file} cannot be written ({error.strerror}).")
     else:
         return
     raise problem

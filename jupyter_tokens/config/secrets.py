@@ -106,7 +106,7 @@ class SecretRef:
             return cls("literal", text, origin, base, seconds)
         if not target.strip() or not target.isprintable():
             problem = "names nothing" if not target.strip() else "holds control characters"
-            raise SecretError(f"{origin}: {kind}: {problem}.", hint=f"Write {kind}:{_FORMS[kind]}.", unsent=True)
+            raise SecretError(f"{origin}: {kind}: {problem}.", hint=f"Write {kind}:{_FORMS[kind]}.")
         return cls(kind, target.strip(), origin, base, seconds)
 
     def __repr__(self) -> str:
@@ -128,7 +128,7 @@ class SecretRef:
     def error(self, problem: str, hint: str = "") -> SecretError:
         """A `SecretError` that says which reference of whom."""
         name = self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
-        return SecretError(f"{self.origin}: {name} {problem}", hint=hint, unsent=True)
+        return SecretError(f"{self.origin}: {name} {problem}", hint=hint)
 
 
 def _checked(ref: SecretRef, value: str | bytes) -> str:

@@ -498,7 +498,7 @@ class TokenSession:
 
         names = [entry.name for entry in self.entries()]
         if profile not in names:
-            raise UnknownProfile(f"There is no profile {profile[:80]!r}.", hint=closest(profile, names), unsent=True)
+            raise UnknownProfile(f"There is no profile {profile[:80]!r}.", hint=closest(profile, names))
 
     def _status(self, key: Key, standing: Standing, entry: ProfileEntry | None) -> Status:
         about = self._about(key.profile) if entry is None else entry

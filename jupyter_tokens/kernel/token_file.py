@@ -57,11 +57,11 @@ def path_of(written: str) -> str:
     try:
         path = Path(written).expanduser()
     except RuntimeError:
-        raise ParameterError(f"{written[:80]!r} names the home of a user who has none.", unsent=True) from None
+        raise ParameterError(f"{written[:80]!r} names the home of a user who has none.") from None
     if not written or "\0" in written or not path.name or not _is_encodable(written):
-        raise ParameterError(f"{written[:80]!r} is no path of a file.", unsent=True)
+        raise ParameterError(f"{written[:80]!r} is no path of a file.")
     if written.endswith(("/", os.sep)):
-        raise ParameterError(f"{written[:80]!r} is a folder.", hint="Add the name of a file.", unsent=True)
+        raise ParameterError(f"{written[:80]!r} is a folder.", hint="Add the name of a file.")
     try:
         # The notebook may change its folder later.
         return str(Path(os.path.abspath(path)))  # noqa: PTH100 (resolve() would follow the link that check() refuses)
@@ -69,7 +69,6 @@ def path_of(written: str) -> str:
         raise ParameterError(
             f"{written[:80]!r} is a relative path, and the current folder does not exist any more.",
             hint="Give an absolute path, or change to another folder first: %cd ~",
-            unsent=True,
         ) from None
 
 
@@ -260,4 +259,4 @@ def _remove_old_records(folder: Path) -> None:
 
 
 def _refuse(path: Path, problem: str, hint: str) -> NoReturn:
-    raise ParameterError(f"{path} {problem}", hint=hint, unsent=True) from None
+    raise ParameterError(f"{path} {problem}", hint=hint) from None

@@ -34,7 +34,6 @@ class Static(Provider):
             raise SecretError(
                 "The token holds a blank, a line break or a character outside ASCII, which no header can carry.",
                 hint="Copy it again and store it without anything before or after it.",
-                unsent=True,
             )
         return token
 

@@ -98,4 +98,4 @@ def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
 
 
 def _refused(problem: str, hint: str) -> ProfileRefused:
-    return ProfileRefused(f"{problem}.", hint=hint, unsent=True)
+    return ProfileRefused(f"{problem}.", hint=hint)

@@ -346,7 +346,7 @@ class InjectHandler(_KernelHandler):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
         env = body.get("env", profile.env)
         if env is None:
-            raise ParameterError("The profile names no environment variable.", hint="Give `env`.", unsent=True)
+            raise ParameterError("The profile names no environment variable.", hint="Give `env`.")
         # A wrong language or name is refused before a token is fetched.
         errand = Errand(extension, kernel, name, params, env)
         self._check_place(kernel_id)

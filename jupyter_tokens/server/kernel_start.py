@@ -224,12 +224,10 @@ class _Start:
         if not profile.allows(self._kernel.kernel_name, self._paths()):
             raise Forbidden("This profile is limited to other kernels or notebooks.", unsent=True)
         if env in self._given:
-            raise ConfigurationError(
-                f"{env} is set already by the kernelspec, or by what started the kernel.", unsent=True
-            )
+            raise ConfigurationError(f"{env} is set already by the kernelspec, or by what started the kernel.")
         first = self._taken.setdefault(env, profile.name)
         if first != profile.name:
-            raise ConfigurationError(f"{env} is filled by profile {first!r} already.", unsent=True)
+            raise ConfigurationError(f"{env} is filled by profile {first!r} already.")
         return env
 
     def _paths(self) -> list[str]:

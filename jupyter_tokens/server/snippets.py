@@ -160,10 +160,9 @@ def snippet(language: str, name: str, value: str, expected: str | None = None) -
         raise ParameterError(
             f"Tokens cannot be put into kernels of language {language[:80]!r}.",
             hint=f"There are: {', '.join(languages())}; see docs/kernels.md for how to add one.",
-            unsent=True,
         )
     if not (name.isascii() and name.isidentifier()):
-        raise ParameterError(f"{name[:80]!r} is no name of an environment variable.", unsent=True)
+        raise ParameterError(f"{name[:80]!r} is no name of an environment variable.")
     check_value(value)
     if lower in _BUILT_IN:
         return _BUILT_IN[lower](name, value, expected)
@@ -176,7 +175,7 @@ def snippet(language: str, name: str, value: str, expected: str | None = None) -
     else:
         failed = not isinstance(found, Snippet)
     if failed or not isinstance(found, Snippet):
-        raise ConfigurationError(f"The package that adds the kernel language {lower!r} made no snippet.", unsent=True)
+        raise ConfigurationError(f"The package that adds the kernel language {lower!r} made no snippet.")
     return found
 
 

@@ -236,13 +236,13 @@ def _said(documented: Documented, asked: _Asked) -> dict[str, str]:
     said: dict[str, str] = {}
     for name, value in pairs:
         if name not in (*documented.query, *fixed, *documented.dropped):
-            raise ParameterError(f"There is no parameter {name[:80]!r} in this call.", unsent=True)
+            raise ParameterError(f"There is no parameter {name[:80]!r} in this call.")
         if name in said:
-            raise ParameterError(f"Parameter {name} is given twice.", unsent=True)
+            raise ParameterError(f"Parameter {name} is given twice.")
         said[name] = value
     for name, value in fixed.items():
         if said.pop(name, None) != value:
-            raise ParameterError(f"Parameter {name} must be {value}.", unsent=True)
+            raise ParameterError(f"Parameter {name} must be {value}.")
     return {name: value for name, value in said.items() if name not in documented.dropped}
 
 

@@ -75,7 +75,7 @@ class RemoteSource(TokenSource):
         """What a call is filed under. The server checks profile and parameters; only their types are checked here."""
         for name, value in params.items():
             if not isinstance(value, str | int | float | bool | None):
-                raise ParameterError(f"Parameter {name} must be text, a number or a truth value.", unsent=True)
+                raise ParameterError(f"Parameter {name} must be text, a number or a truth value.")
         # A magic has text for a number, which is the same to the server.
         written = {name: str(value) if type(value) is int else value for name, value in params.items()}
         return Key(profile, tuple(sorted(written.items())))
