@@ -16,7 +16,7 @@ from traitlets.config.loader import Config, LazyConfigValue, PyFileConfigLoader
 
 from .._util import atomic_file
 from .._util.text_file import NotText, decode, refuse_utf_16
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, detached_errors
 from .secret_store import FOLDER
 
 if TYPE_CHECKING:
@@ -145,12 +145,8 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
 
 
 def _of(file: Path, read: Callable[[Path, Mapping[str, Any]], _T]) -> _T:
-    try:
+    with detached_errors():
         return read(file, _section(file))
-    except ConfigurationError as caught:
-        # The frames of its traceback hold the file's content, literal secrets among it.
-        error = caught.copy()
-    raise error
 
 
 def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile
+from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile, detached_errors
 from ..providers.base import Endpoint, Program, Provider, Reference, Setting, SettingProblem, is_loopback, is_url
 from ..providers.params import ParamValue, closest, parse_params
 from ..token import Secret
@@ -299,14 +299,8 @@ class Profiles(Mapping[str, Profile]):
         if name not in self._checked:
             if name not in self._raw:
                 raise UnknownProfile(f"There is no profile {str(name)[:80]!r}.", hint=self._unknown(str(name)))
-            try:
+            with detached_errors():
                 self._checked[name] = _Reader(name, self._raw[name]).read()
-            except ConfigurationError as caught:
-                # The frames of its traceback hold the settings as they are written, literal secrets among them.
-                error = caught.copy()
-            else:
-                return self._checked[name]
-            raise error
         return self._checked[name]
 
     def check_readable(self) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .._util.text_file import NotText, decode
-from ..errors import SecretError
+from ..errors import SecretError, detached_errors
 from ..token import Secret, Token
 from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
 from .program import MOST_BYTES, run
@@ -118,12 +118,8 @@ class SecretRef:
         Blocks, for `seconds` at most: a keyring may wait for a person, and a command takes its time. Raises
         `SecretError`, which never holds any part of the secret.
         """
-        try:
+        with detached_errors():
             return Secret(_checked(self, _READERS[self.kind](self)))
-        except SecretError as caught:
-            # The frames of its traceback hold what was read.
-            error = caught.copy()
-        raise error
 
     def error(self, problem: str, hint: str = "") -> SecretError:
         """A `SecretError` that says which reference of whom."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...errors import SecretError
+from ...errors import SecretError, detached_errors
 from ...token import Secret
 from .huawei import IamLogin
 
@@ -23,12 +23,8 @@ def login(cloud: str) -> IamLogin | Secret:
     The work is `openstacksdk`'s (extra `openstack`). A `clouds.yaml` in the current folder is left out: that is the
     folder of a notebook, which may have come from somebody else.
     """
-    try:
+    with detached_errors():
         return _login(cloud)
-    except SecretError as caught:
-        # The frames of its traceback hold what was read.
-        error = caught.copy()
-    raise error
 
 
 def _login(cloud: str) -> IamLogin | Secret:
