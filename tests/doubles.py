@@ -162,11 +162,14 @@ def loopback(
     try:
         yield served
     finally:
-        for connection in (listener, *opened):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        # Only then are all that were accepted in `opened`.
         acceptor.join()
         listener.close()
+        for connection in opened:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
 
