@@ -65,9 +65,9 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
 
 def _warm() -> None:
     """Imports what an operation would else import: that would be most of its steps."""
-    ours = ("cli.add", "cli.app", "cli.draft", "cli.get", "kernel.magics", "profile_file", "server.answers")
+    ours = ("cli.add", "cli.app", "cli.draft", "cli.get", "kernel.magics", "config.editing", "server.answers")
     for name in (
-        *(f"jupyter_tokens.{name}" for name in (*ours, "server.app", "source", "transport")),
+        *(f"jupyter_tokens.{name}" for name in (*ours, "server.app", "sources.local", "transport")),
         "argcomplete.completers",
         "httpcore",
         "ipykernel.ipkernel",

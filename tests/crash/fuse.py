@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import jupyter_tokens
 
 PACKAGE = str(Path(jupyter_tokens.__file__).parent)
-WRITING = {str(Path(PACKAGE, name)) for name in ("whole_file.py", "secret_store.py", "profile_file.py")} | {
-    str(Path(PACKAGE, "kernel", "token_file.py"))
+WRITING = {
+    str(Path(PACKAGE, name))
+    for name in ("_util/atomic_file.py", "config/secret_store.py", "config/editing.py", "kernel/token_file.py")
 }
 
 

@@ -176,5 +176,5 @@ def test_injection_into_a_file(start: Start, home: Home, full: bool) -> None:
 
 
 def test_refresh_of_a_file(start: Start, home: Home, full: bool) -> None:
-    toll, entry = Toll("kernel, refresh of a file"), ("broker.py", "_fly")
+    toll, entry = Toll("kernel, refresh of a file"), ("sources/cache.py", "_run")
     series(start, home, toll, FULL if full else FEW, entry=entry, code="refreshed()", prepare=PASSING_TIME)

@@ -24,7 +24,7 @@ OLD, NEW = "0ld-t0ken-value", "n3w-t0ken-value"
 
 
 def replace(warm: Forks, home: Home, file: Path, by_name: str, point: Point) -> Victim:
-    entry = "whole_file.py", "replace_file"
+    entry = "_util/atomic_file.py", "replace_file"
     return warm.start(home, "program", PROGRAM, str(file), NEW, by_name, point=point, entry=entry, armed=True)
 
 
