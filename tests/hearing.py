@@ -1,9 +1,11 @@
-"""How a test starts a kernel, and waits for one that somebody else has started."""
+"""How a test starts a kernel, and waits for a kernel or a server that another process has started."""
 
 from __future__ import annotations
 
+import socket
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from queue import Empty
 from typing import Any
@@ -55,3 +57,17 @@ def until_heard(client: BlockingKernelClient, seconds: int) -> None:
             client.get_iopub_msg(timeout=1)
             return
     raise AssertionError("The kernel publishes nothing.")
+
+
+def until_listening(port: int, seconds: float = SECONDS) -> None:
+    """Waits until a server accepts connections: Jupyter logs that it is running a moment before it does."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            return

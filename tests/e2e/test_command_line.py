@@ -25,6 +25,7 @@ from jupyter_tokens.sandbox import Accounts, Sandbox, astra, eiam, modelarts, ru
 
 from ..cli.machine import NO_KEYRING, SECONDS, Machine, answer_all
 from ..doubles import loopback, raw_answer
+from ..hearing import until_listening
 
 SECRETS = {
     "alibaba": "c4n4ryAlibabaSecretKey00001",
@@ -358,6 +359,7 @@ def server(machine: Machine, *options: str) -> Iterator[str]:
         assert process.stderr is not None
         try:
             assert any(" is running at:" in line for line in process.stderr)
+            until_listening(port)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()

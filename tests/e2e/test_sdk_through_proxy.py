@@ -36,6 +36,7 @@ from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 from jupyter_tokens.sandbox.modelarts import PROJECT
 
 from ..doubles import loopback
+from ..hearing import until_listening
 
 LOGIN = "jupyter-server-token-of-the-user"
 OWN = ("LTAIofthesdk", "secret-of-the-sdk")
@@ -80,6 +81,7 @@ def proxy(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             for line in process.stderr:
                 if " is running at:" in line:
                     break
+            until_listening(port)
             yield f"http://127.0.0.1:{port}/team/jupyter-tokens/proxy"
         finally:
             process.terminate()

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from jupyter_tokens._util.encodings import forms_of
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox
 
-from ..hearing import until_heard
+from ..hearing import until_heard, until_listening
 
 PASSWORD = "corr3ct-h0rse-b4ttery"
 DEADLINE = 300
@@ -77,9 +76,7 @@ def lab(tmp_path: Path, config: Path, *options: str) -> Iterator[Lab]:
     log = tmp_path.with_name(f"{tmp_path.name}.server.log")
     with log.open("w") as out, subprocess.Popen(command, env=environment, stderr=out, text=True) as process:
         try:
-            until = time.monotonic() + DEADLINE
-            while " is running at:" not in log.read_text() and time.monotonic() < until:
-                time.sleep(0.02)
+            until_listening(port, DEADLINE)
             with httpx.Client(timeout=DEADLINE) as user:
                 yield Lab(f"http://127.0.0.1:{port}/team", process, user)
         finally:
