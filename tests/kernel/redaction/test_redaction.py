@@ -105,8 +105,10 @@ class Elsewhere:
         return lambda: None
 
     def keys(self) -> list[Key]:
+        return [Key("gone")]
+
+    def held(self, key: Key) -> None:
         """What was fetched before is gone."""
-        return []
 
 
 def test_a_token_that_the_server_fetched_is_known(shell: InteractiveShell, kernel: Kernel) -> None:
