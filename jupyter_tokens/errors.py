@@ -41,15 +41,24 @@ __all__ = [
 class TokenError(Exception):
     """Base class of all jupyter_tokens errors.
 
-    message : what was wrong, in one sentence without a secret.
-    hint : what to do about it, or "".
-    code, request_id : the vendor's own error code and request id, or None where there is none.
-    status : the HTTP status of the vendor's answer, or None if there was no answer.
-    retryable : True if the same call may succeed later without a change by the user.
-    retry_after : seconds that the vendor asked to wait, or None.
-    unsent : True if it is certain that no request reached the vendor. By default so for errors of profiles,
-        parameters and secrets, which come up before a request is written.
-    provider, profile : which ones the error is about; set on the way up.
+    Attributes
+    ----------
+    message : str
+        What was wrong, in one sentence. No secret is in it.
+    hint : str
+        What to do about it, or "".
+    code, request_id : str or None
+        The API's own error code and request id.
+    status : int or None
+        The HTTP status of the API's answer; None if there was no answer.
+    retryable : bool
+        True if the same call may succeed later without a change by the user.
+    retry_after : float or None
+        Seconds that the API asked to wait.
+    unsent : bool
+        True if it is certain that no request reached the API.
+    provider, profile : str or None
+        The provider and the profile of the call.
     """
 
     reason: ClassVar[str] = "error"
