@@ -64,7 +64,8 @@ class Draft:
     def param(self, key: str, text: str) -> None:
         """A parameter. Raises `ParameterError`."""
         if key not in self.kind.params:
-            raise ParameterError(f"There is no parameter {key[:80]!r}.", hint=closest(key, self.kind.params))
+            problem = f"{key[:80]!r} is not a parameter of this provider."
+            raise ParameterError(problem, hint=closest(key, self.kind.params))
         self.params[key] = self.kind.params[key].parse(key, text)
 
     def written(self) -> dict[str, Any]:

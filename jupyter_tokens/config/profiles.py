@@ -52,7 +52,7 @@ _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or 
 _TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 COMMON: Mapping[str, Mapping[str, Any]] = {
     "provider": {"type": "string", "description": "Id of the provider."},
-    "params": {"type": "object", "description": "What each call says, by the vendor's own names."},
+    "params": {"type": "object", "description": "Request parameters, by the vendor's own names."},
     "fixed_params": {
         "anyOf": [{"type": "boolean"}, _TEXTS],
         "description": "Parameters that no call can change: true for all that params gives, or a list of names.",
@@ -376,7 +376,8 @@ class _Reader:
         known = kind.settings()
         for key in written:
             if key not in known and key not in COMMON:
-                raise self._error(str(key), "is no setting of it", closest(str(key), [*known, *COMMON]))
+                problem = f"is not a setting of provider {kind.id!r}"
+                raise self._error(str(key), problem, closest(str(key), [*known, *COMMON]))
         try:
             provider = kind(**{key: known[key].validate(None, written[key]) for key in known if key in written})
             provider.check()
@@ -442,7 +443,8 @@ class _Reader:
             raise self._error("params", "must be a mapping of the vendor's parameters")
         for key, value in params.items():
             if key not in provider.params:
-                raise self._error(f"params.{key}", "is no parameter of it", closest(str(key), provider.params))
+                problem = f"is not a parameter of provider {provider.id!r}"
+                raise self._error(f"params.{key}", problem, closest(str(key), provider.params))
             try:
                 provider.params[key].parse(key, value)
             except ParameterError as error:
@@ -483,7 +485,8 @@ class _Reader:
         known = {**provider.params, **provider.create_params}
         for name in names:
             if name not in known:
-                raise self._error("fixed_params", f"names {name!r}, which is no parameter of it", closest(name, known))
+                problem = f"names {name!r}, which is not a parameter of it"
+                raise self._error("fixed_params", problem, closest(name, known))
         return frozenset(names)
 
     def _switch(self, written: Mapping[str, Any], key: str) -> bool:

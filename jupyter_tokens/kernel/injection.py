@@ -58,14 +58,14 @@ def _relative(path: Path) -> str:
 def env_place(name: str) -> Place:
     """An environment variable, which subprocesses and `!cmd` see. Raises `ParameterError` for a wrong name."""
     if not (name.isascii() and name.isidentifier()):
-        raise ParameterError(f"{name[:80]!r} is no name of an environment variable.")
+        raise ParameterError(f"{name[:80]!r} is not a valid name for an environment variable.")
     return Place("env", name)
 
 
 def var_place(name: str) -> Place:
     """A variable of the notebook, which holds the opaque `Token`. Raises `ParameterError` for a wrong name."""
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise ParameterError(f"{name[:80]!r} is no name of a Python variable.")
+        raise ParameterError(f"{name[:80]!r} is not a valid name for a Python variable.")
     return Place("var", name)
 
 

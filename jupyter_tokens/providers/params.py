@@ -107,7 +107,7 @@ def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dic
     """
     for name in given:
         if name not in known:
-            raise ParameterError(f"There is no parameter {name[:80]!r}.", hint=closest(name, known))
+            raise ParameterError(f"{name[:80]!r} is not a parameter of this provider.", hint=closest(name, known))
     parsed = {name: param.parse(name, given[name]) for name, param in known.items() if given.get(name) is not None}
     for name, param in known.items():
         if param.required and name not in parsed:
@@ -124,4 +124,4 @@ def closest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, 1)
     if near:
         return f"Did you mean {near[0]}?"
-    return f"There are: {', '.join(names)}." if names else "There are none."
+    return f"There are: {', '.join(names)}." if names else "It takes none."

@@ -162,7 +162,7 @@ def snippet(language: str, name: str, value: str, expected: str | None = None) -
             hint=f"There are: {', '.join(languages())}; see docs/kernels.md for how to add one.",
         )
     if not (name.isascii() and name.isidentifier()):
-        raise ParameterError(f"{name[:80]!r} is no name of an environment variable.")
+        raise ParameterError(f"{name[:80]!r} is not a valid name for an environment variable.")
     check_value(value)
     if lower in _BUILT_IN:
         return _BUILT_IN[lower](name, value, expected)

@@ -236,7 +236,7 @@ def _said(documented: Documented, asked: _Asked) -> dict[str, str]:
     said: dict[str, str] = {}
     for name, value in pairs:
         if name not in (*documented.query, *fixed, *documented.dropped):
-            raise ParameterError(f"There is no parameter {name[:80]!r} in this call.")
+            raise ParameterError(f"{name[:80]!r} is not a parameter of this call.")
         if name in said:
             raise ParameterError(f"Parameter {name} is given twice.")
         said[name] = value

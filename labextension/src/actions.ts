@@ -36,7 +36,7 @@ export class Actions {
       await this._tokens.forget(profile);
       return {
         kind: 'done',
-        text: this._trans.__('Forgotten by the server. Kernels keep what they were given.')
+        text: this._trans.__('Removed from the server. Notebooks that already have it keep it.')
       };
     });
   }

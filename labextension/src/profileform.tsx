@@ -135,7 +135,7 @@ export function ProfileForm({
       {provider && (
         <>
           <fieldset>
-            <legend>{trans.__('Where and as whom')}</legend>
+            <legend>{trans.__('Connection')}</legend>
             {Object.entries(own(provider)).map(([key, schema]) =>
               schema.writeOnly ? (
                 <SecretField
@@ -164,7 +164,7 @@ export function ProfileForm({
           </fieldset>
           {Object.keys(provider.params.properties).length > 0 && (
             <fieldset>
-              <legend>{trans.__('What each call says')}</legend>
+              <legend>{trans.__('Request parameters')}</legend>
               <Fields
                 id="jp-Tokens-form-params"
                 schema={{ properties: provider.params.properties }}

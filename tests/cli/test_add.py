@@ -109,7 +109,7 @@ class TestReferences:
         ([*ACME, "--from-env", "client_id=HOME"], "client_id is given twice"),
         ([*ACME, "--set", "client_idd=x"], "Did you mean client_id?"),
         ([*ACME, "--set", "timeout=soon"], "must be a number"),
-        ([*ACME, "--param", "x=y"], "There is no parameter 'x'"),
+        ([*ACME, "--param", "x=y"], "'x' is not a parameter of this provider"),
         (["--provider=oneacess"], "Did you mean oneaccess?"),
         ([], "--provider is missing"),
         (["--provider=astra", "--param", "account_id=a/b"], "without a slash"),

@@ -106,8 +106,8 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "no provider": ({"client_secret": CANARY}, "key 'provider' is missing.", "There are: static, oauth2"),
     "provider of a wrong type": ({"provider": 1}, "key 'provider' is missing.", "There are"),
     "unknown provider": ({"provider": "oneacess"}, "key 'provider' names none", "Did you mean oneaccess?"),
-    "unknown key": ({**ONEACCESS, "clientid": CANARY}, "key 'clientid' is no setting", "Did you mean client_id?"),
-    "key that is no text": ({**ONEACCESS, 5: "x"}, "key '5' is no setting", "There are: "),
+    "unknown key": ({**ONEACCESS, "clientid": CANARY}, "key 'clientid' is not a setting", "Did you mean client_id?"),
+    "key that is no text": ({**ONEACCESS, 5: "x"}, "key '5' is not a setting", "There are: "),
     "wrong type": ({**ONEACCESS, "client_id": 5}, "key 'client_id' must be text, not int.", ""),
     "wrong choice": ({**ONEACCESS, "auth_method": "x"}, "key 'auth_method' must be one of form, basic.", ""),
     "missing endpoint": ({"provider": "oneaccess"}, "key 'endpoint' is missing.", ""),
@@ -124,7 +124,11 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "query": ({**ONEACCESS, "endpoint": "https://x/?a=1"}, "key 'endpoint' must be a base URL", ""),
     "fragment": ({**ONEACCESS, "endpoint": "https://x/#a"}, "key 'endpoint' must be a base URL", ""),
     "params no mapping": ({**PAI, "params": [1]}, "key 'params' must be a mapping", ""),
-    "unknown param": ({**PAI, "params": {"Expiretime": 1}}, "'params.Expiretime' is no parameter", "Did you mean Ex"),
+    "unknown param": (
+        {**PAI, "params": {"Expiretime": 1}},
+        "'params.Expiretime' is not a parameter",
+        "Did you mean E",
+    ),
     "wrong param": ({**PAI, "params": {"ExpireTime": -1}}, "'params.ExpireTime' is wrong: Parameter ExpireTime", ""),
     "env no name": ({**ONEACCESS, "env": "A-B"}, "key 'env' must be the name", ""),
     "env no text": ({**ONEACCESS, "env": 5}, "key 'env' must be the name", ""),
@@ -459,7 +463,7 @@ def test_a_fixed_param_is_compared_as_what_it_means() -> None:
     [
         ({"fixed_params": "user_id"}, "must be true, false or a list of parameters"),
         ({"fixed_params": [1]}, "must be true, false or a list of parameters"),
-        ({"fixed_params": ["user"]}, "names 'user', which is no parameter of it"),
+        ({"fixed_params": ["user"]}, "names 'user', which is not a parameter of it"),
         ({"allow_create": "yes"}, "must be true or false"),
     ],
 )

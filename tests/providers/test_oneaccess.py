@@ -221,7 +221,7 @@ def test_settings_that_are_needed(key: str) -> None:
 
 
 def test_there_are_no_parameters() -> None:
-    with pytest.raises(ParameterError, match="no parameter"):
+    with pytest.raises(ParameterError, match="not a parameter"):
         Profiles.of({"mine": SETTINGS})["mine"].call_params({"scope": "x"})
 
 

@@ -113,7 +113,7 @@ def test_none_leaves_a_parameter_out() -> None:
 
 
 def test_unknown() -> None:
-    with pytest.raises(ParameterError, match="no parameter 'ExpireTme'") as caught:
+    with pytest.raises(ParameterError, match="'ExpireTme' is not a parameter") as caught:
         parse_params({"ExpireTime": INTEGER}, {"ExpireTme": 1})
     assert caught.value.hint == "Did you mean ExpireTime?"
 
@@ -127,4 +127,4 @@ def test_missing() -> None:
 def test_closest() -> None:
     assert closest("alhpa", ["alpha", "beta"]) == "Did you mean alpha?"
     assert closest("x", ["alpha", "beta"]) == "There are: alpha, beta."
-    assert closest("x", []) == "There are none."
+    assert closest("x", []) == "It takes none."

@@ -107,7 +107,7 @@ def test_a_reference_that_leads_nowhere(clock: Clock) -> None:
     [
         ({}, "key 'token' is missing"),
         ({"token": "env:X", "endpoint": "http://api.example"}, "must be https"),
-        ({"token": "env:X", "params": {"scope": "a"}}, "is no parameter of it"),
+        ({"token": "env:X", "params": {"scope": "a"}}, "is not a parameter of provider 'static'"),
     ],
 )
 def test_what_a_profile_must_say(settings: dict[str, Any], complaint: str) -> None:

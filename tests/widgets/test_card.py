@@ -91,7 +91,7 @@ def test_an_unknown_profile_is_named_with_the_nearest_there_is(session: TokenSes
 def test_a_parameter_that_there_is_not_is_refused_by_name(session: TokenSession, sandbox: Sandbox) -> None:
     card = shown(TokenCard("oneaccess", session=session, Wrong=1))
     row_of(card).fetch()
-    until(lambda: says(card, "There is no parameter"))
+    until(lambda: says(card, "is not a parameter"))
     assert not sandbox.requests["oneaccess"]
 
 
