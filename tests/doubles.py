@@ -115,10 +115,12 @@ def read_head(connection: socket.socket) -> bytes:
         data += chunk
     head, _, body = data.partition(b"\r\n\r\n")
     length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
-    while b"transfer-encoding: chunked" in head.lower() and not body.endswith(b"0\r\n\r\n"):
-        body += connection.recv(65536)
-    while len(body) < length:
-        body += connection.recv(65536)
+    chunked = b"transfer-encoding: chunked" in head.lower()
+    while (not body.endswith(b"0\r\n\r\n")) if chunked else len(body) < length:
+        chunk = connection.recv(65536)
+        if not chunk:
+            return b""  # The client has gone in the middle of its request.
+        body += chunk
     return head + b"\r\n\r\n" + body
 
 
