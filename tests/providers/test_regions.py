@@ -107,7 +107,7 @@ def test_a_profile_within_a_vpc() -> None:
         ({**PAI, "endpoint": "https://h", "network": "vpc"}, "key 'network' and endpoint exclude each other"),
         ({**PAI, "region": "cn-hangzhou", "network": "x"}, "key 'network' must be one of public, vpc"),
         ({"provider": "eiam", **KEY, "region": "cn-beijing"}, "key 'region' has no known endpoint of EIAM"),
-        ({"provider": "eiam", **KEY, "region": "cn-hangzhou", "network": "vpc"}, "key 'network' is no setting"),
+        ({"provider": "eiam", **KEY, "region": "cn-hangzhou", "network": "vpc"}, "key 'network' is not a setting"),
         ({**LOGIN, "region": "eu-ch2"}, "key 'region' has no known endpoint of ModelArts"),
         ({**LOGIN, "region": "cn-southwest-3"}, "key 'region' has no known endpoint of IAM"),
     ],
