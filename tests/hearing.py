@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import sys
 import tempfile
@@ -57,6 +58,15 @@ def until_heard(client: BlockingKernelClient, seconds: int) -> None:
             client.get_iopub_msg(timeout=1)
             return
     raise AssertionError("The kernel publishes nothing.")
+
+
+def free_port() -> int:
+    """A port for a server that a test starts, below those that the system gives to others meanwhile."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 def until_listening(port: int, seconds: float = SECONDS) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from jupyter_server.auth.security import passwd
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Accounts
 
+from ..hearing import free_port
 from ..labextension.served import DEADLINE, Served, environment
 from .places import CLIENT
 from .traces import Trace
@@ -176,8 +176,7 @@ class Server(Served):
     token = ""
 
     def __init__(self, house: House, vendors: Vendors) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         options = {
             "ServerApp.port_retries": 0,
             "ServerApp.base_url": "/team/",

@@ -25,7 +25,7 @@ from jupyter_tokens.cli import demo
 from jupyter_tokens.cli.demo import FIRST_NOTEBOOK, DemoApp, copy_notebooks, notebooks_folder, write_config
 from jupyter_tokens.config.files import load_profiles
 
-from ..hearing import until_heard
+from ..hearing import free_port, until_heard
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -200,11 +200,6 @@ def test_a_missing_package_is_one_line_with_the_command_that_installs_it(
     assert package in err
     assert "pip install 'jupyter_tokens[demo]'" in err
     assert not lab.report.exists()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def test_a_taken_port_is_one_line_and_starts_nothing(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:

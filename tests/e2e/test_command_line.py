@@ -25,7 +25,7 @@ from jupyter_tokens.sandbox import Accounts, Sandbox, astra, eiam, modelarts, ru
 
 from ..cli.machine import NO_KEYRING, SECONDS, Machine, answer_all
 from ..doubles import loopback, raw_answer
-from ..hearing import until_listening
+from ..hearing import free_port, until_listening
 
 SECRETS = {
     "alibaba": "c4n4ryAlibabaSecretKey00001",
@@ -364,13 +364,6 @@ def server(machine: Machine, *options: str) -> Iterator[str]:
         finally:
             process.terminate()
             process.communicate(timeout=SECONDS)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def until_stopped(process: psutil.Process) -> None:

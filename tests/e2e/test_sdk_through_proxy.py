@@ -36,7 +36,7 @@ from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 from jupyter_tokens.sandbox.modelarts import PROJECT
 
 from ..doubles import loopback
-from ..hearing import until_listening
+from ..hearing import free_port, until_listening
 
 LOGIN = "jupyter-server-token-of-the-user"
 OWN = ("LTAIofthesdk", "secret-of-the-sdk")
@@ -59,8 +59,7 @@ def proxy(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         profiles[name]["params"] = {}
     file = home / "jupyter_tokens_config.json"
     file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         sys.executable,
         "-m",

@@ -20,9 +20,9 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from jupyter_tokens.sandbox import Sandbox
 
-from ..hearing import until_heard
+from ..hearing import free_port, until_heard, until_listening
 from .certificate import self_signed
-from .test_server_mode import DEADLINE, config, free_port, run, text
+from .test_server_mode import DEADLINE, config, run, text
 
 __all__ = ["config"]  # a fixture
 LOGIN = "a-login-that-no-kernel-has"
@@ -38,6 +38,8 @@ def serving(config: Path, user: httpx.Client, *options: str) -> Iterator[Blockin
         assert process.stderr is not None
         try:
             next(line for line in process.stderr if "Use Control-C to stop" in line)
+            if user.base_url.port is not None:
+                until_listening(user.base_url.port)
             started = user.post("/api/kernels", headers={"Authorization": f"token {LOGIN}"}, json={"name": "python3"})
             started.raise_for_status()
             runtime = Path(os.environ["JUPYTER_RUNTIME_DIR"])

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from jupyter_tokens._util.encodings import forms_of
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox
 
-from ..hearing import until_heard, until_listening
+from ..hearing import free_port, until_heard, until_listening
 
 PASSWORD = "corr3ct-h0rse-b4ttery"
 DEADLINE = 300
@@ -45,13 +44,6 @@ class Lab:
 
     def post(self, path: str, body: object) -> httpx.Response:
         return self.user.post(f"{self.url}/{path}", json=body, headers={"X-XSRFToken": self.user.cookies["_xsrf"]})
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @contextmanager

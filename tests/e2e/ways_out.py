@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import codecs
 import random
 import re
 import string
@@ -198,7 +197,11 @@ NOT_STOPPED = [
         lambda value: base64.b64encode(value[:24].encode()).decode(),
     ),
     Way("reversed", "value[::-1]", lambda value: value[::-1]),
-    Way("rot13", "import codecs; codecs.encode(value, 'rot13')", lambda value: codecs.encode(value, "rot13")),
+    Way(
+        "each character by the next one",
+        "print(''.join(chr(ord(character) + 1) for character in value))",
+        lambda value: "".join(chr(ord(character) + 1) for character in value),
+    ),
     Way("list of numbers", "print(list(value.encode()))", lambda value: str(list(value.encode()))),
     Way(
         "compressed",

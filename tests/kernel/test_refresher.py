@@ -210,7 +210,7 @@ def test_an_end_in_eight_thousand_years_is_no_time_to_wait_for(cache: TokenCache
     refresher.stop()
 
 
-def test_a_failed_refresh_is_tried_again_when_the_broker_says(
+def test_a_failed_refresh_is_tried_again_when_the_cache_says(
     refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
     cache.get(SHORT)

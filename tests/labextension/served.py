@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import nbformat
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox
 
+from ..hearing import free_port
 from .recording import confidential, every_form
 
 DEADLINE = 300
@@ -132,9 +132,7 @@ def serving(
     for path, content in (config or {}).items():
         (home / "config" / path).parent.mkdir(parents=True, exist_ok=True)
         (home / "config" / path).write_text(json.dumps(content))
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     command = [
         sys.executable,
         "-m",
