@@ -11,7 +11,7 @@ PYTEST = $(DEV)/python -m pytest --cov --cov-report=
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 # The parts that have to be covered to the last branch.
-CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/*,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
+CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
 
 .PHONY: demo test slow lint bench docs licences clean
 

@@ -161,5 +161,5 @@ class Threads:
 THREADS = Threads()
 """Those of this process."""
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch (not on Windows)
     os.register_at_fork(after_in_child=THREADS.reset)
