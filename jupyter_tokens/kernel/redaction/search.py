@@ -38,8 +38,9 @@ _PIECE = 4
 _NEAR = 400
 """Characters between two parts of a value: the other columns of a table's row, or a colour's HTML."""
 
-_BLOCK, _PART, _OVERLAP = 16_384, 2_048, 1_024
-"""Bytes that are searched at a time; that are looked at in full; that a run and its markup may take."""
+_BLOCKS, _OVERLAP = (131_072, 16_384, 2_048), 1_024
+"""Bytes that are searched at a time, and again in smaller parts where a word is known, of which the smallest are looked
+at in full; and what a run and its markup may take."""
 
 # Not a value's own: the armour of a key and the name of RSA in it, an address, the header of a JWT.
 _PUBLIC = re.compile(rb"-{5}[A-Z0-9 ]+-{5}|ANBgkqhkiG9w0BAQEFAA|https?://[\w.:-]+|^eyJ[\w-]+(?=\.[\w-]+\.)")
@@ -181,6 +182,8 @@ class Search:
         self._words: dict[int, tuple[_Needle, ...]] = {}
         # Those that are too short to hold a word at a place that is looked up: skeletons, and whole forms of others.
         self._brief: dict[bytes, tuple[_Needle, ...]] = {}
+        # The keys of both tables: a set looks up words quicker than a dict does.
+        self._known = set[int | bytes]()
         self._plain: dict[str, str] = {}
         self._step = _WORD
         self._longest = 0
@@ -205,6 +208,7 @@ class Search:
             self._longest = max(self._longest, len(needle.text))
             for table, key in self._keys(needle):
                 table[key] = (*table[key], needle) if key in table else needle.alone
+                self._known.add(key)
         if len(needles[0].skeleton) < _PIECE or not value.isascii() or "\\" in value or "%" in value:
             # What a skeleton does not keep, or what reads as an escape itself.
             self._plain |= dict.fromkeys(_plain_forms(value), label)
@@ -226,6 +230,7 @@ class Search:
                     table[key] = left
                 else:
                     table.pop(key, None)
+                    self._known.discard(key)
         for form in _plain_forms(value):
             self._plain.pop(form, None)
         self._revision += 1
@@ -304,34 +309,40 @@ class Search:
 
     # Within
 
-    def _blocks(self, data: bytes, begin: int = 0, end: int | None = None, size: int = _BLOCK) -> Iterator[int]:
+    def _blocks(self, data: bytes, begin: int = 0, end: int | None = None, size: int = _BLOCKS[0]) -> Iterator[int]:
         """Where the blocks begin in which a known word is. Each reaches into the next."""
         end = len(data) if end is None else end
-        if not self._words and not self._brief:
+        if not self._known:
             return
         for at in range(begin, end, size):
             block = data[at : min(at + size + _OVERLAP, len(data))]
             if any(self._knows(_skeleton(block, look)) for look in _looks(block)):
                 yield at
 
+    def _smallest_blocks(self, data: bytes, begin: int, end: int, sizes: Sequence[int]) -> Iterator[int]:
+        for at in self._blocks(data, begin, end, sizes[0]):
+            if sizes[1:]:
+                yield from self._smallest_blocks(data, at, min(at + sizes[0], end), sizes[1:])
+            else:
+                yield at
+
     def _knows(self, skeleton: bytes) -> bool:
-        words, view = self._words.keys(), memoryview(skeleton)
+        view = memoryview(skeleton)
         for at in range(0, min(_WORD, len(skeleton) - _WORD + 1), self._step):
             whole = (len(skeleton) - at) // _WORD * _WORD
-            if not words.isdisjoint(view[at : at + whole].cast("Q")):
+            if not self._known.isdisjoint(view[at : at + whole].cast("Q")):
                 return True
         return any(brief in skeleton for brief in tuple(self._brief))
 
     def _regions(self, data: bytes) -> list[tuple[int, int]]:
         """The parts of a text that have to be looked at in full."""
         regions: list[tuple[int, int]] = []
-        for block in self._blocks(data):
-            for at in self._blocks(data, block, min(block + _BLOCK, len(data)), _PART):
-                around = max(_OVERLAP, self._longest)
-                begin, end = max(at - around, 0), min(at + _PART + _OVERLAP + around, len(data))
-                if regions and begin <= regions[-1][1]:
-                    begin = regions.pop()[0]
-                regions.append((begin, end))
+        around = max(_OVERLAP, self._longest)
+        for at in self._smallest_blocks(data, 0, len(data), _BLOCKS):
+            begin, end = max(at - around, 0), min(at + _BLOCKS[-1] + _OVERLAP + around, len(data))
+            if regions and begin <= regions[-1][1]:
+                begin = regions.pop()[0]
+            regions.append((begin, end))
         return regions
 
     def _in_view(self, view: _View) -> list[list[Found]]:
