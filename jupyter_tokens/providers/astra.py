@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import httpx
 
-from ..clock import utc
 from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ParameterError, Unauthorized
 from ..token import Secret, Token
 from .answers import Meaning, json_object, malformed, refusal, text_of, token_of, try_json_object
@@ -113,14 +112,7 @@ class Astra(Provider):
         if text_of(response, body, "type") != MEDIA_TYPE:
             raise malformed(response, "is not a token resource", body)
         text_of(response, body, "id")
-        return Token(
-            value,
-            profile=call.profile,
-            provider=self.id,
-            obtained_at=utc(asked),
-            scheme=self.scheme,
-            metadata={name: body[name] for name in _TOLD if name in body},
-        )
+        return self.issued(call, value, asked, metadata={name: body[name] for name in _TOLD if name in body})
 
     def _collection(self, call: Call) -> str:
         account, user = (percent_encode(str(call.params[name])) for name in ("account_id", "user_id"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property, lru_cache
 from ipaddress import ip_address
 from typing import Any, ClassVar, TypeVar
@@ -19,7 +20,7 @@ import httpx
 from traitlets import HasTraits, Unicode
 
 from .._version import __version__
-from ..clock import Clock
+from ..clock import Clock, utc
 from ..errors import TokenError
 from ..token import Secret, Token
 from .params import Param, ParamValue, params_schema
@@ -269,6 +270,33 @@ class Provider(HasTraits):
     def base(self) -> str:
         """The endpoint without a slash at its end."""
         return str(self.endpoint).rstrip("/")
+
+    @cached_property
+    def sandbox(self) -> bool:
+        """Whether the endpoint is on loopback."""
+        return is_loopback(self.base())
+
+    def issued(
+        self,
+        call: Call,
+        value: str | None,
+        asked: float,
+        expires_at: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Token:
+        """The token that a flow returns.
+
+        value : None if the API does not return it. asked : when the call began, seconds since the epoch.
+        """
+        return Token(
+            value,
+            profile=call.profile,
+            provider=self.id,
+            obtained_at=utc(asked),
+            expires_at=expires_at,
+            scheme=self.scheme,
+            metadata=metadata,
+        )
 
 
 def bodiless(method: str, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Request:

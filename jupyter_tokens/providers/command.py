@@ -19,7 +19,7 @@ from typing import Any
 
 from ..clock import utc
 from ..errors import ResponseError, UnusableToken
-from ..token import Secret, Token
+from ..token import Secret
 from .answers import is_token, jwt_expiry
 from .base import Call, Endpoint, Flow, Program, Provider, SettingProblem, need
 
@@ -107,14 +107,7 @@ class Command(Provider):
                 hint="Log in with it again; if it keeps tokens in a cache of its own, have it renew that one.",
                 unsent=True,
             )
-        return Token(
-            value,
-            profile=call.profile,
-            provider=self.id,
-            obtained_at=utc(now),
-            expires_at=expires_at,
-            scheme=self.scheme,
-        )
+        return self.issued(call, value, now, expires_at=expires_at)
 
     @property
     def _program(self) -> str:

@@ -10,9 +10,7 @@ from typing import Any, ClassVar
 
 import httpx
 
-from ..clock import utc
 from ..errors import UnusableToken
-from ..token import Token
 from .alibaba import AlibabaProvider
 from .answers import json_object, malformed, moment_of, number_of, object_of, request_id_of, token_of
 from .base import Call, Documented, Exchange, Flow
@@ -81,13 +79,11 @@ class Eiam(AlibabaProvider):
                 status=response.status_code,
                 request_id=request_id,
             )
-        return Token(
+        return self.issued(
+            call,
             token_of(response, told, "ApplicationToken"),
-            profile=call.profile,
-            provider=self.id,
-            obtained_at=utc(asked),
+            asked,
             expires_at=expires_at,
-            scheme=self.scheme,
             metadata={**{name: told[name] for name in _TOLD if name in told}, "RequestId": request_id},
         )
 

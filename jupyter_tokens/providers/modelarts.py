@@ -330,13 +330,11 @@ class ModelArts(Provider):
         if isinstance(metadata.get("url"), str):
             # The notebook's URL may carry the token in its query.
             metadata["url"] = metadata["url"].partition("?")[0].partition("#")[0]
-        return Token(
+        return self.issued(
+            call,
             value,
-            profile=call.profile,
-            provider=self.id,
-            obtained_at=utc(asked),
+            asked,
             expires_at=_end_of_lease(response, body, asked),
-            scheme=self.scheme,
             metadata={**metadata, "request_id": request_id_of(response, body)},
         )
 

@@ -23,7 +23,7 @@ from ..errors import (
     Unauthorized,
     UnusableToken,
 )
-from ..token import Secret, Token
+from ..token import Secret
 from .answers import (
     Meaning,
     check_bearer,
@@ -105,13 +105,11 @@ class TokenEndpoint(Provider):
         token_of(response, body, ACCESS_TOKEN)
         value = token_of(response, body, self.token)
         del values[self.token]
-        return Token(
+        return self.issued(
+            call,
             value,
-            profile=call.profile,
-            provider=self.id,
-            obtained_at=utc(asked),
+            asked,
             expires_at=self._expiry(response, body, asked, value),
-            scheme=self.scheme,
             metadata={
                 "token_type": "Bearer",
                 **({"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}),

@@ -12,7 +12,6 @@ import httpx
 
 from ..clock import utc
 from ..errors import ParameterError, UnusableToken
-from ..token import Token
 from .alibaba import AlibabaProvider
 from .answers import json_object, jwt_expiry, request_id_of, token_of
 from .base import Call, Documented, Exchange, Flow, Setting, SettingProblem
@@ -94,12 +93,4 @@ class PaiDlc(AlibabaProvider):
                     request_id=request_id_of(response, body),
                 )
             ends = utc(stated)
-        return Token(
-            value,
-            profile=call.profile,
-            provider=self.id,
-            obtained_at=utc(asked),
-            expires_at=ends,
-            scheme=self.scheme,
-            metadata={"RequestId": request_id_of(response, body)},
-        )
+        return self.issued(call, value, asked, expires_at=ends, metadata={"RequestId": request_id_of(response, body)})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..clock import utc
 from ..errors import SecretError, UnusableToken
-from ..token import Secret, Token
+from ..token import Secret
 from .answers import is_token, jwt_expiry
 from .base import Call, Endpoint, Flow, Provider, Reference, need
 
@@ -48,11 +48,4 @@ class Static(Provider):
                 hint="Create a new one and store it in its place.",
                 unsent=True,
             )
-        return Token(
-            value,
-            profile=call.profile,
-            provider=self.id,
-            obtained_at=utc(now),
-            expires_at=None if ends is None else utc(ends),
-            scheme=self.scheme,
-        )
+        return self.issued(call, value, now, expires_at=None if ends is None else utc(ends))

@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import httpx
 
-from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import ApiError, Forbidden, NotFound, Unauthorized
 from jupyter_tokens.providers.answers import (
     Meaning,
@@ -24,7 +23,7 @@ from jupyter_tokens.providers.answers import (
 )
 from jupyter_tokens.providers.base import COMMON_HEADERS, Call, Flow, Provider, Reference, Setting, need
 from jupyter_tokens.providers.params import Param
-from jupyter_tokens.token import Secret, Token
+from jupyter_tokens.token import Secret
 
 __all__ = ["Badge"]
 
@@ -76,13 +75,11 @@ class Badge(Provider):
         life = number_of(response, body, "valid_for")
         if life is None or life <= 0:
             raise malformed(response, "tells no life of the badge", body)
-        return Token(
+        return self.issued(
+            call,
             token_of(response, body, "badge"),
-            profile=call.profile,
-            provider=self.id,
-            obtained_at=utc(asked),
+            asked,
             expires_at=moment_of(response, body, asked + life),
-            scheme=self.scheme,
             metadata={"door": call.params["door"]},
         )
 
