@@ -13,9 +13,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_client.session import Session
-
 from .base import Refused
+from .kernel_channel import KernelChannel
 
 if TYPE_CHECKING:
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
@@ -76,26 +75,9 @@ def _problem(file: Path, kernel: Any) -> str | None:
 
 async def _answers(kernel: Any) -> bool:
     """Whether a kernel that has the key answers on the control channel."""
-    session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
-    answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    request = session.msg("kernel_info_request", {})
-
-    def received(frames: list[bytes]) -> None:
-        try:
-            reply: Any = session.deserialize(session.feed_identities(frames)[1])
-        except (ValueError, IndexError, KeyError, TypeError):
-            # Unsigned, wrongly signed, or no message at all: as good as none.
-            return
-        if reply["parent_header"].get("msg_id") == request["header"]["msg_id"] and not answered.done():
-            answered.set_result(None)
-
-    # A stream: jupyter_server's managers run on tornado's loop.
-    stream = kernel.connect_control(identity=session.bsession)
-    stream.on_recv(received)
+    channel = KernelChannel(kernel, kernel.connect_control)
     try:
-        session.send(stream, request)
-        await asyncio.wait([answered], timeout=ANSWER_SECONDS)
-        return answered.done()
+        answered, _ = await asyncio.wait([channel.request("kernel_info_request", {})], timeout=ANSWER_SECONDS)
+        return bool(answered)
     finally:
-        answered.cancel()
-        stream.close(linger=0)
+        channel.close()

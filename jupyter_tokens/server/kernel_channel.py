@@ -1,8 +1,9 @@
-"""Runs a snippet in a kernel over its shell channel, with no one else being told."""
+"""Asks a kernel over a channel of its own: nobody else sees question or answer."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from jupyter_client.session import Session
@@ -13,17 +14,20 @@ __all__ = ["KernelChannel", "confirmed", "evaluated"]
 
 
 class KernelChannel:
-    """The shell channel of a kernel, with a session of its own: that of others may print what it sends."""
+    """A channel of a kernel, with a session of its own: that of others may print what it sends.
 
-    def __init__(self, kernel: Any) -> None:
+    connect : the kernel's `connect_shell` or, for what a busy kernel answers too, its `connect_control`.
+    """
+
+    def __init__(self, kernel: Any, connect: Callable[..., Any]) -> None:
         self._session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         # A stream: jupyter_server's managers run on tornado's loop.
-        self._stream = kernel.connect_shell(identity=self._session.bsession)
+        self._stream = connect(identity=self._session.bsession)
         self._stream.on_recv(self._received)
 
     def execute(self, wanted: Snippet) -> asyncio.Future[dict[str, Any]]:
-        """Sends a request that no one is told of; the future gets the content of the reply."""
+        """Has a snippet run where no one sees it; the future gets the content of the reply."""
         content = {
             "code": wanted.code,
             "silent": True,
@@ -32,8 +36,12 @@ class KernelChannel:
             "allow_stdin": False,
             "stop_on_error": False,
         }
+        return self.request("execute_request", content)
+
+    def request(self, kind: str, content: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:
+        """Sends a request of a type that Jupyter's protocol knows; the future gets the content of the reply."""
         reply = asyncio.get_running_loop().create_future()
-        message = self._session.msg("execute_request", content)
+        message = self._session.msg(kind, content)
         self._waiting[message["header"]["msg_id"]] = reply
         self._session.send(self._stream, message)
         return reply

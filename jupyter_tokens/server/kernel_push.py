@@ -232,7 +232,7 @@ class Errand:
         """
         # One without a life is given as it is.
         lived = self._lives(token)
-        channel = KernelChannel(self.kernel)
+        channel = KernelChannel(self.kernel, self.kernel.connect_shell)
         try:
             given = await self._ask(channel, token, replaces) if self.language.lower() == "python" else None
             return given or await self._push(channel, token, replaces, lived=lived)

@@ -402,7 +402,7 @@ class TestChannel:
     async def test_only_the_reply_to_the_request_counts(self) -> None:
         stream, session = Stream(), Session(key=b"key")
         kernel = SimpleNamespace(session=session, connect_shell=lambda identity: stream)
-        reply = kernel_channel.KernelChannel(kernel).execute(Snippet("code", "expression"))
+        reply = kernel_channel.KernelChannel(kernel, kernel.connect_shell).execute(Snippet("code", "expression"))
         frames = [part if isinstance(part, bytes) else bytes(part) for part in stream.sent[0]]
         request = session.deserialize(session.feed_identities(frames)[1])
         assert request["content"] == {
