@@ -1,7 +1,7 @@
 """A server with ready answers and no checks, in a process of its own: it costs every client the same, and little.
 
 Below `/delay-50/` each answer takes 50 ms. Below `/life-60-delay-20/` it is the token endpoint of the libraries in
-`beside.py`: its tokens live for 60 seconds from the client's `x-now`, and take 20 ms to make. `/calls` tells how many
+`beside.py`: its tokens live for 60 seconds from the client's `x-now`, and take 20 ms to make. `/calls` returns how many
 it has made.
 """
 

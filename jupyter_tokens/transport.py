@@ -1,6 +1,6 @@
 """Drives a provider's flow over HTTP: time limits, retries, size cap, no redirects, every error wrapped.
 
-It is synchronous on purpose: a flow runs on the thread that needs its token (or on one of the broker's), where it costs
+It is synchronous on purpose: a flow runs on the thread that needs its token (or on one of the cache's), where it costs
 half of what `httpx.AsyncClient` needs for the same call; see benchmarks/. It uses httpx's requests and responses over
 httpcore's pool of connections, not httpx's client: cookies, redirects, hooks and log lines are not wanted here.
 """

@@ -27,7 +27,7 @@ URL = "https://api.example.com/things"
 
 
 class Source:
-    """Tokens with ascending numbers, as the broker would hand them out."""
+    """Tokens with ascending numbers, as a source would hand them out."""
 
     def __init__(self) -> None:
         self.number = 0

@@ -1,4 +1,4 @@
-"""`get_token` and its siblings: the table in front of the broker."""
+"""`get_token` and its siblings: the client in front of its source."""
 
 from __future__ import annotations
 

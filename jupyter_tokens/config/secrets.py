@@ -33,9 +33,9 @@ _watchers: list[Seen] = []
 
 
 def watch_seen(seen: Seen) -> Callable[[], None]:
-    """Has `seen` told of each secret and token that a fetch brings into this process; returns what ends that.
+    """Call `seen` for each secret and token that a fetch brings into this process; returns a function that ends this.
 
-    It must be quick, may be called on any thread, and keeps what it is told to itself.
+    It must be quick, may be called on any thread, and must not pass the values on.
     """
     _watchers.append(seen)
     return partial(_watchers.remove, seen)
@@ -59,7 +59,7 @@ def mode_problem(file: Path, mode: int) -> str:
     if mode & stat.S_IRWXO:
         return f"others can read (mode {stat.S_IMODE(mode):04o})"
     if mode & stat.S_IWGRP:
-        # Whoever replaces a secret decides as whom this user signs in.
+        # Who can replace the secret decides which account this user signs in with.
         return f"its group can write (mode {stat.S_IMODE(mode):04o})"
     if mode & stat.S_IRGRP:
         _warn_of_group(file)

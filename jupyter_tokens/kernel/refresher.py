@@ -1,6 +1,6 @@
 """Keeps injected tokens fresh from one daemon thread, which sleeps until the next one is due; fetches nothing itself.
 
-The fetches are the broker's flights, so that an API that hangs holds up no other token. At rest the thread looks at one
+The fetches are the cache's flights, so that an API that hangs holds up no other token. At rest the thread looks at one
 entry of a heap now and then, however many tokens there are.
 """
 
@@ -183,7 +183,7 @@ class Refresher:
             self._failed(key, error)
 
     def _note_loss(self, key: Key, error: BaseException | None) -> None:
-        """Where nothing is held of a key, the broker does not say when to try again."""
+        """Where nothing is held of a key, the cache does not say when to try again."""
         if self._client.source.held(key) is not None:
             self._lost.pop(key, None)
             return

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 class Status(NamedTuple):
     """The state of one token, or of a configured profile of which no token is held.
 
-    state : see `broker.State`.
+    state : see `sources.cache.State`.
     places : where it is. error : why the last fetch or refresh failed. env : the profile's own variable.
     changed : where it was put, and is no longer, because the notebook has changed or deleted it.
     """
@@ -386,7 +386,7 @@ class TokenSession:
         if self._unwatch is None:
             with self._lock:
                 if self._unwatch is None:  # pragma: no branch (another thread was faster)
-                    # Not before it is needed: the client's source loads the broker and the providers.
+                    # Not before it is needed: the client's source loads the sources and the providers.
                     self._unwatch = source.watch(self._arrived, self._lost)
         return source
 
@@ -518,7 +518,7 @@ class TokenSession:
         )
 
     def _about(self, profile: str) -> About:
-        from ..protocol.messages import About  # noqa: PLC0415 (loads the broker and the providers)
+        from ..protocol.messages import About  # noqa: PLC0415 (loads the sources and the providers)
 
         try:
             about: About = self._source().about(profile)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ..config.profiles import COMMON, is_loopback, provider_class, provider_ids
+from ..config.profiles import COMMON, provider_class, provider_ids
 from ..errors import ConfigurationError
 from ..protocol.messages import About, token_to_dict
 from .base import error_facts
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     from ..token import Token
 
 __all__ = ["params_schemas", "profile_entry", "provider_entries", "token_answer"]
-
-# Asked for each answer, of the same few endpoints.
-_is_loopback = lru_cache(maxsize=512)(is_loopback)
-
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +49,7 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
         "env": profile.env,
         "params": dict(profile.params),
         "token_params": dict(key.params) if key is not None else {},
-        "sandbox": _is_loopback(profile.provider.base()),
+        "sandbox": profile.provider.sandbox,
         "state": state,
         "expires_at": token.expires_at.isoformat() if token is not None and token.expires_at else None,
         "has_value": token.has_value if token is not None else None,
@@ -98,5 +93,5 @@ def _provider_entry(provider_id: str) -> dict[str, Any] | None:
 
 def token_answer(profile: Profile, token: Token, *, now: float, value: bool) -> str:
     """A token as JSON. value : whether to include its value. now : seconds since the epoch."""
-    about = About(profile.provider.title, profile.env, _is_loopback(profile.provider.base()))
+    about = About(profile.provider.title, profile.env, sandbox=profile.provider.sandbox)
     return json.dumps(token_to_dict(token, about, scheme=profile.provider.scheme, now=now, value=value))

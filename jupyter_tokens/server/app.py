@@ -138,7 +138,7 @@ class TokensExtension(ExtensionApp):
 
     def initialize_settings(self) -> None:
         """See `ExtensionApp`."""
-        self.activity = Activity(self._server, lambda: self.source)
+        self.activity = Activity(self.server, lambda: self.source)
         self.injections = Injections(self._injected)
         self.renewals = Renewals(self)
         self.settings["jupyter_tokens_extension"] = self
@@ -147,7 +147,7 @@ class TokensExtension(ExtensionApp):
         # that of a mistyped path, and compares names as they are spelt.
         scrubbed = "extra_log_scrub_param_keys"
         self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), *_SCRUBBED]
-        become_default(self._server.kernel_manager)
+        become_default(self.server.kernel_manager)
         if self.scan_on_save != "off":
             from .save_hook import install  # noqa: PLC0415 (only for those who ask for it)
 
@@ -189,7 +189,7 @@ class TokensExtension(ExtensionApp):
         profile = self.source.profiles()[name]
         if profile.kernels is None and profile.notebooks is None:
             return True
-        server = self._server
+        server = self.server
         paths = []
         if profile.notebooks is not None:
             sessions = await ensure_async(server.session_manager.list_sessions())
@@ -245,7 +245,8 @@ class TokensExtension(ExtensionApp):
         return await asyncio.wrap_future(outcome)
 
     @property
-    def _server(self) -> ServerApp:
+    def server(self) -> ServerApp:
+        """The server that runs this extension."""
         assert self.serverapp is not None
         return self.serverapp
 

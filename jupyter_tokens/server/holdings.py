@@ -54,7 +54,7 @@ class Holdings:
         self._keep(_in_its_process(holding, kernels))
 
     def report(self, kernel_id: str, held: Iterable[Holding], kernels: Any) -> None:
-        """A kernel tells all that it holds: what it does not name is gone, but for what the server itself renews."""
+        """A kernel reports all that it holds: what it does not name is gone, but for what the server itself renews."""
         for key, known in list(self._known.items()):
             if known.kernel_id == kernel_id and known.kept_by != "server":
                 del self._known[key]

@@ -205,9 +205,7 @@ class _Start:
 
     @property
     def _holdings(self) -> Holdings:
-        server = self._extension.serverapp
-        assert server is not None  # it starts the kernel
-        return holdings_of(server.web_app.settings)
+        return holdings_of(self._extension.server.web_app.settings)
 
     async def _fill(self, profiles: Profiles, name: str) -> dict[str, str]:
         env = self._variable_of(profiles[name])
@@ -235,9 +233,7 @@ class _Start:
         path = Path(self._path)
         if not self._path or not path.is_absolute():
             return [self._path] if self._path else []
-        server = self._extension.serverapp
-        assert server is not None  # it starts the kernel
-        root = Path(server.contents_manager.root_dir).absolute()
+        root = Path(self._extension.server.contents_manager.root_dir).absolute()
         return [path.relative_to(root).as_posix()] if path.is_relative_to(root) else []
 
 

@@ -15,8 +15,6 @@ from .kernel_push import Errand, Failed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jupyter_server.serverapp import ServerApp
-
     from ..sources.cache import Key
     from ..token import Token
     from .app import TokensExtension
@@ -133,7 +131,7 @@ class _Renewal:
         given = await self._errand.run(token, replaces=self._sent)
         self._sent, self._failures = given.token, 0
         held = Holding(self._kernel_id, self.key.profile, self._errand.env, given.expires_at, given.kept_by)
-        _holdings(self._extension).note(held, _server(self._extension).kernel_manager)
+        _holdings(self._extension).note(held, self._extension.server.kernel_manager)
         return given.token is not None
 
     async def _until_due(self) -> None:
@@ -181,14 +179,8 @@ class _Renewal:
     def _log(self, what: str) -> None:
         # As JSON: a name cannot forge a line.
         facts = {"profile": self.key.profile, "env": self._errand.env, "kernel_id": self._kernel_id}
-        _server(self._extension).log.debug("jupyter_tokens renewal %s: %s", json.dumps(facts), what)
-
-
-def _server(extension: TokensExtension) -> ServerApp:
-    server = extension.serverapp
-    assert server is not None  # it runs the extension
-    return server
+        self._extension.server.log.debug("jupyter_tokens renewal %s: %s", json.dumps(facts), what)
 
 
 def _holdings(extension: TokensExtension) -> Holdings:
-    return holdings_of(_server(extension).web_app.settings)
+    return holdings_of(extension.server.web_app.settings)

@@ -28,23 +28,22 @@ _MOST_TOLD = 5
 _UNPROCESSABLE = 422
 _FEW = 1024
 _MOST_ENDLESS = 1024
-"""Tokens that tell no end of their life: nobody knows when one is dead, so the oldest are taken for that."""
+"""Tokens without an expiry that are kept: nobody knows when one stops working, so the oldest are dropped."""
 
 
 class SaveHook:
     """Scans each notebook before it is written, whichever contents manager writes it."""
 
     def __init__(self, extension: TokensExtension) -> None:
-        assert extension.serverapp is not None
         self._extension = extension
-        self._server = extension.serverapp
-        self._shared = SharedDocuments(extension.serverapp, self._scan_known)
+        self._server = extension.server
+        self._shared = SharedDocuments(extension.server, self._scan_known)
         self._covered: list[Any] = []
         self._lock = threading.Lock()
         self._tokens: dict[tuple[str, str], Token] = {}
         self._sweep_at = _FEW
         self._known: Known | None = None
-        # From the start: a token that was refreshed since lives on, and the broker no longer knows it.
+        # From the start: a token that was refreshed since lives on, and the cache no longer holds it.
         extension.source.watch(self._arrived)
 
     def cover(self) -> None:

@@ -9,7 +9,6 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..config.profiles import is_loopback
 from ..errors import ConfigurationError, TokenError, detached_errors
 from ..protocol.messages import About, ProfileEntry
 from .base import TokenSource
@@ -131,7 +130,7 @@ class LocalSource(TokenSource):
     def about(self, profile: str) -> About:
         """What a card shows of a profile. Raises `TokenError` for an unknown or wrong one."""
         found = self.profiles()[profile]
-        return About(found.provider.title, found.env, is_loopback(found.provider.base()))
+        return About(found.provider.title, found.env, sandbox=found.provider.sandbox)
 
     def entries(self) -> list[ProfileEntry]:
         """The configured profiles; a wrong one has its `error`.
@@ -199,7 +198,7 @@ def _entry(profiles: Profiles, name: str) -> ProfileEntry:
         title=provider.title,
         provider=provider.id,
         env=profile.env,
-        sandbox=is_loopback(provider.base()),
+        sandbox=provider.sandbox,
         params=dict(profile.params),
         schema=provider.schema()["params"],
     )

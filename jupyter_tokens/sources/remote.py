@@ -65,7 +65,6 @@ class RemoteSource(TokenSource):
     def __init__(self, identity: Identity, *, fallback: TokenSource | None = None, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
         self.mode = "server"
-        self.gone: TokenError | None = None
         self._fallback = fallback
         self._connection = Connection(identity, self.clock)
         self._answered_at = -inf
@@ -81,7 +80,7 @@ class RemoteSource(TokenSource):
         return Key(profile, tuple(sorted(written.items())))
 
     def about(self, profile: str) -> About:
-        """What a card tells of a profile: known once a token of it has come."""
+        """What a card shows of a profile: known once a token of it has come."""
         return self._about.get(profile) or About(profile, None, sandbox=False)
 
     def entries(self) -> list[ProfileEntry]:

@@ -1,7 +1,7 @@
 """Each fault of each API: what a user gets, what it cost, what is held goes on being served, and so do the others.
 
 A real server, real APIs on loopback, and the client code of a kernel, which asks by proof: the same runs in a kernel's
-own process, see test_real_kernel. Direct mode has the same broker and transport, see tests/test_transport.
+own process, see test_real_kernel. Direct mode has the same cache and transport, see tests/test_transport.
 """
 
 from __future__ import annotations

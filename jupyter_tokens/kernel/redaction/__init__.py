@@ -150,7 +150,7 @@ class Redaction:
         self._seen(key.profile, token)
 
     def _watch(self) -> None:
-        # Not before somebody else has opened it, which loads the broker and the providers.
+        # Not before somebody else has opened it, which loads the sources and the providers.
         source = self._source = self._client.opened
         if source is not None:
             self._endings.append(source.watch(self._arrived))
