@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { copyText } from './clipboard';
 import type { CurrentNotebook, IKernelFacts } from './notebook';
-import { problemOf } from './request';
+import { CANCELLED, problemOf } from './request';
 import type { IInjection, IProfile, ITokens, Outcome, Params } from './tokens';
 
 /** What the user can do with a profile, and what its card says of how that ended. Nothing here throws. */
@@ -29,6 +29,10 @@ export class Actions {
         : this._trans.__('Looked up: this API tells about the token, but never returns it.');
       return { kind: 'done', text, ...(isGiven(params) && { expiresAt: facts.expires_at }) };
     });
+  }
+
+  cancel(profile: string): void {
+    this._tokens.cancel(profile);
   }
 
   forget(profile: string): Promise<boolean> {
@@ -68,15 +72,21 @@ export class Actions {
 
   copy(profile: string, params: Params): Promise<boolean> {
     return this._tell(profile, async () => {
-      await copyText(await this._tokens.reveal(profile, params), this._trans);
+      const { value } = await this._tokens.reveal(profile, params);
+      await copyText(value ?? '', this._trans);
       return { kind: 'done', text: this._trans.__('Copied to the clipboard.') };
     });
   }
 
-  /** Hands the value to `show`, which is all that ever sees it. */
-  reveal(profile: string, params: Params, show: (value: string) => void): Promise<boolean> {
+  /** Hands the value, and when it expires, to `show`, which is all that ever sees it. */
+  reveal(
+    profile: string,
+    params: Params,
+    show: (value: string, expiresAt: string | null) => void
+  ): Promise<boolean> {
     return this._tell(profile, async () => {
-      show(await this._tokens.reveal(profile, params));
+      const { value, expires_at } = await this._tokens.reveal(profile, params);
+      show(value ?? '', expires_at);
       return null;
     });
   }
@@ -99,7 +109,13 @@ export class Actions {
       this._tokens.setOutcome(profile, await work());
       return true;
     } catch (error) {
-      this._tokens.setOutcome(profile, { kind: 'problem', problem: problemOf(error) });
+      const problem = problemOf(error);
+      this._tokens.setOutcome(
+        profile,
+        problem.reason === CANCELLED
+          ? { kind: 'done', text: problem.message }
+          : { kind: 'problem', problem }
+      );
       return false;
     }
   }

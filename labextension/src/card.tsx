@@ -33,6 +33,8 @@ interface ICardProps {
   readonly outcome: Outcome | null;
   /** The kernel that it can be put into: file name and language, or empty. */
   readonly target: string;
+  /** Whether the server does not answer, so that what is known of the token may be out of date. */
+  readonly isStale: boolean;
   /** The environment variable that it goes to; null if nobody names one. */
   readonly variable: string | null;
   readonly mayReveal: boolean;
@@ -86,7 +88,7 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
           {variable && (
             <code title={trans.__('Environment variable that it fills')}>{variable}</code>
           )}
-          {profile.expires_at && (
+          {profile.expires_at && !props.isStale && (
             <Countdown
               expiresAt={profile.expires_at}
               now={bench.now}
@@ -125,6 +127,7 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
         </div>
       )}
       <div role="status" className="jp-Tokens-outcome">
+        {busy && <Waiting {...props} />}
         {outcome?.kind === 'done' && outcome.text}
         {outcome?.kind === 'done' && outcome.expiresAt && (
           <>
@@ -158,7 +161,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
   const noValue = profile.has_value === false;
   const canInject = target !== '' && variable !== null;
   const fetch = React.useRef<HTMLButtonElement>(null);
-  const [host, show] = useReveal(trans, name);
+  const [host, show, hide] = useReveal(trans, profile);
   return (
     <>
       <div
@@ -181,7 +184,11 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
           ref={fetch}
           type="button"
           className={held ? 'jp-Tokens-icon' : 'jp-Tokens-button'}
-          {...pressed(!busy, () => actions.fetch(name, params, held))}
+          {...pressed(!busy, () => {
+            // What Copy copies from now on is another value.
+            hide();
+            return actions.fetch(name, params, held);
+          })}
           aria-label={held ? trans.__('Refresh %1', name) : trans.__('Fetch %1', name)}
           title={held ? trans.__('Refresh %1', name) : ''}
         >
@@ -241,22 +248,59 @@ function injectTitle({ bench: { trans }, variable, target }: ICardProps): string
   return target ? trans.__('Set %1 in %2', variable, target) : trans.__('Open a notebook first');
 }
 
-/** Where a value is shown, and what shows it there; it is gone when the card is. */
+/** After a second: what the card waits for, and a way not to. */
+function Waiting({ bench: { actions, trans }, profile }: ICardProps): React.JSX.Element | null {
+  const [isLong, setLong] = React.useState(false);
+  React.useEffect(() => {
+    const timer = setTimeout(() => setLong(true), 1000);
+    return () => clearTimeout(timer);
+  }, []);
+  if (!isLong) {
+    return null;
+  }
+  return (
+    <div className="jp-Tokens-row">
+      {trans.__('Waiting for %1…', profile.title ?? profile.name)}
+      <button
+        type="button"
+        className="jp-Tokens-button"
+        aria-label={trans.__('Cancel %1', profile.name)}
+        onClick={() => actions.cancel(profile.name)}
+      >
+        {trans.__('Cancel')}
+      </button>
+    </div>
+  );
+}
+
+/** Where a value is shown, and what shows it there; it is gone when the card is, or has another token. */
 function useReveal(
   trans: TranslationBundle,
-  name: string
-): [React.RefObject<HTMLDivElement>, (value: string) => void] {
+  { name, expires_at, has_value }: IProfile
+): [
+  React.RefObject<HTMLDivElement>,
+  (value: string, expiresAt: string | null) => void,
+  () => void
+] {
   const host = React.useRef<HTMLDivElement>(null);
   const shown = React.useRef<IDisposable | null>(null);
-  React.useEffect(() => () => shown.current?.dispose(), []);
-  const show = (value: string): void => {
-    shown.current?.dispose();
+  const shownUntil = React.useRef<string | null>(null);
+  const hide = React.useCallback(() => shown.current?.dispose(), []);
+  React.useEffect(() => hide, [hide]);
+  React.useEffect(() => {
+    if (!has_value || expires_at !== shownUntil.current) {
+      hide();
+    }
+  }, [expires_at, has_value, hide]);
+  const show = (value: string, expiresAt: string | null): void => {
+    hide();
+    shownUntil.current = expiresAt;
     if (host.current) {
       const label = trans.__('Token of %1', name);
       shown.current = showValue(host.current, value, { seconds: REVEAL_SECONDS, trans, label });
     }
   };
-  return [host, show];
+  return [host, show, hide];
 }
 
 function stateName(state: State, trans: TranslationBundle): string {

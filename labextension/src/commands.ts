@@ -26,7 +26,7 @@ interface ICommandsOptions {
   readonly lastParams: LastParams;
   readonly notebook: CurrentNotebook;
   readonly trans: TranslationBundle;
-  readonly showPanel: () => void;
+  readonly showPanel: (profile?: string) => void;
 }
 
 /** Adds the commands, which the palette, the menus and the notebook's toolbar refer to. */
@@ -47,7 +47,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     label: trans.__('Show Tokens'),
     describedBy: NO_ARGS,
     icon: tokensIcon,
-    execute: showPanel
+    execute: () => showPanel()
   });
   commands.addCommand(CommandIDs.refreshAll, {
     label: trans.__('Refresh All Tokens'),
@@ -65,7 +65,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
       const profile = await chosen(args.profile, tokens, trans);
       if (profile !== null) {
         // Its card says how it ended.
-        showPanel();
+        showPanel(profile);
         await actions.inject(profile, lastParams.of(profile));
       }
     }

@@ -44,6 +44,7 @@ const model: JupyterFrontEndPlugin<ITokens> = {
     void followSettings(settings, ({ pollSeconds }) => {
       tokens.pollSeconds = pollSeconds;
     });
+    tokens.follow(app.serviceManager.events);
     void app.started.then(() => tokens.start());
     return tokens;
   }
@@ -86,7 +87,12 @@ const panel: JupyterFrontEndPlugin<void> = {
     });
     app.shell.add(widget, 'right', { rank: 900 });
     restorer?.add(widget, widget.id);
-    const showPanel = (): void => app.shell.activateById(widget.id);
+    const showPanel = (profile?: string): void => {
+      app.shell.activateById(widget.id);
+      if (profile !== undefined) {
+        widget.showCard(profile);
+      }
+    };
     addCommands(app.commands, { tokens, actions, lastParams, notebook, trans, showPanel });
     for (const command of Object.values(CommandIDs)) {
       palette?.addItem({ command, category: trans.__('Tokens') });

@@ -1,11 +1,12 @@
-import type { ServerConnection } from '@jupyterlab/services';
+import type { Event, ServerConnection } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { JSONExt, type ReadonlyJSONValue } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
-import { Poll } from '@lumino/polling';
+import { Poll, Throttler } from '@lumino/polling';
 import { Signal } from '@lumino/signaling';
 
-import { problemOf, request, RequestError, type Method } from './request';
+import { CANCELLED, problemOf, request, RequestError, type Method } from './request';
+import { eventSchema } from './tokens';
 import type {
   IEditable,
   IHolding,
@@ -29,6 +30,14 @@ const SOONEST_MS = 1000;
 const OUTCOME_MS = 10_000;
 /** Between two looks while the server does not answer: who has started it again does not wait long. */
 const MOST_BACKOFF_MS = 30_000;
+/** A server that has not answered for so long has stalled. It asks no vendor for these answers. */
+const STALLED_MS = 10_000;
+/** Events come in groups: one fetch is told as fetched and as served. */
+const EVENTS_MS = 200;
+/** The server's events after which a profile or a kernel may be in another state. */
+const CHANGES: ReadonlySet<string> = new Set(
+  ['failed', 'fetched', 'forgotten', 'held', 'injected', 'served'].map(eventSchema)
+);
 
 interface IProfilesAnswer {
   readonly profiles: readonly IProfile[];
@@ -69,7 +78,13 @@ export class TokensModel implements ITokens, IDisposable {
 
   dispose(): void {
     this._poll.dispose();
+    this._soon.dispose();
     Signal.clearData(this);
+  }
+
+  /** Looks again when the server says that something has changed; the poll is for servers that do not. */
+  follow(events: Event.IManager): void {
+    events.stream.connect(this._heard, this);
   }
 
   /** Begins to look. */
@@ -92,7 +107,11 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   busy(profile: string): boolean {
-    return (this._busy.get(profile) ?? 0) > 0;
+    return this._waits.has(profile);
+  }
+
+  cancel(profile: string): void {
+    this._waits.get(profile)?.forEach(wait => wait.abort(CANCELLED));
   }
 
   outcome(profile: string): Outcome | null {
@@ -122,8 +141,8 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   fetch(profile: string, params: Params, refresh: boolean): Promise<ITokenFacts> {
-    return this._during(profile, () =>
-      this._ask<ITokenFacts>('POST', ['profiles', profile, 'token'], { params, refresh })
+    return this._during(profile, signal =>
+      this._ask<ITokenFacts>('POST', ['profiles', profile, 'token'], { params, refresh }, signal)
     );
   }
 
@@ -131,11 +150,11 @@ export class TokensModel implements ITokens, IDisposable {
     await this._during(profile, () => this._ask('DELETE', ['profiles', profile, 'token']));
   }
 
-  async reveal(profile: string, params: Params): Promise<string> {
-    const { value } = await this._during(profile, () =>
-      this._ask<ITokenFacts>('POST', ['profiles', profile, 'token'], { params, reveal: true })
+  reveal(profile: string, params: Params): Promise<ITokenFacts> {
+    const body = { params, reveal: true };
+    return this._during(profile, signal =>
+      this._ask<ITokenFacts>('POST', ['profiles', profile, 'token'], body, signal)
     );
-    return value ?? '';
   }
 
   /** @param waits - Told at each look while the kernel is busy. */
@@ -146,8 +165,8 @@ export class TokensModel implements ITokens, IDisposable {
     waits: () => void
   ): Promise<IInjection> {
     const path = ['kernels', kernelId, 'inject'];
-    let injection = await this._during(profile, () =>
-      this._ask<IInjection>('POST', path, { profile, ...wanted })
+    let injection = await this._during(profile, signal =>
+      this._ask<IInjection>('POST', path, { profile, ...wanted }, signal)
     );
     // A cell may run for hours: the card can be used meanwhile.
     for (
@@ -195,17 +214,23 @@ export class TokensModel implements ITokens, IDisposable {
     await this._during(profile, () => this._ask('DELETE', ['profiles', profile]));
   }
 
+  private _heard(_: unknown, { schema_id }: Event.Emission): void {
+    if (CHANGES.has(schema_id)) {
+      void this._soon.invoke();
+    }
+  }
+
   private async _load(): Promise<void> {
     const turn = ++this._turn;
+    const ask = <T>(path: string): Promise<T> =>
+      this._ask<T>('GET', [path], undefined, AbortSignal.timeout(STALLED_MS));
     try {
       const [listed, held, providers] = await Promise.all([
-        this._ask<IProfilesAnswer>('GET', ['profiles']),
-        this._ask<{ holdings: readonly IHolding[] }>('GET', ['holdings']).catch(unlessForbidden),
+        ask<IProfilesAnswer>('profiles'),
+        ask<{ holdings: readonly IHolding[] }>('holdings').catch(unlessForbidden),
         this.providers.length > 0
           ? this.providers
-          : this._ask<{ providers: readonly IProvider[] }>('GET', ['providers']).then(
-              answer => answer.providers
-            )
+          : ask<{ providers: readonly IProvider[] }>('providers').then(answer => answer.providers)
       ]);
       if (turn === this._turn) {
         this._take(listed, held.holdings, providers);
@@ -267,28 +292,36 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   /** Does something for a profile; its card says so meanwhile, and has the new state when this ends. */
-  private async _during<T>(profile: string, work: () => Promise<T>): Promise<T> {
-    const count = (by: number): void => {
-      this._busy.set(profile, (this._busy.get(profile) ?? 0) + by);
-      this.changed.emit();
-    };
+  private async _during<T>(profile: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const wait = new AbortController();
+    const waits = this._waits.get(profile) ?? new Set();
+    this._waits.set(profile, waits.add(wait));
     this._outcomes.delete(profile);
-    count(1);
+    this.changed.emit();
     try {
-      return await work();
+      return await work(wait.signal);
     } finally {
       try {
         await this._load();
       } catch {
         // The panel tells of it already.
       }
-      count(-1);
+      waits.delete(wait);
+      if (waits.size === 0) {
+        this._waits.delete(profile);
+      }
+      this.changed.emit();
       void this._poll.schedule({ interval: this._poll.frequency.interval });
     }
   }
 
-  private async _ask<T>(method: Method, parts: readonly string[], body?: object): Promise<T> {
-    const answer = await request<T>(this._settings, this._trans, method, parts, body);
+  private async _ask<T>(
+    method: Method,
+    parts: readonly string[],
+    body?: object,
+    signal?: AbortSignal
+  ): Promise<T> {
+    const answer = await request<T>(this._settings, this._trans, method, parts, body, signal);
     if (answer.date !== null) {
       // Its header counts whole seconds: only a clock that is really another one matters.
       const ahead = answer.date - Date.now();
@@ -298,7 +331,9 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   private readonly _poll: Poll;
-  private readonly _busy = new Map<string, number>();
+  private readonly _soon = new Throttler(() => this.look(), { limit: EVENTS_MS, edge: 'trailing' });
+  /** What is under way for each profile. */
+  private readonly _waits = new Map<string, Set<AbortController>>();
   private readonly _outcomes = new Map<string, Outcome>();
   private _loadedIn: readonly string[] = [];
   private _ahead = 0;

@@ -28,6 +28,11 @@ export class CurrentNotebook implements IDisposable {
     return this._tracker?.currentWidget ?? null;
   }
 
+  /** Its file name; empty where no notebook is open. */
+  get name(): string {
+    return this.panel?.context.path.split('/').pop() ?? '';
+  }
+
   get isDisposed(): boolean {
     return this._isDisposed;
   }

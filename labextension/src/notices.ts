@@ -3,7 +3,7 @@ import type { Event } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Ticker } from './countdown';
-import { NAMESPACE, type IHolding, type ITokens, type Params } from './tokens';
+import { eventSchema, NAMESPACE, type IHolding, type ITokens, type Params } from './tokens';
 
 /** Tells when a token could not be refreshed, and when one that a kernel holds is about to end. */
 export class Notices {
@@ -30,11 +30,14 @@ export class Notices {
 
   /** Whether a failed refresh is told of. */
   failures = true;
-  /** Seconds before its end at which a token is told of; 0 for never. */
+  /** Seconds before its end at which a token that nobody renews is told of; 0 for never. */
   beforeExpiry = 0;
 
   private _look(): void {
-    for (const holding of this.beforeExpiry > 0 ? this._tokens.holdings : []) {
+    for (const holding of this._tokens.holdings) {
+      if (holding.kept_by !== null) {
+        continue;
+      }
       const rest = Date.parse(holding.expires_at ?? '') - this._tokens.now();
       const key = keyOf(holding);
       if (rest > 0 && rest <= this.beforeExpiry * 1000 && !this._told.has(key)) {
@@ -81,7 +84,7 @@ interface IFound {
   found: string[];
 }
 
-const FOUND = 'https://github.com/jupyter-tokens/jupyter_tokens/events/found/v1';
+const FOUND = eventSchema('found');
 /** A shared document is saved each second: what was said once is not said again for so long. */
 const QUIET_MS = 600_000;
 

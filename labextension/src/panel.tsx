@@ -63,6 +63,12 @@ export class TokensPanel extends ReactWidget {
     this._drawn.emit();
   }
 
+  /** Brings a profile's card into view. */
+  showCard(profile: string): void {
+    const card = this.node.querySelector(`[data-profile="${CSS.escape(profile)}"]`);
+    card?.scrollIntoView({ block: 'nearest' });
+  }
+
   /** Shows the form of a new profile. */
   add(): void {
     this._form = { editable: null };
@@ -97,6 +103,7 @@ export class TokensPanel extends ReactWidget {
               tokens={tokens}
               profiles={this._isReady ? tokens.profiles : null}
               kernel={notebook.kernel}
+              notebook={notebook.name}
               bench={this._bench}
               notebooks={this._notebooks()}
               onAdd={() => this.add()}
@@ -144,13 +151,15 @@ interface IProfilesProps {
   readonly tokens: ITokens;
   readonly profiles: ITokens['profiles'];
   readonly kernel: IKernelFacts | null;
+  /** File name of the notebook that is open; empty for none. */
+  readonly notebook: string;
   readonly bench: IBench;
   readonly notebooks: ReadonlyMap<string, string>;
   readonly onAdd: () => void;
 }
 
 function Profiles(props: IProfilesProps): React.JSX.Element {
-  const { tokens, profiles, kernel, bench, notebooks, onAdd } = props;
+  const { tokens, profiles, kernel, notebook, bench, notebooks, onAdd } = props;
   const { trans } = bench;
   const [query, setQuery] = React.useState('');
   const wanted = query.trim().toLowerCase();
@@ -199,6 +208,8 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
             {trans.__('Inject into')} <strong>{kernel.notebook}</strong>
             <span className="jp-Tokens-badge">{kernel.language}</span>
           </>
+        ) : notebook ? (
+          trans.__('%1 has no running kernel.', notebook)
         ) : (
           trans.__('Open a notebook to inject a token into its kernel.')
         )}
@@ -222,10 +233,11 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
             bench={bench}
             profile={profile}
             provider={tokens.providers.find(({ id }) => id === profile.provider)}
-            holders={holders(tokens.holdings, profile.name, notebooks, trans)}
+            holders={holders(tokens.holdings, profile.name, notebooks, kernel?.id, trans)}
             busy={tokens.busy(profile.name)}
             outcome={tokens.outcome(profile.name)}
             target={target}
+            isStale={tokens.problem !== null}
             variable={bench.actions.variable(profile)}
             mayReveal={tokens.mayReveal}
             mayEdit={tokens.mayEdit}
@@ -240,10 +252,14 @@ function holders(
   holdings: readonly IHolding[],
   profile: string,
   notebooks: ReadonlyMap<string, string>,
+  current: string | undefined,
   trans: TranslationBundle
 ): string {
+  const place = ({ kernel_id }: IHolding): number => (kernel_id === current ? 0 : 1);
   const texts = holdings
     .filter(holding => holding.profile === profile && notebooks.has(holding.kernel_id))
+    // A long list is cut: what the user works with comes first.
+    .sort((one, other) => place(one) - place(other))
     .map(holding => {
       const facts = [holding.env, keeper(holding, trans)].filter(fact => fact !== null);
       const name = notebooks.get(holding.kernel_id) ?? '';

@@ -3,6 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { HTMLSelect } from '@jupyterlab/ui-components';
 import React from 'react';
 
+import { pressed } from './button';
 import { Field, Fields } from './fields';
 import { ProblemView } from './problem';
 import { common, known, own, plain, providerOf, taken, unseen } from './profilesettings';
@@ -48,8 +49,15 @@ export function ProfileForm({
     form.current?.querySelector<HTMLElement>('input:not(:disabled), select')?.focus();
   }, []);
 
+  const end = React.useRef<HTMLDivElement>(null);
+  React.useEffect(() => {
+    if (report) {
+      end.current?.scrollIntoView({ block: 'nearest' });
+    }
+  }, [report]);
+
   const save = async (test: boolean): Promise<void> => {
-    if (!form.current?.reportValidity() || !provider) {
+    if (busy || !form.current?.reportValidity() || !provider) {
       return;
     }
     if (!editable && tokens.profiles?.some(profile => profile.name === name)) {
@@ -188,20 +196,11 @@ export function ProfileForm({
           </fieldset>
         </>
       )}
-      <div role="status" className="jp-Tokens-outcome">
-        {report?.text}
-      </div>
-      {report?.problem && <ProblemView problem={report.problem} trans={trans} />}
       <div className="jp-Tokens-row jp-Tokens-formActions">
-        <button type="submit" className="jp-Tokens-button jp-Tokens-inject" disabled={busy}>
+        <button type="submit" className="jp-Tokens-button jp-Tokens-inject" aria-disabled={busy}>
           {trans.__('Save and test')}
         </button>
-        <button
-          type="button"
-          className="jp-Tokens-button"
-          disabled={busy}
-          onClick={() => void save(false)}
-        >
+        <button type="button" className="jp-Tokens-button" {...pressed(!busy, () => save(false))}>
           {trans.__('Save')}
         </button>
         <button type="button" className="jp-Tokens-button" onClick={onClose}>
@@ -212,12 +211,17 @@ export function ProfileForm({
           <button
             type="button"
             className="jp-Tokens-button jp-Tokens-remove"
-            disabled={busy}
-            onClick={() => void remove()}
+            {...pressed(!busy, remove)}
           >
             {trans.__('Remove')}
           </button>
         )}
+      </div>
+      <div ref={end}>
+        <div role="status" className="jp-Tokens-outcome">
+          {report?.text}
+        </div>
+        {report?.problem && <ProblemView problem={report.problem} trans={trans} />}
       </div>
     </form>
   );

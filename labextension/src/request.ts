@@ -7,6 +7,9 @@ import type { IProblem } from './tokens';
 /** What the routes begin with, below the server's base URL. */
 const ROOT = 'jupyter-tokens';
 
+/** Why a request ended that the user did not want to wait for: of its signal, and of the problem. */
+export const CANCELLED = 'cancelled';
+
 /** A request that the server refused, or that did not reach it. */
 export class RequestError extends Error {
   constructor(
@@ -31,6 +34,7 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
  *
  * @param trans - For what the server does not say itself.
  * @param parts - The path below `jupyter-tokens/`, not encoded.
+ * @param signal - Ends the wait for the answer; the server goes on with what it does.
  * @throws RequestError, whatever the reason.
  */
 export async function request<T>(
@@ -38,18 +42,26 @@ export async function request<T>(
   trans: TranslationBundle,
   method: Method,
   parts: readonly string[],
-  body?: object
+  body?: object,
+  signal?: AbortSignal
 ): Promise<IAnswer<T>> {
   const url = URLExt.join(settings.baseUrl, ROOT, ...parts.map(encodeURIComponent));
-  const init: RequestInit = { method, ...(body && { body: JSON.stringify(body) }) };
+  const init: RequestInit = {
+    method,
+    ...(body && { body: JSON.stringify(body) }),
+    ...(signal && { signal })
+  };
   let response: Response;
   let text: string;
   try {
     response = await ServerConnection.makeRequest(url, init, settings);
     text = await response.text();
   } catch {
+    const isCancelled = signal?.reason === CANCELLED;
     throw new RequestError(
-      problem('unreachable', trans.__('The Jupyter server does not answer.'), true),
+      isCancelled
+        ? problem(CANCELLED, trans.__('Cancelled. The server may still fetch the token.'), true)
+        : problem('unreachable', trans.__('The Jupyter server does not answer.'), true),
       null
     );
   }

@@ -8,7 +8,7 @@ export interface ISettings {
   readonly variables: Readonly<Record<string, string>>;
   /** Seconds between two looks at the profiles. */
   readonly pollSeconds: number;
-  /** Seconds before its end at which a token is told of; 0 for never. */
+  /** Seconds before its end at which a token that nobody renews is told of; 0 for never. */
   readonly notifyBeforeExpiry: number;
   readonly notifyFailures: boolean;
 }
@@ -16,7 +16,7 @@ export interface ISettings {
 export const DEFAULTS: ISettings = {
   variables: {},
   pollSeconds: 15,
-  notifyBeforeExpiry: 0,
+  notifyBeforeExpiry: 120,
   notifyFailures: true
 };
 

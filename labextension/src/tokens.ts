@@ -7,6 +7,11 @@ export const NAMESPACE = 'jupyter-tokens';
 /** The plugin whose schema holds the settings. */
 export const PLUGIN_ID = `${NAMESPACE}:plugin`;
 
+/** The schema of one of the server's events. */
+export function eventSchema(kind: string): string {
+  return `https://github.com/jupyter-tokens/jupyter_tokens/events/${kind}/v1`;
+}
+
 /** Seconds for which a value is shown, at most. */
 export const REVEAL_SECONDS = 20;
 
@@ -143,6 +148,8 @@ export interface ITokens {
   now(): number;
   /** Whether something is under way for a profile. */
   busy(profile: string): boolean;
+  /** Waits no longer for what is under way for a profile. */
+  cancel(profile: string): void;
   outcome(profile: string): Outcome | null;
   setOutcome(profile: string, outcome: Outcome | null): void;
   /** Looks at the profiles now. */
@@ -150,8 +157,8 @@ export interface ITokens {
 
   fetch(profile: string, params: Params, refresh: boolean): Promise<ITokenFacts>;
   forget(profile: string): Promise<void>;
-  /** The value itself: whoever asks must not keep it. */
-  reveal(profile: string, params: Params): Promise<string>;
+  /** With the value itself: whoever asks must not keep it. */
+  reveal(profile: string, params: Params): Promise<ITokenFacts>;
   /** Ends when the kernel has the token, however long it is busy. */
   inject(
     kernelId: string,

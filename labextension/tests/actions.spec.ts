@@ -106,11 +106,28 @@ it('keeps what the vendor said for the card', async () => {
   expect(model.outcome('acme')).toEqual({ kind: 'problem', problem: PROBLEM });
 });
 
+it('waits no longer than the user wants to', async () => {
+  server.answers['POST profiles/acme/token'] = new Promise<object>(() => undefined);
+  const fetched = actions.fetch('acme', {}, false);
+  expect(model.busy('acme')).toBe(true);
+  actions.cancel('acme');
+  expect(await fetched).toBe(false);
+  expect(model.busy('acme')).toBe(false);
+  expect(model.outcome('acme')).toMatchObject({
+    kind: 'done',
+    text: 'Cancelled. The server may still fetch the token.'
+  });
+});
+
 it('hands a value to nobody but who shows it', async () => {
-  server.answers['POST profiles/acme/token'] = { has_value: true, value: 's3cret' };
+  server.answers['POST profiles/acme/token'] = {
+    has_value: true,
+    value: 's3cret',
+    expires_at: null
+  };
   const shown = vi.fn();
   await actions.reveal('acme', {}, shown);
-  expect(shown).toHaveBeenCalledWith('s3cret');
+  expect(shown).toHaveBeenCalledWith('s3cret', null);
   expect(JSON.stringify([model.profiles, model.outcome('acme')])).not.toContain('s3cret');
 });
 

@@ -1,9 +1,11 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Event } from '@jupyterlab/services';
+import { Signal } from '@lumino/signaling';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { TokensModel } from '../src/model';
 import { RequestError } from '../src/request';
-import type { IProfile } from '../src/tokens';
+import { eventSchema, type IProfile } from '../src/tokens';
 import { PROBLEM, profile, PROVIDER } from './facts';
 import { Server } from './server';
 
@@ -35,6 +37,8 @@ beforeEach(async () => {
 
 afterEach(() => {
   model.dispose();
+  vi.restoreAllMocks();
+  vi.useRealTimers();
 });
 
 describe('TokensModel', () => {
@@ -83,6 +87,34 @@ describe('TokensModel', () => {
     list(profile());
     await model.look();
     expect(model.problem).toBeNull();
+  });
+
+  it('takes a server that stalls for one that is away', async () => {
+    server.answers['GET profiles'] = new Promise<object>(() => undefined);
+    vi.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort(new Error('timed out')));
+    await model.look();
+    expect(model.problem?.reason).toBe('unreachable');
+  });
+
+  it.each(['fetched', 'held'])('looks again when the server says “%s”', async kind => {
+    const stream = new Signal<object, Event.Emission>({});
+    model.follow({ stream } as unknown as Event.IManager);
+    list(profile({ state: 'fresh' }));
+    const changed = new Promise<void>(resolve => model.changed.connect(() => resolve()));
+    stream.emit({ schema_id: eventSchema(kind) });
+    await changed;
+    expect(model.profiles?.map(({ state }) => state)).toEqual(['fresh']);
+  });
+
+  it('leaves events that change nothing alone', async () => {
+    const stream = new Signal<object, Event.Emission>({});
+    model.follow({ stream } as unknown as Event.IManager);
+    vi.useFakeTimers();
+    const before = server.seen.length;
+    stream.emit({ schema_id: eventSchema('refused') });
+    stream.emit({ schema_id: 'https://schema.jupyter.org/other/v1' });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(server.seen).toHaveLength(before);
   });
 
   it('sends names and parameters as they are', async () => {

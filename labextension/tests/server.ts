@@ -7,9 +7,12 @@ export interface ISeen {
   readonly body: unknown;
 }
 
-type Answer = object | { readonly status: number; readonly body: object } | null;
+type Answer = object | { readonly status: number; readonly body: object } | Promise<object> | null;
 
-/** A server that answers from a table, by `METHOD path`; null stands for one that is not there. */
+/**
+ * A server that answers from a table, by `METHOD path`; null stands for one that is not there, a promise for one
+ * that takes its time.
+ */
 export class Server {
   readonly seen: ISeen[] = [];
   answers: Record<string, Answer> = {};
@@ -22,7 +25,16 @@ export class Server {
       const path = new URL(asked.url).pathname.replace('/team/jupyter-tokens/', '');
       const text = await asked.text();
       this.seen.push({ method: asked.method, path, body: text ? JSON.parse(text) : null });
-      const answer = this.answers[`${asked.method} ${path}`];
+      const answer = await Promise.race([
+        this.answers[`${asked.method} ${path}`],
+        new Promise<never>((_, reject) => {
+          const end = (): void => reject(new Error('aborted'));
+          asked.signal.addEventListener('abort', end);
+          if (asked.signal.aborted) {
+            end();
+          }
+        })
+      ]);
       if (answer === null) {
         throw new TypeError('Failed to fetch');
       }
