@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,6 +95,8 @@ class DemoApp(Command):
             *self.extra_args,
         ]
         path = os.pathsep.join(filter(None, [str(config), os.environ.get("JUPYTER_CONFIG_PATH")]))
+        # An interruption before `try` would leave JupyterLab behind.
+        end_of_hold = _hold_interruptions()
         # In a session of its own, JupyterLab does not see the terminal's Ctrl-C, at which it would stop to ask back.
         lab = subprocess.Popen(  # noqa: S603 (our own command line)
             command,
@@ -103,6 +105,7 @@ class DemoApp(Command):
             start_new_session=True,
         )
         try:
+            end_of_hold()
             yield lab
         finally:
             # Whoever is used to pressing Ctrl-C twice must not leave JupyterLab and its kernels behind.
@@ -170,6 +173,20 @@ def _interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _hold_interruptions() -> Callable[[], None]:
+    """Holds Ctrl-C and its kin back until the returned function is called, which then raises."""
+    held: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in _ENDINGS}
+
+    def end() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            raise KeyboardInterrupt
+
+    return end
 
 
 def _ignore_interrupts() -> None:

@@ -179,6 +179,22 @@ def test_pressing_ctrl_c_twice_ends_both_too(lab: Lab, temporary: Path) -> None:
     assert not list(temporary.iterdir())
 
 
+def test_ctrl_c_while_it_starts_leaves_nothing(lab: Lab, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class InterruptedPopen(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("subprocess.Popen", InterruptedPopen)
+    lab.does(FOREVER)
+    assert ended() == 0
+    assert [each.poll() is not None for each in started] == [True]
+    assert not list(temporary.iterdir())
+
+
 def test_a_jupyterlab_that_does_not_end_is_killed(lab: Lab, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_STOP_SECONDS", 0.1)
     stubborn = f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\nos.kill(os.getppid(), signal.SIGINT)\n{FOREVER}"

@@ -187,7 +187,9 @@ class TestTheKernelItself:
             )
             assert python.injected("oneaccess")["kept_by"] == "kernel"
             value = value_of(served, "oneaccess")
-            assert python.run("print(sum('jupyter_tokens' in wanted for wanted, _ in asked))") == "1"
+            # On a busy machine what is injected at the start may come as late.
+            count = "sum(b'oneaccess'.hex() in repr(wanted) for wanted, _ in asked)"
+            assert python.run(f"print({count})") == "1"
             spelled = f"{value[:8]!r} + {value[8:]!r}"
             look = f"print(({spelled}) in repr(asked), ({spelled}).encode().hex() in repr(asked))"
             assert python.run(look) == "False False"
