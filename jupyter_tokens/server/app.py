@@ -25,17 +25,12 @@ from .._version import __version__
 from ..clock import Clock, SystemClock
 from ..config.files import remove_leftovers
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
-from . import metrics
-from .activity import Activity
-from .handlers import ROUTES
-from .kernel_handlers import KERNEL_ROUTES
+from .activity import Activity, count_fetch, count_hit, watch
+from .holdings import Holdings, Renewals
 from .kernel_proof import Gate
-from .kernel_push import ROUTES as PUSH_ROUTES
-from .kernel_push import Injection, Injections
+from .kernel_push import Injection, InjectionQueue
 from .kernel_start import become_default
-from .renewals import Renewals
-from .vendor_proxy import ROUTE as PROXY_ROUTE
-from .vendor_proxy import VendorProxyHandler
+from .routes import ROUTES
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile
@@ -104,7 +99,8 @@ class TokensExtension(ExtensionApp):
     clock: Clock = SystemClock()
     """For tests."""
     activity: Activity
-    injections: Injections
+    holdings: Holdings
+    injections: InjectionQueue
     renewals: Renewals
 
     def __init__(self, **kwargs: Any) -> None:
@@ -127,7 +123,7 @@ class TokensExtension(ExtensionApp):
 
                     source = LocalSource(clock=self.clock)
                     source.observe(partial(self._fetched, source))
-                    metrics.watch(source)
+                    watch(source)
                     self._source = source
         return self._source
 
@@ -139,10 +135,9 @@ class TokensExtension(ExtensionApp):
     def initialize_settings(self) -> None:
         """See `ExtensionApp`."""
         self.activity = Activity(self.server, lambda: self.source)
-        self.injections = Injections(self._injected)
+        self.holdings = Holdings()
+        self.injections = InjectionQueue(self._injected)
         self.renewals = Renewals(self)
-        self.settings["jupyter_tokens_extension"] = self
-        self.settings["jupyter_tokens_injections"] = self.injections
         # A client of the proxy may put its own secret into the query. The routes here log no query at all; Jupyter logs
         # that of a mistyped path, and compares names as they are spelt.
         scrubbed = "extra_log_scrub_param_keys"
@@ -155,7 +150,7 @@ class TokensExtension(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """See `ExtensionApp`."""
-        self.handlers.extend([*ROUTES, *KERNEL_ROUTES, *PUSH_ROUTES, (PROXY_ROUTE, VendorProxyHandler)])
+        self.handlers.extend((route.pattern, route.handler) for route in ROUTES)
 
     async def get_token(
         self,
@@ -176,7 +171,7 @@ class TokensExtension(ExtensionApp):
             token = await source.aget(key, refresh=refresh, newer_than=newer_than)
             cached = before is not None and before.token is token
         if cached:
-            metrics.count_hit(profile.provider.id)
+            count_hit(profile.provider.id)
         return Served(profile, token, cached)
 
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
@@ -253,7 +248,7 @@ class TokensExtension(ExtensionApp):
     def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
         # On the thread of the fetch, before its outcome is known to the cache: nothing here may fail.
         with suppress(Exception):
-            metrics.count_fetch(fetched, refresh=source.held(fetched.key) is not None)
+            count_fetch(fetched, refresh=source.held(fetched.key) is not None)
             self.activity.fetched(fetched)
 
     def _injected(self, injection: Injection) -> None:
