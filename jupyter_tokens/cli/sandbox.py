@@ -19,6 +19,8 @@ from traitlets import Bool, Float, Integer, Unicode
 from ..sandbox import Accounts, Sandbox
 from .command import Command
 
+__all__ = ["SandboxApp"]
+
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
 
@@ -124,9 +126,3 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> No
     for number in (signal.SIGINT, signal.SIGTERM):
         # Not the loop's own add_signal_handler: Windows lacks it.
         signal.signal(number, handle)
-
-
-main = SandboxApp.launch_instance
-
-if __name__ == "__main__":
-    main()

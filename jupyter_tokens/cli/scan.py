@@ -152,9 +152,3 @@ def _report(scanned: dict[str, Scanned], unreadable: dict[str, str], skipped: li
         "skipped": skipped,
         "unreadable": [{"path": name, "message": message} for name, message in unreadable.items()],
     }
-
-
-main = ScanApp.launch_instance
-
-if __name__ == "__main__":
-    main()

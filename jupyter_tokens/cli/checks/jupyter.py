@@ -15,7 +15,7 @@ from jupyter_core.paths import jupyter_config_path, jupyter_path
 from ..._version import __version__
 from ...errors import KernelUnknown, ServerUntrusted, TokenError
 from ...protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
-from .finding import Finding, fail, ok, warn, within
+from . import Finding, fail, ok, warn, within
 
 __all__ = ["kernel_route", "lab_extension", "provisioner", "server_extension"]
 

@@ -1,4 +1,4 @@
-"""Configuration files and their modes, the profiles in them, literal secrets, and the keyring."""
+"""Configuration files, the profiles in them, the keyring, and whether a call can be signed, which is not sent."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ import shlex
 import stat
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...clock import SystemClock
 from ...config.profiles import loads_code
-from ...errors import ConfigurationError
-from ...providers.base import Reference
+from ...errors import ConfigurationError, TokenError
+from ...providers.base import Call, Program, Reference
 from ..keyring_backend import backend
-from .finding import Finding, fail, ok, warn
+from . import Finding, fail, ok, warn, within
 
 if TYPE_CHECKING:
     from ...config.profiles import Profile, Profiles
+    from ...providers.params import Param, ParamValue
 
-__all__ = ["files", "keyring", "profiles"]
+__all__ = ["files", "keyring", "profiles", "signatures"]
+
+SECONDS = 20.0
+"""Time limit for each profile: a metadata service may be missing."""
 
 
 def files(found: list[Path]) -> Iterator[Finding]:
@@ -99,3 +105,65 @@ def _literals(profile: Profile) -> list[str]:
         for key, reference in profile.references.items()
         if reference.kind == "literal" and isinstance(trait := known[key], Reference) and trait.secret
     ]
+
+
+def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
+    """For each profile. A keyring may ask for its password, commands are run, a vendor's chain may use the network."""
+    for profile in profiles:
+        unasked = _asks_network(profile) if offline else ""
+        if unasked:
+            yield warn("credential", f"profile {profile.name}: its {unasked} (--offline)", "run it without")
+            continue
+        # A keyring that waits for a person is named within the profile's own limit.
+        [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)])
+        if isinstance(outcome, TokenError):
+            do = outcome.hint.rstrip(".") or "correct the profile"
+            yield fail("credential", f"profile {profile.name}: {_without(outcome, profile)}", do)
+        elif outcome is None:
+            yield fail("credential", f"profile {profile.name}: no credential in time", "see its source")
+        else:
+            yield ok("credential", f"profile {profile.name}: {outcome}")
+
+
+def _asks_network(profile: Profile) -> str:
+    """Return what is left out without a network, or "" if this profile's credential can be looked for."""
+    if not profile.references:
+        return "chain was not asked"
+    programs = any(isinstance(trait, Program) for trait in profile.provider.settings().values())
+    return "program was not run" if programs else ""
+
+
+def _sign(profile: Profile) -> str:
+    """Get to the point where the first request would be sent, and say what was found. Raises `TokenError`."""
+    secrets = profile.secrets()
+    credential = profile.provider.credential(secrets)
+    missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
+    # What only a call gives; for a signature anything will do.
+    fills = {name: _any(param) for name, param in missing.items() if param.required or param.identifier}
+    call = Call(profile.name, profile.call_params(fills), credential, SystemClock())
+    flow = profile.provider.retrieve(call)
+    sends = True
+    try:
+        next(flow)
+    except StopIteration:
+        sends = False
+    finally:
+        flow.close()
+    where = ", ".join(dict.fromkeys(ref.kind for ref in profile.references.values() if ref.kind != "literal"))
+    source = "its own chain" if not profile.references else where or "the configuration"
+    if not sends:
+        return f"token from {source}"
+    given = ", ".join(name for name, param in missing.items() if param.required)
+    return f"credential from {source}, a call can be signed" + (f"; to be given in each call: {given}" if given else "")
+
+
+def _any(param: Param) -> ParamValue:
+    if param.choices:
+        return param.choices[0]
+    fills: dict[str, ParamValue] = {"string": "doctor", "boolean": False, "integer": param.minimum or 1}
+    return fills[param.type]
+
+
+def _without(error: TokenError, profile: Profile) -> str:
+    """The message; the profile is named in front of it already."""
+    return error.message.removeprefix(f"profile {profile.name!r}, ").rstrip(".")
