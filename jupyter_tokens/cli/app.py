@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .command import Command
+from .command import CommandApp
 
 __all__ = ["TokensApp", "main"]
 
 
-class TokensApp(Command):
+class TokensApp(CommandApp):
     """Dispatches to a sub-command."""
 
     name = "jupyter-tokens"

@@ -17,13 +17,13 @@ from ..config.files import remove_leftovers
 from ..errors import ConfigurationError, NoValue, ParameterError, SecretError, TokenError
 from .terminal import one_line
 
-__all__ = ["Action", "Command"]
+__all__ = ["Action", "CommandApp"]
 
 # What is wrong before anything is sent: a second try without a change will not help.
 _USAGE = (ConfigurationError, NoValue, ParameterError, SecretError)
 
 
-class Command(JupyterApp):
+class CommandApp(JupyterApp):
     """Base of `jupyter tokens` and of its sub-commands."""
 
     version = __version__
@@ -68,7 +68,7 @@ def _complaint(name: str | None, usage: str) -> str:
     return last and f"{name}: {last}; see --help\n"
 
 
-class Action(Command):
+class Action(CommandApp):
     """A command that does one thing and ends: 0, 1 for an error of the API or the network, 2 for wrong usage."""
 
     def start(self) -> None:

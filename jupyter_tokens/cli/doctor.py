@@ -16,7 +16,7 @@ from .terminal import one_line, progress
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile, Profiles
-    from .checks import Finding
+    from .checks import CheckResult
 
 __all__ = ["DoctorApp"]
 
@@ -45,7 +45,7 @@ class DoctorApp(Action):
         """See `Action`."""
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
-        told: list[Finding] = []
+        told: list[CheckResult] = []
         for finding in self._findings():
             told.append(finding)
             if not self.as_json:
@@ -56,7 +56,7 @@ class DoctorApp(Action):
             sys.stdout.write(json.dumps({"findings": [finding._asdict() for finding in told]}) + "\n")
         return 1 if any(finding.status == "fail" for finding in told) else 0
 
-    def _findings(self) -> Iterator[Finding]:
+    def _findings(self) -> Iterator[CheckResult]:
         from ..config.files import config_files  # noqa: PLC0415 (what is checked is loaded when it is)
         from .checks import fail, jupyter, network, profiles  # noqa: PLC0415 (as above)
 
@@ -77,7 +77,7 @@ class DoctorApp(Action):
         yield from self._slowly("looking for credentials", profiles.signatures(right, offline=self.offline))
 
     @staticmethod
-    def _slowly(text: str, findings: Iterable[Finding]) -> list[Finding]:
+    def _slowly(text: str, findings: Iterable[CheckResult]) -> list[CheckResult]:
         with progress(text):
             return list(findings)
 

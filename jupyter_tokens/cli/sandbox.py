@@ -17,7 +17,7 @@ from jupyter_core.application import base_aliases, base_flags
 from traitlets import Bool, Float, Integer, Unicode
 
 from ..sandbox import Accounts, Sandbox
-from .command import Command
+from .command import CommandApp
 
 __all__ = ["SandboxApp"]
 
@@ -28,7 +28,7 @@ class _WrongUsageError(Exception):
     pass
 
 
-class SandboxApp(Command):
+class SandboxApp(CommandApp):
     """Serves until SIGINT or SIGTERM; prints one JSON line with the URL and profiles when ready."""
 
     name = "jupyter-tokens-sandbox"

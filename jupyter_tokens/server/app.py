@@ -26,11 +26,22 @@ from ..clock import Clock, SystemClock
 from ..config.files import remove_leftovers
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .activity import Activity, count_fetch, count_hit, watch
+from .base import INJECT, PROFILES, PROXY, TOKENS, TokensHandler
+from .handlers import (
+    HoldingsHandler,
+    InjectHandler,
+    InjectionHandler,
+    ProfileHandler,
+    ProfilesHandler,
+    ProvidersHandler,
+    TokenHandler,
+)
 from .holdings import Holdings, Renewals
+from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler
 from .kernel_proof import Gate
 from .kernel_push import Injection, InjectionQueue
 from .kernel_start import become_default
-from .routes import ROUTES
+from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile
@@ -38,7 +49,7 @@ if TYPE_CHECKING:
     from ..token import Token
     from .save_hook import SaveHook
 
-__all__ = ["Served", "TokensExtension", "public_url"]
+__all__ = ["ROUTES", "Route", "Served", "TokensExtension", "public_url"]
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared with, not bound to)
 _NONE: Mapping[str, Any] = {}
@@ -48,6 +59,45 @@ _SCRUBBED = [
     for spell in (str.lower, str.upper, str.capitalize)
 ]
 _T = TypeVar("_T")
+_PROFILE = r"jupyter-tokens/profiles/(?P<name>[^/]+)"
+_KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
+
+
+class Route(NamedTuple):
+    """One path below the server's base URL.
+
+    permissions : by each method that the handler has, action and resource; None if the kernel's proof takes the place
+    of a login.
+    """
+
+    pattern: str
+    handler: type[TokensHandler]
+    permissions: Mapping[str, tuple[str, str] | None]
+
+
+ROUTES = (
+    Route(r"jupyter-tokens/profiles", ProfilesHandler, {"get": ("read", PROFILES)}),
+    Route(r"jupyter-tokens/providers", ProvidersHandler, {"get": ("read", PROFILES)}),
+    Route(
+        _PROFILE,
+        ProfileHandler,
+        {"get": ("read", PROFILES), "put": ("write", PROFILES), "delete": ("write", PROFILES)},
+    ),
+    Route(_PROFILE + "/token", TokenHandler, {"post": ("write", TOKENS), "delete": ("write", TOKENS)}),
+    Route(r"jupyter-tokens/holdings", HoldingsHandler, {"get": ("read", INJECT)}),
+    Route(_KERNEL + "/inject", InjectHandler, {"post": ("execute", INJECT)}),
+    Route(_KERNEL + r"/inject/(?P<injection_id>[0-9a-f]{32})", InjectionHandler, {"get": ("read", INJECT)}),
+    Route(
+        r"jupyter-tokens/proxy/(?P<name>[^/]+)(?P<path>/.*)",
+        VendorProxyHandler,
+        {"get": ("read", PROXY), "post": ("write", PROXY)},
+    ),
+    Route(_KERNEL + "/token", KernelTokenHandler, {"post": None}),
+    Route(_KERNEL + "/profiles", KernelProfilesHandler, {"post": None}),
+    Route(_KERNEL + "/holdings", KernelHoldingsHandler, {"post": None}),
+)
+"""All of them. The handlers enforce these permissions by jupyter_server's own decorators; tests hold the handlers and
+rest-api.yml to this table."""
 
 
 class Served(NamedTuple):

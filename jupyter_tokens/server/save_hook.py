@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError
 
-from ..scan.known import Known
 from ..scan.notebook import Finding, Scan, redact, scan
+from ..scan.values import Known
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp

@@ -14,9 +14,8 @@ from tornado.httpclient import HTTPResponse
 from traitlets.config import Config
 
 from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS
-from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.server.app import ROUTES, TokensExtension
 from jupyter_tokens.server.base import MOST_BODY_BYTES
-from jupyter_tokens.server.routes import ROUTES
 
 from .conftest import Call, Kernel, told
 from .kernels import started

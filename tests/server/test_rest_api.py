@@ -23,8 +23,7 @@ from tornado.web import RequestHandler
 
 from jupyter_tokens.protocol.proof import HEADER, prove
 from jupyter_tokens.server import app
-from jupyter_tokens.server.app import TokensExtension
-from jupyter_tokens.server.routes import ROUTES
+from jupyter_tokens.server.app import ROUTES, TokensExtension
 
 from .conftest import Kernel
 

@@ -9,13 +9,13 @@ from typing import Literal, NamedTuple, TypeVar
 
 from ...errors import TokenError
 
-__all__ = ["Finding", "Status", "fail", "ok", "warn", "within"]
+__all__ = ["CheckResult", "Status", "fail", "ok", "warn", "within"]
 
 Status = Literal["ok", "warn", "fail"]
 _T = TypeVar("_T")
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """check : its name, for machines. what : was found. do : about it, or ""."""
 
     check: str
@@ -24,19 +24,19 @@ class Finding(NamedTuple):
     do: str = ""
 
 
-def ok(check: str, what: str) -> Finding:
+def ok(check: str, what: str) -> CheckResult:
     """All is well."""
-    return Finding(check, "ok", what)
+    return CheckResult(check, "ok", what)
 
 
-def warn(check: str, what: str, do: str) -> Finding:
+def warn(check: str, what: str, do: str) -> CheckResult:
     """It works, but not as well as it could, or only for some."""
-    return Finding(check, "warn", what, do)
+    return CheckResult(check, "warn", what, do)
 
 
-def fail(check: str, what: str, do: str) -> Finding:
+def fail(check: str, what: str, do: str) -> CheckResult:
     """It does not work."""
-    return Finding(check, "fail", what, do)
+    return CheckResult(check, "fail", what, do)
 
 
 def within(seconds: float, works: Sequence[Callable[[], _T]]) -> list[_T | TokenError | None]:

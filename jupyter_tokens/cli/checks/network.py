@@ -16,7 +16,7 @@ import httpx
 from ...errors import NetworkError, TokenError
 from ...providers.base import COMMON_HEADERS, Endpoint, parsed_url
 from ...transport import check_proxy, connect_error, open_route, proxy_for
-from . import Finding, fail, ok, warn, within
+from . import CheckResult, fail, ok, warn, within
 
 if TYPE_CHECKING:
     from ...config.profiles import Profile
@@ -32,7 +32,7 @@ SKEW_WARNS = 60.0
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
-def proxies() -> Iterator[Finding]:
+def proxies() -> Iterator[CheckResult]:
     """What the environment says of proxies and certificates; of a proxy the host alone: its URL may hold a password."""
     there = {name.upper(): text for name, text in os.environ.items() if text and name.upper() in _PROXIES}
     for name, text in there.items():
@@ -52,7 +52,7 @@ def proxies() -> Iterator[Finding]:
             yield fail("certificates", f"{name} names {path}, which is not there", f"correct or unset {name}")
 
 
-def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Iterator[Finding]:
+def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Iterator[CheckResult]:
     """Each endpoint once. Blocks for at most so many seconds."""
     places = {(url, profile.verify): None for profile in profiles for url in _urls(profile)}
     works = [partial(probe, url, verify=verify, seconds=seconds - 1) for url, verify in places]
@@ -67,7 +67,7 @@ def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Itera
             )
 
 
-def _judged(url: str, answer: Answered) -> Finding:
+def _judged(url: str, answer: Answered) -> CheckResult:
     way = " by way of the proxy" if proxied(url) else ""
     reached = f"{url} answers{way}" + (", TLS is good" if url.startswith("https") else "")
     if answer.skew is None:

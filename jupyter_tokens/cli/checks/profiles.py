@@ -16,7 +16,7 @@ from ...config.profiles import loads_code
 from ...errors import ConfigurationError, TokenError
 from ...providers.base import Call, Program, Reference
 from ..keyring_backend import backend
-from . import Finding, fail, ok, warn, within
+from . import CheckResult, fail, ok, warn, within
 
 if TYPE_CHECKING:
     from ...config.profiles import Profile, Profiles
@@ -28,7 +28,7 @@ SECONDS = 20.0
 """Time limit for each profile: a metadata service may be missing."""
 
 
-def files(found: list[Path]) -> Iterator[Finding]:
+def files(found: list[Path]) -> Iterator[CheckResult]:
     """Each file, and who may change it."""
     if os.environ.get("JUPYTER_NO_CONFIG"):
         yield fail("configuration", "JUPYTER_NO_CONFIG is set: no profile is read or kept", "unset JUPYTER_NO_CONFIG")
@@ -50,7 +50,7 @@ def files(found: list[Path]) -> Iterator[Finding]:
                 yield warn("file mode", what, f"chmod g-w {shlex.quote(str(path))}")
 
 
-def profiles(known: Profiles) -> Iterator[Finding]:
+def profiles(known: Profiles) -> Iterator[CheckResult]:
     """Each profile: whether it is right, and whether its secrets are written out in it."""
     for name in known:
         try:
@@ -74,7 +74,7 @@ def profiles(known: Profiles) -> Iterator[Finding]:
             yield ok("profile", f"{name} ({profile.provider.title})")
 
 
-def keyring(known: list[Profile]) -> Iterator[Finding]:
+def keyring(known: list[Profile]) -> Iterator[CheckResult]:
     """The backend, in the light of who needs one."""
     found = backend()
     needed = [profile.name for profile in known if any(ref.kind == "keyring" for ref in profile.references.values())]
@@ -107,7 +107,7 @@ def _literals(profile: Profile) -> list[str]:
     ]
 
 
-def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[Finding]:
+def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResult]:
     """For each profile. A keyring may ask for its password, commands are run, a vendor's chain may use the network."""
     for profile in profiles:
         unasked = _asks_network(profile) if offline else ""
