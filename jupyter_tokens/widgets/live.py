@@ -239,7 +239,8 @@ class Live(VBox):
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._cells: dict[str, str] = {}
+        self.runs: dict[str, str] = {}
+        """The cells that show it, each with the run in which it does."""
         self._notes = HTML(layout=Layout(display="none", margin="0", padding="0 8px", border_top=look.RULE))
         super().__init__(_view_count=0)
         self._ended = False
@@ -314,11 +315,11 @@ def _replace(live: Live) -> None:
     cell, run = _running_cell()
     if not cell:
         return
-    live._cells[cell] = run
+    live.runs[cell] = run
     for other in list(_shown):
-        if other._cells.get(cell, run) != run:
-            del other._cells[cell]
-            if not other._cells:
+        if other.runs.get(cell, run) != run:
+            del other.runs[cell]
+            if not other.runs:
                 other.close()
     _shown.add(live)
 
