@@ -15,7 +15,7 @@ from typing import Any
 
 from jupyter_tokens.cli.demo import notebooks_folder
 from jupyter_tokens.scan.files import scan_file
-from jupyter_tokens.scan.known import Known
+from jupyter_tokens.scan.values import Known
 from tests.scan.made_up import lines
 
 from .measure import Row

@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from .client import aget_token, create_token, get_token
     from .errors import TokenError
     from .token import Token
-    from .widgets.card import TokenCard
-    from .widgets.panel import TokenPanel
+    from .widgets.panel import TokenCard, TokenPanel
 
 __all__ = ["Token", "TokenCard", "TokenError", "TokenPanel", "__version__", "aget_token", "create_token", "get_token"]
 
 _HOMES = {
     "Token": "token",
-    "TokenCard": "widgets.card",
+    "TokenCard": "widgets.panel",
     "TokenError": "errors",
     "TokenPanel": "widgets.panel",
     "aget_token": "client",

@@ -90,7 +90,7 @@ class Client:
 
 def _open_source(profiles: Profiles | None, clock: Clock | None, transport: Transport | None) -> TokenSource:
     from .config.files import load_mode  # noqa: PLC0415 (configuration, cache and providers load at first use)
-    from .protocol.identity import identity, missing_identity  # noqa: PLC0415
+    from .protocol.proof import identity, missing_identity  # noqa: PLC0415
     from .sources.local import LocalSource  # noqa: PLC0415
 
     mode = "direct" if profiles is not None else load_mode()

@@ -377,7 +377,7 @@ def test_a_configuration_that_breaks_is_told_and_what_is_fresh_still_serves(
 
 def in_mode(folder: Path, mode: str, monkeypatch: pytest.MonkeyPatch, me: object) -> Client:
     (folder / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"mode": mode}}))
-    monkeypatch.setattr("jupyter_tokens.protocol.identity.identity", lambda: me)
+    monkeypatch.setattr("jupyter_tokens.protocol.proof.identity", lambda: me)
     monkeypatch.setattr("jupyter_tokens.sources.remote.RemoteSource", Served)
     return Client()
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from .command import Command
+from .command import CommandApp
 
 __all__ = ["TokensApp", "main"]
 
 
-class TokensApp(Command):
+class TokensApp(CommandApp):
     """Dispatches to a sub-command."""
 
     name = "jupyter-tokens"
     description = "Short-lived cloud tokens for notebooks, without a secret ever standing in the notebook."
     subcommands = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        "list": ("jupyter_tokens.cli.listing.ListApp", "List the profiles."),
+        "list": ("jupyter_tokens.cli.configured.ListApp", "List the profiles."),
         "providers": (
             "jupyter_tokens.cli.providers.ProvidersApp",
             "List the providers with settings and parameters.",
         ),
         "get": ("jupyter_tokens.cli.get.GetApp", "Fetch a token and print it."),
         "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; asks for what is missing, secrets unseen."),
-        "remove": ("jupyter_tokens.cli.remove.RemoveApp", "Remove a profile and the secrets stored for it."),
+        "remove": ("jupyter_tokens.cli.configured.RemoveApp", "Remove a profile and the secrets stored for it."),
         "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Look for what is wrong, and say what to do."),
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
         "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the five token APIs on loopback, with no account."),

@@ -17,13 +17,13 @@ from ..config.files import remove_leftovers
 from ..errors import ConfigurationError, NoValue, ParameterError, SecretError, TokenError
 from .terminal import one_line
 
-__all__ = ["Action", "Command"]
+__all__ = ["Action", "CommandApp"]
 
 # What is wrong before anything is sent: a second try without a change will not help.
 _USAGE = (ConfigurationError, NoValue, ParameterError, SecretError)
 
 
-class Command(JupyterApp):
+class CommandApp(JupyterApp):
     """Base of `jupyter tokens` and of its sub-commands."""
 
     version = __version__
@@ -54,9 +54,15 @@ class Command(JupyterApp):
         sys.exit(code)
 
     def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> KVArgParseConfigLoader:
-        loader = _Loader(argv, aliases, flags, classes=classes, log=self.log, subcommands=self.subcommands)
-        loader.completer = type(self).completer
-        return loader
+        return _Loader(
+            argv,
+            aliases,
+            flags,
+            classes=classes,
+            log=self.log,
+            subcommands=self.subcommands,
+            completer=type(self).completer,
+        )
 
 
 def _complaint(name: str | None, usage: str) -> str:
@@ -68,7 +74,7 @@ def _complaint(name: str | None, usage: str) -> str:
     return last and f"{name}: {last}; see --help\n"
 
 
-class Action(Command):
+class Action(CommandApp):
     """A command that does one thing and ends: 0, 1 for an error of the API or the network, 2 for wrong usage."""
 
     def start(self) -> None:
@@ -90,7 +96,18 @@ class Action(Command):
 
 
 class _Parser(KVArgParseConfigLoader.parser_class):  # type: ignore[misc, valid-type]
-    """Takes arguments before, between and behind options."""
+    """Takes arguments before, between and behind options. completer : of the arguments."""
+
+    def __init__(self, *args: Any, completer: Any = None, **options: Any) -> None:
+        self._completer = completer
+        super().__init__(*args, **options)
+
+    def add_argument(self, *names: Any, **options: Any) -> Any:
+        """See `argparse.ArgumentParser`; argcomplete looks for `completer` at what this returns."""
+        added = super().add_argument(*names, **options)
+        if self._completer is not None and not added.option_strings:
+            added.completer = self._completer
+        return added
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """See `argparse.ArgumentParser`, which takes them in one piece."""
@@ -104,21 +121,11 @@ class _Parser(KVArgParseConfigLoader.parser_class):  # type: ignore[misc, valid-
 
 
 class _Loader(KVArgParseConfigLoader):
-    """Traitlets completes options by itself; to this one a command can say what completes its arguments.
-
-    An option that there is not is an error, also where it could be the name of something configurable.
-    """
+    """Refuses an option that does not exist, also where it could be the name of something configurable."""
 
     parser_class = _Parser
-    completer: Any = None
     # Options are completed for who has typed a hyphen.
     _argcomplete_kwargs: ClassVar = {"always_complete_options": False}
-
-    def _add_arguments(self, *given: Any) -> None:
-        super()._add_arguments(*given)
-        if self.completer is not None:
-            arguments = next(action for action in self.parser._actions if action.dest == "extra_args")
-            arguments.completer = self.completer  # type: ignore[attr-defined]
 
     def _handle_unrecognized_alias(self, arg: str) -> None:
         # By default it has no effect, which whoever has misspelt an option is not told.

@@ -76,9 +76,3 @@ class CompletionApp(Action):
         # `jupyter` hands over to its sub-commands' own completion.
         sys.stdout.write(shellcode(["jupyter", "jupyter-tokens"], shell=self.extra_args[0]))
         return 0
-
-
-main = CompletionApp.launch_instance
-
-if __name__ == "__main__":
-    main()

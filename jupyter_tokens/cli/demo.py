@@ -21,7 +21,7 @@ from traitlets import Bool, Integer, Unicode
 
 from ..config.files import CONFIG_NAME
 from ..sandbox import Sandbox, running
-from .command import Command
+from .command import CommandApp
 
 __all__ = ["DemoApp", "notebooks_folder"]
 
@@ -29,7 +29,7 @@ FIRST_NOTEBOOK = "01-first-token.ipynb"
 _STOP_SECONDS = 10.0
 
 
-class DemoApp(Command):
+class DemoApp(CommandApp):
     """Runs until Ctrl-C, or until JupyterLab is shut down; both end together."""
 
     name = "jupyter-tokens-demo"
@@ -43,12 +43,12 @@ class DemoApp(Command):
     browser = Bool(default_value=True, help="Open a browser.").tag(config=True)
 
     aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Command.aliases,
+        **CommandApp.aliases,
         "port": "DemoApp.port",
         "dir": "DemoApp.folder",
     }
     flags = {  # noqa: RUF012
-        **Command.flags,
+        **CommandApp.flags,
         "no-browser": ({"DemoApp": {"browser": False}}, "Do not open a browser; print the address."),
     }
 

@@ -16,7 +16,7 @@ from .terminal import one_line, progress
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile, Profiles
-    from .checks.finding import Finding
+    from .checks import CheckResult
 
 __all__ = ["DoctorApp"]
 
@@ -45,7 +45,7 @@ class DoctorApp(Action):
         """See `Action`."""
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
-        told: list[Finding] = []
+        told: list[CheckResult] = []
         for finding in self._findings():
             told.append(finding)
             if not self.as_json:
@@ -56,29 +56,28 @@ class DoctorApp(Action):
             sys.stdout.write(json.dumps({"findings": [finding._asdict() for finding in told]}) + "\n")
         return 1 if any(finding.status == "fail" for finding in told) else 0
 
-    def _findings(self) -> Iterator[Finding]:
+    def _findings(self) -> Iterator[CheckResult]:
         from ..config.files import config_files  # noqa: PLC0415 (what is checked is loaded when it is)
-        from .checks import configuration, credentials, jupyter, network  # noqa: PLC0415 (as above)
-        from .checks.finding import fail  # noqa: PLC0415 (as above)
+        from .checks import fail, jupyter, network, profiles  # noqa: PLC0415 (as above)
 
-        yield from configuration.files(config_files())
+        yield from profiles.files(config_files())
         known = _load()
         for problem in known.problems.values():
             yield fail("configuration", problem.message.rstrip("."), problem.hint.rstrip(".") or "correct the file")
-        yield from configuration.profiles(known)
-        profiles = _right(known)
-        yield from configuration.keyring(profiles)
+        yield from profiles.profiles(known)
+        right = _right(known)
+        yield from profiles.keyring(right)
         yield from jupyter.server_extension()
         yield from jupyter.lab_extension()
         yield from jupyter.provisioner(known.at_start())
         yield from self._slowly("asking the Jupyter server", jupyter.kernel_route(offline=self.offline))
         yield from network.proxies()
         if not self.offline:
-            yield from self._slowly("asking the endpoints", network.endpoints(profiles))
-        yield from self._slowly("looking for credentials", credentials.signatures(profiles, offline=self.offline))
+            yield from self._slowly("asking the endpoints", network.endpoints(right))
+        yield from self._slowly("looking for credentials", profiles.signatures(right, offline=self.offline))
 
     @staticmethod
-    def _slowly(text: str, findings: Iterable[Finding]) -> list[Finding]:
+    def _slowly(text: str, findings: Iterable[CheckResult]) -> list[CheckResult]:
         with progress(text):
             return list(findings)
 
@@ -101,9 +100,3 @@ def _right(known: Profiles) -> list[Profile]:
             # Told by the check of the profiles.
             continue
     return found
-
-
-main = DoctorApp.launch_instance
-
-if __name__ == "__main__":
-    main()

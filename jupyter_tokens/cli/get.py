@@ -148,9 +148,3 @@ def _told(token: Token) -> dict[str, Any]:
         "expires_at": token.expires_at.isoformat() if token.expires_at is not None else None,
         "metadata": dict(token.metadata),
     }
-
-
-main = GetApp.launch_instance
-
-if __name__ == "__main__":
-    main()

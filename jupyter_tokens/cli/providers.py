@@ -86,9 +86,3 @@ def _text(provider: type[Provider]) -> str:
 def _told(schema: dict[str, Any]) -> str:
     choices = ", ".join(choice for choice in schema.get("enum", ()) if choice)
     return f"{schema['description']}{f' [{choices}]' if choices else ''}{' Secret.' if 'writeOnly' in schema else ''}"
-
-
-main = ProvidersApp.launch_instance
-
-if __name__ == "__main__":
-    main()

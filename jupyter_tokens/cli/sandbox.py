@@ -17,7 +17,9 @@ from jupyter_core.application import base_aliases, base_flags
 from traitlets import Bool, Float, Integer, Unicode
 
 from ..sandbox import Accounts, Sandbox
-from .command import Command
+from .command import CommandApp
+
+__all__ = ["SandboxApp"]
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
@@ -26,7 +28,7 @@ class _WrongUsageError(Exception):
     pass
 
 
-class SandboxApp(Command):
+class SandboxApp(CommandApp):
     """Serves until SIGINT or SIGTERM; prints one JSON line with the URL and profiles when ready."""
 
     name = "jupyter-tokens-sandbox"
@@ -124,9 +126,3 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> No
     for number in (signal.SIGINT, signal.SIGTERM):
         # Not the loop's own add_signal_handler: Windows lacks it.
         signal.signal(number, handle)
-
-
-main = SandboxApp.launch_instance
-
-if __name__ == "__main__":
-    main()

@@ -9,15 +9,15 @@ from pathlib import Path
 from traitlets import Bool
 
 from ..scan.files import NotReadable, Scanned, notebooks_in, scan_file
-from ..scan.known import Known
-from .command import Command
+from ..scan.values import Known
+from .command import CommandApp
 
 __all__ = ["ScanApp"]
 
 _MOST_SKIPPED = 5
 
 
-class ScanApp(Command):
+class ScanApp(CommandApp):
     """Exits with 0 if nothing was found, 1 if something was (redacted or not), 2 if a file could not be read."""
 
     name = "jupyter-tokens-scan"
@@ -47,7 +47,7 @@ class ScanApp(Command):
     ).tag(config=True)
 
     flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Command.flags,
+        **CommandApp.flags,
         "fix": ({"ScanApp": {"fix": True}}, fix.help),
         "json": ({"ScanApp": {"as_json": True}}, as_json.help),
         "profiles": ({"ScanApp": {"profiles": True}}, profiles.help),
@@ -152,9 +152,3 @@ def _report(scanned: dict[str, Scanned], unreadable: dict[str, str], skipped: li
         "skipped": skipped,
         "unreadable": [{"path": name, "message": message} for name, message in unreadable.items()],
     }
-
-
-main = ScanApp.launch_instance
-
-if __name__ == "__main__":
-    main()

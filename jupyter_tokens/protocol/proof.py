@@ -1,13 +1,20 @@
-"""How a kernel proves to its server who it is, with the key of its connection file; pure functions, no I/O.
+"""Who a kernel is to its server, and how it proves that, with the key of its connection file.
 
 The key itself never travels: a key derived from it for this purpose alone makes an HMAC over kernel id, action, time,
 nonce and body. Who checks a proof also has to refuse a nonce that was seen before.
+
+For id and key ipykernel is asked. Of another kernel (xeus-python) the file is read that its own command line names.
+Nothing is imported for it that is not loaded.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
 
 __all__ = [
     "CERT_VARIABLE",
@@ -17,7 +24,10 @@ __all__ = [
     "START_VARIABLE",
     "URL_VARIABLE",
     "WINDOW_SECONDS",
+    "Identity",
     "Proof",
+    "identity",
+    "missing_identity",
     "prove",
 ]
 
@@ -37,6 +47,68 @@ WINDOW_SECONDS = 60.0
 
 _LABEL = b"jupyter_tokens kernel proof v1"
 _FORM = re.compile(r"v1 time=([0-9]{1,15}), nonce=([0-9a-f]{32}), mac=([0-9a-f]{64})")
+_CONNECTION_FILE = re.compile(r"kernel-([0-9A-Za-z-]+)\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A kernel that a server has started. shows_cert : the server asks its clients for a certificate."""
+
+    url: str
+    cert: str | None
+    kernel_id: str
+    connection_key: bytes = field(repr=False)
+    shows_cert: bool = False
+
+
+def identity() -> Identity | None:
+    """Whose kernel this process is, or None if it is no server's (a script, a plain IPython, nbclient)."""
+    found = _look()
+    return found if isinstance(found, Identity) else None
+
+
+def missing_identity() -> str:
+    """Why `identity` is None, for a card: the same words in each run."""
+    found = _look()
+    return found if isinstance(found, str) else ""
+
+
+def _look() -> Identity | str:
+    url = os.environ.get(URL_VARIABLE)
+    if not url:
+        return "no Jupyter server with jupyter_tokens started this process"
+    found = _of_ipykernel() or _of_command_line()
+    if found is None:
+        return "this process is not itself a kernel of the Jupyter server"
+    name = _CONNECTION_FILE.fullmatch(found[0].name)
+    if name is None:
+        return "another program than the Jupyter server started this kernel, for example papermill"
+    if not found[1]:
+        return "this kernel has no key for its connections"
+    return Identity(url, os.environ.get(CERT_VARIABLE), name[1], found[1], CLIENT_CERT_VARIABLE in os.environ)
+
+
+def _of_ipykernel() -> tuple[Path, bytes] | None:
+    module = sys.modules.get("ipykernel.kernelapp")
+    if module is None or not module.IPKernelApp.initialized():
+        return None
+    app = module.IPKernelApp.instance()
+    return Path(app.connection_file), app.session.key
+
+
+def _of_command_line() -> tuple[Path, bytes] | None:
+    """The connection file that a kernel was started with (`-f FILE`); a program that it starts is not given that."""
+    words = sys.orig_argv
+    if "-f" not in words[:-1]:
+        return None
+    file = Path(words[words.index("-f") + 1])
+    if _CONNECTION_FILE.fullmatch(file.name) is None:
+        return None
+    try:
+        key = json.loads(file.read_text())["key"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return (file, key.encode()) if isinstance(key, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._util.atomic_file import replace_file
-from .known import Known
 from .notebook import Edits, Finding, Target, scan, scan_text
+from .values import Known
 
 __all__ = ["NotReadable", "Scanned", "notebooks_in", "rewritten", "scan_file"]
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from .span import Span, matches
-from .values import ESCAPED, is_password, is_placeholder, is_random, is_reference
+from .values import ESCAPED, Span, is_password, is_placeholder, is_random, is_reference, matches
 
 __all__ = ["is_named", "named_in", "named_kind"]
 

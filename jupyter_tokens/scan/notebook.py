@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .known import Known
 from .names import is_named, named_kind
 from .shapes import shapes_in
-from .span import Span, merged
+from .values import Known, Span, merged
 
-__all__ = ["Edits", "Finding", "Place", "Scan", "Target", "redact", "scan", "scan_text"]
+__all__ = ["Edits", "Finding", "Location", "Scan", "Target", "redact", "scan", "scan_text"]
 
 Path = tuple[str | int, ...]
 _NOTHING = Known({})
@@ -39,7 +38,7 @@ Edits = Mapping[Target, tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where in a notebook, for people. cell, output : counted from 1."""
 
     part: str
@@ -61,7 +60,7 @@ class Place:
 class Finding:
     """What was found where. line : of that part's text, counted from 1. length : in characters. No value in it."""
 
-    place: Place
+    place: Location
     line: int
     kind: str
     length: int
@@ -124,10 +123,10 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bo
 
 def scan_text(text: str, known: Known = _NOTHING) -> list[Finding]:
     """What is in a text that is not read as a notebook; nothing of that may change."""
-    return list(_findings(Place("raw text"), text, merged([*known.spans(text), *shapes_in(text)])))
+    return list(_findings(Location("raw text"), text, merged([*known.spans(text), *shapes_in(text)])))
 
 
-def _findings(place: Place, content: str, spans: Iterable[Span]) -> Iterator[Finding]:
+def _findings(place: Location, content: str, spans: Iterable[Span]) -> Iterator[Finding]:
     line, at = 1, 0
     for start, end, kind, _ in spans:
         line, at = line + content.count("\n", at, start), start
@@ -270,15 +269,15 @@ _PICTURES = ("image/", "audio/", "video/", "font/", "application/pdf")
 _PARTS = {"source": "source", "outputs": "output", "attachments": "attachment"}
 
 
-def _place(path: Path, ids: Mapping[int, str]) -> Place:
+def _place(path: Path, ids: Mapping[int, str]) -> Location:
     match path:
         case ("cells", int(cell), "outputs", int(output), *_):
-            return Place("output", cell + 1, ids.get(cell), output + 1)
+            return Location("output", cell + 1, ids.get(cell), output + 1)
         case ("cells", int(cell), part, *_):
-            return Place(_PARTS.get(str(part), "metadata"), cell + 1, ids.get(cell))
+            return Location(_PARTS.get(str(part), "metadata"), cell + 1, ids.get(cell))
         case ("metadata", "widgets", _, *_):
-            return Place("widget state")
-    return Place("metadata")
+            return Location("widget state")
+    return Location("metadata")
 
 
 def _cell_ids(notebook: Mapping[str, Any], known: Known) -> dict[int, str]:

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from .issuers import SHAPES, Shape
 from .names import named_in
-from .span import Span, matches
-from .values import ESCAPED, is_password, is_placeholder, is_random, is_reference
+from .values import ESCAPED, Span, is_password, is_placeholder, is_random, is_reference, matches
 
 __all__ = ["shapes_in"]
 

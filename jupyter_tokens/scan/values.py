@@ -1,13 +1,30 @@
-"""Tells a secret value from placeholders, references, paths and words."""
+"""Secret values in text: where those that are known stand, and what tells others from placeholders, paths and words."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from typing import NamedTuple
 
-__all__ = ["ESCAPED", "is_password", "is_placeholder", "is_random", "is_reference"]
+from .._util.encodings import SHORTEST, forms_of
 
+__all__ = [
+    "ESCAPED",
+    "Known",
+    "Span",
+    "is_password",
+    "is_placeholder",
+    "is_random",
+    "is_reference",
+    "matches",
+    "merged",
+]
+
+_GRAM = SHORTEST // 2
+_MANY = 4096
+_PLAIN = re.compile(r"[^\w .-]")
 ESCAPED = r"%(?:25)?(?!0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])[0-9A-Fa-f]{2}"
 """A percent-encoded character of a value: none that ends one, such as an encoded `&`, quote or line end."""
 
@@ -85,6 +102,80 @@ _USUAL = frozenset(
 """Letters of passwords that are the same everywhere."""
 _FEWEST_PAIRS = 5
 _FEWEST_CHARACTERS = 6
+
+
+class Span(NamedTuple):
+    """From `start` to `end` of a text. kind : what is there. doubt : 0 for a held value; the higher, the less sure."""
+
+    start: int
+    end: int
+    kind: str
+    doubt: int
+
+    @property
+    def mark(self) -> str:
+        """What takes its place."""
+        return f"[{self.kind}]"
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """In their order, those that overlap as one, under the kind that is surest."""
+    result: list[Span] = []
+    for span in sorted(spans):
+        last = result[-1] if result else None
+        if last is None or span.start >= last.end:
+            result.append(span)
+        else:
+            surest = min(last, span, key=lambda each: each.doubt)
+            result[-1] = surest._replace(start=last.start, end=max(last.end, span.end))
+    return result
+
+
+def matches(mark: str, pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Where an expression matches that begins with this literal: twice as fast as `finditer`, where it is rare."""
+    at = text.find(mark)
+    while at >= 0:
+        found = pattern.match(text, at)
+        if found:
+            yield found
+        at = text.find(mark, at + 1)
+
+
+class Known:
+    """Values to find. A search costs the same for one value as for thousands.
+
+    It looks at a few characters of the text in every stride, and compares whole values only where these are known; a
+    regular expression of thousands of alternatives takes minutes for a large notebook.
+
+    kinds : what each value is, by the value. Of those shorter than `forms.SHORTEST` none is looked for.
+    """
+
+    def __init__(self, kinds: Mapping[str, str]) -> None:
+        # A name ends in texts that may be JSON or HTML.
+        named = {value: _PLAIN.sub("_", kind) for value, kind in kinds.items()}
+        self._forms = {form: kind for value, kind in named.items() for form in forms_of(value)}
+        shortest = min(map(len, self._forms), default=SHORTEST)
+        self._gram = max(_GRAM, min(SHORTEST, shortest // 2))
+        # A wide stride makes a search quick and a table large.
+        self._stride = min(shortest - self._gram + 1, 16 if len(self._forms) < _MANY else 4)
+        self._places: dict[str, list[tuple[int, str]]] = {}
+        for form in self._forms:
+            for offset in range(self._stride):
+                self._places.setdefault(form[offset : offset + self._gram], []).append((offset, form))
+
+    def __repr__(self) -> str:
+        return f"<Known {len(self._forms)} forms>"
+
+    def spans(self, text: str) -> Iterator[Span]:
+        """Where one of them stands; they may overlap."""
+        places, gram, stride = self._places, self._gram, self._stride
+        if not places:
+            return
+        for at in [at for at in range(0, len(text) - gram + 1, stride) if text[at : at + gram] in places]:
+            for offset, form in places[text[at : at + gram]]:
+                start = at - offset
+                if start >= 0 and text.startswith(form, start):
+                    yield Span(start, start + len(form), self._forms[form], 0)
 
 
 def is_placeholder(value: str) -> bool:

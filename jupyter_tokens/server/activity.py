@@ -1,6 +1,7 @@
-"""What happened to tokens, as Jupyter events and in the server's log; never a token, nor a part of one.
+"""What happened to tokens, as Jupyter events, in the server's log and as metrics; never a token, nor a part of one.
 
-An activity log, not an audit trail: whoever may write events can forge one, which is why the log tells the same.
+An activity log, not an audit trail: whoever may write events can forge one, which is why the log tells the same. The
+metrics on the server's /metrics are made once per process, however many servers or extensions it runs.
 """
 
 from __future__ import annotations
@@ -10,24 +11,39 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from prometheus_client import Counter, Gauge, Histogram
 
 from ..errors import TokenError
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+    from ..sources.base import TokenSource
     from ..sources.local import Fetched, LocalSource
     from .base import TokensHandler
 
-__all__ = ["KINDS", "SCHEMA_ID", "Activity"]
+__all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "watch"]
 
 SCHEMA_ID = "https://github.com/jupyter-tokens/jupyter_tokens/events/{kind}/v1"
 KINDS = ("fetched", "served", "revealed", "injected", "refused", "failed", "found")
 
 _SCHEMA_IDS = {kind: SCHEMA_ID.format(kind=kind) for kind in KINDS}
 _SCHEMAS = Path(__file__).parent / "events"
+
+_FETCHES = Counter("jupyter_tokens_fetches", "Calls to token APIs by provider and outcome", ["provider", "outcome"])
+_HITS = Counter("jupyter_tokens_cache_hits", "Tokens served from the cache", ["provider"])
+_SECONDS = Histogram("jupyter_tokens_fetch_duration_seconds", "Seconds that calls to token APIs took", ["provider"])
+_FAILURES = Counter("jupyter_tokens_refresh_failures", "Refreshes that failed while a token was cached", ["provider"])
+_HELD = Gauge("jupyter_tokens_held", "Valid tokens in the cache")
+
+_hits = cache(_HITS.labels)
+_sources: WeakSet[TokenSource] = WeakSet()
+_HELD.set_function(lambda: sum(source.live() for source in tuple(_sources)))
 
 
 class Activity:
@@ -138,3 +154,21 @@ def _why(error: TokenError) -> dict[str, Any]:
 
 def _who(handler: TokensHandler) -> dict[str, Any]:
     return {"user": getattr(handler.current_user, "username", None), "kernel_id": handler.kernel_id}
+
+
+def watch(source: TokenSource) -> None:
+    """Count the tokens of a source for as long as it exists."""
+    _sources.add(source)
+
+
+def count_fetch(fetched: Fetched, *, refresh: bool) -> None:
+    """Count a call to a token API. refresh : a token was cached already."""
+    _FETCHES.labels(fetched.provider, "ok" if fetched.error is None else fetched.error.reason).inc()
+    _SECONDS.labels(fetched.provider).observe(fetched.seconds)
+    if refresh and fetched.error is not None:
+        _FAILURES.labels(fetched.provider).inc()
+
+
+def count_hit(provider: str) -> None:
+    """Count a token that was served from the cache."""
+    _hits(provider).inc()

@@ -25,16 +25,22 @@ from .._version import __version__
 from ..clock import Clock, SystemClock
 from ..config.files import remove_leftovers
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
-from . import metrics
-from .activity import Activity
-from .handlers import ROUTES
-from .kernel_handlers import KERNEL_ROUTES
+from .activity import Activity, count_fetch, count_hit, watch
+from .base import INJECT, PROFILES, PROXY, TOKENS, TokensHandler
+from .handlers import (
+    HoldingsHandler,
+    InjectHandler,
+    InjectionHandler,
+    ProfileHandler,
+    ProfilesHandler,
+    ProvidersHandler,
+    TokenHandler,
+)
+from .holdings import Holdings, Renewals
+from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler
 from .kernel_proof import Gate
-from .kernel_push import ROUTES as PUSH_ROUTES
-from .kernel_push import Injection, Injections
+from .kernel_push import Injection, InjectionQueue
 from .kernel_start import become_default
-from .renewals import Renewals
-from .vendor_proxy import ROUTE as PROXY_ROUTE
 from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
@@ -43,7 +49,7 @@ if TYPE_CHECKING:
     from ..token import Token
     from .save_hook import SaveHook
 
-__all__ = ["Served", "TokensExtension", "public_url"]
+__all__ = ["ROUTES", "Route", "Served", "TokensExtension", "public_url"]
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared with, not bound to)
 _NONE: Mapping[str, Any] = {}
@@ -53,6 +59,45 @@ _SCRUBBED = [
     for spell in (str.lower, str.upper, str.capitalize)
 ]
 _T = TypeVar("_T")
+_PROFILE = r"jupyter-tokens/profiles/(?P<name>[^/]+)"
+_KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
+
+
+class Route(NamedTuple):
+    """One path below the server's base URL.
+
+    permissions : by each method that the handler has, action and resource; None if the kernel's proof takes the place
+    of a login.
+    """
+
+    pattern: str
+    handler: type[TokensHandler]
+    permissions: Mapping[str, tuple[str, str] | None]
+
+
+ROUTES = (
+    Route(r"jupyter-tokens/profiles", ProfilesHandler, {"get": ("read", PROFILES)}),
+    Route(r"jupyter-tokens/providers", ProvidersHandler, {"get": ("read", PROFILES)}),
+    Route(
+        _PROFILE,
+        ProfileHandler,
+        {"get": ("read", PROFILES), "put": ("write", PROFILES), "delete": ("write", PROFILES)},
+    ),
+    Route(_PROFILE + "/token", TokenHandler, {"post": ("write", TOKENS), "delete": ("write", TOKENS)}),
+    Route(r"jupyter-tokens/holdings", HoldingsHandler, {"get": ("read", INJECT)}),
+    Route(_KERNEL + "/inject", InjectHandler, {"post": ("execute", INJECT)}),
+    Route(_KERNEL + r"/inject/(?P<injection_id>[0-9a-f]{32})", InjectionHandler, {"get": ("read", INJECT)}),
+    Route(
+        r"jupyter-tokens/proxy/(?P<name>[^/]+)(?P<path>/.*)",
+        VendorProxyHandler,
+        {"get": ("read", PROXY), "post": ("write", PROXY)},
+    ),
+    Route(_KERNEL + "/token", KernelTokenHandler, {"post": None}),
+    Route(_KERNEL + "/profiles", KernelProfilesHandler, {"post": None}),
+    Route(_KERNEL + "/holdings", KernelHoldingsHandler, {"post": None}),
+)
+"""All of them. The handlers enforce these permissions by jupyter_server's own decorators; tests hold the handlers and
+rest-api.yml to this table."""
 
 
 class Served(NamedTuple):
@@ -104,7 +149,8 @@ class TokensExtension(ExtensionApp):
     clock: Clock = SystemClock()
     """For tests."""
     activity: Activity
-    injections: Injections
+    holdings: Holdings
+    injections: InjectionQueue
     renewals: Renewals
 
     def __init__(self, **kwargs: Any) -> None:
@@ -127,7 +173,7 @@ class TokensExtension(ExtensionApp):
 
                     source = LocalSource(clock=self.clock)
                     source.observe(partial(self._fetched, source))
-                    metrics.watch(source)
+                    watch(source)
                     self._source = source
         return self._source
 
@@ -139,10 +185,9 @@ class TokensExtension(ExtensionApp):
     def initialize_settings(self) -> None:
         """See `ExtensionApp`."""
         self.activity = Activity(self.server, lambda: self.source)
-        self.injections = Injections(self._injected)
+        self.holdings = Holdings()
+        self.injections = InjectionQueue(self._injected)
         self.renewals = Renewals(self)
-        self.settings["jupyter_tokens_extension"] = self
-        self.settings["jupyter_tokens_injections"] = self.injections
         # A client of the proxy may put its own secret into the query. The routes here log no query at all; Jupyter logs
         # that of a mistyped path, and compares names as they are spelt.
         scrubbed = "extra_log_scrub_param_keys"
@@ -155,7 +200,7 @@ class TokensExtension(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """See `ExtensionApp`."""
-        self.handlers.extend([*ROUTES, *KERNEL_ROUTES, *PUSH_ROUTES, (PROXY_ROUTE, VendorProxyHandler)])
+        self.handlers.extend((route.pattern, route.handler) for route in ROUTES)
 
     async def get_token(
         self,
@@ -176,7 +221,7 @@ class TokensExtension(ExtensionApp):
             token = await source.aget(key, refresh=refresh, newer_than=newer_than)
             cached = before is not None and before.token is token
         if cached:
-            metrics.count_hit(profile.provider.id)
+            count_hit(profile.provider.id)
         return Served(profile, token, cached)
 
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
@@ -253,7 +298,7 @@ class TokensExtension(ExtensionApp):
     def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
         # On the thread of the fetch, before its outcome is known to the cache: nothing here may fail.
         with suppress(Exception):
-            metrics.count_fetch(fetched, refresh=source.held(fetched.key) is not None)
+            count_fetch(fetched, refresh=source.held(fetched.key) is not None)
             self.activity.fetched(fetched)
 
     def _injected(self, injection: Injection) -> None:

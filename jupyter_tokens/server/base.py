@@ -169,9 +169,9 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
         return self.path_kwargs.get("kernel_id")
 
     @property
-    def extension(self) -> TokensExtension:
-        """The extension that this server runs."""
-        return cast("TokensExtension", self.extensionapp)
+    def extensionapp(self) -> TokensExtension:
+        """See `ExtensionHandlerMixin`: what the handlers share is an attribute of it."""
+        return cast("TokensExtension", super().extensionapp)
 
     def set_default_headers(self) -> None:
         """See `tornado.web.RequestHandler`."""
@@ -239,7 +239,7 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
         self.set_header("Content-Type", "application/json")
         self.log.info("jupyter_tokens: answered %d (%s)", status_code, told["reason"])
         if status_code == HTTPStatus.FORBIDDEN:
-            self.extension.activity.refused(self, told["reason"])
+            self.extensionapp.activity.refused(self, told["reason"])
         self.finish(json.dumps(told))
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:

@@ -1,17 +1,40 @@
-"""The browser's routes: profiles, providers and tokens. Thin: who may, what was asked, and the answer."""
+"""The browser's routes: profiles, providers, tokens, holdings and injections. Each checks, asks and answers."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
+from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from ..errors import UnknownProfile
-from .base import KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler
+from ..errors import ParameterError, UnknownProfile
+from .base import INJECT, KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler
+from .holdings import Holding
+from .kernel_proof import check_adopted
+from .kernel_push import Errand, Given, Injection
 
-__all__ = ["ROUTES", "ProfileHandler", "ProfilesHandler", "ProvidersHandler", "TokenHandler"]
+if TYPE_CHECKING:
+    from jupyter_client.manager import KernelManager
+
+__all__ = [
+    "HoldingsHandler",
+    "InjectHandler",
+    "InjectionHandler",
+    "ProfileHandler",
+    "ProfilesHandler",
+    "ProvidersHandler",
+    "TokenHandler",
+]
+
+GRACE_SECONDS = 2.0
+"""How long the answer waits for a kernel that is not known to be busy."""
+BUSY_GRACE_SECONDS = 1.0
+"""How long it waits for one that seems to be busy. After each request, an injection among them, a kernel seems so until
+the server has heard that it is idle, which kernels send after their reply."""
 
 
 class ProfilesHandler(TokensHandler):
@@ -23,13 +46,13 @@ class ProfilesHandler(TokensHandler):
         """Lists the profiles with their states; one that is wrong with what is wrong."""
         from .answers import profile_entry  # noqa: PLC0415 (loads httpx, which no server should start with)
 
-        source = self.extension.source
+        source = self.extensionapp.source
         profiles = source.profiles()
         profiles.check_readable()
         entries = [profile_entry(source, name) for name in profiles]
-        may_reveal = self.extension.allow_reveal and await self.may("read", REVEAL)
-        may_edit = self.extension.allow_edit and await self.may("write", PROFILES)
-        kernels = self.extension.loaded_in = {i for i in self.extension.loaded_in if i in self.kernel_manager}
+        may_reveal = self.extensionapp.allow_reveal and await self.may("read", REVEAL)
+        may_edit = self.extensionapp.allow_edit and await self.may("write", PROFILES)
+        kernels = self.extensionapp.loaded_in = {i for i in self.extensionapp.loaded_in if i in self.kernel_manager}
         answer = {"profiles": entries, "may_reveal": may_reveal, "may_edit": may_edit, "loaded_in": sorted(kernels)}
         self.finish(json.dumps(answer))
 
@@ -61,7 +84,7 @@ class TokenHandler(TokensHandler):
         reveal = body.get("reveal", False)
         if reveal:
             await self._check_reveal()
-        extension = self.extension
+        extension = self.extensionapp
         served = await extension.get_token(name, body.get("params", {}), refresh=body.get("refresh", False))
         if reveal:
             # For the error that says why there is none.
@@ -75,15 +98,15 @@ class TokenHandler(TokensHandler):
     @authorized(action="write", resource=TOKENS)
     async def delete(self, name: str) -> None:
         """Forgets the profile's tokens, whatever their parameters."""
-        if name not in self.extension.source.profiles():
+        if name not in self.extensionapp.source.profiles():
             raise UnknownProfile(f"There is no profile {name[:80]!r}.")
-        self.extension.renewals.forget(name)
-        self.extension.source.forget_profile(name)
+        self.extensionapp.renewals.forget(name)
+        self.extensionapp.source.forget_profile(name)
         self.set_status(204)
         self.finish()
 
     async def _check_reveal(self) -> None:
-        if not self.extension.allow_reveal:
+        if not self.extensionapp.allow_reveal:
             self.refuse(403, "The administrator does not allow to reveal tokens.", "reveal_off")
         if not await self.may("read", REVEAL):
             self.refuse(403, "You may fetch tokens, but not reveal them.", "reveal")
@@ -99,7 +122,7 @@ class ProfileHandler(TokensHandler):
         from ..config.editing import editable  # noqa: PLC0415 (see above)
 
         self._check_edit()
-        extension = self.extension
+        extension = self.extensionapp
         self.finish(json.dumps(await extension.on_a_thread(partial(editable, name, extension.source.profiles()))))
 
     @web.authenticated
@@ -112,7 +135,7 @@ class ProfileHandler(TokensHandler):
 
         self._check_edit()
         settings = self.body(None)
-        extension = self.extension
+        extension = self.extensionapp
         trusted = await self.may("execute", KERNELS)
         allow = partial(check_change, variables=extension.edit_variables, trusted=trusted)
         created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
@@ -129,7 +152,7 @@ class ProfileHandler(TokensHandler):
         from ..config.editing import remove  # noqa: PLC0415 (see above)
 
         self._check_edit()
-        extension = self.extension
+        extension = self.extensionapp
         await extension.on_a_thread(partial(remove, name, extension.source.profiles()))
         extension.renewals.forget(name)
         extension.source.forget_profile(name)
@@ -138,15 +161,97 @@ class ProfileHandler(TokensHandler):
         self.finish()
 
     def _check_edit(self) -> None:
-        if not self.extension.allow_edit:
+        if not self.extensionapp.allow_edit:
             self.refuse(403, "The administrator does not allow to change profiles here.", "edit_off")
 
 
-_PROFILE = r"jupyter-tokens/profiles/(?P<name>[^/]+)"
-ROUTES: list[tuple[str, type[TokensHandler]]] = [
-    (r"jupyter-tokens/profiles", ProfilesHandler),
-    (r"jupyter-tokens/providers", ProvidersHandler),
-    (_PROFILE, ProfileHandler),
-    (_PROFILE + "/token", TokenHandler),
-]
-"""Below the server's base URL."""
+class HoldingsHandler(TokensHandler):
+    """`jupyter-tokens/holdings`."""
+
+    auth_resource = INJECT
+
+    @web.authenticated
+    @authorized(action="read", resource=INJECT)
+    async def get(self) -> None:
+        """Lists them."""
+        known = self.extensionapp.holdings.of(self.kernel_manager)
+        self.finish(json.dumps({"holdings": [holding.told() for holding in known]}))
+
+
+class InjectHandler(TokensHandler):
+    """`POST jupyter-tokens/kernels/{id}/inject`: 200 if the kernel has it, 202 if it is queued, 409 if it failed."""
+
+    auth_resource = INJECT
+    FIELDS: ClassVar[dict[str, type]] = {"profile": str, "params": dict, "env": str, "refresh": bool}
+
+    @web.authenticated
+    @authorized(action="execute", resource=INJECT)
+    async def post(self, kernel_id: str) -> None:
+        """Fetches the token and hands it to the kernel."""
+        body = self.body(self.FIELDS)
+        if "profile" not in body:
+            self.refuse(400, "The field 'profile' is missing.", "body")
+        kernel = await self._kernel(kernel_id)
+        name, params, extension = body["profile"], body.get("params", {}), self.extensionapp
+        profile = extension.source.profiles()[name]
+        if not await extension.may_have(name, kernel_id):
+            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+        env = body.get("env", profile.env)
+        if env is None:
+            raise ParameterError("The profile names no environment variable.", hint="Give `env`.")
+        # A wrong language or name is refused before a token is fetched.
+        errand = Errand(extension, kernel, name, params, env)
+        self._check_place(kernel_id)
+        token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
+        # Others may have taken the last place meanwhile.
+        self._check_place(kernel_id)
+        injection = Injection(self, kernel_id, name, env, errand.language.lower(), token.expires_at)
+        task = self.extensionapp.injections.begin(injection, partial(errand.run, token))
+        task.add_done_callback(partial(self._ended, injection, errand))
+        is_busy = getattr(kernel, "execution_state", None) == "busy"
+        await asyncio.wait({task}, timeout=BUSY_GRACE_SECONDS if is_busy else GRACE_SECONDS)
+        if injection.state == "failed":
+            self.refuse(409, str(injection.message), "kernel")
+        self.set_status(200 if injection.state == "done" else 202)
+        self.finish(json.dumps(injection.told()))
+
+    def _check_place(self, kernel_id: str) -> None:
+        if self.extensionapp.injections.full(kernel_id):
+            self.refuse(429, "Too many injections wait for this kernel already.", "too_many", retry_after=5.0)
+
+    def _ended(self, injection: Injection, errand: Errand, task: asyncio.Task[Given | None]) -> None:
+        given = None if task.cancelled() else task.result()
+        if given is not None:
+            held = Holding(
+                injection.kernel_id, injection.profile, injection.env, injection.expires_at, injection.kept_by
+            )
+            self.extensionapp.holdings.note(held, self.kernel_manager)
+            self.extensionapp.renewals.note(injection.kernel_id, errand, given.token)
+        else:
+            self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))
+
+    async def _kernel(self, kernel_id: str) -> KernelManager:
+        if kernel_id not in self.kernel_manager:
+            self.refuse(404, "There is no such kernel.", "kernel")
+        await check_adopted(self.kernel_manager, kernel_id)
+        kernel: KernelManager = self.kernel_manager.get_kernel(kernel_id)
+        if not kernel.shell_port:
+            self.refuse(409, "The kernel is still starting, or runs on another machine behind a gateway.", "kernel")
+        if not await ensure_async(kernel.is_alive()):
+            self.refuse(409, "The kernel has died.", "kernel")
+        return kernel
+
+
+class InjectionHandler(TokensHandler):
+    """`GET jupyter-tokens/kernels/{id}/inject/{injection id}`: the state of an injection."""
+
+    auth_resource = INJECT
+
+    @web.authenticated
+    @authorized(action="read", resource=INJECT)
+    async def get(self, kernel_id: str, injection_id: str) -> None:
+        """Tells the state."""
+        injection = self.extensionapp.injections.get(injection_id)
+        if injection is None or injection.kernel_id != kernel_id:
+            self.refuse(404, "There is no such injection, or it was too long ago.", "unknown_injection")
+        self.finish(json.dumps(injection.told()))

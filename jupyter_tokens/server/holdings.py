@@ -1,19 +1,30 @@
-"""Which kernels were handed which tokens, as far as this server knows; holds no token."""
+"""Which kernels hold which tokens, and the renewal of those that a kernel cannot keep fresh itself."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from math import inf
+from typing import TYPE_CHECKING, Any
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
+from ..errors import ConfigurationError, ParameterError, TokenError, Unauthorized
+from .kernel_push import Errand, Failed, process_of
 
-from .base import INJECT, TokensHandler
+if TYPE_CHECKING:
+    from ..sources.cache import Key
+    from ..token import Token
+    from .app import TokensExtension
 
-__all__ = ["ROUTE", "Holding", "Holdings", "HoldingsHandler", "holdings_of", "process_of"]
+__all__ = ["Holding", "Holdings", "Renewals"]
+
+LONGEST_NAP_SECONDS = 30.0
+"""Between two looks at a kernel, whether it still lives, and at the clock: the machine may have slept."""
+LONGEST_PAUSE_SECONDS = 60.0
+"""Between two tries for a token of which nothing is held any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +105,156 @@ def _lives(holding: Holding, kernels: Any) -> bool:
     return holding.process is None or holding.process == process_of(kernels.get_kernel(holding.kernel_id))
 
 
-def process_of(kernel: Any) -> object:
-    """What is another one after a restart, where the provisioner tells."""
-    return getattr(getattr(kernel, "provisioner", None), "pid", None)
+class Renewals:
+    """The variables of kernels that this server renews. Its methods are called on the server's loop."""
+
+    def __init__(self, extension: TokensExtension) -> None:
+        self._extension = extension
+        self._running: dict[tuple[str, str], _Renewal] = {}
+        self._is_watching = False
+
+    def note(self, kernel_id: str, errand: Errand, sent: Token | None) -> None:
+        """A kernel's variable was filled. sent : the token to renew there; None if the kernel does that itself."""
+        self.release(kernel_id, [errand.env])
+        if sent is None:
+            return
+        self._watch()
+        renewal = _Renewal(self._extension, kernel_id, errand, sent)
+        place = kernel_id, errand.env
+        self._running[place] = renewal
+        renewal.task = asyncio.create_task(renewal.run())
+
+        def over(_: asyncio.Task[None]) -> None:
+            if self._running.get(place) is renewal:
+                del self._running[place]
+
+        renewal.task.add_done_callback(over)
+
+    def release(self, kernel_id: str, variables: Iterable[str]) -> None:
+        """Stops renewing variables of a kernel: it does that itself, or they hold something else."""
+        for env in variables:
+            self._stop((kernel_id, env))
+
+    def forget(self, profile: str) -> None:
+        """Stops renewing the tokens of a profile; kernels keep what they have."""
+        for place, renewal in list(self._running.items()):
+            if renewal.key.profile == profile:
+                self._stop(place)
+                self._extension.holdings.renewed_by_nobody(*place)
+
+    async def close(self) -> None:
+        """Stops all."""
+        tasks = [renewal.task for renewal in self._running.values() if renewal.task is not None]
+        for place in list(self._running):
+            self._stop(place)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _stop(self, place: tuple[str, str]) -> None:
+        renewal = self._running.pop(place, None)
+        if renewal is not None and renewal.task is not None:
+            renewal.task.cancel()
+
+    def _watch(self) -> None:
+        if self._is_watching:
+            return
+        self._is_watching = True
+        loop = asyncio.get_running_loop()
+
+        def arrived(key: Key, _token: Token) -> None:
+            # On the thread of a fetch, which may outlive the loop.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._news, key)
+
+        self._extension.source.watch(arrived)
+
+    def _news(self, key: Key) -> None:
+        for renewal in self._running.values():
+            if renewal.key == key:
+                renewal.news.set()
 
 
-def holdings_of(settings: dict[str, Any]) -> Holdings:
-    """Those of a server, by its settings."""
-    known: Holdings = settings.setdefault("jupyter_tokens_holdings", Holdings())
-    return known
+class _Renewal:
+    """One variable of one kernel. news : set when the source has another token."""
 
+    def __init__(self, extension: TokensExtension, kernel_id: str, errand: Errand, sent: Token) -> None:
+        self.key = errand.key
+        self.news = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self._extension = extension
+        self._kernel_id = kernel_id
+        self._errand = errand
+        self._sent: Token | None = sent
+        self._failures = 0
+        # At once if it is not held any more, because the profile has changed; one that never was came without a life.
+        self._retry_at = inf if extension.source.held(errand.key) is None else -inf
 
-class HoldingsHandler(TokensHandler):
-    """`jupyter-tokens/holdings`."""
+    async def run(self) -> None:
+        """Ends with the kernel, or when the kernel has taken over."""
+        try:
+            while await self._renew():
+                pass
+        except Exception as error:
+            # Only our own texts are known to quote nothing that was sent.
+            why = str(error) if isinstance(error, Failed) else type(error).__name__
+            self._log(f"ends: {why}")
+            self._extension.holdings.renewed_by_nobody(self._kernel_id, self._errand.env)
 
-    auth_resource = INJECT
+    async def _renew(self) -> bool:
+        """Waits for a newer token and has the kernel take it; returns whether there is more to do."""
+        await self._until_due()
+        token = self._newer() or await self._fetched()
+        if token is None or token is self._sent:
+            return True
+        self._log("sends a newer token")
+        given = await self._errand.run(token, replaces=self._sent)
+        self._sent, self._failures = given.token, 0
+        held = Holding(self._kernel_id, self.key.profile, self._errand.env, given.expires_at, given.kept_by)
+        self._extension.holdings.note(held, self._extension.server.kernel_manager)
+        return given.token is not None
 
-    @web.authenticated
-    @authorized(action="read", resource=INJECT)
-    async def get(self) -> None:
-        """Lists them."""
-        known = holdings_of(self.settings).of(self.kernel_manager)
-        self.finish(json.dumps({"holdings": [holding.told() for holding in known]}))
+    async def _until_due(self) -> None:
+        """Raises `Failed` if the kernel has ended meanwhile."""
+        while True:
+            await self._errand.check()
+            self.news.clear()
+            left = self._due() - self._extension.clock.elapsed()
+            if self._newer() is not None or left <= 0:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.news.wait(), min(left, LONGEST_NAP_SECONDS))
 
+    def _newer(self) -> Token | None:
+        """What is held if that is not what the kernel has, whoever has fetched it."""
+        held = self._extension.source.held(self.key)
+        return None if held is None or held.token is self._sent else held.token
 
-ROUTE: tuple[str, type[TokensHandler]] = (r"jupyter-tokens/holdings", HoldingsHandler)
-"""Below the server's base URL."""
+    def _due(self) -> float:
+        held = self._extension.source.held(self.key)
+        if held is None:
+            return self._retry_at
+        # A credential that was refused is not shown again unasked.
+        return inf if isinstance(held.error, Unauthorized) else held.refresh_at
+
+    async def _fetched(self) -> Token | None:
+        """The token of the next fetch, or None if it failed."""
+        flight = asyncio.wrap_future(self._extension.source.begin(self.key))
+        # It is others' flight too: waiting like this cancels nothing.
+        await asyncio.wait({flight})
+        error = flight.exception()
+        if error is None:
+            # One that comes without a life is not held, and would come so again.
+            self._retry_at = inf if self._extension.source.held(self.key) is None else -inf
+            return flight.result()
+        hopeless = not isinstance(error, TokenError) or isinstance(
+            error, Unauthorized | ConfigurationError | ParameterError
+        )
+        self._failures += 1
+        pause = inf if hopeless else min(2.0**self._failures, LONGEST_PAUSE_SECONDS)
+        self._retry_at = self._extension.clock.elapsed() + pause
+        self._log(f"could not fetch ({type(error).__name__})")
+        return None
+
+    def _log(self, what: str) -> None:
+        # As JSON: a name cannot forge a line.
+        facts = {"profile": self.key.profile, "env": self._errand.env, "kernel_id": self._kernel_id}
+        self._extension.server.log.debug("jupyter_tokens renewal %s: %s", json.dumps(facts), what)

@@ -17,12 +17,11 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 
 from ..errors import TokenError
 from ..protocol.proof import HEADER
-from .adopted import check_adopted
 from .base import CREATE, TOKENS, TokensHandler
-from .holdings import Holding, holdings_of
-from .kernel_proof import connection_key, id_here
+from .holdings import Holding
+from .kernel_proof import check_adopted, connection_key, id_here
 
-__all__ = ["KERNEL_ROUTES", "KernelHoldingsHandler", "KernelProfilesHandler", "KernelTokenHandler"]
+__all__ = ["KernelHoldingsHandler", "KernelProfilesHandler", "KernelTokenHandler"]
 
 # Browsers send at least one of them with every POST.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
@@ -50,7 +49,7 @@ class _KernelHandler(TokensHandler):
         here = id_here(self.kernel_manager, kernel_id)
         key = connection_key(self.kernel_manager, here)
         header = self.request.headers.get(HEADER, "")
-        self.extension.gate.check(key, kernel_id, action, header, body)
+        self.extensionapp.gate.check(key, kernel_id, action, header, body)
         await check_adopted(self.kernel_manager, here)
         return here
 
@@ -70,7 +69,7 @@ class KernelTokenHandler(_KernelHandler):
         name: str | None = body.get("profile")
         if name is None:
             self.refuse(400, "The field 'profile' is missing.", "body")
-        params, extension = body.get("params", {}), self.extension
+        params, extension = body.get("params", {}), self.extensionapp
         if not await extension.may_have(name, kernel_id):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
         if body.get("create", False):
@@ -81,12 +80,12 @@ class KernelTokenHandler(_KernelHandler):
             served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
         extension.activity.served(self, name, to="kernel", cached=served.cached)
         held = Holding(kernel_id, name, None, served.token.expires_at)
-        holdings_of(self.settings).note(held, self.kernel_manager)
+        self.extensionapp.holdings.note(held, self.kernel_manager)
         now = extension.clock.now()
         self.finish(token_answer(served.profile, served.token, now=now, value=True))
 
     async def _check_create(self, name: str, kernel_id: str) -> None:
-        if self.extension.source.profiles()[name].create_is_off:
+        if self.extensionapp.source.profiles()[name].create_is_off:
             self.refuse(403, "The profile does not allow creating tokens: set allow_create in it.", "create_off")
         # Nobody is logged in here. An Authorizer can tell kernels apart by this name.
         if not await self.may("execute", CREATE, User(username=f"kernel {kernel_id}")):
@@ -113,7 +112,7 @@ class KernelProfilesHandler(_KernelHandler):
 
         kernel_id = await self.prove(kernel_id, "profiles")
         self.body({})
-        extension, entries = self.extension, []
+        extension, entries = self.extensionapp, []
         profiles = extension.source.profiles()
         profiles.check_readable()
         for name in profiles:
@@ -137,12 +136,12 @@ class KernelHoldingsHandler(_KernelHandler):
         """The kernel reports all that it holds, and where."""
         kernel_id = await self.prove(kernel_id, "holdings")
         entries = self.body({"holdings": list}).get("holdings", [])
-        known = set(self.extension.source.profiles())
+        known = set(self.extensionapp.source.profiles())
         held = [self._holding(kernel_id, entry) for entry in entries]
         # A kernel may also have profiles of its own, of which the server's panel shows nothing.
         held = [holding for holding in held if holding.profile in known]
-        holdings_of(self.settings).report(kernel_id, held, self.kernel_manager)
-        self.extension.renewals.release(kernel_id, [holding.env for holding in held if holding.env is not None])
+        self.extensionapp.holdings.report(kernel_id, held, self.kernel_manager)
+        self.extensionapp.renewals.release(kernel_id, [holding.env for holding in held if holding.env is not None])
         self.finish("{}")
 
     def _holding(self, kernel_id: str, entry: Any) -> Holding:
@@ -152,12 +151,3 @@ class KernelHoldingsHandler(_KernelHandler):
             if isinstance(profile, str) and (env is None or (isinstance(env, str) and env.isidentifier())):
                 return Holding(kernel_id, profile, env, expires_at, "kernel" if entry["kept_fresh"] is True else None)
         return self.refuse(400, "The field 'holdings' must be a list of what is held.", "body")
-
-
-_KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
-KERNEL_ROUTES: list[tuple[str, type[TokensHandler]]] = [
-    (_KERNEL + "/token", KernelTokenHandler),
-    (_KERNEL + "/profiles", KernelProfilesHandler),
-    (_KERNEL + "/holdings", KernelHoldingsHandler),
-]
-"""Below the server's base URL."""

@@ -1,7 +1,7 @@
 """Puts a token into a running kernel over the kernel's own channels; the browser that asks for it never sees it.
 
 A Python kernel in which the extension is loaded is asked to fetch the token itself, so that no value is sent. Any other
-kernel gets the value, and the server renews it there (`renewals.py`).
+kernel gets the value, and the server renews it there (`holdings.Renewals`).
 """
 
 from __future__ import annotations
@@ -12,21 +12,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
+from jupyter_client.session import Session
 from jupyter_core.utils import ensure_async
-from jupyter_server.auth.decorator import authorized
-from tornado import web
 
-from ..errors import ParameterError, TokenError
-from .adopted import check_adopted
-from .base import INJECT, TokensHandler
-from .holdings import ROUTE as HOLDINGS_ROUTE
-from .holdings import Holding, holdings_of, process_of
-from .kernel_channel import KernelChannel, confirmed, evaluated
-from .snippets import Snippet, ask, filled, snippet
+from ..errors import TokenError
+from .snippets import EXPRESSION, Snippet, ask, filled, snippet
 
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
@@ -35,17 +28,19 @@ if TYPE_CHECKING:
     from ..sources.cache import Key
     from ..token import Token
     from .app import TokensExtension
+    from .base import TokensHandler
 
 __all__ = [
-    "ROUTES",
     "Errand",
     "Failed",
     "Given",
-    "InjectHandler",
     "Injection",
-    "InjectionHandler",
-    "Injections",
+    "InjectionQueue",
+    "KernelChannel",
     "Patience",
+    "confirmed",
+    "evaluated",
+    "process_of",
 ]
 
 MOST_FINISHED = 1000
@@ -56,16 +51,10 @@ IDLE_SECONDS = 15.0
 """How long a kernel that is not known to be busy may take to answer."""
 BUSY_SECONDS = 3600.0
 """How long an injection waits for a busy kernel."""
-GRACE_SECONDS = 2.0
-"""How long the answer waits for a kernel that is not known to be busy."""
-BUSY_GRACE_SECONDS = 1.0
-"""How long it waits for one that seems to be busy. After each request, an injection among them, a kernel seems so until
-the server has heard that it is idle, which kernels send after their reply."""
 LOOK_SECONDS = 0.5
 """How often a kernel that has not answered yet is looked at, whether it still lives."""
 MOST_SENDINGS = 10
 """How often one injection is sent: again if a failing cell had the kernel drop it, or its token expired meanwhile."""
-
 
 _ABORTED = {"aborted", "abort"}
 """In the words of ipykernel and IRkernel: a cell before the request failed, or was interrupted."""
@@ -138,8 +127,8 @@ class Patience:
         return now - self._idle_since >= IDLE_SECONDS or now - self._began >= BUSY_SECONDS
 
 
-class Injections:
-    """The injections of one server: those that wait, and the last ones that ended.
+class InjectionQueue:
+    """The injections of one server that wait, and the last ones that ended.
 
     ended : called with each that is done or failed.
     """
@@ -202,6 +191,78 @@ class Injections:
         finished = [known.id for known in self._known.values() if known.state != "queued"]
         for injection_id in finished[:-MOST_FINISHED]:
             del self._known[injection_id]
+
+
+class KernelChannel:
+    """A channel of a kernel of its own: nobody else sees question or answer.
+
+    So has its session: that of others may print what it sends.
+
+    connect : the kernel's `connect_shell` or, for what a busy kernel answers too, its `connect_control`.
+    """
+
+    def __init__(self, kernel: Any, connect: Callable[..., Any]) -> None:
+        self._session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        # A stream: jupyter_server's managers run on tornado's loop.
+        self._stream = connect(identity=self._session.bsession)
+        self._stream.on_recv(self._received)
+
+    def execute(self, wanted: Snippet) -> asyncio.Future[dict[str, Any]]:
+        """Has a snippet run where no one sees it; the future gets the content of the reply."""
+        content = {
+            "code": wanted.code,
+            "silent": True,
+            "store_history": False,
+            "user_expressions": {EXPRESSION: wanted.expression} if wanted.expression else {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        return self.request("execute_request", content)
+
+    def request(self, kind: str, content: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:
+        """Sends a request of a type that Jupyter's protocol knows; the future gets the content of the reply."""
+        reply = asyncio.get_running_loop().create_future()
+        message = self._session.msg(kind, content)
+        self._waiting[message["header"]["msg_id"]] = reply
+        self._session.send(self._stream, message)
+        return reply
+
+    def close(self) -> None:
+        """Frees the socket; what has not gone out yet is dropped."""
+        self._stream.close(linger=0)
+
+    def _received(self, frames: list[bytes]) -> None:
+        try:
+            message: Any = self._session.deserialize(self._session.feed_identities(frames)[1])
+        except (ValueError, IndexError, KeyError, TypeError):
+            # Unsigned, wrongly signed, or no message at all: as good as no answer.
+            return
+        reply = self._waiting.pop(message["parent_header"].get("msg_id"), None)
+        if reply is not None:
+            reply.set_result(message["content"])
+
+
+def confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
+    """Whether the kernel says that the snippet ran."""
+    if reply.get("status") != "ok" or not sent.expression:
+        return reply.get("status") == "ok"
+    found = reply.get("user_expressions", {}).get(EXPRESSION, {})
+    paid = [payload.get("source") for payload in reply.get("payload", [])]
+    return found.get("status") == "ok" or EXPRESSION in paid
+
+
+def evaluated(reply: dict[str, Any]) -> str:
+    """What the kernel says that the expression is, as text; empty if it could not be evaluated."""
+    try:
+        return str(reply["user_expressions"][EXPRESSION]["data"]["text/plain"])
+    except (KeyError, TypeError):
+        return ""
+
+
+def process_of(kernel: Any) -> object:
+    """What is another one after a restart, where the provisioner tells."""
+    return getattr(getattr(kernel, "provisioner", None), "pid", None)
 
 
 class Errand:
@@ -315,98 +376,3 @@ def _given_of(told: str) -> Given | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         # It has no extension, one of another version, or something else of that name.
         return None
-
-
-class _KernelHandler(TokensHandler):
-    auth_resource = INJECT
-
-    @property
-    def injections(self) -> Injections:
-        """Those of this server."""
-        known: Injections = self.settings["jupyter_tokens_injections"]
-        return known
-
-
-class InjectHandler(_KernelHandler):
-    """`POST jupyter-tokens/kernels/{id}/inject`: 200 if the kernel has it, 202 if it is queued, 409 if it failed."""
-
-    FIELDS: ClassVar[dict[str, type]] = {"profile": str, "params": dict, "env": str, "refresh": bool}
-
-    @web.authenticated
-    @authorized("execute")
-    async def post(self, kernel_id: str) -> None:
-        """Fetches the token and hands it to the kernel."""
-        body = self.body(self.FIELDS)
-        if "profile" not in body:
-            self.refuse(400, "The field 'profile' is missing.", "body")
-        kernel = await self._kernel(kernel_id)
-        name, params, extension = body["profile"], body.get("params", {}), self.extension
-        profile = extension.source.profiles()[name]
-        if not await extension.may_have(name, kernel_id):
-            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
-        env = body.get("env", profile.env)
-        if env is None:
-            raise ParameterError("The profile names no environment variable.", hint="Give `env`.")
-        # A wrong language or name is refused before a token is fetched.
-        errand = Errand(extension, kernel, name, params, env)
-        self._check_place(kernel_id)
-        token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
-        # Others may have taken the last place meanwhile.
-        self._check_place(kernel_id)
-        injection = Injection(self, kernel_id, name, env, errand.language.lower(), token.expires_at)
-        task = self.injections.begin(injection, partial(errand.run, token))
-        task.add_done_callback(partial(self._ended, injection, errand))
-        is_busy = getattr(kernel, "execution_state", None) == "busy"
-        await asyncio.wait({task}, timeout=BUSY_GRACE_SECONDS if is_busy else GRACE_SECONDS)
-        if injection.state == "failed":
-            self.refuse(409, str(injection.message), "kernel")
-        self.set_status(200 if injection.state == "done" else 202)
-        self.finish(json.dumps(injection.told()))
-
-    def _check_place(self, kernel_id: str) -> None:
-        if self.injections.full(kernel_id):
-            self.refuse(429, "Too many injections wait for this kernel already.", "too_many", retry_after=5.0)
-
-    def _ended(self, injection: Injection, errand: Errand, task: asyncio.Task[Given | None]) -> None:
-        given = None if task.cancelled() else task.result()
-        if given is not None:
-            held = Holding(
-                injection.kernel_id, injection.profile, injection.env, injection.expires_at, injection.kept_by
-            )
-            holdings_of(self.settings).note(held, self.kernel_manager)
-            self.extension.renewals.note(injection.kernel_id, errand, given.token)
-        else:
-            self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))
-
-    async def _kernel(self, kernel_id: str) -> KernelManager:
-        if kernel_id not in self.kernel_manager:
-            self.refuse(404, "There is no such kernel.", "kernel")
-        await check_adopted(self.kernel_manager, kernel_id)
-        kernel: KernelManager = self.kernel_manager.get_kernel(kernel_id)
-        if not kernel.shell_port:
-            self.refuse(409, "The kernel is still starting, or runs on another machine behind a gateway.", "kernel")
-        if not await ensure_async(kernel.is_alive()):
-            self.refuse(409, "The kernel has died.", "kernel")
-        return kernel
-
-
-class InjectionHandler(_KernelHandler):
-    """`GET jupyter-tokens/kernels/{id}/inject/{injection id}`: the state of an injection."""
-
-    @web.authenticated
-    @authorized
-    async def get(self, kernel_id: str, injection_id: str) -> None:
-        """Tells the state."""
-        injection = self.injections.get(injection_id)
-        if injection is None or injection.kernel_id != kernel_id:
-            self.refuse(404, "There is no such injection, or it was too long ago.", "unknown_injection")
-        self.finish(json.dumps(injection.told()))
-
-
-_KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)/inject"
-ROUTES: list[tuple[str, type[TokensHandler]]] = [
-    HOLDINGS_ROUTE,
-    (_KERNEL, InjectHandler),
-    (_KERNEL + r"/(?P<injection_id>[0-9a-f]{32})", InjectionHandler),
-]
-"""Below the server's base URL."""

@@ -31,8 +31,8 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from ..errors import ConfigurationError, Forbidden, TimedOut, TokenError
 from ..protocol.proof import FILLED_VARIABLE, START_VARIABLE
 from .base import error_facts
-from .holdings import Holding, Holdings, holdings_of, process_of
-from .kernel_push import Errand
+from .holdings import Holding
+from .kernel_push import Errand, process_of
 from .snippets import check_value
 
 if TYPE_CHECKING:
@@ -200,12 +200,8 @@ class _Start:
             else:
                 self._extension.renewals.note(self._kernel.kernel_id, errand, token)
                 held = replace(held, kept_by="server")
-            self._holdings.note(held)
+            self._extension.holdings.note(held)
         self._sent.clear()
-
-    @property
-    def _holdings(self) -> Holdings:
-        return holdings_of(self._extension.server.web_app.settings)
 
     async def _fill(self, profiles: Profiles, name: str) -> dict[str, str]:
         env = self._variable_of(profiles[name])
@@ -268,7 +264,8 @@ def _extension_of(provisioner: LocalProvisioner) -> TokensExtension | None:
     while above is not None:
         web_app = getattr(above, "web_app", None)
         if web_app is not None:
-            extension: TokensExtension | None = web_app.settings.get("jupyter_tokens_extension")
+            # Where jupyter_server keeps each extension app, by its name.
+            extension: TokensExtension | None = web_app.settings.get("jupyter_tokens")
             return extension
         above = getattr(above, "parent", None)
     return None

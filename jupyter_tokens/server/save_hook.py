@@ -1,28 +1,32 @@
 """Scans notebooks when they are saved, for tokens that the server handed out and for the shapes of others.
 
-A fault of the scan never keeps a notebook from being saved, and no message holds a value.
+The live documents of jupyter-collaboration, which the server shares among browsers and saves by itself, are redacted
+in place. A fault of the scan never keeps a notebook from being saved, and no message holds a value.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError
 
-from ..scan.known import Known
 from ..scan.notebook import Finding, Scan, redact, scan
-from .shared_documents import SharedDocuments
+from ..scan.values import Known
 
 if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
     from ..sources.cache import Key
     from ..token import Token
     from .app import TokensExtension
 
 __all__ = ["SaveHook", "install"]
 
+_COLLABORATION = "jupyter_server_ydoc"
 _FORMAT = 4
 _MOST_TOLD = 5
 _UNPROCESSABLE = 422
@@ -37,7 +41,7 @@ class SaveHook:
     def __init__(self, extension: TokensExtension) -> None:
         self._extension = extension
         self._server = extension.server
-        self._shared = SharedDocuments(extension.server, self._scan_known)
+        self._shared = _SharedDocuments(extension.server, self._scan_known)
         self._covered: list[Any] = []
         self._lock = threading.Lock()
         self._tokens: dict[tuple[str, str], Token] = {}
@@ -168,3 +172,73 @@ def _named(found: Sequence[Finding]) -> list[str]:
 
 def _told(found: Sequence[Finding]) -> str:
     return "; ".join(_named(found))
+
+
+class _SharedDocuments:
+    """The notebooks that are open as shared documents. scan : finds what has to be replaced."""
+
+    def __init__(self, serverapp: ServerApp, scan: Callable[[dict[str, Any]], Scan]) -> None:
+        self._server = serverapp
+        self._scan = scan
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def is_open(self, path: str) -> bool:
+        """Whether a notebook is open as a shared document."""
+        extension = self._collaboration()
+        if extension is None:
+            return False
+        file_id = self._server.web_app.settings["file_id_manager"].get_id(path)
+        return bool(extension.ywebsocket_server.room_exists(f"json:notebook:{file_id}"))
+
+    def redact(self, path: str) -> None:
+        """Redacts the outputs and widget state of a shared document, soon and for all who have it open."""
+        task = asyncio.get_running_loop().create_task(self._redact(path))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _redact(self, path: str) -> None:
+        extension: Any = self._collaboration()
+        try:
+            document = await extension.get_document(path=path, content_type="notebook", file_format="json", copy=False)
+            if document is not None:
+                self._redact_document(document)
+        except Exception as error:
+            # Only the type: the text of the error may quote the document.
+            self._server.log.warning(
+                "%s: the file is redacted, the shared document is not: %s", path, type(error).__name__
+            )
+
+    def _redact_document(self, document: Any) -> None:
+        from pycrdt import Map  # noqa: PLC0415 (comes with jupyter-collaboration)
+
+        # Without a pause, so that no change of a user's comes in between.
+        meta, cells = document.ydoc.get("meta", type=Map), document.ycells
+        content = {**meta.to_py(), "cells": cells.to_py()}
+        edits = self._scan(content).edits
+        redact(content, edits)
+        with document.ydoc.transaction():
+            # Output by output: in a new cell, the further output of a running one would be lost.
+            for place in {path[:4] for path, _ in edits}:
+                match place:
+                    case "cells", int(cell), "outputs", int(output):
+                        _replace(cells[cell]["outputs"], output, content["cells"][cell]["outputs"][output])
+                    case _:
+                        meta["metadata"]["widgets"] = content["metadata"]["widgets"]
+
+    def _collaboration(self) -> Any:
+        """The extension of jupyter-collaboration, or None without it."""
+        apps = self._server.extension_manager.extension_apps.get(_COLLABORATION, ())
+        return next((app for app in apps if not app.disable_rtc), None)
+
+
+def _replace(outputs: Any, index: int, output: Any) -> None:
+    from pycrdt import Map, Text  # noqa: PLC0415 (comes with jupyter-collaboration)
+
+    before = outputs[index]
+    text = before.get("text")
+    if isinstance(text, Text):
+        # Of a stream, to which the cell may be adding.
+        text.clear()
+        text += output["text"]
+    else:
+        outputs[index] = Map(output) if isinstance(before, Map) else output

@@ -20,8 +20,8 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ..errors import ApiError, ParameterError, TokenError
+from .activity import count_fetch
 from .base import PROXY, Refused, TokensHandler
-from .metrics import count_fetch
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
     from ..providers.params import ParamValue
     from ..sources.upstream import Answer
 
-__all__ = ["CACHE_HEADER", "ROUTE", "VendorProxyHandler"]
+__all__ = ["CACHE_HEADER", "VendorProxyHandler"]
 
-ROUTE = r"jupyter-tokens/proxy/(?P<name>[^/]+)(?P<path>/.*)"
-"""Below the server's base URL."""
 CACHE_HEADER = "X-Jupyter-Tokens-Cache"
 """`hit` or `miss` where the vendor asks to cache its token, `pass` where each call is made."""
 
@@ -104,7 +102,7 @@ class VendorProxyHandler(TokensHandler):
         """See `tornado.web.RequestHandler`: a token is never answered with 304."""
 
     async def _pass(self, name: str) -> None:
-        extension = self.extension
+        extension = self.extensionapp
         if not extension.allow_reveal:
             self.refuse(403, "The administrator does not allow to reveal tokens.", "reveal_off")
         profile = extension.source.profiles()[name]
@@ -161,7 +159,7 @@ class VendorProxyHandler(TokensHandler):
                 self.refuse(403, f"The profile is for one {name}, and the call names another or none.", "pinned")
 
     async def _cached(self, profile: Profile) -> None:
-        extension = self.extension
+        extension = self.extensionapp
         try:
             served = await extension.get_token(profile.name)
         except ApiError as error:
@@ -201,7 +199,7 @@ class VendorProxyHandler(TokensHandler):
         from ..sources.cache import Key  # noqa: PLC0415 (see above)
         from ..sources.local import Fetched  # noqa: PLC0415 (see above)
 
-        extension = self.extension
+        extension = self.extensionapp
         fetched = Fetched(Key(profile.name, tuple(params.items())), profile.provider.id, seconds, error)
         if error is None:
             # Counted, and told of as served: a second line in the log for each call would cost a tenth of the call.

@@ -18,7 +18,7 @@ from ..errors import ServerGone, ServerUntrusted, TimedOut
 from ..protocol.proof import HEADER, prove
 
 if TYPE_CHECKING:
-    from ..protocol.identity import Identity
+    from ..protocol.proof import Identity
 
 __all__ = ["Connection"]
 

@@ -25,8 +25,8 @@ from .cache import Ask, Key
 from .connection import Connection
 
 if TYPE_CHECKING:
-    from ..protocol.identity import Identity
     from ..protocol.messages import ProfileEntry
+    from ..protocol.proof import Identity
     from ..token import Token
 
 __all__ = ["RemoteSource"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .card import TokenCard
-from .panel import TokenPanel
+from .panel import TokenCard, TokenPanel
 
 __all__ = ["TokenCard", "TokenPanel"]

@@ -15,7 +15,7 @@ from jupyter_server.services.kernels.connection.base import deserialize_msg_from
 from playwright.sync_api import Page, expect, sync_playwright
 from playwright.sync_api import WebSocket as Socket
 
-from jupyter_tokens.widgets.reveal import TARGET
+from jupyter_tokens.widgets.row import TARGET
 
 from ..e2e.browser import FLAGS
 from ..e2e.test_widgets import press, row

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jupyter_tokens._util.encodings import SHORTEST
-from jupyter_tokens.scan.known import Known
+from jupyter_tokens.scan.values import Known
 
 from .leveldb import blocks
 

@@ -14,9 +14,8 @@ import pytest
 from jupyter_core.paths import jupyter_path
 from keyring.backends import SecretService
 
-from jupyter_tokens.cli.checks import credentials, jupyter, network
-from jupyter_tokens.cli.checks import probe as probing
-from jupyter_tokens.cli.checks.finding import within
+from jupyter_tokens.cli.checks import jupyter, network, within
+from jupyter_tokens.cli.checks import profiles as checked
 from jupyter_tokens.cli.doctor import DoctorApp
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import TokenError
@@ -297,7 +296,6 @@ class TestNetwork:
         def never(*_: object, **__: object) -> None:
             raise AssertionError("asked")
 
-        monkeypatch.setattr(probing, "probe", never)
         monkeypatch.setattr(network, "probe", never)
         monkeypatch.setattr(socket, "create_connection", never)
         write(acme=ACME)
@@ -364,7 +362,7 @@ class TestCredentials:
             raise RuntimeError(CANARY)
 
         monkeypatch.setattr(type(profile.provider), "retrieve", lambda self, call: broken(call))
-        [finding] = credentials.signatures([profile], offline=True)
+        [finding] = checked.signatures([profile], offline=True)
         assert (finding.status, "RuntimeError" in finding.what, CANARY in finding.what) == ("fail", True, False)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.cli.listing import ListApp
+from jupyter_tokens.cli.configured import ListApp
 
 from .running import Run, runner
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from jupyter_tokens.cli.checks.probe import probe, proxied
+from jupyter_tokens.cli.checks.network import probe, proxied
 from jupyter_tokens.errors import NetworkError
 from jupyter_tokens.sandbox import Sandbox, running
 

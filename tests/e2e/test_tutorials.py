@@ -385,7 +385,7 @@ def test_the_documentation_lists_each_tutorial() -> None:
 
 
 def test_the_tutorials_hold_nothing_that_a_scan_finds() -> None:
-    command = [sys.executable, "-m", "jupyter_tokens.cli.scan", "--json", str(notebooks_folder())]
+    command = [sys.executable, "-m", "jupyter_tokens.cli.app", "scan", "--json", str(notebooks_folder())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"findings": [], "notebooks": len(TUTORIALS), "unreadable": [], "skipped": []}

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, expect
 
-from jupyter_tokens.widgets.reveal import TARGET
+from jupyter_tokens.widgets.row import TARGET
 
 from .browser import (
     IMAGES,

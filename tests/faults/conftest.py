@@ -13,7 +13,7 @@ from pytest_jupyter.jupyter_server import *  # noqa: F403
 
 from jupyter_tokens import transport
 from jupyter_tokens.errors import TokenError
-from jupyter_tokens.protocol.identity import Identity
+from jupyter_tokens.protocol.proof import Identity
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.remote import RemoteSource

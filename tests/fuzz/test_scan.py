@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from jupyter_tokens._util.encodings import forms_of
 from jupyter_tokens.scan.files import NotReadable, scan_file
-from jupyter_tokens.scan.known import Known
 from jupyter_tokens.scan.notebook import redact, scan
+from jupyter_tokens.scan.values import Known
 
 from ..scan.notebooks import code, notebook, output
 from .conftest import Fuzz

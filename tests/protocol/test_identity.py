@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_tokens.protocol.identity import Identity, identity, missing_identity
+from jupyter_tokens.protocol.proof import Identity, identity, missing_identity
 
 ID = "0b8e2a5e-6e0b-4c53-a0a1-6c3f1f2c7a11"
 

@@ -20,7 +20,7 @@ from jupyter_tokens.sandbox import running
 
 from .client import CLIENT, CLIENT_SECRET, acs3, address, call, oneaccess, raw_request
 
-COMMAND = [sys.executable, "-m", "jupyter_tokens.cli.sandbox"]
+COMMAND = [sys.executable, "-m", "jupyter_tokens.cli.app", "sandbox"]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from nbformat.sign import NotebookNotary
 
 from jupyter_tokens.scan.files import NotReadable, notebooks_in, scan_file
-from jupyter_tokens.scan.known import Known
+from jupyter_tokens.scan.values import Known
 
 from .notebooks import code, notebook, output
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_tokens.cli.demo import notebooks_folder
-from jupyter_tokens.scan.known import Known
-from jupyter_tokens.scan.notebook import Place, redact, scan
+from jupyter_tokens.scan.notebook import Location, redact, scan
+from jupyter_tokens.scan.values import Known
 
 from .notebooks import NOTEBOOKS, WIDGETS, at, code, notebook, ordinary, output, strings
 
@@ -124,7 +124,7 @@ def test_what_it_tells_holds_no_value() -> None:
 
 def test_only_what_a_kernel_wrote_may_change() -> None:
     assert [
-        part for part in ("source", "metadata", "attachment", "output", "widget state") if Place(part).may_change
+        part for part in ("source", "metadata", "attachment", "output", "widget state") if Location(part).may_change
     ] == [
         "output",
         "widget state",

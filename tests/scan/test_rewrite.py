@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_tokens.scan.files import rewritten
-from jupyter_tokens.scan.known import Known
 from jupyter_tokens.scan.notebook import Target, redact, scan
+from jupyter_tokens.scan.values import Known
 
 from .notebooks import NOTEBOOKS, at, strings
 

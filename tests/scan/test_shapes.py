@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from jupyter_tokens.scan.shapes import shapes_in
-from jupyter_tokens.scan.span import merged
+from jupyter_tokens.scan.values import merged
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.sig"

@@ -105,7 +105,7 @@ def profiles(sandbox: Sandbox, tmp_path: Path, write_profiles: Callable[..., Pat
 
 @pytest.fixture
 def extension(jp_serverapp: Any) -> TokensExtension:
-    found = jp_serverapp.web_app.settings["jupyter_tokens_extension"]
+    found = jp_serverapp.web_app.settings["jupyter_tokens"]
     assert isinstance(found, TokensExtension)
     return found
 

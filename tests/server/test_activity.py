@@ -86,7 +86,7 @@ async def test_refused_names_no_profile_that_does_not_exist(
     await call("POST", "profiles/a-token-in-the-wrong-place/token", headers={})
     await call("POST", f"kernels/{kernel.id}/token", b"{}", headers={})
     write_profiles({}).write_text("{")
-    jp_serverapp.web_app.settings["jupyter_tokens_extension"].source.look_again()
+    jp_serverapp.web_app.settings["jupyter_tokens"].source.look_again()
     await call("POST", "profiles/oneaccess/token", headers={})
     await settled(jp_serverapp)
     assert [kind for kind, _ in events] == ["refused"] * 4

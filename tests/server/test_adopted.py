@@ -16,9 +16,8 @@ from jupyter_client.manager import KernelManager
 from tornado.httpclient import HTTPResponse
 
 from jupyter_tokens.protocol.proof import HEADER, prove
-from jupyter_tokens.server import adopted
+from jupyter_tokens.server import kernel_proof
 from jupyter_tokens.server.app import TokensExtension
-from jupyter_tokens.server.holdings import holdings_of
 
 from .conftest import Call, told
 
@@ -80,7 +79,7 @@ async def test_the_servers_own_that_answers_is_served(ask: Ask, stranger: Strang
     # The server calls it otherwise, and lists what it holds under that name.
     (here,) = jp_serverapp.kernel_manager.list_kernel_ids()
     assert here != stranger.id
-    held = holdings_of(jp_serverapp.web_app.settings).of(jp_serverapp.kernel_manager)
+    held = jp_serverapp.web_app.settings["jupyter_tokens"].holdings.of(jp_serverapp.kernel_manager)
     assert [each.kernel_id for each in held] == [here]
     stranger.file.rename(stranger.file.with_suffix(".away"))
     jp_serverapp.kernel_manager.list_kernel_ids()
@@ -142,7 +141,7 @@ async def test_with_nothing_behind_it_there_is_no_token(
     ask: Ask, stranger: Stranger, jp_serverapp: Any, sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jp_serverapp.kernel_manager.list_kernel_ids()
-    monkeypatch.setattr(adopted, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(kernel_proof, "ANSWER_SECONDS", 0.3)
     # Its process is gone, and its file is left.
     stranger.manager.provisioner.process.kill()  # type: ignore[union-attr]
     stranger.manager.provisioner.process.wait()  # type: ignore[union-attr]
@@ -159,7 +158,7 @@ async def test_with_nothing_behind_it_there_is_no_token(
 async def test_one_that_has_another_key_than_its_file_does_not_answer(
     ask: Ask, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adopted, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(kernel_proof, "ANSWER_SECONDS", 0.3)
     stranger.change(key="of-somebody-else")
     response = await ask()
     assert (response.code, told(response)["reason"]) == (403, "adopted")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.server.holdings import Holding, Holdings, holdings_of
+from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.server.holdings import Holding, Holdings
 
 from .conftest import Call, Kernel, told
 
@@ -69,10 +70,10 @@ class TestRoute:
             "kept_by": None,
         }
 
-    async def test_holds_no_token(self, call: Call, by_proof: Call, jp_serverapp: Any) -> None:
+    async def test_holds_no_token(self, call: Call, by_proof: Call, extension: TokensExtension) -> None:
         value = told(await by_proof("token", {"profile": "oneaccess"}))["value"]
         assert value not in (await call("GET", "holdings")).body.decode()
-        assert value not in repr(vars(holdings_of(jp_serverapp.web_app.settings)))
+        assert value not in repr(vars(extension.holdings))
 
     async def test_takes_a_kernels_own_report(self, call: Call, by_proof: Call, kernel: Kernel) -> None:
         await by_proof("token", {"profile": "oneaccess"})

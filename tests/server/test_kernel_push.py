@@ -17,9 +17,9 @@ from jupyter_client.session import Session
 from jupyter_tokens.clock import SystemClock
 from jupyter_tokens.errors import NetworkError
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.server import kernel_channel, kernel_push
+from jupyter_tokens.server import kernel_push
 from jupyter_tokens.server.app import Served, TokensExtension
-from jupyter_tokens.server.kernel_push import Given, Injection, Injections
+from jupyter_tokens.server.kernel_push import Given, Injection, InjectionQueue
 from jupyter_tokens.server.snippets import Snippet
 from jupyter_tokens.token import Token
 
@@ -397,12 +397,12 @@ class TestChannel:
         ],
     )
     def test_done_is_what_the_kernel_confirmed(self, snippet: Snippet, reply: dict[str, Any], confirmed: bool) -> None:
-        assert kernel_channel.confirmed(reply, snippet) is confirmed
+        assert kernel_push.confirmed(reply, snippet) is confirmed
 
     async def test_only_the_reply_to_the_request_counts(self) -> None:
         stream, session = Stream(), Session(key=b"key")
         kernel = SimpleNamespace(session=session, connect_shell=lambda identity: stream)
-        reply = kernel_channel.KernelChannel(kernel, kernel.connect_shell).execute(Snippet("code", "expression"))
+        reply = kernel_push.KernelChannel(kernel, kernel.connect_shell).execute(Snippet("code", "expression"))
         frames = [part if isinstance(part, bytes) else bytes(part) for part in stream.sent[0]]
         request = session.deserialize(session.feed_identities(frames)[1])
         assert request["content"] == {
@@ -426,11 +426,11 @@ async def broken() -> Given:
     raise NetworkError("No way there.")
 
 
-class TestInjections:
+class TestInjectionQueue:
     async def test_only_the_last_ones_that_ended_are_remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(kernel_push, "MOST_FINISHED", 2)
         told_of: list[str] = []
-        injections = Injections(lambda injection: told_of.append(injection.id))
+        injections = InjectionQueue(lambda injection: told_of.append(injection.id))
         all_of_them = [Injection(None, "k", "p", "E", "python", None) for _ in range(4)]
         for injection in all_of_them:
             await injections.begin(injection, given)
@@ -438,7 +438,7 @@ class TestInjections:
         assert [injections.get(injection.id) for injection in all_of_them] == [None, None, *all_of_them[2:]]
 
     async def test_an_api_that_fails_while_it_waits_ends_it(self) -> None:
-        injections = Injections()
+        injections = InjectionQueue()
         injection = Injection(None, "k", "p", "E", "python", None)
         await injections.begin(injection, broken)
         assert (injection.state, injection.message) == ("failed", "No way there.")

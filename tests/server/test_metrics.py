@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.server import metrics
+from jupyter_tokens.server.activity import count_hit, watch
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.sources.local import LocalSource
 
@@ -57,13 +57,13 @@ def test_several_extensions_in_one_process(extension: TokensExtension, clock: Cl
     before = value("held")
     others = [LocalSource(extension.source.profiles(), clock=clock) for _ in range(3)]
     for other in others:
-        metrics.watch(other)
-        metrics.watch(other)
+        watch(other)
+        watch(other)
     assert value("held") == before
     assert len(others) == 3
 
 
-@pytest.mark.parametrize("count", [metrics.count_hit])
+@pytest.mark.parametrize("count", [count_hit])
 def test_by_provider_alone(count: Any) -> None:
     # Profiles and parameters have names without end, and /metrics forgets none.
     count("astra")

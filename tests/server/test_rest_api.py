@@ -23,7 +23,7 @@ from tornado.web import RequestHandler
 
 from jupyter_tokens.protocol.proof import HEADER, prove
 from jupyter_tokens.server import app
-from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.server.app import ROUTES, TokensExtension
 
 from .conftest import Kernel
 
@@ -33,7 +33,8 @@ METHODS = [method.lower() for method in HTTPMethod if method.lower() not in {"op
 
 def methods_of(handler: type[RequestHandler]) -> set[str]:
     """What a handler answers to."""
-    return {method for method in METHODS if getattr(handler, method) is not RequestHandler._unimplemented_method}
+    own = [kind for kind in handler.__mro__ if kind not in RequestHandler.__mro__]
+    return {method for method in METHODS if any(method in vars(kind) for kind in own)}
 
 
 def path_of(pattern: str) -> str:
@@ -43,16 +44,25 @@ def path_of(pattern: str) -> str:
     return path.replace("}{", "}/{")
 
 
-def registered(extension: TokensExtension) -> dict[str, set[str]]:
-    return {path_of(pattern): methods_of(handler) for pattern, handler, *_ in extension.handlers}
+def documented() -> dict[str, dict[str, tuple[str, str] | None]]:
+    """What each method of each path needs: action and resource, or None for a kernel's proof."""
+    return {
+        path: {
+            method: (facts["x-action"], facts["x-resource"]) if facts["tags"] == ["browser"] else None
+            for method, facts in described.items()
+            if method in METHODS
+        }
+        for path, described in load(API)["paths"].items()
+    }
 
 
-def documented() -> dict[str, set[str]]:
-    return {path: set(described) & set(METHODS) for path, described in load(API)["paths"].items()}
+def test_documented_is_what_stands_in_the_table() -> None:
+    assert documented() == {path_of(route.pattern): route.permissions for route in ROUTES}
 
 
-def test_documented_is_what_is_registered(extension: TokensExtension) -> None:
-    assert documented() == registered(extension)
+def test_the_table_is_what_is_registered(extension: TokensExtension) -> None:
+    assert [tuple(entry[:2]) for entry in extension.handlers] == [(route.pattern, route.handler) for route in ROUTES]
+    assert [methods_of(route.handler) for route in ROUTES] == [set(route.permissions) for route in ROUTES]
 
 
 # Of the others, `negative_data_rejection` and its kin know the request better than the vendor does, to whom the

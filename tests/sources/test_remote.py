@@ -35,9 +35,8 @@ from jupyter_tokens.errors import (
     Unauthorized,
     UnknownProfile,
 )
-from jupyter_tokens.protocol.identity import Identity
 from jupyter_tokens.protocol.messages import About, ProfileEntry
-from jupyter_tokens.protocol.proof import HEADER, Proof
+from jupyter_tokens.protocol.proof import HEADER, Identity, Proof
 from jupyter_tokens.sources import connection, remote
 from jupyter_tokens.sources.base import TokenSource
 from jupyter_tokens.sources.cache import Ask, Key
@@ -734,7 +733,7 @@ def test_plain_http_where_tls_is_expected_is_not_fallen_back_from(opened: Make, 
 
 def choose(monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, me: Identity | None) -> Client:
     (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"mode": mode}}))
-    monkeypatch.setattr("jupyter_tokens.protocol.identity.identity", lambda: me)
+    monkeypatch.setattr("jupyter_tokens.protocol.proof.identity", lambda: me)
     return Client()
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.kernel.session import TokenSession
-from jupyter_tokens.widgets import feed as feeds
-from jupyter_tokens.widgets.feed import Feed, Seen
-from jupyter_tokens.widgets.live import feed_of
+from jupyter_tokens.widgets import live as feeds
+from jupyter_tokens.widgets.live import Feed, Seen, feed_of
 
 from .conftest import threads, until
 

@@ -15,7 +15,7 @@ from jupyter_tokens import Token
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.errors import NoValue
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.widgets.reveal import TARGET, NoPlace, hand_over
+from jupyter_tokens.widgets.row import TARGET, NoPlace, hand_over
 
 from ..doubles import CANARY
 from ..hearing import started
@@ -101,7 +101,7 @@ PROGRAM = """
 import threading
 from jupyter_tokens import get_token
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.widgets.reveal import hand_over
+from jupyter_tokens.widgets.row import hand_over
 token = get_token("oneaccess")
 outcome = []
 def reveal():

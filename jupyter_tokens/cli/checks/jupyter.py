@@ -14,8 +14,8 @@ from jupyter_core.paths import jupyter_config_path, jupyter_path
 
 from ..._version import __version__
 from ...errors import KernelUnknown, ServerUntrusted, TokenError
-from ...protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
-from .finding import Finding, fail, ok, warn, within
+from ...protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE, Identity
+from . import CheckResult, fail, ok, warn, within
 
 __all__ = ["kernel_route", "lab_extension", "provisioner", "server_extension"]
 
@@ -27,7 +27,7 @@ _ROUTE_SECONDS = 5.0
 _NO_KERNEL = "00000000-0000-0000-0000-000000000000"
 
 
-def server_extension() -> Iterator[Finding]:
+def server_extension() -> Iterator[CheckResult]:
     """Whether a server of this environment would load the extension."""
     from jupyter_server.extension.config import ExtensionConfigManager  # noqa: PLC0415 (loads tornado)
 
@@ -40,7 +40,7 @@ def server_extension() -> Iterator[Finding]:
         yield fail("server extension", state, "jupyter server extension enable jupyter_tokens")
 
 
-def lab_extension() -> Iterator[Finding]:
+def lab_extension() -> Iterator[CheckResult]:
     """Whether JupyterLab would load the side panel."""
     if find_spec("jupyterlab") is None and find_spec("notebook") is None:
         yield ok("lab extension", "JupyterLab is not installed here")
@@ -57,7 +57,7 @@ def lab_extension() -> Iterator[Finding]:
         yield ok("lab extension", "installed")
 
 
-def provisioner(at_start: list[str]) -> Iterator[Finding]:
+def provisioner(at_start: list[str]) -> Iterator[CheckResult]:
     """Whether kernels can be given variables at their start. at_start : the profiles that want that."""
     points = entry_points(group="jupyter_client.kernel_provisioners", name=_PROVISIONER)
     other = os.environ.get("JUPYTER_DEFAULT_PROVISIONER_NAME")
@@ -70,7 +70,7 @@ def provisioner(at_start: list[str]) -> Iterator[Finding]:
         yield ok("kernel provisioner", "installed")
 
 
-def kernel_route(*, offline: bool) -> Iterator[Finding]:
+def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
     """Whether the server that this process was started under answers kernels."""
     url = os.environ.get(URL_VARIABLE)
     if not url:
@@ -90,8 +90,7 @@ def kernel_route(*, offline: bool) -> Iterator[Finding]:
 
 
 def _ask_as_a_stranger(url: str) -> object:
-    from ...protocol.identity import Identity  # noqa: PLC0415 (only where a server is)
-    from ...sources.remote import RemoteSource  # noqa: PLC0415 (as above)
+    from ...sources.remote import RemoteSource  # noqa: PLC0415 (only where a server is)
 
     return RemoteSource(
         Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)

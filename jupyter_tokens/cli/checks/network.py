@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import email.utils
 import os
+import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from ...errors import TokenError
-from ...providers.base import Endpoint
-from ...transport import check_proxy
-from .finding import Finding, fail, ok, warn, within
-from .probe import Answered, probe, proxied
+import httpx
+
+from ...errors import NetworkError, TokenError
+from ...providers.base import COMMON_HEADERS, Endpoint, parsed_url
+from ...transport import check_proxy, connect_error, open_route, proxy_for
+from . import CheckResult, fail, ok, warn, within
 
 if TYPE_CHECKING:
     from ...config.profiles import Profile
 
-__all__ = ["endpoints", "proxies"]
+__all__ = ["Answered", "endpoints", "probe", "proxied", "proxies"]
 
 SECONDS = 6.0
 """For all endpoints together, so also where no network is."""
@@ -29,7 +32,7 @@ SKEW_WARNS = 60.0
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
-def proxies() -> Iterator[Finding]:
+def proxies() -> Iterator[CheckResult]:
     """What the environment says of proxies and certificates; of a proxy the host alone: its URL may hold a password."""
     there = {name.upper(): text for name, text in os.environ.items() if text and name.upper() in _PROXIES}
     for name, text in there.items():
@@ -49,7 +52,7 @@ def proxies() -> Iterator[Finding]:
             yield fail("certificates", f"{name} names {path}, which is not there", f"correct or unset {name}")
 
 
-def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Iterator[Finding]:
+def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Iterator[CheckResult]:
     """Each endpoint once. Blocks for at most so many seconds."""
     places = {(url, profile.verify): None for profile in profiles for url in _urls(profile)}
     works = [partial(probe, url, verify=verify, seconds=seconds - 1) for url, verify in places]
@@ -64,7 +67,7 @@ def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Itera
             )
 
 
-def _judged(url: str, answer: Answered) -> Finding:
+def _judged(url: str, answer: Answered) -> CheckResult:
     way = " by way of the proxy" if proxied(url) else ""
     reached = f"{url} answers{way}" + (", TLS is good" if url.startswith("https") else "")
     if answer.skew is None:
@@ -99,5 +102,52 @@ def _host_of(url: str) -> str | None:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    except ValueError:
+        return None
+
+
+class Answered(NamedTuple):
+    """skew : seconds by which this machine's clock is ahead of the API's, or None if the API does not say."""
+
+    status: int
+    skew: float | None
+
+
+def proxied(url: str) -> bool:
+    """Whether the environment names a proxy for a URL."""
+    return proxy_for(parsed_url(url)) is not None
+
+
+def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Answered:
+    """Asks once, by the same proxy and with the same trust as a call for a token. Blocks. Raises `NetworkError`.
+
+    seconds : for each step; a name service that hangs is not bounded by it.
+    """
+    request = httpx.Request("HEAD", parsed_url(url), headers=COMMON_HEADERS)
+    request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+    host = request.url.host
+    try:
+        with open_route(request.url, verify) as transport:
+            asked = time.time()
+            answer = transport.handle_request(request)
+            heard = time.time()
+            answer.close()
+    except httpx.ConnectError as error:
+        problem = connect_error(host, error, proxy_for(request.url))
+    except httpx.HTTPError as error:
+        # Only the kind: the text may hold a proxy's URL, and that a password.
+        problem = NetworkError(
+            f"{host} cannot be reached ({type(error).__name__}).",
+            hint="Check the endpoint, the network and the proxy settings.",
+        )
+    else:
+        return Answered(answer.status_code, _skew(answer.headers.get("date"), asked, heard))
+    raise problem
+
+
+def _skew(date: str | None, asked: float, heard: float) -> float | None:
+    try:
+        # A Date has whole seconds: it was said half a second later, by and large.
+        return (asked + heard) / 2 - (email.utils.parsedate_to_datetime(date or "").timestamp() + 0.5)
     except ValueError:
         return None

@@ -1,4 +1,7 @@
-"""`jupyter tokens list`: the profiles there are; asks no vendor, and loads none of what would be needed for that."""
+"""`jupyter tokens list` and `remove`: the profiles there are, and taking one away with the secrets stored for it.
+
+Both ask no vendor; to list, nothing is loaded that would be needed for that.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from traitlets import Bool
 
 from ..config.files import load_written
 from ..config.secrets import SecretRef
-from ..errors import SecretError
+from ..errors import SecretError, UnknownProfile
 from .command import Action
-from .terminal import one_line, say, table
+from .completion import profile_names
+from .terminal import confirm, is_interactive, one_line, say, table
 
-__all__ = ["ListApp"]
+__all__ = ["ListApp", "RemoveApp"]
 
 _LOCAL = {"env", "file"}
 """References that are resolved here: looking them up asks nobody and runs nothing."""
@@ -97,7 +101,40 @@ def _missing(name: str, written: Mapping[str, Any], file: Path) -> str | None:
     return None
 
 
-main = ListApp.launch_instance
+class RemoveApp(Action):
+    """Asks first, unless told not to."""
 
-if __name__ == "__main__":
-    main()
+    name = "jupyter-tokens-remove"
+    description = """Remove the profile NAME from your configuration, and the secrets that `add` stored for it. What it
+    refers to otherwise (your own files, variables, keyring entries) stays."""
+    examples = "jupyter tokens remove acme\njupyter tokens remove acme --yes"
+    completer = staticmethod(profile_names)
+
+    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
+        **Action.flags,
+        "yes": ({"JupyterApp": {"answer_yes": True}}, "Do not ask."),
+    }
+
+    def run(self) -> int:
+        """See `Action`."""
+        if len(self.extra_args) != 1:
+            self.fail(2, "takes one NAME; `jupyter tokens list` says which there are")
+        from ..config.editing import path, remove  # noqa: PLC0415 (loads httpx)
+        from ..config.files import load_profiles  # noqa: PLC0415 (as above)
+        from ..providers.params import closest  # noqa: PLC0415 (as above)
+
+        name = self.extra_args[0]
+        # Refused before any question is asked, if Jupyter keeps no configuration.
+        path()
+        profiles = load_profiles()
+        if name not in profiles:
+            raise UnknownProfile(f"There is no profile {name[:80]!r}.", hint=closest(name, profiles))
+        if not self.answer_yes:
+            if not is_interactive():
+                self.fail(2, "asks first, and there is no terminal to ask at; give --yes")
+            if not confirm(f"Remove the profile {name} from {profiles.file(name)}, and the secrets stored for it?"):
+                say("Nothing was changed.")
+                return 0
+        remove(name, profiles)
+        say(f"The profile {name} is removed.")
+        return 0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_tokens._util.encodings import SHORTEST, forms_of
-from jupyter_tokens.scan.known import Known
+from jupyter_tokens.scan.values import Known
 
 # Few letters, so that values share beginnings and stand in one another.
 VALUES = st.text("ab1/", min_size=SHORTEST - 1, max_size=40)

@@ -1,0 +1,169 @@
+"""Configuration files, the profiles in them, the keyring, and whether a call can be signed, which is not sent."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...clock import SystemClock
+from ...config.profiles import loads_code
+from ...errors import ConfigurationError, TokenError
+from ...providers.base import Call, Program, Reference
+from ..keyring_backend import backend
+from . import CheckResult, fail, ok, warn, within
+
+if TYPE_CHECKING:
+    from ...config.profiles import Profile, Profiles
+    from ...providers.params import Param, ParamValue
+
+__all__ = ["files", "keyring", "profiles", "signatures"]
+
+SECONDS = 20.0
+"""Time limit for each profile: a metadata service may be missing."""
+
+
+def files(found: list[Path]) -> Iterator[CheckResult]:
+    """Each file, and who may change it."""
+    if os.environ.get("JUPYTER_NO_CONFIG"):
+        yield fail("configuration", "JUPYTER_NO_CONFIG is set: no profile is read or kept", "unset JUPYTER_NO_CONFIG")
+    elif not found:
+        yield warn("configuration", "no configuration file was found", "run `jupyter tokens add NAME`")
+    for file in found:
+        try:
+            mode = _mode(file)
+        except OSError:
+            # Reading it fails as well, and says so.
+            continue
+        yield ok("configuration", f"{file} (mode {mode:04o})")
+        for path in (file, file.parent):
+            # Whoever can write it decides where secrets are sent.
+            if os.name == "posix" and _mode(path) & stat.S_IWOTH:
+                yield fail("file mode", f"{path} can be written by everyone", f"chmod go-w {shlex.quote(str(path))}")
+            elif os.name == "posix" and _mode(path) & stat.S_IWGRP:
+                what = f"{path} can be written by its group"
+                yield warn("file mode", what, f"chmod g-w {shlex.quote(str(path))}")
+
+
+def profiles(known: Profiles) -> Iterator[CheckResult]:
+    """Each profile: whether it is right, and whether its secrets are written out in it."""
+    for name in known:
+        try:
+            with warnings.catch_warnings():
+                # Told below, for each profile.
+                warnings.simplefilter("ignore", UserWarning)
+                profile = known[name]
+        except ConfigurationError as error:
+            yield fail("profile", error.message.rstrip("."), error.hint.rstrip(".") or "correct it in its file")
+            continue
+        if profile.env is not None and loads_code(profile.env):
+            what = f"profile {name}: some program loads or starts code by the variable {profile.env}"
+            yield warn("variable", what, "choose another name for env")
+        literal = _literals(profile)
+        if literal:
+            what = f"profile {name}: {', '.join(literal)} stands in {known.file(name)}"
+            yield warn(
+                "literal secret", what, "keep it elsewhere: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
+            )
+        else:
+            yield ok("profile", f"{name} ({profile.provider.title})")
+
+
+def keyring(known: list[Profile]) -> Iterator[CheckResult]:
+    """The backend, in the light of who needs one."""
+    found = backend()
+    needed = [profile.name for profile in known if any(ref.kind == "keyring" for ref in profile.references.values())]
+    if found.usable and found.encrypts:
+        yield ok("keyring", found.name)
+    elif found.usable:
+        yield warn("keyring", f"{found.name} stores secrets in plain text", "use a backend that encrypts")
+    elif needed:
+        yield fail(
+            "keyring",
+            f"this machine has no keyring, and these profiles need one: {', '.join(needed)}",
+            "install a keyring backend, or add them again with --store file",
+        )
+    else:
+        yield warn(
+            "keyring", "this machine has no keyring", "store secrets with `add --store file`, or install a backend"
+        )
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _literals(profile: Profile) -> list[str]:
+    known = profile.provider.settings()
+    return [
+        key
+        for key, reference in profile.references.items()
+        if reference.kind == "literal" and isinstance(trait := known[key], Reference) and trait.secret
+    ]
+
+
+def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResult]:
+    """For each profile. A keyring may ask for its password, commands are run, a vendor's chain may use the network."""
+    for profile in profiles:
+        unasked = _asks_network(profile) if offline else ""
+        if unasked:
+            yield warn("credential", f"profile {profile.name}: its {unasked} (--offline)", "run it without")
+            continue
+        # A keyring that waits for a person is named within the profile's own limit.
+        [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)])
+        if isinstance(outcome, TokenError):
+            do = outcome.hint.rstrip(".") or "correct the profile"
+            yield fail("credential", f"profile {profile.name}: {_without(outcome, profile)}", do)
+        elif outcome is None:
+            yield fail("credential", f"profile {profile.name}: no credential in time", "see its source")
+        else:
+            yield ok("credential", f"profile {profile.name}: {outcome}")
+
+
+def _asks_network(profile: Profile) -> str:
+    """Return what is left out without a network, or "" if this profile's credential can be looked for."""
+    if not profile.references:
+        return "chain was not asked"
+    programs = any(isinstance(trait, Program) for trait in profile.provider.settings().values())
+    return "program was not run" if programs else ""
+
+
+def _sign(profile: Profile) -> str:
+    """Get to the point where the first request would be sent, and say what was found. Raises `TokenError`."""
+    secrets = profile.secrets()
+    credential = profile.provider.credential(secrets)
+    missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
+    # What only a call gives; for a signature anything will do.
+    fills = {name: _any(param) for name, param in missing.items() if param.required or param.identifier}
+    call = Call(profile.name, profile.call_params(fills), credential, SystemClock())
+    flow = profile.provider.retrieve(call)
+    sends = True
+    try:
+        next(flow)
+    except StopIteration:
+        sends = False
+    finally:
+        flow.close()
+    where = ", ".join(dict.fromkeys(ref.kind for ref in profile.references.values() if ref.kind != "literal"))
+    source = "its own chain" if not profile.references else where or "the configuration"
+    if not sends:
+        return f"token from {source}"
+    given = ", ".join(name for name, param in missing.items() if param.required)
+    return f"credential from {source}, a call can be signed" + (f"; to be given in each call: {given}" if given else "")
+
+
+def _any(param: Param) -> ParamValue:
+    if param.choices:
+        return param.choices[0]
+    fills: dict[str, ParamValue] = {"string": "doctor", "boolean": False, "integer": param.minimum or 1}
+    return fills[param.type]
+
+
+def _without(error: TokenError, profile: Profile) -> str:
+    """The message; the profile is named in front of it already."""
+    return error.message.removeprefix(f"profile {profile.name!r}, ").rstrip(".")
