@@ -7,7 +7,6 @@ cannot be had, in plain IPython or in a kernel that is built otherwise, narrower
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from math import inf
@@ -17,7 +16,6 @@ from ...config.secrets import watch_seen
 from ...token import Secret, Token
 from ..at_start import filled_variables
 from .known_values import KnownValues
-from .log_echo import LogEcho
 from .message_hooks import MessageHooks
 from .narrow_hooks import NarrowHooks
 from .records import Records
@@ -96,7 +94,6 @@ class Redaction:
             hooks.close()
             return problem
         self._endings += [hooks.close, self._hook_pushes()]
-        self._endings += [LogEcho(stream, self.search).close for stream in (sys.stdout, sys.stderr)]
         return None
 
     def _canary(self, session: Any) -> str | None:
