@@ -9,6 +9,7 @@ from weakref import WeakSet, WeakValueDictionary
 from IPython.core.getipython import get_ipython
 from ipywidgets import HTML, Box, Layout, VBox, Widget
 
+from ..kernel._compat import VIEW_COUNT
 from . import look
 from .feed import Feed, Seen
 
@@ -55,14 +56,14 @@ class Live(VBox):
         self._feed = feed
         self._cells: dict[str, str] = {}
         self._notes = HTML(layout=Layout(display="none", margin="0", padding="0 8px", border_top=look.RULE))
-        super().__init__(_view_count=0)
+        super().__init__(**{VIEW_COUNT: 0})
         self._ended = False
         self.layout.width = "100%"
         self.layout.max_width = "72em"
         # Its top is the first row's.
         self.layout.border_left = self.layout.border_right = self.layout.border_bottom = look.RULE
         self.layout.margin = "2px 0"
-        self.observe(self._views_counted, "_view_count")
+        self.observe(self._views_counted, VIEW_COUNT)
         seen = feed.look(_PATIENCE_SECONDS)
         if seen is None:
             self._say_notes("<div>The profiles are being asked for …</div>")
@@ -96,7 +97,7 @@ class Live(VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
-        _replace(self)
+        self._shown_here()
         self._feed.add(self)
         seen, now = self._feed.look(_PATIENCE_SECONDS), self._feed.clock.now()
         rows, notes = ((), ["The profiles could not be listed in time."]) if seen is None else self._static(seen)
@@ -106,6 +107,22 @@ class Live(VBox):
             "text/plain": look.static_text(rows, now, notes),
             "text/html": look.static_html(rows, now, notes),
         }
+
+    def _shown_here(self) -> None:
+        """Closes what an earlier run of this cell showed, and no other cell: the page has dropped it."""
+        cell, run = _running_cell()
+        if cell:
+            self._cells[cell] = run
+            for other in list(_shown):
+                other.run_again(cell, run)
+            _shown.add(self)
+
+    def run_again(self, cell: str, run: str) -> None:
+        """Forgets a cell that showed this in another run; closes it if that was the last one."""
+        if self._cells.get(cell, run) != run:
+            del self._cells[cell]
+            if not self._cells:
+                self.close()
 
     def _static(self, seen: Seen) -> tuple[Sequence[tuple[ProfileEntry, Status | None]], list[str]]:
         rows = self.rows(seen)
@@ -121,20 +138,6 @@ class Live(VBox):
         if self._ended:
             return
         (self._feed.add if change["new"] else self._feed.remove)(self)
-
-
-def _replace(live: Live) -> None:
-    """Closes what was shown by an earlier run of this cell and nowhere else: the page has dropped it."""
-    cell, run = _running_cell()
-    if not cell:
-        return
-    live._cells[cell] = run
-    for other in list(_shown):
-        if other._cells.get(cell, run) != run:
-            del other._cells[cell]
-            if not other._cells:
-                other.close()
-    _shown.add(live)
 
 
 def _running_cell() -> tuple[str, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.secrets import watch_seen
 from ...token import Secret, Token
+from .._compat import DELIMITER, expressions_point, kernel_session
 from ..at_start import filled_variables
 from .known_values import KnownValues
 from .message_hooks import MessageHooks
@@ -60,7 +61,7 @@ class Redaction:
         self._endings.append(watch_seen(self._seen))
         self._know_filled()
         self._endings.append(Records(self._shell, self.search).close)
-        session = getattr(getattr(self._shell, "kernel", None), "session", None)
+        session = kernel_session(self._shell)
         problem = self._hook_messages(session) if session is not None else None
         if session is None or problem:
             self._endings.append(NarrowHooks(self._shell, self.search).close)
@@ -118,7 +119,7 @@ class Redaction:
         if left or len(sent.messages) != 2:  # noqa: PLR2004
             return "a made-up token was not taken out"
         for parts in sent.messages:
-            at = parts.index(b"<IDS|MSG>") + 1
+            at = parts.index(DELIMITER) + 1
             if parts[at] != session.sign(parts[at + 1 : at + 5]):
                 return "a message was signed wrongly"
         return None
@@ -162,7 +163,8 @@ class Redaction:
 
     def _hook_pushes(self) -> Callable[[], None]:
         """The server may put a token into a running kernel's environment by a user expression."""
-        evaluate: Callable[..., Any] = self._shell.user_expressions
+        point = expressions_point(self._shell)
+        evaluate: Callable[..., Any] = getattr(*point)
 
         def evaluate_and_look(expressions: Mapping[str, str]) -> Any:
             told = evaluate(expressions)
@@ -170,7 +172,7 @@ class Redaction:
                 self._know_filled()
             return told
 
-        return replace(self._shell, "user_expressions", evaluate_and_look)
+        return replace(*point, evaluate_and_look)
 
 
 class _Sent:
