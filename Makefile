@@ -13,7 +13,7 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 # The parts that have to be covered to the last branch.
 CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
 
-.PHONY: demo test slow lint bench docs licences clean
+.PHONY: demo test slow canary lint bench docs licences clean
 
 demo: $(VENVS)/demo/.ready
 	@$(DEMO)/jupyter tokens demo $(ARGS)
@@ -32,6 +32,10 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 
 slow: $(VENVS)/dev/.ready
 	$(DEV)/python -m pytest -m slow --full $(ARGS)
+
+# Not part of `test`: what other projects are about to release may break it, whatever we do.
+canary: $(VENVS)/canary/bin/python
+	scripts/canary $(VENVS)/canary/bin/python
 
 lint: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(DEV)/ruff check .

@@ -6,10 +6,10 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.inputtransformer2 import cell_magic
 from IPython.display import display
 
 from ..errors import TokenError
+from ._compat import cell_magic, show_instead
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
@@ -99,7 +99,7 @@ class Cells:
         error = result.error_before_exec or result.error_in_exec
         if error is not None:
             # It has been shown.
-            error._render_traceback_ = list
+            show_instead(error, [])
             raise error
 
     def _events(self) -> list[tuple[str, Any]]:

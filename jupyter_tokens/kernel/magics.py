@@ -18,6 +18,7 @@ from traitlets import Bool
 
 from ..errors import TokenError
 from . import redaction
+from ._compat import show_instead, unregister
 from .cells import Cells
 from .completion import Completion
 from .injection import Place, env_place, file_place, var_place
@@ -209,8 +210,7 @@ def _error_of(work: Callable[[], None]) -> TokenError | None:
         return None
     from .card import error_lines  # noqa: PLC0415 (not needed to load the extension)
 
-    lines = error_lines(error)
-    error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
+    show_instead(error, error_lines(error))
     return error
 
 
@@ -334,12 +334,8 @@ def unload(shell: InteractiveShell) -> None:
         magics.reloading_again()
         magics.close()
         redaction.stop(shell)
-        # Or %config would go on setting this one after the extension was loaded again.
-        shell.configurables.remove(magics)
+        unregister(shell, magics)
         setattr(shell, _LOADED, None)
-        for kind, names in magics.magics.items():
-            for name in names:
-                shell.magics_manager.magics[kind].pop(name, None)
         print(_UNLOADED)  # noqa: T201 (an answer to %unload_ext)
 
 

@@ -19,6 +19,7 @@ from ipywidgets import HTML, Box, Layout, VBox, Widget
 
 from ..clock import Clock, SystemClock
 from ..errors import TokenError
+from ..kernel._compat import VIEW_COUNT
 from . import look
 
 if TYPE_CHECKING:
@@ -242,14 +243,14 @@ class Live(VBox):
         self.runs: dict[str, str] = {}
         """The cells that show it, each with the run in which it does."""
         self._notes = HTML(layout=Layout(display="none", margin="0", padding="0 8px", border_top=look.RULE))
-        super().__init__(_view_count=0)
+        super().__init__(**{VIEW_COUNT: 0})
         self._ended = False
         self.layout.width = "100%"
         self.layout.max_width = "72em"
         # Its top is the first row's.
         self.layout.border_left = self.layout.border_right = self.layout.border_bottom = look.RULE
         self.layout.margin = "2px 0"
-        self.observe(self._views_counted, "_view_count")
+        self.observe(self._views_counted, VIEW_COUNT)
         seen = feed.look(_PATIENCE_SECONDS)
         if seen is None:
             self._say_notes("<div>The profiles are being asked for …</div>")
@@ -283,7 +284,7 @@ class Live(VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
-        _replace(self)
+        self._shown_here()
         self._feed.add(self)
         seen, now = self._feed.look(_PATIENCE_SECONDS), self._feed.clock.now()
         rows, notes = ((), ["The profiles could not be listed in time."]) if seen is None else self._static(seen)
@@ -293,6 +294,22 @@ class Live(VBox):
             "text/plain": look.static_text(rows, now, notes),
             "text/html": look.static_html(rows, now, notes),
         }
+
+    def _shown_here(self) -> None:
+        """Closes what an earlier run of this cell showed, and no other cell: the page has dropped it."""
+        cell, run = _running_cell()
+        if cell:
+            self._cells[cell] = run
+            for other in list(_shown):
+                other.run_again(cell, run)
+            _shown.add(self)
+
+    def run_again(self, cell: str, run: str) -> None:
+        """Forgets a cell that showed this in another run; closes it if that was the last one."""
+        if self._cells.get(cell, run) != run:
+            del self._cells[cell]
+            if not self._cells:
+                self.close()
 
     def _static(self, seen: Seen) -> tuple[Sequence[tuple[ProfileEntry, Status | None]], list[str]]:
         rows = self.rows(seen)

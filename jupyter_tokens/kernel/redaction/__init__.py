@@ -7,7 +7,6 @@ cannot be had, in plain IPython or in a kernel that is built otherwise, narrower
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from math import inf
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.secrets import watch_seen
 from ...token import Secret, Token
+from .._compat import DELIMITER, expressions_point, kernel_session
 from ..at_start import filled_variables
 from .known_values import KnownValues
-from .log_echo import LogEcho
 from .message_hooks import MessageHooks
 from .narrow_hooks import NarrowHooks
 from .records import Records
@@ -62,7 +61,7 @@ class Redaction:
         self._endings.append(watch_seen(self._seen))
         self._know_filled()
         self._endings.append(Records(self._shell, self.search).close)
-        session = getattr(getattr(self._shell, "kernel", None), "session", None)
+        session = kernel_session(self._shell)
         problem = self._hook_messages(session) if session is not None else None
         if session is None or problem:
             self._endings.append(NarrowHooks(self._shell, self.search).close)
@@ -96,7 +95,6 @@ class Redaction:
             hooks.close()
             return problem
         self._endings += [hooks.close, self._hook_pushes()]
-        self._endings += [LogEcho(stream, self.search).close for stream in (sys.stdout, sys.stderr)]
         return None
 
     def _canary(self, session: Any) -> str | None:
@@ -121,7 +119,7 @@ class Redaction:
         if left or len(sent.messages) != 2:  # noqa: PLR2004
             return "a made-up token was not taken out"
         for parts in sent.messages:
-            at = parts.index(b"<IDS|MSG>") + 1
+            at = parts.index(DELIMITER) + 1
             if parts[at] != session.sign(parts[at + 1 : at + 5]):
                 return "a message was signed wrongly"
         return None
@@ -165,7 +163,8 @@ class Redaction:
 
     def _hook_pushes(self) -> Callable[[], None]:
         """The server may put a token into a running kernel's environment by a user expression."""
-        evaluate: Callable[..., Any] = self._shell.user_expressions
+        point = expressions_point(self._shell)
+        evaluate: Callable[..., Any] = getattr(*point)
 
         def evaluate_and_look(expressions: Mapping[str, str]) -> Any:
             told = evaluate(expressions)
@@ -173,7 +172,7 @@ class Redaction:
                 self._know_filled()
             return told
 
-        return replace(self._shell, "user_expressions", evaluate_and_look)
+        return replace(*point, evaluate_and_look)
 
 
 class _Sent:

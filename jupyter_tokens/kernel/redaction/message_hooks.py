@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from .._compat import DELIMITER, call_later, publisher, send_point, serialize_point
 from .replacement import replace
 from .search import Search
 
-__all__ = ["HOLD_SECONDS", "PART", "MessageHooks", "later"]
+__all__ = ["HOLD_SECONDS", "PART", "MessageHooks"]
 
 HOLD_SECONDS = 0.25
 """How long the end of a text that may be the beginning of a value waits for what follows."""
@@ -25,7 +26,6 @@ PART = 1 << 20
 """Characters of a stream's text that are searched and sent at a time."""
 _MOST_PARTS = 64  # a socket drops what is more than 1000 messages behind
 
-_DELIMITER = b"<IDS|MSG>"
 # Of `Session.send`, after its first two.
 _ARGUMENTS = ("content", "parent", "ident", "buffers", "track", "header", "metadata")
 
@@ -57,9 +57,12 @@ class MessageHooks:
         self._held: dict[str, _Held] = {}
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._to_bytes: Callable[..., list[bytes]] = session.serialize
-        self._pass_on: Callable[..., Any] = session.send
-        self._endings = [replace(session, "serialize", self._serialize), replace(session, "send", self._send)]
+        self._to_bytes: Callable[..., list[bytes]] = getattr(*serialize_point(session))
+        self._pass_on: Callable[..., Any] = getattr(*send_point(session))
+        self._endings = [
+            replace(*serialize_point(session), self._serialize),
+            replace(*send_point(session), self._send),
+        ]
 
     def close(self) -> None:
         """Puts the session's own functions back, and sends what is held."""
@@ -74,7 +77,7 @@ class MessageHooks:
         search = self._search()
         if search is None:
             return parts
-        header = parts.index(_DELIMITER) + 2
+        header = parts.index(DELIMITER) + 2
         changed = False
         # Not the headers: whoever waits for an answer knows it by them.
         searched = msg.get(_SEARCHED, msg) is msg.get("content")
@@ -103,7 +106,7 @@ class MessageHooks:
         if search is not None:
             given |= _without_values(search, given.get("buffers") or (message or {}).get("buffers"))
         held_back = kind == "stream" and isinstance(content, Mapping) and isinstance(content.get("text"), str)
-        if not held_back or search is None or content is None or later(stream, None) is None:
+        if not held_back or search is None or content is None or publisher(stream) is None:
             self._release(_id_of(parent))
             return pass_on(msg_or_type, **given)
         if message is None:
@@ -137,7 +140,7 @@ class MessageHooks:
             text, rest = search.split(text)
             if rest:
                 kept = self._held[parent_id] = _Held(name, rest, stream, _header_of(parent), given.get("ident"))
-                later(stream, partial(self._release, parent_id, kept))
+                call_later(stream, HOLD_SECONDS, partial(self._release, parent_id, kept))
         return search.redacted(text)
 
     def _release(self, parent_id: str, only: _Held | None = None) -> None:
@@ -150,17 +153,6 @@ class MessageHooks:
             del self._held[parent_id]
             content = {"name": held.name, "text": held.text}
             self._pass_on(held.socket, "stream", content, parent=held.parent, ident=held.ident)
-
-
-def later(socket: Any, call: Callable[[], None] | None) -> Any:
-    """Has something called on the kernel's publishing thread in a moment; None if `socket` does not lead to one."""
-    thread = getattr(socket, "io_thread", None) or socket
-    if not (hasattr(thread, "schedule") and hasattr(thread, "io_loop") and thread.thread.is_alive()):
-        return None
-    if call is not None:
-        # The loop may only be spoken to on its own thread.
-        thread.schedule(lambda: thread.io_loop.call_later(HOLD_SECONDS, call))
-    return thread
 
 
 def _header_of(parent: Any) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .._compat import traceback_point
 from .replacement import replace
 from .search import Search
 
@@ -28,7 +29,7 @@ class NarrowHooks:
         places: list[tuple[Any, str, _Call]] = [
             (shell.display_formatter, "format", self._format),
             (shell.display_pub, "publish", self._publish),
-            (shell, "_showtraceback", self._show_traceback),
+            (*traceback_point(shell), self._show_traceback),
         ]
         places += [(stream, "write", self._write) for stream in (sys.stdout, sys.stderr) if hasattr(stream, "__dict__")]
         self._endings = [replace(owner, name, partial(hook, getattr(owner, name))) for owner, name, hook in places]

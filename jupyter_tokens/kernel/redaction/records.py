@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .._compat import Point, line_magics, log_point, result_point
 from .replacement import replace
 from .search import Search
 
@@ -31,12 +32,11 @@ class Records:
     def __init__(self, shell: InteractiveShell, search: Callable[[], Search | None]) -> None:
         self._shell = shell
         self._search = search
-        hook = shell.displayhook
         self._endings = [
-            replace(hook, "log_output", partial(self._record, hook.log_output)),
-            replace(shell.logger, "log_write", partial(self._log, shell.logger.log_write)),
+            _wrap(result_point(shell), self._record),
+            _wrap(log_point(shell), self._log),
         ]
-        self._magics = shell.magics_manager.magics["line"]
+        self._magics = line_magics(shell)
         self._endings += [self._wrap(name) for name in _WRITERS if name in self._magics]
 
     def close(self) -> None:
@@ -88,6 +88,10 @@ class Records:
                 self._magics[name] = write
 
         return restore
+
+
+def _wrap(point: Point, hook: Callable[..., Any]) -> Callable[[], None]:
+    return replace(*point, partial(hook, getattr(*point)))
 
 
 def _redacted(bundle: Any, search: Search) -> Any:

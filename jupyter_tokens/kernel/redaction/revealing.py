@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
+from .._compat import publish_text, publishes
 from .replacement import replace
 
 __all__ = ["is_revealing", "revealing"]
@@ -50,7 +51,7 @@ class _Streams:
             self._blocks += 1
             if self._blocks == 1:
                 for stream in (sys.stdout, sys.stderr):
-                    if hasattr(stream, "pub_thread"):
+                    if publishes(stream):
                         self._endings.append(replace(stream, "write", partial(_write, stream, stream.write)))
 
     def close(self) -> None:
@@ -66,7 +67,5 @@ _streams = _Streams()
 def _write(stream: Any, write: Callable[[str], int | None], text: str) -> int | None:
     if not is_revealing():
         return write(text)
-    stream.flush()  # what was printed before
-    content = {"name": stream.name, "text": text}
-    stream.session.send(stream.pub_thread, "stream", content, parent=stream.parent_header, ident=stream.topic)
+    publish_text(stream, text)
     return len(text)
