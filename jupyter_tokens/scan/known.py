@@ -1,4 +1,4 @@
-"""Searches text for values that are known, in all their forms at once."""
+"""Searches text for known values, in all their encoded forms at once."""
 
 from __future__ import annotations
 
@@ -16,21 +16,26 @@ _PLAIN = re.compile(r"[^\w .-]")
 
 
 class Known:
-    """Values to find. A search costs the same for one value as for thousands.
+    """A set of values to find. A search costs the same for one value as for thousands.
 
-    It looks at a few characters of the text in every stride, and compares whole values only where these are known; a
-    regular expression of thousands of alternatives takes minutes for a large notebook.
+    Parameters
+    ----------
+    kinds : Mapping
+        What each value is, by the value. Values shorter than `encodings.SHORTEST` are left out.
 
-    kinds : what each value is, by the value. Of those shorter than `forms.SHORTEST` none is looked for.
+    Notes
+    -----
+    The search looks at a few characters in every stride of the text, and compares whole values only if these are known.
+    A regular expression with thousands of alternatives would take minutes for a large notebook.
     """
 
     def __init__(self, kinds: Mapping[str, str]) -> None:
-        # A name ends in texts that may be JSON or HTML.
+        # The kinds end up in texts that may be JSON or HTML.
         named = {value: _PLAIN.sub("_", kind) for value, kind in kinds.items()}
         self._forms = {form: kind for value, kind in named.items() for form in forms_of(value)}
         shortest = min(map(len, self._forms), default=SHORTEST)
         self._gram = max(_GRAM, min(SHORTEST, shortest // 2))
-        # A wide stride makes a search quick and a table large.
+        # A wide stride makes the search fast and the table large.
         self._stride = min(shortest - self._gram + 1, 16 if len(self._forms) < _MANY else 4)
         self._places: dict[str, list[tuple[int, str]]] = {}
         for form in self._forms:
@@ -41,7 +46,7 @@ class Known:
         return f"<Known {len(self._forms)} forms>"
 
     def spans(self, text: str) -> Iterator[Span]:
-        """Where one of them stands; they may overlap."""
+        """Find the known values in a text; the findings may overlap."""
         places, gram, stride = self._places, self._gram, self._stride
         if not places:
             return

@@ -1,4 +1,4 @@
-"""Tells a secret value from placeholders, references, paths and words."""
+"""Distinguishes secret values from placeholders, references, paths and words."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from itertools import pairwise
 __all__ = ["ESCAPED", "is_password", "is_placeholder", "is_random", "is_reference"]
 
 ESCAPED = r"%(?:25)?(?!0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])[0-9A-Fa-f]{2}"
-"""A percent-encoded character of a value: none that ends one, such as an encoded `&`, quote or line end."""
+"""A percent-encoded character inside a value: not one that ends it, such as an encoded `&`, quote or line end."""
 
 _MASKED = re.compile(r"x{4}|X{4}|[*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A-Za-z]|%[(s]")
-# Case matters in the short ones: random values hold them by chance.
+# Case matters for short words: random values contain them by chance.
 _WORDS = re.compile(
     r"(?i:your|example|placeholder|change_?me|replace|redacted|goes_?here|dummy|insert|sample|removed|hidden)"
     r"|<|(?<![A-Za-z0-9])(?i:my|fake|test|todo|enter|put|some|here|secret|password|token)(?![A-Za-z0-9])|您|你的|请|替换|填"
@@ -36,7 +36,7 @@ _PUBLIC = frozenset(
         # The UUID of RFC 4122's readers, and the nil UUID.
         "123e4567-e89b-12d3-a456-426614174000",
         "00000000-0000-0000-0000-000000000000",
-        # Hashes of what people try a hash with.
+        # Hashes of common test inputs.
         *(hashlib.new(name, word.encode(), usedforsecurity=False).hexdigest()
           for name in ("md5", "sha1", "sha256") for word in _TRIED),
     }
@@ -82,13 +82,13 @@ _USUAL = frozenset(
         *("welcome", "qwerty", "postgres", "mysql", "user", "demo", "letmein", "default", "minio", "minioadmin", ""),
     )
 )
-"""Letters of passwords that are the same everywhere."""
+"""Letters of very common passwords."""
 _FEWEST_PAIRS = 5
 _FEWEST_CHARACTERS = 6
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether a value stands for another that is to be put in its place, or is one that everybody knows."""
+    """Whether a value is a placeholder, or a publicly known value."""
     start = value[:_LONG]
     if _MASKED.search(start) or _WORDS.search(start) or value.lower() in _PUBLIC:
         return True
@@ -97,14 +97,14 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_reference(value: str, *, uuid: bool = False) -> bool:
-    """Whether a value names where something is: a path, an address, a version. uuid : these may be secrets."""
+    """Whether a value is a path, an address or a version. With `uuid` a UUID may be a secret."""
     if _REFERENCE.match(value) or _FILE.search(value) or _VERSION.search(value):
         return True
     return not uuid and _UUID.fullmatch(value) is not None
 
 
 def is_random(value: str) -> bool:
-    """Whether a value looks drawn by chance rather than made of words: by the pairs of characters that words have."""
+    """Whether a value looks random rather than made of words, judged by its pairs of characters."""
     if len(set(value[:_LONG])) < _FEWEST_CHARACTERS or _IDENTIFIER.fullmatch(value):
         return False
     common = counted = 0
@@ -119,7 +119,7 @@ def is_random(value: str) -> bool:
 
 
 def is_password(value: str) -> bool:
-    """Whether a value can be a password: it looks drawn by chance, or has characters of three classes."""
+    """Whether a value can be a password: it looks random, or has characters of three classes."""
     if _NOT_A_LETTER.sub("", value.lower()) in _USUAL:
         return False
     classes = sum(each.search(value) is not None for each in _CLASSES)

@@ -74,7 +74,7 @@ class RemoteSource(TokenSource):
         """Return the cache key of a call. The server checks profile and parameters; this checks only their types."""
         for name, value in params.items():
             if not isinstance(value, str | int | float | bool | None):
-                raise ParameterError(f"Parameter {name} must be text, a number or a truth value.")
+                raise ParameterError(f"Parameter {name} must be a string, a number, true or false.")
         # A magic passes numbers as strings; the server accepts both.
         written = {name: str(value) if type(value) is int else value for name, value in params.items()}
         return Key(profile, tuple(sorted(written.items())))
