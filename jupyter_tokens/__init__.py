@@ -1,13 +1,13 @@
-"""Short-lived cloud tokens for notebooks, without a secret ever standing in the notebook.
+"""Short-lived cloud tokens for Jupyter notebooks; no secret ever appears in the notebook.
 
-The face of the package: names only. Every import is lazy, so that importing it costs next to nothing.
+This module holds the public names. Each is imported when it is first used, so importing the package is cheap.
 """
 
 from __future__ import annotations
 
 from ._version import __version__
 
-# As type checkers know it, without importing typing, which would be most of what this module costs.
+# Type checkers know this name. Importing it from typing would be most of this module's import time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -44,21 +44,21 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """`%load_ext jupyter_tokens`: registers the magics."""
+    """Run by `%load_ext jupyter_tokens`: register the magics and switch redaction on."""
     from .kernel.magics import load  # noqa: PLC0415
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """`%unload_ext jupyter_tokens`: removes the magics and stops keeping tokens fresh."""
+    """Run by `%unload_ext jupyter_tokens`: remove the magics, and stop refreshing tokens and redacting output."""
     from .kernel.magics import unload  # noqa: PLC0415
 
     unload(shell)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, object]]:
-    """Tells Jupyter Server of the extension."""
+    """Jupyter Server calls this to find the extension."""
     from .server.app import TokensExtension  # noqa: PLC0415
 
     return [{"module": "jupyter_tokens.server.app", "app": TokensExtension}]

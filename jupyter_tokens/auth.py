@@ -1,4 +1,4 @@
-"""Authorises a user's own requests with a token that is kept fresh, for httpx, httpx2 and requests alike."""
+"""`TokenAuth`: authorises requests of httpx, httpx2 and requests with a token that is kept fresh."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ except ImportError:
     _AUTHS: tuple[type, ...] = (httpx.Auth,)
     _WHOLE: tuple[type, ...] = (httpx.ByteStream,)
 else:
-    # httpx2 calls the flow of its own class alone. It can also take the place of httpx, and then both are the same.
+    # httpx2 accepts only subclasses of its own `Auth`. It can also be installed as `httpx`: then both are the same.
     _AUTHS = tuple(dict.fromkeys((httpx.Auth, httpx2.Auth)))
     _WHOLE = (httpx.ByteStream, httpx2.ByteStream)
 
@@ -27,9 +27,11 @@ __all__ = ["TokenAuth"]
 
 
 class TokenAuth(*_AUTHS):  # type: ignore[misc]
-    """`auth=` of httpx, httpx2 and requests. Gets a fresh token for each request, and once a newer one after a 401.
+    """The `auth=` of httpx, httpx2 and requests: a fresh token for each request, and once a newer one after a 401.
 
-    The newer one is asked for as "newer than the token that was refused": a hundred requests refused at once cause one
+    Notes
+    -----
+    After a 401 it asks for a token newer than the refused one. A hundred requests refused at once therefore cause one
     refresh, not a hundred.
     """
 
@@ -44,7 +46,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
         return self._token if self._renew is None else self._renew(refused)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """See `httpx.Auth`, and httpx2's, which is the same."""
+        """Authorise one request of a synchronous httpx or httpx2 client."""
         token = self._fresh()
         request.headers.update(token.headers())
         response = yield request
@@ -54,7 +56,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                 yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """See `httpx.Auth`. A refresh runs on a thread, so that it does not block the loop."""
+        """Authorise one request of an asynchronous client. A refresh runs on a thread and does not block the loop."""
         token = await asyncio.to_thread(self._fresh)
         request.headers.update(token.headers())
         response = yield request
@@ -64,7 +66,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                 yield request
 
     def __call__(self, request: Any) -> Any:
-        """The protocol of `requests`: sets the header, and answers a 401 once with a newer token."""
+        """Authorise one request of `requests`: set the header, and repeat it once with a newer token after a 401."""
         token = self._fresh()
         request.headers.update(token.headers())
         if self._renew is not None:
@@ -74,7 +76,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
             def answer(response: Any, **options: Any) -> Any:
                 nonlocal answered
-                # requests runs this hook after a redirect too: another host must not be handed the token.
+                # requests runs this hook after a redirect too: the token must not go to another host.
                 elsewhere = urlsplit(response.request.url)[:2] != origin
                 if answered or elsewhere or response.status_code != httpx.codes.UNAUTHORIZED:
                     return response
@@ -100,13 +102,13 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
 
 def _can_be_sent_again(request: httpx.Request) -> bool:
-    # A body that was read from a file or an iterator is gone: the 401 is then the user's answer, and the next request
-    # has the newer token.
+    # A body read from a file or an iterator cannot be sent again: the caller then gets the 401, and the next
+    # request has the newer token.
     return isinstance(request.stream, _WHOLE)
 
 
 def _place_in(body: Any) -> int | None:
-    """Where a body of `requests` stands that is a file; None if it cannot be gone back to."""
+    """The position in a body that is a file; None if it cannot be rewound."""
     try:
         place: int = body.tell()
     except (AttributeError, OSError):

@@ -1,4 +1,4 @@
-"""`Client`, `get_token` and their siblings: tokens by name, for any Python process, in a notebook or not."""
+"""`get_token`, `aget_token`, `create_token` and `Client`: tokens by profile name in any Python process."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ _NONE: Mapping[str, Any] = {}
 
 
 class Client:
-    """Tokens by profile and parameters, for threads and tasks alike.
+    """Fetches and caches tokens by profile and parameters. Safe for threads and asyncio tasks.
 
-    They come from the Jupyter server that started this kernel or, without one, from this process's own profiles.
+    Tokens come from the Jupyter server that started this kernel. Without such a server, this process fetches them by
+    its own profiles.
 
     Parameters
     ----------
     profiles : Profiles, optional
-        Fixed profiles in place of Jupyter's configuration.
+        Use these profiles instead of Jupyter's configuration.
     clock, transport : optional
         For tests.
     """
@@ -47,7 +48,7 @@ class Client:
 
     @property
     def source(self) -> TokenSource:
-        """Where tokens come from; opened at first use, which imports the providers and httpx."""
+        """The source of the tokens. It is opened at first use, because that imports the providers and httpx."""
         if self._source is None:
             with self._lock:
                 if self._source is None:
@@ -56,34 +57,34 @@ class Client:
 
     @property
     def opened(self) -> TokenSource | None:
-        """`source`, if it was used before."""
+        """The source if it has been used already, else None."""
         return self._source
 
     def get(self, profile: str, params: Mapping[str, Any] = _NONE, *, refresh: bool = False) -> Token:
-        """See `get_token`."""
+        """Return a token from the cache, or fetch it: `get_token` with this client. Blocks."""
         source = self.source
         return source.get(source.key(profile, params), refresh=refresh)
 
     async def aget(self, profile: str, params: Mapping[str, Any] = _NONE, *, refresh: bool = False) -> Token:
-        """See `aget_token`."""
+        """Return a token from the cache, or fetch it: `aget_token` with this client."""
         source = self.source
         return await source.aget(source.key(profile, params), refresh=refresh)
 
     def forget(self, key: Key) -> None:
-        """Drop the cached token of a key."""
+        """Remove the token of a key from the cache."""
         self.source.forget(key)
 
     def keys(self) -> list[Key]:
-        """The keys with a token, also an expired one, or with a fetch that failed."""
+        """The keys that have a token (even an expired one) or whose last fetch failed."""
         return self.source.keys()
 
     def after_fork(self) -> None:
-        """Start anew in a forked child: threads, connections and locks belong to the parent."""
+        """Start afresh in a forked child: threads, connections and locks belong to the parent."""
         self._source = None
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Close the connections. Tokens that were handed out stay valid."""
+        """Close the connections. Tokens already returned stay valid."""
         if self._source is not None:
             self._source.close()
 
@@ -141,28 +142,28 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch (not on Windows)
 def get_token(
     profile: str, /, *, refresh: bool = False, params: Mapping[str, Any] = _NONE, **named_params: Any
 ) -> Token:
-    """A token for a profile, from the cache or fetched. Blocks only if it has to be fetched.
+    """Return a token for a profile, from the cache if it is fresh. Blocks only while a token is fetched.
 
     Parameters
     ----------
     profile : str
         Name of a profile in `jupyter_tokens_config`.
-    refresh : bool
-        Fetch even if the cached token is fresh.
+    refresh : bool, default False
+        Fetch a new token even if the cached one is fresh.
     params : mapping, optional
-        The API's parameters by the vendor's names, for names that a keyword cannot spell.
+        Parameters of the API by the vendor's names. Use it for names that are not valid Python keywords.
     **named_params
-        The same as keywords. Both add to, or override, those of the profile.
+        Parameters of the API as keywords. Both add to, or override, the profile's `params`.
 
     Returns
     -------
     Token
-        An opaque object: `reveal()`, `headers()` and `auth` give its value.
+        An opaque object: `reveal()`, `headers()` and `auth` give access to its value.
 
     Raises
     ------
     TokenError
-        With the vendor's code and request id where there are any.
+        If the token cannot be fetched. It holds the vendor's code and request id if there are any.
     """
     return shared_client().get(profile, {**params, **named_params}, refresh=refresh)
 
@@ -170,25 +171,30 @@ def get_token(
 async def aget_token(
     profile: str, /, *, refresh: bool = False, params: Mapping[str, Any] = _NONE, **named_params: Any
 ) -> Token:
-    """`get_token` for a coroutine. Cancelling it does not affect others that wait for the same token."""
+    """`get_token` for coroutines. Cancelling one call does not affect other callers that wait for the same token."""
     return await shared_client().aget(profile, {**params, **named_params}, refresh=refresh)
 
 
 def create_token(profile: str, /, *, params: Mapping[str, Any] = _NONE, **named_params: Any) -> Token:
-    """Create a new token, where the API has a call for that (Astra Control: `name=…`).
+    """Create a new token, if the API has a call for that (Astra Control: `name=…`).
 
-    The token is the caller's own: it is neither cached nor kept fresh, and it is valid until it is revoked.
+    The token is neither cached nor kept fresh. It is valid until you revoke it.
 
     Parameters
     ----------
     profile : str
         Name of a profile in `jupyter_tokens_config`.
     params, **named_params
-        As for `get_token`.
+        Parameters of the API, as in `get_token`.
+
+    Returns
+    -------
+    Token
+        The new token, with its value.
 
     Raises
     ------
     TokenError
-        Also if the API has no such call.
+        If the API has no such call, or the call fails.
     """
     return shared_client().source.create(profile, {**params, **named_params})

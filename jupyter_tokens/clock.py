@@ -1,4 +1,4 @@
-"""The one place that asks the machine for the time, so that a test can own it."""
+"""The clocks that all other modules use, so that tests can replace them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["Clock", "SystemClock", "utc"]
 
 
 class Clock(Protocol):
-    """Two clocks: one for what others see, one for how long things last. Both in seconds."""
+    """A wall clock and an interval clock, both in seconds."""
 
     def now(self) -> float:
-        """Wall clock, seconds since the epoch: for signatures and for the vendors' absolute times."""
+        """Wall clock, in seconds since the epoch: for signatures and for absolute times in responses."""
 
     def elapsed(self) -> float:
-        """A clock that only goes forward, and counts while the machine sleeps: for every interval."""
+        """Interval clock, in seconds. It never goes back, and it also counts while the machine sleeps."""
 
 
 def _elapsed_of_platform() -> Callable[[], float]:
-    # time.monotonic() stands still while a Linux laptop or a Mac sleeps, a token's life does not.
+    # time.monotonic() stops while a Linux laptop or a Mac sleeps, but a token's life goes on.
     for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):
         if hasattr(time, name):
             return partial(time.clock_gettime, getattr(time, name))
@@ -37,5 +37,5 @@ class SystemClock:
 
 
 def utc(seconds: float) -> datetime:
-    """An aware datetime from seconds since the epoch."""
+    """Return an aware UTC datetime from seconds since the epoch."""
     return datetime.fromtimestamp(seconds, UTC)

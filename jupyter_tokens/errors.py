@@ -1,7 +1,7 @@
-"""The one tree of exceptions that the package raises; knows nothing of HTTP clients, vendors or notebooks.
+"""All exceptions that the package raises.
 
-No exception here ever carries a token, a key or the body of a secret-bearing answer: only what a person needs to find
-the cause (what was wrong, where it came from, what to do) and what a vendor's support asks for (code and request id).
+They never hold a token, a key or the body of a response. They say what was wrong, where, and what to do, and they keep
+the code and request id that a vendor's support asks for.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class TokenError(Exception):
     Attributes
     ----------
     message : str
-        What was wrong, in one sentence. No secret is in it.
+        What was wrong, in one sentence, without any secret.
     hint : str
         What to do about it, or "".
     code, request_id : str or None
         The API's own error code and request id.
     status : int or None
-        The HTTP status of the API's answer; None if there was no answer.
+        The HTTP status of the API's response; None if there was no response.
     retryable : bool
         True if the same call may succeed later without a change by the user.
     retry_after : float or None
@@ -93,7 +93,7 @@ class TokenError(Exception):
 
     @property
     def facts(self) -> str:
-        """Status, code and request id in one line, for the vendor's support; empty if there is none of them."""
+        """Status, code and request id in one line, for the vendor's support; "" if all are missing."""
         facts = [
             f"HTTP {self.status}" if self.status is not None else "",
             f"code {self.code}" if self.code else "",
@@ -102,30 +102,35 @@ class TokenError(Exception):
         return ", ".join(fact for fact in facts if fact)
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as JSON takes it; `from_dict` reads it in another process.
+        """Return the error as a JSON-compatible dict, which `from_dict` can read in another process.
 
         Returns
         -------
         dict
-            `message`, `reason`, `code`, `request_id`, `retryable`, `hint`, `status`, `provider`, `profile`: always all
-            of them. `reason` names the class.
+            Always has the keys `message`, `reason`, `code`, `request_id`, `retryable`, `hint`, `status`, `provider`
+            and `profile`. `reason` names the class.
         """
         return {"reason": self.reason, **{name: getattr(self, name) for name in _IN_JSON}}
 
     @staticmethod
     def from_dict(facts: Mapping[str, Any]) -> TokenError:
-        """The error that `to_dict` wrote.
+        """Build the error from what `to_dict` returned.
 
         Parameters
         ----------
         facts : Mapping
-            What another process sent. A missing field, or one of another type, is taken as not given: an error must
-            not hide behind another one. An unknown `reason` gives a plain `TokenError`.
+            What another process sent. Missing fields and fields of a wrong type are ignored, so that the error itself
+            is never lost. An unknown `reason` gives a plain `TokenError`.
+
+        Returns
+        -------
+        TokenError
+            An instance of the class that `reason` names.
         """
         given = {
             name: facts[name]
             for name, kind in _IN_JSON.items()
-            # To Python a bool is an int as well.
+            # In Python a bool is also an int.
             if isinstance(facts.get(name), kind) and isinstance(facts[name], bool) == (kind is bool)
         }
         reason = facts.get("reason")
@@ -138,10 +143,10 @@ class TokenError(Exception):
         return subject + self.message + facts + (f" {self.hint}" if self.hint else "")
 
     def copy(self) -> Self:
-        """The same error without its traceback, so that each of several waiters raises one of its own.
+        """Return a copy without the traceback, so that each of several waiting callers raises its own.
 
-        A traceback keeps the frames of the call alive, and with them the credentials in their local variables, which
-        IPython's verbose mode would print.
+        A traceback keeps the frames of the call alive, and their local variables hold credentials. IPython's verbose
+        mode would print them.
         """
         twin = type(self)(self.message)
         twin.__dict__.update(self.__dict__)
@@ -149,26 +154,26 @@ class TokenError(Exception):
 
 
 class ConfigurationError(TokenError):
-    """A profile is wrong: the message names file, profile and key."""
+    """A profile or configuration file is wrong; the message names file, profile and key."""
 
     reason = "configuration"
     default_unsent = True
 
 
 class ProfileRefused(ConfigurationError):
-    """What was to become a profile is none, or holds what must not come this way; nothing was changed."""
+    """A profile was not saved, because it is invalid or holds something not allowed here. Nothing was changed."""
 
     reason = "profile"
 
 
 class UnknownProfile(ConfigurationError):
-    """There is no profile of that name."""
+    """There is no profile with this name."""
 
     reason = "unknown_profile"
 
 
 class ParameterError(TokenError):
-    """A parameter of the call is unknown, missing or wrong."""
+    """A parameter of the call is unknown, missing or invalid."""
 
     reason = "parameter"
     default_unsent = True
@@ -189,94 +194,94 @@ class NetworkError(TokenError):
 
 
 class TimedOut(NetworkError):
-    """No whole answer within the time limit."""
+    """No complete response within the time limit."""
 
     reason = "timeout"
 
 
 class Busy(TokenError):
-    """Too many calls wait in this process already; nothing was sent."""
+    """Too many calls are already waiting in this process; nothing was sent."""
 
     reason = "busy"
     default_retryable = True
 
 
 class ResponseError(TokenError):
-    """The answer is not what the API documents: not JSON, cut off, too large, a redirect, a wrong type."""
+    """The response is not what the API documents: not JSON, cut off, too large, a redirect, a wrong type."""
 
     reason = "response"
 
 
 class ApiError(TokenError):
-    """The vendor refused the call."""
+    """The API refused the call. Base class of the errors below."""
 
     reason = "refused"
 
 
 class InvalidRequest(ApiError):
-    """The vendor calls the request itself wrong."""
+    """The API rejected the request as invalid."""
 
     reason = "invalid_request"
 
 
 class Unauthorized(ApiError):
-    """Signature, key or login was refused. Never retried: vendors lock a key after a few of these."""
+    """The signature, key or login was refused. Never retried: vendors lock a key after a few refusals."""
 
     reason = "unauthorized"
 
 
 class Forbidden(ApiError):
-    """The credential is good, but it has no right to this."""
+    """The credential is valid, but lacks the permission for this call."""
 
     reason = "forbidden"
 
 
 class NotFound(ApiError):
-    """What the parameters name does not exist."""
+    """The resource that the parameters name does not exist."""
 
     reason = "not_found"
 
 
 class Throttled(ApiError):
-    """Too many calls."""
+    """The API limits how often it can be called."""
 
     reason = "throttled"
     default_retryable = True
 
 
 class ServiceUnavailable(ApiError):
-    """The vendor's side failed (5xx)."""
+    """The API failed (HTTP 5xx)."""
 
     reason = "unavailable"
     default_retryable = True
 
 
 class UnusableToken(TokenError):
-    """A token came back that is disabled or has already expired; it is not handed out."""
+    """The API returned a token that is disabled or has already expired; it is not used."""
 
     reason = "unusable"
 
 
 class NoValue(TokenError):
-    """The token has no value to reveal: the API tells about it, but never returns it."""
+    """The token has no value to reveal: the API describes it, but never returns its value."""
 
     reason = "no_value"
 
 
 class ServerGone(NetworkError):
-    """The Jupyter server is not there, does not run the extension, or does not know this kernel."""
+    """The Jupyter server is not running, does not have the extension, or does not know this kernel."""
 
     reason = "server_gone"
 
 
 class KernelUnknown(ServerGone):
-    """The Jupyter server answers, but does not know this kernel: another server started it, or the extension is off."""
+    """The Jupyter server answers, but another server started this kernel, or the extension is off."""
 
     reason = "kernel_unknown"
 
 
 class ServerUntrusted(ServerGone):
-    """The Jupyter server is there, but kernel and server do not accept each other's certificates."""
+    """The Jupyter server is running, but kernel and server do not accept each other's certificates."""
 
     reason = "server_untrusted"
     default_retryable = False
@@ -292,15 +297,15 @@ _IN_JSON: Mapping[str, type] = {
     "provider": str,
     "profile": str,
 }
-"""The fields of an error's JSON form, besides `reason`, and their types where they are not null."""
+"""The fields of an error's JSON form other than `reason`, and their types when they are not null."""
 
 
 @contextmanager
 def detached_errors() -> Iterator[None]:
-    """Raise a `TokenError` of the block as a copy, without the frames of the block's calls.
+    """Raise a `TokenError` of the `with` block as a copy, without the frames of the calls in the block.
 
-    A traceback keeps those frames alive, and with them the credentials in their local variables, which IPython's
-    verbose mode would print.
+    A traceback keeps those frames alive, and their local variables hold credentials. IPython's verbose mode would
+    print them.
     """
     try:
         yield
@@ -311,7 +316,7 @@ def detached_errors() -> Iterator[None]:
     try:
         raise error
     finally:
-        # Python has just chained the original, and its frames with it.
+        # Python has just chained the original error, which would keep its frames.
         error.__context__ = None
 
 
@@ -322,4 +327,4 @@ def _family(kind: type[TokenError]) -> Iterator[type[TokenError]]:
 
 
 REASONS: Mapping[str, type[TokenError]] = {kind.reason: kind for kind in _family(TokenError)}
-"""The exceptions by their `reason`."""
+"""Exception classes by their `reason`."""

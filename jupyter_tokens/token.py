@@ -1,7 +1,7 @@
-"""Opaque values: `Secret` for what authenticates, `Token` for what comes back; knows nothing of where either is from.
+"""Opaque values: `Secret` for a long-lived credential, `Token` for the short-lived value that an API returns.
 
-Neither is a `str`. A masked `str` leaks through join, slices, `json.dumps` and `encode`; an object that is not text has
-no such ways out, only the ones spelled out here.
+Neither is a `str`. A masked `str` leaks through join, slices, `json.dumps` and `encode`; an object that is not a string
+leaks only through the methods defined here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class _Opaque:
-    """A frozen object whose repr, formatting, comparison, copy and pickle give nothing away."""
+    """A frozen object whose repr, formatting, comparison, copy and pickle reveal nothing."""
 
     __slots__ = ()
 
@@ -47,22 +47,22 @@ class _Opaque:
         raise TypeError(f"A {type(self).__name__} cannot be pickled: its value would end in a file or another process.")
 
     def __getstate__(self) -> NoReturn:
-        # Python's own one lists what is in the slots; serialisers other than pickle ask for it.
+        # The default lists the values of the slots, and serialisers other than pickle call it.
         raise TypeError(f"A {type(self).__name__} shows its state to no one.")
 
 
 class Secret(_Opaque):
-    """A long-lived secret on its way from its source to the request that needs it."""
+    """A long-lived secret, from the moment it is read until the request that needs it."""
 
     __slots__ = ("_Secret__value",)
     __value: Callable[[], str]
 
     def __init__(self, value: str) -> None:
-        # In a closure: what lists attributes (a debugger, a variable inspector) shows a function.
+        # In a closure: a debugger or variable inspector that lists attributes shows a function.
         object.__setattr__(self, "_Secret__value", lambda: value)
 
     def reveal(self) -> str:
-        """The value itself."""
+        """Return the value."""
         return self.__value()
 
     def __repr__(self) -> str:
@@ -76,12 +76,20 @@ def _frozen(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 class Token(_Opaque):
-    """A short-lived token, frozen and opaque: `reveal()`, `headers()` and `auth` are the only ways to its value.
+    """A short-lived token. It is frozen, and only `reveal()`, `headers()` and `auth` give access to its value.
 
-    profile, provider : whose token it is.
-    expires_at : aware datetime of its end, or None if the API does not tell or there is none.
-    obtained_at : aware datetime at which it was asked for.
-    metadata : what else the API said (ids, scope, request id); never the value.
+    Attributes
+    ----------
+    profile : str
+        The profile that the token was fetched for.
+    provider : str
+        The id of the profile's provider.
+    expires_at : datetime or None
+        When the token expires (aware); None if the API reports no expiry or the token has none.
+    obtained_at : datetime
+        When the token was requested (aware).
+    metadata : Mapping
+        Other facts from the response, such as ids, scope and request id; never the value.
     """
 
     __slots__ = (
@@ -127,9 +135,12 @@ class Token(_Opaque):
         put(self, "metadata", _frozen(metadata))
 
     def reveal(self) -> str:
-        """The value itself, for the place that cannot do without.
+        """Return the value as a string. Prefer `auth` or `headers()` where they fit.
 
-        Raises `NoValue` for a token whose API never returns the value (Astra Control's stored tokens).
+        Raises
+        ------
+        NoValue
+            If the API never returns the value (Astra Control's stored tokens).
         """
         value = self.__value()
         if value is None:
@@ -143,24 +154,36 @@ class Token(_Opaque):
 
     @property
     def has_value(self) -> bool:
-        """Whether there is a value at all."""
+        """Whether the token has a value that can be revealed."""
         return self.__value() is not None
 
     def headers(self) -> dict[str, str]:
-        """HTTP headers that authorise a request with this token. Secret: do not print them."""
+        """Return the HTTP headers that authorise a request with this token. They hold its value: do not print them.
+
+        Raises
+        ------
+        NoValue
+            If the API never returns the value.
+        """
         return {"Authorization": f"{self.__scheme} {self.reveal()}"}
 
     @property
     def auth(self) -> TokenAuth:
-        """`auth=` for httpx, httpx2 and requests: a fresh token for each request, and once a newer one after a 401."""
+        """Pass this as `auth=` to httpx, httpx2 or requests.
+
+        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token.
+        """
         from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
 
         return TokenAuth(self, self.__renew)
 
     def renewed_by(self, renew: Callable[[Token | None], Token]) -> Token:
-        """The same token, which `auth` keeps fresh through `renew`.
+        """Return the same token with another way for `auth` to keep it fresh.
 
-        renew : called with None for a token that is fresh enough, with a Token for one that is newer than it.
+        Parameters
+        ----------
+        renew : callable
+            Returns a token: a fresh one if called with None, one newer than `token` if called with `token`.
         """
         return Token(
             self.__value(),
@@ -174,7 +197,7 @@ class Token(_Opaque):
         )
 
     def __repr__(self) -> str:
-        # The "…" is meant: it cannot be encoded into a header, so that `f"Bearer {token}"` fails at once in httpx and
-        # requests instead of being sent and refused.
+        # The "…" is on purpose: it cannot be encoded into a header. So `f"Bearer {token}"` fails at once in httpx and
+        # requests, instead of being sent and refused.
         until = f" until {self.expires_at:%Y-%m-%d %H:%M:%S}Z" if self.expires_at else ""
         return f"<Token {self.profile} …{until}>"

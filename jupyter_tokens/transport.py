@@ -1,8 +1,8 @@
-"""Drives a provider's flow over HTTP: time limits, retries, size cap, no redirects, every error wrapped.
+"""Sends the HTTP requests of a provider's flow, with a time limit, retries and a size limit, and without redirects.
 
-It is synchronous on purpose: a flow runs on the thread that needs its token (or on one of the cache's), where it costs
-half of what `httpx.AsyncClient` needs for the same call; see benchmarks/. It uses httpx's requests and responses over
-httpcore's pool of connections, not httpx's client: cookies, redirects, hooks and log lines are not wanted here.
+It is synchronous on purpose: a flow runs on the thread that needs its token or on a thread of the cache. There it costs
+half as much as the same call with `httpx.AsyncClient` (see benchmarks/). It sends httpx's requests through httpcore's
+connection pool, not through httpx's client: cookies, redirects, hooks and log lines are not wanted here.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ __all__ = [
 ]
 
 CONNECT_SECONDS = 5.0
-"""Time limit of a connection, seconds."""
+"""Time limit for opening a connection, in seconds."""
 TOTAL_SECONDS = 30.0
-"""Default time limit of a whole call with its retries, seconds."""
+"""Default time limit of a whole call with its retries, in seconds."""
 MOST_BYTES = 1024 * 1024
-"""The most of an answer that is read, bytes."""
+"""Size limit of a response, in bytes."""
 MOST_ATTEMPTS = 4
-"""The most tries of one call."""
+"""How often one call is tried at most."""
 
 _T = TypeVar("_T")
 
@@ -59,7 +59,7 @@ _LONGEST_BACKOFF_SECONDS = 8.0
 
 
 class _Current(threading.local):
-    """What the thread's present call is bound by: read by the sockets and the log filter below."""
+    """The deadline of this thread's current call, for the sockets and the log filter below."""
 
     deadline: float | None = None
 
@@ -68,13 +68,23 @@ _current = _Current()
 
 
 class Transport:
-    """Runs flows, and keeps connections to each host for the next ones. Thread-safe.
+    """Runs flows, and reuses connections. Thread-safe.
 
-    The environment and the CA bundles are looked at for each request, so a proxy or a certificate that is corrected
-    after a failure is used from the next call on.
+    Parameters
+    ----------
+    clock : Clock, optional
+        Measures the deadline.
+    sleep : callable
+        Waits between tries; takes seconds.
+    rng : callable
+        Returns the jitter, from 0 to 1.
+    transport : httpx.BaseTransport, optional
+        Replaces the network in tests.
 
-    clock : for the deadline. sleep : waits between tries, seconds. rng : the jitter, from 0 to 1.
-    transport : in place of the network, for tests.
+    Notes
+    -----
+    The environment and the CA bundles are read for each request. A corrected proxy or certificate is therefore used
+    from the next call on.
     """
 
     def __init__(
@@ -101,13 +111,25 @@ class Transport:
         idempotent: bool = True,
         attempts: int | None = None,
     ) -> _T:
-        """What the flow returns. Blocks for at most about `timeout` seconds. Raises `TokenError`.
+        """Run a flow to its end and return its result. Blocks.
 
-        start : makes the flow; called again for each try, so that each has a date and a nonce of its own.
-        verify : True, or the path of a CA bundle; False only ever for loopback.
-        idempotent : False for a call that must not be made twice: then only a connection that was never made is tried
-            again.
-        attempts : the most tries, by default `MOST_ATTEMPTS`; 1 for a caller that is to see each answer.
+        Parameters
+        ----------
+        start : callable
+            Creates the flow. It is called for each try, so that each request has its own date and nonce.
+        timeout : float, default 30
+            Time limit of the whole call with its retries, in seconds.
+        verify : bool or str, default True
+            True, or the path of a CA bundle; False only for loopback.
+        idempotent : bool, default True
+            False if the call must not be made twice. Then it is only tried again if no connection could be opened.
+        attempts : int, optional
+            How often the call is tried at most; by default `MOST_ATTEMPTS`. 1 returns every response to the caller.
+
+        Raises
+        ------
+        TokenError
+            If the call failed, after the last try.
         """
         deadline = self._clock.elapsed() + timeout
         attempt = 0
@@ -123,14 +145,14 @@ class Transport:
             self._sleep(wait)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         with self._lock:
             pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
             pool.close()
 
     def _backoff(self, attempt: int) -> float:
-        # Full jitter: many clients that failed together do not come back together.
+        # Full jitter: many clients that failed at the same moment do not all retry at the same moment.
         return self._rng() * min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**attempt)
 
     def _drive(self, flow: Driven[_T], deadline: float, verify: bool | str) -> _T:
@@ -182,7 +204,7 @@ class Transport:
                 hint="Check the credential for characters that no header can hold, such as a line break.",
             ) from None
         except (httpx.HTTPError, httpx.StreamError) as error:
-            # Only the kind: the text of an httpx error may hold the URL.
+            # Only the type: the text of an httpx error may hold the URL.
             raise NetworkError(
                 f"The call to {host} failed ({type(error).__name__}).", hint="Try again later."
             ) from None
@@ -196,13 +218,13 @@ class Transport:
         pool = self._pools.get(place)
         if pool is None:
             with self._lock:
-                # Earlier pools are kept for calls that are under way.
+                # Earlier pools are kept for calls that are still running.
                 pool = self._pools[place] = self._pools.get(place) or _open(*place)
         return pool
 
 
 class _Trust(NamedTuple):
-    """What decides which certificates are trusted: the setting, the environment, and the state of the files."""
+    """What determines the trusted certificates: the setting, the environment, and the state of the files."""
 
     verify: bool | str
     environment: tuple[str | None, ...]
@@ -224,8 +246,8 @@ def _state_of(path: str) -> tuple[int, int] | None:
 
 
 def proxy_for(url: httpx.URL) -> str | None:
-    """The proxy that the environment names for a URL, by the rules of the standard library."""
-    # Plain http is allowed for this machine alone, and must not leave it by way of a proxy.
+    """Return the proxy that the environment names for a URL, by the rules of the standard library."""
+    # Plain http is only allowed on this machine, so it must not leave through a proxy.
     if is_loopback(str(url)):
         return None
     proxies = getproxies()
@@ -236,7 +258,7 @@ def proxy_for(url: httpx.URL) -> str | None:
 
 
 def trust_of(verify: bool | str) -> ssl.SSLContext:
-    """Load what a profile's `verify` and the environment trust. Raises `NetworkError` for what cannot be loaded."""
+    """Load the certificates that a profile's `verify` and the environment name; a file may raise `NetworkError`."""
     try:
         if isinstance(verify, str):
             return ssl.create_default_context(cafile=verify)
@@ -258,7 +280,7 @@ _PROXIES = ("http", "https", "socks5", "socks5h")
 
 
 def check_proxy(proxy: str) -> None:
-    """Raise `NetworkError` for a proxy of a kind that is not known, or that needs a package which is not installed."""
+    """Raise `NetworkError` for an unknown kind of proxy, or one that needs a package that is not installed."""
     kind = proxy.partition("://")[0].lower()
     problem, hint = "", _PROXY_HINT
     if kind not in _PROXIES:
@@ -280,7 +302,7 @@ def _has_socks() -> bool:
 
 
 def open_route(url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
-    """Open a pool of connections for a URL, by its proxy. Raises `NetworkError` for settings that cannot be used."""
+    """Open a connection pool for a URL and its proxy. Raises `NetworkError` for settings that cannot be used."""
     return _open(proxy_for(url), _Trust.now(verify))
 
 
@@ -291,7 +313,7 @@ def _open(proxy: str | None, trust: _Trust) -> httpx.BaseTransport:
     try:
         return _Pool(context, proxy)
     except (httpx.InvalidURL, OSError, ValueError) as error:
-        # Only the kind: a proxy's URL may hold a password.
+        # Only the type: a proxy's URL may hold a password.
         kind = type(error).__name__
     raise _unusable(kind, _PROXY_HINT)
 
@@ -306,9 +328,9 @@ def _unusable(problem: str, hint: str) -> NetworkError:
 
 
 class _Pool(httpx.BaseTransport):
-    """httpx's requests over httpcore's connections, each of which is held to the deadline of the present call.
+    """Sends httpx's requests over httpcore's connections, within the deadline of the current call.
 
-    httpx has no limit for a whole answer: a server that sends a byte now and then holds each read's limit for ever.
+    httpx limits each read, but not the whole response: a server that sends a byte now and then never reaches its limit.
     """
 
     def __init__(self, trust: ssl.SSLContext, proxy: str | None) -> None:
@@ -366,7 +388,7 @@ class _Stream(httpx.SyncByteStream):
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """Raise httpcore's errors as httpx's, which have the same names; and socksio's, which httpcore lets through."""
+    """Raise httpcore's errors as httpx's errors of the same name; and socksio's, which httpcore does not convert."""
     try:
         yield
     except Exception as error:
@@ -377,7 +399,7 @@ def _as_httpx() -> Iterator[None]:
 
 
 def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
-    """The whole answer, held to its size."""
+    """Read the whole response, up to the size limit."""
     answer.request = request
     check_head(answer)
     assert isinstance(answer.stream, httpx.SyncByteStream)
@@ -398,7 +420,7 @@ def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
 
 
 def check_head(answer: httpx.Response) -> None:
-    """Raises `ResponseError` for an answer that leads elsewhere, or comes in a form that was not asked for."""
+    """Raise `ResponseError` for a redirect, or for a compression that was not requested."""
     if answer.has_redirect_location:
         raise ResponseError(
             f"{answer.request.url.host} answered with a redirect to {_host_of(answer)}, which is not followed.",
@@ -411,13 +433,13 @@ def check_head(answer: httpx.Response) -> None:
 
 
 def _host_of(answer: httpx.Response) -> str:
-    with suppress(httpx.InvalidURL, UnicodeError):  # idna's errors are of the latter kind
+    with suppress(httpx.InvalidURL, UnicodeError):  # idna raises the latter
         return answer.request.url.join(answer.headers["location"]).host or "nowhere"
     return "nowhere"
 
 
 def unwritable(error: Exception) -> ConfigurationError:
-    """A request that no flow could write. Only the kind is told, as the text may hold the URL or the credential."""
+    """The error for a request that cannot be built. It names only the type: the text may hold URL or credential."""
     return ConfigurationError(
         f"The request cannot be written ({type(error).__name__}).",
         hint="Check the endpoint, and the credential for characters that no header can hold.",
@@ -425,16 +447,23 @@ def unwritable(error: Exception) -> ConfigurationError:
 
 
 _TLS_HINT = "Check the endpoint; for a private CA set the profile's verify to its bundle."
-_CLOCK_HINT = "Check this machine's clock; if it is right, tell who runs the endpoint."
+_CLOCK_HINT = "Check this machine's clock. If it is right, the certificate of the endpoint has to be renewed."
 _NAME_HINT = "Check the endpoint: it has to be the name that the certificate is for."
 # By OpenSSL's X509_V_ERR_*: not yet valid, expired, another host, another address.
 _CERTIFICATE_HINTS = {9: _CLOCK_HINT, 10: _CLOCK_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
 
 
 def connect_error(host: str, error: BaseException, proxy: str | None = None) -> NetworkError:
-    """Return the error for a connection that was never made, by the first cause that says more than "not connected".
+    """Return the error for a connection that could not be opened, from the most specific cause.
 
-    proxy : the way that the call took. Then it is the proxy that could not be reached.
+    Parameters
+    ----------
+    host : str
+        The host of the endpoint.
+    error : BaseException
+        The error of httpx, with its causes.
+    proxy : str, optional
+        The proxy of the call. If given, it is the proxy that could not be reached.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -469,7 +498,7 @@ def _without_password(proxy: str) -> str:
 
 
 def _within(timeout: float | None, late: type[Exception]) -> float | None:
-    """The time that a single socket operation may take: what httpcore says, or what is left of the call."""
+    """The time limit of one socket operation: httpcore's own, or the rest of the call's time if that is less."""
     if _current.deadline is None:
         return timeout
     left = _current.deadline - time.monotonic()
@@ -479,7 +508,7 @@ def _within(timeout: float | None, late: type[Exception]) -> float | None:
 
 
 class _DeadlineBackend(httpcore.NetworkBackend):
-    """A network backend whose streams end with the call that uses them."""
+    """A network backend whose connections keep the deadline of the current call."""
 
     def __init__(self, inner: httpcore.NetworkBackend) -> None:
         self._inner = inner
@@ -497,7 +526,7 @@ class _DeadlineBackend(httpcore.NetworkBackend):
 
 
 class _DeadlineStream(httpcore.NetworkStream):
-    """A network stream each of whose operations is held to what is left of the thread's present call."""
+    """A network stream whose operations end with the deadline of the thread's current call."""
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
@@ -522,7 +551,7 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 class _NoAnswerHeaders(logging.Filter):
-    """Keeps httpcore's debug log out of our calls: it prints the headers of answers, and IAM's token is one."""
+    """Drops httpcore's debug records of our calls: they hold the response headers, and IAM's token is one of them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return _current.deadline is None

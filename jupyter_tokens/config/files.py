@@ -1,4 +1,4 @@
-"""Finds and reads `jupyter_tokens_config.{py,json}` on Jupyter's configuration path; the one place that does."""
+"""Finds and reads `jupyter_tokens_config.py` and `.json` on Jupyter's configuration path."""
 
 from __future__ import annotations
 
@@ -42,16 +42,19 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 class Written(NamedTuple):
-    """Profiles as they are written, not checked, each with its file; and the errors of files that cannot be read."""
+    """Unchecked profiles, each with its file; and the errors of files that cannot be read."""
 
     profiles: dict[str, tuple[Any, Path]]
     problems: dict[Path, ConfigurationError]
 
 
 def config_files(path: Sequence[str | os.PathLike[str]] | None = None) -> list[Path]:
-    """The files that are there, the one that counts most last.
+    """Return the existing configuration files; later files override earlier ones.
 
-    path : folders, the one that counts most first; by default Jupyter's.
+    Parameters
+    ----------
+    path : sequence of str, optional
+        Folders, the one with the highest priority first; by default Jupyter's configuration path.
     """
     folders = [Path(folder) for folder in (jupyter_config_path() if path is None else path)]
     candidates = [folder / f"{CONFIG_NAME}.{end}" for folder in reversed(folders) for end in ("json", "py")]
@@ -62,22 +65,22 @@ def _may_be_there(file: Path) -> bool:
     try:
         return file.is_file()
     except OSError:
-        # A folder that may not be looked into: reading the file says so.
+        # The folder cannot be listed; the error comes when the file is read.
         return True
 
 
 def remove_leftovers() -> None:
-    """Removes what a process that was killed has left beside the user's own profiles and their secrets; never fails."""
+    """Remove temporary files that a killed process left beside the user's profiles and secrets. Never fails."""
     folder = Path(jupyter_config_dir())
-    with suppress(OSError, RuntimeError):  # of links that lead in a circle
-        # Where the file is a link, it was written beside what the link leads to.
+    with suppress(OSError, RuntimeError):  # a loop of symbolic links
+        # If the file is a link, temporary files are beside its target.
         file = (folder / f"{CONFIG_NAME}.json").resolve()
         atomic_file.remove_leftovers(file.parent, file.name)
     atomic_file.remove_leftovers(folder / FOLDER)
 
 
 def stamp(files: Sequence[Path]) -> Stamp:
-    """Fingerprint of the files: path, time and size of each."""
+    """Return a fingerprint of the files: path, mtime and size of each."""
     told = []
     for file in files:
         try:
@@ -89,15 +92,15 @@ def stamp(files: Sequence[Path]) -> Stamp:
 
 
 def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
-    """Read the profiles of all files; if several name a profile, the last of them counts.
+    """Read and check the profiles of all files. If several files name the same profile, the last file counts.
 
-    A file that cannot be read does not keep the others from being used: it is left out, with one warning.
+    A file that cannot be read is left out, with one warning; the other files are still used.
     """
     from .profiles import Profiles, Raw  # noqa: PLC0415 (loads httpx, which `jupyter tokens list` does without)
 
     written = load_written(files)
     for problem in written.problems.values():
-        # Also where warnings are errors the other files are used.
+        # The other files are used even if warnings are errors.
         with suppress(UserWarning):
             _warn_once(str(problem))
     raw = {name: Raw(settings, file) for name, (settings, file) in written.profiles.items()}
@@ -123,16 +126,23 @@ def load_written(files: Sequence[Path] | None = None) -> Written:
 
 
 def load_mode(files: Sequence[Path] | None = None) -> str:
-    """How a kernel gets its tokens, `TokenProfiles.mode`: "auto" (the default), "server" or "direct".
+    """Read `TokenProfiles.mode`: how a kernel gets its tokens.
 
-    auto : from the server that started the kernel where there is one, else by the profiles in the kernel's process.
-    A file that cannot be read is left out. Raises `ConfigurationError` for a mode that there is not.
+    Returns
+    -------
+    str
+        "auto" (default): from the server that started the kernel, or directly if there is none; "server"; "direct".
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown mode. Files that cannot be read are left out.
     """
     for file in reversed(config_files() if files is None else files):
         try:
             mode = _of(file, _mode_in)
         except ConfigurationError:
-            # `load_profiles` warns of it.
+            # `load_profiles` warns about it.
             continue
         if mode is None:
             continue
@@ -182,12 +192,12 @@ def _section(file: Path) -> Mapping[str, Any]:
 
 def _read(file: Path) -> Config:
     if file.suffix == ".json":
-        # Not by traitlets' loader, which reads by the locale and takes no byte order mark.
+        # Not by traitlets' loader: it depends on the locale and rejects a byte order mark.
         written = json.loads(decode(file.read_bytes()))
         if not isinstance(written, dict):
             raise TypeError("an object is expected")
         return Config(written)
     with file.open("rb") as stream:
         refuse_utf_16(stream.read(2))
-    # Which other encoding the code is in, Python finds out.
+    # Python itself detects other encodings of the code.
     return PyFileConfigLoader(file.name, str(file.parent)).load_config()

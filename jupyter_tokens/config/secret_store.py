@@ -1,8 +1,8 @@
-"""Puts secrets that come with a profile where only references lead to them; nothing here reads one back.
+"""Stores the secrets of a profile in the keyring or a file, so that the profile itself only holds references.
 
-A secret of a profile comes as `{"value": …, "store": "keyring" | "file"}`, or as `{"keep": true}` for the one that the
-profile has. What the profile then says is a reference. A new secret never goes where the present one is: whoever is
-stopped before the profile is written has changed nothing.
+A secret comes as `{"value": …, "store": "keyring" | "file"}`, or as `{"keep": true}` to keep the current one. The
+profile then holds a reference. A new secret never replaces the current one in place: if the process is stopped before
+the profile is written, nothing has changed. No function here reads a secret back.
 """
 
 from __future__ import annotations
@@ -19,18 +19,30 @@ from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
 __all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "store"]
 
 SERVICE = "jupyter_tokens"
-"""The service that they have in the keyring."""
+"""The name of our service in the keyring."""
 FOLDER = "jupyter_tokens_secrets"
-"""The folder of their files, beside the configuration."""
+"""The folder for secrets in files, beside the configuration."""
 
 Deposit = tuple[str, Secret]
-"""A reference, and what has to be put there."""
+"""A reference, and the secret to store there."""
 
 
 def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[Deposit]]:
-    """The settings with references in place of secrets, and what has to be stored for them. Stores nothing.
+    """Return the settings with references in place of secrets, and the secrets to store. Stores nothing.
 
-    before : the profile as it is written now. Raises `ProfileRefused` for what is neither of the two forms.
+    Parameters
+    ----------
+    name : str
+        The profile's name.
+    settings : Mapping
+        The new profile, as the client sent it.
+    before : Mapping
+        The profile as it is currently written.
+
+    Raises
+    ------
+    ProfileRefused
+        If a secret has neither of the two forms.
     """
     described: dict[str, Any] = {}
     wanted: list[Deposit] = []
@@ -56,7 +68,7 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
 
 
 def store(wanted: list[Deposit], folder: Path) -> None:
-    """Puts them where their references lead. Blocks. folder : of the configuration. Raises `ConfigurationError`."""
+    """Store the secrets at their references. Blocks. `folder` holds the configuration. Raises `ConfigurationError`."""
     for reference, secret in wanted:
         kind, _, target = reference.partition(":")
         if kind == "keyring":
@@ -66,11 +78,11 @@ def store(wanted: list[Deposit], folder: Path) -> None:
 
 
 def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
-    """Removes what was stored for a profile that does not refer to it any more. Blocks."""
+    """Remove stored secrets that the profile no longer refers to. Blocks."""
     for key in {**before, **now}:
         for reference in _references("file", name, key):
             if now.get(key) != reference:
-                # Also what somebody who was killed had not referred to yet, or had not removed.
+                # This includes what a killed process had stored but not yet referred to, or had not removed.
                 _from_file(folder / reference.partition(":")[2])
         stored = before.get(key)
         if stored != now.get(key) and stored in _references("keyring", name, key):
@@ -81,7 +93,7 @@ _STORES = {"keyring": f"keyring:{SERVICE}/", "file": f"file:{FOLDER}/"}
 
 
 def _references(store: str, name: str, key: str) -> tuple[str, str]:
-    """To the two places of a profile's secret: the present one is in one of them, and its successor in the other."""
+    """Return references to the two places of a secret: one holds the current secret, the other takes the next one."""
     first = f"{_STORES[store]}{name}.{key}"
     return first, f"{first}.2"
 
@@ -91,7 +103,7 @@ def _to_keyring(target: str, secret: Secret) -> None:
     try:
         ask_keyring(lambda keyring: keyring.set_password(service, user, secret.reveal()), seconds=KEYRING_SECONDS)
     except Exception as error:
-        # Only the kind: a backend's own text may hold anything.
+        # Only the type: a backend's own text may hold anything.
         why = _WAITS if isinstance(error, KeyringWaits) else type(error).__name__
         problem = ConfigurationError(
             f"The keyring did not store the secret ({why}).",

@@ -1,4 +1,4 @@
-"""Reads a secret from where its reference leads, at the moment of use.
+"""Reads secrets by reference, at the moment of use.
 
 `env:NAME`, `file:PATH`, `keyring:SERVICE/USER` and `command:PROGRAM ARGUMENT …` are references; anything else is a
 literal.
@@ -33,16 +33,24 @@ _watchers: list[Seen] = []
 
 
 def watch_seen(seen: Seen) -> Callable[[], None]:
-    """Call `seen` for each secret and token that a fetch brings into this process; returns a function that ends this.
+    """Call `seen` for each secret and token that a fetch brings into this process.
 
-    It must be quick, may be called on any thread, and must not pass the values on.
+    Parameters
+    ----------
+    seen : callable
+        Called with the profile's name and the value, on any thread. It must be quick and must not pass the value on.
+
+    Returns
+    -------
+    callable
+        Unsubscribes `seen`.
     """
     _watchers.append(seen)
     return partial(_watchers.remove, seen)
 
 
 def tell_seen(profile: str, values: Iterable[Secret | Token]) -> None:
-    """Tells those who watch. Where nobody does, `values` is not even looked through."""
+    """Call the subscribers of `watch_seen`. Without subscribers `values` is not iterated."""
     if _watchers:
         for value in values:
             for seen in tuple(_watchers):
@@ -50,16 +58,16 @@ def tell_seen(profile: str, values: Iterable[Secret | Token]) -> None:
 
 
 def mode_problem(file: Path, mode: int) -> str:
-    """Return why a file of this `st_mode` may hold no secret, or "".
+    """Return why a file with this `st_mode` must not hold a secret, or "" if it may.
 
-    A file that its group can read is allowed, with one warning: Kubernetes mounts secrets so (`fsGroup`), read-only.
+    A file that its group can read is allowed, with one warning: Kubernetes mounts secrets this way (`fsGroup`).
     """
     if os.name != "posix":
         return ""
     if mode & stat.S_IRWXO:
         return f"others can read (mode {stat.S_IMODE(mode):04o})"
     if mode & stat.S_IWGRP:
-        # Who can replace the secret decides which account this user signs in with.
+        # Anyone who can replace the secret decides which account this user signs in with.
         return f"its group can write (mode {stat.S_IMODE(mode):04o})"
     if mode & stat.S_IRGRP:
         _warn_of_group(file)
@@ -81,11 +89,18 @@ def _warn_of_group(file: Path) -> None:
 class SecretRef:
     """A reference to a secret.
 
-    kind : "env", "file", "keyring", "command" or "literal".
-    target : what follows the colon; for a literal, the secret itself.
-    origin : who asks, for errors: "profile 'x', key 'y' in /path/of/config".
-    base : the folder that a relative `file:` starts from.
-    seconds : how long a keyring may wait for a person, or a program may run.
+    Attributes
+    ----------
+    kind : str
+        "env", "file", "keyring", "command" or "literal".
+    target : str
+        The part after the colon; for a literal, the secret itself.
+    origin : str
+        The setting that holds the reference, for errors: "profile 'x', key 'y' in /path/of/config".
+    base : Path
+        The folder that a relative `file:` path starts from.
+    seconds : float
+        How long a keyring may wait for a person, or a program may run.
     """
 
     kind: str
@@ -100,7 +115,7 @@ class SecretRef:
     def parse(
         cls, text: str, *, origin: str = "secret", base: Path | None = None, seconds: float = KEYRING_SECONDS
     ) -> SecretRef:
-        """A reference from its text. Raises `SecretError` if there is nothing behind the colon."""
+        """Parse a reference. Raises `SecretError` if there is nothing after the colon."""
         kind, colon, target = text.partition(":")
         if not colon or kind not in cls.KINDS:
             return cls("literal", text, origin, base, seconds)
@@ -113,22 +128,24 @@ class SecretRef:
         return f"<SecretRef {self.kind}{'' if self.kind in {'literal', 'command'} else ':' + self.target}>"
 
     def resolve(self) -> Secret:
-        """Read the secret now.
+        """Read the secret now. Blocks for at most `seconds`: a keyring may wait for a person, a program may be slow.
 
-        Blocks, for `seconds` at most: a keyring may wait for a person, and a command takes its time. Raises
-        `SecretError`, which never holds any part of the secret.
+        Raises
+        ------
+        SecretError
+            If the secret cannot be read. It never holds any part of the secret.
         """
         with detached_errors():
             return Secret(_checked(self, _READERS[self.kind](self)))
 
     def error(self, problem: str, hint: str = "") -> SecretError:
-        """A `SecretError` that says which reference of whom."""
+        """Return a `SecretError` that names the reference and the setting that holds it."""
         name = self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
         return SecretError(f"{self.origin}: {name} {problem}", hint=hint)
 
 
 def _checked(ref: SecretRef, value: str | bytes) -> str:
-    """The secret as it is used, by one rule for all kinds of references."""
+    """Return the secret as it is used, by the same rules for all kinds of references."""
     if len(value) > MOST_BYTES:
         raise ref.error(f"holds more than {MOST_BYTES} bytes, which no secret does.")
     if isinstance(value, bytes):
@@ -136,13 +153,13 @@ def _checked(ref: SecretRef, value: str | bytes) -> str:
             value = decode(value)
         except NotText as error:
             raise ref.error(f"{error}.") from None
-    # Editors, `echo` and container platforms end a value with line breaks, which are no part of the secret.
+    # Editors, `echo` and container platforms add line breaks at the end; they are not part of the secret.
     value = _pem(value.removeprefix("\ufeff").rstrip("\r\n"))
     if not value:
         raise ref.error("is empty.")
     if "\0" in value:
         raise ref.error("holds NUL characters, as text in UTF-16 does.", "Save it as UTF-8.")
-    # Bytes of the environment that are no text, and "\ud800" in JSON: neither can be sent.
+    # Bytes in the environment that are not text, and "\ud800" in JSON: neither can be sent.
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ref.error("is not UTF-8 text.")
     return value
@@ -153,16 +170,16 @@ _BREAK = re.compile(r"\\+r\\+n|\\+[rn]|\r\n?")
 
 
 def _pem(value: str) -> str:
-    """A key in PEM with its line breaks, for which variables and .env files often hold blanks or a backslash and n."""
+    r"""Return a PEM key with its line breaks: variables and .env files often hold spaces or `\n` instead."""
     text = value.strip().strip("\"'").lstrip()
     if not text.startswith("-----BEGIN ") or not _PEM.search(text):
         return value
-    # No backslash is part of PEM.
+    # PEM has no backslashes.
     return "\n".join(_block(*found.groups()) for found in _PEM.finditer(_BREAK.sub("\n", text)))
 
 
 def _block(begin: str, body: str, end: str) -> str:
-    # An old encrypted key begins with headers, which have colons.
+    # Old encrypted keys begin with headers, which have colons.
     lines = body.strip("\n").split("\n") if ":" in body else body.split()
     if len(lines) == 1:
         lines = textwrap.wrap(lines[0], 64)
@@ -219,7 +236,7 @@ def _read_keyring(ref: SecretRef) -> str:
             "Unlock the keyring and try again, or raise the profile's timeout.",
         ) from None
     except Exception as error:
-        # Only the kind: a backend's own text may hold anything.
+        # Only the type: a backend's own text may hold anything.
         kind = type(error).__name__
         if kind == "NoKeyringError":
             raise ref.error(

@@ -1,1 +1,1 @@
-"""The vendors' token APIs, one module each; nothing of caching or notebooks. Modules load when they are asked for."""
+"""The token APIs, one module each. A module is imported when a profile first names its provider."""

@@ -1,4 +1,4 @@
-"""What Alibaba Cloud's two APIs share: endpoints by region, ACS3 signature, error form; knows neither API's fields."""
+"""The common base of Alibaba Cloud's providers: endpoints by region, ACS3 signature, form of errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _MEANINGS = {
     "IncompleteSignature": Meaning(Unauthorized, _KEY_HINT),
     "InvalidTimeStamp.Expired": Meaning(Unauthorized, _CLOCK_HINT),
     "InvalidTimeStamp.Format": Meaning(Unauthorized, _CLOCK_HINT),
-    "SignatureNonceUsed": Meaning(Unauthorized, "The request was seen twice by the API: try again."),
+    "SignatureNonceUsed": Meaning(Unauthorized, "The API got the same request twice: try again."),
     "NoPermission": Meaning(Forbidden, _RAM_HINT),
     "Forbidden.RAM": Meaning(Forbidden, _RAM_HINT),
     "InvalidApi.NotFound": Meaning(NotFound, "Check that the endpoint is this API's."),
@@ -62,9 +62,9 @@ class AlibabaProvider(Provider):
     version: ClassVar[str]
     """`x-acs-version`."""
     ram_action: ClassVar[str]
-    """The permission that a RAM user needs."""
+    """The RAM action that the user needs."""
     hosts: ClassVar[Hosts]
-    """Where it is."""
+    """The endpoints of the API by region."""
 
     region = Setting("Region id, such as cn-hangzhou: stands for the API's public endpoint there.")
     access_key_id = Reference("Access key id.", secret=False)
@@ -73,7 +73,7 @@ class AlibabaProvider(Provider):
     credentials = Setting("'chain': find the access key as the vendor's own tools do.", choices=("", "chain"))
 
     def check(self) -> None:
-        """See `Provider.check`."""
+        """Require an endpoint or region, and either an access key or `credentials`."""
         endpoint_or_region(self, self.region)
         if not self.endpoint:
             self.host()
@@ -83,23 +83,23 @@ class AlibabaProvider(Provider):
             need(self, "access_key_id", "access_key_secret")
 
     def base(self) -> str:
-        """See `Provider.base`."""
+        """Return the endpoint, or the region's endpoint, without a slash at its end."""
         return super().base() or f"https://{self.host()}"
 
     def host(self) -> str:
-        """The host in the profile's region. Raises `SettingProblem` where none is known."""
+        """Return the host in the profile's region. Raises `SettingProblem` if none is known."""
         return self.hosts.host(self.region)
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey:
-        """See `Provider.credential`."""
+        """Return the access key, from the settings or from the vendor's chain."""
         return chain() if self.credentials else access_key(secrets)
 
     def named(self) -> dict[str, str]:
-        """The headers that name the call, by lower-case names."""
+        """Return the headers that name the call, with lower-case names."""
         return {"x-acs-action": self.action, "x-acs-version": self.version}
 
     def request(self, call: Call, method: str, path: str, query: Iterable[tuple[str, str]]) -> httpx.Request:
-        """A signed request without a body."""
+        """Return a signed request without a body."""
         encoded, url, host = _target(self.base(), path, tuple(query))
         headers = {"host": host, **self.named()}
         date = timestamp(utc(call.clock.now()))
@@ -110,7 +110,7 @@ class AlibabaProvider(Provider):
         return bodiless(method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature})
 
     def refuse(self, call: Call, response: httpx.Response) -> ApiError:
-        """The error of an answer that is none of success. Reads `Code` and `code`, as gateways send both."""
+        """Return the error of a refusal. It reads `Code` and `code`, because gateways send both."""
         body = try_json_object(response) or {}
         code = body.get("Code", body.get("code"))
         error = refusal(
@@ -127,14 +127,14 @@ class AlibabaProvider(Provider):
 
 @lru_cache(maxsize=512)
 def _target(base: str, path: str, query: tuple[tuple[str, str], ...]) -> tuple[str, httpx.URL, str]:
-    """Canonical query, URL and host of a call, made once: refreshes ask for the same again."""
+    """Return canonical query, URL and host of a call, cached because refreshes repeat the same call."""
     encoded = canonical_query(query)
     url = httpx.URL(base + path + (f"?{encoded}" if encoded else ""))
     return encoded, url, url.netloc.decode("ascii")
 
 
 def _meanings(code: Any, status: int) -> Mapping[str, Meaning]:
-    # Families of codes (Throttling.User, MissingInstanceId) are one entry each.
+    # Families of codes (Throttling.User, MissingInstanceId) have one entry each.
     if isinstance(code, str) and code not in _MEANINGS:
         if code.startswith("Throttling"):
             return {code: _THROTTLED}

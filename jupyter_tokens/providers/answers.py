@@ -1,6 +1,6 @@
-"""Reads the vendors' answers: JSON with fields of known types, and errors with code, message and request id.
+"""Reads the responses of APIs: typed JSON fields, and errors with code, message and request id.
 
-Never quotes the body of an answer: it may hold a token.
+Errors never quote the body of a response: it may hold a token.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ _DEEPEST = 100
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a vendor's code means to us: the exception, and what the user can do."""
+    """The meaning of a vendor's error code: the exception to raise, and a hint for the user."""
 
     kind: type[ApiError]
     hint: str = ""
 
 
 def plain(text: str, most: int) -> str:
-    """A vendor's text in one line that a terminal can show: no control characters, at most `most` characters."""
+    """Return a vendor's text on one line, without control characters and cut to `most` characters."""
     text = text[: 4 * most]
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
@@ -77,7 +77,7 @@ def plain(text: str, most: int) -> str:
 
 
 def request_id_of(response: httpx.Response, body: Mapping[str, Any] | None = None) -> str | None:
-    """The vendor's request id, from the body or the headers."""
+    """Return the vendor's request id, from the body or the headers."""
     for name in _REQUEST_ID_FIELDS:
         value = (body or {}).get(name)
         if isinstance(value, str) and value:
@@ -87,7 +87,7 @@ def request_id_of(response: httpx.Response, body: Mapping[str, Any] | None = Non
 
 
 def malformed(response: httpx.Response, problem: str, body: Mapping[str, Any] | None = None) -> ResponseError:
-    """An answer that is not what the API documents: status, content type and request id, but never the body."""
+    """Return the error for an undocumented response: with status, content type and request id, never the body."""
     return ResponseError(
         f"The API's answer {problem} (content type {plain(response.headers.get('content-type', 'none'), 80)}).",
         hint="Check that the endpoint is this API's.",
@@ -97,13 +97,13 @@ def malformed(response: httpx.Response, problem: str, body: Mapping[str, Any] | 
 
 
 def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
-    """The body as a JSON object, or None if it is not one that can be handed on as JSON."""
+    """Return the body as a JSON object, or None if it is not one."""
     content = response.content
     try:
         data = _DECODER.decode(_decoded(response))
     except (ValueError, LookupError, RecursionError):
         return None
-    # What is read here is written by somebody who has less of the stack left.
+    # The object is written again later, with less of the stack left.
     if content.count(b"{") + content.count(b"[") > _DEEPEST and _is_deep(data):
         return None
     return data if isinstance(data, dict) else None
@@ -112,21 +112,21 @@ def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
 def _decoded(response: httpx.Response) -> str:
     content = response.content
     try:
-        # JSON says itself in which Unicode it is, and may begin with a byte order mark.
+        # JSON may be in any Unicode encoding, and may begin with a byte order mark.
         return content.decode(json.detect_encoding(content), "surrogatepass")
     except UnicodeDecodeError:
         return content.decode(response.charset_encoding or "utf-8")
 
 
 def _finite(text: str) -> float:
-    """Python reads and writes NaN and Infinity, which no JSON has, and takes 1e999 for one of them."""
+    """Reject NaN and Infinity: they are not JSON, but Python reads them, and reads 1e999 as infinity."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError
     return number
 
 
-# Kept, for `json.loads` would make one for each answer.
+# Reused, because `json.loads` would create one for each response.
 _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
@@ -143,7 +143,7 @@ def _is_deep(data: object) -> bool:
 
 
 def json_object(response: httpx.Response) -> dict[str, Any]:
-    """The body of a success. Raises `ResponseError` if it is empty or not a JSON object."""
+    """Return the body of a successful response. Raises `ResponseError` if it is empty or not a JSON object."""
     if not response.content:
         raise malformed(response, "is empty")
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -155,7 +155,7 @@ def json_object(response: httpx.Response) -> dict[str, Any]:
     return data
 
 
-# Besides the right one, those by which servers are known to send JSON. An HTML page is somebody else's answer.
+# The right content type, and others that servers are known to use for JSON. HTML would come from another server.
 _JSON = frozenset(
     {
         "",
@@ -170,7 +170,7 @@ _JSON = frozenset(
 
 
 def object_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A field that has to be an object."""
+    """Return a field that must be an object."""
     value = body.get(name)
     if not isinstance(value, dict):
         raise malformed(response, f"has no object {name!r}", body)
@@ -178,7 +178,7 @@ def object_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> d
 
 
 def text_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
-    """A field that has to be a text and not empty."""
+    """Return a field that must be a non-empty string."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
         raise malformed(response, f"has no text {name!r}", body)
@@ -186,7 +186,7 @@ def text_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str
 
 
 def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
-    """A field that has to be a token (`is_token`)."""
+    """Return a field that must be a token (`is_token`)."""
     value = text_of(response, body, name)
     if not is_token(value):
         raise malformed(response, f"has characters in {name!r} that no token has", body)
@@ -194,12 +194,12 @@ def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> st
 
 
 def is_token(value: str) -> bool:
-    """Whether a header and an environment variable can hold this text as a token."""
+    """Whether a header and an environment variable can hold this string as a token."""
     return value.isascii() and value.isprintable() and " " not in value
 
 
 def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float) -> datetime:
-    """Seconds since the epoch as an aware datetime. Raises `ResponseError` for what no calendar holds."""
+    """Convert seconds since the epoch to an aware datetime. Raises `ResponseError` if it is out of range."""
     try:
         return utc(seconds)
     except (OverflowError, ValueError, OSError):
@@ -207,7 +207,7 @@ def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float)
 
 
 def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> float | None:
-    """A field that is a number, which some servers write as a text; None where it is absent, null or blank."""
+    """Return a number, which some servers write as a string; None if it is missing, null or blank."""
     value = body.get(name)
     if isinstance(value, str):
         value = value.strip()
@@ -216,7 +216,7 @@ def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> f
     if value is None or value == "":
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        # JSON's whole numbers have no end, those that a time can be made of do.
+        # Integers in JSON have no limit, but times do.
         with suppress(OverflowError):
             number = float(value)
             if math.isfinite(number):
@@ -228,9 +228,9 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 def life_of(response: httpx.Response, body: Mapping[str, Any]) -> float | None:
-    """Seconds that a token lives, by `expires_in`; None where the answer does not say, or means that it has no end."""
+    """Return the token's life in seconds from `expires_in`; None if it is missing or means "no expiry"."""
     life = number_of(response, body, "expires_in")
-    # Java's largest number is how some servers say "for ever"; no calendar holds it.
+    # Some servers send Java's largest number for "for ever"; no datetime can hold it.
     return None if life == _FOREVER else life
 
 
@@ -238,7 +238,7 @@ _FOREVER = float(2**63 - 1)
 
 
 def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
-    """Raise `ResponseError` unless the token is a Bearer token, in any case, or the answer does not say what it is."""
+    """Raise `ResponseError` if the response names a token type other than Bearer (in any case)."""
     kind = body.get("token_type")
     if kind is None:
         return
@@ -248,7 +248,7 @@ def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
 
 
 def retry_after_of(response: httpx.Response, now: float) -> float | None:
-    """How long the vendor asks to wait, seconds: `x-acs-retry-after` in ms, `Retry-After` in seconds or as a date."""
+    """Return the wait that the API asks for, in seconds: from `x-acs-retry-after` (ms) or `Retry-After` (s or date)."""
     milliseconds = response.headers.get("x-acs-retry-after", "")
     if _is_count(milliseconds):
         return int(milliseconds) / 1000
@@ -274,9 +274,9 @@ def refusal(
     message: object,
     meanings: Mapping[str, Meaning],
 ) -> ApiError:
-    """The error that a refused call becomes, by the vendor's code where it is known, else by the HTTP status.
+    """Return the error for a refused call, by the vendor's code if it is known, else by the HTTP status.
 
-    Raises `ResponseError` for an answer that neither refuses nor is what was asked for, such as a 204.
+    Raises `ResponseError` for a response that is neither a refusal nor a documented success, such as a 204.
     """
     status = response.status_code
     if status < httpx.codes.BAD_REQUEST and code is None:
@@ -313,9 +313,9 @@ _BY_STATUS = {
 
 
 def jwt_expiry(value: str) -> float | None:
-    """The `exp` of something shaped like a JWT, seconds since the epoch; None if there is none that can be read.
+    """Return the `exp` of a JWT in seconds since the epoch; None if the value is not a JWT or has no `exp`.
 
-    The signature is not looked at: the token comes from its issuer, and is only passed on.
+    The signature is not checked: the token comes from its issuer and is only passed on.
     """
     parts = value.split(".")
     if len(parts) != 3:  # noqa: PLR2004 (header, payload, signature)

@@ -1,4 +1,4 @@
-"""NetApp Astra Control: a stored API token's resource, and, as an action of its own, a new token.
+"""NetApp Astra Control: describes a stored API token, and creates new ones.
 
 Source: NetApp, "Astra Control API: Retrieve a token" and "Create a token".
 """
@@ -61,26 +61,26 @@ class Astra(Provider):
     api_token = Reference("API token that the calls are authorised with.", secret=True)
 
     def check(self) -> None:
-        """See `Provider.check`."""
+        """Require the endpoint and `api_token`."""
         super().check()
         need(self, "api_token")
 
     def credential(self, secrets: Mapping[str, Secret]) -> Secret:
-        """See `Provider.credential`: the API token."""
+        """Return the API token that authorises the calls."""
         return secrets["api_token"]
 
     @cached_property
     def documented(self) -> Documented:
-        """See `Provider.documented`: to retrieve a token; none of its siblings."""
+        """The call that retrieves one token; none of the API's other calls."""
         return Documented("GET", "/accounts/{account_id}/core/v1/users/{user_id}/tokens/{token_id}")
 
     def exchange(self, call: Call) -> Exchange:
-        """See `Provider.exchange`."""
+        """Make the call and return the API's own response."""
         url = f"{self._collection(call)}/{percent_encode(str(call.params['token_id']))}"
         return (yield httpx.Request("GET", parsed_url(url), headers=self._headers(call)))
 
     def retrieve(self, call: Call) -> Flow:
-        """The token's resource, as metadata. Its value is never returned by this API, so there is none."""
+        """Fetch the token's resource, as metadata. This API never returns the value."""
         if "token_id" not in call.params:
             raise ParameterError("Parameter token_id is missing.", hint="Give the id of the stored token (token_id=…).")
         asked = call.clock.now()
@@ -90,7 +90,7 @@ class Astra(Provider):
         return self._token(call, asked, response, json_object(response), None)
 
     def create(self, call: Call) -> Flow:
-        """A new token, with its value: the only time that the API returns it."""
+        """Create a new token. This is the only time that the API returns the value."""
         name = str(call.params["name"])
         if not 1 <= len(name) <= LONGEST_NAME:
             raise ParameterError(f"Parameter name must have 1 to {LONGEST_NAME} characters.")

@@ -1,8 +1,8 @@
-"""What a provider is: settings as traits, parameters as a table, and one sans-I/O flow from request to `Token`.
+"""The base class of providers: settings as traits, parameters as a table, and a flow from request to `Token`.
 
-A flow is a generator: it yields `httpx.Request`s, already signed, is sent `httpx.Response`s and returns a `Token`. Who
-drives it decides on sockets, time limits and retries. A retry runs the flow again from its start, so that every
-request has a date and a nonce of its own.
+A flow is a generator without I/O. It yields signed `httpx.Request`s, is sent `httpx.Response`s and returns a `Token`.
+The transport that runs it handles sockets, time limits and retries. A retry runs the flow again from its start, so that
+every request has its own date and nonce.
 """
 
 from __future__ import annotations
@@ -46,30 +46,30 @@ __all__ = [
 
 _T = TypeVar("_T")
 Driven = Generator[httpx.Request, httpx.Response, _T]
-"""What a transport drives: requests out, answers in, and what becomes of them in the end."""
+"""A generator that a transport runs: it yields requests, is sent responses, and returns a result."""
 Flow = Generator[httpx.Request, httpx.Response, Token]
 Exchange = Generator[httpx.Request, httpx.Response, httpx.Response]
-"""The part of a flow that ends with the vendor's own answer, whatever that says."""
+"""The part of a flow that returns the API's own response, whether it is a success or a refusal."""
 
 
 _REGION = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 
 COMMON_HEADERS = {
     "User-Agent": f"jupyter_tokens/{__version__}",
-    # A token's answer is small: compression would only open the door to a bomb.
+    # Responses with tokens are small: compression would only allow a decompression bomb.
     "Accept-Encoding": "identity",
 }
-"""What every request to a vendor says."""
+"""The headers of every request to an API."""
 
 
 @lru_cache(maxsize=512)
 def parsed_url(url: str) -> httpx.URL:
-    """A URL, parsed once: refreshes ask the same one again, and parsing costs as much as a signature."""
+    """Parse a URL, cached: refreshes use the same one again, and parsing costs as much as a signature."""
     return httpx.URL(url)
 
 
 def is_url(url: str) -> bool:
-    """Whether a request can go there: `urlsplit` takes hosts that no name service knows, such as "xn--a"."""
+    """Whether a request can be sent to a URL: `urlsplit` accepts hosts that cannot exist, such as "xn--a"."""
     try:
         return bool(parsed_url(url).host)
     except (httpx.InvalidURL, ValueError):
@@ -97,7 +97,7 @@ class SettingProblem(ValueError):
     missing : bool
         True if the setting has to be given.
     alternatives : tuple of str
-        Settings of which one can be given in its place.
+        Settings that can be given instead, one of them.
     """
 
     def __init__(
@@ -113,22 +113,22 @@ class SettingProblem(ValueError):
 
 
 class Setting(Unicode):  # type: ignore[type-arg]
-    """A text that says where or as whom. Empty means not given."""
+    """A string setting of a provider, such as an endpoint or an id. Empty means not given."""
 
     def __init__(self, help: str, *, choices: tuple[str, ...] = (), default: str = "") -> None:  # noqa: A002 (traitlets' word)
         super().__init__(default, help=help)
         self.choices = choices
 
     def validate(self, obj: Any, value: Any) -> str:
-        """See `traitlets.TraitType`; the text of the error is for a person who edits a configuration."""
+        """Check type and choices. Raises `SettingProblem` with a message for the person who edits the configuration."""
         if not isinstance(value, str):
-            raise SettingProblem(self.name or "", f"must be text, not {type(value).__name__}")
+            raise SettingProblem(self.name or "", f"must be a string, not {type(value).__name__}")
         if self.choices and value not in self.choices:
             raise SettingProblem(self.name or "", f"must be one of {', '.join(self.choices)}")
         return value
 
     def schema(self) -> dict[str, Any]:
-        """As JSON schema."""
+        """Return the setting as JSON schema."""
         schema: dict[str, Any] = {"type": "string", "description": self.help}
         if self.choices:
             schema["enum"] = list(self.choices)
@@ -138,39 +138,49 @@ class Setting(Unicode):  # type: ignore[type-arg]
 
 
 class Endpoint(Setting):
-    """A base URL: https, or http on loopback only; the check is `profiles`', which knows the file to name."""
+    """A base URL: https, or http on loopback only. `config.profiles` checks it, because its error names the file."""
 
     def schema(self) -> dict[str, Any]:
-        """See `Setting.schema`."""
+        """Return the setting as JSON schema, with `"format": "uri"`."""
         return {**super().schema(), "format": "uri"}
 
 
 class Reference(Setting):
-    """A setting that may be a secret reference; `secret` tells whether a literal has to be protected."""
+    """A setting that may be a secret reference; with `secret=True` a literal value must be protected."""
 
     def __init__(self, help: str, *, secret: bool) -> None:  # noqa: A002 (traitlets' word)
         super().__init__(help)
         self.secret = secret
 
     def schema(self) -> dict[str, Any]:
-        """See `Setting.schema`; a secret is written, and never read back."""
+        """Return the setting as JSON schema; a secret is `writeOnly`."""
         return {**super().schema(), **({"writeOnly": True} if self.secret else {})}
 
 
 class Program(Reference):
-    """A program and its arguments: read like a `command:` reference, so `credential` gets what the program prints."""
+    """A program and its arguments, read like a `command:` reference: `credential` gets what the program prints."""
 
     def __init__(self, help: str) -> None:  # noqa: A002 (traitlets' word)
-        # The command itself is no secret; what it prints is.
+        # The command itself is not secret, but its output is.
         super().__init__(help, secret=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a flow is given: whose call it is, with which parameters and credential, at what time.
+    """The input of a flow.
 
-    credential : what `Provider.credential` made.
-    path : the `Documented` path that a client of the proxy called; empty where the provider chooses.
+    Attributes
+    ----------
+    profile : str
+        The profile's name.
+    params : Mapping
+        The checked parameters of the call.
+    credential : Any
+        The result of `Provider.credential`.
+    clock : Clock
+        The clock for dates and expiry.
+    path : str
+        The `Documented` path that a client of the proxy called; "" if the provider chooses.
     """
 
     profile: str
@@ -182,13 +192,24 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Documented:
-    """The call of a token API as the vendor documents it, for the proxy that takes it and nothing else.
+    """The call of a token API as the vendor documents it; the proxy accepts this call and nothing else.
 
-    path : with `{name}` where a parameter stands. query : the parameters that stand in the query.
-    others : further paths that take the same parameters; `Call.path` says which one a client called.
-    headers : by lower-case names, what they must say where a client sends them.
-    fixed : what form or query must say beside the parameters; None for an API that takes no form.
-    dropped : the client's own credential in form or query, which is taken and never sent on.
+    Attributes
+    ----------
+    method : str
+        The HTTP method.
+    path : str
+        The path, with `{name}` for each parameter in it.
+    query : tuple of str
+        The parameters in the query.
+    headers : Mapping
+        Values that these headers (lower-case names) must have if a client sends them.
+    fixed : Mapping or None
+        Values that form or query must have in addition to the parameters; None if the API takes no form.
+    dropped : tuple of str
+        Fields with the client's own credential in form or query: they are accepted, but not sent on.
+    others : tuple of str
+        Other paths with the same parameters; `Call.path` is the one that a client called.
     """
 
     method: str
@@ -201,34 +222,34 @@ class Documented:
 
 
 class Provider(HasTraits):
-    """One vendor's token API. Subclasses are complete descriptions: settings, parameters, flow, errors."""
+    """Base class of providers. A subclass describes one token API: its settings, parameters, flow and errors."""
 
     id: ClassVar[str]
-    """Its name in profiles."""
+    """The name of the provider in profiles."""
     title: ClassVar[str]
-    """Its name for people."""
+    """The display name."""
     documentation: ClassVar[str]
-    """The title of the vendor's page that it follows."""
+    """The title of the vendor's page that documents the API."""
     params: ClassVar[Mapping[str, Param]] = {}
-    """What a call may say, by the vendor's names."""
+    """The parameters of a call, by the vendor's names."""
     create_params: ClassVar[Mapping[str, Param]] = {}
-    """What creating a token takes beyond `params`, where the API has such a call."""
+    """Additional parameters of the call that creates a token, if the API has one."""
     scheme: ClassVar[str] = "Bearer"
-    """The authorisation scheme under which the token is used."""
+    """The authorisation scheme of the token: `Authorization: SCHEME …`."""
 
     caches: ClassVar[bool] = False
-    """Whether the vendor asks to cache the token: the proxy then answers from the cache."""
+    """Whether the vendor asks clients to cache the token; the proxy then answers from the cache."""
 
     endpoint = Endpoint("Base URL of the API.")
 
     @classmethod
     def settings(cls) -> dict[str, Setting]:
-        """The settings by name."""
+        """Return the settings by name."""
         return {name: trait for name, trait in cls.class_traits().items() if isinstance(trait, Setting)}
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
-        """JSON schemas of `settings`, `params` and `create_params`."""
+        """Return the JSON schemas of `settings`, `params` and `create_params`."""
         return {
             "settings": {name: trait.schema() for name, trait in cls.settings().items()},
             "params": params_schema(cls.params),
@@ -238,37 +259,37 @@ class Provider(HasTraits):
         }
 
     def check(self) -> None:
-        """Looks at the settings together. Raises `SettingProblem`."""
+        """Check the settings together. Raises `SettingProblem`."""
         if not self.endpoint:
             raise SettingProblem("endpoint", missing=True)
 
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
-        """What a flow authenticates with, from the resolved references. May block, and read files or a chain."""
+        """Return the credential of a flow, from the resolved references. May block, and read files or a chain."""
         raise NotImplementedError
 
     def retrieve(self, call: Call) -> Flow:
-        """The flow that gets a token."""
+        """Return the flow that fetches a token."""
         raise NotImplementedError
 
     @cached_property
     def documented(self) -> Documented | None:
-        """The call as the vendor documents it, or None: then nothing of this API can be reached through the proxy."""
+        """The call as the vendor documents it; None if the API is not available through the proxy."""
         return None
 
     def exchange(self, call: Call) -> Exchange:
-        """The part of `retrieve` up to the vendor's answer. Raises where a login that the call needs is refused."""
+        """Return the part of `retrieve` up to the API's response. It raises if a necessary login is refused."""
         raise TokenError(f"{self.title} cannot be reached through the proxy.", unsent=True)
 
     def answer(self, token: Token, now: float) -> dict[str, Any]:
-        """The vendor's answer that holds this token at this time, where `caches` is true."""
+        """Return the response that the API would give with this token now, if `caches` is true."""
         raise TokenError(f"{self.title} does not ask to cache its tokens.", unsent=True)
 
     def create(self, call: Call) -> Flow:
-        """The flow that creates a new token, where the API has such a call. Not idempotent."""
+        """Return the flow that creates a new token, if the API has such a call. It is not idempotent."""
         raise TokenError(f"{self.title} has no call that creates a token.", unsent=True)
 
     def base(self) -> str:
-        """The endpoint without a slash at its end."""
+        """Return the endpoint without a slash at its end."""
         return str(self.endpoint).rstrip("/")
 
     @cached_property
@@ -284,9 +305,20 @@ class Provider(HasTraits):
         expires_at: datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Token:
-        """The token that a flow returns.
+        """Make the token that a flow returns.
 
-        value : None if the API does not return it. asked : when the call began, seconds since the epoch.
+        Parameters
+        ----------
+        call : Call
+            The input of the flow.
+        value : str or None
+            The token's value; None if the API does not return it.
+        asked : float
+            When the call began, in seconds since the epoch.
+        expires_at : datetime, optional
+            When the token expires, if the API reports it.
+        metadata : Mapping, optional
+            Other facts from the response; secrets only as `Secret`.
         """
         return Token(
             value,
@@ -300,9 +332,9 @@ class Provider(HasTraits):
 
 
 def bodiless(method: str, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Request:
-    """A request without a body, whose headers name its host.
+    """Return a request without a body; `headers` must include the host.
 
-    Made of a stream, which spares httpx the search for what headers a body would need: a twentieth of a cold call.
+    It is made from a stream, so that httpx does not look for the headers of a body: that saves 5 % of a cold call.
     """
     length = {} if method == "GET" else {"Content-Length": "0"}
     request = httpx.Request(method, url, headers={**headers, **length}, stream=httpx.ByteStream(b""))
@@ -311,14 +343,14 @@ def bodiless(method: str, url: httpx.URL, headers: Mapping[str, str]) -> httpx.R
 
 
 def need(provider: Provider, *keys: str) -> None:
-    """Raises `SettingProblem` for the first of `keys` that is not given."""
+    """Raise `SettingProblem` for the first of `keys` that is not given."""
     for key in keys:
         if not getattr(provider, key):
             raise SettingProblem(key, missing=True)
 
 
 def endpoint_or_region(provider: Provider, region: str) -> None:
-    """Raises `SettingProblem` unless there is an endpoint or a region that can be part of a host's name."""
+    """Raise `SettingProblem` unless there is an endpoint, or a region that is valid in a host name."""
     if not provider.endpoint and not region:
         raise SettingProblem("endpoint", missing=True, alternatives=("region",))
     if region and not _REGION.fullmatch(region):

@@ -1,4 +1,4 @@
-"""A token that a program prints: gcloud, az, aws, gh, vault, oidc-token, htgettoken, kubectl's plugins, any script.
+"""`command`: a token that a program prints, such as gcloud, az, aws, gh, vault, oidc-token, htgettoken or a script.
 
 Source of the names: RFC 6749, section 5.1; Kubernetes, "client-go credential plugins" (ExecCredential); Google,
 "Executable-sourced credentials"; the recorded output of `az account get-access-token`; the documented output of
@@ -38,9 +38,9 @@ _ENDS = (
     "expiration_time",
 )
 _LOCAL = "expiresOn"
-"""The one time that is in the machine's own zone where it names none; az prints it so, beside `expires_on`."""
+"""The only field that is in local time if it names no zone; az prints it this way, together with `expires_on`."""
 _INSIDE = ("status", "credential", "auth", "Credentials")
-"""Where ExecCredential, gcloud, Vault and AWS have the object that holds the token."""
+"""The objects that hold the token in the output of ExecCredential, gcloud, Vault and AWS."""
 _ACCESS_KEYS = ("AccessKeyId", "accessKeyId", "access_key_id", "securitytoken")
 _ALONE = "Have it print the token alone, without an expiry; that of a JWT is read from the token."
 _LOOK = "Run it in a terminal to see what it prints; messages belong on standard error."
@@ -50,7 +50,7 @@ _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Printed:
-    """What a program printed. life : seconds from now. ends : seconds since the epoch. Each None if it does not say."""
+    """A token from a program's output, with its `life` in seconds or its end in seconds since the epoch, if known."""
 
     token: Secret
     life: float | None = None
@@ -68,7 +68,7 @@ class Command(Provider):
     command = Program("Program and its arguments. It runs without a shell and prints a token, plain or in JSON.")
 
     def check(self) -> None:
-        """See `Provider.check`: the endpoint may be left out."""
+        """Require `command`; the endpoint is optional."""
         need(self, "command")
         if self.command.startswith("command:"):
             raise SettingProblem("command", "must be the program itself, without command: before it")
@@ -78,7 +78,7 @@ class Command(Provider):
             raise SettingProblem("command", f"cannot be split into words ({error})") from None
 
     def credential(self, secrets: Mapping[str, Secret]) -> _Printed:
-        """See `Provider.credential`: the token that the program printed. Raises `ResponseError` if there is none."""
+        """Return the token that the program printed. Raises `ResponseError` if there is none."""
         text = secrets["command"].reveal().strip()
         if text.startswith(("{", '"')):
             return self._of_json(text)
@@ -90,7 +90,7 @@ class Command(Provider):
         return _Printed(self._token(text))
 
     def retrieve(self, call: Call) -> Flow:
-        """Return the token without a request. Its expiry is what the program says, else what a JWT says itself."""
+        """Return the token without a request. Its expiry comes from the output, or else from the JWT itself."""
         yield from ()
         printed: _Printed = call.credential
         value, now = printed.token.reveal(), call.clock.now()
@@ -111,7 +111,7 @@ class Command(Provider):
 
     @property
     def _program(self) -> str:
-        # Not its arguments: some people write a secret there.
+        # Not its arguments: they may hold a secret.
         return shlex.split(self.command)[0]
 
     def _of_json(self, text: str) -> _Printed:
@@ -154,7 +154,7 @@ class Command(Provider):
     def _first(
         body: Mapping[str, Any], names: tuple[str, ...], read: Callable[[str, Any], float | None]
     ) -> float | None:
-        """The first of these fields that is there, read by `read(name, value)`."""
+        """Return the first of these fields that exists, converted by `read(name, value)`."""
         found = next((name for name in names if body.get(name) not in (None, "")), None)
         return None if found is None else read(found, body[found])
 
@@ -162,7 +162,7 @@ class Command(Provider):
         number = _number(value)
         if number is None:
             raise self._problem(f"an expiry ({name}) that is not a number of seconds", _ALONE)
-        # Vault says 0 for a token that does not end.
+        # Vault prints 0 for a token without expiry.
         return None if name == "lease_duration" and number == 0 else number
 
     def _moment(self, name: str, value: object) -> float | None:

@@ -1,4 +1,4 @@
-"""IDaaS EIAM ObtainApplicationToken (2021-12-01): the value of a stored application token of Alibaba Cloud IDaaS.
+"""Alibaba Cloud IDaaS EIAM: fetches a stored application token (ObtainApplicationToken, version 2021-12-01).
 
 Source: Alibaba Cloud, "IDaaS EIAM: ObtainApplicationToken".
 """
@@ -50,15 +50,15 @@ class Eiam(AlibabaProvider):
 
     @cached_property
     def documented(self) -> Documented:
-        """See `Provider.documented`."""
+        """`POST /` with all parameters in the query."""
         return Documented("POST", "/", query=tuple(self.params), headers=self.named())
 
     def exchange(self, call: Call) -> Exchange:
-        """See `Provider.exchange`."""
+        """Make the call and return the API's own response."""
         return (yield self.request(call, "POST", "/", [(name, str(value)) for name, value in call.params.items()]))
 
     def retrieve(self, call: Call) -> Flow:
-        """The application token; one that is disabled or expired is refused."""
+        """Fetch the application token. A disabled or expired one raises `UnusableToken`."""
         asked = call.clock.now()
         response = yield from self.exchange(call)
         if response.status_code != httpx.codes.OK:
@@ -69,7 +69,7 @@ class Eiam(AlibabaProvider):
         if told.get("ApplicationTokenType", _TYPE) != _TYPE:
             raise malformed(response, f"holds an application token that is no {_TYPE}", told)
         ends = number_of(response, told, "ExpirationTime")
-        # What the account's page shows for a token without an end is not documented: 0 is taken as none, as absence is.
+        # It is not documented how a token without expiry is shown: 0 and a missing field both count as no expiry.
         expires_at = moment_of(response, told, ends / 1000) if ends else None
         problem = _problem(response, told, expires_at is not None and expires_at.timestamp() <= call.clock.now())
         if problem:

@@ -1,4 +1,4 @@
-"""Huawei Cloud ModelArts (and T Cloud's): the token that opens a development environment instance.
+"""ModelArts of Huawei Cloud and T Cloud: fetches the token that opens a development environment instance.
 
 Source: ModelArts, "Querying Details of a Notebook Instance" (`notebooks`) and "Querying the Authentication Information
 of a Development Environment Instance" (`demanager`, historical: T Cloud withdrew the page in June 2024).
@@ -74,7 +74,7 @@ _MEANINGS = {
     "ModelArts.6309": Meaning(NotFound, _ID_HINT),
     "ModelArts.6327": Meaning(InvalidRequest, "Start the instance."),
     "ModelArts.6326": Meaning(InvalidRequest, "See the account's balance."),
-    "ModelArts.0204": Meaning(Unauthorized, "The IAM token has to be of one project: log in with a project's scope."),
+    "ModelArts.0204": Meaning(Unauthorized, "The IAM token must belong to one project: log in with its scope."),
     "ModelArts.0201": Meaning(Unauthorized, _LOGIN_HINT),
     "ModelArts.0202": Meaning(Unauthorized, "The IAM token has expired: give a new one, or let the profile log in."),
     "ModelArts.0203": Meaning(Unauthorized, _LOGIN_HINT),
@@ -87,19 +87,19 @@ _MEANINGS = {
     ),
     "APIGW.0308": Meaning(Throttled, "Try again later."),
 }
-# T Cloud's gateway spells its codes so.
+# T Cloud's gateway spells its codes this way.
 _MEANINGS |= {code.replace("APIGW.", "APIG."): meaning for code, meaning in _MEANINGS.items()}
-# These mean what is said above with this status alone; with another one the status decides.
+# These codes have the meaning above only with this status; with any other status the status decides.
 _STATUS_OF = {"ModelArts.0204": 400, "ModelArts.0206": 403, "ModelArts.0210": 403}
 
-# The calls that give an instance's token, in the order in which `auto` tries them.
+# The calls that return an instance's token, in the order in which `auto` tries them.
 _PATHS = {
     "notebooks": "/v1/{project_id}/notebooks/{instance_id}",
     "demanager": "/v1/{project_id}/demanager/instances/{instance_id}/token",
 }
 _METADATA = ("id", "name", "status", "url", "flavor", "image")
 _CONSOLE = "See the instance in the ModelArts console."
-# The states in which a notebook cannot be opened, and what to do. One that is still starting has its token already.
+# The states in which a notebook cannot be opened, and what to do. A starting notebook already has its token.
 _CLOSED = {
     "STOPPING": "Start the instance.",
     "STOPPED": "Start the instance.",
@@ -120,7 +120,7 @@ class ModelArts(Provider):
     id = "modelarts"
     title = "Huawei Cloud ModelArts"
     documentation = "ModelArts: Querying Details of a Notebook Instance"
-    # The instance is a Jupyter server, which takes its token under this scheme.
+    # The instance is a Jupyter server, which accepts its token under this scheme.
     scheme = "token"
     params: ClassVar = {
         "project_id": Param("Id of the project.", required=True, identifier=True),
@@ -153,7 +153,7 @@ class ModelArts(Provider):
         self._worked = "notebooks"
 
     def check(self) -> None:
-        """See `Provider.check`: one endpoint, one way to authenticate."""
+        """Require an endpoint or region, and exactly one way to authenticate."""
         endpoint_or_region(self, self.region)
         if not self.endpoint:
             MODELARTS.host(self.region)
@@ -174,11 +174,11 @@ class ModelArts(Provider):
             raise SettingProblem("cloud", "is for credentials 'openstack' alone")
 
     def base(self) -> str:
-        """See `Provider.base`."""
+        """Return the endpoint, or the region's public endpoint, without a slash at its end."""
         return super().base() or f"https://{MODELARTS.host(self.region)}"
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | IamLogin | Secret:
-        """See `Provider.credential`. A login is kept with its tokens for as long as user and password stay the same."""
+        """Return the access key, IAM token or login. A login keeps its tokens while user and password stay the same."""
         if "access_key" in secrets:
             return access_key(secrets)
         if "auth_token" in secrets:
@@ -204,13 +204,13 @@ class ModelArts(Provider):
         return login
 
     def _place(self, login: IamLogin) -> None:
-        """Sets where an OpenStack login goes. Raises `SecretError` for a place that no password may be sent to."""
+        """Set the URL of an OpenStack login. Raises `SecretError` for a URL that must not get a password."""
         if self.iam_endpoint:
             login.endpoint = self.iam_endpoint
             return
         with suppress(ValueError):
             here = is_loopback(login.endpoint)
-            # With an API on loopback `verify` may be off, which must not reach an IAM elsewhere.
+            # With an API on loopback `verify` may be off; that must not apply to an IAM on another host.
             encrypted = login.endpoint.startswith("https://") and is_url(login.endpoint)
             if encrypted and (here or not is_loopback(self.base())):
                 return
@@ -223,7 +223,7 @@ class ModelArts(Provider):
 
     @cached_property
     def documented(self) -> Documented:
-        """See `Provider.documented`: both calls with `auto`."""
+        """The call that `api` names; with `auto` both calls."""
         path, *others = _PATHS.values() if self.api == "auto" else (_PATHS[self.api],)
         return Documented("GET", path, others=tuple(others))
 
@@ -232,8 +232,8 @@ class ModelArts(Provider):
 
         Notes
         -----
-        With `auto` the call that last gave a token is made first. If it does not have the instance, or the region does
-        not have the call, the other one is made, once.
+        With `auto` the call that last returned a token is made first. If it does not find the instance, or the region
+        does not have the call, the other call is made once.
         """
         asked = call.clock.now()
         refused: dict[str, ApiError] = {}
@@ -249,23 +249,23 @@ class ModelArts(Provider):
                 break
             _log.debug("%s: the API %s does not have the instance", call.profile, api)
         error = _one_of(refused)
-        # `Upstream` removes secrets from the error that it catches; no other one may stay in this frame.
+        # `Upstream` removes secrets from the error that it catches; no other error may stay in this frame.
         refused.clear()
         raise error
 
     def exchange(self, call: Call) -> Exchange:
-        """See `Provider.exchange`: the call that the proxy's client made, and no other."""
+        """Make the call that the client of the proxy made, and return the API's own response."""
         return (yield from self._ask(call, call.path or self.documented.path))
 
     def _apis(self) -> tuple[str, ...]:
-        """The calls to make, in this order."""
+        """Return the calls to make, in this order."""
         return (self.api,) if self.api != "auto" else tuple(sorted(_PATHS, key=lambda api: api != self._worked))
 
     def _ask(self, call: Call, path: str) -> Exchange:
-        """One call.
+        """Make one call.
 
-        With a login by password: the IAM token of an earlier login is used while it is valid. After a 401 the flow logs
-        in again, once; a second 401 is the answer.
+        With a login by password, the IAM token of an earlier login is used while it is valid. After a 401 the flow logs
+        in again, once; a second 401 is returned.
         """
         credential = call.credential
         if not isinstance(credential, IamLogin):
@@ -308,7 +308,7 @@ class ModelArts(Provider):
         return token
 
     def _refusal(self, call: Call, response: httpx.Response) -> ApiError | None:
-        """The error that the answer is, or None. Raises `ResponseError` for what is neither a token nor an error."""
+        """Return the error in a response, or None. Raises `ResponseError` if it holds neither a token nor an error."""
         if response.status_code == httpx.codes.OK:
             body = json_object(response)
             if "token" in body or "error_code" not in body:
@@ -358,10 +358,10 @@ class ModelArts(Provider):
 
 
 def _one_of(refused: Mapping[str, ApiError]) -> ApiError:
-    """The error to raise, by the calls that were made.
+    """Return the error to raise after the calls.
 
-    Of two, the first one's; or the second one's if that call has the instance and refuses it for another reason. Its
-    message holds what the other one answered as well.
+    After two calls it is the first error, or the second if that call knows the instance and refuses it for another
+    reason. Its message also says what the other call answered.
     """
     if len(refused) == 1:
         return next(iter(refused.values()))
@@ -373,9 +373,9 @@ def _one_of(refused: Mapping[str, ApiError]) -> ApiError:
 
 
 def _end_of_lease(response: httpx.Response, body: Mapping[str, Any], asked: float) -> datetime | None:
-    """When a notebook with a lease stops by itself, or None: the token is of no use after that.
+    """Return when a notebook with a lease stops by itself, or None. After that its token opens nothing.
 
-    A lease that has ended, though the notebook still runs, was prolonged in a way that the answer does not show.
+    If the lease has ended but the notebook still runs, it was extended in a way that the response does not show.
     """
     lease = body.get("lease")
     if not isinstance(lease, dict) or lease.get("enable") is not True or lease.get("type") != "timing":

@@ -1,4 +1,4 @@
-"""OAuth 2.0 token endpoints by client credentials: any server's (`oauth2`), and what vendors' own ones share with it.
+"""`oauth2`: OAuth 2.0 token endpoints with client credentials, and the base class of similar providers.
 
 Source: RFC 6749, sections 4.4 (the grant), 5 (answers), 7.1 (token types); RFC 7523 (private_key_jwt); RFC 8707
 (resource); OpenID Connect Core 1.0, section 2 (id_token).
@@ -43,7 +43,7 @@ from .params import Param
 __all__ = ["OAuth2", "TokenEndpoint"]
 
 ACCESS_TOKEN, ID_TOKEN = "access_token", "id_token"
-"""The two tokens of an answer, and the choices of the setting `token`."""
+"""The two tokens of a response: the choices of the setting `token`."""
 
 _CLIENT_HINT = "Check client_id, auth_method and the client's secret or key."
 _MEANINGS = {
@@ -54,7 +54,7 @@ _MEANINGS = {
     "unsupported_grant_type": Meaning(InvalidRequest, "The server has no client credentials grant at this endpoint."),
     "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may not be allowed all of it."),
     "invalid_target": Meaning(InvalidRequest, "Check resource and audience."),
-    # Those two are documented for another endpoint; servers use them here as well.
+    # These two are documented for another endpoint, but servers use them here as well.
     "server_error": Meaning(ServiceUnavailable, "Try again later."),
     "temporarily_unavailable": Meaning(ServiceUnavailable, "Try again later."),
 }
@@ -62,16 +62,16 @@ _OURS = frozenset({"grant_type", "client_id", "client_secret", "client_assertion
 
 
 class TokenEndpoint(Provider):
-    """Base of the providers whose endpoint answers as RFC 6749, section 5, says. A subclass writes the request."""
+    """Base class of providers whose endpoint answers by RFC 6749, section 5. A subclass builds the request."""
 
     default_life: ClassVar[float | None] = None
-    """Life of a token in seconds where the answer has no `expires_in`; None if it is unknown then."""
+    """Life of a token in seconds if the response has no `expires_in`; None if it is then unknown."""
     meanings: ClassVar[Mapping[str, Meaning]]
     """The server's error codes."""
     life_hint: ClassVar[str]
-    """What to do about a token that has expired on arrival."""
+    """The hint for a token that has expired on arrival."""
     without_id_hint: ClassVar[str]
-    """What to do about an answer without the id_token that the profile asks for."""
+    """The hint for a response without the id_token that the profile asks for."""
 
     token = Setting(
         "Which token of the answer to use: access_token, or id_token for an API that asks for one.",
@@ -80,11 +80,11 @@ class TokenEndpoint(Provider):
     )
 
     def request(self, call: Call) -> httpx.Request:
-        """The request for a token."""
+        """Return the request for a token."""
         raise NotImplementedError
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the token that `token` names. The other one of the answer goes into the metadata, as a `Secret`."""
+        """Fetch the token that `token` names. The other token of the response goes into the metadata, as a `Secret`."""
         asked = call.clock.now()
         response = yield self.request(call)
         if response.status_code != httpx.codes.OK:
@@ -93,7 +93,7 @@ class TokenEndpoint(Provider):
         if ACCESS_TOKEN not in body and ("error" in body or "error_code" in body):
             raise self._refuse(call, response)
         check_bearer(response, body)
-        # Every answer has an access_token; an id_token is the server's choice.
+        # Every response has an access_token; an id_token is optional.
         values = {name: body.get(name) for name in (ACCESS_TOKEN, ID_TOKEN)}
         if self.token == ID_TOKEN and not values[ID_TOKEN]:
             raise ResponseError(
@@ -113,13 +113,13 @@ class TokenEndpoint(Provider):
             metadata={
                 "token_type": "Bearer",
                 **({"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}),
-                # As much a credential as the token itself, so just as opaque.
+                # It is a credential too, so it is opaque as well.
                 **{name: Secret(other) for name, other in values.items() if isinstance(other, str)},
             },
         )
 
     def _expiry(self, response: httpx.Response, body: Mapping[str, Any], asked: float, value: str) -> datetime | None:
-        """Expiry by `expires_in`, or by an id_token's own `exp` if that is earlier."""
+        """Return the expiry from `expires_in`, or from an id_token's own `exp` if that is earlier."""
         life = life_of(response, body)
         life = self.default_life if life is None else life
         ends = [] if life is None else [moment_of(response, body, asked + life)]
@@ -141,7 +141,7 @@ class TokenEndpoint(Provider):
             response,
             now=call.clock.now(),
             body=body,
-            # The second of each pair is Huawei Cloud's.
+            # The second name of each pair is Huawei Cloud's.
             code=body.get("error", body.get("error_code")),
             message=body.get("error_description", body.get("error_msg")),
             meanings=self.meanings,
@@ -183,7 +183,7 @@ class OAuth2(TokenEndpoint):
     )
 
     def check(self) -> None:
-        """See `Provider.check`."""
+        """Require the endpoint, `client_id`, and the secret or key of `auth_method`."""
         super().check()
         need(self, "client_id")
         signs = self.auth_method == "private_key_jwt"
@@ -194,15 +194,15 @@ class OAuth2(TokenEndpoint):
         self._extra()
 
     def base(self) -> str:
-        """The token endpoint as it is written: a slash at its end is part of it."""
+        """Return the token endpoint unchanged: a slash at its end is part of it."""
         return str(self.endpoint)
 
     def credential(self, secrets: Mapping[str, Secret]) -> Client:
-        """See `Provider.credential`."""
+        """Return the client with its secret or private key."""
         return Client(secrets["client_id"].reveal(), secrets.get("private_key") or secrets["client_secret"])
 
     def request(self, call: Call) -> httpx.Request:
-        """See `TokenEndpoint.request`."""
+        """Return the request for a token, with the client's authentication."""
         client: Client = call.credential
         headers = {**COMMON_HEADERS, "Accept": "application/json"}
         form = {"grant_type": "client_credentials", **{name: str(value) for name, value in call.params.items()}}

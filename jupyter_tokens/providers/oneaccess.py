@@ -1,4 +1,4 @@
-"""Huawei Cloud OneAccess: the access credential of an application, by client credentials.
+"""Huawei Cloud OneAccess: fetches an application's access token with its client credentials.
 
 Source: Huawei Cloud OneAccess, "Obtaining an Access Credential"; HTTP Basic and the id_token: "Enterprise API usage".
 """
@@ -56,21 +56,21 @@ class OneAccess(TokenEndpoint):
     )
 
     def check(self) -> None:
-        """See `Provider.check`."""
+        """Require the endpoint, `client_id` and `client_secret`."""
         super().check()
         need(self, "client_id", "client_secret")
 
     def credential(self, secrets: Mapping[str, Secret]) -> tuple[str, Secret]:
-        """See `Provider.credential`: client id and client secret."""
+        """Return the client id and secret."""
         return secrets["client_id"].reveal(), secrets["client_secret"]
 
     @cached_property
     def documented(self) -> Documented:
-        """See `Provider.documented`."""
+        """`POST /api/v2/tenant/token` with the client credentials grant."""
         return Documented("POST", _PATH, fixed={"grant_type": _GRANT}, dropped=("client_id", "client_secret"))
 
     def answer(self, token: Token, now: float) -> dict[str, Any]:
-        """See `Provider.answer`; `expires_in` is what is left."""
+        """Return the response with this token; `expires_in` is the time that is left, in seconds."""
         assert token.expires_at is not None
         others = {name: other.reveal() for name, other in token.metadata.items() if isinstance(other, Secret)}
         return {
@@ -82,7 +82,7 @@ class OneAccess(TokenEndpoint):
         }
 
     def request(self, call: Call) -> httpx.Request:
-        """See `TokenEndpoint.request`."""
+        """Return the request for a token, with the client's id and secret."""
         client_id, client_secret = call.credential
         url = f"{self.base()}{_PATH}"
         if self.auth_method == "form":

@@ -1,4 +1,4 @@
-"""PAI-DLC GetToken (2020-12-03): the sharing token of a job of Alibaba Cloud's Platform for AI.
+"""Alibaba Cloud PAI-DLC: fetches a token that shares a job or a TensorBoard (GetToken, version 2020-12-03).
 
 Source: Alibaba Cloud, "Platform For AI: GetToken".
 """
@@ -21,7 +21,7 @@ from .regions import PAI_DLC
 __all__ = ["PaiDlc"]
 
 DEFAULT_EXPIRE_TIME = 604_800
-"""Seconds that a token lives if the call does not say (7 days)."""
+"""Default life of a token, in seconds (7 days)."""
 
 _PATH = "/api/v1/tokens"
 
@@ -51,26 +51,26 @@ class PaiDlc(AlibabaProvider):
     )
 
     def check(self) -> None:
-        """See `Provider.check`."""
+        """Check the common settings, and that `network` and endpoint agree."""
         super().check()
         if self.endpoint and self.network == "vpc":
             raise SettingProblem("network", "and endpoint exclude each other: vpc stands for a region's endpoint")
 
     def host(self) -> str:
-        """See `AlibabaProvider.host`."""
+        """Return the host in the profile's region, public or in the VPC."""
         return self.hosts.host(self.region, vpc=self.network == "vpc")
 
     @cached_property
     def documented(self) -> Documented:
-        """See `Provider.documented`."""
+        """`GET /api/v1/tokens` with all parameters in the query."""
         return Documented("GET", _PATH, query=tuple(self.params), headers=self.named())
 
     def exchange(self, call: Call) -> Exchange:
-        """See `Provider.exchange`."""
+        """Make the call and return the API's own response."""
         return (yield self.request(call, "GET", _PATH, [(name, str(value)) for name, value in call.params.items()]))
 
     def retrieve(self, call: Call) -> Flow:
-        """The token; it ends after ExpireTime, or at the `exp` of a JWT if that is earlier."""
+        """Fetch the token. It expires after `ExpireTime`, or at its own `exp` if that is earlier."""
         asked = call.clock.now()
         life = int(call.params.get("ExpireTime", DEFAULT_EXPIRE_TIME))
         try:
@@ -84,7 +84,7 @@ class PaiDlc(AlibabaProvider):
         value = token_of(response, body, "Token")
         stated = jwt_expiry(value)
         if stated is not None and stated < ends.timestamp():
-            # With ExpireTime=0 the token has ended when it arrives: that is what was asked for.
+            # With ExpireTime=0 the token has expired on arrival: the caller asked for that.
             if life and stated <= call.clock.now():
                 raise UnusableToken(
                     "The API returned a token that has expired already.",

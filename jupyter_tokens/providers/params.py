@@ -1,4 +1,4 @@
-"""What a call may say, by the vendor's own names: checked before anything is sent; knows no vendor."""
+"""The parameters of a call, by the vendor's own names, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Param", "ParamValue", "closest", "params_schema", "parse_params"]
 
 ParamValue = str | int | bool
 
-# 64 bits hold 18 digits for sure, which is as far as any vendor's `long` goes.
+# 18 digits always fit into the vendors' 64-bit `long`.
 _LARGEST = 10**18
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _WORDS = {"true": True, "false": False}
@@ -22,10 +22,7 @@ _WORDS = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One parameter of a vendor's API.
-
-    identifier : it becomes part of a path or names one resource: not empty, no slash, no control characters.
-    """
+    """One parameter of an API. An `identifier` becomes part of a path: no slash, no control characters, not empty."""
 
     help: str
     type: Literal["string", "integer", "boolean"] = "string"
@@ -35,7 +32,7 @@ class Param:
     identifier: bool = False
 
     def parse(self, name: str, value: object) -> ParamValue:
-        """The value in its type; texts such as `"60"` are understood. Raises `ParameterError`."""
+        """Convert a value to the parameter's type; strings such as `"60"` are accepted. Raises `ParameterError`."""
         problem = ""
         parsed: Any = value
         if self.type == "boolean":
@@ -48,20 +45,20 @@ class Param:
             elif self.minimum is not None and parsed < self.minimum:
                 problem = f"must be at least {self.minimum}"
         elif not isinstance(value, str):
-            problem = "must be text"
+            problem = "must be a string"
         elif self.choices and value not in self.choices:
             problem = "must be one of " + ", ".join(self.choices)
         elif self.identifier:
             problem = _identifier_problem(value)
         if problem:
-            # Python refuses to write out an int of thousands of digits.
+            # Python refuses to format an int of thousands of digits.
             short = isinstance(value, str | float) or (isinstance(value, int) and abs(value) < _LARGEST**4)
             shown = repr(value) if short else type(value).__name__
             raise ParameterError(f"Parameter {name} {problem}, not {shown[:80]}.")
         return parsed  # type: ignore[no-any-return]
 
     def schema(self) -> dict[str, Any]:
-        """As JSON schema."""
+        """Return the parameter as JSON schema."""
         schema: dict[str, Any] = {"type": self.type, "description": self.help}
         if self.choices:
             schema["enum"] = list(self.choices)
@@ -91,7 +88,7 @@ def _identifier_problem(value: str) -> str:
 
 
 def params_schema(known: Mapping[str, Param]) -> dict[str, Any]:
-    """The JSON schema of an object that holds these parameters and no others."""
+    """Return the JSON schema of an object with these parameters and no others."""
     return {
         "type": "object",
         "properties": {name: param.schema() for name, param in known.items()},
@@ -101,9 +98,9 @@ def params_schema(known: Mapping[str, Param]) -> dict[str, Any]:
 
 
 def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dict[str, ParamValue]:
-    """All of `given` in their types and in the order of `known`; None leaves a parameter out.
+    """Convert the parameters in `given` to their types, in the order of `known`. None leaves a parameter out.
 
-    Raises `ParameterError` for one that is unknown, missing or wrong.
+    Raises `ParameterError` for an unknown, missing or invalid parameter.
     """
     for name in given:
         if name not in known:
@@ -119,7 +116,7 @@ def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dic
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt name: the nearest one, or all that there are."""
+    """Return a hint for a misspelt name: the nearest known name, or all known names."""
     names = list(known)
     near = difflib.get_close_matches(name, names, 1)
     if near:

@@ -1,4 +1,4 @@
-"""Where each API is, region by region: tables, each with its source; no host is made up where none names it."""
+"""The endpoint of each API in each region: tables, each with its source. No host is guessed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ __all__ = ["EIAM", "IAM", "MODELARTS", "PAI_DLC", "Hosts"]
 class Hosts:
     """The hosts of one API.
 
-    api : its name for people. setting : what to give where the table ends.
-    public, vpc : the documented form, with `{region}`; vpc is "" where the vendor documents none.
-    regions : where `public` holds; empty where the vendor documents it for every region.
-    others : regions with a host of another form, which is in no VPC.
+    Attributes
+    ----------
+    api : str
+        The display name of the API.
+    setting : str
+        The setting that gives the host of a region that is not in the table.
+    public, vpc : str
+        The documented form of the host, with `{region}`; `vpc` is "" if the vendor documents none.
+    regions : collection of str
+        The regions in which `public` is valid; empty if the vendor documents it for every region.
+    others : mapping
+        Regions whose host has another form. It is not available in a VPC.
     """
 
     api: str
@@ -29,7 +37,7 @@ class Hosts:
     setting: str = "endpoint"
 
     def host(self, region: str, *, vpc: bool = False) -> str:
-        """The host in a region. Raises `SettingProblem` where the table has none."""
+        """Return the host in a region. Raises `SettingProblem` if the table has none."""
         if region in self.others:
             if vpc:
                 raise SettingProblem("network", f"vpc is not known of {self.api} in this region: give {self.setting}")

@@ -1,4 +1,4 @@
-"""A token that somebody else issued: an API key or a personal access token, kept in the keyring. Asks no API."""
+"""`static`: an API key or personal access token that is kept in the keyring, a file or a variable. Calls no API."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Static(Provider):
     token = Reference("API key or personal access token.", secret=True)
 
     def check(self) -> None:
-        """See `Provider.check`: the endpoint may be left out."""
+        """Require `token`; the endpoint is optional."""
         need(self, "token")
 
     def credential(self, secrets: Mapping[str, Secret]) -> Secret:
-        """See `Provider.credential`: the token itself. Raises `SecretError` if it cannot be one."""
+        """Return the token itself. Raises `SecretError` if no header can carry it."""
         token = secrets["token"]
         if not is_token(token.reveal()):
             raise SecretError(
@@ -38,7 +38,7 @@ class Static(Provider):
         return token
 
     def retrieve(self, call: Call) -> Flow:
-        """Return the token without a request. It does not expire, unless it is a JWT that says when."""
+        """Return the token without a request. It has no expiry unless it is a JWT with an `exp`."""
         yield from ()
         value = call.credential.reveal()
         ends, now = jwt_expiry(value), call.clock.now()

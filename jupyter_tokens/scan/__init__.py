@@ -1,1 +1,1 @@
-"""Finds tokens and keys in notebooks: held values, keys of many issuers, and values by the names beside them."""
+"""Finds tokens and keys in notebooks: known values, keys of many issuers, and values next to telling names."""

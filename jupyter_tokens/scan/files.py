@@ -1,6 +1,6 @@
-"""Notebooks as files: finds them, reads them, and writes one back with nothing changed but what was redacted.
+"""Finds and reads notebook files, and writes them back with only the redacted strings changed.
 
-A file that is no notebook of format 4 is searched as text, and never changed.
+A file that is not a notebook of format 4 is searched as text, and never changed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,24 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 
 class NotReadable(Exception):
-    """A file that cannot be read or written. The message says why and what to do, and quotes nothing of it."""
+    """A file cannot be read or written. The message says why, and quotes nothing from the file."""
 
 
 class Scanned(NamedTuple):
-    """One file.
+    """The result of scanning one file.
 
-    findings : what was found. left : what is in it still. changed : whether it was redacted.
-    broken : why it is no notebook at all. old : why it is one that is only searched. Empty for a notebook of format 4.
+    Attributes
+    ----------
+    findings : sequence of Finding
+        What was found.
+    left : sequence of Finding
+        What is still in the file.
+    changed : bool
+        Whether the file was redacted.
+    broken : str
+        Why the file is not a notebook; "" if it is.
+    old : str
+        Why the notebook is only searched, and never changed; "" for format 4.
     """
 
     findings: list[Finding]
@@ -49,10 +59,10 @@ class Scanned(NamedTuple):
 
 
 def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lambda _: None) -> Iterator[Path]:
-    """Each file itself; of a folder the notebooks below it, and each folder that cannot be listed.
+    """Yield each file, all notebooks below each folder, and each folder that cannot be listed.
 
-    Not looked into below a folder: hidden folders, installed packages, virtual environments. `skipped` is called with
-    each folder of Jupyter's checkpoints that holds notebooks. jupyter-collaboration's store counts as a notebook.
+    Hidden folders, installed packages and virtual environments below a folder are left out. `skipped` is called with
+    each of Jupyter's checkpoint folders that holds notebooks. The store of jupyter-collaboration counts as a notebook.
     """
     for path in paths:
         if not os.path.isdir(path):  # noqa: PTH112 (is_dir() raises for a name that is too long)
@@ -68,7 +78,7 @@ def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lamb
 
 
 def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
-    """Scans a file, and if asked redacts its outputs in place. Raises `NotReadable`."""
+    """Scan a file, and redact its outputs in place if requested. Raises `NotReadable`."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -96,7 +106,7 @@ def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
     after = rewritten(text, edits)
     left = scan(_parsed(after), known).findings
     try:
-        # Through a link, which stays one.
+        # The target of a link is written; the link stays.
         file = path.resolve()
         replace_file(file, after.encode(), file.stat().st_mode & 0o7777)
     except OSError as error:
@@ -120,7 +130,7 @@ def _parsed(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise _NotANotebookError(f"is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
     except ValueError:
-        # Python reads no number of thousands of digits.
+        # Python does not read numbers of thousands of digits.
         raise _NotANotebookError("holds a number that is too long to be read") from None
     except _TwiceError:
         raise _NotANotebookError(
@@ -134,7 +144,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 class _NotANotebookError(Exception):
-    """Why a text is not read as a notebook."""
+    """Return why a text is not a notebook."""
 
 
 class _TwiceError(Exception):
@@ -149,7 +159,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def rewritten(text: str, edits: Edits) -> str:
-    """The text of a JSON document with these replacements. text : has been parsed, so that it is known to be JSON."""
+    """Return a JSON document with these replacements. `text` must be valid JSON."""
     pieces: list[str] = []
     done = 0
     for target, start, end in _strings(text):
@@ -161,13 +171,13 @@ def rewritten(text: str, edits: Edits) -> str:
 
 
 def _encoded(value: str, *, as_ascii: bool) -> str:
-    # Half of a pair can be written in JSON, but not in UTF-8.
+    # JSON can hold half of a surrogate pair, UTF-8 cannot.
     return _LONE.sub(lambda half: f"\\u{ord(half[0]):04x}", json.dumps(value, ensure_ascii=as_ascii))
 
 
 def _strings(text: str) -> Iterator[tuple[Target, int, int]]:
-    """Every string literal with what it is and where it begins and ends."""
-    # Of each open object the name that is current, of each open list the index.
+    """Yield every string literal with its path and its position."""
+    # The current name in each open object, the index in each open list.
     path: list[str | int] = []
     after_colon = False
     for token in _TOKEN.finditer(text):

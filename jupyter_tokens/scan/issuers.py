@@ -1,7 +1,7 @@
-"""What keys and tokens look like whose issuers gave them a mark of their own: a table, each row with its source.
+"""A table of keys and tokens that their issuers have marked, such as `ghp_…`, each row with its source.
 
-Nothing that is only a convention is here: a row needs a mark that ordinary text does not hold (`sk-` alone begins CSS
-classes; OpenAI's keys hold `T3BlbkFJ`, which is base64 of "OpenAI").
+A row needs a mark that ordinary text does not contain: `sk-` alone also begins CSS classes, but OpenAI's keys contain
+`T3BlbkFJ`, which is base64 for "OpenAI".
 """
 
 from __future__ import annotations
@@ -14,11 +14,23 @@ __all__ = ["SHAPES", "Shape"]
 
 
 class Shape(NamedTuple):
-    """One shape. kind : what it is called. mark : a literal of it, without which no search is made.
+    """The format of one kind of key or token.
 
-    pattern : all of it. source : where that is written. pair : the secret that is beside it, if it is an id.
-    touching : what neither ends nor begins beside it. Base64 holds what consists of letters alone, and its form for
-    URLs (RFC 4648, 5) what has "_" or "-" besides.
+    Attributes
+    ----------
+    kind : str
+        The name of the kind.
+    mark : str
+        A literal in each value; a text without it is not searched.
+    pattern : str
+        The expression of the whole value.
+    source : str
+        The page that documents the format.
+    pair : tuple of str or None
+        Kind and expression of the secret that belongs to it, if the value is an id.
+    touching : str or None
+        The characters that must not be directly before or after the value. By default those of both alphabets of base64
+        (RFC 4648) if the mark has only letters and digits, else only those of the alphabet for URLs.
     """
 
     kind: str
@@ -30,7 +42,7 @@ class Shape(NamedTuple):
 
     @property
     def edge(self) -> str:
-        """The characters of `touching`, for an expression."""
+        """Return the characters of `touching`, for an expression."""
         if self.touching is not None:
             return self.touching
         return "A-Za-z0-9+/_-" if self.mark.isalnum() else "A-Za-z0-9_-"
@@ -41,12 +53,12 @@ _URL64 = r"[A-Za-z0-9_-]"
 _GITHUB = "github.blog: Behind GitHub's new authentication token formats"
 _GITLAB = "docs.gitlab.com/security/tokens: token prefixes"
 _SLACK = "api.slack.com/authentication/token-types"
-# These name issuers and not shapes; the shape is that of keys as the issuer's console shows them.
+# This page names issuers, but no formats; the format is that of keys in the issuer's console.
 _SCANNING = "docs.github.com: supported secret scanning patterns"
 _CONSOLE = "the issuer's console"
 
 SHAPES = (
-    # A header that reads as JSON and names an algorithm tells it from Mapbox's public pk.eyJ….
+    # The header must be JSON and name an algorithm; Mapbox's public keys (pk.eyJ…) do not.
     Shape(
         "JWT",
         "eyJ",
@@ -71,7 +83,7 @@ SHAPES = (
     ),
     Shape("Alibaba security token", "CAIS", rf"CAIS{_B64}{{60,4096}}+", "alibabacloud.com/help/ram: AssumeRole"),
     Shape("Alibaba security token", "CAES", rf"CAES{_B64}{{60,4096}}+", "alibabacloud.com/help/ram: AssumeRole"),
-    # One of 125 characters is shown.
+    # The page shows one of 125 characters.
     Shape("EIAM application token", "SATF", r"SATF[A-Za-z0-9]{80,252}", "alibabacloud.com/help/idaas"),
     Shape(
         "Tencent SecretId",
@@ -80,8 +92,8 @@ SHAPES = (
         "cloud.tencent.com/document/api: signatures",
         pair=("Tencent SecretKey", r"[A-Za-z0-9]{32}"),
     ),
-    # Huawei Cloud. MII… is CMS signed data (RFC 5652), in whose base64 "-" is written for "/". Certificates and private
-    # keys begin with MII too, but not with this object identifier.
+    # Huawei Cloud. MII… is CMS signed data (RFC 5652) in base64 with "-" for "/". Certificates and private keys also
+    # begin with MII, but not with this object identifier.
     Shape(
         "Huawei IAM token",
         "YJKoZIhvcNAQcC",
@@ -230,4 +242,4 @@ SHAPES = (
         for mark in ("shpat_", "shpca_", "shppa_", "shpss_")
     ),
 )
-"""All shapes; a mark that several share is looked for once."""
+"""All formats by their mark, so that a shared mark is searched once."""

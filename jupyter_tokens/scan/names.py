@@ -1,4 +1,4 @@
-"""Finds values that have no shape of their own, by the name of the field, header, variable or column beside them."""
+"""Finds values without a known format by the name of their field, header, variable or column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["is_named", "named_in", "named_kind"]
 
 
 class _Rule(NamedTuple):
-    """What the value of a name must be. shortest : in characters. mixed : small and capital letters, and digits."""
+    """What the value of a name must look like. `mixed`: it has small letters, capital letters and digits."""
 
     shortest: int = 16
     uuid: bool = False
@@ -25,7 +25,7 @@ _API_KEY, _SOME_KEY = _Rule(uuid=True), _Rule(24, mixed=True)
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PUBLIC_WORDS = frozenset(("public", "publishable", "pub", "hash", "encrypted", "csrf", "xsrf"))
-# What tokenizers, pages of results and calls that may be repeated call a token.
+# Other meanings of "token": tokenizers, page tokens, idempotency tokens.
 _OTHER_TOKENS = frozenset(
     (
         *("pad", "bos", "eos", "unk", "sep", "cls", "mask", "start", "end", "stop", "special", "reserved", "word"),
@@ -83,7 +83,7 @@ _GAP = (
     r"|\{\s*(?:\\?[\"']|&quot;)?\d{1,6}(?=(?:\\?[\"']|&quot;)?\s*:)){1,20}+)"
 )
 _ASSIGNS = re.compile(r"[:=>：＝]|<-|%3[AaDd]")
-# The last of a gap before a value that is quoted, or in a tag or in a colour of its own.
+# The end of a gap before a value that is quoted, or inside a tag or a colour code.
 _QUOTES = re.compile(r"(?:[\"'`>;m“‘「『]|%22)\Z")
 _CLOSES = re.compile(r"[\"'`\\&<\x1b”’」』]|%22|\Z")
 _NARROW = re.compile(rf"(?:[A-Za-z0-9._~+/=-]|{ESCAPED})+")
@@ -109,16 +109,16 @@ _COMMAND = re.compile(r"(?:(?<![\w-])--?|%env |\bsetx? |\blogin \S{1,100} )\Z")
 _DIGIT = re.compile(r"\d")
 _CONSTANT = re.compile(r"[A-Z]+(?:_[A-Z0-9]+)+")
 _LONG_ALONE = 20
-"""Characters that a value in quotes has at least if it consists of small or of capital letters alone."""
+"""The minimum length of a quoted value that has only small or only capital letters."""
 _DIGITS_UNQUOTED, _LONG_UNQUOTED = 2, 30
 _KEY_ID = re.compile(r"[A-Z0-9]{16,24}")
 
 _AS_CAPITAL_I = {ord("İ"): "i"}
-"""The one letter of which the small form has another length."""
+"""The only letter whose lower-case form has a different length."""
 
 
 def named_kind(name: str) -> str | None:
-    """What a value of this name is called, or None if the name says nothing."""
+    """Return what findings call a value with this name, or None if the name does not suggest a secret."""
     if len(name) > _LONGEST_NAME or _rule(name) is None:
         return None
     last = name.rpartition(".")[2]
@@ -126,13 +126,13 @@ def named_kind(name: str) -> str | None:
 
 
 def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
-    """Whether a value can be the secret that its name says, and is no reference, path, placeholder or identifier."""
+    """Whether a value can be a secret, and is not a reference, path, placeholder or identifier."""
     rule = _rule(name)
     if rule is None or len(value) < rule.shortest or is_placeholder(value) or is_reference(value, uuid=rule.uuid):
         return False
     if rule is _PASSWORD and quoted:
         return is_password(value)
-    # The id of a pair of keys, or drawn by chance; a UUID is that.
+    # The id of a key pair, or random; a UUID is random.
     if rule is _SECRET and name.lower().endswith("key") and _KEY_ID.fullmatch(value):
         return False
     return (rule.uuid and is_reference(value)) or (is_random(value) and _has_what(rule, value, quoted=quoted))
@@ -146,15 +146,15 @@ def _has_what(rule: _Rule, value: str, *, quoted: bool) -> bool:
         return False
     if quoted:
         return digits > 0 or both or len(value) >= _LONG_ALONE
-    # An identifier has a digit at times, a random value nearly always more of them.
+    # An identifier sometimes has a digit; a random value nearly always has several.
     fewest = 1 if rule is _PASSWORD else _DIGITS_UNQUOTED
     return (digits >= fewest or len(value) >= _LONG_UNQUOTED) and not _CONSTANT.fullmatch(value)
 
 
 def named_in(text: str) -> Iterator[Span]:
-    """Where a value follows its name, or is below it in a table; they may overlap."""
+    """Find values after their name, or below it in a table; the findings may overlap."""
     lowered = text.translate(_AS_CAPITAL_I).lower() if "İ" in text else text.lower()
-    # What may be read of tables, so that one of nothing but headers costs no more.
+    # A limit for reading tables, so that a table with nothing but headers is not slow.
     left = [_MOST_READ * len(lowered)]
     for end, pattern in _NAMES:
         for name in matches(end, pattern, lowered):
@@ -244,7 +244,7 @@ _MOST_READ = 3
 
 
 def _below(text: str, lowered: str, end: int, left: list[int]) -> Iterator[Span]:
-    """Values in the cells below a name that ends here."""
+    """Find values in the cells below a name that ends here."""
     name = _BEFORE.search(text, max(0, end - _LOOK_BACK), end)
     kind = named_kind(name[0]) if name else None
     if name and kind and _CELL_BEGINS.search(text, max(0, name.start() - 3), name.start()):
@@ -256,7 +256,7 @@ def _below(text: str, lowered: str, end: int, left: list[int]) -> Iterator[Span]
 
 
 def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
-    """The cells below one, by their number in the row."""
+    """Return the cells below a cell, by their number in the row."""
     row = text.rfind("<tr", max(0, start - _LONGEST_ROW), start)
     column = sum(1 for _ in _TD.finditer(text, row, start)) if row >= 0 else 0
     at = end
@@ -272,7 +272,7 @@ def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tup
 
 
 def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
-    """The cells below one, by the character that separates them, or by the side on which they are aligned."""
+    """Return the cells below a cell, by the character between cells or by the side of their alignment."""
     first, last = _line(text, start)
     if last - first >= _LONGEST_ROW:
         return
@@ -294,14 +294,14 @@ def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tup
             continue
         cells = [cell for cell in _WORD.finditer(row) if begins == cell.start() or ends == cell.end()]
         yield from ((first + cell.start(), first + cell.end()) for cell in cells)
-        # pandas writes the name of the index into a row of its own.
+        # pandas writes the name of the index into a separate row.
         others += not cells
         if others > 1:
             return
 
 
 def _line(text: str, at: int) -> tuple[int, int]:
-    """Where the line around a place begins and ends, or so much of it that it is too long."""
+    """Return start and end of the line around a position, limited to a maximum length."""
     first, last = max(0, at - _LONGEST_ROW), min(len(text), at + _LONGEST_ROW)
     begin, end = text.rfind("\n", first, at), text.find("\n", at, last)
     return first if begin < 0 else begin + 1, last if end < 0 else end

@@ -1,6 +1,6 @@
-"""Walks a notebook of format 4, finds what should not be in it, and takes that out of its outputs; reads no file.
+"""Finds tokens in a notebook of format 4, and redacts them in its outputs.
 
-All strings of a notebook are searched as one text: most of them are short, and a search has its price even for those.
+All strings of a notebook are joined and searched as one text: most are short, and each search has a fixed cost.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ _PASSES = 3
 _HOLDS = (str, dict, list)
 _SHORTEST = 8
 _SMALLEST_PICTURE = 256
-# Between two strings: nothing is found across it, and lines end there.
+# Separates two strings: no finding crosses it, and lines end there.
 _BREAK = "\n\0\n"
 
 
 class Target(NamedTuple):
-    """A string of the notebook: a value, or the name (`is_name`) under which `path` leads to one."""
+    """A string of the notebook: the value at `path`, or the field name at the end of `path` if `is_name`."""
 
     path: Path
     is_name: bool = False
 
 
 Edits = Mapping[Target, tuple[str, str]]
-"""What is to be replaced: each string, with what it was and what it becomes."""
+"""The replacements: each string with its old and its new text."""
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where in a notebook, for people. cell, output : counted from 1."""
+    """A place in a notebook, for people. `cell` and `output` count from 1."""
 
     part: str
     cell: int | None = None
@@ -48,7 +48,7 @@ class Location:
 
     @property
     def may_change(self) -> bool:
-        """Whether redaction may touch it: what a kernel wrote, never what a person did."""
+        """Whether redaction may change it: only what a kernel wrote, never what a person wrote."""
         return self.part in {"output", "widget state"}
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found where. line : of that part's text, counted from 1. length : in characters. No value in it."""
+    """One finding, without its value. `line` counts from 1 in the text of its place; `length` is in characters."""
 
     place: Location
     line: int
@@ -70,10 +70,10 @@ class Finding:
 
 
 class _Text(NamedTuple):
-    """Text of one place. lines : the strings that it is made of, if `path` leads to a list of them.
+    """The text of one place.
 
-    is_name : it is the name of a field. is_picture : base64 of pixels or sound, in which only held values are looked
-    for.
+    `lines` are its strings if `path` leads to a list of lines. `is_name`: it is the name of a field. `is_picture`: it
+    is an image or sound in base64, which is only searched for known values.
     """
 
     path: Path
@@ -83,23 +83,23 @@ class _Text(NamedTuple):
     is_picture: bool = False
 
     def targets(self) -> list[tuple[Target, str]]:
-        """The strings of the notebook that hold this text."""
+        """The strings of the notebook that make up this text."""
         if self.lines is None:
             return [(Target(self.path, self.is_name), self.content)]
         return [(Target((*self.path, i)), line) for i, line in enumerate(self.lines)]
 
 
 class Scan(NamedTuple):
-    """What was found, and what has to be replaced so that outputs and widget state are free of it."""
+    """The findings, and the replacements that remove them from outputs and widget state."""
 
     findings: list[Finding]
     edits: Edits
 
 
 def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bool = False) -> Scan:
-    """What is in a notebook that should not be: held values, and keys and tokens by their shape or name.
+    """Find known values in a notebook, and keys and tokens by their format or name.
 
-    everywhere : edits for sources, metadata and attachments too.
+    With `everywhere` the replacements include sources, metadata and attachments.
     """
     ids = _cell_ids(notebook, known)
     findings: list[Finding] = []
@@ -122,7 +122,7 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bo
 
 
 def scan_text(text: str, known: Known = _NOTHING) -> list[Finding]:
-    """What is in a text that is not read as a notebook; nothing of that may change."""
+    """Find tokens in a text that is not a notebook. It is never changed."""
     return list(_findings(Location("raw text"), text, merged([*known.spans(text), *shapes_in(text)])))
 
 
@@ -134,7 +134,7 @@ def _findings(place: Location, content: str, spans: Iterable[Span]) -> Iterator[
 
 
 def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
-    """Makes the replacements in the notebook itself."""
+    """Make the replacements in the notebook, in place."""
     names = []
     for target, (before, after) in edits.items():
         parent = _at(notebook, target.path[:-1])
@@ -142,7 +142,7 @@ def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
             names.append((parent, before, after))
         else:
             parent[target.path[-1]] = after
-    # Names last: until then every path leads to where it led.
+    # Names last: until then every path is still valid.
     for parent, before, after in names:
         renamed = {after if name == before else name: value for name, value in parent.items()}
         parent.clear()
@@ -150,7 +150,7 @@ def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
 
 
 def _added(names: set[str], name: str) -> str:
-    """A name as the next of these: two tokens may stand under one mark, but two things under one name are one lost."""
+    """Make a name unique: two tokens may get the same label, but two fields of one name would lose one of them."""
     number, free = 1, name
     while free in names:
         number += 1
@@ -169,7 +169,7 @@ def _without(text: _Text, spans: list[Span], known: Known) -> list[str]:
     parts = [text.content] if text.lines is None else text.lines
     for _ in range(_PASSES):
         parts = _replaced(parts, spans)
-        # What was taken out can have hidden what stands beside it.
+        # What was removed can have hidden a token next to it.
         (spans,) = _spans([text._replace(content="".join(parts))], known)
         if not spans:
             break
@@ -177,7 +177,7 @@ def _without(text: _Text, spans: list[Span], known: Known) -> list[str]:
 
 
 def _replaced(parts: Sequence[str], spans: Sequence[Span]) -> list[str]:
-    """The parts of a text with a mark in each span's place; a span over several parts is marked in its first."""
+    """Replace each span in the parts of a text by its label; a span over several parts gets it in the first."""
     result = []
     begin = first = 0
     for part in parts:
@@ -198,7 +198,7 @@ def _replaced(parts: Sequence[str], spans: Sequence[Span]) -> list[str]:
 
 
 def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
-    """What was found in each of these texts."""
+    """Return the findings of each of these texts."""
     whole = _BREAK.join(text.content for text in texts if not text.is_picture)
     found = deque(sorted([*known.spans(whole), *shapes_in(whole)]))
     begin = 0
@@ -218,7 +218,7 @@ def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
 
 
 def _of_field(text: _Text) -> Iterator[Span]:
-    """The whole text, if the field that holds it says so; in a table written as JSON, that is the column."""
+    """Return a span of the whole text, if the name of its field suggests a secret; in JSON tables, the column."""
     if text.is_name or (text.lines and len(text.lines) > 1) or len(text.content) < _SHORTEST:
         return
     name = next((step for step in reversed(text.path) if isinstance(step, str) and not step.isdigit()), None)
@@ -228,7 +228,7 @@ def _of_field(text: _Text) -> Iterator[Span]:
 
 
 def _texts(notebook: Mapping[str, Any]) -> Iterator[_Text]:
-    """Every string, in the order of the notebook; lines that are one text as one, as the front ends read them."""
+    """Yield every string in the order of the notebook; a list of lines is one text, as front ends read it."""
     stack: list[tuple[Path, Any]] = [((), notebook)]
     while stack:
         path, node = stack.pop()
@@ -246,7 +246,7 @@ def _texts(notebook: Mapping[str, Any]) -> Iterator[_Text]:
 
 
 def _is_lines(path: Path, node: Sequence[Any]) -> bool:
-    """Whether a list is one text: where nbformat's schema has a multiline_string, and where it looks like one."""
+    """Whether a list is one text: nbformat's schema has a multiline_string there, or it looks like one."""
     if not node or not all(isinstance(line, str) for line in node):
         return False
     match path:
@@ -281,7 +281,7 @@ def _place(path: Path, ids: Mapping[int, str]) -> Location:
 
 
 def _cell_ids(notebook: Mapping[str, Any], known: Known) -> dict[int, str]:
-    """Ids of cells by their index, without those in which something was found themselves."""
+    """Return the ids of cells by their index, without ids in which something was found."""
     ids: dict[int, str] = {}
     cells = notebook.get("cells")
     for index, cell in enumerate(cells if isinstance(cells, list) else ()):

@@ -1,6 +1,6 @@
-"""Finds keys and tokens in text: by their issuer's mark, by what is around them, and by the name beside them.
+"""Finds keys and tokens in text, by their issuer's mark, their context, or their name.
 
-Nothing is found inside base64: a shape begins and ends where no character of base64 touches it.
+Nothing is found inside base64: no character of base64 may be directly before or after a finding.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["shapes_in"]
 
 # Pictures in HTML and Markdown.
 _PICTURE = re.compile(r"(?:image|video|audio|font)/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/=\s\\]{64,}+")
-# All marks of issuers are in a run of such characters, so they are looked for in these runs alone, which are few.
+# All marks of issuers are within runs of these characters. There are few such runs, so only they are searched.
 _OF_RUNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+=~%:-"
 _RUN = bytes(byte in _OF_RUNS for byte in range(256))
 _SHORTEST_RUN = b"\1" * 16
@@ -38,7 +38,7 @@ _QUOTED = r"[bru]?\\?[\"']"
 
 
 def shapes_in(text: str) -> Iterator[Span]:
-    """Keys and tokens in a text; they may overlap."""
+    """Find keys and tokens in a text; the findings may overlap."""
     if ";base64," in text:
         text = _PICTURE.sub(lambda picture: " " * len(picture[0]), text)
     yield from _of_issuers(text)
@@ -87,12 +87,12 @@ def _is_whole(shape: Shape, found: str) -> bool:
         except (ValueError, RecursionError):
             return False
         return isinstance(read, dict) and "alg" in read
-    # Ids were seen that spell words, STS.AssumeRoleWithWebIdentity is none.
+    # Some ids spell words, but STS.AssumeRoleWithWebIdentity is not an id.
     return shape.mark == "LTAI" or is_random(found)
 
 
 def _beside(text: str, start: int, end: int, kind: str, pattern: str) -> Iterator[Span]:
-    """The secret of an id: what has its length and looks drawn by chance, nearby."""
+    """Find the secret of an id: a value nearby that has the right length and looks random."""
     whole = rf"(?<![A-Za-z0-9+/=_.-]){pattern}(?![A-Za-z0-9+/=_.-])"
     for first, last in ((end, end + _NEAR), (max(0, start - _NEAR), start)):
         for found in re.compile(whole).finditer(text, first, last):
@@ -118,7 +118,7 @@ _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{32,}")
 
 
 class _Context(NamedTuple):
-    """What is around a value. mark : a literal of it, without which no search is made."""
+    """The text around a value. `mark` is a literal in it; a text without it is not searched."""
 
     kind: str
     mark: str
@@ -155,14 +155,14 @@ def _is_signature(found: re.Match[str]) -> bool:
 _PARAMETER = re.compile(r"(?:[?&;]|%26|u0026)(?:[Xx]-[A-Za-z]{3,4}-|q-)?[Ss]?\Z")
 
 _CONTEXTS = (
-    # SDK-HMAC-SHA256 Access=QTWAOYTTINDUT2QVKYUC, in what Huawei publishes of its signature.
+    # SDK-HMAC-SHA256 Access=QTWAOYTTINDUT2QVKYUC, from Huawei's pages about its signature.
     _Context(
         "signature with a Huawei access key id",
         "SDK-HMAC-SHA256",
         re.compile(r"(?P<value>SDK-HMAC-SHA256\s{1,4}Access=[A-Z0-9]{20})(?![A-Za-z0-9+/_-])"),
         lambda _: True,
     ),
-    # How all five are shown to their APIs, and OneAccess' client by HTTP Basic.
+    # How all five tokens are sent to their APIs, and OneAccess' client by HTTP Basic.
     _Context("bearer token", "earer", re.compile(rf"earer(?: +|%20|\+){_VALUE}"), _is_token),
     _Context(
         "client id and secret",

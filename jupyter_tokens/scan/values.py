@@ -1,4 +1,4 @@
-"""Secret values in text: where those that are known stand, and what tells others from placeholders, paths and words."""
+"""Secret values in text: finds known ones, and distinguishes others from placeholders, references, paths and words."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _GRAM = SHORTEST // 2
 _MANY = 4096
 _PLAIN = re.compile(r"[^\w .-]")
 ESCAPED = r"%(?:25)?(?!0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])[0-9A-Fa-f]{2}"
-"""A percent-encoded character of a value: none that ends one, such as an encoded `&`, quote or line end."""
+"""A percent-encoded character inside a value: not one that ends it, such as an encoded `&`, quote or line end."""
 
 _MASKED = re.compile(r"x{4}|X{4}|[*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A-Za-z]|%[(s]")
-# Case matters in the short ones: random values hold them by chance.
+# Case matters for short words: random values contain them by chance.
 _WORDS = re.compile(
     r"(?i:your|example|placeholder|change_?me|replace|redacted|goes_?here|dummy|insert|sample|removed|hidden)"
     r"|<|(?<![A-Za-z0-9])(?i:my|fake|test|todo|enter|put|some|here|secret|password|token)(?![A-Za-z0-9])|您|你的|请|替换|填"
@@ -53,7 +53,7 @@ _PUBLIC = frozenset(
         # The UUID of RFC 4122's readers, and the nil UUID.
         "123e4567-e89b-12d3-a456-426614174000",
         "00000000-0000-0000-0000-000000000000",
-        # Hashes of what people try a hash with.
+        # Hashes of common test inputs.
         *(hashlib.new(name, word.encode(), usedforsecurity=False).hexdigest()
           for name in ("md5", "sha1", "sha256") for word in _TRIED),
     }
@@ -99,13 +99,13 @@ _USUAL = frozenset(
         *("welcome", "qwerty", "postgres", "mysql", "user", "demo", "letmein", "default", "minio", "minioadmin", ""),
     )
 )
-"""Letters of passwords that are the same everywhere."""
+"""Letters of very common passwords."""
 _FEWEST_PAIRS = 5
 _FEWEST_CHARACTERS = 6
 
 
 class Span(NamedTuple):
-    """From `start` to `end` of a text. kind : what is there. doubt : 0 for a held value; the higher, the less sure."""
+    """A finding from `start` to `end` of a text. `doubt` is 0 for a known value; the higher, the less certain."""
 
     start: int
     end: int
@@ -114,12 +114,12 @@ class Span(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """What takes its place."""
+        """The text that replaces it."""
         return f"[{self.kind}]"
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """In their order, those that overlap as one, under the kind that is surest."""
+    """Sort spans, and merge overlapping ones into one with the most certain kind."""
     result: list[Span] = []
     for span in sorted(spans):
         last = result[-1] if result else None
@@ -132,7 +132,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def matches(mark: str, pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Where an expression matches that begins with this literal: twice as fast as `finditer`, where it is rare."""
+    """Yield the matches of an expression that begins with this literal: twice as fast as `finditer` if it is rare."""
     at = text.find(mark)
     while at >= 0:
         found = pattern.match(text, at)
@@ -142,21 +142,26 @@ def matches(mark: str, pattern: re.Pattern[str], text: str) -> Iterator[re.Match
 
 
 class Known:
-    """Values to find. A search costs the same for one value as for thousands.
+    """A set of values to find. A search costs the same for one value as for thousands.
 
-    It looks at a few characters of the text in every stride, and compares whole values only where these are known; a
-    regular expression of thousands of alternatives takes minutes for a large notebook.
+    Parameters
+    ----------
+    kinds : Mapping
+        What each value is, by the value. Values shorter than `encodings.SHORTEST` are left out.
 
-    kinds : what each value is, by the value. Of those shorter than `forms.SHORTEST` none is looked for.
+    Notes
+    -----
+    The search looks at a few characters in every stride of the text, and compares whole values only if these are known.
+    A regular expression with thousands of alternatives would take minutes for a large notebook.
     """
 
     def __init__(self, kinds: Mapping[str, str]) -> None:
-        # A name ends in texts that may be JSON or HTML.
+        # The kinds end up in texts that may be JSON or HTML.
         named = {value: _PLAIN.sub("_", kind) for value, kind in kinds.items()}
         self._forms = {form: kind for value, kind in named.items() for form in forms_of(value)}
         shortest = min(map(len, self._forms), default=SHORTEST)
         self._gram = max(_GRAM, min(SHORTEST, shortest // 2))
-        # A wide stride makes a search quick and a table large.
+        # A wide stride makes the search fast and the table large.
         self._stride = min(shortest - self._gram + 1, 16 if len(self._forms) < _MANY else 4)
         self._places: dict[str, list[tuple[int, str]]] = {}
         for form in self._forms:
@@ -167,7 +172,7 @@ class Known:
         return f"<Known {len(self._forms)} forms>"
 
     def spans(self, text: str) -> Iterator[Span]:
-        """Where one of them stands; they may overlap."""
+        """Find the known values in a text; the findings may overlap."""
         places, gram, stride = self._places, self._gram, self._stride
         if not places:
             return
@@ -179,7 +184,7 @@ class Known:
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether a value stands for another that is to be put in its place, or is one that everybody knows."""
+    """Whether a value is a placeholder, or a publicly known value."""
     start = value[:_LONG]
     if _MASKED.search(start) or _WORDS.search(start) or value.lower() in _PUBLIC:
         return True
@@ -188,14 +193,14 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_reference(value: str, *, uuid: bool = False) -> bool:
-    """Whether a value names where something is: a path, an address, a version. uuid : these may be secrets."""
+    """Whether a value is a path, an address or a version. With `uuid` a UUID may be a secret."""
     if _REFERENCE.match(value) or _FILE.search(value) or _VERSION.search(value):
         return True
     return not uuid and _UUID.fullmatch(value) is not None
 
 
 def is_random(value: str) -> bool:
-    """Whether a value looks drawn by chance rather than made of words: by the pairs of characters that words have."""
+    """Whether a value looks random rather than made of words, judged by its pairs of characters."""
     if len(set(value[:_LONG])) < _FEWEST_CHARACTERS or _IDENTIFIER.fullmatch(value):
         return False
     common = counted = 0
@@ -210,7 +215,7 @@ def is_random(value: str) -> bool:
 
 
 def is_password(value: str) -> bool:
-    """Whether a value can be a password: it looks drawn by chance, or has characters of three classes."""
+    """Whether a value can be a password: it looks random, or has characters of three classes."""
     if _NOT_A_LETTER.sub("", value.lower()) in _USUAL:
         return False
     classes = sum(each.search(value) is not None for each in _CLASSES)

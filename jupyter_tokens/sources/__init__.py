@@ -1,1 +1,1 @@
-"""Where tokens come from: one interface, a cache, and what fetches."""
+"""The sources of tokens: their common interface, the cache, and the two that fetch."""

@@ -1,4 +1,4 @@
-"""`TokenSource`: whatever hands out tokens for profiles. It owns the cache; subclasses say how to fetch."""
+"""`TokenSource`: the base class of everything that hands out tokens. It owns the cache; subclasses fetch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class TokenSource(ABC):
-    """Tokens by profile and parameters, cached, for threads and tasks alike.
+    """Hands out cached tokens by profile and parameters. Safe for threads and asyncio tasks.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ class TokenSource(ABC):
     Attributes
     ----------
     mode : str
-        How the last token was served, in the words of a card: "server", "direct", "direct (reason)".
+        Where the last token came from, as cards show it: "server", "direct", "direct (reason)".
     gone : TokenError or None
-        Why the process that this source asks did not answer the last time.
+        Why the process that this source asks did not answer last time; None if it did.
     """
 
     is_remote: ClassVar[bool] = False
-    """Whether another process fetches, and wants to know what this one holds."""
+    """Whether another process fetches, and wants reports of what this process holds."""
     mode: str
     gone: TokenError | None = None
 
@@ -53,81 +53,81 @@ class TokenSource(ABC):
         self._watchers: list[tuple[Callable[[Key, Token], None], Callable[[], None] | None]] = []
         self._cache = TokenCache(self._fetch_renewable, clock=self.clock, arrived=self._arrived)
 
-    # What a source has to know
+    # What each source implements
 
     @abstractmethod
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """The cache key of a call. Raises `TokenError` for an unknown profile or a wrong parameter."""
+        """Return the cache key of a call. Raises `TokenError` for an unknown profile or a wrong parameter."""
 
     @abstractmethod
     def fetch(self, key: Key, ask: Ask) -> Token:
-        """Get one token, past the cache. Blocks. Raises `TokenError`."""
+        """Fetch one token without the cache. Blocks. Raises `TokenError`."""
 
     @abstractmethod
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
-        """Create a token of the caller's own, where the API can. Blocks; nothing is cached. Raises `TokenError`."""
+        """Create a new token, if the API has a call for that. Blocks; nothing is cached. Raises `TokenError`."""
 
     @abstractmethod
     def entries(self) -> list[ProfileEntry]:
-        """The profiles that this source serves. Raises `TokenError`."""
+        """Return the profiles that this source serves. Raises `TokenError`."""
 
     @abstractmethod
     def about(self, profile: str) -> About:
-        """What a card shows of a profile. Raises `TokenError` for an unknown or wrong one."""
+        """Return what a card shows about a profile. Raises `TokenError` for an unknown or wrong profile."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close connections. Tokens that were handed out stay valid."""
+        """Close the connections. Tokens already returned stay valid."""
 
     def look_again(self) -> None:  # noqa: B027 (a source that keeps no configuration has nothing to do)
-        """Read the configuration again at the next question."""
+        """Read the configuration again before the next call."""
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 (most sources have nobody to report to)
-        """Report all that this process holds, and where, to the process that is asked. Raises `TokenError`."""
+        """Report this process's holdings to the process that fetches for it. Raises `TokenError`."""
 
-    # What all have
+    # What all sources share
 
     def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """A token from the cache, or fetched. See `TokenCache.get`."""
+        """Return a token from the cache, or fetch it. Blocks. The arguments are those of `TokenCache.get`."""
         return self._cache.get(key, refresh=refresh, newer_than=newer_than)
 
     async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """`get` for a task. See `TokenCache.aget`."""
+        """`get` for coroutines. Cancelling one caller affects neither the fetch nor the other callers."""
         return await self._cache.aget(key, refresh=refresh, newer_than=newer_than)
 
     def begin(self, key: Key) -> Future[Token]:
-        """Start a refresh in the background, or join the one under way."""
+        """Start a refresh in the background, unless one is already running."""
         return self._cache.begin(key)
 
     def held(self, key: Key) -> Held | None:
-        """What the cache holds under a key."""
+        """Return what is cached under a key, or None."""
         return self._cache.held(key)
 
     def fresh(self, key: Key) -> Token | None:
-        """The cached token, if neither a fetch nor a refresh is due."""
+        """Return the cached token if neither a fetch nor a refresh is due, else None."""
         return self._cache.fresh(key)
 
     def standing(self, key: Key) -> Standing:
-        """State, token and last error of a key: what every view shows."""
+        """Return state, token and last error of a key: what every view shows."""
         return self._cache.standing(key)
 
     def keys(self) -> list[Key]:
-        """The keys with a token, or with a fetch that failed."""
+        """Return the keys that have a token or whose last fetch failed."""
         return self._cache.keys()
 
     def live(self) -> int:
-        """How many valid tokens are cached."""
+        """Return how many valid tokens are cached."""
         return sum(1 for key in self.keys() if self.standing(key).state in {"fresh", "aging"})
 
     def profile_standing(self, profile: str) -> tuple[Standing, Key | None]:
-        """Standing of a profile, and of which key.
+        """Return the standing of a profile, and the key that it belongs to.
 
-        That is the token which a call without parameters gets, or else the one that was fetched last. Where the refresh
-        of another token of the profile has failed, the error is that one's, and so is the key.
+        It is the token of a call without parameters, or else the token that was fetched last. If the refresh of another
+        token of the profile has failed, error and key are those of that token.
         """
         keys = [key for key in self.keys() if key.profile == profile]
         shown: Key | None = keys[-1] if keys else None
-        with suppress(ParameterError):  # Often nothing can be asked without the parameters of a call.
+        with suppress(ParameterError):  # Many profiles need parameters in the call.
             own = self.key(profile)
             shown = own if own in keys else shown or own
         if shown is None:
@@ -141,12 +141,12 @@ class TokenSource(ABC):
         return standing, shown
 
     def forget(self, key: Key) -> None:
-        """Drop what is cached under a key."""
+        """Remove what is cached under a key."""
         self._cache.forget(key)
         self._changed()
 
     def forget_profile(self, profile: str) -> None:
-        """Drop what is cached for a profile, whatever the parameters."""
+        """Remove what is cached for a profile, with any parameters."""
         self._cache.forget_profiles({profile})
         self._changed()
 
@@ -160,7 +160,7 @@ class TokenSource(ABC):
         on_token : callable
             Called with key and token, on the thread that fetched it.
         on_loss : callable, optional
-            Called without arguments when cached tokens were dropped.
+            Called without arguments when cached tokens were removed.
         """
         watcher = on_token, on_loss
         self._watchers.append(watcher)

@@ -1,7 +1,8 @@
-"""The token cache: single flight, two refresh windows, back-off, and the one rule for a token's state.
+"""The token cache: one fetch at a time for each key, two refresh windows, back-off, and a token's state.
 
-One implementation serves threads and tasks. A *flight* is a `concurrent.futures.Future`. The first thread that needs a
-token runs it; where the caller is a task, or nobody waits, it gets a thread of its own. No lock is held while it runs.
+The same code serves threads and asyncio tasks. A *flight* is one fetch, a `concurrent.futures.Future`. The first thread
+that needs the token runs it. If the caller is a task, or nobody waits, it runs on its own thread. No lock is held while
+it runs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["STATE_LABELS", "Ask", "Held", "Key", "Standing", "State", "TokenCache", "windows"]
 
 State = Literal["none", "fresh", "aging", "expired", "failed", "login"]
-"""How a token is. aging: valid, but a refresh is due or has failed; failed: not valid, and the last fetch failed."""
+"""A token's state. aging: valid, but a refresh is due or has failed; failed: not valid, and the last fetch failed."""
 STATE_LABELS: Mapping[State, str] = {
     "none": "not fetched",
     "fresh": "fresh",
@@ -39,34 +40,34 @@ STATE_LABELS: Mapping[State, str] = {
     "failed": "failed",
     "login": "login needed",
 }
-"""The states in the words that every view uses."""
+"""The name of each state, as all views show it."""
 
 _log = logging.getLogger(__name__)
-# As a library does: without a handler Python writes warnings to standard error, which is a cell's output.
+# Usual for a library: without a handler Python writes warnings to standard error, which is the cell's output.
 logging.getLogger("jupyter_tokens").addHandler(logging.NullHandler())
 
 _STEP_SECONDS = 1.0
-"""An expiry that moved by less did not advance: APIs tell whole seconds."""
+"""An expiry that moved by less, in seconds, did not advance: APIs report whole seconds."""
 _LONGEST_BACKOFF_SECONDS = 60.0
 _FEW = 1024
 
 
 class Key(NamedTuple):
-    """What a token is filed under: the profile's name and the parameters of the call, in the provider's order."""
+    """The cache key of a token: the profile's name and the parameters of the call, in the provider's order."""
 
     profile: str
     params: tuple[tuple[str, Any], ...] = ()
 
 
 class Ask(NamedTuple):
-    """What a fetch has to deliver, for a source that asks another cache.
+    """How new a token a fetch must return, for a source that asks another cache.
 
     Attributes
     ----------
     refresh : bool
-        Only a new token will do.
+        Only a newly fetched token is accepted.
     newer_than : datetime or None
-        Only a token obtained after this moment will do.
+        Only a token obtained after this moment is accepted.
     """
 
     refresh: bool = False
@@ -74,15 +75,15 @@ class Ask(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What the cache holds under a key.
+    """A cached token.
 
     Attributes
     ----------
     token : Token
     refresh_at, ends_at : float
-        When a refresh is due (inf: never), and when the token expires; seconds on `Clock.elapsed`.
+        When a refresh is due (inf: never) and when the token expires, in seconds of `Clock.elapsed`.
     error : TokenError or None
-        Of the last refresh, if it failed.
+        The error of the last refresh, if it failed.
     """
 
     token: Token
@@ -92,7 +93,7 @@ class Held(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """State, token (also an expired one) and last error of a key."""
+    """State, token (even if expired) and last error of a key."""
 
     state: State
     token: Token | None
@@ -102,13 +103,13 @@ class Standing(NamedTuple):
 def windows(life: float) -> tuple[float, float]:
     """Advisory and mandatory refresh windows, in seconds before expiry.
 
-    Both scale with the token's life: a fixed margin of minutes would refresh a short-lived token at each use.
+    Both scale with the token's life: a fixed margin of minutes would refresh a short-lived token at every use.
     """
     return min(300.0, 0.2 * life), min(60.0, 0.05 * life)
 
 
 class _Abandoned(Exception):
-    """The thread that ran a flight was interrupted; another waiter takes over."""
+    """The thread that ran a flight was interrupted; another waiting caller takes over."""
 
 
 @dataclass(slots=True)
@@ -150,19 +151,20 @@ class _Flight:
 
 
 class TokenCache:
-    """Tokens by key. Thread-safe; `get` blocks, `aget` does not.
+    """Caches tokens by key. Thread-safe; `get` blocks, `aget` does not.
 
     Parameters
     ----------
     fetch : callable
-        Gets a token from its source; blocks; raises `TokenError`.
+        Fetches a token from its source. Blocks; raises `TokenError`.
     clock : Clock, optional
+        The clocks to use; by default the machine's.
     arrived : callable, optional
-        Called with key and token for each token that is now cached, on the thread that fetched it.
+        Called with key and token after a token was cached, on the thread that fetched it.
     spawn : callable, optional
         Runs a function in the background; by default on `THREADS`.
     rng : callable, optional
-        Jitter from 0 to 1.
+        Returns the jitter, from 0 to 1.
     """
 
     def __init__(
@@ -184,16 +186,16 @@ class TokenCache:
         self._sweep_at = _FEW
 
     def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """A token that is good to use: from the cache, or fetched by exactly one of the callers.
+        """Return a valid token, from the cache or fetched by exactly one of the callers that wait for it.
 
         Parameters
         ----------
         key : Key
             Profile and parameters.
-        refresh : bool
+        refresh : bool, default False
             Fetch even if the cached token is fresh.
         newer_than : datetime, optional
-            When a token was obtained that an API has refused. Fetches unless the cached token is newer than that.
+            When a token was obtained that an API has since refused. Fetches unless the cached token is newer.
 
         Raises
         ------
@@ -211,7 +213,7 @@ class TokenCache:
                 return token
 
     async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """`get` for a task. Cancelling one caller affects neither the fetch nor the other callers."""
+        """`get` for coroutines. Cancelling one caller affects neither the fetch nor the other callers."""
         while True:
             flight = self._token_or_flight(key, refresh=refresh, newer_than=newer_than)
             if not isinstance(flight, _Flight):
@@ -222,14 +224,14 @@ class TokenCache:
             try:
                 await asyncio.wait([landing])
             finally:
-                # After a cancellation nobody reads its outcome. The flight itself cannot be cancelled.
+                # After a cancellation nobody reads its result. The flight itself cannot be cancelled.
                 landing.cancel()
             token = self._outcome(flight, landing.exception(), strict=refresh or newer_than is not None)
             if token is not None:
                 return token
 
     def begin(self, key: Key) -> Future[Token]:
-        """Start a refresh in the background, or join the one under way."""
+        """Start a refresh in the background, unless one is already running."""
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
             flight = self._join(key, entry, Ask(newer_than=entry.obtained_at()))
@@ -238,7 +240,7 @@ class TokenCache:
         return flight.future
 
     def held(self, key: Key) -> Held | None:
-        """What is cached under a key, without a fetch."""
+        """Return what is cached under a key, without a fetch."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None or entry.token is None:
@@ -246,7 +248,7 @@ class TokenCache:
             return Held(entry.token, entry.refresh_at(), entry.ends_at, entry.error)
 
     def standing(self, key: Key) -> Standing:
-        """State, token and last error of a key, without a fetch."""
+        """Return state, token and last error of a key, without a fetch."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -254,12 +256,12 @@ class TokenCache:
             return Standing(entry.state(self._clock.elapsed()), entry.token, entry.error)
 
     def keys(self) -> list[Key]:
-        """The keys with a token, or whose last fetch failed; the one that changed last comes last."""
+        """Return the keys that have a token or whose last fetch failed; the one that changed last is the last."""
         with self._lock:
             return [key for key, entry in self._entries.items() if entry.token is not None or entry.error is not None]
 
     def fresh(self, key: Key) -> Token | None:
-        """The token under a key if nothing has to be done for it: no fetch, and no refresh in the background."""
+        """Return the token of a key if it needs neither a fetch nor a background refresh, else None."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None or self._clock.elapsed() >= min(entry.refresh_at(), entry.ends_at):
@@ -267,12 +269,12 @@ class TokenCache:
             return entry.token
 
     def forget(self, key: Key) -> None:
-        """Drop what is cached. A fetch under way still serves its callers, but its token is not kept."""
+        """Remove what is cached. A running fetch still serves its callers, but its token is not kept."""
         with self._lock:
             self._entries.pop(key, None)
 
     def forget_profiles(self, names: Container[str]) -> None:
-        """Drop what is cached for these profiles."""
+        """Remove what is cached for these profiles."""
         with self._lock:
             for key in [key for key in self._entries if key.profile in names]:
                 del self._entries[key]
@@ -297,7 +299,7 @@ class TokenCache:
             if not serve:
                 return self._join(key, entry, Ask(refresh, None if refresh else newer_than or entry.obtained_at()))
         if background is not None:
-            # A refresh that finds no thread is no reason to withhold a token that is still good.
+            # If no thread can be started for the refresh, the valid token is returned all the same.
             with suppress(RuntimeError, Busy):
                 self._run_in_background(background)
         assert token is not None
@@ -308,7 +310,7 @@ class TokenCache:
         leads = entry.flight is None
         if entry.flight is None:
             entry.flight = Future()
-            # A running future cannot be cancelled, so a cancelled task does not take the others down.
+            # A running future cannot be cancelled, so a cancelled task does not affect the others.
             entry.flight.set_running_or_notify_cancel()
         return _Flight(key, ask, entry, entry.flight, leads)
 
@@ -341,13 +343,13 @@ class TokenCache:
             now = self._clock.elapsed()
             life = ends_at = inf
             if token.expires_at is not None:
-                # Of a token that its source had held already, a part of the life is gone.
+                # A token from another cache has used up a part of its life.
                 life = (token.expires_at - token.obtained_at).total_seconds()
                 ends_at = token.expires_at.timestamp() + offset
             stalled = now < entry.ends_at < inf and ends_at <= entry.ends_at + _STEP_SECONDS
             if stalled:
-                # The API handed out what it had handed out before: its windows stay those of its whole life, and
-                # the next try comes when half of the rest is gone, at least a second and at most a minute from now.
+                # The API returned the same token again. Its windows stay those of its whole life, and the next try
+                # comes after half of the rest, at least a second and at most a minute from now.
                 entry.not_before = now + min(max((ends_at - now) / 2, _STEP_SECONDS), _LONGEST_BACKOFF_SECONDS)
                 life = max(life, entry.life)
             else:
@@ -359,18 +361,18 @@ class TokenCache:
             if kept:
                 self._entries[flight.key] = self._entries.pop(flight.key)
             if not kept:
-                # ExpireTime=0 is legal: such a token serves the callers that waited, and nobody after them.
+                # ExpireTime=0 is legal: such a token serves only the callers that waited for it.
                 self._drop(flight)
         if kept and self._arrived is not None:
             try:
                 self._arrived(flight.key, token)
             except Exception as error:
-                # A watcher that fails does not take the token from the callers.
+                # A failing watcher must not keep the token from the callers.
                 _log.warning("%s: a watcher of new tokens failed: %s", flight.key.profile, type(error).__name__)
         flight.future.set_result(token)
 
     def _sweep(self, now: float) -> None:
-        """Drops dead tokens when their number has doubled: parameters may vary without end."""
+        """Remove expired tokens when the number of tokens has doubled: parameters may vary without end."""
         if len(self._entries) >= self._sweep_at:
             self._entries = {key: e for key, e in self._entries.items() if e.flight is not None or e.ends_at > now}
             self._sweep_at = max(_FEW, 2 * len(self._entries))
@@ -383,7 +385,7 @@ class TokenCache:
             entry.error = failure
             if entry.token is None:
                 if failure is None or isinstance(failure, ConfigurationError | ParameterError):
-                    # A call that was wrong says nothing about the token.
+                    # An invalid call says nothing about the token.
                     self._drop(flight)
             else:
                 entry.failures += 1
@@ -391,7 +393,7 @@ class TokenCache:
                 asked = failure.retry_after if failure is not None and failure.retry_after is not None else 0.0
                 entry.not_before = self._clock.elapsed() + max(wait, asked)
                 if isinstance(error, Unauthorized):
-                    # Vendors lock a key after a few refusals: it is not shown again while what is held still lives.
+                    # Vendors lock a key after a few refusals: it is not sent again while the cached token is valid.
                     entry.not_before = max(entry.not_before, entry.ends_at)
         if entry.token is not None:
             _log.warning("%s: the refresh failed: %s", flight.key.profile, failure or type(error).__name__)
@@ -409,13 +411,13 @@ class TokenCache:
             del self._entries[flight.key]
 
     def _outcome(self, flight: _Flight, error: BaseException | None, *, strict: bool) -> Token | None:
-        """What a flight means for a caller that waited: its token, its error, or None to try again."""
+        """Return a flight's token to a caller that waited, or raise its error. None: the caller must try again."""
         if error is None:
             return flight.future.result()
         if isinstance(error, _Abandoned):
             return None
         entry = flight.entry
         if not strict and entry.token is not None and self._clock.elapsed() < entry.ends_at:
-            # The refresh failed, but what is held still lives.
+            # The refresh failed, but the cached token is still valid.
             return entry.token
         raise error.copy() if isinstance(error, TokenError) else error

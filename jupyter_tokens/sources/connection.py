@@ -1,4 +1,4 @@
-"""The kernel's calls to its Jupyter server: proof, certificates, kept connections, time limits."""
+"""Sends the kernel's calls to its Jupyter server: proof, certificates, reused connections, time limits."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 _QUIET_SECONDS = 3.0
-"""After which a server that has said nothing may be one that hangs."""
+"""Seconds without a response after which the server may be hanging."""
 _MOST_BYTES = 2 * 1024 * 1024
 _HUB_CERT, _HUB_KEY = "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KEYFILE"
-"""The certificate that JupyterHub gives each server with `internal_ssl`, to show to the others; kernels inherit it."""
+"""The client certificate that JupyterHub gives each server with `internal_ssl`; kernels inherit the variable."""
 
 
 class Connection:
-    """Thread-safe: each call has a connection to itself."""
+    """The connections to one server. Thread-safe: no two calls share a connection at the same time."""
 
     def __init__(self, identity: Identity, clock: Clock) -> None:
         self._identity = identity
@@ -46,21 +46,38 @@ class Connection:
         meanwhile: Callable[[], object] | None = None,
         fresh: bool = False,
     ) -> tuple[int, bytes]:
-        """One call by proof; returns status and body.
+        """Send one call with its proof; return status and body. Blocks.
 
-        Raises `TimedOut`, `ServerGone`, or `ServerUntrusted` for a fault of certificates.
+        Parameters
+        ----------
+        action : str
+            The last part of the kernel's route.
+        body : bytes
+            The body, as JSON.
+        seconds : float
+            Time limit for the response.
+        meanwhile : callable, optional
+            Called now and then while there is no response. If it raises, the wait ends.
+        fresh : bool
+            Use a new connection, so that the call never has to be sent twice.
 
-        seconds : for the answer. meanwhile : called now and then while none comes; what it raises ends the wait.
-        fresh : on a new connection, so that it cannot have to be sent twice.
+        Raises
+        ------
+        TimedOut
+            The server did not answer in time.
+        ServerGone
+            The server cannot be reached.
+        ServerUntrusted
+            Kernel and server do not accept each other's certificates.
         """
         kept = None if fresh else self._take()
         reached = kept is not None
         try:
             if kept is not None:
-                # The server may have closed a kept connection in the meantime; then the call is made on a new one.
+                # The server may have closed a reused connection in the meantime; then the call goes over a new one.
                 with suppress(http.client.HTTPException, ConnectionError):
                     return self._exchange(kept, action, body, seconds, meanwhile)
-            # To connect takes a server that does not hang no time at all.
+            # Connecting takes no time unless the server hangs.
             connection = _connected(self._identity, min(seconds, _QUIET_SECONDS))
             reached = True
             return self._exchange(connection, action, body, seconds, meanwhile)
@@ -70,7 +87,7 @@ class Connection:
             raise _failure(error, self._identity, reached=reached) from None
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         while self._idle:
             self._idle.pop().close()
 
@@ -109,7 +126,7 @@ class Connection:
 
 
 def _await_answer(answering: socket.socket, seconds: float, meanwhile: Callable[[], object]) -> None:
-    # What TLS itself sends after its greeting looks like an answer: that one wait is for `seconds` without a look.
+    # What TLS itself sends after the handshake looks like a response: this one wait lasts `seconds`, unchecked.
     with selectors.DefaultSelector() as selector:
         selector.register(answering, selectors.EVENT_READ)
         for _ in range(int(seconds / _QUIET_SECONDS)):
@@ -127,7 +144,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """See `http.client.HTTPConnection`."""
+        """Connect to the unix socket."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
@@ -136,16 +153,16 @@ class _UnixConnection(http.client.HTTPConnection):
 def _failure(error: Exception, identity: Identity, *, reached: bool) -> ServerGone:
     name, unsent = type(error).__name__, not reached
     if isinstance(error, ssl.SSLCertVerificationError):
-        hint = "Has the server a new certificate since this kernel was started? Restart the kernel."
+        hint = "If the server has got a new certificate since this kernel was started, restart the kernel."
         return ServerUntrusted(
             f"The Jupyter server cannot be reached: its certificate is not trusted ({name}).", hint=hint, unsent=unsent
         )
     closed = isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError)
     if identity.shows_cert and (isinstance(error, ssl.SSLError) or (closed and reached)):
-        # The alert that says so is often lost, for the server closes the connection with it.
+        # The TLS alert that says so is often lost, because the server closes the connection right after it.
         return ServerUntrusted(
             f"The Jupyter server asks for a client certificate, and does not accept the one in {_HUB_CERT} ({name}).",
-            hint="Its authority has to be the server's client_ca (JUPYTERHUB_SSL_CLIENT_CA).",
+            hint="It must be signed by the server's client_ca (JUPYTERHUB_SSL_CLIENT_CA).",
             unsent=unsent,
         )
     if isinstance(error, ssl.SSLError) and not closed:
@@ -171,9 +188,9 @@ def _connection(identity: Identity, seconds: float) -> http.client.HTTPConnectio
     if parts.scheme == "https":
         context = ssl.create_default_context(cafile=identity.cert)
         if identity.cert is not None:
-            # An authority that issued it need not be known: Python has that by default from 3.13 on.
+            # Its issuer need not be trusted: this is Python's default from 3.13 on.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        # The server's own certificate is trusted by itself; the name in it is the public one, not the one used here.
+        # The server's own certificate is trusted; the name in it is the public one, not the one used here.
         context.check_hostname = identity.cert is None
         if identity.shows_cert:
             _load_client_certificate(context)

@@ -1,4 +1,4 @@
-"""Tokens by the profiles of this process: configuration, secrets, providers and the HTTP driver."""
+"""`LocalSource`: fetches tokens in this process, from its configuration, secrets and providers."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ _log = logging.getLogger(__name__)
 
 
 class Fetched(NamedTuple):
-    """One call to an API, for logs and metrics.
+    """The outcome of one call to an API, for logs and metrics.
 
     Attributes
     ----------
     key : Key
+        Profile and parameters.
     provider : str
+        The provider's id.
     seconds : float
         How long the call took.
     error : TokenError or None
@@ -50,16 +52,16 @@ class Fetched(NamedTuple):
 
 
 class LocalSource(TokenSource):
-    """Tokens by this process's own profiles. When a profile's configuration changes, its cached tokens are dropped.
+    """Fetches tokens by this process's own profiles. When a profile changes, its cached tokens are removed.
 
     Parameters
     ----------
     profiles : Profiles, optional
-        Fixed profiles in place of Jupyter's configuration.
+        Use these profiles instead of Jupyter's configuration.
     clock, transport : optional
         For tests.
     look_seconds : float
-        For how many seconds the configuration files are not looked at again.
+        How often the configuration files are checked for changes at most, in seconds.
     """
 
     mode = "direct"
@@ -84,7 +86,7 @@ class LocalSource(TokenSource):
         self._upstream = Upstream(self._current, transport, self.clock)
 
     def profiles(self) -> Profiles:
-        """The configured profiles. Raises `ConfigurationError`."""
+        """Return the configured profiles. Raises `ConfigurationError`."""
         if self._profiles is not None and (self._fixed or self.clock.elapsed() < self._look_at):
             return self._profiles
         from ..config.files import config_files, load_profiles, stamp  # noqa: PLC0415 (loads traitlets' configuration)
@@ -104,17 +106,17 @@ class LocalSource(TokenSource):
             return self._profiles
 
     def look_again(self) -> None:
-        """Look at the configuration files at the next question."""
+        """Check the configuration files before the next call."""
         self._look_at = -inf
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """The cache key of a call. Raises `TokenError` for an unknown or wrong profile, and for a wrong parameter."""
+        """Return the cache key of a call. Raises `TokenError` for an unknown or wrong profile or parameter."""
         profiles = self.profiles()
         if profile not in profiles:
-            # It may have been added a moment ago.
+            # The profile may have been added a moment ago.
             self.look_again()
             profiles = self.profiles()
-        # With the types, since True equals 1 for a dict, but not for an API.
+        # With the types, because True equals 1 as a dict key, but not for an API.
         written = (profile, *((name, type(value), value) for name, value in params.items()))
         try:
             key = self._keys.get(written)
@@ -128,22 +130,22 @@ class LocalSource(TokenSource):
         return key
 
     def about(self, profile: str) -> About:
-        """What a card shows of a profile. Raises `TokenError` for an unknown or wrong one."""
+        """Return what a card shows about a profile. Raises `TokenError` for an unknown or wrong profile."""
         found = self.profiles()[profile]
         return About(found.provider.title, found.env, sandbox=found.provider.sandbox)
 
     def entries(self) -> list[ProfileEntry]:
-        """The configured profiles; a wrong one has its `error`.
+        """Return the configured profiles; a wrong one has an `error`.
 
-        Raises `ConfigurationError` if there is none because a configuration file cannot be read.
+        Raises `ConfigurationError` if there are none because a configuration file cannot be read.
         """
         profiles = self.profiles()
         profiles.check_readable()
         return [_entry(profiles, name) for name in profiles]
 
     def fetch(self, key: Key, ask: Ask = Ask()) -> Token:  # noqa: B008 (a tuple)
-        """Get one token from the API. Blocks. Raises `TokenError`, with the profile's name in it and no secret."""
-        del ask  # An API has no cache of ours: each call makes a new token.
+        """Fetch one token from the API. Blocks. Raises `TokenError`, which names the profile and holds no secret."""
+        del ask  # An API has no cache of ours, so `wanted` does not matter: each call returns a new token.
         began = self.clock.elapsed()
         try:
             token = self._upstream.fetch(key)
@@ -154,13 +156,13 @@ class LocalSource(TokenSource):
         return token
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
-        """Create a token of the caller's own, where the API can. Never sent twice. Raises `TokenError`."""
+        """Create a new token, if the API has a call for that. Never sent twice. Raises `TokenError`."""
         self.profiles()
         with detached_errors():
             return self._upstream.create(profile, params)
 
     def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
-        """The API's own answer to one call, past the cache. Blocks. See `Upstream.exchange`."""
+        """Make one call without the cache and return the API's own response, as `Upstream.exchange`. Blocks."""
         with detached_errors():
             return self._upstream.exchange(profile, params, path)
 
@@ -170,20 +172,20 @@ class LocalSource(TokenSource):
         return partial(self._observers.remove, on_fetch)
 
     def note(self, fetched: Fetched) -> None:
-        """Inform the observers of a call to an API, also of one that was made past the cache."""
+        """Inform the observers of a call to an API, including calls made without the cache."""
         for on_fetch in tuple(self._observers):
             try:
                 on_fetch(fetched)
             except Exception as error:
-                # An observer that fails does not take the token from the caller.
+                # A failing observer must not keep the token from the caller.
                 _log.warning("An observer of a fetch failed: %s", type(error).__name__)
 
     def close(self) -> None:
-        """Close the connections. Tokens that were handed out stay valid."""
+        """Close the connections. Tokens already returned stay valid."""
         self._upstream.close()
 
     def _current(self) -> Profiles:
-        # A caller has just asked for the key, which looked at the files.
+        # The caller has just called `key`, which checked the files.
         return self._profiles if self._profiles is not None else self.profiles()
 
 

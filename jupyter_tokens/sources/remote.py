@@ -1,4 +1,4 @@
-"""Tokens from another process, which holds the secrets: here the Jupyter server that started this kernel."""
+"""`RemoteSource`: gets tokens from the Jupyter server that started this kernel and holds the secrets."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ __all__ = ["RemoteSource"]
 
 _NONE: Mapping[str, Any] = {}
 _SECONDS = 60.0
-"""Longer than the server waits for a vendor, so that its answer, which says more, comes first."""
+"""Time limit for a token, in seconds. The server's own limit is shorter, and its error says more."""
 _LOOK_SECONDS = 2.0
-"""For what the server answers at once, for it needs no vendor."""
+"""Time limit for calls that the server answers itself, in seconds."""
 _MOST_HOLDINGS = 300
-"""In one report, which must fit into what the server takes."""
-# The server does not run the extension any more, or it is another server than the one that started this kernel.
+"""How many holdings one report may have, so that the server accepts its size."""
+# The server no longer runs the extension, or another server started this kernel.
 _STRANGER = {"unknown_kernel", "http"}
 _FAULT = http.client.INTERNAL_SERVER_ERROR
 
 
 class RemoteSource(TokenSource):
-    """Tokens from the Jupyter server that started this kernel. The kernel proves who it is, and holds no secret.
+    """Gets tokens from the Jupyter server that started this kernel. The kernel proves who it is, and holds no secret.
 
     Parameters
     ----------
     identity : Identity
         Which kernel this is, and where its server answers.
     fallback : TokenSource, optional
-        Serves when no server answers; `mode` then says so. None if the configuration forbids that.
+        Used when no server answers; `mode` then says so. None if the configuration forbids it.
     clock : Clock, optional
         For tests.
 
     Notes
     -----
-    `gone` says why the server did not answer the last time (a `TimedOut`: it hangs); None if it did.
+    `gone` is the reason why the server did not answer last time (`TimedOut`: it hangs), or None if it did.
     """
 
     is_remote = True
@@ -71,22 +71,22 @@ class RemoteSource(TokenSource):
         self._about: dict[str, About] = {}
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """What a call is filed under. The server checks profile and parameters; only their types are checked here."""
+        """Return the cache key of a call. The server checks profile and parameters; this checks only their types."""
         for name, value in params.items():
             if not isinstance(value, str | int | float | bool | None):
-                raise ParameterError(f"Parameter {name} must be text, a number or a truth value.")
-        # A magic has text for a number, which is the same to the server.
+                raise ParameterError(f"Parameter {name} must be a string, a number, true or false.")
+        # A magic passes numbers as strings; the server accepts both.
         written = {name: str(value) if type(value) is int else value for name, value in params.items()}
         return Key(profile, tuple(sorted(written.items())))
 
     def about(self, profile: str) -> About:
-        """What a card shows of a profile: known once a token of it has come."""
+        """Return what a card shows about a profile; it is known after the first token of the profile."""
         return self._about.get(profile) or About(profile, None, sandbox=False)
 
     def entries(self) -> list[ProfileEntry]:
-        """The profiles that the server lets this kernel use. Without a server the fallback's, if it has any.
+        """Return the profiles that the server lets this kernel use; without a server, those of the fallback.
 
-        Waits for a server that hangs no longer than a person would.
+        The time limit is short, because a person waits for the list.
         """
         try:
             return entries_from_dict(self._call("profiles", {}, seconds=_LOOK_SECONDS))
@@ -99,21 +99,21 @@ class RemoteSource(TokenSource):
             return entries
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
-        """Creates a new token at the vendor, through the server; never sent twice."""
+        """Create a new token through the server. Never sent twice. Raises `TokenError`."""
         body = {"profile": profile, "params": dict(params), "create": True}
         answer = self._call("token", body, seconds=_SECONDS, fresh=True)
         return self._token(answer)
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
-        """Report to the server all that this kernel holds, and where. Raises `TokenError`."""
+        """Report this kernel's holdings to the server. Raises `TokenError`."""
         self._call("holdings", {"holdings": list(held[:_MOST_HOLDINGS])}, seconds=_LOOK_SECONDS)
 
     def close(self) -> None:
-        """Close the connections. Tokens that were handed out stay valid."""
+        """Close the connections. Tokens already returned stay valid."""
         self._connection.close()
 
     def fetch(self, key: Key, ask: Ask) -> Token:
-        """Get one token from the server, or from the fallback. Blocks. Raises `TokenError`."""
+        """Fetch one token from the server, or from the fallback. Blocks. Raises `TokenError`."""
         body = {
             "profile": key.profile,
             "params": dict(key.params),
@@ -124,13 +124,13 @@ class RemoteSource(TokenSource):
             answer = self._call("token", body, seconds=_SECONDS)
         except ServerGone as gone:
             if self._fallback is None or isinstance(gone, ServerUntrusted):
-                # The server is there: it is no reason to bring the secret into this process.
+                # The server is running, so the secret must not be read in this process.
                 raise
             try:
                 local = self._fallback.key(key.profile, dict(key.params))
                 token = self._fallback.get(local, refresh=ask.refresh, newer_than=ask.newer_than)
             except UnknownProfile:
-                # It is the server's profile: what is wrong is that the server is gone.
+                # The profile is the server's, so the error is that the server is gone.
                 raise gone from None
             self._about[key.profile] = self._fallback.about(key.profile)
             self.mode = f"direct ({gone.message.rstrip('.')})"
@@ -141,12 +141,12 @@ class RemoteSource(TokenSource):
     def _token(self, answer: Mapping[str, Any]) -> Token:
         token, about = token_from_dict(answer, now=self.clock.now())
         self._about[token.profile] = about
-        # At once: a token without a life is not cached, so no watcher hears of it.
+        # Here, because an expired token is not cached, and no watcher is called for it.
         tell_seen(token.profile, [token])
         return token
 
     def _call(self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False) -> dict[str, Any]:
-        """One call to the server. fresh : see `Connection.send`."""
+        """Make one call to the server, on a new connection if `fresh`."""
         status, answer = self._ask(action, body, seconds=seconds, fresh=fresh)
         if status < http.client.BAD_REQUEST:
             return answer
@@ -155,7 +155,7 @@ class RemoteSource(TokenSource):
     def _ask(
         self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False
     ) -> tuple[int, dict[str, Any]]:
-        """Status and answer, whatever it says; raises `ServerGone` or `TimedOut` if there is none."""
+        """Return status and body of the response; raise `ServerGone` or `TimedOut` if there is none."""
         meanwhile = self._look if seconds > _LOOK_SECONDS else None
         try:
             text = json.dumps(body).encode()
@@ -175,6 +175,6 @@ class RemoteSource(TokenSource):
         return status, answer
 
     def _look(self) -> None:
-        """A vendor may be slow, but meanwhile the server answers what needs none: raises if it does not."""
+        """Raise if the server does not answer a call that needs no vendor: then the server hangs, not the vendor."""
         if self.clock.elapsed() > self._answered_at + _LOOK_SECONDS:
             self._ask("profiles", {}, seconds=_LOOK_SECONDS)

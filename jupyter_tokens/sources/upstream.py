@@ -1,4 +1,4 @@
-"""Makes one call to a token API: resolves the profile's secrets and drives its flow; caches no token."""
+"""Makes one call to a token API: resolves the profile's secrets and runs the provider's flow."""
 
 from __future__ import annotations
 
@@ -25,18 +25,27 @@ if TYPE_CHECKING:
 __all__ = ["SECRETS_SECONDS", "Answer", "Upstream"]
 
 SECRETS_SECONDS = 1.0
-"""How long `Upstream.exchange` uses resolved secrets: a hundred calls at once run a `command:` once."""
+"""Seconds for which `Upstream.exchange` reuses resolved secrets: a hundred calls at once run a `command:` once."""
 _SHORTEST = 6
-"""Characters of a secret that a vendor's message is searched for: a shorter one is a word like any other."""
+"""A vendor's message is only searched for secrets of at least this many characters: shorter ones may be words."""
 _STATUS = range(200, 600)
 _REFUSED = 400
 _T = TypeVar("_T")
 
 
 class Answer(NamedTuple):
-    """An API's own answer to a call, without the profile's secrets should it echo them.
+    """An API's own response to a call, with the profile's secrets removed if it echoes them.
 
-    headers : with their names in lower case; one that holds a secret is left out. error : what a refusal means.
+    Attributes
+    ----------
+    status : int
+        The HTTP status.
+    headers : tuple
+        Pairs of lower-case name and value, without those that hold a secret.
+    body : bytes
+        The body; secrets in it are replaced.
+    error : ApiError or None
+        The error that a refusal means.
     """
 
     status: int
@@ -47,9 +56,9 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class _Resolved:
-    """A profile's secrets and the credential made of them.
+    """A profile's secrets and the credential made from them.
 
-    until : on `Clock.elapsed`. forms : how its secrets could stand in an answer, which takes as long as half a call.
+    `until` is on `Clock.elapsed`. `forms` caches the encoded forms of the secrets: finding them takes half a call.
     """
 
     profile: Profile
@@ -59,7 +68,7 @@ class _Resolved:
     forms: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def hidden(self, secrets: Iterable[Secret]) -> list[str]:
-        """What no answer may hold, the longest first."""
+        """Return all strings that must not be in a response, the longest first."""
         values = [secret.reveal() for secret in secrets]
         for value in values:
             if value not in self.forms:
@@ -68,9 +77,16 @@ class _Resolved:
 
 
 class Upstream:
-    """The token APIs, behind the names of profiles. Thread-safe; every method blocks.
+    """Calls the token APIs by profile name. Thread-safe; every method blocks.
 
-    profiles : returns the present profiles, so that a changed configuration is seen.
+    Parameters
+    ----------
+    profiles : callable
+        Returns the current profiles.
+    transport : Transport, optional
+        For tests.
+    clock : Clock, optional
+        For tests.
     """
 
     def __init__(
@@ -84,14 +100,14 @@ class Upstream:
         self._resolved: dict[str, _Resolved] = {}
 
     def fetch(self, key: Key) -> Token:
-        """A token from the API. Raises `TokenError`, with the profile's name in it and no secret."""
+        """Fetch a token from the API. Raises `TokenError`, which names the profile and holds no secret."""
         profile = self._profiles()[key.profile]
         token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, dict(key.params), idempotent=True)
         tell_seen(profile.name, [token])
         return token
 
     def create(self, name: str, params: Mapping[str, object]) -> Token:
-        """A new token, where the API has a call for that. Never retried once it may have been made."""
+        """Create a new token, if the API has a call for that. Not retried once the request may have arrived."""
         profile = self._profiles()[name]
         asked = profile.create_params(params)
         token, *_ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
@@ -99,10 +115,21 @@ class Upstream:
         return token
 
     def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
-        """The API's own answer to one call, whatever it says; never tried twice.
+        """Make one call and return the API's own response, also a refusal. Never retried.
 
-        path : as documented, where the API has several such calls.
-        Raises `TokenError` where there is none, where it leads elsewhere, and where it is no answer of HTTP.
+        Parameters
+        ----------
+        profile : Profile
+            The profile to use.
+        params : Mapping
+            The checked parameters of the call.
+        path : str
+            The documented path, if the API has several such calls.
+
+        Raises
+        ------
+        TokenError
+            If there is no response, or it is a redirect or not valid HTTP.
         """
         flow = profile.provider.exchange
         response, resolved, secrets = self._run(profile, self._recent, flow, params, path, attempts=1)
@@ -123,7 +150,7 @@ class Upstream:
         return Answer(response.status_code, kept, body, error)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._resolved.clear()
         if self._transport is not None:
             self._transport.close()
@@ -137,7 +164,10 @@ class Upstream:
         path: str = "",
         **how: Any,
     ) -> tuple[_T, _Resolved, list[Secret]]:
-        """What a flow returns, what it was given, and what it authenticated with. how : see `Transport.run`."""
+        """Run a flow. Return its result, the resolved secrets, and all secrets that were used.
+
+        `how` is passed on to `Transport.run`.
+        """
         transport = self._open()
         secrets: Mapping[str, Secret] = {}
         credential: object = None
@@ -146,7 +176,7 @@ class Upstream:
             secrets, credential = resolved.secrets, resolved.credential
             call = Call(profile.name, params, credential, self._clock, path)
             result = transport.run(lambda: flow(call), timeout=profile.timeout, verify=profile.verify, **how)
-            # With what the flow has put into the credential by now: an IAM login's tokens.
+            # The credential now also holds what the flow added to it, such as the tokens of an IAM login.
             return result, resolved, list(_secrets_of(profile, secrets, credential))
         except TokenError as error:
             _hide(error, profile, [*secrets.values(), *_secrets_in(credential)])
@@ -179,7 +209,7 @@ class Upstream:
 
 
 def _hide(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> None:
-    """Names the profile in an error, and takes the profile's secrets out of it."""
+    """Name the profile in an error, and remove the profile's secrets from it."""
     error.profile, error.provider = profile.name, profile.provider.id
     known = list(secrets)
     for name in ("message", "code", "request_id"):
@@ -188,7 +218,7 @@ def _hide(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> Non
 
 
 def _secrets_of(profile: Profile, resolved: Mapping[str, Secret], credential: object) -> Iterator[Secret]:
-    """What a profile authenticates with; not the ids and user names among its references, which are no secrets."""
+    """Yield the secrets of a profile, without ids and user names that are also given as references."""
     known = profile.provider.settings()
     for key, secret in resolved.items():
         setting = known[key]
@@ -198,7 +228,7 @@ def _secrets_of(profile: Profile, resolved: Mapping[str, Secret], credential: ob
 
 
 def _secrets_in(credential: object) -> Iterator[Secret]:
-    """What a credential has beyond the profile's own secrets: a chain's keys, an IAM login's tokens."""
+    """Yield the secrets inside a credential, such as the keys of a chain or the tokens of an IAM login."""
     if isinstance(credential, Secret):
         yield credential
     elif isinstance(credential, Mapping):
@@ -210,14 +240,14 @@ def _secrets_in(credential: object) -> Iterator[Secret]:
 
 
 def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:
-    """A vendor's text without our own secrets: some echo what they were sent."""
+    """Return a vendor's text without our secrets: some APIs echo what they were sent."""
     values = [secret.reveal() for secret in secrets]
-    # `plain` has made one line of what the vendor says.
+    # `plain` has put the vendor's text on one line.
     for value in dict.fromkeys([*values, *(plain(value, len(value)) for value in values)]):
         if not text or len(value) < _SHORTEST:
             continue
         text = text.replace(value, "…")
-        # A long message is cut off, and with it a secret that it echoes; an error may hold two vendor messages.
+        # A long message is cut off, possibly inside an echoed secret; an error may hold two vendor messages.
         for length in range(len(value) - 1, _SHORTEST - 1, -1) if value[:_SHORTEST] in text else ():
             text = re.sub(re.escape(value[:length]) + r"(?=[.,) ]|$)", "…", text)
     return text

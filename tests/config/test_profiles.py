@@ -108,7 +108,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "unknown provider": ({"provider": "oneacess"}, "key 'provider' names none", "Did you mean oneaccess?"),
     "unknown key": ({**ONEACCESS, "clientid": CANARY}, "key 'clientid' is not a setting", "Did you mean client_id?"),
     "key that is no text": ({**ONEACCESS, 5: "x"}, "key '5' is not a setting", "There are: "),
-    "wrong type": ({**ONEACCESS, "client_id": 5}, "key 'client_id' must be text, not int.", ""),
+    "wrong type": ({**ONEACCESS, "client_id": 5}, "key 'client_id' must be a string, not int.", ""),
     "wrong choice": ({**ONEACCESS, "auth_method": "x"}, "key 'auth_method' must be one of form, basic.", ""),
     "missing endpoint": ({"provider": "oneaccess"}, "key 'endpoint' is missing.", ""),
     "missing secret": ({**ONEACCESS, "client_secret": ""}, "key 'client_secret' is missing.", ""),

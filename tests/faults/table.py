@@ -57,7 +57,9 @@ UNTRUSTED = Gets(
     NetworkError, hint="Check the endpoint; for a private CA set the profile's verify to its bundle.", calls=0
 )
 MISNAMED = replace(UNTRUSTED, hint="Check the endpoint: it has to be the name that the certificate is for.")
-OUTDATED = replace(UNTRUSTED, hint="Check this machine's clock; if it is right, tell who runs the endpoint.")
+OUTDATED = replace(
+    UNTRUSTED, hint="Check this machine's clock. If it is right, the certificate of the endpoint has to be renewed."
+)
 
 HINTS_401 = hints(modelarts=LOCKED, astra="Check api_token: it may have been revoked.")
 HINTS_403 = hints(

@@ -57,7 +57,7 @@ def test_wrong_values_name_their_setting(key: str, value: object) -> None:
 
 
 def test_a_trait_without_a_name_still_says_what_is_wrong() -> None:
-    with pytest.raises(SettingProblem, match="must be text, not int"):
+    with pytest.raises(SettingProblem, match="must be a string, not int"):
         Setting("x").validate(None, 5)
 
 

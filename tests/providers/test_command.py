@@ -273,7 +273,7 @@ def test_the_profiles_timeout_is_its_time_limit(clock: Clock) -> None:
         ({"command": "command:echo x"}, "without command: before it"),
         ({"command": " "}, "names nothing"),
         ({"command": "echo\nx"}, "holds control characters"),
-        ({"command": ["echo"]}, "must be text"),
+        ({"command": ["echo"]}, "must be a string"),
     ],
 )
 def test_what_a_profile_must_say(settings: dict[str, Any], complaint: str) -> None:

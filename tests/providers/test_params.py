@@ -70,8 +70,8 @@ def test_accepted(param: Param, value: object, parsed: object) -> None:
         (ID, "..", "without a slash"),
         (ID, "a\nb", "must not hold control characters"),
         (ID, "a\ud800", "must not hold control characters"),
-        (ID, 5, "must be text, not 5"),
-        (TEXT, b"x", "must be text, not bytes"),
+        (ID, 5, "must be a string, not 5"),
+        (TEXT, b"x", "must be a string, not bytes"),
     ],
 )
 def test_refused(param: Param, value: object, words: str) -> None:

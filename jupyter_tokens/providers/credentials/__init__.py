@@ -1,1 +1,1 @@
-"""Long-lived credentials of the vendors: access keys and logins, made from a profile's resolved settings."""
+"""Access keys and logins of the vendors, from a profile's resolved settings."""

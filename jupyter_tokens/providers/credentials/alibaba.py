@@ -1,4 +1,4 @@
-"""Alibaba Cloud access keys: from a profile's settings, or from the vendor's own chain; knows no API."""
+"""Access keys of Alibaba Cloud, from a profile's settings or from the vendor's own chain."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ _kept: tuple[_Stamp, Any] | None = None
 
 
 def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
-    """The key that a profile names with `access_key_id`, `access_key_secret` and `security_token`."""
+    """Return the access key from a profile's `access_key_id`, `access_key_secret` and `security_token`."""
     return AccessKey(secrets["access_key_id"].reveal(), secrets["access_key_secret"], secrets.get("security_token"))
 
 
 def chain() -> AccessKey:
-    """The first key of the vendor's chain: environment, OIDC, files, metadata service. Blocks.
+    """Return the first access key of the vendor's chain: environment, OIDC, files, metadata service. Blocks.
 
-    The work is `alibabacloud-credentials`' (extra `alibaba`): it keeps a temporary key, and renews it ahead of its end.
+    Notes
+    -----
+    It uses `alibabacloud-credentials` (extra `alibaba`), which caches a temporary key and renews it before it expires.
     """
     try:
         from alibabacloud_credentials.client import Client  # noqa: PLC0415 (275 ms and 43 MB)
@@ -49,11 +51,11 @@ def chain() -> AccessKey:
     try:
         found: Any = _client(Client, files).get_credential()
         key, secret, token = found.access_key_id, found.access_key_secret, found.security_token
-        # A file may say 5 where a text should be.
+        # A file may hold 5 where a string should be.
         if not all(isinstance(part, str) for part in (key, secret, token or "")):
             raise TypeError
     except Exception as caught:
-        # The text of the vendor's error quotes what a metadata service answered, keys included.
+        # The vendor's error quotes the response of a metadata service, including keys.
         error = SecretError(
             f"Alibaba Cloud's credential chain found no access key ({type(caught).__name__}).",
             hint=" ".join([*_unreadable(files), _LOOKED.format(cli=files[0], ini=files[1])]),
@@ -71,9 +73,10 @@ def _files() -> tuple[str, str]:
 
 
 def _client(kind: Any, files: tuple[str, ...]) -> Any:
-    """One client for the process, as each starts a thread; another where its files have changed, as it reads them once.
+    """Return the client of this process, or a new one if its files have changed: it reads them only once.
 
-    It asks the whole chain at each call, so that a key that comes up or goes away is seen.
+    There is only one client, because each starts a thread. It tries the whole chain at each call, so keys that are
+    added or removed are noticed.
     """
     from alibabacloud_credentials.provider import DefaultCredentialsProvider  # noqa: PLC0415 (see `chain`)
 
@@ -87,7 +90,7 @@ def _client(kind: Any, files: tuple[str, ...]) -> Any:
 
 
 def _unreadable(files: Iterable[str]) -> Iterator[str]:
-    """What the vendor's library stumbles over without naming it."""
+    """Yield reasons for a failure that the vendor's library does not name."""
     for file in files:
         with suppress(OSError), open(file, "rb") as stream:  # noqa: PTH123 (a text from the vendor)
             if stream.read(3).startswith(_MARKS):
@@ -106,5 +109,5 @@ def _stamp(file: str) -> tuple[int, int] | None:
 
 
 def _is_not_the_vendors(record: logging.LogRecord) -> bool:
-    """Whether a record may be told: the vendor's warnings quote whole answers, keys included, and go to stderr."""
+    """Whether to log a record: the vendor's warnings quote whole responses with keys, and go to standard error."""
     return "alibabacloud_credentials" not in record.pathname

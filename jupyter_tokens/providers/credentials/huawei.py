@@ -1,4 +1,4 @@
-"""Huawei Cloud's and T Cloud's credentials: access keys, given IAM tokens, and the IAM login that yields one.
+"""Credentials of Huawei Cloud and T Cloud: access keys, given IAM tokens, and logins to IAM.
 
 Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authentication" (Keystone v3).
 """
@@ -28,17 +28,17 @@ _AK, _SK, _SECURITY_TOKEN = "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEIC
 _FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 _SECTION = "basic"
 
-# A token that ends while the request that carries it is under way is refused.
+# An IAM token that expires while its request is on the way is refused.
 _MARGIN_SECONDS = 60.0
 
 
 def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
-    """The key that a profile names with `access_key`, `secret_key` and `security_token`."""
+    """Return the access key from a profile's `access_key`, `secret_key` and `security_token`."""
     return AccessKey(secrets["access_key"].reveal(), secrets["secret_key"], secrets.get("security_token"))
 
 
 def chain() -> AccessKey:
-    """The first key of the official SDK's chain that is no metadata service's: environment, then file. Blocks."""
+    """Return the first access key of the official SDK's chain, without its metadata service. Blocks."""
     # Unlike Path.home() this raises nothing where there is no home.
     file = Path(os.environ.get(_FILE) or os.path.expanduser("~/.huaweicloud/credentials"))  # noqa: PTH111
     key = _key(os.environ, _AK, _SK, _SECURITY_TOKEN) or _key(_section(file), "ak", "sk", "security_token")
@@ -51,7 +51,7 @@ def chain() -> AccessKey:
 
 
 def _key(given: Mapping[str, str], key_id: str, secret: str, security_token: str) -> AccessKey | None:
-    """The key that stands under these names, if both of its halves do."""
+    """Return the access key under these names, or None if one of its two parts is missing."""
     if not given.get(key_id) or not given.get(secret):
         return None
     temporary = given.get(security_token)
@@ -59,7 +59,7 @@ def _key(given: Mapping[str, str], key_id: str, secret: str, security_token: str
 
 
 def _section(file: Path) -> Mapping[str, str]:
-    """The file's section, read as the SDK reads it; empty where there is none."""
+    """Return the section of the file, read as the SDK reads it; empty if it does not exist."""
     parser = configparser.ConfigParser()
     try:
         with file.open("rb") as stream:
@@ -73,7 +73,7 @@ def _section(file: Path) -> Mapping[str, str]:
     except NotText as caught:
         error = SecretError(f"{file} {caught}.")
     except (OSError, configparser.Error) as caught:
-        # The text of the error may quote the file.
+        # The error's text may quote the file.
         why = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
         error = SecretError(f"{file} cannot be read ({why}).", hint=f"Write ak = … and sk = … under [{_SECTION}].")
     raise error
@@ -81,7 +81,7 @@ def _section(file: Path) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class IamToken:
-    """An IAM token of one project, and its end in seconds since the epoch."""
+    """An IAM token of one project, and its expiry in seconds since the epoch."""
 
     value: Secret
     expires: float
@@ -93,7 +93,7 @@ Login = Generator[httpx.Request, httpx.Response, IamToken]
 
 @dataclass(slots=True)
 class IamLogin:
-    """Who logs in where, and the tokens that earlier logins got, by project."""
+    """A login to IAM, and the tokens of earlier logins by project."""
 
     endpoint: str
     username: str
@@ -102,18 +102,18 @@ class IamLogin:
     tokens: dict[str, IamToken] = field(default_factory=dict, repr=False)
 
     def same_as(self, other: IamLogin) -> bool:
-        """Whether both log in as the same user with the same password."""
+        """Whether both logins are for the same user with the same password."""
         who = (self.endpoint, self.username, self.domain_name, self.password.reveal())
         return who == (other.endpoint, other.username, other.domain_name, other.password.reveal())
 
     def cached(self, project_id: str, clock: Clock) -> IamToken | None:
-        """The project's token, if it lives for another minute."""
+        """Return the project's token if it is valid for at least another minute, else None."""
         token = self.tokens.get(project_id)
         return token if token is not None and clock.now() + _MARGIN_SECONDS < token.expires else None
 
 
 def login_request(login: IamLogin, project_id: str, headers: Mapping[str, str]) -> httpx.Request:
-    """The Keystone request: password method, scope of one project."""
+    """Return the Keystone request: password method, scope of one project."""
     base = login.endpoint.rstrip("/").removesuffix("/v3")
     user = {"name": login.username, "password": login.password.reveal(), "domain": {"name": login.domain_name}}
     return httpx.Request(
@@ -130,7 +130,7 @@ def login_request(login: IamLogin, project_id: str, headers: Mapping[str, str]) 
 
 
 def expiry_of(text: str) -> float:
-    """Seconds since the epoch of Keystone's `expires_at`, which is UTC also where it does not say so.
+    """Parse Keystone's `expires_at` to seconds since the epoch; without a zone it is UTC.
 
     Raises ValueError or OverflowError.
     """

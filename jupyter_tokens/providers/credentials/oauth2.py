@@ -1,4 +1,4 @@
-"""How an OAuth 2.0 client proves who it is: a secret by HTTP Basic or in the form, or an assertion signed with its key.
+"""OAuth 2.0 client authentication: a secret by HTTP Basic or in the form, or an assertion signed with a key.
 
 Source: RFC 6749, section 2.3.1; RFC 7523, sections 2.2 and 3; RFC 7521, section 4.2.
 """
@@ -16,33 +16,33 @@ from ...token import Secret
 __all__ = ["ALGORITHMS", "ASSERTION_SECONDS", "ASSERTION_TYPE", "Client", "assertion", "basic"]
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
-"""What an assertion can be signed with: private keys only."""
+"""The algorithms that sign an assertion, all with private keys."""
 ASSERTION_SECONDS = 300
-"""Life of an assertion: it is used at once, and clocks differ."""
+"""Life of an assertion, in seconds: it is used at once, but clocks differ."""
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered client. proof : its secret, or its private key in PEM."""
+    """A registered client; `proof` is its secret, or its private key in PEM."""
 
     id: str
     proof: Secret
 
 
 def basic(client: Client) -> str:
-    """The value of `Authorization`: id and secret are form-encoded before they are joined.
+    """Return the value of `Authorization`; id and secret are form-encoded before they are joined.
 
-    A space becomes %20, which those servers read as well that do not know a form's plus sign.
+    A space becomes %20, because not all servers decode the plus sign of a form.
     """
     pair = f"{quote(client.id, safe='')}:{quote(client.proof.reveal(), safe='')}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now: float) -> str:
-    """A new JWT that says who the client is, once. now : seconds since the epoch. Raises `SecretError`.
+    """Return a new JWT that authenticates the client once; `now` is in seconds since the epoch.
 
-    The work is PyJWT's and cryptography's (extra `oauth2`).
+    It uses PyJWT and cryptography (extra `oauth2`). Raises `SecretError` if the key cannot sign.
     """
     try:
         import jwt  # noqa: PLC0415 (brings cryptography: 60 ms)
@@ -63,7 +63,7 @@ def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now
     try:
         return jwt.encode(claims, client.proof.reveal(), algorithm, headers={"kid": key_id} if key_id else None)
     except Exception as caught:
-        # Only the kind: the text and the frames may hold parts of the key.
+        # Only the type: the text and the frames may hold parts of the key.
         error = SecretError(
             f"private_key is no key that {algorithm} can sign with ({type(caught).__name__}).",
             hint="Give an unencrypted private key in PEM, and the signing_algorithm that the client is registered for.",

@@ -1,4 +1,4 @@
-"""The IAM login that OpenStack's own tools would use: `OS_*` variables and `clouds.yaml`; knows no API."""
+"""The IAM login that OpenStack's own tools would use, from `OS_*` variables and `clouds.yaml`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ _FILES = ("clouds.yaml", "clouds.yml", "clouds.json")
 
 
 def login(cloud: str) -> IamLogin | Secret:
-    """The login by password of a cloud, or the token that it holds; "" is the one that OpenStack's tools take. Blocks.
+    """Return the password login of a cloud, or the token that it holds. Blocks.
 
-    The work is `openstacksdk`'s (extra `openstack`). A `clouds.yaml` in the current folder is left out: that is the
-    folder of a notebook, which may have come from somebody else.
+    The name "" means the cloud that OpenStack's tools use by default.
+
+    Notes
+    -----
+    It uses `openstacksdk` (extra `openstack`). A `clouds.yaml` in the current folder is not read: that is the folder of
+    a notebook, which may come from somebody else.
     """
     with detached_errors():
         return _login(cloud)
@@ -37,7 +41,7 @@ def _login(cloud: str) -> IamLogin | Secret:
         ) from None
     looked = _WHERE.format(files=", ".join(_searched(loader, _FILES[:1])))
     quoting = logging.getLogger("openstack.config")
-    # Its warning of a file that is no YAML quotes that file: meanwhile it says nothing (a filter by another's name).
+    # Its warning about an invalid YAML file quotes the file, so it is filtered out here.
     silence = logging.Filter("jupyter_tokens")
     quoting.addFilter(silence)
     try:
@@ -47,7 +51,7 @@ def _login(cloud: str) -> IamLogin | Secret:
             vendor_files=_searched(loader, [name.replace("clouds", "clouds-public") for name in _FILES]),
         )
         found = config.get_one(cloud=cloud or None, validate=False).config
-        # Variables stand beside `auth` until a plug-in for them is loaded, which takes another half second.
+        # Variables are beside `auth` until a plug-in for them is loaded, which would take another half second.
         known = {**found, **{name: value for name, value in found["auth"].items() if value}}
     except Exception as caught:
         named = f"cloud {cloud!r}" if cloud else "the cloud"
@@ -79,7 +83,7 @@ def _login_of(known: Mapping[str, Any], looked: str) -> IamLogin | Secret:
 def _text(known: Mapping[str, Any], name: str, looked: str) -> str:
     value = known.get(name)
     if not isinstance(value, str) or not value:
-        problem = "is missing" if value is None or value == "" else f"must be text, not {type(value).__name__}"
+        problem = "is missing" if value is None or value == "" else f"must be a string, not {type(value).__name__}"
         raise SecretError(f"OpenStack's configuration: {name} (OS_{name.upper()}) {problem}.", hint=looked)
     return value
 

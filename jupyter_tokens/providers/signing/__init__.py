@@ -1,1 +1,1 @@
-"""Request signatures: pure functions, and a thin `httpx.Auth` on each."""
+"""Request signatures, as pure functions with a thin `httpx.Auth` around each."""

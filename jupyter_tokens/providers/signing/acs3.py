@@ -1,4 +1,4 @@
-"""ACS3-HMAC-SHA256, Alibaba Cloud's V3 signature; knows nothing of any API that is called with it.
+"""ACS3-HMAC-SHA256, the V3 signature of Alibaba Cloud.
 
 Source: Alibaba Cloud, "V3 request structure and signature".
 """
@@ -28,13 +28,13 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 
 
 def fresh_nonce() -> str:
-    """A text that is never used twice: 128 random bits."""
+    """Return a string that is never used twice: 128 random bits."""
     return secrets.token_hex(16)
 
 
 def timestamp(moment: datetime) -> str:
-    """`x-acs-date` of an aware UTC datetime: `YYYY-MM-DDTHH:MM:SSZ`."""
-    # Not strftime, which asks the C library and its locale.
+    """Return `x-acs-date` for an aware UTC datetime: `YYYY-MM-DDTHH:MM:SSZ`."""
+    # Not strftime, which depends on the C library and its locale.
     return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
@@ -48,12 +48,22 @@ def authorization(
     key_id: str,
     key_secret: str,
 ) -> str:
-    """The value of the Authorization header.
+    """Return the value of the Authorization header.
 
-    path : `/` for RPC style, the RFC 3986-encoded path for ROA style.
-    query : decoded names and values in any order, or what `canonical_query` made of them.
-    headers : exactly those to sign (every `x-acs-*`, `host`, `content-type` where there is a body).
-    payload_hash : hexadecimal SHA-256 of the body.
+    Parameters
+    ----------
+    key_id, key_secret : str
+        The access key.
+    method : str
+        The HTTP method.
+    path : str
+        `/` for RPC style, the RFC 3986-encoded path for ROA style.
+    query : Query
+        Decoded names and values in any order, or the result of `canonical_query`.
+    headers : Mapping
+        Exactly the headers to sign: every `x-acs-*`, `host`, and `content-type` if there is a body.
+    payload_hash : str
+        Hexadecimal SHA-256 of the body.
     """
     hashed, names = canonical_request(method, path or "/", query, headers, payload_hash)
     signature = hmac_sha256(key_secret, f"{ALGORITHM}\n{hashed}")
@@ -69,10 +79,9 @@ def signed_headers(
     date: str,
     nonce: str,
 ) -> dict[str, str]:
-    """The headers that the signature adds to a request.
+    """Return the headers that the signature adds to a request.
 
-    request : method, encoded path and query.
-    headers : what the request has already, by lower-case names; `host` and every `x-acs-*` among them are signed.
+    `headers` are those that the request already has, with lower-case names; `host` and every `x-acs-*` are signed.
     """
     payload_hash = sha256(body)
     added = {"x-acs-date": date, "x-acs-signature-nonce": nonce, "x-acs-content-sha256": payload_hash}
@@ -90,9 +99,9 @@ def signed_headers(
 
 
 class Acs3Auth(SigningAuth):
-    """Signs a request that already names its `x-acs-action` and `x-acs-version`.
+    """Signs a request that already has the headers `x-acs-action` and `x-acs-version`.
 
-    nonce : makes a text that is never used twice.
+    `nonce` returns a string that is never used twice.
     """
 
     def __init__(self, key: AccessKey, *, clock: Clock | None = None, nonce: Callable[[], str] = fresh_nonce) -> None:
@@ -100,7 +109,7 @@ class Acs3Auth(SigningAuth):
         self._nonce = nonce
 
     def sign(self, request: httpx.Request) -> httpx.Request:
-        """Adds date, nonce, hash of the body, the STS token where there is one, and the signature."""
+        """Add date, nonce, hash of the body, the STS token if there is one, and the signature."""
         target = (request.method, *split_target(request))
         date = timestamp(utc(self._clock.now()))
         added = signed_headers(target, request.headers, request.content, self._key, date=date, nonce=self._nonce())

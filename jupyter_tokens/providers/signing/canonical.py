@@ -1,4 +1,4 @@
-"""The canonical request that both signatures are made over; knows no algorithm's name and no key."""
+"""The canonical request, which both signature algorithms sign."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Query = Iterable[tuple[str, str]] | str
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """An access key: its public id, what signs, and what goes along with a temporary key."""
+    """An access key: its public id, its secret, and the security token of a temporary key."""
 
     id: str
     secret: Secret
@@ -49,12 +49,12 @@ def sha256(data: bytes) -> str:
 
 
 def hmac_sha256(key: str, text: str) -> str:
-    """Hexadecimal HMAC-SHA256 of two texts, as UTF-8."""
+    """Hexadecimal HMAC-SHA256 of two strings, as UTF-8."""
     return hmac.digest(key.encode(), text.encode(), "sha256").hex()
 
 
 def percent_encode(text: str, safe: str = "") -> str:
-    """RFC 3986: everything but letters, digits, `-`, `.`, `_`, `~` and what is in `safe`."""
+    """Percent-encode by RFC 3986: everything but letters, digits, `-`, `.`, `_`, `~` and the characters in `safe`."""
     return quote(text, safe="~" + safe)
 
 
@@ -74,13 +74,22 @@ def canonical_headers(headers: Mapping[str, str]) -> tuple[str, str]:
 def canonical_request(
     method: str, uri: str, query: Query, headers: Mapping[str, str], payload_hash: str
 ) -> tuple[str, str]:
-    """Hexadecimal SHA-256 of the canonical request, and the names of its headers joined by `;`.
+    """Return the hexadecimal SHA-256 of the canonical request, and the names of its headers joined by `;`.
 
-    The request is method, URI, query, headers, names of the headers and hash of the body, a line each.
+    The canonical request has one line each for method, URI, query, headers, header names and the hash of the body.
 
-    uri : the path as the algorithm wants it, already encoded.
-    query : decoded names and values in any order, or what `canonical_query` made of them.
-    headers : those to sign, and no others.
+    Parameters
+    ----------
+    method : str
+        The HTTP method.
+    uri : str
+        The encoded path, in the form that the algorithm wants.
+    query : Query
+        Decoded names and values in any order, or the result of `canonical_query`.
+    headers : Mapping
+        The headers to sign, and no others.
+    payload_hash : str
+        Hexadecimal SHA-256 of the body.
     """
     block, names = canonical_headers(headers)
     text = "\n".join(
@@ -90,13 +99,13 @@ def canonical_request(
 
 
 def split_target(request: httpx.Request) -> tuple[str, list[tuple[str, str]]]:
-    """Encoded path and decoded query of what goes on the wire."""
+    """Return the encoded path and the decoded query of a URL, as they are sent."""
     path, _, query = request.url.raw_path.decode("ascii").partition("?")
     return path, parse_qsl(query, keep_blank_values=True) if query else []
 
 
 class SigningAuth(httpx.Auth):
-    """An `httpx.Auth` that signs each request anew, by an injectable clock."""
+    """An `httpx.Auth` that signs each request, with an injectable clock."""
 
     requires_request_body = True
 
@@ -105,9 +114,9 @@ class SigningAuth(httpx.Auth):
         self._clock = clock or SystemClock()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """See `httpx.Auth`."""
+        """Sign one request of httpx."""
         yield self.sign(request)
 
     def sign(self, request: httpx.Request) -> httpx.Request:
-        """The same request, with the headers of the signature."""
+        """Add the headers of the signature to the request, and return it."""
         raise NotImplementedError

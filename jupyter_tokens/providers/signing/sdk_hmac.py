@@ -1,4 +1,4 @@
-"""SDK-HMAC-SHA256, the signature of Huawei Cloud and T Cloud; knows nothing of any API that is called with it.
+"""SDK-HMAC-SHA256, the signature of Huawei Cloud and T Cloud.
 
 Source: Huawei Cloud, "API Signing Guide", api-sign-algorithm-001 to 005.
 """
@@ -19,7 +19,7 @@ ALGORITHM = "SDK-HMAC-SHA256"
 
 
 def timestamp(moment: datetime) -> str:
-    """`X-Sdk-Date` of an aware UTC datetime: `YYYYMMDDTHHMMSSZ`."""
+    """Return `X-Sdk-Date` for an aware UTC datetime: `YYYYMMDDTHHMMSSZ`."""
     return moment.strftime("%Y%m%dT%H%M%SZ")
 
 
@@ -33,11 +33,22 @@ def authorization(
     key_id: str,
     key_secret: str,
 ) -> str:
-    """The value of the Authorization header.
+    """Return the value of the Authorization header.
 
-    path : the RFC 3986-encoded path as it is on the wire; the slash that the signature wants at its end is added here.
-    headers : exactly those to sign, `x-sdk-date` among them.
-    payload_hash : hexadecimal SHA-256 of the body, or `UNSIGNED-PAYLOAD`.
+    Parameters
+    ----------
+    key_id, key_secret : str
+        The access key.
+    method : str
+        The HTTP method.
+    query : Query
+        Decoded names and values in any order, or the result of `canonical_query`.
+    path : str
+        The RFC 3986-encoded path as it is sent. This function adds the final slash that the signature wants.
+    headers : Mapping
+        Exactly the headers to sign, including `x-sdk-date`.
+    payload_hash : str
+        Hexadecimal SHA-256 of the body, or `UNSIGNED-PAYLOAD`.
     """
     date = next((value for name, value in headers.items() if name.lower() == "x-sdk-date"), None)
     if date is None:
@@ -59,10 +70,9 @@ def signed_headers(
     *,
     date: str,
 ) -> dict[str, str]:
-    """The headers that the signature adds to a request.
+    """Return the headers that the signature adds to a request.
 
-    request : method, encoded path and query.
-    headers : what the request has already, by lower-case names; host, content type and project of them are signed.
+    `headers` are those that the request already has, with lower-case names; host, content type and project are signed.
     """
     added = {"x-sdk-date": date}
     if key.security_token is not None:
@@ -75,10 +85,10 @@ def signed_headers(
 
 
 class SdkHmacAuth(SigningAuth):
-    """Signs host, date, content type, and those of `x-project-id`, `x-domain-id`, `x-security-token` that are there."""
+    """Signs host, date, content type, and `x-project-id`, `x-domain-id` and `x-security-token` if they are present."""
 
     def sign(self, request: httpx.Request) -> httpx.Request:
-        """Adds date, security token where there is one, and the signature."""
+        """Add the date, the security token if there is one, and the signature."""
         target = (request.method, *split_target(request))
         date = timestamp(utc(self._clock.now()))
         request.headers.update(signed_headers(target, request.headers, request.content, self._key, date=date))

@@ -182,7 +182,7 @@ def test_a_login_of_another_kind() -> None:
 
 @pytest.mark.usefixtures("clouds")
 def test_a_password_that_is_no_text() -> None:
-    with pytest.raises(SecretError, match=r"password \(OS_PASSWORD\) must be text, not list") as caught:
+    with pytest.raises(SecretError, match=r"password \(OS_PASSWORD\) must be a string, not list") as caught:
         login("list")
     assert "12345678" not in str(caught.value)
 
