@@ -15,7 +15,7 @@ from typing import Any
 
 from .accounts import Accounts
 from .acs3 import Acs3Verifier
-from .api import Api, World
+from .api import Api, Issued, World
 from .astra import Astra
 from .breakage import broken
 from .control import PREFIX, Control
@@ -38,6 +38,7 @@ class Sandbox:
 
     `clock` gives seconds since the epoch. `life` in seconds shortens what the vendors' tokens live for. `reuse` makes
     OneAccess hand out a live token again. `lock_after` locks a Huawei AK for five minutes after so many failures.
+    `requests` counts the calls of each API, and `issued` has the tokens handed out, by their values.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Sandbox:
         self.accounts = accounts or Accounts.random()
         self.url = ""
         world = World(self.accounts, clock, life)
+        self.issued: Mapping[str, Issued] = world.issued
         acs3 = Acs3Verifier(self.accounts.alibaba, clock)
         sdk_hmac = SdkHmacVerifier(self.accounts.huawei, clock, lock_after)
         apis: list[Api] = [

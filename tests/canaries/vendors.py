@@ -10,17 +10,20 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
-from jupyter_tokens.sandbox import Accounts, Sandbox, running
+from jupyter_tokens.sandbox import Accounts, Sandbox, app, running
+from jupyter_tokens.sandbox.api import Issued, World
 from jupyter_tokens.sandbox.messages import Request, Response
 from jupyter_tokens.sandbox.profiles import profiles
+from jupyter_tokens.sandbox.server import Server
 
 
 @dataclass
@@ -73,24 +76,28 @@ def serving(accounts: Accounts, folder: Path, environment: dict[str, str]) -> It
 
 def main(folder: Path) -> None:
     logging.basicConfig(level=logging.DEBUG)
-    sandbox = Sandbox(Accounts.from_mapping(json.loads(sys.stdin.readline())))
     issued: dict[str, str] = {}
-    world, handle = sandbox._control._world, sandbox._server._handle
-    issue = world.issue
+    issue = World.issue
 
-    def remembered(value: str, token: Any) -> None:
+    def remembered(world: World, value: str, token: Issued) -> None:
         # What is revoked later, too.
         issued[value] = token.api
-        issue(value, token)
+        issue(world, value, token)
 
-    def logged(request: Request) -> Response:
-        with (folder / "addresses.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{request.method} {request.target}\n")
-        return handle(request)
+    class Logging(Server):
+        def __init__(self, handle: Callable[[Request], Response], *options: Any) -> None:
+            def logged(request: Request) -> Response:
+                with (folder / "addresses.txt").open("a", encoding="utf-8") as file:
+                    file.write(f"{request.method} {request.target}\n")
+                return handle(request)
 
-    world.issue = remembered  # type: ignore[method-assign]
-    sandbox._server._handle = logged
-    with running(sandbox):
+            super().__init__(logged, *options)
+
+    with (
+        patch.object(World, "issue", remembered),
+        patch.object(app, "Server", Logging),
+        running(Sandbox(Accounts.from_mapping(json.loads(sys.stdin.readline())))) as sandbox,
+    ):
         print(json.dumps(sandbox.url), flush=True)
         for _ in sys.stdin:
             print(json.dumps(issued), flush=True)

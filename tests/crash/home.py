@@ -109,7 +109,7 @@ class Home:
 
     def issued(self) -> list[str]:
         """All tokens that the sandbox has handed out."""
-        return list(self.sandbox._control._world.issued)
+        return list(self.sandbox.issued)
 
 
 def _holds(path: Path, forms: list[bytes]) -> bool:

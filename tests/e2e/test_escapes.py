@@ -130,7 +130,7 @@ def kernel(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def value(sandbox: Sandbox, kernel: Kernel) -> str:
-    return next(value for value, token in sandbox._control._world.issued.items() if token.api == "oneaccess")
+    return next(value for value, token in sandbox.issued.items() if token.api == "oneaccess")
 
 
 def leaks(text: str, value: str) -> list[str]:
@@ -173,7 +173,7 @@ def test_what_ipython_records_has_no_value(
     finally:
         recorded.close()
     written = (tmp_path / "record.txt").read_text(encoding="utf-8")
-    assert not leaks(written, list(sandbox._control._world.issued)[-1])
+    assert not leaks(written, list(sandbox.issued)[-1])
     assert LABELS.search(written)
 
 
@@ -247,7 +247,7 @@ def test_the_configuration_switches_it_off(environment: dict[str, str], sandbox:
     quiet = Kernel(environment | {"IPYTHONDIR": str(tmp_path / "ipython")}, tmp_path)
     try:
         heard = quiet.run(PREPARE.replace("SECRET", "'no secret'") + "print(value)")
-        assert leaks(heard, list(sandbox._control._world.issued)[-1])
+        assert leaks(heard, list(sandbox.issued)[-1])
     finally:
         quiet.close()
 
@@ -329,9 +329,9 @@ def outputs_of(notebook: Any, way: Way) -> str:
 def test_a_saved_notebook_holds_nothing_of_what_is_stopped(
     environment: dict[str, str], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = set(sandbox._control._world.issued)
+    before = set(sandbox.issued)
     notebook = saved(STOPPED, environment, tmp_path, monkeypatch)
-    (value,) = set(sandbox._control._world.issued) - before
+    (value,) = set(sandbox.issued) - before
     assert not leaks(nbformat.writes(notebook), value)
     assert LABELS.search(json.dumps(notebook.metadata.widgets))
     shown = {way.name for way in STOPPED if way.late or LABELS.search(outputs_of(notebook, way))}
@@ -346,9 +346,9 @@ def test_a_saved_notebook_holds_nothing_of_what_is_stopped(
 def test_a_saved_notebook_holds_what_is_not_stopped(
     environment: dict[str, str], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = set(sandbox._control._world.issued)
+    before = set(sandbox.issued)
     notebook = saved(NOT_STOPPED, environment, tmp_path, monkeypatch)
-    (value,) = set(sandbox._control._world.issued) - before
+    (value,) = set(sandbox.issued) - before
     for way in NOT_STOPPED:
         assert way.shows(value) in outputs_of(notebook, way), way.name
 

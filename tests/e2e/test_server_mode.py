@@ -110,7 +110,7 @@ def text(shown: list[dict[str, Any]]) -> str:
 def _logs_tell_nothing(tmp_path: Path, sandbox: Sandbox) -> Iterator[None]:
     """The server's own log, at DEBUG, holds no secret and no token in any form."""
     yield
-    values = {PASSWORD, *_secrets(sandbox), *sandbox._control._world.issued}
+    values = {PASSWORD, *_secrets(sandbox), *sandbox.issued}
     forms = {form for value in values for form in forms_of(value)}
     told = tmp_path.with_name(f"{tmp_path.name}.server.log").read_text()
     assert "ServerApp" in told

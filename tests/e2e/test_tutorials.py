@@ -21,6 +21,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from jupyter_tokens.cli.demo import notebooks_folder, write_config
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
+from jupyter_tokens.sandbox.api import World
 
 from ..notebook_runs import PatientClient
 from .test_server_mode import Lab, kernel, lab
@@ -160,10 +161,9 @@ def sandbox(config_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         secrets = tmp_path / "secrets"
         secrets.mkdir(mode=0o700)
         write_config(config_dir, served.profiles(secrets))
-        world = served._control._world
         # A token that was revoked is dead, but still looked for.
         monkeypatch.setattr(
-            world, "revoke", lambda value: world.issue(value, replace(world.issued[value], expires_at=0.0))
+            World, "revoke", lambda world, value: world.issue(value, replace(world.issued[value], expires_at=0.0))
         )
         yield served
 
@@ -209,7 +209,7 @@ def forms(secret: str) -> dict[str, str]:
 
 def leaks(text: str, sandbox: Sandbox) -> set[str]:
     """The forms in which a secret or a token of the sandbox is in a text."""
-    issued = sandbox._control._world.issued
+    issued = sandbox.issued
     return {form for value in (*CANARIES, *issued) for form, written in forms(value).items() if written in text}
 
 
@@ -250,7 +250,7 @@ def test_a_tutorial_runs_and_saves_no_secret(file: Path, sandbox: Sandbox, tmp_p
     shown = check(file.stem, notebook)
     assert set(re.findall(r"served: (\w+)", shown)) <= {"direct"}
     assert {api for api, count in sandbox.requests.items() if count} == TOLD[file.stem].apis
-    assert sandbox._control._world.issued, "there are values to look for"
+    assert sandbox.issued, "there are values to look for"
     assert not leaks(text, sandbox)
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["saved.ipynb"]
 

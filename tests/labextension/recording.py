@@ -112,7 +112,7 @@ def _is_open(page: Page) -> bool:
 
 def confidential(sandbox: Sandbox) -> Collection[str]:
     """Every token that a sandbox has issued, and the secrets of its accounts."""
-    accounts, issued = sandbox.accounts, sandbox._control._world.issued
+    accounts, issued = sandbox.accounts, sandbox.issued
     pairs = (accounts.alibaba, accounts.huawei, accounts.iam, accounts.oneaccess)
     return {*issued, *chain.from_iterable(pair.values() for pair in pairs), *accounts.astra}
 

@@ -168,7 +168,7 @@ def check_upstream(sandbox: Sandbox, seconds: float, told: list[dict[str, list[s
     seconds : from the first question to the last answer.
     """
     most, least = (1 + int(seconds / (LIFE - ADVISORY + late)) for late in (0.0, 0.5))
-    calls = Counter(token.subject["client_id"] for token in sandbox._control._world.issued.values())
+    calls = Counter(token.subject["client_id"] for token in sandbox.issued.values())
     assert calls.keys() == sandbox.accounts.oneaccess.keys()
     assert least <= min(calls.values()) <= max(calls.values()) <= most
     assert sandbox.requests["oneaccess"] == calls.total()

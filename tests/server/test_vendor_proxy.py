@@ -21,12 +21,14 @@ from tornado.httpclient import HTTPResponse
 
 from jupyter_tokens.errors import TokenError
 from jupyter_tokens.providers import base
-from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.sandbox import Sandbox, app
 from jupyter_tokens.sandbox.astra import ACCOUNT, OTHER_TOKEN, TOKEN, USER
 from jupyter_tokens.sandbox.eiam import APPLICATION, DISABLED, INSTANCE
 from jupyter_tokens.sandbox.eiam import TOKEN as APPLICATION_TOKEN
+from jupyter_tokens.sandbox.messages import Request, Response
 from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 from jupyter_tokens.sandbox.modelarts import NOT_RUNNING, PROJECT
+from jupyter_tokens.sandbox.server import Server
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.base import MOST_BODY_BYTES
 from jupyter_tokens.server.vendor_proxy import CACHE_HEADER
@@ -525,22 +527,31 @@ def _paths(draw: st.DrawFn) -> str:
     return path
 
 
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is asked of a sandbox that is started after this."""
+    requests: list[str] = []
+
+    class Noting(Server):
+        def __init__(self, handle: Callable[[Request], Response], *options: Any) -> None:
+            def noted(request: Request) -> Response:
+                requests.append(f"{request.method} {request.target}")
+                return handle(request)
+
+            super().__init__(noted, *options)
+
+    monkeypatch.setattr(app, "Server", Noting)
+    return requests
+
+
 def test_nothing_but_documented_calls_reaches_a_vendor(
+    reached: list[str],
     jp_serverapp: Any,
     jp_asyncio_loop: asyncio.AbstractEventLoop,
     http_server: Any,
     http_server_port: tuple[Any, int],
     profiles: dict[str, Any],
-    sandbox: Sandbox,
 ) -> None:
-    reached: list[str] = []
-    answer = sandbox._server._handle
-
-    def recording(request: Any) -> Any:
-        reached.append(f"{request.method} {request.target}")
-        return answer(request)
-
-    sandbox._server._handle = recording
     token = jp_serverapp.identity_provider.token
 
     async def send(method: str, target: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +13,15 @@ from typing import Any
 import comm
 import comm.base_comm
 import pytest
-from ipywidgets import Widget
+from IPython.core.formatters import DisplayFormatter
+from ipywidgets import HTML, Box, Button, HBox, VBox, Widget
 from ipywidgets.widgets.widget import _instances
 
 from jupyter_tokens.client import Client
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.widgets.feed import Seen
 from jupyter_tokens.widgets.live import Live
 
 from ..e2e.test_tutorials import leaks
@@ -71,6 +74,20 @@ def until(seen: Callable[[], Any]) -> Any:
     return value
 
 
+class Viewer:
+    """Notes by whom it is drawn, and of what."""
+
+    def __init__(self, *, counts: bool = False) -> None:
+        self.counts = counts
+        self.drawn: list[str] = []
+        self.seen: Seen | None = None
+
+    def draw(self, seen: Seen, now: float) -> bool:
+        self.drawn.append(threading.current_thread().name)
+        self.seen = seen
+        return self.counts
+
+
 class FrontEnd:
     """Hears what the kernel sends on its comms.
 
@@ -118,9 +135,12 @@ def front_end(monkeypatch: pytest.MonkeyPatch) -> FrontEnd:
 
 def state() -> str:
     """All that a front end knows of the widgets, and that is saved with a notebook."""
-    return json.dumps(
-        [Widget.get_manager_state(), [widget.get_state() for widget in _instances.values()]], default=repr
-    )
+    return json.dumps(Widget.get_manager_state(), default=repr)
+
+
+def models() -> dict[str, Widget]:
+    """The widgets that there are, by their models' ids; no public list of ipywidgets bears that some are being closed."""
+    return dict(_instances)
 
 
 def leaked(front_end: FrontEnd, sandbox: Sandbox, *texts: str) -> set[str]:
@@ -128,8 +148,69 @@ def leaked(front_end: FrontEnd, sandbox: Sandbox, *texts: str) -> set[str]:
     return leaks("\n".join([front_end.text(), state(), *texts]), sandbox)
 
 
+def bundle(live: Live) -> dict[str, Any]:
+    """What a cell that shows it puts out."""
+    data: dict[str, Any] = DisplayFormatter().format(live)[0]
+    return data
+
+
 def shown(live: Live) -> Live:
     """As a cell shows it in a front end."""
-    live._repr_mimebundle_()
+    bundle(live)
     live.set_state({"_view_count": 1})
     return live
+
+
+def within(box: Box) -> Iterator[Widget]:
+    """All that is in a box, at any depth."""
+    for child in box.children:
+        yield child
+        if isinstance(child, Box):
+            yield from within(child)
+
+
+def text_of(*widgets: Widget) -> str:
+    """The HTML that is seen of them."""
+    return "".join(it.value for it in widgets if isinstance(it, HTML) and it.layout.display != "none")
+
+
+class Row:
+    """A profile's row, by what a user sees of it."""
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+
+    @property
+    def name(self) -> str:
+        found = re.search(r"<strong>(.*?)</strong>", text_of(*within(self.box)))
+        assert found is not None
+        return found[1]
+
+    def says(self, text: str) -> bool:
+        return text in text_of(*within(self.box))
+
+    def buttons(self) -> set[str]:
+        return {it.description for it in within(self.box) if isinstance(it, Button)}
+
+    def __getitem__(self, label: str) -> Any:
+        """The control with this description or placeholder."""
+        (control,) = (
+            it for it in within(self.box) if label in (getattr(it, "description", ""), getattr(it, "placeholder", ""))
+        )
+        return control
+
+    def is_at_rest(self) -> bool:
+        return f"jupyter_tokens widgets: {self.name}" not in threads()
+
+    def clicked(self, button: str, text: str) -> None:
+        """Clicks, and waits for what is drawn then."""
+        self[button].click()
+        until(lambda: self.is_at_rest() and self.says(text))
+
+
+def rows(live: Live) -> dict[str, Row]:
+    """The rows of a card or a panel by their profiles' names."""
+    # Its first line begins with the profile's name.
+    lines = [(box, line) for box in within(live) if isinstance(box, VBox) for line in box.children[:1]]
+    found = [Row(box) for box, line in lines if isinstance(line, HBox) and "<strong>" in text_of(*line.children[:1])]
+    return {row.name: row for row in found}

@@ -6,36 +6,32 @@ from functools import partial
 from typing import Any
 
 import pytest
-from ipywidgets import Button
-from ipywidgets.widgets.widget import _instances
 
 from jupyter_tokens import TokenCard
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.widgets.live import _within, feed_of
-from jupyter_tokens.widgets.row import ProfileRow
+from jupyter_tokens.widgets.live import feed_of
 
 from ..doubles import Clock
-from .conftest import FrontEnd, leaked, shown, state, until
+from .conftest import FrontEnd, Row, bundle, leaked, models, rows, shown, state, text_of, until
 
 
-def row_of(card: TokenCard) -> ProfileRow:
-    assert card._row is not None
-    return card._row
+def row_of(card: TokenCard) -> Row:
+    (row,) = rows(card).values()
+    return row
 
 
 def says(card: TokenCard, text: str) -> bool:
-    row = row_of(card)
-    return text in row._state.value + row._places.value + row._message.value
+    return row_of(card).says(text)
 
 
 def buttons(card: TokenCard) -> set[str]:
-    return {it.description for it in _within(card) if isinstance(it, Button)}
+    return {name for row in rows(card).values() for name in row.buttons()}
 
 
 def test_what_is_given_is_asked_for(session: TokenSession) -> None:
     card = shown(TokenCard("pai-dlc", session=session, ExpireTime=90, TargetId="dlc9"))
-    row_of(card).fetch()
+    row_of(card)["Fetch"].click()
     until(lambda: says(card, "fresh"))
     (status,) = [status for status in session.statuses() if status.profile == "pai-dlc"]
     assert status.params["ExpireTime"] == 90
@@ -46,7 +42,7 @@ def test_the_token_of_its_own_parameters_is_the_one_it_shows(session: TokenSessi
     session.fetch("pai-dlc", {"TargetId": "other"}, places=())
     card = shown(TokenCard("pai-dlc", session=session, ExpireTime=90))
     until(lambda: says(card, "7 days"))
-    row_of(card).fetch()
+    row_of(card)["Fetch"].click()
     until(lambda: says(card, "1:") and not says(card, "7 days"))
     assert says(card, "+1")
 
@@ -60,7 +56,7 @@ def test_a_key_and_a_program_are_cards_like_the_others(
     session: TokenSession = request.getfixturevalue("session")
     for name, title in (("key", "API key or personal access token"), ("program", "Program that prints a token")):
         card = shown(TokenCard(name, session=session))
-        row_of(card).fetch()
+        row_of(card)["Fetch"].click()
         until(partial(says, card, "fresh"))
         entry = next(entry for entry in session.entries() if entry.name == name)
         assert (entry.title, entry.sandbox) == (title, False)
@@ -82,15 +78,15 @@ def test_the_countdown_moves_with_the_clock_and_ends_as_expired(session: TokenSe
 
 def test_an_unknown_profile_is_named_with_the_nearest_there_is(session: TokenSession) -> None:
     card = shown(TokenCard("oneacess", session=session))
-    assert "There is no profile" in card._notes.value
-    assert "Did you mean oneaccess?" in card._notes.value
-    assert "Did you mean oneaccess?" in card._repr_mimebundle_()["text/plain"]
+    assert "There is no profile" in text_of(*card.children)
+    assert "Did you mean oneaccess?" in text_of(*card.children)
+    assert "Did you mean oneaccess?" in bundle(card)["text/plain"]
     assert not buttons(card)
 
 
 def test_a_parameter_that_there_is_not_is_refused_by_name(session: TokenSession, sandbox: Sandbox) -> None:
     card = shown(TokenCard("oneaccess", session=session, Wrong=1))
-    row_of(card).fetch()
+    row_of(card)["Fetch"].click()
     until(lambda: says(card, "is not a parameter"))
     assert not sandbox.requests["oneaccess"]
 
@@ -108,12 +104,12 @@ def test_a_profile_that_changes_gets_a_new_form_and_the_old_one_is_closed(
     session: TokenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = shown(TokenCard("oneaccess", session=session))
-    count, before = len(_instances), row_of(card)
+    count, before = len(models()), row_of(card).box
     entries = [entry._replace(env="OTHER") for entry in session.entries()]
     monkeypatch.setattr(session, "entries", lambda: entries)
-    card._feed.read_now()
-    until(lambda: row_of(card) is not before)
-    assert len(_instances) == count
+    feed_of(session).read_now()
+    until(lambda: rows(card) and row_of(card).box is not before)
+    assert len(models()) == count
 
 
 def test_a_value_goes_to_a_front_end_that_is_ready_for_it_and_into_no_widget(
@@ -121,9 +117,9 @@ def test_a_value_goes_to_a_front_end_that_is_ready_for_it_and_into_no_widget(
 ) -> None:
     card = shown(TokenCard("oneaccess", session=session))
     front_end.answers = {"comm_open": {"ready": True}, "comm_msg": {"shown": True}}
-    row_of(card).show()
+    row_of(card)["Show"].click()
     until(lambda: says(card, "Shown for 20 s."))
-    row_of(card).copy()
+    row_of(card)["Copy"].click()
     until(lambda: says(card, "Copied."))
     to_widgets: list[Any] = [told for told in front_end.heard if told[0] == "jupyter.widget"]
     revealed = [told for told in front_end.heard if told[0] != "jupyter.widget"]
@@ -135,6 +131,6 @@ def test_a_value_goes_to_a_front_end_that_is_ready_for_it_and_into_no_widget(
 
 def test_a_token_that_has_no_value_has_nothing_to_show(session: TokenSession, front_end: FrontEnd) -> None:
     card = shown(TokenCard("astra", session=session))
-    row_of(card).show()
+    row_of(card)["Show"].click()
     until(lambda: says(card, "never returns its value"))
     assert not [told for told in front_end.heard if told[0] != "jupyter.widget"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,19 +13,7 @@ from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.widgets import live as feeds
 from jupyter_tokens.widgets.live import Feed, Seen, feed_of
 
-from .conftest import threads, until
-
-
-class Viewer:
-    """Notes by whom it is drawn."""
-
-    def __init__(self, *, counts: bool = False) -> None:
-        self.counts = counts
-        self.drawn: list[str] = []
-
-    def draw(self, seen: Seen, now: float) -> bool:
-        self.drawn.append(threading.current_thread().name)
-        return self.counts
+from .conftest import Viewer, threads, until
 
 
 @pytest.fixture
@@ -56,8 +46,11 @@ def test_what_counts_down_is_drawn_again_and_what_does_not_is_left_alone(
     monkeypatch.setattr(feeds, "_TICK_SECONDS", 0.02)
     still = Viewer()
     feed.add(still)
-    until(lambda: still.drawn and not feed._reading)
-    assert feed._draw_at == float("inf")
+    seen = feed.look(30)
+    until(lambda: still.seen is seen)
+    count = len(still.drawn)
+    time.sleep(0.2)
+    assert len(still.drawn) == count
     counting = Viewer(counts=True)
     feed.add(counting)
     until(lambda: len(counting.drawn) > 5)
@@ -71,7 +64,8 @@ def test_a_read_that_hangs_stops_no_countdown(
     monkeypatch.setattr(feeds, "_TICK_SECONDS", 0.02)
     counting = Viewer(counts=True)
     feed.add(counting)
-    until(lambda: counting.drawn and not feed._reading)
+    feed.look(30)
+    until(lambda: counting.drawn)
     go_on, real = threading.Event(), session.entries
 
     def hang() -> Any:
@@ -84,7 +78,7 @@ def test_a_read_that_hangs_stops_no_countdown(
         before = len(counting.drawn)
         until(lambda: len(counting.drawn) > before + 3)
         go_on.set()
-        until(lambda: not feed._reading)
+        feed.look(30)
     feed.remove(counting)
 
 
@@ -93,20 +87,28 @@ def test_a_burst_of_news_is_one_read_and_news_during_a_read_is_not_lost(
 ) -> None:
     monkeypatch.setattr(feeds, "_TICK_SECONDS", 0.05)
     viewer, reads, real = Viewer(), [], session.statuses
+    watchers: list[Callable[[], None]] = []
+
+    def watch(changed: Callable[[], None]) -> Callable[[], None]:
+        watchers.append(changed)
+        return watchers.clear
+
+    monkeypatch.setattr(session, "watch", watch)
     feed.add(viewer)
-    until(lambda: viewer.drawn and not feed._reading)
+    (news,) = watchers
+    feed.look(30)
 
     def told() -> Any:
         reads.append(1)
         if len(reads) == 1:
-            session._tell()
+            news()
         return real()
 
     monkeypatch.setattr(session, "statuses", told)
     for _ in range(50):
-        session._tell()
+        news()
     until(lambda: len(reads) == 2)
-    until(lambda: not feed._reading and not feed._news)
+    time.sleep(0.3)
     assert len(reads) == 2
     feed.remove(viewer)
 

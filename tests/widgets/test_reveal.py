@@ -138,7 +138,7 @@ def say(client: BlockingKernelClient, comm_id: str, kind: str, data: dict[str, A
 
 
 def value_of(sandbox: Sandbox) -> str:
-    (value,) = sandbox._control._world.issued
+    (value,) = sandbox.issued
     return value
 
 
