@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "watch"]
 
 SCHEMA_ID = "https://github.com/jupyter-tokens/jupyter_tokens/events/{kind}/v1"
-KINDS = ("fetched", "served", "revealed", "injected", "refused", "failed", "found")
+KINDS = ("fetched", "served", "revealed", "injected", "held", "forgotten", "refused", "failed", "found")
 
 _SCHEMA_IDS = {kind: SCHEMA_ID.format(kind=kind) for kind in KINDS}
 _SCHEMAS = Path(__file__).parent / "events"
@@ -90,6 +90,14 @@ class Activity:
         """The server put a token into a kernel. handler : None at a kernel's start, or for one that had to wait."""
         user = _who(handler)["user"] if handler is not None else None
         self._tell("injected", logging.INFO, {"profile": profile, "user": user, "kernel_id": kernel_id})
+
+    def held(self, kernel_id: str, profiles: list[str]) -> None:
+        """A kernel holds other tokens than before. profiles : all of which it holds one."""
+        self._tell("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
+
+    def forgotten(self, handler: TokensHandler, profile: str) -> None:
+        """The server removed a profile's tokens because it was asked to."""
+        self._tell("forgotten", logging.DEBUG, {"profile": profile, **_who(handler)})
 
     def refused(self, handler: TokensHandler, reason: str) -> None:
         """The server itself refused a request."""

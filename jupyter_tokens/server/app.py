@@ -185,7 +185,7 @@ class TokensExtension(ExtensionApp):
     def initialize_settings(self) -> None:
         """See `ExtensionApp`."""
         self.activity = Activity(self.server, lambda: self.source)
-        self.holdings = Holdings()
+        self.holdings = Holdings(self.activity.held)
         self.injections = InjectionQueue(self._injected)
         self.renewals = Renewals(self)
         # A client of the proxy may put its own secret into the query. The routes here log no query at all; Jupyter logs

@@ -102,6 +102,7 @@ class TokenHandler(TokensHandler):
             raise UnknownProfile(f"There is no profile {name[:80]!r}.")
         self.extensionapp.renewals.forget(name)
         self.extensionapp.source.forget_profile(name)
+        self.extensionapp.activity.forgotten(self, name)
         self.set_status(204)
         self.finish()
 

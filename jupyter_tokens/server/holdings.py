@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
@@ -55,28 +55,46 @@ class Holding:
 
 
 class Holdings:
-    """The last token of each profile and variable in each kernel."""
+    """The last token of each profile and variable in each kernel.
 
-    def __init__(self) -> None:
+    changed : called with a kernel's id and the profiles of which it holds a token, when that or their expiry changes.
+    """
+
+    def __init__(self, changed: Callable[[str, list[str]], None]) -> None:
         self._known: dict[tuple[str, str, str | None], Holding] = {}
+        self._changed = changed
 
     def note(self, holding: Holding, kernels: Any = None) -> None:
         """A kernel has been handed a token. kernels : the manager that runs it, unless it is yet to be started."""
-        self._keep(_in_its_process(holding, kernels))
+        with self._change(holding.kernel_id):
+            self._keep(_in_its_process(holding, kernels))
 
     def report(self, kernel_id: str, held: Iterable[Holding], kernels: Any) -> None:
         """A kernel reports all that it holds: what it does not name is gone, but for what the server itself renews."""
-        for key, known in list(self._known.items()):
-            if known.kernel_id == kernel_id and known.kept_by != "server":
-                del self._known[key]
-        for holding in held:
-            self._keep(_in_its_process(holding, kernels))
+        with self._change(kernel_id):
+            for key, known in list(self._known.items()):
+                if known.kernel_id == kernel_id and known.kept_by != "server":
+                    del self._known[key]
+            for holding in held:
+                self._keep(_in_its_process(holding, kernels))
 
     def renewed_by_nobody(self, kernel_id: str, env: str) -> None:
         """The server has stopped renewing what it put into a kernel's variable."""
-        for key, known in self._known.items():
-            if (known.kernel_id, known.env, known.kept_by) == (kernel_id, env, "server"):
-                self._known[key] = replace(known, kept_by=None)
+        with self._change(kernel_id):
+            for key, known in self._known.items():
+                if (known.kernel_id, known.env, known.kept_by) == (kernel_id, env, "server"):
+                    self._known[key] = replace(known, kept_by=None)
+
+    @contextmanager
+    def _change(self, kernel_id: str) -> Iterator[None]:
+        before = self._in(kernel_id)
+        yield
+        after = self._in(kernel_id)
+        if after != before:
+            self._changed(kernel_id, sorted({holding.profile for holding in after}))
+
+    def _in(self, kernel_id: str) -> list[Holding]:
+        return [holding for holding in self._known.values() if holding.kernel_id == kernel_id]
 
     def _keep(self, holding: Holding) -> None:
         mine = holding.kernel_id, holding.profile, holding.env

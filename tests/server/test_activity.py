@@ -57,7 +57,8 @@ async def test_fetched_served_and_revealed(
     await by_proof("token", {"profile": "oneaccess"})
     await settled(jp_serverapp)
     kinds = sorted(kind for kind, _ in events)
-    assert kinds == ["fetched", "revealed", "served", "served", "served"]
+    assert kinds == ["fetched", "held", "revealed", "served", "served", "served"]
+    assert [data for kind, data in events if kind == "held"] == [{"kernel_id": kernel.id, "profiles": ["oneaccess"]}]
     fetched = next(data for kind, data in events if kind == "fetched")
     assert (fetched["profile"], fetched["provider"]) == ("oneaccess", "oneaccess")
     assert fetched["seconds"] >= 0
@@ -69,6 +70,13 @@ async def test_fetched_served_and_revealed(
     ]
     assert served[0]["user"]
     assert served[2]["user"] is None
+
+
+async def test_forgotten(call: Call, events: Events, profiles: Any, jp_serverapp: Any) -> None:
+    await call("DELETE", "profiles/oneaccess/token")
+    await settled(jp_serverapp)
+    ((kind, data),) = events
+    assert (kind, data["profile"], data["kernel_id"]) == ("forgotten", "oneaccess", None)
 
 
 async def test_failed(call: Call, events: Events, profiles: Any, sandbox: Sandbox, jp_serverapp: Any) -> None:

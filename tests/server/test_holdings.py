@@ -27,19 +27,39 @@ class Kernels:
         return SimpleNamespace(provisioner=SimpleNamespace(pid=self.pids[kernel_id]))
 
 
+def unheard(kernel_id: str, profiles: list[str]) -> None:
+    """For those who need not know what changed."""
+
+
+def test_says_what_changed_and_nothing_else() -> None:
+    heard: list[tuple[str, list[str]]] = []
+    holdings, kernels = Holdings(lambda *change: heard.append(change)), Kernels(a=1)
+    held = Holding("a", "acme", "X", END, "server")
+    holdings.note(held, kernels)
+    holdings.note(held, kernels)
+    assert heard == [("a", ["acme"])]
+    holdings.renewed_by_nobody("a", "X")
+    holdings.renewed_by_nobody("a", "X")
+    assert heard[1:] == [("a", ["acme"])]
+    holdings.report("a", [Holding("a", "other", "Y", END)], kernels)
+    holdings.report("a", [], kernels)
+    holdings.report("a", [], kernels)
+    assert heard[2:] == [("a", ["other"]), ("a", [])]
+
+
 def names(holdings: Holdings, kernels: Kernels) -> list[tuple[str, str]]:
     return [(holding.kernel_id, holding.profile) for holding in holdings.of(kernels)]
 
 
 def test_the_last_token_of_each_variable_counts() -> None:
-    holdings, kernels = Holdings(), Kernels(a=1)
+    holdings, kernels = Holdings(unheard), Kernels(a=1)
     for env, end in (("X", None), ("Y", END), ("X", END)):
         holdings.note(Holding("a", "acme", env, end), kernels)
     assert [(holding.env, holding.expires_at) for holding in holdings.of(kernels)] == [("X", END), ("Y", END)]
 
 
 def test_a_kernel_that_ended_holds_nothing() -> None:
-    holdings, kernels = Holdings(), Kernels(a=1, b=2)
+    holdings, kernels = Holdings(unheard), Kernels(a=1, b=2)
     for kernel_id in ("a", "b"):
         holdings.note(Holding(kernel_id, "acme", "X", END), kernels)
     del kernels.pids["a"]
@@ -49,7 +69,7 @@ def test_a_kernel_that_ended_holds_nothing() -> None:
 
 
 def test_a_restarted_kernel_holds_only_what_its_new_start_was_given() -> None:
-    holdings, kernels = Holdings(), Kernels(a=1)
+    holdings, kernels = Holdings(unheard), Kernels(a=1)
     holdings.note(Holding("a", "acme", "X", END), kernels)
     holdings.note(Holding("a", "at-start", "Y", END))
     kernels.pids["a"] = 2
@@ -110,7 +130,7 @@ class TestRoute:
 
 
 def test_what_the_server_renews_stays_until_the_kernel_names_its_variable() -> None:
-    holdings, kernels = Holdings(), Kernels(a=1)
+    holdings, kernels = Holdings(unheard), Kernels(a=1)
     holdings.note(Holding("a", "acme", "X", END, "server"), kernels)
     holdings.note(Holding("a", "other", "Y", END), kernels)
     holdings.report("a", [], kernels)
