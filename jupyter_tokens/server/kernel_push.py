@@ -194,9 +194,9 @@ class InjectionQueue:
 
 
 class KernelChannel:
-    """A channel of a kernel of its own: nobody else sees question or answer.
+    """A connection of our own to a channel of a kernel: nobody else sees question or answer.
 
-    So has its session: that of others may print what it sends.
+    It has a session of its own too: another one may print what it sends.
 
     connect : the kernel's `connect_shell` or, for what a busy kernel answers too, its `connect_control`.
     """

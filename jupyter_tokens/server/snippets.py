@@ -10,7 +10,7 @@ published by no one, evaluated in the reply alone (ipykernel, IJulia) or, in R, 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
@@ -22,7 +22,6 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "EXPRESSION",
     "MOST_BYTES",
-    "Language",
     "Snippet",
     "ask",
     "check_value",
@@ -44,10 +43,6 @@ class Snippet(NamedTuple):
 
     code: str
     expression: str
-
-
-Language = Callable[[str, str], Snippet]
-"""From the name of an environment variable and its value to what sets it; anything else stays as it is."""
 
 
 def _python(name: str, value: str, expected: str | None = None) -> Snippet:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -77,3 +79,33 @@ def test_a_kernel_without_a_key_cannot_prove_anything(monkeypatch: pytest.Monkey
 
 def test_its_repr_shows_no_key() -> None:
     assert "k3y" not in repr(Identity("http://127.0.0.1:1", None, ID, b"k3y"))
+
+
+class TestAnotherKernelThanIpykernel:
+    @pytest.fixture(autouse=True)
+    def _of_a_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delitem(sys.modules, "ipykernel.kernelapp", raising=False)
+        monkeypatch.setenv("JUPYTER_TOKENS_URL", "http://127.0.0.1:8888/jupyter-tokens")
+
+    def test_is_known_by_the_connection_file_of_its_command_line(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        file = tmp_path / f"kernel-{ID}.json"
+        file.write_text(json.dumps({"key": "k3y"}))
+        monkeypatch.setattr(sys, "orig_argv", ["xpython", "-f", str(file)])
+        assert identity() == Identity("http://127.0.0.1:8888/jupyter-tokens", None, ID, b"k3y")
+
+    @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"key": 1}'])
+    def test_is_unknown_without_a_key_in_that_file(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+    ) -> None:
+        file = tmp_path / f"kernel-{ID}.json"
+        if content is not None:
+            file.write_text(content)
+        monkeypatch.setattr(sys, "orig_argv", ["xpython", "-f", str(file)])
+        assert identity() is None
+
+    @pytest.mark.parametrize("words", [["-f"], ["-f", "/etc/other.json"]])
+    def test_is_unknown_without_a_connection_file(self, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+        monkeypatch.setattr(sys, "orig_argv", ["xpython", *words])
+        assert identity() is None
