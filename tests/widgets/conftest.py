@@ -139,7 +139,7 @@ def state() -> str:
 
 
 def models() -> dict[str, Widget]:
-    """The widgets that there are, by their models' ids; no public list of ipywidgets bears that some are being closed."""
+    """The widgets that there are, by their ids; no public list of ipywidgets bears that some are being closed."""
     return dict(_instances)
 
 
