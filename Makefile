@@ -31,7 +31,7 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(if $(ARGS),,$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered)
 
 slow: $(VENVS)/dev/.ready
-	$(DEV)/python -m pytest -m slow --full $(ARGS)
+	$(DEV)/python -m pytest -m "slow or nightly" --full $(ARGS)
 
 lint: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(DEV)/ruff check .
