@@ -31,7 +31,7 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(if $(ARGS),,$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered)
 
 slow: $(VENVS)/dev/.ready
-	$(DEV)/python -m pytest -m slow --full $(ARGS)
+	$(DEV)/python -m pytest -m "slow or nightly" --full $(ARGS)
 
 # Not part of `test`: what other projects are about to release may break it, whatever we do.
 canary: $(VENVS)/canary/bin/python

@@ -70,7 +70,19 @@ _clean_surroundings()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="the slow tests as often, or as long, as it takes to be sure")
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="the slow tests as often, or as long, as it takes to be sure, and the nightly ones",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what only the nightly run needs."""
+    if not config.getoption("--full"):
+        left_out = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -104,12 +116,11 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("JUPYTER_NO_CONFIG", "")
     monkeypatch.setattr(client, "_shared", None)
     yield
-    if client._shared is not None:
-        client._shared.close()
+    if (left := client._shared) is not None:
+        left.close()
     # A process has one application at a time: the next test's is another.
-    left = Application._instance
-    if left is not None:
-        type(left).clear_instance()
+    if Application.initialized():
+        type(Application.instance()).clear_instance()
 
 
 @pytest.fixture

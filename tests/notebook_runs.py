@@ -19,9 +19,9 @@ class PatientClient(NotebookClient):
 
     def __init__(self, notebook: Any, **options: Any) -> None:
         super().__init__(notebook, timeout=_LOOK_SECONDS, startup_timeout=SECONDS, **options)
-        self._looks = 0
+        self.looks = 0
 
     # nbclient has no setting for this.
     async def _async_handle_timeout(self, timeout: int, cell: Any = None) -> Any:  # noqa: ASYNC109
-        self._looks += 1
-        return await super()._async_handle_timeout(timeout, cell) if self._looks * timeout > SECONDS else None
+        self.looks += 1
+        return await super()._async_handle_timeout(timeout, cell) if self.looks * timeout > SECONDS else None

@@ -58,4 +58,4 @@ def test_a_cell_may_take_longer_than_nbclients_look(monkeypatch: pytest.MonkeyPa
     client = PatientClient(notebook, kernel_name="python3")
     client.execute()
     assert notebook.cells[0].outputs[0].text == "end\n"
-    assert client._looks >= 1
+    assert client.looks >= 1

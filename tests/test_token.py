@@ -7,6 +7,7 @@ import json
 import pickle
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
 from jupyter_tokens.auth import TokenAuth
@@ -148,9 +149,12 @@ def test_auth_is_for_httpx_and_requests() -> None:
 
 def test_renewed_by_keeps_everything_else() -> None:
     first = token(scheme="token", expires_at=datetime(2027, 1, 1, tzinfo=UTC), metadata={"a": 1})
-    second = first.renewed_by(lambda refused: first)
+    third, asked = token(), []
+    second = first.renewed_by(lambda refused: (asked.append(refused), third)[1])
     assert second.reveal() == first.reveal()
     assert second.headers() == first.headers()
     for name in ("profile", "provider", "obtained_at", "expires_at", "metadata"):
         assert getattr(second, name) == getattr(first, name)
-    assert second.auth._fresh() is first
+    request = httpx.Request("GET", "https://consumer.example")
+    assert next(second.auth.sync_auth_flow(request)).headers["Authorization"] == third.headers()["Authorization"]
+    assert asked == [None]

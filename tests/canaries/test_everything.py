@@ -26,6 +26,8 @@ from .traces import Found, Search, files
 
 __all__ = ["jp_asyncio_loop", "jp_server_cleanup"]  # fixtures
 
+pytestmark = pytest.mark.nightly
+
 REPORT = Path(__file__).parents[2] / "build" / "canaries.md"
 # A run that left none of these behind has not used what writes them.
 LEFT = (

@@ -91,12 +91,15 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path) -> Lab
     return made
 
 
+ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 def ended(*arguments: str) -> int:
     """The exit code of the command, run here."""
-    before = [signal.getsignal(number) for number in demo._ENDINGS]
+    before = [signal.getsignal(number) for number in ENDINGS]
     with pytest.raises(SystemExit) as end:
         _run(list(arguments))
-    assert [signal.getsignal(number) for number in demo._ENDINGS] == before
+    assert [signal.getsignal(number) for number in ENDINGS] == before
     return int(end.value.code or 0)
 
 

@@ -144,7 +144,7 @@ def leaks(text: str, value: str) -> list[str]:
     return [*found, *(own[at : at + RUN] for at in range(len(own) - RUN + 1) if own[at : at + RUN] in bare)]
 
 
-@pytest.fixture(params=TOKENS)
+@pytest.fixture
 def token(kernel: Kernel, request: pytest.FixtureRequest, value: str) -> Iterator[str]:
     """A value as a provider's, known and in its place."""
     made = TOKENS[request.param]
@@ -154,7 +154,18 @@ def token(kernel: Kernel, request: pytest.FixtureRequest, value: str) -> Iterato
     kernel.run(change.format(value=value))
 
 
-@pytest.mark.parametrize("way", STOPPED, ids=lambda way: way.name)
+# Each way always with one provider's token, another one from way to way, and nightly with all of them.
+@pytest.mark.parametrize(
+    ("way", "token"),
+    [
+        pytest.param(
+            way, kind, id=f"{way.name}-{kind}", marks=[] if at % len(TOKENS) == number else pytest.mark.nightly
+        )
+        for at, way in enumerate(STOPPED)
+        for number, kind in enumerate(TOKENS)
+    ],
+    indirect=["token"],
+)
 def test_a_way_is_stopped_for_each_providers_tokens(kernel: Kernel, token: str, way: Way) -> None:
     heard = kernel.run(way.code, late=way.late)
     assert not leaks(heard, token)

@@ -199,8 +199,10 @@ class Kernel:
 
     def ask(self, expression: str) -> Any:
         """The value of an expression; the cell must not fail."""
-        reply = self._client.execute("", user_expressions={"x": f"__import__('json').dumps({expression})"})
-        answer = self._client._recv_reply(reply, timeout=DEADLINE)["content"]["user_expressions"]["x"]
+        reply = self._client.execute_interactive(
+            "", user_expressions={"x": f"__import__('json').dumps({expression})"}, timeout=DEADLINE
+        )
+        answer = reply["content"]["user_expressions"]["x"]
         assert answer["status"] == "ok", answer
         return json.loads(eval(answer["data"]["text/plain"]))  # a repr of JSON
 

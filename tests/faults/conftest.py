@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -61,18 +62,14 @@ def kernels(
     limited = partial(transport.Transport, sleep=clock.sleep, rng=lambda: 1.0)
     monkeypatch.setattr(transport, "Transport", limited)
     extension.clock = clock
-    known = jp_serverapp.kernel_manager._kernels
-    started: list[tuple[str, RemoteSource]] = []
+    with ExitStack() as started:
 
-    def start() -> Side:
-        kernel = Kernel()
-        known[kernel.id] = kernel.known
-        url = f"http://127.0.0.1:{jp_serverapp.port}{jp_base_url}jupyter-tokens"
-        source = RemoteSource(Identity(url, None, kernel.id, kernel.key), clock=clock)
-        started.append((kernel.id, source))
-        return Side(source, leaks)
+        def start() -> Side:
+            kernel = Kernel()
+            started.enter_context(kernel.started(jp_serverapp))
+            url = f"http://127.0.0.1:{jp_serverapp.port}{jp_base_url}jupyter-tokens"
+            source = RemoteSource(Identity(url, None, kernel.id, kernel.key), clock=clock)
+            started.callback(source.close)
+            return Side(source, leaks)
 
-    yield start
-    for kernel_id, source in started:
-        source.close()
-        del known[kernel_id]
+        yield start

@@ -107,11 +107,28 @@ def cells(rows: tuple[Row, ...], apis: tuple[str, ...] = APIS) -> pytest.MarkDec
     )
 
 
+def sampled(rows: tuple[Row, ...]) -> pytest.MarkDecorator:
+    """All cells in the nightly run; always each fault at one API, another one from row to row."""
+    return pytest.mark.parametrize(
+        ("row", "api"),
+        [
+            pytest.param(
+                row,
+                api,
+                id=f"{row.title}-{api}",
+                marks=[] if api == row.only[number % len(row.only)] else pytest.mark.nightly,
+            )
+            for number, row in enumerate(rows)
+            for api in APIS
+        ],
+    )
+
+
 def rows(*kinds: str) -> tuple[Row, ...]:
     return tuple(row for row in ROWS if isinstance(row.fault, Planned) and row.fault.kind in kinds)
 
 
-@cells(ROWS)
+@sampled(ROWS)
 async def test_what_a_user_gets(row: Row, api: str, bench: Bench) -> None:
     if api not in row.only:
         return await cannot_have_it(row, bench)

@@ -35,7 +35,7 @@ class Cells:
         """How a cell ends that gets the token, "token" or the name of an error, and what such a cell shows."""
         cell = " ".join(("%gettoken", API, "--once", *options))
         # Or what comes while the kernel still ends the failed cell is aborted.
-        reply = await self._kernel.reply(self._kernel._client.execute(cell, stop_on_error=False))
+        reply = await self._kernel.reply(self._kernel.begin(cell, stop_on_error=False))
         if reply["status"] == "ok":
             return "token", ""
         self._leaks.told("reply", json.dumps(reply))

@@ -61,8 +61,8 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
             code = end.code or 0
         finally:
             # A process has one application at a time, which a sub-command's is as well.
-            while Application._instance is not None:
-                type(Application._instance).clear_instance()
+            while Application.initialized():
+                type(Application.instance()).clear_instance()
         done = Done(code, *capfd.readouterr())
         told = done.out + done.err
         assert done.code in {0, 1, 2}, (done.code, told)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.kernel import magics
 from jupyter_tokens.sandbox import Sandbox
 
 from ..hearing import started
-from .shells import VARIABLES, RealKernel, run
+from .shells import VARIABLES, RealKernel, a_shell, run
 
 
 @pytest.fixture
@@ -40,16 +37,9 @@ def configured(sandbox: Sandbox, config_dir: Path, tmp_path: Path) -> dict[str, 
 @pytest.fixture
 def bare(own_environment: None) -> Iterator[InteractiveShell]:
     """A shell that has loaded nothing."""
-    main = sys.modules["__main__"]
-    config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
-    made = InteractiveShell.instance(config=config)
-    yield made
-    magics.unload(made)
-    made.restore_sys_module_state()
-    made.atexit_operations()
-    atexit.unregister(made.atexit_operations)  # it has been done, and cannot be done twice
-    InteractiveShell.clear_instance()
-    sys.modules["__main__"] = main
+    with a_shell() as made:
+        yield made
+        magics.unload(made)
 
 
 @pytest.fixture

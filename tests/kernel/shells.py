@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from IPython.utils.capture import CapturedIO, capture_output
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
+from traitlets.config import Config
 
 from jupyter_tokens import TokenError
 from jupyter_tokens.kernel import magics
@@ -38,6 +42,22 @@ class Run:
     @property
     def everything(self) -> str:
         return self.printed + "".join(json.dumps(output.data) for output in self.outputs)
+
+
+@contextmanager
+def a_shell(history: dict[str, Any] | None = None) -> Iterator[InteractiveShell]:
+    """One that has loaded nothing, and leaves nothing behind."""
+    main = sys.modules["__main__"]
+    config = {"HistoryManager": history or {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}}
+    made = InteractiveShell.instance(config=Config(config))
+    try:
+        yield made
+    finally:
+        made.restore_sys_module_state()
+        made.atexit_operations()
+        atexit.unregister(made.atexit_operations)  # it has been done, and cannot be done twice
+        InteractiveShell.clear_instance()
+        sys.modules["__main__"] = main
 
 
 def run(shell: InteractiveShell, cell: str, *, seen: bool = False) -> Run:

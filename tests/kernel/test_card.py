@@ -6,6 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from IPython.core.formatters import HTMLFormatter
 
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import NotFound, ParameterError, TokenError
@@ -33,6 +34,13 @@ def card(got: Token | None = None, **changes: object) -> Card:
         now=utc(NOW),
     )
     return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def html_of(shown: object) -> str:
+    """As IPython asks for it."""
+    html = HTMLFormatter()(shown)
+    assert isinstance(html, str)
+    return html
 
 
 class Reader(HTMLParser):
@@ -74,12 +82,12 @@ def test_the_plain_form_is_the_same_at_any_time(life: float) -> None:
     now, later = card(token(life=life)), card(token(life=life), now=utc(NOW + 70))
     assert repr(now) == repr(later)
     assert str(utc(NOW).year) not in repr(now)
-    assert now._repr_html_() != later._repr_html_()
+    assert html_of(now) != html_of(later)
 
 
 def test_html_and_text_show_the_same_but_for_the_time() -> None:
     shown = card(sandbox=True, places=["$A", "b"], notes=["First.", "Second."])
-    words = " ".join(Reader(shown._repr_html_()).texts)
+    words = " ".join(Reader(html_of(shown)).texts)
     assert "2026-01-15 08:58:39 UTC (in 29 min)" in words
     for line in repr(shown).replace("29 min after it was fetched", "").splitlines():
         for part in line.replace(" · ", ": ").split(": "):
@@ -89,21 +97,21 @@ def test_html_and_text_show_the_same_but_for_the_time() -> None:
 @pytest.mark.parametrize("got", [token(), token(life=None), token(life=-5.0)])
 def test_the_value_is_in_no_form_of_it(got: Token) -> None:
     shown = card(got, notes=["A note."], sandbox=True)
-    assert CANARY not in repr(shown) + str(shown) + shown._repr_html_() + f"{shown!s:>9}"
+    assert CANARY not in repr(shown) + str(shown) + html_of(shown) + f"{shown!s:>9}"
 
 
 def test_whatever_it_is_told_is_escaped_in_html() -> None:
     shown = card(token(profile=EVIL), title=EVIL, places=[EVIL], mode=EVIL, notes=[EVIL])
-    page = Reader(shown._repr_html_())
+    page = Reader(html_of(shown))
     assert "script" not in page.tags
     assert "".join(page.texts).count(EVIL) == 5
-    assert EVIL not in shown._repr_html_()
+    assert EVIL not in html_of(shown)
 
 
 def test_the_sandbox_has_a_badge_and_a_vendor_has_none() -> None:
     assert "sandbox" in repr(card(sandbox=True)).splitlines()[0]
-    assert "sandbox" in Reader(card(sandbox=True)._repr_html_()).texts
-    assert "sandbox" not in repr(card()) + card()._repr_html_()
+    assert "sandbox" in Reader(html_of(card(sandbox=True))).texts
+    assert "sandbox" not in repr(card()) + html_of(card())
 
 
 def test_a_token_without_an_end_says_so_and_needs_no_refresh() -> None:
@@ -128,7 +136,7 @@ def test_what_is_not_kept_fresh_says_no() -> None:
 def test_a_token_that_is_over_is_not_called_fresh(life: float) -> None:
     shown = repr(card(token(life=life), kept_fresh=False))
     assert "state: expired" in shown
-    assert "(in 0 s)" in card(token(life=life))._repr_html_()
+    assert "(in 0 s)" in html_of(card(token(life=life)))
 
 
 @pytest.mark.parametrize(

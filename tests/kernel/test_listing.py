@@ -16,7 +16,7 @@ from jupyter_tokens.kernel.session import Status
 from jupyter_tokens.protocol.proof import START_VARIABLE
 
 from ..doubles import NOW
-from .test_card import EVIL, Reader
+from .test_card import EVIL, Reader, html_of
 
 
 def row(profile: str = "oneaccess", **changes: Any) -> Status:
@@ -100,7 +100,7 @@ def test_html_and_text_show_the_same_and_all_is_escaped() -> None:
     session = Session(row(EVIL, params={EVIL: EVIL}, error=Throttled(EVIL)), idle("astra"))
     session.told = [EVIL]
     shown = listed(session)
-    page = Reader(shown._repr_html_())
+    page = Reader(html_of(shown))
     assert "script" not in page.tags
     text = "".join(page.texts)
     assert text.count(EVIL) == 5
@@ -138,7 +138,7 @@ def test_a_configuration_that_cannot_be_read_is_told_below_what_is_held() -> Non
 def test_without_a_profile_it_says_what_to_do() -> None:
     shown = listed(Session())
     assert "No profile is configured" in repr(shown)
-    assert "<table" not in shown._repr_html_()
+    assert "<table" not in html_of(shown)
 
 
 def test_what_failed_in_the_background_is_told() -> None:

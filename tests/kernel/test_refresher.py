@@ -35,16 +35,16 @@ class Bed:
     """Where the refresher sleeps: tells for how long, and wakes it only when a test says so."""
 
     def __init__(self) -> None:
-        self._naps: queue.Queue[float | None] = queue.Queue()
+        self.naps: queue.Queue[float | None] = queue.Queue()
         self._condition: threading.Condition | None = None
 
     def __call__(self, condition: threading.Condition, seconds: float | None) -> None:
         self._condition = condition
-        self._naps.put(seconds)
+        self.naps.put(seconds)
         condition.wait(3 * ATTENTION)
 
     def nap(self) -> float | None:
-        return self._naps.get(timeout=ATTENTION)
+        return self.naps.get(timeout=ATTENTION)
 
     def wake(self) -> float | None:
         """Wakes it; how long it sleeps next."""
@@ -524,7 +524,7 @@ def test_at_rest_it_looks_at_one_entry_however_many_there_are(
         vendor.lives[key.profile] = 3600.0 + number
         cache.get(key)
         refresher.keep(key)
-    while bed._naps.qsize():
+    while bed.naps.qsize():
         bed.nap()
     bed.wake()
     looks = clock.looks

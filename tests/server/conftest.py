@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +42,14 @@ class Kernel:
         self.id = str(uuid4())
         self.key = key
         self.known = SimpleNamespace(session=SimpleNamespace(key=key), kernel_name=name, shell_port=0)
+
+    @contextmanager
+    def started(self, jp_serverapp: Any) -> Iterator[None]:
+        """The server knows it. A kernel manager has no public way to be given a kernel that it has not started."""
+        kernels = jp_serverapp.kernel_manager._kernels
+        kernels[self.id] = self.known
+        yield
+        del kernels[self.id]
 
     def proof(self, action: str, body: bytes, *, time: float, nonce: str | None = None, **other: Any) -> dict[str, str]:
         """The header. other : key or kernel_id that is not its own."""
@@ -113,9 +122,8 @@ def extension(jp_serverapp: Any) -> TokensExtension:
 @pytest.fixture
 def kernel(jp_serverapp: Any) -> Iterator[Kernel]:
     known = Kernel()
-    jp_serverapp.kernel_manager._kernels[known.id] = known.known
-    yield known
-    del jp_serverapp.kernel_manager._kernels[known.id]
+    with known.started(jp_serverapp):
+        yield known
 
 
 @pytest.fixture

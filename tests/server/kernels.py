@@ -33,7 +33,7 @@ class Client:
     async def run(self, code: str, **options: Any) -> str:
         """What the code prints."""
         message_id = self._client.execute(code, **options)
-        await self._client._recv_reply(message_id, timeout=WAIT)
+        await self.reply(message_id)
         await self.hears(lambda m: m["msg_type"] == "status" and m["content"]["execution_state"] == "idle", message_id)
         texts = [
             m["content"]["text"]
@@ -42,12 +42,15 @@ class Client:
         ]
         return "".join(texts)
 
-    def begin(self, code: str) -> str:
+    def begin(self, code: str, **options: Any) -> str:
         """Sends code, and does not wait for it."""
-        return str(self._client.execute(code))
+        return str(self._client.execute(code, **options))
 
     async def reply(self, message_id: str) -> dict[str, Any]:
-        return dict((await self._client._recv_reply(message_id, timeout=WAIT))["content"])
+        while True:
+            message = await self._client.get_shell_msg(timeout=WAIT)
+            if message["parent_header"].get("msg_id") == message_id:
+                return dict(message["content"])
 
     async def hears(self, wanted: Callable[[dict[str, Any]], bool], message_id: str) -> None:
         await until(lambda: any(wanted(m) and m["parent_header"].get("msg_id") == message_id for m in self.heard))

@@ -336,13 +336,10 @@ async def test_a_proof_is_for_its_kernel_alone(
     call: Call, row: Row, kernel: Kernel, extension: TokensExtension, jp_serverapp: Any
 ) -> None:
     other = Kernel(key=b"the key of the other kernel")
-    jp_serverapp.kernel_manager._kernels[other.id] = other.known
-    try:
+    with other.started(jp_serverapp):
         headers = other.proof(row.action, b"{}", time=extension.clock.now())
         response = await call("POST", f"kernels/{kernel.id}/{row.action}", b"{}", headers=headers)
         assert (response.code, told(response)["reason"]) == (403, "proof")
-    finally:
-        del jp_serverapp.kernel_manager._kernels[other.id]
 
 
 @by_kernel

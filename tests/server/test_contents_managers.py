@@ -4,55 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from jupyter_server.services.contents.manager import AsyncContentsManager, ContentsManager
-from tornado.httpclient import HTTPResponse
 from traitlets.config import Config
 
 from jupyter_tokens.server.app import TokensExtension
 
 from ..scan.notebooks import code, notebook, output
+from .saving import Save, jp_server_config, mode, save, value
 
-Save = Callable[..., Awaitable[HTTPResponse]]
-
-
-@pytest.fixture
-def mode() -> str:
-    return "redact"
-
-
-@pytest.fixture
-def jp_server_config(jp_server_config: Config, mode: str) -> Config:
-    jp_server_config.TokensExtension.scan_on_save = mode
-    return jp_server_config
-
-
-@pytest.fixture
-def save(jp_serverapp: Any, http_server_client: Any, jp_auth_header: dict[str, str], jp_base_url: str) -> Save:
-    """Saves as a front end does."""
-
-    async def save(content: Any, name: str = "a.ipynb") -> HTTPResponse:
-        response: HTTPResponse = await http_server_client.fetch(
-            f"{jp_base_url}api/contents/{name}",
-            method="PUT",
-            body=json.dumps({"type": "notebook", "format": "json", "content": content}),
-            headers=jp_auth_header,
-            raise_error=False,
-        )
-        return response
-
-    return save
-
-
-@pytest.fixture
-def value(extension: TokensExtension, profiles: Any) -> str:
-    """A token that the server holds."""
-    return extension.source.get(extension.source.key("oneaccess")).reveal()
+__all__ = ["jp_server_config", "mode", "save", "value"]  # fixtures
 
 
 def with_value(value: str, metadata: Any = None) -> Any:

@@ -7,14 +7,11 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_server.services.contents.filemanager import FileContentsManager
-from tornado.httpclient import HTTPResponse
-from traitlets.config import Config
 
 from jupyter_tokens.clock import utc
 from jupyter_tokens.scan import notebook as scanned
@@ -26,45 +23,11 @@ from jupyter_tokens.token import Token
 from ..doubles import Clock
 from ..scan.notebooks import WIDGETS, code, notebook, output
 from .conftest import Call, told
+from .saving import Save, jp_server_config, mode, save, value
 
-Save = Callable[..., Awaitable[HTTPResponse]]
+__all__ = ["jp_server_config", "mode", "save", "value"]  # fixtures
 
 ACCESS_KEY = "LTAItestAccessKeyId01"
-
-
-@pytest.fixture
-def mode() -> str:
-    return "redact"
-
-
-@pytest.fixture
-def jp_server_config(jp_server_config: Config, mode: str) -> Config:
-    jp_server_config.TokensExtension.scan_on_save = mode
-    return jp_server_config
-
-
-@pytest.fixture
-def save(jp_serverapp: Any, http_server_client: Any, jp_auth_header: dict[str, str], jp_base_url: str) -> Save:
-    """Saves as a front end does."""
-
-    async def save(content: Any, name: str = "a.ipynb", **model: Any) -> HTTPResponse:
-        body = {"type": "notebook", "format": "json", "content": content, **model}
-        response: HTTPResponse = await http_server_client.fetch(
-            f"{jp_base_url}api/contents/{name}",
-            method="PUT",
-            body=json.dumps(body),
-            headers=jp_auth_header,
-            raise_error=False,
-        )
-        return response
-
-    return save
-
-
-@pytest.fixture
-def value(extension: TokensExtension, profiles: Any) -> str:
-    """A token that the server holds."""
-    return extension.source.get(extension.source.key("oneaccess")).reveal()
 
 
 def with_value(value: str) -> Any:

@@ -18,10 +18,10 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from types import MappingProxyType
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 
-from jupyter_tokens import client as client_module
 from jupyter_tokens.client import Client
 from jupyter_tokens.errors import (
     ConfigurationError,
@@ -219,13 +219,27 @@ def test_an_asked_for_refresh_is_told_to_the_server(opened: Make, server: Server
     assert server.asked[0]["refresh"] is True
 
 
+def sent(token: Token, *, refused: bool) -> list[str]:
+    """What reaches a consumer that refuses the first request, or none."""
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Authorization"])
+        return httpx.Response(401 if refused and len(seen) == 1 else 200)
+
+    with httpx.Client(transport=httpx.MockTransport(answer), auth=token.auth) as consumer:
+        consumer.get("https://consumer.example")
+    return seen
+
+
 def test_auth_asks_for_one_newer_than_the_refused(opened: Make, server: Server, me: Identity) -> None:
     source = opened(me)
     token = source.get(source.key("oneaccess"))
-    renewed = token.auth._fresh(token)
-    assert renewed is not token
-    assert token.auth._fresh() is renewed
-    assert server.asked[1]["newer_than"] == token.obtained_at.isoformat()
+    assert sent(token, refused=True) == [f"Bearer {CANARY}"] * 2
+    assert [asked.get("newer_than") for asked in server.asked] == [None, token.obtained_at.isoformat()]
+    # The renewed one is what it goes on with.
+    assert sent(token, refused=False)
+    assert len(server.asked) == 2
 
 
 def test_one_connection_serves_many_calls(opened: Make, server: Server, me: Identity) -> None:
@@ -463,7 +477,7 @@ def test_without_a_server_the_fallback_serves_and_the_card_says_so(opened: Make)
     assert direct.asked == [(Key("oneaccess", (("a", "1"),)), Ask())]
     assert source.mode.startswith("direct (the Jupyter server cannot be reached")
     assert source.about("oneaccess") == About("Direct", "DIRECT", sandbox=False)
-    assert token.auth._fresh() is token
+    assert sent(token, refused=False) == ["Bearer direct"]
 
 
 def test_a_server_that_does_not_know_the_kernel_is_fallen_back_from_until_it_does(
@@ -766,7 +780,3 @@ def test_mode_server_without_a_server_is_an_error_that_says_so(
 ) -> None:
     with pytest.raises(ConfigurationError, match="no Jupyter server"):
         choose(monkeypatch, config_dir, "server", None).get("oneaccess")
-
-
-def test_client_module_has_no_shared_client_before_it_is_asked() -> None:
-    assert client_module._shared is None

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import keyring.backend
 import pytest
 
+from jupyter_tokens import transport
 from jupyter_tokens.config.keyring_access import ask_keyring
 from jupyter_tokens.config.profiles import Profile, Profiles
 from jupyter_tokens.config.secrets import SecretRef, watch_seen
@@ -273,17 +275,22 @@ def test_create_where_the_vendor_has_no_such_call() -> None:
     assert bench.script.requests == []
 
 
-def test_without_a_transport_one_is_made_at_the_first_fetch() -> None:
+def test_without_a_transport_one_is_made_at_the_first_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Transport] = []
+
+    def noted(*arguments: Any, **options: Any) -> Transport:
+        made.append(Transport(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(transport, "Transport", noted)
     upstream = Upstream(lambda: Profiles.of({"mine": {**ONEACCESS, "endpoint": "http://127.0.0.1:1", "timeout": 0.1}}))
     upstream.close()
-    assert upstream._transport is None
+    assert not made
     with pytest.raises(NetworkError):
         upstream.fetch(Key("mine"))
-    first = upstream._transport
-    assert first is not None
     with pytest.raises(NetworkError):
         upstream.fetch(Key("mine"))
-    assert upstream._transport is first
+    assert len(made) == 1
     upstream.close()
 
 

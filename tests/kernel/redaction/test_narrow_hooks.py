@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
 import io
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from jupyter_tokens.kernel.redaction.known_values import KnownValues
 from jupyter_tokens.kernel.redaction.narrow_hooks import NarrowHooks
 from jupyter_tokens.kernel.redaction.search import Search
+
+from ..shells import a_shell
 
 VALUE = "7211546f57cd432790643bb6612da19d"
 
@@ -28,16 +27,9 @@ def looked_for() -> list[Search | None]:
 
 @pytest.fixture
 def shell() -> Iterator[InteractiveShell]:
-    main = sys.modules["__main__"]
-    config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
-    made = InteractiveShell.instance(config=config)
-    made.user_ns["value"] = VALUE
-    yield made
-    made.restore_sys_module_state()
-    made.atexit_operations()
-    atexit.unregister(made.atexit_operations)
-    InteractiveShell.clear_instance()
-    sys.modules["__main__"] = main
+    with a_shell() as made:
+        made.user_ns["value"] = VALUE
+        yield made
 
 
 @contextmanager

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from jupyter_tokens.kernel.redaction.records import Records
 from jupyter_tokens.kernel.redaction.search import Search
+
+from ..shells import a_shell
 
 VALUE = "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678"
 LABEL = "[token x]"
@@ -29,18 +28,9 @@ CELLS = (
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    main = sys.modules["__main__"]
-    history = {"hist_file": ":memory:", "db_log_output": True}
-    made = InteractiveShell.instance(
-        config=Config({"HistoryManager": history, "InteractiveShell": {"colors": "nocolor"}})
-    )
-    made.user_ns["value"] = VALUE
-    yield made
-    made.restore_sys_module_state()
-    made.atexit_operations()
-    atexit.unregister(made.atexit_operations)
-    InteractiveShell.clear_instance()
-    sys.modules["__main__"] = main
+    with a_shell({"hist_file": ":memory:", "db_log_output": True}) as made:
+        made.user_ns["value"] = VALUE
+        yield made
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from jupyter_client.session import Session
-from traitlets.config import Config
 
 from jupyter_tokens.client import Client
 from jupyter_tokens.config.profiles import Profiles
@@ -30,6 +28,7 @@ from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.token import Secret, Token
 
 from ...doubles import Clock
+from ..shells import a_shell
 from .sessions import Publisher, received
 
 VALUE = "7211546f57cd432790643bb6612da19d"
@@ -51,16 +50,9 @@ class Kernel:
 
 @pytest.fixture
 def shell() -> Iterator[InteractiveShell]:
-    main = sys.modules["__main__"]
-    config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
-    made = InteractiveShell.instance(config=config)
-    yield made
-    redaction.stop(made)
-    made.restore_sys_module_state()
-    made.atexit_operations()
-    atexit.unregister(made.atexit_operations)
-    InteractiveShell.clear_instance()
-    sys.modules["__main__"] = main
+    with a_shell() as made:
+        yield made
+        redaction.stop(made)
 
 
 @pytest.fixture

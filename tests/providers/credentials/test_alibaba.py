@@ -200,11 +200,12 @@ def test_the_key_of_a_role_is_renewed_ahead_of_its_end(on_ecs: Callable[..., Loo
 
 
 def test_one_client_serves_the_process(on_ecs: Callable[..., Loopback]) -> None:
-    on_ecs(Metadata(temporary(1, minutes=60)))
+    metadata = Metadata(temporary(1, minutes=60))
+    on_ecs(metadata)
     chain()
-    kept = alibaba._kept
+    asked = list(metadata.asked)
     chain()
-    assert alibaba._kept is kept
+    assert metadata.asked == asked
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from jupyter_tokens.providers.signing.canonical import sha256
 
 from ...doubles import VECTORS, Clock, vector
 
@@ -36,6 +39,20 @@ class Signed:
         clock = Clock()
         clock.wall = datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()
         return clock
+
+
+def sign(authorization: Callable[..., str], one: Signed, **changes: object) -> str:
+    """The signature that an algorithm makes of it, or of what differs from it in something."""
+    given: dict[str, object] = {
+        "method": one.method,
+        "path": one.path,
+        "query": one.query,
+        "headers": one.signed_headers,
+        "payload_hash": sha256(one.body),
+        "key_id": one.key_id,
+        "key_secret": one.secret,
+    }
+    return authorization(**given | changes)
 
 
 def _read(name: str) -> Signed | None:

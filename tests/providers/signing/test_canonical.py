@@ -18,7 +18,7 @@ from jupyter_tokens.providers.signing import canonical
 from jupyter_tokens.providers.signing.canonical import AccessKey, SigningAuth
 from jupyter_tokens.token import Secret
 
-from ...doubles import CANARY, VECTORS, Clock, vector
+from ...doubles import CANARY, VECTORS, vector
 
 UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -129,8 +129,3 @@ def test_signing_auth_needs_an_algorithm() -> None:
     auth = SigningAuth(AccessKey("AKID", Secret("s")))
     with pytest.raises(NotImplementedError):
         next(auth.auth_flow(httpx.Request("GET", "https://h/")))
-
-
-def test_signing_auth_takes_a_clock() -> None:
-    clock = Clock()
-    assert SigningAuth(AccessKey("AKID", Secret("s")), clock=clock)._clock is clock

@@ -6,84 +6,23 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 from jupyter_tokens.providers.signing import sdk_hmac
-from jupyter_tokens.providers.signing.canonical import EMPTY_SHA256, AccessKey, canonical_query, sha256
+from jupyter_tokens.providers.signing.canonical import EMPTY_SHA256, AccessKey, canonical_query
 from jupyter_tokens.providers.signing.sdk_hmac import SdkHmacAuth, authorization, timestamp
 from jupyter_tokens.token import Secret
 
 from ...doubles import Clock, Script
-from .recorded import Signed, recorded
+from .recorded import Signed, recorded, sign
 
 VECTORS = recorded("SDK-HMAC")
 every_vector = pytest.mark.parametrize("one", VECTORS.values(), ids=VECTORS)
-LETTERS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-DATE = {"x-sdk-date": "20260115T083000Z"}
-
-
-def sign(one: Signed, **changes: object) -> str:
-    given_ = {
-        "method": one.method,
-        "path": one.path,
-        "query": one.query,
-        "headers": one.signed_headers,
-        "payload_hash": sha256(one.body),
-        "key_id": one.key_id,
-        "key_secret": one.secret,
-        **changes,
-    }
-    return authorization(**given_)
-
-
-def test_the_vectors_are_there() -> None:
-    assert len(VECTORS) == 4
-
-
-@every_vector
-def test_the_recorded_signature_is_met(one: Signed) -> None:
-    assert sign(one) == one.authorization
 
 
 @every_vector
 def test_the_slash_at_the_end_is_added_once(one: Signed) -> None:
-    assert sign(one, path=one.path + "/") == one.authorization
-    assert sign(one, path="") == sign(one, path="/")
-
-
-@every_vector
-def test_the_order_of_query_and_headers_does_not_matter(one: Signed) -> None:
-    headers = dict(reversed(one.signed_headers.items()))
-    assert sign(one, query=one.query[::-1], headers=headers) == one.authorization
-
-
-@every_vector
-def test_one_changed_character_changes_the_signature(one: Signed) -> None:
-    def changed(text: str) -> str:
-        return text[:-1] + ("x" if text[-1] != "x" else "y")
-
-    ways = [
-        {"method": "PUT"},
-        {"path": one.path + "x"},
-        {"query": (*one.query, ("a", "b"))},
-        {"payload_hash": changed(sha256(one.body))},
-        {"key_secret": changed(one.secret)},
-        *({"headers": {**one.signed_headers, name: changed(value)}} for name, value in one.signed_headers.items()),
-    ]
-    signatures = [sign(one, **way).rpartition("=")[2] for way in ways]
-    assert one.authorization.rpartition("=")[2] not in signatures
-    assert len(set(signatures)) == len(ways)
-
-
-@given(LETTERS, LETTERS, LETTERS)
-def test_signatures_of_different_values_differ(name: str, value: str, other: str) -> None:
-    assume(value != other)
-    one, two = (
-        authorization("GET", "/", [(name, text)], DATE, EMPTY_SHA256, key_id="i", key_secret="s")
-        for text in (value, other)
-    )
-    assert one != two
+    assert sign(authorization, one, path=one.path + "/") == one.authorization
+    assert sign(authorization, one, path="") == sign(authorization, one, path="/")
 
 
 def test_the_date_has_to_be_signed() -> None:
