@@ -21,13 +21,13 @@ import type {
   Settings
 } from './tokens';
 
-/** Milliseconds between two looks at an injection that waits for a busy kernel, at first; each pause is longer. */
+/** First pause between two polls of an injection that waits for a busy kernel, in ms; each pause is longer. */
 const LOOK_MS = 100;
 const MOST_LOOK_MS = 30_000;
-/** Between two looks at a token that is about to end. */
+/** Pause between two polls shortly before a token expires. */
 const SOONEST_MS = 1000;
 const OUTCOME_MS = 10_000;
-/** Between two looks while the server does not answer: who has started it again does not wait long. */
+/** Pause between two polls while the server does not answer; short, so that a restart is noticed soon. */
 const MOST_BACKOFF_MS = 30_000;
 
 interface IProfilesAnswer {
@@ -37,7 +37,7 @@ interface IProfilesAnswer {
   readonly loaded_in: readonly string[];
 }
 
-/** The profiles of one server, looked at again and again while the page can be seen. Holds no token. */
+/** The profiles of one server, polled while the page is visible. It holds no token values. */
 export class TokensModel implements ITokens, IDisposable {
   constructor(
     private readonly _settings: ServerConnection.ISettings,
@@ -72,12 +72,12 @@ export class TokensModel implements ITokens, IDisposable {
     Signal.clearData(this);
   }
 
-  /** Begins to look. */
+  /** Starts polling. */
   start(): void {
     void this._poll.start();
   }
 
-  /** Seconds between two looks, while all is well and no token is about to end. */
+  /** Seconds between two polls, if there is no error and no token is about to expire. */
   set pollSeconds(seconds: number) {
     this._pollSeconds = seconds;
     this._pace();
@@ -107,7 +107,7 @@ export class TokensModel implements ITokens, IDisposable {
     }
     this.changed.emit();
     if (outcome?.kind === 'done' && !outcome.expiresAt) {
-      // What went well needs no room for long.
+      // A success message disappears soon.
       setTimeout(() => {
         if (this._outcomes.get(profile) === outcome) {
           this.setOutcome(profile, null);
@@ -138,7 +138,7 @@ export class TokensModel implements ITokens, IDisposable {
     return value ?? '';
   }
 
-  /** @param waits - Told at each look while the kernel is busy. */
+  /** @param waits - Called at each poll while the kernel is busy. */
   async inject(
     kernelId: string,
     profile: string,
@@ -149,7 +149,7 @@ export class TokensModel implements ITokens, IDisposable {
     let injection = await this._during(profile, () =>
       this._ask<IInjection>('POST', path, { profile, ...wanted })
     );
-    // A cell may run for hours: the card can be used meanwhile.
+    // A cell may run for hours; the card stays usable meanwhile.
     for (
       let pause = LOOK_MS;
       injection.state === 'queued';
@@ -176,7 +176,7 @@ export class TokensModel implements ITokens, IDisposable {
       return now;
     } catch (error) {
       if (error instanceof RequestError && error.status === null) {
-        // The server is away, and will go on with it when it is back, or say that it knows of none.
+        // The server does not answer. When it is back, it continues, or does not know the injection.
         return injection;
       }
       throw error;
@@ -220,7 +220,7 @@ export class TokensModel implements ITokens, IDisposable {
     }
   }
 
-  /** What has not changed stays the same object, so that only the cards of what has changed are drawn again. */
+  /** Unchanged profiles stay the same objects, so that only changed cards are rendered again. */
   private _take(
     listed: IProfilesAnswer,
     holdings: readonly IHolding[],
@@ -256,7 +256,7 @@ export class TokensModel implements ITokens, IDisposable {
     }
   }
 
-  /** The sooner a token ends, the sooner it is looked at again: its state changes in the last fifth of its life. */
+  /** The sooner a token expires, the sooner the next poll: the state changes in the last fifth of its life. */
   private _pace(): void {
     const now = this.now();
     const rests = this.profiles?.map(({ expires_at }) => Date.parse(expires_at ?? '') - now) ?? [];
@@ -266,7 +266,7 @@ export class TokensModel implements ITokens, IDisposable {
     this._poll.frequency = { ...this._poll.frequency, interval, max };
   }
 
-  /** Does something for a profile; its card says so meanwhile, and has the new state when this ends. */
+  /** Runs an action of a profile; the card is busy meanwhile, and has the new state at the end. */
   private async _during<T>(profile: string, work: () => Promise<T>): Promise<T> {
     const count = (by: number): void => {
       this._busy.set(profile, (this._busy.get(profile) ?? 0) + by);
@@ -280,7 +280,7 @@ export class TokensModel implements ITokens, IDisposable {
       try {
         await this._load();
       } catch {
-        // The panel tells of it already.
+        // The panel shows it already.
       }
       count(-1);
       void this._poll.schedule({ interval: this._poll.frequency.interval });
@@ -290,7 +290,7 @@ export class TokensModel implements ITokens, IDisposable {
   private async _ask<T>(method: Method, parts: readonly string[], body?: object): Promise<T> {
     const answer = await request<T>(this._settings, this._trans, method, parts, body);
     if (answer.date !== null) {
-      // Its header counts whole seconds: only a clock that is really another one matters.
+      // The Date header has whole seconds, so only a larger difference matters.
       const ahead = answer.date - Date.now();
       this._ahead = Math.abs(ahead) > 2000 ? ahead : 0;
     }
@@ -305,7 +305,7 @@ export class TokensModel implements ITokens, IDisposable {
   private _turn = 0;
 }
 
-/** Who may fetch but not inject sees the profiles without what kernels hold. */
+/** Users who may fetch but not inject see the profiles without holdings. */
 function unlessForbidden(error: unknown): { holdings: readonly IHolding[] } {
   if (error instanceof RequestError && error.status === 403) {
     return { holdings: [] };
