@@ -74,7 +74,7 @@ export function ProfileForm({
       }
       setEditable(await tokens.editable(name));
       await tokens.fetch(name, {}, true);
-      setReport({ problem: null, text: trans.__('Saved and tested: a token was fetched.') });
+      setReport({ problem: null, text: trans.__('Saved, and it works: a token was fetched.') });
     } catch (error) {
       setReport({ problem: problemOf(error), text: '' });
     } finally {
