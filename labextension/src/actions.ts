@@ -5,7 +5,7 @@ import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { CANCELLED, problemOf } from './request';
 import type { IInjection, IProfile, ITokens, Outcome, Params } from './tokens';
 
-/** What the user can do with a profile, and what its card says of how that ended. Nothing here throws. */
+/** The user's actions on a profile. The result is shown on its card; no method throws. */
 export class Actions {
   constructor(
     private readonly _tokens: ITokens,
@@ -13,10 +13,10 @@ export class Actions {
     private readonly _trans: TranslationBundle
   ) {}
 
-  /** The variable that a profile fills where nothing else is said; by the user's settings. */
+  /** The default variable of a profile, from the user's settings. */
   variables: Readonly<Record<string, string>> = {};
 
-  /** The environment variable that a profile's token goes to; null if neither profile nor user names one. */
+  /** The environment variable for a profile's token; null if neither profile nor settings name one. */
   variable(profile: IProfile): string | null {
     return this.variables[profile.name] ?? profile.env;
   }
@@ -26,7 +26,7 @@ export class Actions {
       const facts = await this._tokens.fetch(profile, params, refresh);
       const text = facts.has_value
         ? this._trans.__('Fetched.')
-        : this._trans.__('Looked up: this API tells about the token, but never returns it.');
+        : this._trans.__('Fetched: this API describes the token, but never returns it.');
       return { kind: 'done', text, ...(isGiven(params) && { expiresAt: facts.expires_at }) };
     });
   }
@@ -45,7 +45,7 @@ export class Actions {
     });
   }
 
-  /** Puts the token into a kernel, by default that of the current notebook. */
+  /** Injects the token into a kernel, by default that of the current notebook. */
   inject(
     profile: string,
     params: Params,
@@ -58,11 +58,14 @@ export class Actions {
       const env = this.variables[profile];
       const wanted = { params, ...(env && { env }) };
       const done = await this._tokens.inject(kernel.id, profile, wanted, () => {
-        const text = this._trans.__('Waits for the kernel of %1, which is busy.', kernel.notebook);
+        const text = this._trans.__(
+          'Waiting for the kernel of %1, which is busy.',
+          kernel.notebook
+        );
         this._tokens.setOutcome(profile, { kind: 'done', text });
       });
       if (done.state === 'failed') {
-        throw new Error(done.message ?? this._trans.__('The kernel did not take the token.'));
+        throw new Error(done.message ?? this._trans.__('The kernel did not accept the token.'));
       }
       const set = this._trans.__('%1 is set in %2 (%3).', done.env, kernel.notebook, done.language);
       const text = [set, keptBy(done, this._trans)].join(' ').trim();
@@ -78,7 +81,7 @@ export class Actions {
     });
   }
 
-  /** Hands the value, and when it expires, to `show`, which is all that ever sees it. */
+  /** Passes the value and its expiry to `show`, and to nothing else. */
   reveal(
     profile: string,
     params: Params,
@@ -91,7 +94,7 @@ export class Actions {
     });
   }
 
-  /** Fetches anew what has been fetched before. */
+  /** Refreshes all tokens that have been fetched. */
   async refreshAll(): Promise<void> {
     const known = this._tokens.profiles?.filter(profile => profile.state !== 'none') ?? [];
     await Promise.all(known.map(profile => this.fetch(profile.name, profile.token_params, true)));
@@ -121,7 +124,7 @@ export class Actions {
   }
 }
 
-/** Who renews what was injected. */
+/** Says whether kernel or server keeps an injected token fresh. */
 function keptBy({ kept_by, expires_at }: IInjection, trans: TranslationBundle): string {
   if (kept_by === 'kernel') {
     return trans.__('The kernel keeps it fresh.');
@@ -129,7 +132,7 @@ function keptBy({ kept_by, expires_at }: IInjection, trans: TranslationBundle): 
   if (kept_by === 'server') {
     return trans.__('The server keeps it fresh.');
   }
-  return expires_at === null ? '' : trans.__('Nobody keeps it fresh.');
+  return expires_at === null ? '' : trans.__('It is not kept fresh.');
 }
 
 function isGiven(params: Params): boolean {

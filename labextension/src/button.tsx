@@ -1,7 +1,7 @@
 import type { LabIcon } from '@jupyterlab/ui-components';
 import React from 'react';
 
-/** A button that cannot be used at the moment keeps the focus, and tells why in its title. */
+/** A button that keeps the focus while it is disabled; its title says why it is. */
 export function pressed(
   enabled: boolean,
   work: () => unknown
@@ -17,7 +17,7 @@ interface IIconButtonProps {
   readonly onClick: () => void;
 }
 
-/** A button that is an icon; its label is its tooltip too. */
+/** A button with an icon; its label is also the tooltip. */
 export function IconButton(props: IIconButtonProps): React.JSX.Element {
   const { icon, label, enabled = true, expanded, onClick } = props;
   return (

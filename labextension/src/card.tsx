@@ -13,7 +13,7 @@ import { ProblemView } from './problem';
 import { showValue } from './reveal';
 import { REVEAL_SECONDS, type IProfile, type IProvider, type Outcome, type State } from './tokens';
 
-/** What does not change while the panel lives. */
+/** The parts that do not change while the panel exists. */
 export interface IBench {
   readonly actions: Actions;
   readonly lastParams: LastParams;
@@ -27,21 +27,21 @@ interface ICardProps {
   readonly bench: IBench;
   readonly profile: IProfile;
   readonly provider: IProvider | undefined;
-  /** Names of the notebooks whose kernels hold the token, one a line. */
+  /** Names of the notebooks whose kernels have the token, one per line. */
   readonly holders: string;
   readonly busy: boolean;
   readonly outcome: Outcome | null;
-  /** The kernel that it can be put into: file name and language, or empty. */
+  /** The kernel to inject into: file name and language, or empty. */
   readonly target: string;
   /** Whether the server does not answer, so that what is known of the token may be out of date. */
   readonly isStale: boolean;
-  /** The environment variable that it goes to; null if nobody names one. */
+  /** The environment variable for the token; null if there is none. */
   readonly variable: string | null;
   readonly mayReveal: boolean;
   readonly mayEdit: boolean;
 }
 
-/** One profile. Drawn again only when its own facts are others. */
+/** The card of one profile. It is rendered again only when its own data change. */
 export const Card = React.memo(function Card(props: ICardProps): React.JSX.Element {
   const { bench, profile, provider, holders, busy, outcome, variable } = props;
   const { trans } = bench;
@@ -71,7 +71,7 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
         {profile.sandbox && (
           <span
             className="jp-Tokens-badge"
-            title={trans.__('Its endpoint is on this machine: nothing leaves it.')}
+            title={trans.__('The endpoint is on this machine; nothing leaves it.')}
           >
             {trans.__('sandbox')}
           </span>
@@ -86,7 +86,7 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
       {(variable ?? profile.expires_at) && (
         <div className="jp-Tokens-row jp-Tokens-facts">
           {variable && (
-            <code title={trans.__('Environment variable that it fills')}>{variable}</code>
+            <code title={trans.__('Environment variable for the token')}>{variable}</code>
           )}
           {profile.expires_at && !props.isStale && (
             <Countdown
@@ -99,7 +99,7 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
         </div>
       )}
       {holders && (
-        <div className="jp-Tokens-holders" title={trans.__('Kernels that hold it: %1', holders)}>
+        <div className="jp-Tokens-holders" title={trans.__('Kernels with this token: %1', holders)}>
           {trans.__('held by %1', holders)}
         </div>
       )}
@@ -216,7 +216,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
             icon={forgetIcon}
             label={trans.__('Forget %1', name)}
             enabled={!busy}
-            // This button is gone then.
+            // The button has been removed by then.
             onClick={() => void actions.forget(name).then(() => fetch.current?.focus())}
           />
         )}
@@ -243,12 +243,12 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
 
 function injectTitle({ bench: { trans }, variable, target }: ICardProps): string {
   if (variable === null) {
-    return trans.__('The profile names no environment variable');
+    return trans.__('No environment variable set');
   }
   return target ? trans.__('Set %1 in %2', variable, target) : trans.__('Open a notebook first');
 }
 
-/** After a second: what the card waits for, and a way not to. */
+/** After one second: what the card is waiting for, and a button that cancels it. */
 function Waiting({ bench: { actions, trans }, profile }: ICardProps): React.JSX.Element | null {
   const [isLong, setLong] = React.useState(false);
   React.useEffect(() => {
@@ -273,7 +273,7 @@ function Waiting({ bench: { actions, trans }, profile }: ICardProps): React.JSX.
   );
 }
 
-/** Where a value is shown, and what shows it there; it is gone when the card is, or has another token. */
+/** The place for a revealed value. The value is removed together with the card, and when the token changes. */
 function useReveal(
   trans: TranslationBundle,
   { name, expires_at, has_value }: IProfile

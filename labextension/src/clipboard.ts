@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 /**
- * Puts a text on the system's clipboard.
+ * Copies a text to the system's clipboard.
  *
  * @throws Error if the browser does not allow it.
  */
@@ -11,7 +11,7 @@ export async function copyText(text: string, trans: TranslationBundle): Promise<
   } catch {
     // Not over plain http, and in some browsers only right after a click.
     if (!copiedTheOldWay(text)) {
-      throw new Error(trans.__('The browser does not let this page copy. Show it instead.'));
+      throw new Error(trans.__('The browser does not allow this page to copy. Use Show instead.'));
     }
   }
 }
@@ -25,7 +25,7 @@ function copiedTheOldWay(text: string): boolean {
   };
   document.addEventListener('copy', put);
   try {
-    // It says true even where nothing was copied: what counts is whether it asked for the text.
+    // It returns true even if nothing was copied, so check whether it has read the text.
     // eslint-disable-next-line @typescript-eslint/no-deprecated -- the only way over plain http
     document.execCommand('copy');
   } finally {

@@ -15,7 +15,7 @@ export const CommandIDs = {
   refreshAll: `${NAMESPACE}:refresh-all`
 } as const;
 
-/** Says nothing in a kernel in which the extension is loaded. */
+/** Does nothing in a kernel in which the extension is already loaded. */
 const LOAD = '%load_ext jupyter_tokens';
 
 const NO_ARGS = { args: { type: 'object' as const, properties: {} } };
@@ -29,7 +29,7 @@ interface ICommandsOptions {
   readonly showPanel: (profile?: string) => void;
 }
 
-/** Adds the commands, which the palette, the menus and the notebook's toolbar refer to. */
+/** Adds the commands for the palette, the menus and the notebook's toolbar. */
 export function addCommands(commands: CommandRegistry, options: ICommandsOptions): void {
   const { tokens, actions, lastParams, notebook, trans, showPanel } = options;
   const profileArgs = {
@@ -38,7 +38,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
       properties: {
         profile: {
           type: 'string' as const,
-          description: trans.__('Name of the profile; asked for if left out.')
+          description: trans.__('Name of the profile; if missing, a dialog asks for it.')
         }
       }
     }
@@ -56,15 +56,15 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     execute: () => actions.refreshAll()
   });
   commands.addCommand(CommandIDs.inject, {
-    label: trans.__('Get Token into This Notebook…'),
-    caption: trans.__('Get a token into the kernel of this notebook'),
+    label: trans.__('Inject Token into This Notebook…'),
+    caption: trans.__('Inject a token into the kernel of this notebook'),
     icon: injectIcon,
     describedBy: profileArgs,
     isEnabled: () => notebook.kernel !== null && (tokens.profiles?.length ?? 0) > 0,
     execute: async args => {
       const profile = await chosen(args.profile, tokens, trans);
       if (profile !== null) {
-        // Its card says how it ended.
+        // The card shows the result.
         showPanel(profile);
         await actions.inject(profile, lastParams.of(profile));
       }
@@ -72,7 +72,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
   });
   commands.addCommand(CommandIDs.insertMagic, {
     label: trans.__('Insert %gettoken…'),
-    caption: trans.__('Insert the magic that gets a token at the cursor'),
+    caption: trans.__('Insert the magic that fetches a token at the cursor'),
     describedBy: profileArgs,
     isEnabled: () => notebook.panel !== null && (tokens.profiles?.length ?? 0) > 0,
     execute: async args => {
@@ -99,13 +99,13 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
   });
 }
 
-/** The magic that gets a profile's token with these parameters, into a variable that is not the profile's own. */
+/** The magic that fetches a profile's token with these parameters, with `--env` if the variable is not the profile's. */
 export function magic(profile: string, params: Params, env?: string): string {
   const words = Object.entries(params).map(([name, value]) => quoted(`${name}=${value}`));
   return ['%gettoken', quoted(profile), ...words, ...(env ? ['--env', env] : [])].join(' ');
 }
 
-/** As a shell would write it, which is how the magic reads its line. */
+/** Quotes a value as a shell does, because the magic parses its line that way. */
 function quoted(word: string): string {
   return /^[\w.=:@%+/-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
 }
@@ -119,10 +119,10 @@ async function chosen(
     return given;
   }
   const { value } = await InputDialog.getItem({
-    title: trans.__('Get a token'),
+    title: trans.__('Choose a profile'),
     label: trans.__('Profile'),
     items: tokens.profiles?.map(profile => profile.name) ?? [],
-    okLabel: trans.__('Get')
+    okLabel: trans.__('OK')
   });
   return value === '' ? null : value;
 }

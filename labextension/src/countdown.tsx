@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
-/** Calls those who want to know the time once a second, from one timer, and only while there is anyone. */
+/** Calls its subscribers once a second, from one timer that only runs while there are any. */
 export class Ticker {
   add(told: () => void): () => void {
     this._told.add(told);
@@ -21,7 +21,7 @@ export class Ticker {
   private _timer: ReturnType<typeof setInterval> | undefined;
 }
 
-/** What is left of a token's life, such as `4:05`, `1:00:00` or `3 d 4 h`; empty if nothing is. */
+/** The time left, such as `4:05`, `1:00:00` or `3 d 4 h`; empty after the expiry. */
 export function left(milliseconds: number): string {
   const seconds = Math.floor(milliseconds / 1000);
   if (seconds <= 0) {
@@ -46,7 +46,7 @@ interface ICountdownProps {
   readonly trans: TranslationBundle;
 }
 
-/** Counts down in its own text node: neither it nor the card around it is drawn again. */
+/** Counts down in its own text node, so that nothing is rendered again. */
 export function Countdown({ expiresAt, now, ticker, trans }: ICountdownProps): React.JSX.Element {
   const text = React.useRef<HTMLTimeElement>(null);
   React.useLayoutEffect(() => {

@@ -11,7 +11,7 @@ interface IFieldProps {
   readonly required: boolean;
   readonly value: Value | undefined;
   readonly placeholder?: string;
-  /** Undefined takes the value away, so that the default counts. */
+  /** Undefined removes the value, so that the default applies. */
   readonly onChange: (name: string, value: Value | undefined) => void;
   readonly trans: TranslationBundle;
 }
@@ -81,7 +81,7 @@ function Input(props: IFieldProps): React.JSX.Element {
   );
 }
 
-/** What was typed, in the schema's type. */
+/** Converts the input to the schema's type. */
 function typed(schema: IFieldSchema, text: string): Value | undefined {
   if (text === '') {
     return undefined;
@@ -93,17 +93,17 @@ function typed(schema: IFieldSchema, text: string): Value | undefined {
 }
 
 interface IFieldsProps {
-  /** Where the ids of the inputs begin. */
+  /** The prefix of the inputs' ids. */
   readonly id: string;
   readonly schema: IObjectSchema;
   readonly values: Params;
-  /** What counts where nothing is given. */
+  /** The values that apply if a field is empty. */
   readonly defaults: Params;
   readonly onChange: (values: Params) => void;
   readonly trans: TranslationBundle;
 }
 
-/** The values of an object schema that hold no secret. */
+/** The fields of an object schema, without secrets. */
 export function Fields(props: IFieldsProps): React.JSX.Element {
   const { id, schema, values, defaults, onChange, trans } = props;
   const change = (name: string, value: Value | undefined): void =>

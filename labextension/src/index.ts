@@ -50,7 +50,7 @@ const model: JupyterFrontEndPlugin<ITokens> = {
   }
 };
 
-/** The panel, and the commands that lead to it. */
+/** The panel and its commands. */
 const panel: JupyterFrontEndPlugin<void> = {
   id: PLUGIN_ID,
   description: 'The panel of tokens, and its commands.',
@@ -97,7 +97,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     for (const command of Object.values(CommandIDs)) {
       palette?.addItem({ command, category: trans.__('Tokens') });
     }
-    // Neither is awaited: what they read may come only when all plugins are there.
+    // Neither is awaited: what they read may only be available after all plugins have started.
     void followSettings(settings, ({ variables }) => {
       actions.variables = variables;
       widget.draw();
@@ -139,7 +139,7 @@ const status: JupyterFrontEndPlugin<void> = {
   }
 };
 
-/** Notifications of what needs the user's eye. */
+/** Notifications about failed refreshes, expiring tokens and tokens in saved notebooks. */
 const notices: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:notices`,
   description:
@@ -163,7 +163,7 @@ const notices: JupyterFrontEndPlugin<void> = {
   }
 };
 
-/** What the ipywidgets panel of a kernel asks to have shown. */
+/** Shows or copies values for the widgets of a kernel. */
 const reveal: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:reveal`,
   description: 'Shows or copies a value for the widgets of a kernel, without it being saved.',

@@ -6,12 +6,12 @@ import { NAMESPACE, type IObjectSchema, type Params, type Value } from './tokens
 const KEY = `${NAMESPACE}:params`;
 const NONE: Params = {};
 
-/** The parameters that were last given to each profile. */
+/** The last parameters of each profile. */
 export class LastParams {
-  /** @param _state - Null where an application has none: they are then forgotten with the page. */
+  /** @param _state - Null if the application has no state database: then the page forgets them. */
   constructor(private readonly _state: IStateDB | null) {}
 
-  /** Reads what an earlier page has left, if it can be read. */
+  /** Reads the parameters that an earlier page has saved, if possible. */
   async restore(): Promise<void> {
     const saved = await this._state?.fetch(KEY).catch(() => undefined);
     for (const [profile, params] of Object.entries(isObject(saved) ? saved : {})) {
@@ -24,7 +24,7 @@ export class LastParams {
     return this._params.get(profile) ?? NONE;
   }
 
-  /** Remembers them, but for what the schema calls a secret. */
+  /** Saves the parameters, without those that the schema marks as secret. */
   set(profile: string, params: Params, schema: IObjectSchema): void {
     const open = Object.entries(params).filter(([name]) => {
       const field = schema.properties[name];

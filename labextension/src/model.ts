@@ -22,17 +22,17 @@ import type {
   Settings
 } from './tokens';
 
-/** Milliseconds between two looks at an injection that waits for a busy kernel, at first; each pause is longer. */
+/** First pause between two polls of an injection that waits for a busy kernel, in ms; each pause is longer. */
 const LOOK_MS = 100;
 const MOST_LOOK_MS = 30_000;
-/** Between two looks at a token that is about to end. */
+/** Pause between two polls shortly before a token expires. */
 const SOONEST_MS = 1000;
 const OUTCOME_MS = 10_000;
-/** Between two looks while the server does not answer: who has started it again does not wait long. */
+/** Pause between two polls while the server does not answer; short, so that a restart is noticed soon. */
 const MOST_BACKOFF_MS = 30_000;
-/** A server that has not answered for so long has stalled. It asks no vendor for these answers. */
+/** After this many ms without an answer the server counts as stalled; it contacts no API for these answers. */
 const STALLED_MS = 10_000;
-/** Events come in groups: one fetch is told as fetched and as served. */
+/** Pause after an event before polling: one fetch emits several events. */
 const EVENTS_MS = 200;
 /** The server's events after which a profile or a kernel may be in another state. */
 const CHANGES: ReadonlySet<string> = new Set(
@@ -46,7 +46,7 @@ interface IProfilesAnswer {
   readonly loaded_in: readonly string[];
 }
 
-/** The profiles of one server, looked at again and again while the page can be seen. Holds no token. */
+/** The profiles of one server, polled while the page is visible. It holds no token values. */
 export class TokensModel implements ITokens, IDisposable {
   constructor(
     private readonly _settings: ServerConnection.ISettings,
@@ -82,17 +82,17 @@ export class TokensModel implements ITokens, IDisposable {
     Signal.clearData(this);
   }
 
-  /** Looks again when the server says that something has changed; the poll is for servers that do not. */
+  /** Polls at once when the server emits an event about tokens. */
   follow(events: Event.IManager): void {
     events.stream.connect(this._heard, this);
   }
 
-  /** Begins to look. */
+  /** Starts polling. */
   start(): void {
     void this._poll.start();
   }
 
-  /** Seconds between two looks, while all is well and no token is about to end. */
+  /** Seconds between two polls, if there is no error and no token is about to expire. */
   set pollSeconds(seconds: number) {
     this._pollSeconds = seconds;
     this._pace();
@@ -126,7 +126,7 @@ export class TokensModel implements ITokens, IDisposable {
     }
     this.changed.emit();
     if (outcome?.kind === 'done' && !outcome.expiresAt) {
-      // What went well needs no room for long.
+      // A success message disappears soon.
       setTimeout(() => {
         if (this._outcomes.get(profile) === outcome) {
           this.setOutcome(profile, null);
@@ -157,7 +157,7 @@ export class TokensModel implements ITokens, IDisposable {
     );
   }
 
-  /** @param waits - Told at each look while the kernel is busy. */
+  /** @param waits - Called at each poll while the kernel is busy. */
   async inject(
     kernelId: string,
     profile: string,
@@ -168,7 +168,7 @@ export class TokensModel implements ITokens, IDisposable {
     let injection = await this._during(profile, signal =>
       this._ask<IInjection>('POST', path, { profile, ...wanted }, signal)
     );
-    // A cell may run for hours: the card can be used meanwhile.
+    // A cell may run for hours; the card stays usable meanwhile.
     for (
       let pause = LOOK_MS;
       injection.state === 'queued';
@@ -195,7 +195,7 @@ export class TokensModel implements ITokens, IDisposable {
       return now;
     } catch (error) {
       if (error instanceof RequestError && error.status === null) {
-        // The server is away, and will go on with it when it is back, or say that it knows of none.
+        // The server does not answer. When it is back, it continues, or does not know the injection.
         return injection;
       }
       throw error;
@@ -245,7 +245,7 @@ export class TokensModel implements ITokens, IDisposable {
     }
   }
 
-  /** What has not changed stays the same object, so that only the cards of what has changed are drawn again. */
+  /** Unchanged profiles stay the same objects, so that only changed cards are rendered again. */
   private _take(
     listed: IProfilesAnswer,
     holdings: readonly IHolding[],
@@ -281,7 +281,7 @@ export class TokensModel implements ITokens, IDisposable {
     }
   }
 
-  /** The sooner a token ends, the sooner it is looked at again: its state changes in the last fifth of its life. */
+  /** The sooner a token expires, the sooner the next poll: the state changes in the last fifth of its life. */
   private _pace(): void {
     const now = this.now();
     const rests = this.profiles?.map(({ expires_at }) => Date.parse(expires_at ?? '') - now) ?? [];
@@ -291,7 +291,7 @@ export class TokensModel implements ITokens, IDisposable {
     this._poll.frequency = { ...this._poll.frequency, interval, max };
   }
 
-  /** Does something for a profile; its card says so meanwhile, and has the new state when this ends. */
+  /** Runs an action of a profile; the card is busy meanwhile, and has the new state at the end. */
   private async _during<T>(profile: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const wait = new AbortController();
     const waits = this._waits.get(profile) ?? new Set();
@@ -304,7 +304,7 @@ export class TokensModel implements ITokens, IDisposable {
       try {
         await this._load();
       } catch {
-        // The panel tells of it already.
+        // The panel shows it already.
       }
       waits.delete(wait);
       if (waits.size === 0) {
@@ -323,7 +323,7 @@ export class TokensModel implements ITokens, IDisposable {
   ): Promise<T> {
     const answer = await request<T>(this._settings, this._trans, method, parts, body, signal);
     if (answer.date !== null) {
-      // Its header counts whole seconds: only a clock that is really another one matters.
+      // The Date header has whole seconds, so only a larger difference matters.
       const ahead = answer.date - Date.now();
       this._ahead = Math.abs(ahead) > 2000 ? ahead : 0;
     }
@@ -332,7 +332,7 @@ export class TokensModel implements ITokens, IDisposable {
 
   private readonly _poll: Poll;
   private readonly _soon = new Throttler(() => this.look(), { limit: EVENTS_MS, edge: 'trailing' });
-  /** What is under way for each profile. */
+  /** The running actions of each profile. */
   private readonly _waits = new Map<string, Set<AbortController>>();
   private readonly _outcomes = new Map<string, Outcome>();
   private _loadedIn: readonly string[] = [];
@@ -340,7 +340,7 @@ export class TokensModel implements ITokens, IDisposable {
   private _turn = 0;
 }
 
-/** Who may fetch but not inject sees the profiles without what kernels hold. */
+/** Users who may fetch but not inject see the profiles without holdings. */
 function unlessForbidden(error: unknown): { holdings: readonly IHolding[] } {
   if (error instanceof RequestError && error.status === 403) {
     return { holdings: [] };

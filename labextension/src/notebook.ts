@@ -3,7 +3,7 @@ import type { Kernel } from '@jupyterlab/services';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
-/** The kernel that a token can be put into. */
+/** A kernel to inject into. */
 export interface IKernelFacts {
   readonly id: string;
   /** The notebook's file name. */
@@ -12,9 +12,9 @@ export interface IKernelFacts {
   readonly language: string;
 }
 
-/** The kernel of the notebook that the user works with; null where there is none, or no notebook at all. */
+/** The kernel of the current notebook; null if there is no kernel or no notebook. */
 export class CurrentNotebook implements IDisposable {
-  /** @param _tracker - Null in an application that has no notebooks. */
+  /** @param _tracker - Null in an application without notebooks. */
   constructor(private readonly _tracker: INotebookTracker | null) {
     _tracker?.currentChanged.connect(this._follow, this);
     this._follow();

@@ -5,7 +5,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Ticker } from './countdown';
 import { eventSchema, NAMESPACE, type IHolding, type ITokens, type Params } from './tokens';
 
-/** Tells when a token could not be refreshed, and when one that a kernel holds is about to end. */
+/** Notifies when a token could not be refreshed, and when a token in a kernel is about to expire. */
 export class Notices {
   constructor(
     private readonly _tokens: ITokens,
@@ -28,9 +28,9 @@ export class Notices {
     ticker.add(() => this._look());
   }
 
-  /** Whether a failed refresh is told of. */
+  /** Whether to notify about failed refreshes. */
   failures = true;
-  /** Seconds before its end at which a token that nobody renews is told of; 0 for never. */
+  /** Notify this many seconds before a token expires that nothing renews; 0 for never. */
   beforeExpiry = 0;
 
   private _look(): void {
@@ -44,7 +44,7 @@ export class Notices {
         this._told.add(key);
         this._tell(
           'info',
-          this._trans.__('A kernel’s token of %1 is about to expire.', holding.profile),
+          this._trans.__('A token of %1 in a kernel is about to expire.', holding.profile),
           holding.profile
         );
       }
@@ -60,7 +60,7 @@ export class Notices {
     Notification.emit(text, kind, {
       autoClose: kind === 'info' ? 10_000 : false,
       actions: [
-        // A new token would not be in the kernel whose one is about to end.
+        // A new token on the server would not be in the kernel.
         ...(kind === 'warning'
           ? [
               {
@@ -85,10 +85,10 @@ interface IFound {
 }
 
 const FOUND = eventSchema('found');
-/** A shared document is saved each second: what was said once is not said again for so long. */
+/** Milliseconds without a repeated notification: a shared document is saved every second. */
 const QUIET_MS = 600_000;
 
-/** Shows what the server has found in notebooks that it saved. */
+/** Notifies about tokens that the server has found in saved notebooks. */
 export class SaveNotices {
   constructor(
     events: Event.IManager,
@@ -109,7 +109,7 @@ export class SaveNotices {
     const places = found.join('; ');
     const text =
       outcome === 'redacted'
-        ? this._trans.__('%1 was saved with labels in place of tokens: %2.', path, places)
+        ? this._trans.__('%1 was saved with its tokens redacted: %2.', path, places)
         : this._trans.__(
             '%1 was saved with a token in it: %2. Remove it and save again. If others can read the file, revoke the token.',
             path,

@@ -19,7 +19,7 @@ import { ProfileForm } from './profileform';
 import { problemOf } from './request';
 import { NAMESPACE, type IEditable, type IHolding, type ITokens } from './tokens';
 
-/** More cards than a sidebar has room for. */
+/** How many cards are rendered first: more than a sidebar can show. */
 const FIRST = 30;
 
 interface IPanelOptions {
@@ -27,11 +27,11 @@ interface IPanelOptions {
   readonly notebook: CurrentNotebook;
   readonly sessions: Session.IManager;
   readonly bench: Omit<IBench, 'edit'>;
-  /** Ends when the last parameters are known. */
+  /** Resolves when the last parameters are known. */
   readonly ready: Promise<void>;
 }
 
-/** The sidebar's panel: the profiles as cards, or the form of one. */
+/** The panel in the sidebar: the profiles as cards, or the form of one profile. */
 export class TokensPanel extends ReactWidget {
   constructor(private readonly _options: IPanelOptions) {
     super();
@@ -58,7 +58,7 @@ export class TokensPanel extends ReactWidget {
     super.dispose();
   }
 
-  /** Draws what is another. */
+  /** Renders what has changed. */
   draw(): void {
     this._drawn.emit();
   }
@@ -118,7 +118,7 @@ export class TokensPanel extends ReactWidget {
     this.node.querySelector<HTMLElement>('input, button')?.focus();
   }
 
-  /** Ends the form; the focus goes back to where it came from. */
+  /** Closes the form, and returns the focus to where it was. */
   private _close(): void {
     const edited = this._form?.editable?.name;
     this._form = null;
@@ -130,7 +130,7 @@ export class TokensPanel extends ReactWidget {
     });
   }
 
-  /** What the running kernels are known by. */
+  /** The names of the running kernels. */
   private _notebooks(): ReadonlyMap<string, string> {
     const names = new Map<string, string>();
     for (const session of this._options.sessions.running()) {
@@ -166,7 +166,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
   const found = profiles?.filter(({ name, title, env }) =>
     `${name} ${title ?? ''} ${env ?? ''}`.toLowerCase().includes(wanted)
   );
-  // Whether all cards are drawn: those that the first ones leave out come when the page has nothing better to do.
+  // Whether all cards are rendered: the rest follows when the page is idle.
   const [whole, setWhole] = React.useState(false);
   const drawn = profiles !== null;
   React.useEffect(() => {
@@ -279,7 +279,7 @@ function keeper({ kept_by }: IHolding, trans: TranslationBundle): string | null 
   }
 }
 
-/** What to type in a terminal, in whatever language. */
+/** A command for the terminal; not translated. */
 const DEMO = 'jupyter tokens demo';
 const ADD = 'jupyter tokens add NAME';
 
@@ -296,7 +296,7 @@ function Empty({ mayAdd, onAdd, bench: { trans } }: IEmptyProps): React.JSX.Elem
       <h3>{trans.__('No profiles yet')}</h3>
       <p>
         {trans.__(
-          'A profile says where a token comes from, and as whom. To see five at work without any account, type in a terminal:'
+          'A profile names an API and your credential for it. To try five profiles without an account, type in a terminal:'
         )}
       </p>
       <pre tabIndex={0}>{DEMO}</pre>

@@ -3,17 +3,17 @@ import React from 'react';
 
 import type { IProblem } from './tokens';
 
-/** What the user can do, where the server's own words leave it open. */
+/** What the user can do, if the server's message does not say so. */
 function advice(problem: IProblem, trans: TranslationBundle): string | null {
   switch (problem.reason) {
     case 'forbidden':
-      return trans.__('Ask the owner of the account for the permission that the vendor names.');
+      return trans.__('Ask the owner of the account for the permission in the message.');
     case 'limited':
-      return trans.__('Open a notebook that the profile allows, or have the profile changed.');
+      return trans.__('Open a notebook that the profile allows, or change the profile.');
     case 'absent':
       return trans.__('Install jupyter_tokens where the server runs, and restart the server.');
     case 'unreachable':
-      return trans.__('It is asked again by itself; start it if it was stopped.');
+      return trans.__('The panel keeps trying. Start the server if it was stopped.');
     default:
       return problem.retryable ? trans.__('Try again in a moment.') : null;
   }

@@ -13,7 +13,7 @@ import type { IEditable, IProblem, ITokens, Params, Value } from './tokens';
 
 interface IProfileFormProps {
   readonly tokens: ITokens;
-  /** Null to add one. */
+  /** Null to add a profile. */
   readonly editable: IEditable | null;
   readonly trans: TranslationBundle;
   readonly onClose: () => void;
@@ -32,7 +32,7 @@ export function ProfileForm({
   onClose
 }: IProfileFormProps): React.JSX.Element {
   const form = React.useRef<HTMLFormElement>(null);
-  // What the server has: a secret that was saved need not be typed again to correct something else.
+  // What the server has saved: its secrets need not be typed again to correct something else.
   const [editable, setEditable] = React.useState(opened);
   const [name, setName] = React.useState(editable?.name ?? '');
   const [chosen, setChosen] = React.useState(providerOf(editable) ?? tokens.providers[0]?.id ?? '');
@@ -61,7 +61,7 @@ export function ProfileForm({
       return;
     }
     if (!editable && tokens.profiles?.some(profile => profile.name === name)) {
-      const text = trans.__('There is a profile of this name: edit it, or choose another name.');
+      const text = trans.__('A profile with this name exists: edit it, or choose another name.');
       setReport({ problem: problemOf(new Error(text)), text: '' });
       return;
     }
@@ -184,7 +184,7 @@ export function ProfileForm({
             </fieldset>
           )}
           <fieldset>
-            <legend>{trans.__('Use')}</legend>
+            <legend>{trans.__('In notebooks')}</legend>
             <Fields
               id="jp-Tokens-form-common"
               schema={common(provider)}
@@ -235,7 +235,7 @@ function changed(values: Params, name: string, value: Value | undefined): Params
 async function agreed(name: string, trans: TranslationBundle): Promise<boolean> {
   const { button } = await showDialog({
     title: trans.__('Remove %1?', name),
-    body: trans.__('The profile, the secrets that were stored for it and its tokens are removed.'),
+    body: trans.__('This removes the profile, its stored secrets and its tokens.'),
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
       Dialog.warnButton({ label: trans.__('Remove') })

@@ -12,7 +12,7 @@ import type {
 /** The common settings that the form shows. */
 const COMMON = ['env', 'timeout', 'allow_create'];
 
-/** The common settings that it does not show; they go back as they came. */
+/** The common settings that the form does not show; they are sent back unchanged. */
 const OTHERS = [
   'provider',
   'params',
@@ -23,13 +23,13 @@ const OTHERS = [
   'fixed_params'
 ];
 
-/** Null for a profile that is yet to be, or names none. */
+/** Null for a new profile, or one without a provider. */
 export function providerOf(editable: IEditable | null): string | null {
   const provider = editable?.settings.provider;
   return typeof provider === 'string' ? provider : null;
 }
 
-/** The settings that are the provider's own: where first, then as whom. */
+/** The provider's own settings: the connection first, then the credential. */
 export function own(provider: IProvider): Record<string, IFieldSchema> {
   const others = [...COMMON, ...OTHERS];
   const isWhere = ([key, { format }]: [string, IFieldSchema]): number =>
@@ -53,7 +53,7 @@ export function common(provider: IProvider): IObjectSchema {
   };
 }
 
-/** The values that are texts, numbers or switches. */
+/** The values that are strings, numbers or booleans. */
 export function plain(settings: IEditable['settings']): Params {
   return Object.fromEntries(
     Object.entries(settings).filter(
@@ -62,7 +62,7 @@ export function plain(settings: IEditable['settings']): Params {
   );
 }
 
-/** What the form does not show goes back as it came, if the provider that was chosen has it too. */
+/** What the form does not show is sent back unchanged, if the chosen provider has it too. */
 export function unseen(editable: IEditable | null, provider: IProvider): Record<string, Setting> {
   const shown = new Set([...Object.keys(own(provider)), ...COMMON, 'provider', 'params']);
   return Object.fromEntries(
@@ -72,14 +72,14 @@ export function unseen(editable: IEditable | null, provider: IProvider): Record<
   );
 }
 
-/** The values that this provider has a setting for: another one may have been chosen before. */
+/** The values for which this provider has a setting: another provider may have been chosen before. */
 export function known(values: Params, provider: IProvider): Params {
   return Object.fromEntries(
     Object.entries(values).filter(([key]) => key in provider.settings.properties)
   );
 }
 
-/** The secrets that were typed, out of their inputs, which are emptied; or that the server is to keep. */
+/** The typed secrets, whose inputs are then cleared; or those that the server keeps. */
 export function taken(
   form: HTMLFormElement,
   provider: IProvider,

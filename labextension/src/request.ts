@@ -4,13 +4,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IProblem } from './tokens';
 
-/** What the routes begin with, below the server's base URL. */
+/** The prefix of the routes, below the server's base URL. */
 const ROOT = 'jupyter-tokens';
 
-/** Why a request ended that the user did not want to wait for: of its signal, and of the problem. */
+/** The reason of a request that the user has cancelled. */
 export const CANCELLED = 'cancelled';
 
-/** A request that the server refused, or that did not reach it. */
+/** The server refused a request, or the request did not reach it. */
 export class RequestError extends Error {
   constructor(
     readonly problem: IProblem,
@@ -21,7 +21,7 @@ export class RequestError extends Error {
   }
 }
 
-/** An answer, and when it was given by the server's clock (milliseconds; null if it does not say). */
+/** A response, and its time by the server's clock (ms since the epoch; null if unknown). */
 export interface IAnswer<T> {
   readonly data: T;
   readonly date: number | null;
@@ -30,12 +30,12 @@ export interface IAnswer<T> {
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 /**
- * Asks the server extension.
+ * Sends a request to the server extension.
  *
- * @param trans - For what the server does not say itself.
+ * @param trans - For messages that do not come from the server.
  * @param parts - The path below `jupyter-tokens/`, not encoded.
  * @param signal - Ends the wait for the answer; the server goes on with what it does.
- * @throws RequestError, whatever the reason.
+ * @throws RequestError for every failure.
  */
 export async function request<T>(
   settings: ServerConnection.ISettings,
@@ -88,15 +88,15 @@ function isProblem(data: unknown): data is IProblem {
 function unexpected(response: Response, trans: TranslationBundle): IProblem {
   const status = `${response.status} ${response.statusText}`.trim();
   return response.status === 404
-    ? problem('absent', trans.__('This server does not run the extension jupyter_tokens.'), false)
-    : problem('http', trans.__('The server answered %1.', status), true);
+    ? problem('absent', trans.__('This server does not have the extension jupyter_tokens.'), false)
+    : problem('http', trans.__('The server answered with status %1.', status), true);
 }
 
 function problem(reason: string, message: string, retryable: boolean): IProblem {
   return { message, reason, code: null, request_id: null, retryable };
 }
 
-/** What is wrong, of anything that was thrown. */
+/** The problem in anything that was thrown. */
 export function problemOf(error: unknown): IProblem {
   return error instanceof RequestError
     ? error.problem

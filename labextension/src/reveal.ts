@@ -5,14 +5,14 @@ interface IRevealOptions {
   /** Seconds until it is hidden again. */
   readonly seconds: number;
   readonly trans: TranslationBundle;
-  /** What is shown, for those who hear the page. */
+  /** The label for screen readers. */
   readonly label: string;
-  /** Called when it is hidden, for whatever reason. */
+  /** Called when the value is hidden, for any reason. */
   readonly onEnd?: () => void;
 }
 
 /**
- * Shows a value in an element of its own, which is taken out of the page when the time is over, the user
+ * Shows a value in a separate element. It is removed from the page when the time is over, the user
  * asks for it, the page is hidden, or the returned object is disposed of. The value is kept nowhere else.
  */
 export function showValue(host: HTMLElement, value: string, options: IRevealOptions): IDisposable {
@@ -44,7 +44,7 @@ export function showValue(host: HTMLElement, value: string, options: IRevealOpti
   const taken = new DisposableDelegate(() => {
     clearTimeout(timer);
     document.removeEventListener('visibilitychange', onHidden);
-    // Whoever still holds the element holds no value.
+    // Other references to the element then hold no value.
     text.textContent = '';
     shown.remove();
     options.onEnd?.();

@@ -7,7 +7,7 @@ import { problemOf } from './request';
 import { showValue } from './reveal';
 import { REVEAL_SECONDS } from './tokens';
 
-/** The comm target that the widgets of a kernel open; docs/widgets.md has what is said on it. */
+/** The comm target that the widgets of a kernel open; docs/widgets.md describes its messages. */
 export const TARGET = 'jupyter_tokens.reveal';
 
 interface IWish {
@@ -16,7 +16,7 @@ interface IWish {
   readonly seconds: number;
 }
 
-/** Lets the kernels of all notebooks have a value shown or copied, without it being in any widget's state. */
+/** Shows or copies values for the kernels of all notebooks, without storing them in a widget's state. */
 export function registerReveal(tracker: INotebookTracker, trans: TranslationBundle): void {
   const watch = (panel: NotebookPanel): void => {
     const { sessionContext } = panel;
@@ -49,7 +49,7 @@ function answer(
   comm.send({ ready: true });
 }
 
-/** Shows or copies; returns what the kernel is told of it. */
+/** Shows or copies a value; returns the reply to the kernel. */
 async function fulfil(
   panel: NotebookPanel,
   wish: IWish,

@@ -4,21 +4,21 @@ import React from 'react';
 
 import type { IFieldSchema } from './tokens';
 
-/** Where the server keeps a secret; a reference says where it is already. */
+/** Where the server stores a secret; a reference names an existing place. */
 export type Keeping = 'keyring' | 'file' | 'reference';
 
 interface ISecretFieldProps {
   readonly id: string;
   readonly name: string;
   readonly schema: IFieldSchema;
-  /** Whether the server has one already, which an empty field keeps. */
+  /** Whether the server already has a secret; an empty field keeps it. */
   readonly stored: boolean;
   readonly keeping: Keeping;
   readonly onKeeping: (name: string, keeping: Keeping) => void;
   readonly trans: TranslationBundle;
 }
 
-/** A secret: what is typed stays in the input until it is sent, and is in no state. */
+/** A secret. The typed value stays in the input until it is sent, and is never in a state. */
 export function SecretField(props: ISecretFieldProps): React.JSX.Element {
   const { id, name, schema, stored, keeping, onKeeping, trans } = props;
   return (
@@ -36,7 +36,7 @@ export function SecretField(props: ISecretFieldProps): React.JSX.Element {
         aria-describedby={`${id}-help`}
       />
       <HTMLSelect
-        aria-label={trans.__('How %1 is kept', name)}
+        aria-label={trans.__('Where to store %1', name)}
         value={keeping}
         onChange={event => onKeeping(name, event.target.value as Keeping)}
       >

@@ -6,9 +6,9 @@ import { PLUGIN_ID } from './tokens';
 export interface ISettings {
   /** Profile to environment variable. */
   readonly variables: Readonly<Record<string, string>>;
-  /** Seconds between two looks at the profiles. */
+  /** Seconds between two polls of the profiles. */
   readonly pollSeconds: number;
-  /** Seconds before its end at which a token that nobody renews is told of; 0 for never. */
+  /** Notify this many seconds before a token expires that nothing renews; 0 for never. */
   readonly notifyBeforeExpiry: number;
   readonly notifyFailures: boolean;
 }
@@ -20,7 +20,7 @@ export const DEFAULTS: ISettings = {
   notifyFailures: true
 };
 
-/** Calls with the settings, now and whenever they are others; with the defaults where nothing keeps settings. */
+/** Calls back with the settings, now and after each change; with the defaults if there is no settings registry. */
 export async function followSettings(
   registry: ISettingRegistry | null,
   take: (settings: ISettings) => void

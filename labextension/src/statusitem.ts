@@ -26,10 +26,10 @@ export class StatusItem extends Widget {
     this._look();
   }
 
-  /** Emitted when there begins, or ends, to be something to tell. */
+  /** Emitted when the item appears or disappears. */
   readonly changed = new Signal<this, void>(this);
 
-  /** Whether the kernel holds a token that ends. */
+  /** Whether the kernel has a token that expires. */
   get isActive(): boolean {
     return this._next !== null;
   }

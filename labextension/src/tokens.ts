@@ -1,7 +1,7 @@
 import { Token } from '@lumino/coreutils';
 import type { ISignal } from '@lumino/signaling';
 
-/** Where the plugins' ids, commands and settings begin. */
+/** The prefix of plugin ids, commands and settings. */
 export const NAMESPACE = 'jupyter-tokens';
 
 /** The plugin whose schema holds the settings. */
@@ -12,12 +12,12 @@ export function eventSchema(kind: string): string {
   return `https://github.com/jupyter-tokens/jupyter_tokens/events/${kind}/v1`;
 }
 
-/** Seconds for which a value is shown, at most. */
+/** How long a value is shown at most, in seconds. */
 export const REVEAL_SECONDS = 20;
 
 export type State = 'none' | 'fresh' | 'aging' | 'expired' | 'failed';
 
-/** What was wrong, as the server tells it: the vendor's own code and request id are kept. */
+/** An error as the server reports it, with the vendor's own code and request id. */
 export interface IProblem {
   readonly message: string;
   readonly reason: string;
@@ -29,14 +29,14 @@ export interface IProblem {
 export type Value = string | number | boolean;
 export type Params = Readonly<Record<string, Value>>;
 
-/** A profile and the state of the token that a call without parameters gets. */
+/** A profile, and the state of its token. */
 export interface IProfile {
   readonly name: string;
   readonly provider: string | null;
   readonly title: string | null;
   readonly env: string | null;
   readonly params: Params;
-  /** Of the token that the state, the end and the error are about. */
+  /** The parameters of the token that state, expiry and error belong to. */
   readonly token_params: Params;
   readonly sandbox: boolean;
   readonly state: State;
@@ -45,7 +45,7 @@ export interface IProfile {
   readonly error: IProblem | null;
 }
 
-/** The part of JSON schema that providers describe themselves in. */
+/** The part of JSON schema that providers use. */
 export interface IFieldSchema {
   readonly type?: string | readonly string[];
   readonly description?: string;
@@ -69,7 +69,7 @@ export interface IProvider {
   readonly params: IObjectSchema;
 }
 
-/** What is known of a token; its value only in the answer to a reveal. */
+/** Facts about a token; the value is only in the response to a reveal. */
 export interface ITokenFacts {
   readonly profile: string;
   readonly expires_at: string | null;
@@ -77,7 +77,7 @@ export interface ITokenFacts {
   readonly value?: string | null;
 }
 
-/** Who renews a token where it was put; null for nobody. */
+/** What keeps an injected token fresh; null if nothing does. */
 export type KeptBy = 'kernel' | 'server' | null;
 
 export interface IInjection {
@@ -92,7 +92,7 @@ export interface IInjection {
   readonly message: string | null;
 }
 
-/** A token that a kernel holds. */
+/** A token in a kernel. */
 export interface IHolding {
   readonly kernel_id: string;
   readonly profile: string;
@@ -101,20 +101,20 @@ export interface IHolding {
   readonly kept_by: KeptBy;
 }
 
-/** How a secret goes to the server: to be stored there, or as it is there already. */
+/** A secret as it is sent to the server: to be stored, or to be kept. */
 export type SentSecret =
   { readonly value: string; readonly store: 'keyring' | 'file' } | { readonly keep: true };
 export type Setting = Value | readonly string[] | Params | SentSecret;
 export type Settings = Readonly<Record<string, Setting>>;
 
-/** A profile as it can be edited: secrets by their names alone. */
+/** A profile for editing: secrets only by their names. */
 export interface IEditable {
   readonly name: string;
   readonly settings: Readonly<Record<string, Value | readonly string[] | Params>>;
   readonly secrets: readonly string[];
 }
 
-/** What a card says of the last thing that was asked for. */
+/** The result of the last action, as the card shows it. */
 export type Outcome =
   | { readonly kind: 'done'; readonly text: string; readonly expiresAt?: string | null }
   | { readonly kind: 'problem'; readonly problem: IProblem };
@@ -125,41 +125,41 @@ export interface IInjectRequest {
   readonly refresh?: boolean;
 }
 
-/** The profiles of the server, followed; other extensions may ask for it. */
+/** The profiles of the server, kept up to date; other extensions can use it. */
 export interface ITokens {
-  /** Emitted when anything that can be asked of this object is another. */
+  /** Emitted when anything in this object changes. */
   readonly changed: ISignal<ITokens, void>;
-  /** Emitted when a token that is held could not be refreshed. */
+  /** Emitted when a token could not be refreshed. */
   readonly refreshFailed: ISignal<ITokens, IProfile>;
   /** Null until the server has answered. */
   readonly profiles: readonly IProfile[] | null;
   readonly providers: readonly IProvider[];
   readonly holdings: readonly IHolding[];
-  /** Whether the administrator allows to show tokens. */
+  /** Whether the administrator allows revealing tokens. */
   readonly mayReveal: boolean;
-  /** Whether the administrator allows to change profiles. */
+  /** Whether the administrator allows editing profiles. */
   readonly mayEdit: boolean;
-  /** Why the server cannot be asked; null if it can. */
+  /** Why the server cannot be used; null if it can. */
   readonly problem: IProblem | null;
 
   /** Whether the server has started a kernel with the extension loaded. */
   isLoadedIn(kernelId: string): boolean;
   /** Milliseconds since the epoch by the server's clock. */
   now(): number;
-  /** Whether something is under way for a profile. */
+  /** Whether an action of a profile is running. */
   busy(profile: string): boolean;
-  /** Waits no longer for what is under way for a profile. */
+  /** Stops waiting for the running actions of a profile. */
   cancel(profile: string): void;
   outcome(profile: string): Outcome | null;
   setOutcome(profile: string, outcome: Outcome | null): void;
-  /** Looks at the profiles now. */
+  /** Polls the profiles now. */
   look(): Promise<void>;
 
   fetch(profile: string, params: Params, refresh: boolean): Promise<ITokenFacts>;
   forget(profile: string): Promise<void>;
-  /** With the value itself: whoever asks must not keep it. */
+  /** The token with its value. Callers must not store it. */
   reveal(profile: string, params: Params): Promise<ITokenFacts>;
-  /** Ends when the kernel has the token, however long it is busy. */
+  /** Resolves when the kernel has the token, however long it is busy. */
   inject(
     kernelId: string,
     profile: string,

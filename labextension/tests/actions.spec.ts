@@ -57,7 +57,7 @@ it("injects into the notebook's kernel, by the user's variable", async () => {
 it.each([
   ['kernel', null, 'The kernel keeps it fresh.'],
   ['server', '2126-01-01T00:00:00Z', 'The server keeps it fresh.'],
-  [null, '2126-01-01T00:00:00Z', 'Nobody keeps it fresh.']
+  [null, '2126-01-01T00:00:00Z', 'It is not kept fresh.']
 ])('says that %s keeps it fresh', async (kept_by, expires_at, text) => {
   notebook.kernel = KERNEL;
   server.answers['POST kernels/k1/inject'] = { ...INJECTION, kept_by, expires_at };

@@ -178,9 +178,9 @@ describe('TokensModel', () => {
     [
       'absent',
       { status: 404, body: {} },
-      '«This server does not run the extension jupyter_tokens.»'
+      '«This server does not have the extension jupyter_tokens.»'
     ],
-    ['http', { status: 418, body: {} }, '«The server answered 418.»'],
+    ['http', { status: 418, body: {} }, '«The server answered with status 418.»'],
     ['unreachable', null, '«The Jupyter server does not answer.»']
   ])('has its own words translated: %s', async (reason, answer, message) => {
     server.answers['GET profiles'] = answer;

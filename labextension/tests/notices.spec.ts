@@ -27,7 +27,7 @@ const shown = (): string[] => Notification.manager.notifications.map(({ message 
 
 it('says where a token was replaced', () => {
   emit({ outcome: 'redacted' });
-  expect(shown()).toEqual([`a.ipynb was saved with labels in place of tokens: ${PLACE}.`]);
+  expect(shown()).toEqual([`a.ipynb was saved with its tokens redacted: ${PLACE}.`]);
 });
 
 it('says where a token was saved, and what to do', () => {

@@ -111,7 +111,7 @@ class Browsing:
         form.get_by_label("Provider", exact=True).select_option("oneaccess")
         form.get_by_label("endpoint", exact=True).fill(self._vendors.url)
         form.get_by_label("client_id", exact=True).fill("client-panel")
-        form.get_by_label("How client_secret is kept").select_option("keyring")
+        form.get_by_label("Where to store client_secret").select_option("keyring")
         for secret, role, told in (("mistyped", "alert", "Check"), ("panel", "status", "it works")):
             form.get_by_label("client_secret", exact=True).fill(self._house.made[secret])
             form.get_by_role("button", name="Save and test").click()

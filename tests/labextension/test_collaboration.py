@@ -65,7 +65,7 @@ def test_all_who_have_it_open_see_it_redacted(
             output = each.page.locator(".jp-Notebook .jp-OutputArea-output")
             expect(output).to_have_text("[Alibaba AccessKey id] and work")
             expect(each.page.locator(".jp-toast-message")).to_contain_text(
-                "shared.ipynb was saved with labels in place of tokens: cell 1 output 1, line 1: Alibaba AccessKey id"
+                "shared.ipynb was saved with its tokens redacted: cell 1 output 1, line 1: Alibaba AccessKey id"
             )
         text = (served.root / "shared.ipynb").read_text()
         assert "[Alibaba AccessKey id] and work" in text

@@ -15,16 +15,16 @@ def test_the_palette_has_all_commands(lab: Lab) -> None:
     lab.command("apputils:activate-command-palette")
     palette = lab.page.locator(".lm-CommandPalette")
     palette.locator("input").fill("token")
-    for label in ("Show Tokens", "Refresh All Tokens", "Get Token into This Notebook…", "Insert %gettoken…"):
+    for label in ("Show Tokens", "Refresh All Tokens", "Inject Token into This Notebook…", "Insert %gettoken…"):
         expect(palette).to_contain_text(label)
 
 
 def test_toolbar_button_gets_a_token_into_the_notebook(lab: Lab) -> None:
     lab.open_notebook("toolbar.ipynb")
-    lab.page.get_by_role("button", name="Get a token into the kernel of this notebook").click()
+    lab.page.get_by_role("button", name="Inject a token into the kernel of this notebook").click()
     dialog = lab.page.locator(".jp-Dialog")
     dialog.get_by_role("combobox").select_option("oneaccess")
-    dialog.get_by_role("button", name="Get").click()
+    dialog.get_by_role("button", name="OK").click()
     expect(lab.card("oneaccess")).to_contain_text("ONEACCESS_TOKEN is set in toolbar.ipynb")
     assert lab.run_cell("import os; print('ONEACCESS_TOKEN' in os.environ)") == "True"
 
@@ -61,7 +61,7 @@ def test_the_notebooks_context_menu_leads_to_both(lab: Lab) -> None:
     lab.open_notebook("menu.ipynb")
     lab.page.locator(".jp-Notebook-cell").click(button="right")
     menu = lab.page.locator(".lm-Menu")
-    expect(menu).to_contain_text("Get Token into This Notebook…")
+    expect(menu).to_contain_text("Inject Token into This Notebook…")
     expect(menu).to_contain_text("Insert %gettoken…")
 
 

@@ -40,4 +40,4 @@ def test_the_same_panel(notebook: Lab) -> None:
     lab.press("oneaccess", "Reveal")
     shown = lab.card("oneaccess").get_by_role("group", name="Token of oneaccess")
     expect(shown.locator("code")).to_have_text(value_of(lab, "oneaccess"))
-    expect(lab.page.get_by_role("button", name="Get a token into the kernel of this notebook")).to_be_visible()
+    expect(lab.page.get_by_role("button", name="Inject a token into the kernel of this notebook")).to_be_visible()
