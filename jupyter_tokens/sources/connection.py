@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import secrets
 import selectors
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
+_log = logging.getLogger(__name__)
 _QUIET_SECONDS = 3.0
 """After which a server that has said nothing may be one that hangs."""
 _MOST_BYTES = 2 * 1024 * 1024
@@ -60,6 +62,7 @@ class Connection:
                 # The server may have closed a kept connection in the meantime; then the call is made on a new one.
                 with suppress(http.client.HTTPException, ConnectionError):
                     return self._exchange(kept, action, body, seconds, meanwhile)
+                _log.debug("the Jupyter server has closed a kept connection; connecting again")
             # To connect takes a server that does not hang no time at all.
             connection = _connected(self._identity, min(seconds, _QUIET_SECONDS))
             reached = True

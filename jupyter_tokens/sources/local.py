@@ -94,6 +94,8 @@ class LocalSource(TokenSource):
         with self._lock:
             self._look_at = self.clock.elapsed() + self._look_seconds
             if self._profiles is None or self._fingerprint != fingerprint:
+                if self._profiles is not None:
+                    _log.debug("the configuration files changed")
                 before, self._profiles, self._fingerprint = self._profiles, load_profiles(files), fingerprint
                 self._keys.clear()
                 changed = self._profiles.changed_from(before) if before is not None else set()

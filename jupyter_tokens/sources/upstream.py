@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +31,7 @@ _SHORTEST = 6
 """Characters of a secret that a vendor's message is searched for: a shorter one is a word like any other."""
 _STATUS = range(200, 600)
 _REFUSED = 400
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
@@ -139,6 +141,7 @@ class Upstream:
     ) -> tuple[_T, _Resolved, list[Secret]]:
         """What a flow returns, what it was given, and what it authenticated with. how : see `Transport.run`."""
         transport = self._open()
+        _log.debug("%s: calling the API of provider %s", profile.name, profile.provider.id)
         secrets: Mapping[str, Secret] = {}
         credential: object = None
         try:
