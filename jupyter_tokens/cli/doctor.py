@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 from traitlets import Bool
 
+from ..config.files import config_files, load_profiles
 from ..errors import ConfigurationError
+from .checks import configuration, credentials, jupyter, network
+from .checks.finding import fail
 from .command import Action
 from .terminal import one_line, progress
 
@@ -57,10 +60,6 @@ class DoctorApp(Action):
         return 1 if any(finding.status == "fail" for finding in told) else 0
 
     def _findings(self) -> Iterator[Finding]:
-        from ..config.files import config_files  # noqa: PLC0415 (what is checked is loaded when it is)
-        from .checks import configuration, credentials, jupyter, network  # noqa: PLC0415 (as above)
-        from .checks.finding import fail  # noqa: PLC0415 (as above)
-
         yield from configuration.files(config_files())
         known = _load()
         for problem in known.problems.values():
@@ -84,8 +83,6 @@ class DoctorApp(Action):
 
 
 def _load() -> Profiles:
-    from ..config.files import load_profiles  # noqa: PLC0415 (loads httpx)
-
     with warnings.catch_warnings():
         # Each problem becomes a finding.
         warnings.simplefilter("ignore", UserWarning)

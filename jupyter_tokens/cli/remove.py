@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from ..config.editing import path, remove
+from ..config.files import load_profiles
 from ..errors import UnknownProfile
+from ..providers.params import closest
 from .command import Action
 from .completion import profile_names
 from .terminal import confirm, is_interactive, say
@@ -28,10 +31,6 @@ class RemoveApp(Action):
         """See `Action`."""
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME; `jupyter tokens list` says which there are")
-        from ..config.editing import path, remove  # noqa: PLC0415 (as above)
-        from ..config.files import load_profiles  # noqa: PLC0415 (loads httpx)
-        from ..providers.params import closest  # noqa: PLC0415 (as above)
-
         name = self.extra_args[0]
         # Refused before any question is asked, if Jupyter keeps no configuration.
         path()

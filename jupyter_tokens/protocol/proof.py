@@ -6,8 +6,10 @@ nonce and body. Who checks a proof also has to refuse a nonce that was seen befo
 
 from __future__ import annotations
 
+import hmac
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 
 __all__ = [
     "CERT_VARIABLE",
@@ -57,9 +59,8 @@ class Proof:
 
     def is_of(self, connection_key: bytes, kernel_id: str, action: str, body: bytes) -> bool:
         """Whether whoever holds this connection key made it, for this kernel, action and body."""
-        from hmac import compare_digest  # noqa: PLC0415 (see _mac)
-
-        return compare_digest(self.mac, _mac(connection_key, kernel_id, action, str(self.time), self.nonce, body=body))
+        mac = _mac(connection_key, kernel_id, action, str(self.time), self.nonce, body=body)
+        return hmac.compare_digest(self.mac, mac)
 
 
 def prove(connection_key: bytes, kernel_id: str, action: str, body: bytes, *, time: int, nonce: str) -> str:
@@ -72,10 +73,6 @@ def prove(connection_key: bytes, kernel_id: str, action: str, body: bytes, *, ti
 
 
 def _mac(connection_key: bytes, *said: str, body: bytes) -> str:
-    # Loads OpenSSL, a tenth of the time that %load_ext takes: most who import this module need a name alone.
-    import hmac  # noqa: PLC0415
-    from hashlib import sha256  # noqa: PLC0415
-
     derived = hmac.digest(connection_key, _LABEL, "sha256")
     text = "\n".join((*said, sha256(body).hexdigest()))
     return hmac.digest(derived, text.encode(), "sha256").hex()

@@ -9,6 +9,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..config.files import config_files, load_profiles, stamp
 from ..errors import ConfigurationError, TokenError, detached_errors
 from ..protocol.messages import About, ProfileEntry
 from .base import TokenSource
@@ -87,8 +88,6 @@ class LocalSource(TokenSource):
         """The configured profiles. Raises `ConfigurationError`."""
         if self._profiles is not None and (self._fixed or self.clock.elapsed() < self._look_at):
             return self._profiles
-        from ..config.files import config_files, load_profiles, stamp  # noqa: PLC0415 (loads traitlets' configuration)
-
         files = config_files()
         fingerprint = stamp(files)
         with self._lock:

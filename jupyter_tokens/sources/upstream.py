@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .._util.encodings import forms_of
 from ..clock import Clock, SystemClock
@@ -18,10 +18,8 @@ from ..providers.answers import malformed, plain, refusal
 from ..providers.base import Call, Driven, Reference
 from ..providers.params import ParamValue
 from ..token import Secret, Token
+from ..transport import Transport
 from .cache import Key
-
-if TYPE_CHECKING:
-    from ..transport import Transport
 
 __all__ = ["SECRETS_SECONDS", "Answer", "Upstream"]
 
@@ -175,8 +173,6 @@ class Upstream:
     def _open(self) -> Transport:
         with self._lock:
             if self._transport is None:
-                from ..transport import Transport  # noqa: PLC0415 (imports httpx)
-
                 self._transport = Transport(clock=self._clock)
             return self._transport
 

@@ -10,6 +10,7 @@ from IPython.core.getipython import get_ipython
 from ipywidgets import HTML, Box, Layout, VBox, Widget
 
 from ..kernel._compat import VIEW_COUNT
+from ..kernel.session import session_of
 from . import look
 from .feed import Feed, Seen
 
@@ -29,8 +30,6 @@ _shown: WeakSet[Live] = WeakSet()
 def feed_of(session: TokenSession | None, clock: Clock | None = None) -> Feed:
     """The one feed of a session; by default of this kernel's."""
     if session is None:
-        from ..kernel.session import session_of  # noqa: PLC0415 (a session of one's own needs no shell)
-
         shell = get_ipython()
         if shell is None:
             raise RuntimeError("The widgets need IPython: in a plain Python process, use get_token().")

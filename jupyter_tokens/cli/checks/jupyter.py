@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_core.paths import jupyter_config_path, jupyter_path
+from jupyter_server.extension.config import ExtensionConfigManager
 
 from ..._version import __version__
 from ...errors import KernelUnknown, ServerUntrusted, TokenError
+from ...protocol.identity import Identity
 from ...protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
+from ...sources.remote import RemoteSource
 from .finding import Finding, fail, ok, warn, within
 
 __all__ = ["kernel_route", "lab_extension", "provisioner", "server_extension"]
@@ -29,8 +32,6 @@ _NO_KERNEL = "00000000-0000-0000-0000-000000000000"
 
 def server_extension() -> Iterator[Finding]:
     """Whether a server of this environment would load the extension."""
-    from jupyter_server.extension.config import ExtensionConfigManager  # noqa: PLC0415 (loads tornado)
-
     manager = ExtensionConfigManager(read_config_path=jupyter_config_path())
     enabled = manager.get_jpserver_extensions().get("jupyter_tokens")  # type: ignore[no-untyped-call]
     if enabled:
@@ -90,9 +91,6 @@ def kernel_route(*, offline: bool) -> Iterator[Finding]:
 
 
 def _ask_as_a_stranger(url: str) -> object:
-    from ...protocol.identity import Identity  # noqa: PLC0415 (only where a server is)
-    from ...sources.remote import RemoteSource  # noqa: PLC0415 (as above)
-
     return RemoteSource(
         Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)
     ).entries()
