@@ -54,9 +54,15 @@ class Command(JupyterApp):
         sys.exit(code)
 
     def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> KVArgParseConfigLoader:
-        loader = _Loader(argv, aliases, flags, classes=classes, log=self.log, subcommands=self.subcommands)
-        loader.completer = type(self).completer
-        return loader
+        return _Loader(
+            argv,
+            aliases,
+            flags,
+            classes=classes,
+            log=self.log,
+            subcommands=self.subcommands,
+            completer=type(self).completer,  # to the parser
+        )
 
 
 def _complaint(name: str | None, usage: str) -> str:
@@ -90,7 +96,18 @@ class Action(Command):
 
 
 class _Parser(KVArgParseConfigLoader.parser_class):  # type: ignore[misc, valid-type]
-    """Takes arguments before, between and behind options."""
+    """Takes arguments before, between and behind options. completer : what argcomplete asks for them."""
+
+    def __init__(self, *args: Any, completer: Any = None, **options: Any) -> None:
+        self._completer = completer
+        super().__init__(*args, **options)
+
+    def add_argument(self, *names: Any, **options: Any) -> Any:
+        """See `argparse.ArgumentParser`."""
+        action = super().add_argument(*names, **options)
+        if names == ("extra_args",) and self._completer is not None:
+            action.completer = self._completer
+        return action
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """See `argparse.ArgumentParser`, which takes them in one piece."""
@@ -104,24 +121,14 @@ class _Parser(KVArgParseConfigLoader.parser_class):  # type: ignore[misc, valid-
 
 
 class _Loader(KVArgParseConfigLoader):
-    """Traitlets completes options by itself; to this one a command can say what completes its arguments.
-
-    An option that there is not is an error, also where it could be the name of something configurable.
-    """
+    """An option that there is not is an error, also where it could be the name of something configurable."""
 
     parser_class = _Parser
-    completer: Any = None
     # Options are completed for who has typed a hyphen.
     _argcomplete_kwargs: ClassVar = {"always_complete_options": False}
 
-    def _add_arguments(self, *given: Any) -> None:
-        super()._add_arguments(*given)
-        if self.completer is not None:
-            arguments = next(action for action in self.parser._actions if action.dest == "extra_args")
-            arguments.completer = self.completer  # type: ignore[attr-defined]
-
     def _handle_unrecognized_alias(self, arg: str) -> None:
-        # By default it has no effect, which whoever has misspelt an option is not told.
+        # By default it has no effect, with a warning in the log; traitlets' docstring invites to raise an error here.
         self.parser.error(f"unrecognized arguments: --{arg}")
 
 
