@@ -60,7 +60,7 @@ GROUPS = {
     "import": Group(
         "Import",
         "What importing adds to Python, and loading the extension to IPython. The ratios are to the promises of 10 ms "
-        "and 30 ms; where nothing is promised, to 10 ms.",
+        "and 60 ms; where nothing is promised, to 10 ms.",
         lambda rounds: imports.added(_share(rounds, 40)),
     ),
     "footprint": Group(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "aget_token", "create_token", "get_token", "shared_client"]
 
 _NONE: Mapping[str, Any] = {}
+_log = logging.getLogger(__name__)
 
 
 class Client:
@@ -99,11 +101,13 @@ def _open_source(profiles: Profiles | None, clock: Clock | None, transport: Tran
     if mode == "direct":
         if profiles is None:
             local.mode = "direct (TokenProfiles.mode)"
+        _log.debug("source: %s", local.mode)
         return local
     kernel = identity()
     if kernel is not None:
         from .sources.remote import RemoteSource  # noqa: PLC0415
 
+        _log.debug("source: the Jupyter server, %s", "or direct without it" if mode == "auto" else "alone")
         return RemoteSource(kernel, fallback=local if mode == "auto" else None, clock=clock)
     if mode == "server":
         raise ConfigurationError(
@@ -111,6 +115,7 @@ def _open_source(profiles: Profiles | None, clock: Clock | None, transport: Tran
             hint="Set it to 'auto' or 'direct'.",
         )
     local.mode = f"direct ({missing_identity()})"
+    _log.debug("source: %s", local.mode)
     return local
 
 

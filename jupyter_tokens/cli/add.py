@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 
 from traitlets import Enum, List, Unicode
 
+from ..config.editing import check, path, put
+from ..config.files import load_profiles
+from ..config.profiles import provider_class, provider_ids
 from ..config.secrets import SecretRef
 from ..errors import ConfigurationError, ParameterError
+from ..providers.params import closest
 from .command import Action
 from .completion import provider_names
+from .draft import Draft
 from .keyring_backend import backend
 from .providers import loaded
 from .terminal import ask, confirm, is_interactive, say, table
 
 if TYPE_CHECKING:
     from ..providers.base import Provider
-    from .draft import Draft
 
 __all__ = ["AddApp"]
 
@@ -71,9 +75,6 @@ class AddApp(Action):
         """See `Action`."""
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME for the profile; settings are given with --set, secrets are asked for")
-        from ..config.editing import check, path, put  # noqa: PLC0415 (as above)
-        from ..config.files import load_profiles  # noqa: PLC0415 (loads httpx)
-
         name = self.extra_args[0]
         # Refused before any question is asked, if there is no place for it.
         path()
@@ -89,8 +90,6 @@ class AddApp(Action):
         return 0
 
     def _draft(self, name: str) -> Draft:
-        from .draft import Draft  # noqa: PLC0415 (loads httpx)
-
         draft = Draft(name, self._kind())
         for key, value in _pairs("--set", self.settings):
             draft.set(key, value)
@@ -111,9 +110,6 @@ class AddApp(Action):
         return draft
 
     def _kind(self) -> type[Provider]:
-        from ..config.profiles import provider_class, provider_ids  # noqa: PLC0415 (loads httpx)
-        from ..providers.params import closest  # noqa: PLC0415 (as above)
-
         known = provider_ids()
         wanted = self.provider
         if not wanted and is_interactive():

@@ -128,7 +128,7 @@ class _Loader(KVArgParseConfigLoader):
     _argcomplete_kwargs: ClassVar = {"always_complete_options": False}
 
     def _handle_unrecognized_alias(self, arg: str) -> None:
-        # By default it has no effect, which whoever has misspelt an option is not told.
+        # By default it has no effect, with a warning in the log; traitlets' docstring invites to raise an error here.
         self.parser.error(f"unrecognized arguments: --{arg}")
 
 

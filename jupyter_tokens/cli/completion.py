@@ -6,6 +6,10 @@ import sys
 import warnings
 from typing import Any
 
+from argcomplete.shell_integration import shellcode
+
+from ..config.files import load_profiles, load_written
+from ..config.profiles import provider_ids
 from ..errors import TokenError
 from .command import Action
 
@@ -16,16 +20,12 @@ SHELLS = ("bash", "zsh", "fish")
 
 def profile_names(**_: Any) -> list[str]:
     """The names of the profiles."""
-    from ..config.files import load_written  # noqa: PLC0415 (only when Tab is pressed)
-
     # What is wrong with a file, the command itself says.
     return list(load_written().profiles)
 
 
 def provider_names(**_: Any) -> list[str]:
     """The ids of the providers."""
-    from ..config.profiles import provider_ids  # noqa: PLC0415 (as above)
-
     return provider_ids()
 
 
@@ -34,8 +34,6 @@ def profile_then_params(parsed_args: Any, **_: Any) -> list[str]:
     before = getattr(parsed_args, "extra_args", None) or []
     if not before:
         return profile_names()
-    from ..config.files import load_profiles  # noqa: PLC0415 (as above)
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -71,8 +69,6 @@ class CompletionApp(Action):
         """See `Action`."""
         if len(self.extra_args) != 1 or self.extra_args[0] not in SHELLS:
             self.fail(2, f"takes one shell: {', '.join(SHELLS)}; see --help")
-        from argcomplete.shell_integration import shellcode  # noqa: PLC0415 (only when asked for)
-
         # `jupyter` hands over to its sub-commands' own completion.
         sys.stdout.write(shellcode(["jupyter", "jupyter-tokens"], shell=self.extra_args[0]))
         return 0

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from traitlets import Bool
 
+from ..config.files import config_files, load_profiles
 from ..errors import ConfigurationError
+from .checks import CheckResult, fail, jupyter, network, profiles
 from .command import Action
 from .terminal import one_line, progress
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile, Profiles
-    from .checks import CheckResult
 
 __all__ = ["DoctorApp"]
 
@@ -57,9 +58,6 @@ class DoctorApp(Action):
         return 1 if any(finding.status == "fail" for finding in told) else 0
 
     def _findings(self) -> Iterator[CheckResult]:
-        from ..config.files import config_files  # noqa: PLC0415 (what is checked is loaded when it is)
-        from .checks import fail, jupyter, network, profiles  # noqa: PLC0415 (as above)
-
         yield from profiles.files(config_files())
         known = _load()
         for problem in known.problems.values():
@@ -83,8 +81,6 @@ class DoctorApp(Action):
 
 
 def _load() -> Profiles:
-    from ..config.files import load_profiles  # noqa: PLC0415 (loads httpx)
-
     with warnings.catch_warnings():
         # Each problem becomes a finding.
         warnings.simplefilter("ignore", UserWarning)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Bool, Enum
 
 from ..errors import ConfigurationError, ParameterError
+from ..sources.local import LocalSource
 from ..token import Secret
 from .command import Action
 from .completion import profile_then_params
@@ -68,8 +69,6 @@ class GetApp(Action):
         name, *written = self.extra_args
         # What cannot be printed is not fetched either.
         version = _exec_version() if self.form == "exec-credential" else ""
-        from ..sources.local import LocalSource  # noqa: PLC0415 (loads httpx)
-
         source = LocalSource()
         profile = source.profiles()[name]
         if self.form == "env" and profile.env is None:

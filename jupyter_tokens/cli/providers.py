@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool
 
+from ..config.profiles import provider_class, provider_ids
+from ..providers.params import closest
 from .command import Action
 from .completion import provider_names
 from .terminal import say, table
@@ -36,9 +38,6 @@ class ProvidersApp(Action):
 
     def run(self) -> int:
         """See `Action`."""
-        from ..config.profiles import provider_ids  # noqa: PLC0415 (loads httpx)
-        from ..providers.params import closest  # noqa: PLC0415 (as above)
-
         known = provider_ids()
         for wanted in self.extra_args:
             if wanted not in known:
@@ -53,8 +52,6 @@ class ProvidersApp(Action):
 
 def loaded(ids: list[str]) -> Iterator[type[Provider]]:
     """The providers of these ids; of one that cannot be loaded a line is said."""
-    from ..config.profiles import provider_class  # noqa: PLC0415 (as above)
-
     for provider_id in ids:
         try:
             yield provider_class(provider_id)

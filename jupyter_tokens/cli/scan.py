@@ -8,6 +8,8 @@ from pathlib import Path
 
 from traitlets import Bool
 
+from ..config.files import load_profiles
+from ..errors import TokenError
 from ..scan.files import NotReadable, Scanned, notebooks_in, scan_file
 from ..scan.values import Known
 from .command import CommandApp
@@ -111,9 +113,6 @@ class ScanApp(CommandApp):
         sys.stderr.write(f"{self.name}: {'; '.join(says)}\n")
 
     def _secrets(self) -> dict[str, str]:
-        from ..config.files import load_profiles  # noqa: PLC0415 (loads the providers)
-        from ..errors import TokenError  # noqa: PLC0415 (as above)
-
         secrets: dict[str, str] = {}
         try:
             profiles = load_profiles()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,8 @@ __all__ = [
     "remove_leftovers",
     "stamp",
 ]
+
+_log = logging.getLogger(__name__)
 
 CONFIG_NAME = "jupyter_tokens_config"
 MODES = ("auto", "server", "direct")
@@ -119,8 +122,10 @@ def load_written(files: Sequence[Path] | None = None) -> Written:
         try:
             found = _of(file, _profiles_in)
         except ConfigurationError as problem:
+            _log.debug("%s cannot be read", file)
             written.problems[file] = problem.copy()
         else:
+            _log.debug("%s: read, %d profiles", file, len(found))
             written.profiles.update({name: (settings, file) for name, settings in found.items()})
     return written
 

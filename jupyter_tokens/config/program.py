@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    import subprocess
+from typing import NamedTuple
 
 __all__ = ["MOST_BYTES", "Ended", "run"]
 
@@ -35,8 +33,6 @@ def run(argv: Sequence[str], seconds: float) -> Ended:
     leaves in the background may keep the pipe open for ever. So a thread waits for the program and then writes a mark
     into the pipe.
     """
-    import subprocess  # noqa: PLC0415 (a tenth of the time that %load_ext takes)
-
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         try:
@@ -64,9 +60,7 @@ def run(argv: Sequence[str], seconds: float) -> Ended:
 def _mark_end(
     process: subprocess.Popen[bytes], writing: int, mark: bytes, status: list[int | None], seconds: float
 ) -> None:
-    from subprocess import TimeoutExpired  # noqa: PLC0415 (as above)
-
-    with suppress(TimeoutExpired):
+    with suppress(subprocess.TimeoutExpired):
         status[0] = process.wait(seconds)
     process.kill()
     process.wait()

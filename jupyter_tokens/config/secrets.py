@@ -6,6 +6,7 @@ literal.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
@@ -29,6 +30,7 @@ __all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch
 Seen = Callable[[str, Secret | Token], None]
 """Told of a value that is in this process now: the name of its profile, and the value."""
 
+_log = logging.getLogger(__name__)
 _watchers: list[Seen] = []
 
 
@@ -135,6 +137,7 @@ class SecretRef:
         SecretError
             If the secret cannot be read. It never holds any part of the secret.
         """
+        _log.debug("%s: reading its %s reference", self.origin, self.kind)
         with detached_errors():
             return Secret(_checked(self, _READERS[self.kind](self)))
 

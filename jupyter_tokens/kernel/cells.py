@@ -10,6 +10,7 @@ from IPython.display import display
 
 from ..errors import TokenError
 from ._compat import cell_magic, show_instead
+from .card import Notice
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
@@ -136,6 +137,4 @@ class Cells:
 
 
 def _show(title: str, lines: list[str]) -> None:
-    from .card import Notice  # noqa: PLC0415 (not needed to load the extension)
-
     display(Notice(title, lines, accent="warn"))  # type: ignore[no-untyped-call]

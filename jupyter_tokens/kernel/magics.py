@@ -19,6 +19,7 @@ from traitlets import Bool
 from ..errors import TokenError
 from . import redaction
 from ._compat import show_instead, unregister
+from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
 from .injection import Place, env_place, file_place, var_place
@@ -169,8 +170,6 @@ class TokenMagics(Magics):
         self.cells.lend(self.session.lend(arguments.profile, _params_of(arguments.params), _places(arguments)))
 
     def _show(self, outcome: Outcome) -> None:
-        from .card import Card  # noqa: PLC0415 (not needed to load the extension)
-
         display(
             Card(
                 token=outcome.token,
@@ -185,13 +184,11 @@ class TokenMagics(Magics):
         )
 
     def _list(self) -> None:
-        from .listing import listing_of  # noqa: PLC0415 (not needed to load the extension)
+        from .listing import listing_of  # noqa: PLC0415 (loads the cache and asyncio, which %load_ext does without)
 
         display(listing_of(self.session, datetime.now(UTC)))
 
     def _forget(self, profile: str) -> None:
-        from .card import Notice  # noqa: PLC0415 (not needed to load the extension)
-
         places, notes = self.session.forget(profile)
         put_back = f"Removed, or restored to what was there before: {', '.join(str(place) for place in places)}."
         display(Notice(f"{profile} is forgotten.", [*([put_back] if places else []), *notes], accent="info"))
@@ -208,8 +205,6 @@ def _error_of(work: Callable[[], None]) -> TokenError | None:
         error = caught.copy()
     else:
         return None
-    from .card import error_lines  # noqa: PLC0415 (not needed to load the extension)
-
     show_instead(error, error_lines(error))
     return error
 

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from ..client import Client, shared_client
 from ..clock import Clock, SystemClock
-from ..errors import ParameterError, ServerGone, TokenError
+from ..errors import ParameterError, ServerGone, TokenError, UnknownProfile
 from .at_start import FilledVariables
 from .injection import Injections, Place, env_place
 from .refresher import Refresher
@@ -493,7 +493,6 @@ class TokenSession:
         ]
 
     def _check_configured(self, profile: str) -> None:
-        from ..errors import UnknownProfile  # noqa: PLC0415
         from ..providers.params import closest  # noqa: PLC0415
 
         names = [entry.name for entry in self.entries()]

@@ -9,11 +9,13 @@ Nothing is imported for it that is not loaded.
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import re
 import sys
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 __all__ = [
@@ -129,9 +131,8 @@ class Proof:
 
     def is_of(self, connection_key: bytes, kernel_id: str, action: str, body: bytes) -> bool:
         """Whether whoever holds this connection key made it, for this kernel, action and body."""
-        from hmac import compare_digest  # noqa: PLC0415 (see _mac)
-
-        return compare_digest(self.mac, _mac(connection_key, kernel_id, action, str(self.time), self.nonce, body=body))
+        mac = _mac(connection_key, kernel_id, action, str(self.time), self.nonce, body=body)
+        return hmac.compare_digest(self.mac, mac)
 
 
 def prove(connection_key: bytes, kernel_id: str, action: str, body: bytes, *, time: int, nonce: str) -> str:
@@ -144,10 +145,6 @@ def prove(connection_key: bytes, kernel_id: str, action: str, body: bytes, *, ti
 
 
 def _mac(connection_key: bytes, *said: str, body: bytes) -> str:
-    # Loads OpenSSL, a tenth of the time that %load_ext takes: most who import this module need a name alone.
-    import hmac  # noqa: PLC0415
-    from hashlib import sha256  # noqa: PLC0415
-
     derived = hmac.digest(connection_key, _LABEL, "sha256")
     text = "\n".join((*said, sha256(body).hexdigest()))
     return hmac.digest(derived, text.encode(), "sha256").hex()

@@ -208,6 +208,8 @@ class TokenCache:
                 return flight
             if flight.leads:
                 self._run(flight)
+            else:
+                _log.debug("%s: waiting for the fetch that is under way", key.profile)
             token = self._outcome(flight, flight.future.exception(), strict=refresh or newer_than is not None)
             if token is not None:
                 return token
@@ -220,6 +222,8 @@ class TokenCache:
                 return flight
             if flight.leads:
                 self._run_in_background(flight)
+            else:
+                _log.debug("%s: waiting for the fetch that is under way", key.profile)
             landing = asyncio.wrap_future(flight.future)
             try:
                 await asyncio.wait([landing])
@@ -235,6 +239,7 @@ class TokenCache:
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
             flight = self._join(key, entry, Ask(newer_than=entry.obtained_at()))
+        _log.debug("%s: refresh %s", key.profile, "begun" if flight.leads else "under way already")
         if flight.leads:
             self._run_in_background(flight)
         return flight.future
@@ -298,7 +303,10 @@ class TokenCache:
                 serve = False
             if not serve:
                 return self._join(key, entry, Ask(refresh, None if refresh else newer_than or entry.obtained_at()))
-        if background is not None:
+        if background is None:
+            _log.debug("%s: from the cache", key.profile)
+        else:
+            _log.debug("%s: from the cache; a refresh is due", key.profile)
             # If no thread can be started for the refresh, the valid token is returned all the same.
             with suppress(RuntimeError, Busy):
                 self._run_in_background(background)
@@ -363,6 +371,10 @@ class TokenCache:
             if not kept:
                 # ExpireTime=0 is legal: such a token serves only the callers that waited for it.
                 self._drop(flight)
+        if stalled:
+            _log.debug("%s: the source returned a token that is no newer; backing off", flight.key.profile)
+        else:
+            _log.debug("%s: a token that expires %s", flight.key.profile, token.expires_at or "at no known time")
         if kept and self._arrived is not None:
             try:
                 self._arrived(flight.key, token)
@@ -418,6 +430,6 @@ class TokenCache:
             return None
         entry = flight.entry
         if not strict and entry.token is not None and self._clock.elapsed() < entry.ends_at:
-            # The refresh failed, but the cached token is still valid.
+            _log.debug("%s: the refresh failed; the token that is held is still valid", flight.key.profile)
             return entry.token
         raise error.copy() if isinstance(error, TokenError) else error

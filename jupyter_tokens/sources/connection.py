@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import secrets
 import selectors
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
+_log = logging.getLogger(__name__)
 _QUIET_SECONDS = 3.0
 """Seconds without a response after which the server may be hanging."""
 _MOST_BYTES = 2 * 1024 * 1024
@@ -77,6 +79,7 @@ class Connection:
                 # The server may have closed a reused connection in the meantime; then the call goes over a new one.
                 with suppress(http.client.HTTPException, ConnectionError):
                     return self._exchange(kept, action, body, seconds, meanwhile)
+                _log.debug("the Jupyter server has closed a kept connection; connecting again")
             # Connecting takes no time unless the server hangs.
             connection = _connected(self._identity, min(seconds, _QUIET_SECONDS))
             reached = True

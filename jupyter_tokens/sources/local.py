@@ -9,6 +9,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..config.files import config_files, load_profiles, stamp
 from ..errors import ConfigurationError, TokenError, detached_errors
 from ..protocol.messages import About, ProfileEntry
 from .base import TokenSource
@@ -89,13 +90,13 @@ class LocalSource(TokenSource):
         """Return the configured profiles. Raises `ConfigurationError`."""
         if self._profiles is not None and (self._fixed or self.clock.elapsed() < self._look_at):
             return self._profiles
-        from ..config.files import config_files, load_profiles, stamp  # noqa: PLC0415 (loads traitlets' configuration)
-
         files = config_files()
         fingerprint = stamp(files)
         with self._lock:
             self._look_at = self.clock.elapsed() + self._look_seconds
             if self._profiles is None or self._fingerprint != fingerprint:
+                if self._profiles is not None:
+                    _log.debug("the configuration files changed")
                 before, self._profiles, self._fingerprint = self._profiles, load_profiles(files), fingerprint
                 self._keys.clear()
                 changed = self._profiles.changed_from(before) if before is not None else set()

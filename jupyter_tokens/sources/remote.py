@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteSource"]
 
+_log = logging.getLogger(__name__)
 _NONE: Mapping[str, Any] = {}
 _SECONDS = 60.0
 """Time limit for a token, in seconds. The server's own limit is shorter, and its error says more."""
@@ -93,6 +95,7 @@ class RemoteSource(TokenSource):
         except ServerUntrusted:
             raise
         except ServerGone:
+            _log.debug("no answer from the Jupyter server; listing the profiles of the fallback")
             entries = self._fallback.entries() if self._fallback is not None else []
             if not entries:
                 raise
@@ -126,6 +129,7 @@ class RemoteSource(TokenSource):
             if self._fallback is None or isinstance(gone, ServerUntrusted):
                 # The server is running, so the secret must not be read in this process.
                 raise
+            _log.debug("%s: no answer from the Jupyter server (%s); falling back", key.profile, gone.reason)
             try:
                 local = self._fallback.key(key.profile, dict(key.params))
                 token = self._fallback.get(local, refresh=ask.refresh, newer_than=ask.newer_than)

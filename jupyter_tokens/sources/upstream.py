@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .._util.encodings import forms_of
 from ..clock import Clock, SystemClock
@@ -17,10 +18,8 @@ from ..providers.answers import malformed, plain, refusal
 from ..providers.base import Call, Driven, Reference
 from ..providers.params import ParamValue
 from ..token import Secret, Token
+from ..transport import Transport
 from .cache import Key
-
-if TYPE_CHECKING:
-    from ..transport import Transport
 
 __all__ = ["SECRETS_SECONDS", "Answer", "Upstream"]
 
@@ -30,6 +29,7 @@ _SHORTEST = 6
 """A vendor's message is only searched for secrets of at least this many characters: shorter ones may be words."""
 _STATUS = range(200, 600)
 _REFUSED = 400
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
@@ -169,6 +169,7 @@ class Upstream:
         `how` is passed on to `Transport.run`.
         """
         transport = self._open()
+        _log.debug("%s: calling the API of provider %s", profile.name, profile.provider.id)
         secrets: Mapping[str, Secret] = {}
         credential: object = None
         try:
@@ -202,8 +203,6 @@ class Upstream:
     def _open(self) -> Transport:
         with self._lock:
             if self._transport is None:
-                from ..transport import Transport  # noqa: PLC0415 (imports httpx)
-
                 self._transport = Transport(clock=self._clock)
             return self._transport
 

@@ -20,6 +20,7 @@ from ipywidgets import HTML, Box, Layout, VBox, Widget
 from ..clock import Clock, SystemClock
 from ..errors import TokenError
 from ..kernel._compat import VIEW_COUNT
+from ..kernel.session import session_of
 from . import look
 
 if TYPE_CHECKING:
@@ -215,8 +216,6 @@ def _drawn(viewer: Viewer, seen: Seen, now: float) -> bool:
 def feed_of(session: TokenSession | None, clock: Clock | None = None) -> Feed:
     """The one feed of a session; by default of this kernel's."""
     if session is None:
-        from ..kernel.session import session_of  # noqa: PLC0415 (a session of one's own needs no shell)
-
         shell = get_ipython()
         if shell is None:
             raise RuntimeError("The widgets need IPython: in a plain Python process, use get_token().")

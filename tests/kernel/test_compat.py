@@ -156,7 +156,7 @@ def test_the_front_end_counts_a_widgets_views() -> None:
 def test_no_other_module_here_uses_a_private_name_of_another_object() -> None:
     protocols = {"_repr_mimebundle_", "_replace", "_asdict"}  # IPython's display protocol; of named tuples
     found = []
-    for path in [*ROOT.glob("kernel/**/*.py"), *ROOT.glob("widgets/*.py")]:
+    for path in [*ROOT.glob("kernel/**/*.py"), *ROOT.glob("widgets/*.py"), *ROOT.glob("cli/**/*.py")]:
         if path == Path(inspect.getfile(_compat)):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

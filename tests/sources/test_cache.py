@@ -39,6 +39,10 @@ def numbered(number: int, clock: Clock, life: float | None) -> Token:
     )
 
 
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 def number_of(token: Token) -> int:
     number = token.metadata["number"]
     assert (token.reveal(), token.profile) == (f"value-{number}", f"profile-{number}"), "a torn read"
@@ -409,13 +413,48 @@ def test_the_backoff_of_failing_refreshes_has_jitter(bench: Bench) -> None:
     assert held.refresh_at == 1016 + 1
 
 
+def test_each_decision_is_logged_at_debug_and_no_value_is(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "jupyter_tokens"):
+        bench.get()
+        bench.get()
+        bench.clock.advance(16)
+        bench.failures = [NetworkError("down", code="X")]
+        bench.get()
+        bench.cache.begin(KEY)
+    assert [message.removeprefix("mine: ").partition(" that expires")[0] for message in caplog.messages] == [
+        "a token",
+        "from the cache",
+        "from the cache; a refresh is due",
+        "the refresh failed: down [code X]",
+        "refresh begun",
+        "a token",
+    ]
+    assert "value-" not in caplog.text
+    assert CANARY not in caplog.text
+
+
+def test_a_token_that_is_no_newer_and_a_failure_beside_a_living_token_are_logged_at_debug(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.get()
+    bench.clock.advance(19.5)
+    bench.failures = [NetworkError("down")]
+    with caplog.at_level(logging.DEBUG, "jupyter_tokens"):
+        bench.get()
+        bench.life = 0.4
+        bench.clock.advance(0.1)
+        bench.get(refresh=True)
+    assert "mine: the refresh failed; the token that is held is still valid" in caplog.messages
+    assert "mine: the source returned a token that is no newer; backing off" in caplog.messages
+
+
 def test_a_failed_refresh_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.get()
     bench.clock.advance(16)
     bench.failures = [NetworkError("down", code="X")]
     with caplog.at_level(logging.WARNING):
         bench.get()
-    assert caplog.messages == ["mine: the refresh failed: down [code X]"]
+    assert warned(caplog) == ["mine: the refresh failed: down [code X]"]
 
 
 def test_a_mandatory_refresh_that_fails_still_hands_out_what_lives(bench: Bench) -> None:
@@ -476,7 +515,7 @@ def test_a_fault_in_a_source_backs_off_and_keeps_the_live_token(bench: Bench, ca
     bench.failures = [ZeroDivisionError(CANARY)]
     assert [bench.get() for _ in range(5)] == [1] * 5
     assert len(bench.calls) == 2
-    assert caplog.messages == ["mine: the refresh failed: ZeroDivisionError"]
+    assert warned(caplog) == ["mine: the refresh failed: ZeroDivisionError"]
 
 
 def test_a_source_that_returns_nonsense_wedges_nothing(clock: Clock) -> None:
@@ -783,7 +822,7 @@ def test_one_who_fails_at_being_told_takes_nobodys_token(clock: Clock, caplog: p
 
     bench = Bench(clock, arrived=fail)
     assert bench.get() == 1
-    assert caplog.messages == ["mine: a watcher of new tokens failed: ValueError"]
+    assert warned(caplog) == ["mine: a watcher of new tokens failed: ValueError"]
 
 
 def test_nothing_that_is_held_shows_a_value(bench: Bench) -> None:

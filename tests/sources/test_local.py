@@ -195,6 +195,30 @@ def test_a_profile_that_changes_loses_its_tokens_and_the_others_keep_theirs(
     assert source.held(source.key("other")) is not None
 
 
+@pytest.mark.filterwarnings("ignore:.*literal secret")
+def test_what_was_read_and_called_is_logged_at_debug_and_no_value_is(
+    vendor: Vendor, clock: Clock, config_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = LocalSource(clock=clock, transport=Transport(clock=clock, transport=httpx.MockTransport(vendor)))
+    with caplog.at_level(logging.DEBUG, "jupyter_tokens"):
+        write(config_dir, dlc=DLC)
+        token = source.get(source.key("dlc"))
+        write(config_dir, dlc={**DLC, "timeout": 12.5})
+        source.look_again()
+        source.key("dlc")
+    file = config_dir / "jupyter_tokens_config.json"
+    for message in (
+        f"{file}: read, 1 profiles",
+        "dlc: calling the API of provider pai-dlc",
+        "the configuration files changed",
+        "the configuration of dlc changed: their tokens are dropped",
+    ):
+        assert message in caplog.messages
+    assert any("reading its literal reference" in message for message in caplog.messages)
+    assert CANARY not in caplog.text
+    assert token.reveal() not in caplog.text
+
+
 def test_a_fetch_without_a_key_before_it_reads_the_configuration(
     vendor: Vendor, clock: Clock, config_dir: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import ssl
 import threading
@@ -478,6 +479,21 @@ def test_without_a_server_the_fallback_serves_and_the_card_says_so(opened: Make)
     assert source.mode.startswith("direct (the Jupyter server cannot be reached")
     assert source.about("oneaccess") == About("Direct", "DIRECT", sandbox=False)
     assert sent(token, refused=False) == ["Bearer direct"]
+
+
+def test_a_fallback_and_a_new_connection_are_logged_at_debug_and_no_value_is(
+    opened: Make, server: Server, me: Identity, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "jupyter_tokens"):
+        alone = opened(nobody(), fallback=Direct())
+        alone.get(alone.key("oneaccess"))
+        server.close_after = True
+        source = opened(me)
+        tokens = [source.get(source.key("oneaccess"), refresh=True) for _ in range(2)]
+    assert any("no answer from the Jupyter server (" in message for message in caplog.messages)
+    assert "the Jupyter server has closed a kept connection; connecting again" in caplog.messages
+    assert not [token for token in tokens if token.reveal() in caplog.text]
+    assert me.connection_key.decode() not in caplog.text
 
 
 def test_a_server_that_does_not_know_the_kernel_is_fallen_back_from_until_it_does(

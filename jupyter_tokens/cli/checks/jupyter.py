@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_core.paths import jupyter_config_path, jupyter_path
+from jupyter_server.extension.config import ExtensionConfigManager
 
 from ..._version import __version__
 from ...errors import KernelUnknown, ServerUntrusted, TokenError
 from ...protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE, Identity
+from ...sources.remote import RemoteSource
 from . import CheckResult, fail, ok, warn, within
 
 __all__ = ["kernel_route", "lab_extension", "provisioner", "server_extension"]
@@ -29,8 +31,6 @@ _NO_KERNEL = "00000000-0000-0000-0000-000000000000"
 
 def server_extension() -> Iterator[CheckResult]:
     """Whether a server of this environment would load the extension."""
-    from jupyter_server.extension.config import ExtensionConfigManager  # noqa: PLC0415 (loads tornado)
-
     manager = ExtensionConfigManager(read_config_path=jupyter_config_path())
     enabled = manager.get_jpserver_extensions().get("jupyter_tokens")  # type: ignore[no-untyped-call]
     if enabled:
@@ -90,8 +90,6 @@ def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
 
 
 def _ask_as_a_stranger(url: str) -> object:
-    from ...sources.remote import RemoteSource  # noqa: PLC0415 (only where a server is)
-
     return RemoteSource(
         Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)
     ).entries()
