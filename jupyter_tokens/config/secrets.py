@@ -86,6 +86,7 @@ class SecretRef:
     origin : who asks, for errors: "profile 'x', key 'y' in /path/of/config".
     base : the folder that a relative `file:` starts from.
     seconds : how long a keyring may wait for a person, or a program may run.
+    setting : the setting that holds the reference, for errors.
     """
 
     kind: str
@@ -93,21 +94,28 @@ class SecretRef:
     origin: str = "secret"
     base: Path | None = None
     seconds: float = KEYRING_SECONDS
+    setting: str = ""
 
     KINDS: ClassVar[tuple[str, ...]] = ("env", "file", "keyring", "command")
 
     @classmethod
     def parse(
-        cls, text: str, *, origin: str = "secret", base: Path | None = None, seconds: float = KEYRING_SECONDS
+        cls,
+        text: str,
+        *,
+        origin: str = "secret",
+        base: Path | None = None,
+        seconds: float = KEYRING_SECONDS,
+        setting: str = "",
     ) -> SecretRef:
         """A reference from its text. Raises `SecretError` if there is nothing behind the colon."""
         kind, colon, target = text.partition(":")
         if not colon or kind not in cls.KINDS:
-            return cls("literal", text, origin, base, seconds)
+            return cls("literal", text, origin, base, seconds, setting)
         if not target.strip() or not target.isprintable():
             problem = "names nothing" if not target.strip() else "holds control characters"
             raise SecretError(f"{origin}: {kind}: {problem}.", hint=f"Write {kind}:{_FORMS[kind]}.")
-        return cls(kind, target.strip(), origin, base, seconds)
+        return cls(kind, target.strip(), origin, base, seconds, setting)
 
     def __repr__(self) -> str:
         return f"<SecretRef {self.kind}{'' if self.kind in {'literal', 'command'} else ':' + self.target}>"
@@ -124,7 +132,8 @@ class SecretRef:
     def error(self, problem: str, hint: str = "") -> SecretError:
         """A `SecretError` that says which reference of whom."""
         name = self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
-        return SecretError(f"{self.origin}: {name} {problem}", hint=hint)
+        problem = f"{name} {problem}"
+        return SecretError(f"{self.origin}: {problem}", hint=hint, setting=self.setting, problem=problem)
 
 
 def _checked(ref: SecretRef, value: str | bytes) -> str:

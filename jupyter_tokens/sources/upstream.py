@@ -14,7 +14,7 @@ from ..config.profiles import Profile, Profiles
 from ..config.secrets import tell_seen
 from ..errors import ApiError, TokenError
 from ..providers.answers import malformed, plain, refusal
-from ..providers.base import Call, Driven, Reference
+from ..providers.base import Call, Driven
 from ..providers.params import ParamValue
 from ..token import Secret, Token
 from .cache import Key
@@ -191,8 +191,7 @@ def _secrets_of(profile: Profile, resolved: Mapping[str, Secret], credential: ob
     """What a profile authenticates with; not the ids and user names among its references, which are no secrets."""
     known = profile.provider.settings()
     for key, secret in resolved.items():
-        setting = known[key]
-        if isinstance(setting, Reference) and setting.secret:
+        if known[key].secret:
             yield secret
     yield from _secrets_in(credential)
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from ...config.profiles import loads_code
 from ...errors import ConfigurationError
-from ...providers.base import Reference
 from ..keyring_backend import backend
 from .finding import Finding, fail, ok, warn
 
@@ -94,8 +93,4 @@ def _mode(path: Path) -> int:
 
 def _literals(profile: Profile) -> list[str]:
     known = profile.provider.settings()
-    return [
-        key
-        for key, reference in profile.references.items()
-        if reference.kind == "literal" and isinstance(trait := known[key], Reference) and trait.secret
-    ]
+    return [key for key, reference in profile.references.items() if reference.kind == "literal" and known[key].secret]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ...errors import TokenError
-from ...providers.base import Endpoint
+from ...providers.fields import Endpoint
 from ...transport import check_proxy
 from .finding import Finding, fail, ok, warn, within
 from .probe import Answered, probe, proxied
@@ -81,9 +81,9 @@ def _urls(profile: Profile) -> Iterator[str]:
     provider = profile.provider
     if provider.base():
         yield provider.base()
-    for key, trait in provider.settings().items():
+    for key, setting in provider.settings().items():
         url = str(getattr(provider, key)).rstrip("/")
-        if isinstance(trait, Endpoint) and url and url != provider.base():
+        if isinstance(setting, Endpoint) and url and url != provider.base():
             yield url
 
 

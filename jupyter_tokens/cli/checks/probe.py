@@ -9,7 +9,8 @@ from typing import NamedTuple
 import httpx
 
 from ...errors import NetworkError
-from ...providers.base import COMMON_HEADERS, parsed_url
+from ...providers.base import COMMON_HEADERS
+from ...providers.fields import parsed_url
 from ...transport import connect_error, open_route, proxy_for
 
 __all__ = ["Answered", "probe", "proxied"]
