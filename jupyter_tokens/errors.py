@@ -180,10 +180,23 @@ class ParameterError(TokenError):
 
 
 class SecretError(TokenError):
-    """A secret reference (`env:`, `file:`, `keyring:`, `command:`) could not be resolved."""
+    """A secret reference (`env:`, `file:`, `keyring:`, `command:`) could not be resolved.
+
+    Attributes
+    ----------
+    setting : str
+        The setting that holds the reference, or "".
+    problem : str
+        The message without the file, the profile and the setting that it names; "" where it names none of them.
+    """
 
     reason = "secret"
     default_unsent = True
+
+    def __init__(self, message: str, *, setting: str = "", problem: str = "", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.setting = setting
+        self.problem = problem
 
 
 class NetworkError(TokenError):

@@ -26,7 +26,8 @@ from ._util.threads import MOST_OF_ONE
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
 from .providers.answers import malformed, plain
-from .providers.base import Driven, is_loopback
+from .providers.base import Driven
+from .providers.fields import is_loopback
 
 __all__ = [
     "CONNECT_SECONDS",

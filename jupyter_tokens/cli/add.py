@@ -47,9 +47,9 @@ class AddApp(Action):
     provider = Unicode("", help="Id of the provider; `jupyter tokens providers` lists them.").tag(
         config=True, argcompleter=provider_names
     )
-    settings = List(Unicode(), help="SETTING=VALUE of the provider, or of env, timeout and verify; no secret.").tag(
-        config=True
-    )
+    settings = List(
+        Unicode(), help="SETTING=VALUE of the provider, or of env, timeout, verify and so on; no secret."
+    ).tag(config=True)
     params = List(Unicode(), help="PARAMETER=VALUE that each call is to have, by the vendor's own name.").tag(
         config=True
     )

@@ -13,7 +13,7 @@ from jupyter_core.application import JupyterApp
 from traitlets.config.loader import KVArgParseConfigLoader
 
 from .._version import __version__
-from ..config.files import remove_leftovers
+from ..config.files import TokenProfiles, remove_leftovers
 from ..errors import ConfigurationError, NoValue, ParameterError, SecretError, TokenError
 from .terminal import one_line
 
@@ -27,6 +27,8 @@ class CommandApp(JupyterApp):
     """Base of `jupyter tokens` and of its sub-commands."""
 
     version = __version__
+    classes = [TokenProfiles]  # noqa: RUF012 (traitlets declares it as an instance variable)
+    """What --help-all describes besides the command itself."""
 
     completer: ClassVar[Any] = None
     """What argcomplete asks for completions of the arguments that are no options."""
@@ -47,6 +49,9 @@ class CommandApp(JupyterApp):
                 sys.stderr.write(_complaint(self.name, usage.getvalue()))
                 self.exit(2)
             raise
+        if TokenProfiles.__name__ in self.cli_config:
+            # Not shown: it may hold a secret.
+            self.fail(2, "profiles are no option: write them into jupyter_tokens_config, or run `jupyter tokens add`")
 
     def fail(self, code: int, message: str) -> NoReturn:
         """Ends the process with one line on standard error."""

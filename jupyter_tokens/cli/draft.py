@@ -1,6 +1,6 @@
 """A profile on its way into the configuration: what was given, and the questions for what is missing.
 
-What is missing a provider says itself (`Provider.check`), so that nothing here knows any of them.
+What is missing a provider says itself (`Provider.check`), and the words of a question are the setting's own.
 """
 
 from __future__ import annotations
@@ -9,22 +9,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..config.profiles import COMMON
 from ..config.secrets import SecretRef
 from ..errors import ParameterError
-from ..providers.base import Program, Provider, Reference, SettingProblem
+from ..providers.base import Provider
+from ..providers.fields import Field, Program, Reference, SettingProblem, SignIn
 from ..providers.params import closest
 from ..token import Secret
-from .terminal import ask, ask_hidden, confirm, say
+from .terminal import ask, ask_hidden, say, table
 
 __all__ = ["Draft"]
 
 _LATER = "env:LATER"
 """Stands in the settings for a secret that is asked for when everything else is right."""
+_COMMON = {key: field for key, field in COMMON.items() if field.is_text and key != "provider"}
 
 
 @dataclass
 class Draft:
-    """settings, params : as they will be written. secrets : what has to be stored. pending : to be asked for."""
+    """settings, params : as they will be written. secrets : what has to be stored. pending : to be asked for.
+
+    answered : the settings that were asked for, and can be asked for again.
+    """
 
     name: str
     kind: type[Provider]
@@ -32,6 +38,7 @@ class Draft:
     params: dict[str, Any] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
 
     def set(self, key: str, text: str) -> None:
         """A setting from the command line. Raises `ParameterError`, for a secret without showing it."""
@@ -39,21 +46,16 @@ class Draft:
         if key in known:
             self._refuse_literal(key, text)
             self.settings[key] = text
-        elif key in {"env", "verify"}:
-            self.settings[key] = {"true": True, "false": False}.get(text, text) if key == "verify" else text
-        elif key == "timeout":
-            self.settings[key] = _number(text)
+        elif key in _COMMON:
+            self.settings[key] = _COMMON[key].from_text(key, text)
         else:
-            raise ParameterError(
-                f"There is no setting {key[:80]!r}.",
-                hint=closest(key, [*known, "env", "timeout", "verify"]),
-            )
+            raise ParameterError(f"There is no setting {key[:80]!r}.", hint=closest(key, [*known, *_COMMON]))
 
     def refer(self, key: str, reference: str) -> None:
         """A setting that is read from elsewhere. Raises `ParameterError` for one that cannot be."""
         settings = self.kind.settings().items()
         references = [
-            name for name, trait in settings if isinstance(trait, Reference) and not isinstance(trait, Program)
+            name for name, setting in settings if isinstance(setting, Reference) and not isinstance(setting, Program)
         ]
         if key not in references:
             raise ParameterError(f"{key[:80]!r} is no such setting.", hint=closest(key, references))
@@ -76,11 +78,18 @@ class Draft:
     def ask_settings(self) -> None:
         """Asks until the provider misses nothing. Raises `ParameterError` for what no answer can mend."""
         while (problem := self.problem()) is not None:
-            if not problem.missing:
+            if problem.sign_in:
+                self._ask_sign_in(problem.sign_in)
+            elif problem.missing:
+                others = problem.alternatives
+                if not any(self._ask_setting(key, others) for key in [problem.key, *others]):
+                    say(f"{problem.key} {problem.problem}. Ctrl-C ends this; nothing is changed then.")
+            elif problem.key in self.answered:
+                say(f"{problem.key} {problem.problem}.")
+                del self.settings[problem.key]
+                self._ask_setting(problem.key, ())
+            else:
                 raise ParameterError(f"{problem.key} {problem.problem}.")
-            others = problem.alternatives
-            if not any(self._ask_setting(key, others) for key in [problem.key, *others]):
-                say(f"{problem.key} {problem.problem}. Ctrl-C ends this; nothing is changed then.")
 
     def ask_params(self) -> None:
         """Asks for what every call needs, and for the variable; each may be left out."""
@@ -94,14 +103,14 @@ class Draft:
                 except ParameterError as error:
                     say(error.message)
         if "env" not in self.settings:
-            answer = ask("env - Environment variable that the token fills (Enter: none)")
+            answer = _ask(_question("env", COMMON["env"], " (Enter: none)"), "env", COMMON["env"])
             if answer:
                 self.settings["env"] = answer
 
     def ask_secrets(self) -> None:
         """Asks for the secrets, unseen."""
         for key in self.pending:
-            while (secret := ask_hidden(f"{key} - {self._help(key)}")) is None:
+            while (secret := ask_hidden(_question(key, self.kind.settings()[key]))) is None:
                 say(f"{key} is needed. Ctrl-C ends this; nothing is changed then.")
             self.secrets[key] = secret
 
@@ -114,32 +123,38 @@ class Draft:
         """What the provider has against the settings."""
         known = self.kind.settings()
         try:
-            own = {key: known[key].validate(None, text) for key, text in self.settings.items() if key in known}
-            self.kind(**own).check()
+            self.kind(**{key: text for key, text in self.settings.items() if key in known}).check()
         except SettingProblem as problem:
             return problem
         return None
 
-    def _ask_setting(self, key: str, others: Sequence[str]) -> bool:
-        trait = self.kind.settings()[key]
-        if isinstance(trait, Reference) and trait.secret:
-            # Asked for last, and not at all if there is another way that this person wants.
-            wanted = key not in others or confirm(f"{key} - {self._help(key)}. Is there one?")
-            self.pending += [key] if wanted else []
-            answer = _LATER if wanted else ""
+    def _ask_sign_in(self, ways: Sequence[SignIn]) -> None:
+        say(table([[way.id, way.label] for way in ways]).rstrip())
+        known = {way.id: way for way in ways}
+        while (way := known.get(ask("How to sign in"))) is None:
+            say(f"Choose one of {', '.join(known)}.")
+        if way.chosen_by:
+            key, value = way.chosen_by
+            self.settings[key] = value
         else:
-            answer = ask(f"{key} - {self._help(key)}" + (" (Enter: another way)" if others else ""))
+            while not self._ask_setting(way.first, ()):
+                say(f"{way.first} is needed. Ctrl-C ends this; nothing is changed then.")
+
+    def _ask_setting(self, key: str, others: Sequence[str]) -> bool:
+        setting = self.kind.settings()[key]
+        if setting.secret:
+            # Asked for last.
+            self.pending.append(key)
+            answer = _LATER
+        else:
+            answer = _ask(_question(key, setting, " (Enter: another way)" if others else ""), key, setting)
+            self.answered.add(key)
         if answer:
             self.settings[key] = answer
         return bool(answer)
 
-    def _help(self, key: str) -> str:
-        return str(self.kind.settings()[key].help).rstrip(".")
-
     def _refuse_literal(self, key: str, text: str) -> None:
-        trait = self.kind.settings()[key]
-        secret = isinstance(trait, Reference) and trait.secret
-        if secret and SecretRef.parse(text, origin=key).kind == "literal":
+        if self.kind.settings()[key].secret and SecretRef.parse(text, origin=key).kind == "literal":
             raise ParameterError(
                 f"{key} is a secret, and what stands on a command line is in the shell's history and seen by others: "
                 "revoke this one.",
@@ -147,8 +162,18 @@ class Draft:
             )
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ParameterError("timeout must be a number of seconds.") from None
+def _question(key: str, setting: Field, more: str = "") -> str:
+    example = f", such as {setting.example}" if setting.example else ""
+    return f"{setting.label} [{key}] - {setting.help.rstrip('.')}{example}{more}"
+
+
+def _ask(question: str, key: str, setting: Field) -> str:
+    """The first answer that the setting can have; "" for none."""
+    while answer := ask(question):
+        try:
+            setting.check(key, answer)
+        except SettingProblem as wrong:
+            say(f"{key} {wrong.problem}.")
+        else:
+            break
+    return answer

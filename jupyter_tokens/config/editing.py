@@ -16,7 +16,7 @@ from jupyter_core.paths import jupyter_config_dir
 from .._util.atomic_file import replace_file
 from .._util.text_file import NotText, decode
 from ..errors import ConfigurationError, ProfileRefused, UnknownProfile
-from ..providers.base import Program, Reference
+from ..providers.fields import Program
 from . import secret_store
 from .files import CONFIG_NAME
 from .profiles import COMMON, Profiles, provider_class
@@ -58,13 +58,13 @@ def check(name: str, settings: Mapping[str, Any], *, programs: bool = False) -> 
 
 
 def _check_reference(profile: Profile, key: str, reference: SecretRef, *, programs: bool) -> None:
-    trait = profile.provider.settings()[key]
-    if isinstance(trait, Reference) and trait.secret and reference.kind == "literal":
+    setting = profile.provider.settings()[key]
+    if setting.secret and reference.kind == "literal":
         raise ProfileRefused(
             f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME, or say where "
             'the server is to store it: {"value": SECRET, "store": "keyring" or "file"}.',
         )
-    if isinstance(trait, Program):
+    if isinstance(setting, Program):
         if not programs:
             raise ProfileRefused(
                 f"The field {key!r} names a program, which the server would run.",
@@ -89,7 +89,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
         raise ConfigurationError(
             f"The profile {name!r} names no provider that is installed.", hint="Change it in its file."
         ) from None
-    secret = {key for key, trait in known.items() if isinstance(trait, Reference) and trait.secret}
+    secret = {key for key, setting in known.items() if setting.secret}
     # By what is known: what a mistake has put there may be a secret.
     shown = (COMMON.keys() | known.keys()) - secret
     return {

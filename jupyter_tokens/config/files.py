@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from jupyter_core.paths import jupyter_config_dir, jupyter_config_path
+from traitlets import Dict, Enum
+from traitlets.config.configurable import Configurable
 from traitlets.config.loader import Config, LazyConfigValue, PyFileConfigLoader
 
 from .._util import atomic_file
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIG_NAME",
     "MODES",
+    "TokenProfiles",
     "Written",
     "config_files",
     "load_mode",
@@ -42,6 +45,26 @@ MODES = ("auto", "server", "direct")
 
 _T = TypeVar("_T")
 Stamp = tuple[tuple[str, int, int], ...]
+
+
+class TokenProfiles(Configurable):
+    """The profiles, in jupyter_tokens_config.py or jupyter_tokens_config.json on Jupyter's configuration path.
+
+    Server, kernels and commands read these files alike. Nothing here can be given on a command line, which other users
+    of the machine can see.
+    """
+
+    profiles = Dict(
+        help="The profiles by name, each a mapping of settings: its provider, the provider's settings, which "
+        "`jupyter tokens providers` lists, and params, env, timeout and so on. Secrets are references, such as "
+        "keyring:SERVICE/USER. If several files name a profile, the one that counts most is used, whole.",
+    ).tag(config=True)
+    mode = Enum(
+        MODES,
+        default_value=MODES[0],
+        help="How a kernel gets its tokens: auto (from the server that started it where there is one, else by the "
+        "profiles in its own process), server, or direct.",
+    ).tag(config=True)
 
 
 class Written(NamedTuple):

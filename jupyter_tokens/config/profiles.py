@@ -14,11 +14,23 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, cast
 
 from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile, detached_errors
-from ..providers.base import Endpoint, Program, Provider, Reference, Setting, SettingProblem, is_loopback, is_url
+from ..providers.base import Provider
+from ..providers.fields import (
+    Endpoint,
+    Field,
+    Names,
+    Number,
+    Program,
+    Reference,
+    Setting,
+    SettingProblem,
+    Switch,
+    Variable,
+    is_loopback,
+)
 from ..providers.params import ParamValue, closest, parse_params
 from ..token import Secret
 from .path_globs import LONGEST, matches
@@ -49,33 +61,89 @@ _BUILT_IN = {
     "eiam": "jupyter_tokens.providers.eiam:Eiam",
 }
 _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
-_TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}}
-COMMON: Mapping[str, Mapping[str, Any]] = {
-    "provider": {"type": "string", "description": "Id of the provider."},
-    "params": {"type": "object", "description": "Request parameters, by the vendor's own names."},
-    "fixed_params": {
-        "anyOf": [{"type": "boolean"}, _TEXTS],
-        "description": "Parameters that no call can change: true for all that params gives, or a list of names.",
-    },
-    "allow_create": {
-        "type": "boolean",
-        "description": "Whether new tokens can be created, where the API has a call for that; by default not.",
-    },
-    "env": {"type": "string", "description": "Environment variable that the token fills."},
-    "timeout": {"type": "number", "description": "Seconds for a whole call; at most 600, by default 30."},
-    "verify": {"type": ["boolean", "string"], "description": "True, or the path of a CA bundle."},
-    "kernels": {**_TEXTS, "description": "Names of the kernels that a server hands it to; by default all."},
-    "notebooks": {
-        **_TEXTS,
-        "description": "Notebooks whose kernels a server hands it to: paths with *, ? and **; by default all.",
-    },
-    "inject_at_start": {
-        "type": "boolean",
-        "readOnly": True,
-        "description": "Whether every new local kernel of a server has its variable from the first cell; needs env.",
-    },
+
+
+class _Table(Field):
+    """Values by name."""
+
+    type_schema: ClassVar = {"type": "object"}
+    is_text = False
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        if not isinstance(value, Mapping):
+            raise SettingProblem(key, "must be a mapping of the vendor's parameters")
+
+
+class _Fixed(Names):
+    """True, false, or a list of names."""
+
+    type_schema: ClassVar = {"anyOf": [{"type": "boolean"}, Names.type_schema]}
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        if isinstance(value, bool):
+            return
+        try:
+            super().check(key, value)
+        except SettingProblem:
+            raise SettingProblem(key, "must be true, false or a list of parameters") from None
+
+
+class _Globs(Names):
+    """A list of globs, none so long that matching it takes long."""
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        super().check(key, value)
+        if any(len(glob) > LONGEST for glob in cast("Iterable[str]", value)):
+            raise SettingProblem(key, f"must have at most {LONGEST} characters in each glob")
+
+
+class _Verify(Switch):
+    """True, or the path of a CA bundle; false is for loopback alone, which `_Reader` sees."""
+
+    type_schema: ClassVar = {"type": ["boolean", "string"]}
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        if not isinstance(value, bool | str) or value == "":
+            raise SettingProblem(key, "must be true, or the path of a CA bundle")
+
+
+COMMON: Mapping[str, Field] = {
+    "provider": Setting("Id of the provider.", label="Provider"),
+    "params": _Table("Request parameters, by the vendor's own names.", label="Request parameters"),
+    "fixed_params": _Fixed(
+        "Parameters that no call can change: true for all that params gives, or a list of names.",
+        label="Fixed parameters",
+        advanced=True,
+    ),
+    "allow_create": Switch(
+        "Whether new tokens can be created, where the API has a call for that; by default not.",
+        label="Allow creating tokens",
+    ),
+    "env": Variable(
+        "Environment variable that the token fills.", label="Environment variable", example="ONEACCESS_TOKEN"
+    ),
+    "timeout": Number(
+        "Seconds for a whole call; at most 600, by default 30.", label="Timeout", unit="seconds", maximum=600
+    ),
+    "verify": _Verify("True, or the path of a CA bundle.", label="Certificate check"),
+    "kernels": Names("Names of the kernels that a server hands it to; by default all.", label="Kernels", advanced=True),
+    "notebooks": _Globs(
+        "Notebooks whose kernels a server hands it to: paths with *, ? and **; by default all.",
+        label="Notebooks",
+        advanced=True,
+    ),
+    "inject_at_start": Switch(
+        "Whether every new local kernel of a server has its variable from the first cell; needs env.",
+        label="Inject at start",
+        read_only=True,
+    ),
 }
-"""What every profile can say, whatever its provider, as JSON schemas."""
+"""What every profile can say, whatever its provider."""
+_NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "fixed_params"})
 
 LOADS_CODE: Mapping[str, str] = {
     # Shells and the search for programs
@@ -374,30 +442,38 @@ class _Reader:
             raise self._error("", "must be a mapping of settings")
         kind = self._provider_class(written)
         known = kind.settings()
-        for key in written:
-            if key not in known and key not in COMMON:
+        for key, value in written.items():
+            setting = known.get(key) or COMMON.get(key)
+            if setting is None:
                 problem = f"is not a setting of provider {kind.id!r}"
                 raise self._error(str(key), problem, closest(str(key), [*known, *COMMON]))
+            if key in COMMON and not (value is None and key in _NULL_IS_UNSET):
+                self._check(setting, key, value)
         try:
-            provider = kind(**{key: known[key].validate(None, written[key]) for key in known if key in written})
+            provider = kind(**{key: written[key] for key in known if key in written})
             provider.check()
         except SettingProblem as problem:
             raise self._error(problem.key, problem.problem) from None
-        self._check_urls(provider)
         return Profile(
             name=self._name,
             provider=provider,
             params=self._params(written, provider),
             env=self._env(written),
-            timeout=self._timeout(written),
+            timeout=float(written.get("timeout", 30)),
             verify=self._verify(written, provider),
             references=dict(self._references(written, provider, known)),
-            kernels=self._texts(written, "kernels"),
-            notebooks=self._notebooks(written),
+            kernels=self._names(written, "kernels"),
+            notebooks=self._names(written, "notebooks"),
             inject_at_start=self._inject_at_start(written),
             fixed_params=self._fixed_params(written, provider),
-            allow_create=self._switch(written, "allow_create"),
+            allow_create=written.get("allow_create", False),
         )
+
+    def _check(self, setting: Field, key: str, value: object) -> None:
+        try:
+            setting.check(key, value)
+        except SettingProblem as problem:
+            raise self._error(problem.key, problem.problem) from None
 
     def _origin(self, key: str) -> str:
         where = f"{self._raw.file}: " if self._raw.file else ""
@@ -420,27 +496,8 @@ class _Reader:
             error = self._error("provider", problem, "Repair or remove the package that brings it.")
         raise error
 
-    def _check_urls(self, provider: Provider) -> None:
-        for key, trait in provider.settings().items():
-            url = getattr(provider, key)
-            if not isinstance(trait, Endpoint) or not url:
-                continue
-            try:
-                parts = urlsplit(url)
-                host, _ = parts.hostname, parts.port
-            except ValueError:
-                raise self._error(key, "is not a URL") from None
-            if parts.scheme not in {"https", "http"} or not host or not is_url(url):
-                raise self._error(key, "must be a URL such as https://host")
-            if parts.username or parts.password or parts.query or parts.fragment:
-                raise self._error(key, "must be a base URL, without user, query and fragment")
-            if parts.scheme == "http" and not is_loopback(url):
-                raise self._error(key, "must be https: http is for loopback alone")
-
     def _params(self, written: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
         params = written.get("params", {})
-        if not isinstance(params, Mapping):
-            raise self._error("params", "must be a mapping of the vendor's parameters")
         for key, value in params.items():
             if key not in provider.params:
                 problem = f"is not a parameter of provider {provider.id!r}"
@@ -453,71 +510,41 @@ class _Reader:
 
     def _env(self, written: Mapping[str, Any]) -> str | None:
         env = written.get("env")
-        if env is not None and not (isinstance(env, str) and env.isidentifier() and env.isascii()):
-            raise self._error("env", "must be the name of an environment variable")
         why = None if env is None else _loads_code(env)
         if why is not None and self._raw.file is not None:
             _warn_once(f"{self._origin('env')} names {env}, which is no place for a token: {why}. Choose another name.")
         return env
 
-    def _texts(
-        self, written: Mapping[str, Any], key: str, problem: str = "must be a list of strings"
-    ) -> tuple[str, ...] | None:
-        texts = written.get(key)
-        if texts is None:
-            return None
-        # A text alone would be taken for a list of its letters.
-        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
-            raise self._error(key, problem)
-        return tuple(texts)
-
-    def _notebooks(self, written: Mapping[str, Any]) -> tuple[str, ...] | None:
-        globs = self._texts(written, "notebooks")
-        if any(len(glob) > LONGEST for glob in globs or ()):
-            raise self._error("notebooks", f"must have at most {LONGEST} characters in each glob")
-        return globs
+    @staticmethod
+    def _names(written: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+        return None if written.get(key) is None else tuple(written[key])
 
     def _fixed_params(self, written: Mapping[str, Any], provider: Provider) -> frozenset[str]:
         wanted = written.get("fixed_params", False)
         if isinstance(wanted, bool):
             return frozenset(written.get("params", {})) if wanted else frozenset()
-        names = self._texts(written, "fixed_params", "must be true, false or a list of parameters") or ()
         known = {**provider.params, **provider.create_params}
-        for name in names:
+        for name in wanted or ():
             if name not in known:
                 problem = f"names {name!r}, which is not a parameter of it"
                 raise self._error("fixed_params", problem, closest(name, known))
-        return frozenset(names)
-
-    def _switch(self, written: Mapping[str, Any], key: str) -> bool:
-        wanted = written.get(key, False)
-        if not isinstance(wanted, bool):
-            raise self._error(key, "must be true or false")
-        return wanted
+        return frozenset(wanted or ())
 
     def _inject_at_start(self, written: Mapping[str, Any]) -> bool:
-        wanted = self._switch(written, "inject_at_start")
+        wanted: bool = written.get("inject_at_start", False)
         if wanted and written.get("env") is None:
             raise self._error("inject_at_start", "needs the name of a variable to fill", "Give env.")
         return wanted
 
-    def _timeout(self, written: Mapping[str, Any]) -> float:
-        timeout = written.get("timeout", 30.0)
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 600:  # noqa: PLR2004
-            raise self._error("timeout", "must be seconds between 0 and 600")
-        return float(timeout)
-
     def _verify(self, written: Mapping[str, Any], provider: Provider) -> bool | str:
-        verify = written.get("verify", True)
-        if isinstance(verify, str) and verify:
+        verify: bool | str = written.get("verify", True)
+        if isinstance(verify, str):
             try:
                 path = Path(verify).expanduser()
             except RuntimeError:
                 raise self._error("verify", "names the home of a user who has none") from None
             return str(self._raw.file.parent / path if self._raw.file else path)
-        if not isinstance(verify, bool):
-            raise self._error("verify", "must be true, or the path of a CA bundle")
-        urls = [getattr(provider, key) for key, trait in provider.settings().items() if isinstance(trait, Endpoint)]
+        urls = [getattr(provider, key) for key, known in provider.settings().items() if isinstance(known, Endpoint)]
         # A region stands for public hosts wherever an endpoint is not given, so also for IAM's.
         public = bool(getattr(provider, "region", ""))
         if not verify and not all(is_loopback(url) if url else not public for url in urls):
@@ -529,17 +556,19 @@ class _Reader:
     ) -> Iterable[tuple[str, SecretRef]]:
         base = self._raw.file.parent if self._raw.file else None
         # A little less than the whole call, so that this error comes before that of a caller who waits for the call.
-        seconds = 0.9 * self._timeout(written)
-        for key, trait in known.items():
+        seconds = 0.9 * written.get("timeout", 30)
+        for key, setting in known.items():
             text = getattr(provider, key)
-            if not isinstance(trait, Reference) or not text:
+            if not isinstance(setting, Reference) or not text:
                 continue
             try:
-                written_out = f"command:{text}" if isinstance(trait, Program) else text
-                reference = SecretRef.parse(written_out, origin=self._origin(key), base=base, seconds=seconds)
+                written_out = f"command:{text}" if isinstance(setting, Program) else text
+                reference = SecretRef.parse(
+                    written_out, origin=self._origin(key), base=base, seconds=seconds, setting=key
+                )
             except SecretError as error:
                 raise ConfigurationError(error.message, hint=error.hint) from None
-            if trait.secret and reference.kind == "literal":
+            if setting.secret and reference.kind == "literal":
                 self._check_literal(key)
             yield key, reference
 

@@ -103,6 +103,8 @@ class SecretRef:
         The folder that a relative `file:` path starts from.
     seconds : float
         How long a keyring may wait for a person, or a program may run.
+    setting : str
+        The setting's key, for errors.
     """
 
     kind: str
@@ -110,21 +112,28 @@ class SecretRef:
     origin: str = "secret"
     base: Path | None = None
     seconds: float = KEYRING_SECONDS
+    setting: str = ""
 
     KINDS: ClassVar[tuple[str, ...]] = ("env", "file", "keyring", "command")
 
     @classmethod
     def parse(
-        cls, text: str, *, origin: str = "secret", base: Path | None = None, seconds: float = KEYRING_SECONDS
+        cls,
+        text: str,
+        *,
+        origin: str = "secret",
+        base: Path | None = None,
+        seconds: float = KEYRING_SECONDS,
+        setting: str = "",
     ) -> SecretRef:
         """Parse a reference. Raises `SecretError` if there is nothing after the colon."""
         kind, colon, target = text.partition(":")
         if not colon or kind not in cls.KINDS:
-            return cls("literal", text, origin, base, seconds)
+            return cls("literal", text, origin, base, seconds, setting)
         if not target.strip() or not target.isprintable():
             problem = "names nothing" if not target.strip() else "holds control characters"
             raise SecretError(f"{origin}: {kind}: {problem}.", hint=f"Write {kind}:{_FORMS[kind]}.")
-        return cls(kind, target.strip(), origin, base, seconds)
+        return cls(kind, target.strip(), origin, base, seconds, setting)
 
     def __repr__(self) -> str:
         return f"<SecretRef {self.kind}{'' if self.kind in {'literal', 'command'} else ':' + self.target}>"
@@ -144,7 +153,8 @@ class SecretRef:
     def error(self, problem: str, hint: str = "") -> SecretError:
         """Return a `SecretError` that names the reference and the setting that holds it."""
         name = self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
-        return SecretError(f"{self.origin}: {name} {problem}", hint=hint)
+        problem = f"{name} {problem}"
+        return SecretError(f"{self.origin}: {problem}", hint=hint, setting=self.setting, problem=problem)
 
 
 def _checked(ref: SecretRef, value: str | bytes) -> str:

@@ -15,13 +15,13 @@ from .answers import Meaning, refusal, try_json_object
 from .base import (
     COMMON_HEADERS,
     Call,
+    Endpoint,
     Provider,
     Reference,
+    Region,
     Setting,
-    SettingProblem,
+    SignIn,
     bodiless,
-    endpoint_or_region,
-    need,
 )
 from .credentials.alibaba import access_key, chain
 from .regions import Hosts
@@ -66,21 +66,27 @@ class AlibabaProvider(Provider):
     hosts: ClassVar[Hosts]
     """The endpoints of the API by region."""
 
-    region = Setting("Region id, such as cn-hangzhou: stands for the API's public endpoint there.")
-    access_key_id = Reference("Access key id.", secret=False)
+    sign_in: ClassVar = (
+        SignIn("access-key", "Access key", ("access_key_id", "access_key_secret"), ("security_token",)),
+        SignIn("chain", "Alibaba Cloud's credential chain", chosen_by=("credentials", "chain")),
+    )
+
+    endpoint = Endpoint(
+        "Base URL of the API.", example="https://pai-dlc.cn-hangzhou.aliyuncs.com", required=True, unless="region"
+    )
+    region = Region(
+        "Region id, such as cn-hangzhou: stands for the API's public endpoint there.", example="cn-hangzhou"
+    )
+    access_key_id = Reference("Access key id.", secret=False, label="Access key ID", example="LTAI5tExampleKeyId")
     access_key_secret = Reference("Access key secret.", secret=True)
-    security_token = Reference("STS token that goes along with a temporary access key.", secret=True)
+    security_token = Reference("STS token that goes along with a temporary access key.", secret=True, label="STS token")
     credentials = Setting("'chain': find the access key as the vendor's own tools do.", choices=("", "chain"))
 
     def check(self) -> None:
-        """Require an endpoint or region, and either an access key or `credentials`."""
-        endpoint_or_region(self, self.region)
+        """See `Provider.check`."""
+        super().check()
         if not self.endpoint:
             self.host()
-        if self.credentials and (self.access_key_id or self.access_key_secret):
-            raise SettingProblem("credentials", "and an access key exclude each other")
-        if not self.credentials:
-            need(self, "access_key_id", "access_key_secret")
 
     def base(self) -> str:
         """Return the endpoint, or the region's endpoint, without a slash at its end."""

@@ -14,7 +14,7 @@ import httpx
 from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ParameterError, Unauthorized
 from ..token import Secret, Token
 from .answers import Meaning, json_object, malformed, refusal, text_of, token_of, try_json_object
-from .base import COMMON_HEADERS, Call, Documented, Exchange, Flow, Provider, Reference, need, parsed_url
+from .base import COMMON_HEADERS, Call, Documented, Exchange, Flow, Provider, Reference, parsed_url
 from .params import Param
 from .signing.canonical import percent_encode
 
@@ -58,12 +58,9 @@ class Astra(Provider):
     }
     create_params: ClassVar = {"name": Param("Name of the new token, 1 to 63 characters.", required=True)}
 
-    api_token = Reference("API token that the calls are authorised with.", secret=True)
-
-    def check(self) -> None:
-        """Require the endpoint and `api_token`."""
-        super().check()
-        need(self, "api_token")
+    api_token = Reference(
+        "API token that the calls are authorised with.", secret=True, label="API token", required=True
+    )
 
     def credential(self, secrets: Mapping[str, Secret]) -> Secret:
         """Return the API token that authorises the calls."""

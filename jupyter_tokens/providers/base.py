@@ -1,4 +1,4 @@
-"""The base class of providers: settings as traits, parameters as a table, and a flow from request to `Token`.
+"""The base class of providers: settings as attributes, parameters as a table, and a flow from request to `Token`.
 
 A flow is a generator without I/O. It yields signed `httpx.Request`s, is sent `httpx.Response`s and returns a `Token`.
 The transport that runs it handles sockets, time limits and retries. A retry runs the flow again from its start, so that
@@ -7,22 +7,29 @@ every request has its own date and nonce.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property, lru_cache
-from ipaddress import ip_address
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
-from traitlets import HasTraits, Unicode
 
 from .._version import __version__
 from ..clock import Clock, utc
 from ..errors import TokenError
 from ..token import Secret, Token
+from .fields import (
+    Endpoint,
+    Program,
+    Reference,
+    Region,
+    Setting,
+    SettingProblem,
+    SignIn,
+    is_loopback,
+    parsed_url,
+)
 from .params import Param, ParamValue, params_schema
 
 __all__ = [
@@ -36,11 +43,11 @@ __all__ = [
     "Program",
     "Provider",
     "Reference",
+    "Region",
     "Setting",
     "SettingProblem",
+    "SignIn",
     "bodiless",
-    "is_loopback",
-    "is_url",
     "parsed_url",
 ]
 
@@ -52,117 +59,12 @@ Exchange = Generator[httpx.Request, httpx.Response, httpx.Response]
 """The part of a flow that returns the API's own response, whether it is a success or a refusal."""
 
 
-_REGION = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
-
 COMMON_HEADERS = {
     "User-Agent": f"jupyter_tokens/{__version__}",
     # Responses with tokens are small: compression would only allow a decompression bomb.
     "Accept-Encoding": "identity",
 }
 """The headers of every request to an API."""
-
-
-@lru_cache(maxsize=512)
-def parsed_url(url: str) -> httpx.URL:
-    """Parse a URL, cached: refreshes use the same one again, and parsing costs as much as a signature."""
-    return httpx.URL(url)
-
-
-def is_url(url: str) -> bool:
-    """Whether a request can be sent to a URL: `urlsplit` accepts hosts that cannot exist, such as "xn--a"."""
-    try:
-        return bool(parsed_url(url).host)
-    except (httpx.InvalidURL, ValueError):
-        return False
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine by name or address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class SettingProblem(ValueError):
-    """A setting is wrong or missing.
-
-    Attributes
-    ----------
-    key : str
-        The setting.
-    problem : str
-        What is wrong, as the rest of a sentence that begins with the key.
-    missing : bool
-        True if the setting has to be given.
-    alternatives : tuple of str
-        Settings that can be given instead, one of them.
-    """
-
-    def __init__(
-        self, key: str, problem: str = "", *, missing: bool = False, alternatives: tuple[str, ...] = ()
-    ) -> None:
-        if missing:
-            problem = "is missing" + (f" (or give {' or '.join(alternatives)})" if alternatives else "")
-        super().__init__(f"{key}: {problem}")
-        self.key = key
-        self.problem = problem
-        self.missing = missing
-        self.alternatives = alternatives
-
-
-class Setting(Unicode):  # type: ignore[type-arg]
-    """A string setting of a provider, such as an endpoint or an id. Empty means not given."""
-
-    def __init__(self, help: str, *, choices: tuple[str, ...] = (), default: str = "") -> None:  # noqa: A002 (traitlets' word)
-        super().__init__(default, help=help)
-        self.choices = choices
-
-    def validate(self, obj: Any, value: Any) -> str:
-        """Check type and choices. Raises `SettingProblem` with a message for the person who edits the configuration."""
-        if not isinstance(value, str):
-            raise SettingProblem(self.name or "", f"must be a string, not {type(value).__name__}")
-        if self.choices and value not in self.choices:
-            raise SettingProblem(self.name or "", f"must be one of {', '.join(self.choices)}")
-        return value
-
-    def schema(self) -> dict[str, Any]:
-        """Return the setting as JSON schema."""
-        schema: dict[str, Any] = {"type": "string", "description": self.help}
-        if self.choices:
-            schema["enum"] = list(self.choices)
-        if self.default_value:
-            schema["default"] = self.default_value
-        return schema
-
-
-class Endpoint(Setting):
-    """A base URL: https, or http on loopback only. `config.profiles` checks it, because its error names the file."""
-
-    def schema(self) -> dict[str, Any]:
-        """Return the setting as JSON schema, with `"format": "uri"`."""
-        return {**super().schema(), "format": "uri"}
-
-
-class Reference(Setting):
-    """A setting that may be a secret reference; with `secret=True` a literal value must be protected."""
-
-    def __init__(self, help: str, *, secret: bool) -> None:  # noqa: A002 (traitlets' word)
-        super().__init__(help)
-        self.secret = secret
-
-    def schema(self) -> dict[str, Any]:
-        """Return the setting as JSON schema; a secret is `writeOnly`."""
-        return {**super().schema(), **({"writeOnly": True} if self.secret else {})}
-
-
-class Program(Reference):
-    """A program and its arguments, read like a `command:` reference: `credential` gets what the program prints."""
-
-    def __init__(self, help: str) -> None:  # noqa: A002 (traitlets' word)
-        # The command itself is not secret, but its output is.
-        super().__init__(help, secret=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +123,7 @@ class Documented:
     others: tuple[str, ...] = ()
 
 
-class Provider(HasTraits):
+class Provider:
     """Base class of providers. A subclass describes one token API: its settings, parameters, flow and errors."""
 
     id: ClassVar[str]
@@ -229,7 +131,9 @@ class Provider(HasTraits):
     title: ClassVar[str]
     """The display name."""
     documentation: ClassVar[str]
-    """The title of the vendor's page that documents the API."""
+    """The title of the vendor's page that it follows."""
+    sign_in: ClassVar[tuple[SignIn, ...]] = ()
+    """The ways to sign in, where there are several to choose from."""
     params: ClassVar[Mapping[str, Param]] = {}
     """The parameters of a call, by the vendor's names."""
     create_params: ClassVar[Mapping[str, Param]] = {}
@@ -240,28 +144,97 @@ class Provider(HasTraits):
     caches: ClassVar[bool] = False
     """Whether the vendor asks clients to cache the token; the proxy then answers from the cache."""
 
-    endpoint = Endpoint("Base URL of the API.")
+    endpoint = Endpoint("Base URL of the API.", example="https://api.example.com", required=True)
+
+    def __init__(self, **settings: str) -> None:
+        known = self.settings()
+        for key, value in settings.items():
+            if key not in known:
+                raise TypeError(f"{type(self).__name__} has no setting {key!r}.")
+            setattr(self, key, value)
 
     @classmethod
     def settings(cls) -> dict[str, Setting]:
-        """Return the settings by name."""
-        return {name: trait for name, trait in cls.class_traits().items() if isinstance(trait, Setting)}
+        """The settings by name, as they are declared: those of the base classes first."""
+        names = [name for kind in reversed(cls.__mro__) for name in vars(kind)]
+        return {name: found for name in names if isinstance(found := getattr(cls, name), Setting)}
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
-        """Return the JSON schemas of `settings`, `params` and `create_params`."""
+        """JSON schemas of `settings`, `params` and `create_params`.
+
+        `required` names the settings that every profile gives, and `sign_in` describes the ways to sign in. A setting
+        that some profiles must give says when: it is required if one of the conditions in `x-required-when` holds.
+        """
+        conditions = {name: cls._required_when(name, setting) for name, setting in cls.settings().items()}
         return {
-            "settings": {name: trait.schema() for name, trait in cls.settings().items()},
+            "settings": {
+                name: {
+                    **setting.schema(),
+                    **({"x-sign-in": ways} if (ways := cls._ways_of(name)) else {}),
+                    **({"x-required-when": needed} if (needed := conditions[name]) and {} not in needed else {}),
+                }
+                for name, setting in cls.settings().items()
+            },
+            "required": [name for name, needed in conditions.items() if {} in needed],
+            "sign_in": [way.schema() for way in cls.sign_in],
             "params": params_schema(cls.params),
             "create_params": params_schema(
                 {**cls.params, **cls.create_params} if cls.create is not Provider.create else {}
             ),
         }
 
+    @classmethod
+    def _ways_of(cls, name: str) -> list[str]:
+        return [way.id for way in cls.sign_in if name in (*way.required, *way.optional)]
+
+    @classmethod
+    def _required_when(cls, name: str, setting: Setting) -> list[dict[str, str]]:
+        """The conditions of which one has to hold; an empty one always does."""
+        without = {"without": setting.unless} if setting.unless else {}
+        if setting.required:
+            return [without]
+        return [{"sign_in": way.id, **without} for way in cls.sign_in if name in way.required]
+
     def check(self) -> None:
-        """Check the settings together. Raises `SettingProblem`."""
-        if not self.endpoint:
-            raise SettingProblem("endpoint", missing=True)
+        """Looks at the settings together. Raises `SettingProblem`."""
+        known = self.settings()
+        self._need(*(name for name, setting in known.items() if setting.required))
+        way = self.chosen_sign_in()
+        if way is None:
+            return
+        self._need(*way.required)
+        others = {name for other in self.sign_in for name in (*other.required, *other.optional)}
+        for name, setting in known.items():
+            if name in others.difference(way.required, way.optional) and getattr(self, name) != setting.default:
+                raise SettingProblem(name, f"is not for {' '.join(way.chosen_by or ('sign-in by', way.first))}")
+
+    def chosen_sign_in(self) -> SignIn | None:
+        """The way to sign in that the settings choose; None where there is no choice. Raises `SettingProblem`."""
+        chosen = {way.id: key for way in self.sign_in if (key := self._chooses(way))}
+        if not self.sign_in:
+            return None
+        if not chosen:
+            first, *others = dict.fromkeys(way.first for way in self.sign_in)
+            raise SettingProblem(first, missing=True, alternatives=tuple(others), sign_in=self.sign_in)
+        first, *others = chosen.values()
+        if others:
+            raise SettingProblem(others[0], f"and {first} exclude each other")
+        return next(way for way in self.sign_in if way.id in chosen)
+
+    def _chooses(self, way: SignIn) -> str:
+        """The setting by which this profile chooses a way to sign in, or ""."""
+        if way.chosen_by:
+            key, value = way.chosen_by
+            return key if getattr(self, key) == value else ""
+        own = (name for name in way.required if self._ways_of(name) == [way.id])
+        return next((name for name in own if getattr(self, name)), "")
+
+    def _need(self, *names: str) -> None:
+        for name in names:
+            unless = self.settings()[name].unless
+            if not getattr(self, name) and not (unless and getattr(self, unless)):
+                raise SettingProblem(name, missing=True, alternatives=(unless,) if unless else ())
 
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
         """Return the credential of a flow, from the resolved references. May block, and read files or a chain."""
@@ -340,18 +313,3 @@ def bodiless(method: str, url: httpx.URL, headers: Mapping[str, str]) -> httpx.R
     request = httpx.Request(method, url, headers={**headers, **length}, stream=httpx.ByteStream(b""))
     request.read()
     return request
-
-
-def need(provider: Provider, *keys: str) -> None:
-    """Raise `SettingProblem` for the first of `keys` that is not given."""
-    for key in keys:
-        if not getattr(provider, key):
-            raise SettingProblem(key, missing=True)
-
-
-def endpoint_or_region(provider: Provider, region: str) -> None:
-    """Raise `SettingProblem` unless there is an endpoint, or a region that is valid in a host name."""
-    if not provider.endpoint and not region:
-        raise SettingProblem("endpoint", missing=True, alternatives=("region",))
-    if region and not _REGION.fullmatch(region):
-        raise SettingProblem("region", "must be a region's id, such as eu-central-1")

@@ -21,7 +21,7 @@ from ..clock import utc
 from ..errors import ResponseError, UnusableToken
 from ..token import Secret
 from .answers import is_token, jwt_expiry
-from .base import Call, Endpoint, Flow, Program, Provider, SettingProblem, need
+from .base import Call, Endpoint, Flow, Program, Provider, SettingProblem
 
 __all__ = ["Command"]
 
@@ -64,12 +64,18 @@ class Command(Provider):
     title = "Program that prints a token"
     documentation = "The manual of the program"
 
-    endpoint = Endpoint("Base URL of the API that the token is for; nothing is sent there to get the token.")
-    command = Program("Program and its arguments. It runs without a shell and prints a token, plain or in JSON.")
+    endpoint = Endpoint(
+        "Base URL of the API that the token is for; nothing is sent there to get the token.", advanced=True
+    )
+    command = Program(
+        "Program and its arguments. It runs without a shell and prints a token, plain or in JSON.",
+        example="gcloud auth print-access-token",
+        required=True,
+    )
 
     def check(self) -> None:
-        """Require `command`; the endpoint is optional."""
-        need(self, "command")
+        """See `Provider.check`: the command can be split into words."""
+        super().check()
         if self.command.startswith("command:"):
             raise SettingProblem("command", "must be the program itself, without command: before it")
         try:

@@ -13,7 +13,7 @@ import httpx
 from ..errors import UnusableToken
 from .alibaba import AlibabaProvider
 from .answers import json_object, malformed, moment_of, number_of, object_of, request_id_of, token_of
-from .base import Call, Documented, Exchange, Flow
+from .base import Call, Documented, Endpoint, Exchange, Flow
 from .params import Param
 from .regions import EIAM
 
@@ -47,6 +47,10 @@ class Eiam(AlibabaProvider):
         "ApplicationId": Param("Id of the application.", required=True, identifier=True),
         "ApplicationTokenId": Param("Id of the application token.", required=True, identifier=True),
     }
+
+    endpoint = Endpoint(
+        "Base URL of the API.", example="https://eiam.cn-hangzhou.aliyuncs.com", required=True, unless="region"
+    )
 
     @cached_property
     def documented(self) -> Documented:

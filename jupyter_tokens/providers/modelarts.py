@@ -49,17 +49,14 @@ from .base import (
     Flow,
     Provider,
     Reference,
+    Region,
     Setting,
-    SettingProblem,
+    SignIn,
     bodiless,
-    endpoint_or_region,
-    is_loopback,
-    is_url,
-    need,
-    parsed_url,
 )
 from .credentials import openstack
 from .credentials.huawei import IamLogin, IamToken, Login, access_key, chain, expiry_of, login_request
+from .fields import is_loopback, is_url, parsed_url
 from .params import Param
 from .regions import IAM, MODELARTS
 from .signing.canonical import AccessKey, percent_encode
@@ -127,20 +124,48 @@ class ModelArts(Provider):
         "instance_id": Param("Id of the instance.", required=True, identifier=True),
     }
 
-    region = Setting("Region id, such as cn-north-4 or eu-de: stands for the API's public endpoint there.")
+    sign_in: ClassVar = (
+        SignIn("access-key", "Access key", ("access_key", "secret_key"), ("security_token",)),
+        SignIn("iam-user", "IAM user", ("username", "password", "domain_name", "iam_endpoint")),
+        SignIn("auth-token", "IAM token", ("auth_token",)),
+        SignIn("chain", "Huawei Cloud's credential chain", chosen_by=("credentials", "chain")),
+        SignIn(
+            "openstack",
+            "OpenStack's configuration",
+            optional=("cloud", "iam_endpoint"),
+            chosen_by=("credentials", "openstack"),
+        ),
+    )
+
+    endpoint = Endpoint(
+        "Base URL of the API.",
+        example="https://modelarts.cn-north-4.myhuaweicloud.com",
+        required=True,
+        unless="region",
+    )
+    region = Region(
+        "Region id, such as cn-north-4 or eu-de: stands for the API's public endpoint there.", example="cn-north-4"
+    )
     api = Setting(
         "The call to make: notebooks, the historical demanager, or auto (demanager only if notebooks finds nothing).",
         choices=("auto", *_PATHS),
         default="auto",
+        label="API",
+        advanced=True,
     )
-    access_key = Reference("Access key (AK).", secret=False)
-    secret_key = Reference("Secret key (SK).", secret=True)
+    access_key = Reference("Access key (AK).", secret=False, label="Access key ID")
+    secret_key = Reference("Secret key (SK).", secret=True, label="Secret access key")
     security_token = Reference("Security token that goes along with a temporary access key.", secret=True)
-    iam_endpoint = Endpoint("Base URL of IAM, for a login by password.")
-    username = Reference("IAM user.", secret=False)
+    username = Reference("IAM user.", secret=False, label="IAM user name")
     password = Reference("The IAM user's password.", secret=True)
-    domain_name = Reference("Account that the IAM user belongs to.", secret=False)
-    auth_token = Reference("An IAM token (X-Auth-Token) that is already there.", secret=True)
+    domain_name = Reference("Account that the IAM user belongs to.", secret=False, label="Account name")
+    iam_endpoint = Endpoint(
+        "Base URL of IAM, for a login by password.",
+        label="IAM endpoint",
+        example="https://iam.cn-north-4.myhuaweicloud.com",
+        unless="region",
+    )
+    auth_token = Reference("An IAM token (X-Auth-Token) that is already there.", secret=True, label="IAM token")
     credentials = Setting(
         "'chain': find the access key as Huawei Cloud's SDK does; 'openstack': log in as OpenStack's tools do.",
         choices=("", "chain", "openstack"),
@@ -153,25 +178,12 @@ class ModelArts(Provider):
         self._worked = "notebooks"
 
     def check(self) -> None:
-        """Require an endpoint or region, and exactly one way to authenticate."""
-        endpoint_or_region(self, self.region)
+        """See `Provider.check`: the region has the hosts that are not given."""
+        super().check()
         if not self.endpoint:
             MODELARTS.host(self.region)
-        ways = [key for key in ("access_key", "username", "auth_token", "credentials") if getattr(self, key)]
-        if not ways:
-            raise SettingProblem("access_key", missing=True, alternatives=("username", "auth_token", "credentials"))
-        if len(ways) > 1:
-            raise SettingProblem(ways[1], f"and {ways[0]} exclude each other")
-        if self.access_key:
-            need(self, "secret_key")
-        if self.username:
-            need(self, "password", "domain_name")
-            if not self.iam_endpoint and not self.region:
-                raise SettingProblem("iam_endpoint", missing=True, alternatives=("region",))
-            if not self.iam_endpoint:
-                IAM.host(self.region)
-        if self.cloud and self.credentials != "openstack":
-            raise SettingProblem("cloud", "is for credentials 'openstack' alone")
+        if self.username and not self.iam_endpoint:
+            IAM.host(self.region)
 
     def base(self) -> str:
         """Return the endpoint, or the region's public endpoint, without a slash at its end."""

@@ -36,7 +36,7 @@ from .answers import (
     token_of,
     try_json_object,
 )
-from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Setting, SettingProblem, need, parsed_url
+from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Setting, SettingProblem, SignIn, parsed_url
 from .credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, basic
 from .params import Param
 
@@ -77,6 +77,7 @@ class TokenEndpoint(Provider):
         "Which token of the answer to use: access_token, or id_token for an API that asks for one.",
         choices=(ACCESS_TOKEN, ID_TOKEN),
         default=ACCESS_TOKEN,
+        advanced=True,
     )
 
     def request(self, call: Call) -> httpx.Request:
@@ -166,31 +167,46 @@ class OAuth2(TokenEndpoint):
         "resource": Param("URI of what the token is for, where the server asks for it by this name."),
     }
 
-    endpoint = Endpoint("URL of the token endpoint, whole.")
-    client_id = Reference("Client id.", secret=False)
+    sign_in: ClassVar = (
+        SignIn("basic", "Client secret by HTTP Basic", ("client_secret",), chosen_by=("auth_method", "basic")),
+        SignIn("form", "Client secret in the body", ("client_secret",), chosen_by=("auth_method", "form")),
+        SignIn(
+            "private_key_jwt",
+            "Signed assertion",
+            ("private_key",),
+            ("signing_algorithm", "key_id", "assertion_audience"),
+            chosen_by=("auth_method", "private_key_jwt"),
+        ),
+    )
+
+    endpoint = Endpoint(
+        "URL of the token endpoint, whole.",
+        label="Token endpoint",
+        example="https://login.example.com/oauth2/token",
+        required=True,
+    )
+    client_id = Reference("Client id.", secret=False, label="Client ID", required=True)
     client_secret = Reference("Client secret, for basic and form.", secret=True)
     private_key = Reference("Private key in PEM, unencrypted, for private_key_jwt.", secret=True)
     auth_method = Setting(
         "How the client proves who it is: basic (HTTP Basic), form (in the body), private_key_jwt (signed assertion).",
         choices=("basic", "form", "private_key_jwt"),
         default="basic",
+        label="Authentication method",
     )
     signing_algorithm = Setting("What private_key_jwt signs with.", choices=ALGORITHMS, default="RS256")
-    key_id = Setting("kid of the assertion, where the server knows several keys of the client.")
-    assertion_audience = Setting("aud of the assertion; by default the token endpoint.")
+    key_id = Setting("kid of the assertion, where the server knows several keys of the client.", label="Key ID")
+    assertion_audience = Setting("aud of the assertion; by default the token endpoint.", advanced=True)
     extra_params = Setting(
-        "Further parameters of each request, form-encoded: tenant=acme&realm=x. No place for secrets."
+        "Further parameters of each request, form-encoded: tenant=acme&realm=x. No place for secrets.",
+        label="Extra parameters",
+        example="tenant=acme",
+        advanced=True,
     )
 
     def check(self) -> None:
         """Require the endpoint, `client_id`, and the secret or key of `auth_method`."""
         super().check()
-        need(self, "client_id")
-        signs = self.auth_method == "private_key_jwt"
-        need(self, "private_key" if signs else "client_secret")
-        for key in ("client_secret",) if signs else ("private_key", "key_id", "assertion_audience"):
-            if getattr(self, key):
-                raise SettingProblem(key, f"is not for auth_method {self.auth_method}")
         self._extra()
 
     def base(self) -> str:

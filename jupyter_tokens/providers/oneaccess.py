@@ -15,7 +15,7 @@ import httpx
 from ..errors import Forbidden, Unauthorized
 from ..token import Secret, Token
 from .answers import Meaning
-from .base import COMMON_HEADERS, Call, Documented, Reference, Setting, need, parsed_url
+from .base import COMMON_HEADERS, Call, Documented, Endpoint, Reference, Setting, parsed_url
 from .oauth2 import TokenEndpoint
 
 __all__ = ["OneAccess"]
@@ -47,18 +47,16 @@ class OneAccess(TokenEndpoint):
         "may call enterprise APIs, or set token to access_token."
     )
 
-    client_id = Reference("Client id of the application.", secret=False)
-    client_secret = Reference("Client secret of the application.", secret=True)
+    endpoint = Endpoint("Base URL of the API.", example="https://acme.huaweioneaccess.com", required=True)
+    client_id = Reference("Client id of the application.", secret=False, label="Client ID", required=True)
+    client_secret = Reference("Client secret of the application.", secret=True, required=True)
     auth_method = Setting(
         "How the client proves who it is: form (in the body) or basic (HTTP Basic).",
         choices=("form", "basic"),
         default="form",
+        label="Authentication method",
+        advanced=True,
     )
-
-    def check(self) -> None:
-        """Require the endpoint, `client_id` and `client_secret`."""
-        super().check()
-        need(self, "client_id", "client_secret")
 
     def credential(self, secrets: Mapping[str, Secret]) -> tuple[str, Secret]:
         """Return the client id and secret."""

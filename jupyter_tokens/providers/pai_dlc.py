@@ -48,6 +48,7 @@ class PaiDlc(AlibabaProvider):
         "public, or vpc: the region's endpoint within a VPC of Alibaba Cloud.",
         choices=("public", "vpc"),
         default="public",
+        advanced=True,
     )
 
     def check(self) -> None:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .base import SettingProblem
+from .fields import SettingProblem
 
 __all__ = ["EIAM", "IAM", "MODELARTS", "PAI_DLC", "Hosts"]
 

@@ -8,7 +8,7 @@ from ..clock import utc
 from ..errors import SecretError, UnusableToken
 from ..token import Secret
 from .answers import is_token, jwt_expiry
-from .base import Call, Endpoint, Flow, Provider, Reference, need
+from .base import Call, Endpoint, Flow, Provider, Reference
 
 __all__ = ["Static"]
 
@@ -20,12 +20,10 @@ class Static(Provider):
     title = "API key or personal access token"
     documentation = "The page of the API where you create the key"
 
-    endpoint = Endpoint("Base URL of the API that the token is for; nothing is sent there to get the token.")
-    token = Reference("API key or personal access token.", secret=True)
-
-    def check(self) -> None:
-        """Require `token`; the endpoint is optional."""
-        need(self, "token")
+    endpoint = Endpoint(
+        "Base URL of the API that the token is for; nothing is sent there to get the token.", advanced=True
+    )
+    token = Reference("API key or personal access token.", secret=True, required=True)
 
     def credential(self, secrets: Mapping[str, Secret]) -> Secret:
         """Return the token itself. Raises `SecretError` if no header can carry it."""

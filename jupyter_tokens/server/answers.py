@@ -78,9 +78,14 @@ def _provider_entry(provider_id: str) -> dict[str, Any] | None:
             "creates": bool(schema["create_params"]["properties"]),
             "settings": {
                 "type": "object",
-                "properties": {**COMMON, "provider": {"const": provider_id}, **schema["settings"]},
-                "required": ["provider"],
+                "properties": {
+                    **{name: field.schema() for name, field in COMMON.items()},
+                    "provider": {"const": provider_id},
+                    **schema["settings"],
+                },
+                "required": ["provider", *schema["required"]],
                 "additionalProperties": False,
+                "x-sign-in": schema["sign_in"],
             },
             "params": schema["params"],
             "create_params": schema["create_params"],

@@ -23,7 +23,7 @@ from traitlets import Bool, Enum, List, Unicode
 from .._util.threads import THREADS
 from .._version import __version__
 from ..clock import Clock, SystemClock
-from ..config.files import remove_leftovers
+from ..config.files import TokenProfiles, remove_leftovers
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .activity import Activity, count_fetch, count_hit, watch
 from .base import INJECT, PROFILES, PROXY, TOKENS, TokensHandler
@@ -115,6 +115,8 @@ class TokensExtension(ExtensionApp):
     description = "Short-lived cloud tokens; their long-lived secrets stay with the server."
     version = __version__
     load_other_extensions = True
+    # They are described here, and read elsewhere.
+    classes = [TokenProfiles]  # noqa: RUF012 (traitlets declares it as an instance variable)
 
     allow_reveal = Bool(
         default_value=True,

@@ -21,7 +21,7 @@ from typing import Any
 from ..config.profiles import provider_class
 from ..config.secrets import SecretRef
 from ..errors import ProfileRefused
-from ..providers.base import Endpoint, Reference
+from ..providers.fields import Endpoint, Reference
 
 __all__ = ["check_change"]
 
@@ -92,7 +92,7 @@ def _references(settings: Mapping[str, Any]) -> list[str]:
 def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
     """What would take a kept secret to another place, or to another use."""
     known = provider_class(after["provider"]).settings()
-    where = ("provider", "region", "verify", *(key for key, trait in known.items() if isinstance(trait, Endpoint)))
+    where = ("provider", "region", "verify", *(key for key, setting in known.items() if isinstance(setting, Endpoint)))
     moved = next((key for key in where if before.get(key) != after.get(key)), None)
     return moved or ("allow_create" if after.get("allow_create") and not before.get("allow_create") else None)
 

@@ -15,7 +15,7 @@ from ..config.profiles import Profile, Profiles
 from ..config.secrets import tell_seen
 from ..errors import ApiError, TokenError
 from ..providers.answers import malformed, plain, refusal
-from ..providers.base import Call, Driven, Reference
+from ..providers.base import Call, Driven
 from ..providers.params import ParamValue
 from ..token import Secret, Token
 from ..transport import Transport
@@ -220,8 +220,7 @@ def _secrets_of(profile: Profile, resolved: Mapping[str, Secret], credential: ob
     """Yield the secrets of a profile, without ids and user names that are also given as references."""
     known = profile.provider.settings()
     for key, secret in resolved.items():
-        setting = known[key]
-        if isinstance(setting, Reference) and setting.secret:
+        if known[key].secret:
             yield secret
     yield from _secrets_in(credential)
 

@@ -18,7 +18,7 @@ from .vendors import Vendors
 
 FORMATS = ("value", "env", "json", "header", "exec-credential")
 _ADD = "add {0} --provider oneaccess --set endpoint={1} --set client_id=client-{0} --set env={2}_TOKEN --set timeout=20"
-_HIDDEN = "client_secret - Client secret of the application (hidden)"
+_HIDDEN = "Client secret [client_secret] - Client secret of the application (hidden)"
 _LONG = 900
 _REPORT = (
     "profile = 'nobody'",

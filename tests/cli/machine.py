@@ -81,7 +81,7 @@ class Machine:
         )
 
     def answers(self, *arguments: str, to: Sequence[tuple[str, str]], **variables: str) -> tuple[int, str]:
-        """The exit code, and all that was on the terminal. to : beginnings of questions, and what is answered."""
+        """The exit code, and all that was on the terminal. to : beginnings of questions or their keys, and answers."""
         terminal = self.terminal(*arguments, **variables)
         seen = answer_all(terminal, to)
         terminal.expect(pexpect.EOF)
@@ -101,7 +101,7 @@ def answer_all(terminal: pexpect.spawn[Any], to: Sequence[tuple[str, str]]) -> s
     """Answers each question when it is asked; returns what was on the terminal."""
     seen = ""
     for question, answer in to:
-        terminal.expect(rf"{re.escape(question)}(?::| [^\r\n]*:) ")
+        terminal.expect(rf"{re.escape(question)}\]?(?::| [^\r\n]*:) ")
         seen += terminal.before + str(terminal.after)
         if question.endswith("(hidden)"):
             # What is typed before the echo is off would be shown, as with every prompt of its kind.

@@ -168,21 +168,24 @@ class TestOnATerminal:
         assert (code, CANARY in seen) == (0, False)
         assert profiles(machine)["acme"]["client_secret"] == "file:jupyter_tokens_secrets/acme.client_secret"
 
-    def test_another_way_is_asked_for_next(self, machine: Machine) -> None:
+    def test_another_setting_is_asked_for_next(self, machine: Machine) -> None:
         asked = [
             ("endpoint", ""),
             ("region", "eu-de"),
-            ("access_key", ""),
+            ("How to sign in", "by hand"),
+            ("How to sign in", "iam-user"),
+            ("username", ""),
             ("username", "ada"),
             ("domain_name", "acme"),
             ("project_id", ""),
             ("instance_id", "a/b"),
             ("instance_id", "i-1"),
             ("env", ""),
-            ("password - The IAM user's password (hidden)", CANARY),
+            ("Password [password] - The IAM user's password (hidden)", CANARY),
         ]
         code, seen = machine.answers("add", "lab", "--provider=modelarts", "--store=file", to=asked)
         assert (code, "without a slash" in seen, CANARY in seen) == (0, True, False)
+        assert "Choose one of access-key, iam-user, auth-token, chain, openstack." in seen
         assert profiles(machine)["lab"] == {
             "provider": "modelarts",
             "region": "eu-de",
@@ -192,20 +195,46 @@ class TestOnATerminal:
             "params": {"instance_id": "i-1"},
         }
 
-    def test_a_secret_as_another_way_is_asked_for_last(self, machine: Machine) -> None:
+    def test_a_secret_that_chooses_how_to_sign_in_is_asked_for_last(self, machine: Machine) -> None:
         asked = [
-            ("access_key", ""),
-            ("username", ""),
-            ("auth_token", "y"),
+            ("How to sign in", "auth-token"),
             ("project_id", ""),
             ("instance_id", ""),
             ("env", ""),
-            ("auth_token - An IAM token (X-Auth-Token) that is already there (hidden)", CANARY),
+            ("IAM token [auth_token] - An IAM token (X-Auth-Token) that is already there (hidden)", CANARY),
         ]
         options = ["--provider=modelarts", "--set=region=eu-de", "--store=file"]
         code, seen = machine.answers("add", "lab", *options, to=asked)
         assert (code, CANARY in seen) == (0, False)
         assert profiles(machine)["lab"]["auth_token"] == "file:jupyter_tokens_secrets/lab.auth_token"
+
+    def test_to_sign_in_by_a_chain_needs_no_further_setting(self, machine: Machine) -> None:
+        asked = [("How to sign in", "chain"), ("project_id", ""), ("instance_id", ""), ("env", "")]
+        assert machine.answers("add", "lab", "--provider=modelarts", "--set=region=eu-de", to=asked)[0] == 0
+        assert profiles(machine)["lab"] == {"provider": "modelarts", "region": "eu-de", "credentials": "chain"}
+
+    def test_how_to_sign_in_is_not_asked_where_a_setting_says_it(self, machine: Machine) -> None:
+        options = ["--provider=pai-dlc", "--set=region=cn-hangzhou", "--set=access_key_id=i", "--set=env=PAI_TOKEN"]
+        code, seen = machine.answers("add", "lab", *options, "--store=file", to=[("access_key_secret", CANARY)])
+        assert (code, "How to sign in" in seen) == (0, False)
+
+    def test_a_wrong_answer_is_asked_for_again_with_the_reason(self, machine: Machine) -> None:
+        asked = [
+            ("endpoint", ""),
+            ("region", "a/b"),
+            ("region", "cn-nowhere"),
+            ("How to sign in", "chain"),
+            ("region", "eu-de"),
+            ("project_id", ""),
+            ("instance_id", ""),
+            ("env", "not a name"),
+            ("env", "LAB_TOKEN"),
+        ]
+        code, seen = machine.answers("add", "lab", "--provider=modelarts", to=asked)
+        assert (code, profiles(machine)["lab"]["region"], profiles(machine)["lab"]["env"]) == (0, "eu-de", "LAB_TOKEN")
+        assert "region must be a region's id" in seen
+        assert "region has no known endpoint of ModelArts" in seen
+        assert "env must be the name of an environment variable" in seen
 
     def test_what_is_needed_is_asked_again(self, machine: Machine) -> None:
         asked = [
@@ -215,16 +244,23 @@ class TestOnATerminal:
             ("endpoint", "https://acme.example"),
             ("client_id", "abc"),
             ("env", ""),
-            ("client_secret - Client secret of the application (hidden)", ""),
-            ("client_secret - Client secret of the application (hidden)", CANARY),
+            ("Client secret [client_secret] - Client secret of the application (hidden)", ""),
+            ("Client secret [client_secret] - Client secret of the application (hidden)", CANARY),
         ]
         code, seen = machine.answers("add", "acme", "--store=file", to=asked)
         assert (code, "client_secret is needed" in seen) == (0, True)
 
-    def test_a_wrong_answer_is_told_before_the_secret_is_asked_for(self, machine: Machine) -> None:
-        asked = [("endpoint", "http://acme.example"), ("client_id", "abc"), ("env", "")]
-        code, seen = machine.answers("add", "acme", "--provider=oneaccess", to=asked)
-        assert (code, "must be https" in seen, "hidden" in seen) == (2, True, False)
+    def test_a_wrong_endpoint_is_asked_for_again_and_no_answer_is_lost(self, machine: Machine) -> None:
+        asked = [
+            ("endpoint", "http://acme.example"),
+            ("endpoint", "https://acme.example"),
+            ("client_id", "abc"),
+            ("env", ""),
+            ("client_secret", CANARY),
+        ]
+        code, seen = machine.answers("add", "acme", "--provider=oneaccess", "--store=file", to=asked)
+        assert (code, "must be https" in seen, "such as https://acme.huaweioneaccess.com" in seen) == (0, True, True)
+        assert profiles(machine)["acme"]["endpoint"] == "https://acme.example"
 
     def test_the_end_of_the_input_changes_nothing(self, machine: Machine) -> None:
         code, seen = machine.answers("add", "acme", "--provider=oneaccess", to=[("endpoint", "\x04")])
@@ -237,7 +273,7 @@ class TestOnATerminal:
 
 class TestAnyToken:
     def test_a_key_is_typed_unseen(self, machine: Machine) -> None:
-        question = "token - API key or personal access token (hidden)"
+        question = "Token [token] - API key or personal access token (hidden)"
         asked = [("env", "OPENAI_API_KEY"), (question, CANARY)]
         code, seen = machine.answers("add", "openai", "--provider", "static", "--store=file", to=asked)
         assert (code, CANARY in seen) == (0, False)
@@ -330,4 +366,5 @@ class TestDraft:
         draft = Draft("acme", provider_class("oneaccess"))
         draft.set("timeout", "5")
         draft.set("verify", "false")
-        assert draft.written() == {"provider": "oneaccess", "timeout": 5.0, "verify": False}
+        draft.set("allow_create", "true")
+        assert draft.written() == {"provider": "oneaccess", "timeout": 5.0, "verify": False, "allow_create": True}

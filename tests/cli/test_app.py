@@ -62,6 +62,26 @@ def test_help_tells_what_each_sub_command_does(
         assert says in " ".join(out.split())
 
 
+@pytest.mark.parametrize("command", [[], ["demo"]])
+def test_help_all_describes_the_profiles_configuration(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert ended(monkeypatch, *command, "--help-all") == 0
+    out = capfd.readouterr().out
+    assert "TokenProfiles.profiles=" in out
+    assert "any of ['auto', 'server', 'direct']" in out
+
+
+@pytest.mark.parametrize("option", ["profiles", "mode"])
+def test_profiles_are_no_option_and_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert ended(monkeypatch, "demo", f"--TokenProfiles.{option}=c4n4ry=x") == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n"), "c4n4ry" in err) == ("", 1, False)
+    assert "jupyter tokens add" in err
+
+
 @pytest.mark.parametrize("command", [[], ["demo"], ["sandbox"]])
 def test_the_version_is_that_of_the_package(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: list[str]

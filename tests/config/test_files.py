@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_tokens.config.files import CONFIG_NAME, config_files, load_mode, load_profiles, remove_leftovers, stamp
+from jupyter_tokens.config.files import (
+    CONFIG_NAME,
+    TokenProfiles,
+    config_files,
+    load_mode,
+    load_profiles,
+    remove_leftovers,
+    stamp,
+)
 from jupyter_tokens.errors import ConfigurationError, UnknownProfile
 
 from ..doubles import CANARY, told
@@ -247,7 +255,7 @@ def mode_of(tmp_path: Path, *texts: str) -> str:
 
 
 def test_the_mode_is_auto_unless_a_file_says_otherwise(tmp_path: Path) -> None:
-    assert mode_of(tmp_path, "{}", '{"TokenProfiles": {"profiles": {}}}') == "auto"
+    assert mode_of(tmp_path, "{}", '{"TokenProfiles": {"profiles": {}}}') == "auto" == TokenProfiles().mode
 
 
 def test_the_last_file_that_names_a_mode_counts(tmp_path: Path) -> None:

@@ -86,38 +86,41 @@ def questions(provider: str, url: str) -> list[tuple[str, str]]:
     own = {
         "modelarts": [
             ("endpoint", url),
+            ("How to sign in", "access-key"),
             ("access_key", "HWAKDOCTOR0000000001"),
             *project,
             ("env", "MODELARTS_TOKEN"),
-            ("secret_key - Secret key (SK) (hidden)", SECRETS["huawei"]),
+            ("Secret access key [secret_key] - Secret key (SK) (hidden)", SECRETS["huawei"]),
         ],
         "pai-dlc": [
             ("endpoint", url),
+            ("How to sign in", "access-key"),
             ("access_key_id", "LTAI5tDoctorDoctor000001"),
             ("env", "PAI_DLC_TOKEN"),
-            ("access_key_secret - Access key secret (hidden)", SECRETS["alibaba"]),
+            ("Access key secret [access_key_secret] - Access key secret (hidden)", SECRETS["alibaba"]),
         ],
         "oneaccess": [
             ("endpoint", url),
             ("client_id", "client-1"),
             ("env", "ONEACCESS_TOKEN"),
-            ("client_secret - Client secret of the application (hidden)", SECRETS["oneaccess"]),
+            ("Client secret [client_secret] - Client secret of the application (hidden)", SECRETS["oneaccess"]),
         ],
         "astra": [
             ("endpoint", url),
             ("account_id", astra.ACCOUNT),
             ("user_id", astra.USER),
             ("env", ""),
-            ("api_token - API token that the calls are authorised with (hidden)", SECRETS["astra"]),
+            ("API token [api_token] - API token that the calls are authorised with (hidden)", SECRETS["astra"]),
         ],
         "eiam": [
             ("endpoint", url),
+            ("How to sign in", "access-key"),
             ("access_key_id", "LTAI5tDoctorDoctor000001"),
             ("InstanceId", eiam.INSTANCE),
             ("ApplicationId", eiam.APPLICATION),
             ("ApplicationTokenId", eiam.TOKEN),
             ("env", "EIAM_TOKEN"),
-            ("access_key_secret - Access key secret (hidden)", SECRETS["alibaba"]),
+            ("Access key secret [access_key_secret] - Access key secret (hidden)", SECRETS["alibaba"]),
         ],
     }
     return own[provider]

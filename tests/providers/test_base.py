@@ -13,10 +13,10 @@ from jupyter_tokens.providers.base import (
     Endpoint,
     Provider,
     Reference,
+    Region,
     Setting,
     SettingProblem,
-    endpoint_or_region,
-    need,
+    SignIn,
     parsed_url,
 )
 from jupyter_tokens.token import Secret
@@ -57,8 +57,17 @@ def test_wrong_values_name_their_setting(key: str, value: object) -> None:
 
 
 def test_a_trait_without_a_name_still_says_what_is_wrong() -> None:
-    with pytest.raises(SettingProblem, match="must be a string, not int"):
-        Setting("x").validate(None, 5)
+    with pytest.raises(SettingProblem, match="key: must be a string, not int"):
+        Setting("x").check("key", 5)
+
+
+def test_a_setting_that_there_is_not_is_no_argument() -> None:
+    with pytest.raises(TypeError, match="Example has no setting 'regoin'"):
+        Example(regoin="x")
+
+
+def test_settings_come_in_the_order_of_their_declaration() -> None:
+    assert list(Example.settings()) == ["endpoint", "region", "key", "way"]
 
 
 def test_endpoint_is_needed_and_loses_its_slash() -> None:
@@ -69,24 +78,131 @@ def test_endpoint_is_needed_and_loses_its_slash() -> None:
     assert made.base() == "https://h/base"
 
 
-def test_need() -> None:
-    need(Example(key="x"), "key", "way")
-    with pytest.raises(SettingProblem, match="key: is missing"):
-        need(Example(), "way", "key")
+class Ways(Provider):
+    id = "ways"
+    title = "Ways"
+    sign_in = (
+        SignIn("key", "Access key", ("key_id", "key"), ("sts",)),
+        SignIn("user", "User", ("user", "password", "login_url")),
+        SignIn("tool", "The tool's own login", (), ("login_url", "cloud"), chosen_by=("credentials", "tool")),
+    )
+
+    endpoint = Endpoint("Base URL.", required=True, unless="region")
+    region = Region("Region.", example="eu-de")
+    key_id = Reference("Id.", secret=False, label="Key ID")
+    key = Reference("Key.", secret=True)
+    sts = Reference("STS token.", secret=True)
+    user = Reference("User.", secret=False)
+    password = Reference("Password.", secret=True)
+    login_url = Endpoint("Where to log in.", unless="region")
+    cloud = Setting("Cloud.")
+    credentials = Setting("How.", choices=("", "tool"), advanced=True)
 
 
-@pytest.mark.parametrize("region", ["cn-hangzhou", "eu-central-1"])
-def test_a_region_or_an_endpoint(region: str) -> None:
-    endpoint_or_region(Example(), region)
-    endpoint_or_region(Example(endpoint="https://h"), "")
-    with pytest.raises(SettingProblem, match="or give region"):
-        endpoint_or_region(Example(), "")
+KEY = {"region": "eu-de", "key_id": "i", "key": "k"}
+USER = {"region": "eu-de", "user": "u", "password": "p"}
+TOOL = {"region": "eu-de", "credentials": "tool"}
+
+
+@pytest.mark.parametrize(
+    ("given", "way"),
+    [
+        (KEY, "key"),
+        ({**KEY, "sts": "s"}, "key"),
+        (USER, "user"),
+        ({**USER, "region": "", "endpoint": "https://h", "login_url": "https://l"}, "user"),
+        (TOOL, "tool"),
+        ({**TOOL, "cloud": "c", "login_url": "https://l"}, "tool"),
+    ],
+)
+def test_what_is_given_chooses_how_to_sign_in(given: dict[str, str], way: str) -> None:
+    made = Ways(**given)
+    made.check()
+    chosen = made.chosen_sign_in()
+    assert chosen is not None
+    assert chosen.id == way
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({**KEY, "region": ""}, "endpoint: is missing (or give region)"),
+        ({"region": "eu-de"}, "key_id: is missing (or give user or credentials)"),
+        ({**KEY, "key": ""}, "key: is missing"),
+        ({"region": "eu-de", "key": "k"}, "key_id: is missing"),
+        ({**USER, "region": "", "endpoint": "https://h"}, "login_url: is missing (or give region)"),
+        ({**KEY, "password": "p"}, "password: and key_id exclude each other"),
+        ({**KEY, "credentials": "tool"}, "credentials: and key_id exclude each other"),
+        ({**KEY, "cloud": "c"}, "cloud: is not for sign-in by key_id"),
+        ({**TOOL, "sts": "s"}, "sts: is not for credentials tool"),
+    ],
+)
+def test_what_a_way_to_sign_in_needs_and_what_it_leaves_unused(given: dict[str, str], problem: str) -> None:
+    with pytest.raises(SettingProblem) as caught:
+        Ways(**given).check()
+    assert str(caught.value) == problem
+
+
+def test_that_no_way_to_sign_in_is_chosen_is_said_in_attributes() -> None:
+    with pytest.raises(SettingProblem) as caught:
+        Ways(region="eu-de").check()
+    problem = caught.value
+    assert (problem.key, problem.missing, problem.alternatives) == ("key_id", True, ("user", "credentials"))
+    assert [way.id for way in problem.sign_in] == ["key", "user", "tool"]
+
+
+def test_schema_tells_when_a_setting_is_required_and_which_belong_together() -> None:
+    told = Ways.schema()
+    assert told["required"] == []
+    needed = {name: facts.get("x-required-when") for name, facts in told["settings"].items()}
+    assert needed["endpoint"] == [{"without": "region"}]
+    assert needed["key"] == [{"sign_in": "key"}]
+    assert needed["login_url"] == [{"sign_in": "user", "without": "region"}]
+    assert needed["region"] is needed["sts"] is needed["cloud"] is None
+    assert told["settings"]["login_url"]["x-sign-in"] == ["user", "tool"]
+    assert "x-sign-in" not in told["settings"]["region"]
+    assert told["sign_in"] == [
+        {"id": "key", "title": "Access key", "required": ["key_id", "key"], "optional": ["sts"]},
+        {"id": "user", "title": "User", "required": ["user", "password", "login_url"], "optional": []},
+        {
+            "id": "tool",
+            "title": "The tool's own login",
+            "required": [],
+            "optional": ["login_url", "cloud"],
+            "set": {"credentials": "tool"},
+        },
+    ]
+    assert Example.schema()["required"] == ["endpoint"]
+
+
+def test_schema_has_words_for_people() -> None:
+    told = Ways.schema()["settings"]
+    assert told["key_id"]["title"] == "Key ID"
+    assert told["login_url"]["title"] == "Login url"
+    assert told["region"]["examples"] == ["eu-de"]
+    assert told["credentials"]["x-advanced"] is True
+    assert "x-advanced" not in told["key"]
+
+
+@pytest.mark.parametrize("name", provider_ids())
+def test_the_ways_to_sign_in_of_every_provider_name_its_settings(name: str) -> None:
+    kind = provider_class(name)
+    for way in kind.sign_in:
+        chosen_by = [way.chosen_by[0]] if way.chosen_by else []
+        assert {*way.required, *way.optional, *chosen_by} <= kind.settings().keys()
+        assert way.label
+    assert all(setting.unless in {"", *kind.settings()} for setting in kind.settings().values())
+
+
+@pytest.mark.parametrize("region", ["cn-hangzhou", "eu-central-1", ""])
+def test_a_region(region: str) -> None:
+    assert Ways(region=region).region == region
 
 
 @pytest.mark.parametrize("region", ["evil.com/", "a.b", "-", "a@b", "a b", "a/../b", "é", "-a", "a-"])
 def test_a_region_is_part_of_a_hosts_name_and_no_more(region: str) -> None:
     with pytest.raises(SettingProblem, match="must be a region's id"):
-        endpoint_or_region(Example(), region)
+        Ways(region=region)
 
 
 def test_what_a_subclass_has_to_bring() -> None:
@@ -131,11 +247,13 @@ def test_a_call_shows_no_credential() -> None:
 
 
 def test_schema_tells_choices_defaults_urls_and_what_is_only_ever_written() -> None:
-    told = Example.schema()
-    assert told["settings"]["way"] == {"type": "string", "description": "Way.", "enum": ["a", "b"], "default": "a"}
-    assert told["settings"]["endpoint"]["format"] == "uri"
-    assert told["settings"]["key"] == {"type": "string", "description": "Key.", "writeOnly": True}
-    assert told["settings"]["region"] == {"type": "string", "description": "Region."}
+    told = Example.schema()["settings"]
+    assert told["way"] == {
+        "type": "string", "title": "Way", "description": "Way.", "enum": ["a", "b"], "default": "a",
+    }  # fmt: skip
+    assert told["endpoint"]["format"] == "uri"
+    assert told["key"] == {"type": "string", "title": "Key", "description": "Key.", "writeOnly": True}
+    assert told["region"] == {"type": "string", "title": "Region", "description": "Region."}
     assert "writeOnly" not in Reference("Id.", secret=False).schema()
 
 

@@ -28,6 +28,11 @@ def test_jupyter_finds_it() -> None:
     ]
 
 
+def test_help_all_of_the_extension_describes_the_profiles_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    TokensExtension().print_help(classes=True)
+    assert "TokenProfiles.profiles=" in capsys.readouterr().out
+
+
 def test_loads_neither_httpx_nor_the_providers() -> None:
     # A server that hands out no token starts as fast as without.
     code = "import sys, jupyter_tokens.server.app; print('httpx' in sys.modules, 'keyring' in sys.modules)"

@@ -85,6 +85,19 @@ class TestProviders:
         assert "name" in entries["astra"]["create_params"]["properties"]
         assert entries["oneaccess"]["creates"] is False
 
+    async def test_describes_settings_for_people_and_how_to_sign_in(self, call: Call) -> None:
+        entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}
+        assert entries["oneaccess"]["settings"]["required"] == ["provider", "endpoint", "client_id", "client_secret"]
+        assert entries["oneaccess"]["settings"]["x-sign-in"] == []
+        lab = entries["modelarts"]["settings"]
+        assert lab["required"] == ["provider"]
+        assert [way["id"] for way in lab["x-sign-in"]] == ["access-key", "iam-user", "auth-token", "chain", "openstack"]
+        assert lab["properties"]["access_key"]["title"] == "Access key ID"
+        assert lab["properties"]["secret_key"]["x-required-when"] == [{"sign_in": "access-key"}]
+        assert lab["properties"]["endpoint"]["x-required-when"] == [{"without": "region"}]
+        assert lab["properties"]["env"]["examples"] == ["ONEACCESS_TOKEN"]
+        assert lab["properties"]["timeout"]["maximum"] == 600
+
     async def test_one_that_does_not_load_leaves_the_others(self, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         def load(provider_id: str) -> Any:
             if provider_id == "astra":

@@ -21,7 +21,7 @@ from jupyter_tokens.providers.answers import (
     token_of,
     try_json_object,
 )
-from jupyter_tokens.providers.base import COMMON_HEADERS, Call, Flow, Provider, Reference, Setting, need
+from jupyter_tokens.providers.base import COMMON_HEADERS, Call, Flow, Provider, Reference, Setting
 from jupyter_tokens.providers.params import Param
 from jupyter_tokens.token import Secret
 
@@ -48,13 +48,8 @@ class Badge(Provider):
         "minutes": Param("How long the badge is to open it.", type="integer", minimum=1),
     }
 
-    api_key = Reference("Key of the badge office.", secret=True)
+    api_key = Reference("Key of the badge office.", secret=True, label="API key", required=True)
     kind = Setting("visitor or staff.", choices=("visitor", "staff"), default="visitor")
-
-    def check(self) -> None:
-        """See `Provider.check`: settings that are needed, or that exclude each other."""
-        super().check()
-        need(self, "api_key")
 
     def credential(self, secrets: Mapping[str, Secret]) -> Secret:
         """See `Provider.credential`: the references of the profile are resolved by now."""

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from ...errors import NetworkError, TokenError
-from ...providers.base import COMMON_HEADERS, Endpoint, parsed_url
+from ...providers.base import COMMON_HEADERS
+from ...providers.fields import Endpoint, parsed_url
 from ...transport import check_proxy, connect_error, open_route, proxy_for
 from . import CheckResult, fail, ok, warn, within
 
@@ -84,9 +85,9 @@ def _urls(profile: Profile) -> Iterator[str]:
     provider = profile.provider
     if provider.base():
         yield provider.base()
-    for key, trait in provider.settings().items():
+    for key, setting in provider.settings().items():
         url = str(getattr(provider, key)).rstrip("/")
-        if isinstance(trait, Endpoint) and url and url != provider.base():
+        if isinstance(setting, Endpoint) and url and url != provider.base():
             yield url
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from ...clock import SystemClock
 from ...config.profiles import loads_code
-from ...errors import ConfigurationError, TokenError
-from ...providers.base import Call, Program, Reference
+from ...errors import ConfigurationError, SecretError, TokenError
+from ...providers.base import Call
+from ...providers.fields import Program
 from ..keyring_backend import backend
 from . import CheckResult, fail, ok, warn, within
 
@@ -100,11 +101,7 @@ def _mode(path: Path) -> int:
 
 def _literals(profile: Profile) -> list[str]:
     known = profile.provider.settings()
-    return [
-        key
-        for key, reference in profile.references.items()
-        if reference.kind == "literal" and isinstance(trait := known[key], Reference) and trait.secret
-    ]
+    return [key for key, reference in profile.references.items() if reference.kind == "literal" and known[key].secret]
 
 
 def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResult]:
@@ -118,7 +115,7 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResul
         [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)])
         if isinstance(outcome, TokenError):
             do = outcome.hint.rstrip(".") or "correct the profile"
-            yield fail("credential", f"profile {profile.name}: {_without(outcome, profile)}", do)
+            yield fail("credential", f"profile {profile.name}: {_problem(outcome)}", do)
         elif outcome is None:
             yield fail("credential", f"profile {profile.name}: no credential in time", "see its source")
         else:
@@ -129,7 +126,7 @@ def _asks_network(profile: Profile) -> str:
     """Return what is left out without a network, or "" if this profile's credential can be looked for."""
     if not profile.references:
         return "chain was not asked"
-    programs = any(isinstance(trait, Program) for trait in profile.provider.settings().values())
+    programs = any(isinstance(setting, Program) for setting in profile.provider.settings().values())
     return "program was not run" if programs else ""
 
 
@@ -164,6 +161,8 @@ def _any(param: Param) -> ParamValue:
     return fills[param.type]
 
 
-def _without(error: TokenError, profile: Profile) -> str:
-    """The message; the profile is named in front of it already."""
-    return error.message.removeprefix(f"profile {profile.name!r}, ").rstrip(".")
+def _problem(error: TokenError) -> str:
+    """What is wrong; the profile is named in front of it already."""
+    if isinstance(error, SecretError) and error.problem:
+        return f"key {error.setting!r}: {error.problem}".rstrip(".")
+    return error.message.rstrip(".")

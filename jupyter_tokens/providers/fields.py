@@ -1,0 +1,417 @@
+"""One description of a setting: type, check, words for people, example, when it is required, JSON schema.
+
+Reading a profile, the questions of `jupyter tokens add`, the REST schema and the panel's form all use it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any, ClassVar, Self, overload
+from urllib.parse import urlsplit
+
+import httpx
+
+from ..errors import ParameterError
+
+__all__ = [
+    "Endpoint",
+    "Field",
+    "Names",
+    "Number",
+    "Program",
+    "Reference",
+    "Region",
+    "Setting",
+    "SettingProblem",
+    "SignIn",
+    "Switch",
+    "Variable",
+    "is_loopback",
+    "is_url",
+    "parsed_url",
+]
+
+_REGION = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+_WORDS = {"true": True, "false": False}
+
+
+@lru_cache(maxsize=512)
+def parsed_url(url: str) -> httpx.URL:
+    """A URL, parsed once: refreshes ask the same one again, and parsing costs as much as a signature."""
+    return httpx.URL(url)
+
+
+def is_url(url: str) -> bool:
+    """Whether a request can go there: `urlsplit` takes hosts that no name service knows, such as "xn--a"."""
+    try:
+        return bool(parsed_url(url).host)
+    except (httpx.InvalidURL, ValueError):
+        return False
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine by name or address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """A way to sign in, for a provider that has several: a named group of its settings.
+
+    Parameters
+    ----------
+    id
+        Its name in schemas and on the command line.
+    label
+        Its name for people.
+    required
+        The settings that it needs.
+    optional
+        The settings that it also takes.
+    chosen_by
+        A setting and the value by which a profile chooses this way. Without it, a profile chooses the way by giving
+        one of `required` that belongs to no other way.
+    """
+
+    id: str
+    label: str
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    chosen_by: tuple[str, str] | None = None
+
+    @property
+    def first(self) -> str:
+        """The setting to give in order to choose this way."""
+        return self.chosen_by[0] if self.chosen_by else self.required[0]
+
+    def schema(self) -> dict[str, Any]:
+        """As the JSON schema of the settings lists it, under `x-sign-in`."""
+        chosen_by = {"set": dict([self.chosen_by])} if self.chosen_by else {}
+        return {
+            "id": self.id,
+            "title": self.label,
+            "required": list(self.required),
+            "optional": list(self.optional),
+            **chosen_by,
+        }
+
+
+class SettingProblem(ValueError):
+    """A setting is wrong or missing.
+
+    Attributes
+    ----------
+    key : str
+        The setting.
+    problem : str
+        What is wrong, as the rest of a sentence that begins with the key.
+    missing : bool
+        True if the setting has to be given.
+    alternatives : tuple of str
+        Settings of which one can be given in its place.
+    sign_in : tuple of SignIn
+        The ways to sign in, if what is missing is the choice of one.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        problem: str = "",
+        *,
+        missing: bool = False,
+        alternatives: tuple[str, ...] = (),
+        sign_in: tuple[SignIn, ...] = (),
+    ) -> None:
+        if missing:
+            problem = "is missing" + (f" (or give {' or '.join(alternatives)})" if alternatives else "")
+        super().__init__(f"{key}: {problem}")
+        self.key = key
+        self.problem = problem
+        self.missing = missing
+        self.alternatives = alternatives
+        self.sign_in = sign_in
+
+
+class Field:
+    """A setting of any type.
+
+    Parameters
+    ----------
+    help
+        What it is, in a sentence.
+    label
+        Its name for people; by default its key in words.
+    example
+        A value that people recognise.
+    required
+        Whether a profile must give it, however it signs in.
+    unless
+        Another setting that can be given in its place, wherever it is required.
+    advanced
+        Whether most profiles do without it: forms fold it away.
+    """
+
+    type_schema: ClassVar[Mapping[str, Any]]
+    """The type, as JSON schema."""
+    is_text: ClassVar[bool] = True
+    """Whether `from_text` can read it."""
+    secret: bool = False
+    """Whether the value is a secret, and a literal one has to be protected."""
+
+    def __init__(
+        self,
+        help: str,  # noqa: A002 (the word of traitlets and argparse)
+        *,
+        label: str = "",
+        example: str = "",
+        required: bool = False,
+        unless: str = "",
+        advanced: bool = False,
+    ) -> None:
+        self.help = help
+        self.label = label
+        self.example = example
+        self.required = required
+        self.unless = unless
+        self.advanced = advanced
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.label = self.label or name.replace("_", " ").capitalize()
+
+    def check(self, key: str, value: object) -> None:
+        """Raises `SettingProblem` for a value that it cannot have. key : for the error."""
+        raise NotImplementedError
+
+    def from_text(self, key: str, text: str) -> Any:
+        """The value that was typed. Raises `ParameterError` for a text that is of another type."""
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        """As JSON schema."""
+        return {
+            **self.type_schema,
+            "title": self.label,
+            "description": self.help,
+            **({"examples": [self.example]} if self.example else {}),
+            **({"x-advanced": True} if self.advanced else {}),
+        }
+
+
+class Setting(Field):
+    """A text. As an attribute of a `Provider`'s class it is the text that a profile gives; empty means not given.
+
+    Parameters
+    ----------
+    choices
+        The texts that it can be; empty for any.
+    default
+        What it is where a profile does not give it.
+    """
+
+    type_schema: ClassVar = {"type": "string"}
+
+    def __init__(
+        self,
+        help: str,  # noqa: A002 (see `Field`)
+        *,
+        label: str = "",
+        example: str = "",
+        choices: tuple[str, ...] = (),
+        default: str = "",
+        required: bool = False,
+        unless: str = "",
+        advanced: bool = False,
+    ) -> None:
+        super().__init__(help, label=label, example=example, required=required, unless=unless, advanced=advanced)
+        self.choices = choices
+        self.default = default
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> str: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | str:
+        return self if instance is None else vars(instance).get(self.name, self.default)
+
+    def __set__(self, instance: object, value: str) -> None:
+        self.check(self.name, value)
+        vars(instance)[self.name] = value
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        if not isinstance(value, str):
+            raise SettingProblem(key, f"must be a string, not {type(value).__name__}")
+        if self.choices and value not in self.choices:
+            raise SettingProblem(key, f"must be one of {', '.join(self.choices)}")
+
+    def schema(self) -> dict[str, Any]:
+        """See `Field.schema`."""
+        return {
+            **super().schema(),
+            **({"enum": list(self.choices)} if self.choices else {}),
+            **({"default": self.default} if self.default else {}),
+        }
+
+
+class Endpoint(Setting):
+    """A base URL: https, or http on loopback only."""
+
+    type_schema: ClassVar = {"type": "string", "format": "uri"}
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        super().check(key, value)
+        url = str(value)
+        if not url:
+            return
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            raise SettingProblem(key, "is not a URL") from None
+        if parts.scheme not in {"https", "http"} or not host or not is_url(url):
+            raise SettingProblem(key, "must be a URL such as https://host")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise SettingProblem(key, "must be a base URL, without user, query and fragment")
+        if parts.scheme == "http" and not is_loopback(url):
+            raise SettingProblem(key, "must be https: http is for loopback alone")
+
+
+class Region(Setting):
+    """The id of a region, which becomes a part of a host's name."""
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        super().check(key, value)
+        if value and not _REGION.fullmatch(str(value)):
+            raise SettingProblem(key, "must be a region's id, such as eu-central-1")
+
+
+class Variable(Setting):
+    """The name of an environment variable."""
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        if not (isinstance(value, str) and value.isidentifier() and value.isascii()):
+            raise SettingProblem(key, "must be the name of an environment variable")
+
+
+class Reference(Setting):
+    """A setting that may be a secret reference.
+
+    Parameters
+    ----------
+    secret
+        Whether a literal has to be protected.
+    """
+
+    def __init__(
+        self,
+        help: str,  # noqa: A002 (see `Field`)
+        *,
+        secret: bool,
+        label: str = "",
+        example: str = "",
+        required: bool = False,
+    ) -> None:
+        super().__init__(help, label=label, example=example, required=required)
+        self.secret = secret
+
+    def schema(self) -> dict[str, Any]:
+        """See `Field.schema`; a secret is written, and never read back."""
+        return {**super().schema(), **({"writeOnly": True} if self.secret else {})}
+
+
+class Program(Reference):
+    """A program and its arguments: read like a `command:` reference, so `credential` gets what the program prints."""
+
+    def __init__(self, help: str, *, label: str = "", example: str = "", required: bool = False) -> None:  # noqa: A002 (see `Field`)
+        # The command itself is no secret; what it prints is.
+        super().__init__(help, secret=False, label=label, example=example, required=required)
+
+
+class Number(Field):
+    """A number above 0.
+
+    Parameters
+    ----------
+    unit
+        What it counts, for errors.
+    maximum
+        The largest that it can be.
+    """
+
+    type_schema: ClassVar = {"type": "number", "exclusiveMinimum": 0}
+
+    def __init__(self, help: str, *, label: str, unit: str, maximum: int) -> None:  # noqa: A002 (see `Field`)
+        super().__init__(help, label=label, advanced=True)
+        self.unit = unit
+        self.maximum = maximum
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= self.maximum:
+            raise SettingProblem(key, f"must be {self.unit} between 0 and {self.maximum}")
+
+    def from_text(self, key: str, text: str) -> float:
+        """See `Field.from_text`."""
+        try:
+            return float(text)
+        except ValueError:
+            raise ParameterError(f"{key} must be a number of {self.unit}.") from None
+
+    def schema(self) -> dict[str, Any]:
+        """See `Field.schema`."""
+        return {**super().schema(), "maximum": self.maximum}
+
+
+class Switch(Field):
+    """True or false.
+
+    Parameters
+    ----------
+    read_only
+        Whether it can be set in the configuration file alone, and not in a form.
+    """
+
+    type_schema: ClassVar = {"type": "boolean"}
+
+    def __init__(self, help: str, *, label: str, read_only: bool = False) -> None:  # noqa: A002 (see `Field`)
+        super().__init__(help, label=label, advanced=True)
+        self.read_only = read_only
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        if not isinstance(value, bool):
+            raise SettingProblem(key, "must be true or false")
+
+    def from_text(self, key: str, text: str) -> Any:
+        """See `Field.from_text`."""
+        return _WORDS.get(text, text)
+
+    def schema(self) -> dict[str, Any]:
+        """See `Field.schema`."""
+        return {**super().schema(), **({"readOnly": True} if self.read_only else {})}
+
+
+class Names(Field):
+    """A list of names."""
+
+    type_schema: ClassVar = {"type": "array", "items": {"type": "string", "minLength": 1}}
+    is_text = False
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        # A text alone would be taken for a list of its letters.
+        if not isinstance(value, list | tuple) or not all(isinstance(text, str) and text for text in value):
+            raise SettingProblem(key, "must be a list of strings")
