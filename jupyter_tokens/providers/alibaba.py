@@ -66,10 +66,10 @@ class AlibabaProvider(Provider):
     hosts: ClassVar[Hosts]
     """The endpoints of the API by region."""
 
-    region = Setting("Region id, such as cn-hangzhou: stands for the API's public endpoint there.")
+    region = Setting("Region id, such as cn-hangzhou; selects the API's public endpoint there.")
     access_key_id = Reference("Access key id.", secret=False)
     access_key_secret = Reference("Access key secret.", secret=True)
-    security_token = Reference("STS token that goes along with a temporary access key.", secret=True)
+    security_token = Reference("STS token of a temporary access key.", secret=True)
     credentials = Setting("'chain': find the access key as the vendor's own tools do.", choices=("", "chain"))
 
     def check(self) -> None:

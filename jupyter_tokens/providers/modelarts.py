@@ -127,7 +127,7 @@ class ModelArts(Provider):
         "instance_id": Param("Id of the instance.", required=True, identifier=True),
     }
 
-    region = Setting("Region id, such as cn-north-4 or eu-de: stands for the API's public endpoint there.")
+    region = Setting("Region id, such as cn-north-4 or eu-de; selects the API's public endpoint there.")
     api = Setting(
         "The call to make: notebooks, the historical demanager, or auto (demanager only if notebooks finds nothing).",
         choices=("auto", *_PATHS),
@@ -135,12 +135,12 @@ class ModelArts(Provider):
     )
     access_key = Reference("Access key (AK).", secret=False)
     secret_key = Reference("Secret key (SK).", secret=True)
-    security_token = Reference("Security token that goes along with a temporary access key.", secret=True)
+    security_token = Reference("Security token of a temporary access key.", secret=True)
     iam_endpoint = Endpoint("Base URL of IAM, for a login by password.")
     username = Reference("IAM user.", secret=False)
     password = Reference("The IAM user's password.", secret=True)
     domain_name = Reference("Account that the IAM user belongs to.", secret=False)
-    auth_token = Reference("An IAM token (X-Auth-Token) that is already there.", secret=True)
+    auth_token = Reference("An existing IAM token (X-Auth-Token).", secret=True)
     credentials = Setting(
         "'chain': find the access key as Huawei Cloud's SDK does; 'openstack': log in as OpenStack's tools do.",
         choices=("", "chain", "openstack"),

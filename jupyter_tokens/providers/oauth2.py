@@ -161,25 +161,25 @@ class OAuth2(TokenEndpoint):
         "many issue none for client credentials: then set token to access_token."
     )
     params: ClassVar = {
-        "scope": Param("What the token is to allow: names with a space between them."),
-        "audience": Param("Who the token is for, where the server asks for it by this name."),
-        "resource": Param("URI of what the token is for, where the server asks for it by this name."),
+        "scope": Param("Scopes of the token, separated by spaces."),
+        "audience": Param("Audience of the token, if the server uses this parameter."),
+        "resource": Param("URI of the resource that the token is for, if the server uses this parameter."),
     }
 
-    endpoint = Endpoint("URL of the token endpoint, whole.")
+    endpoint = Endpoint("Full URL of the token endpoint.")
     client_id = Reference("Client id.", secret=False)
     client_secret = Reference("Client secret, for basic and form.", secret=True)
     private_key = Reference("Private key in PEM, unencrypted, for private_key_jwt.", secret=True)
     auth_method = Setting(
-        "How the client proves who it is: basic (HTTP Basic), form (in the body), private_key_jwt (signed assertion).",
+        "How the client authenticates: basic (HTTP Basic), form (in the body), private_key_jwt (signed assertion).",
         choices=("basic", "form", "private_key_jwt"),
         default="basic",
     )
-    signing_algorithm = Setting("What private_key_jwt signs with.", choices=ALGORITHMS, default="RS256")
-    key_id = Setting("kid of the assertion, where the server knows several keys of the client.")
+    signing_algorithm = Setting("Signature algorithm of private_key_jwt.", choices=ALGORITHMS, default="RS256")
+    key_id = Setting("kid of the assertion, if the server knows several keys of the client.")
     assertion_audience = Setting("aud of the assertion; by default the token endpoint.")
     extra_params = Setting(
-        "Further parameters of each request, form-encoded: tenant=acme&realm=x. No place for secrets."
+        "Further parameters of each request, form-encoded: tenant=acme&realm=x. Must not hold secrets."
     )
 
     def check(self) -> None:
