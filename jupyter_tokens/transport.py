@@ -259,7 +259,7 @@ def proxy_for(url: httpx.URL) -> str | None:
 
 
 def trust_of(verify: bool | str) -> ssl.SSLContext:
-    """Load the certificates that a profile's `verify` and the environment name; a file may raise `NetworkError`."""
+    """Load the certificates that a profile's `verify` and the environment name. Raises `NetworkError`."""
     try:
         if isinstance(verify, str):
             return ssl.create_default_context(cafile=verify)

@@ -244,7 +244,7 @@ def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
         return
     if not isinstance(kind, str) or kind.strip().lower() not in {"", "bearer", "bearertoken"}:  # Apigee's, the last
         shown = plain(kind, 40) if isinstance(kind, str) else type(kind).__name__
-        raise malformed(response, f"holds a token of type {shown!r}, and Bearer alone can be used", body)
+        raise malformed(response, f"holds a token of type {shown!r}, but only Bearer tokens can be used", body)
 
 
 def retry_after_of(response: httpx.Response, now: float) -> float | None:

@@ -110,7 +110,7 @@ class Command(Provider):
         if expires_at is not None and expires_at <= utc(now):
             raise UnusableToken(
                 f"{self._program} printed a token that expired at {expires_at:%Y-%m-%d %H:%M:%S}Z.",
-                hint="Log in with it again; if it keeps tokens in a cache of its own, have it renew that one.",
+                hint="Log in with it again. If it caches tokens, have it renew its cache.",
                 unsent=True,
             )
         return self.issued(call, value, now, expires_at=expires_at)

@@ -97,5 +97,5 @@ def _problem(response: httpx.Response, told: dict[str, Any], expired: bool) -> s
     if status == "disabled":
         return "is disabled"
     if status != "enabled":
-        raise malformed(response, "tells neither that the token is enabled nor that it is disabled", told)
+        raise malformed(response, "does not say whether the token is enabled", told)
     return "has expired" if expired else ""

@@ -144,7 +144,7 @@ class ModelArts(Provider):
         unless="region",
     )
     region = Region(
-        "Region id, such as cn-north-4 or eu-de: stands for the API's public endpoint there.", example="cn-north-4"
+        "Region id, such as cn-north-4 or eu-de; selects the API's public endpoint there.", example="cn-north-4"
     )
     api = Setting(
         "The call to make: notebooks, the historical demanager, or auto (demanager only if notebooks finds nothing).",
@@ -155,7 +155,7 @@ class ModelArts(Provider):
     )
     access_key = Reference("Access key (AK).", secret=False, label="Access key ID")
     secret_key = Reference("Secret key (SK).", secret=True, label="Secret access key")
-    security_token = Reference("Security token that goes along with a temporary access key.", secret=True)
+    security_token = Reference("Security token of a temporary access key.", secret=True)
     username = Reference("IAM user.", secret=False, label="IAM user name")
     password = Reference("The IAM user's password.", secret=True)
     domain_name = Reference("Account that the IAM user belongs to.", secret=False, label="Account name")
@@ -165,7 +165,7 @@ class ModelArts(Provider):
         example="https://iam.cn-north-4.myhuaweicloud.com",
         unless="region",
     )
-    auth_token = Reference("An IAM token (X-Auth-Token) that is already there.", secret=True, label="IAM token")
+    auth_token = Reference("An existing IAM token (X-Auth-Token).", secret=True, label="IAM token")
     credentials = Setting(
         "'chain': find the access key as Huawei Cloud's SDK does; 'openstack': log in as OpenStack's tools do.",
         choices=("", "chain", "openstack"),

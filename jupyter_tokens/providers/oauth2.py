@@ -162,9 +162,9 @@ class OAuth2(TokenEndpoint):
         "many issue none for client credentials: then set token to access_token."
     )
     params: ClassVar = {
-        "scope": Param("What the token is to allow: names with a space between them."),
-        "audience": Param("Who the token is for, where the server asks for it by this name."),
-        "resource": Param("URI of what the token is for, where the server asks for it by this name."),
+        "scope": Param("Scopes of the token, separated by spaces."),
+        "audience": Param("Audience of the token, if the server uses this parameter."),
+        "resource": Param("URI of the resource that the token is for, if the server uses this parameter."),
     }
 
     sign_in: ClassVar = (
@@ -180,7 +180,7 @@ class OAuth2(TokenEndpoint):
     )
 
     endpoint = Endpoint(
-        "URL of the token endpoint, whole.",
+        "Full URL of the token endpoint.",
         label="Token endpoint",
         example="https://login.example.com/oauth2/token",
         required=True,
@@ -189,7 +189,7 @@ class OAuth2(TokenEndpoint):
     client_secret = Reference("Client secret, for basic and form.", secret=True)
     private_key = Reference("Private key in PEM, unencrypted, for private_key_jwt.", secret=True)
     auth_method = Setting(
-        "How the client proves who it is: basic (HTTP Basic), form (in the body), private_key_jwt (signed assertion).",
+        "How the client authenticates: basic (HTTP Basic), form (in the body), private_key_jwt (signed assertion).",
         choices=("basic", "form", "private_key_jwt"),
         default="basic",
         label="Authentication method",

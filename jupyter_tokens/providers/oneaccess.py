@@ -51,7 +51,7 @@ class OneAccess(TokenEndpoint):
     client_id = Reference("Client id of the application.", secret=False, label="Client ID", required=True)
     client_secret = Reference("Client secret of the application.", secret=True, required=True)
     auth_method = Setting(
-        "How the client proves who it is: form (in the body) or basic (HTTP Basic).",
+        "How the client authenticates: form (in the body) or basic (HTTP Basic).",
         choices=("form", "basic"),
         default="form",
         label="Authentication method",

@@ -294,7 +294,7 @@ def test_a_bearer_token_in_any_case(prepared, kind: object) -> None:
 @pytest.mark.parametrize("kind", ["DPoP", "mac", "Bearer, DPoP", "N_A", 5, False, ["Bearer"]])
 def test_a_token_of_another_type_is_not_used(prepared, kind: object) -> None:
     provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ResponseError, match="Bearer alone can be used") as caught:
+    with pytest.raises(ResponseError, match="only Bearer tokens can be used") as caught:
         drive(provider.retrieve(call), answer(200, body(token_type=kind), x_request_id="rid"))
     assert caught.value.request_id == "rid"
     assert CANARY not in str(caught.value)
