@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,19 +55,6 @@ def test_one_source_for_life(extension: TokensExtension) -> None:
     for thread in threads:
         thread.join()
     assert len(set(map(id, found))) == 1
-
-
-def test_one_source_if_another_thread_was_first(extension: TokensExtension) -> None:
-    class Late:
-        """A lock that another thread held until it had opened the source."""
-
-        def __enter__(self) -> None:
-            extension._source = SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
-
-        def __exit__(self, *_: object) -> None: ...
-
-    extension._opening = Late()  # type: ignore[assignment]
-    assert extension.source is extension._source
 
 
 async def test_publishes_where_it_is_and_takes_that_back(
