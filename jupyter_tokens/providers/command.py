@@ -89,6 +89,9 @@ class Command(Provider):
             )
         return _Printed(self._token(text))
 
+    def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
+        """See `Provider.identity`. The program has run already, so there is no call to spare."""
+
     def retrieve(self, call: Call) -> Flow:
         """Return the token without a request. Its expiry is what the program says, else what a JWT says itself."""
         yield from ()

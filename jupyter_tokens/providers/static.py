@@ -37,6 +37,9 @@ class Static(Provider):
             )
         return token
 
+    def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
+        """See `Provider.identity`. There is no call to spare."""
+
     def retrieve(self, call: Call) -> Flow:
         """Return the token without a request. It does not expire, unless it is a JWT that says when."""
         yield from ()

@@ -1,4 +1,4 @@
-"""Tokens by the profiles of this process: configuration, secrets, providers and the HTTP driver."""
+"""Tokens by the profiles of this process: configuration, secrets, providers, store and the HTTP driver."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ..providers.params import ParamValue
     from ..token import Token
     from ..transport import Transport
-    from .upstream import Answer
+    from .shared import SharedTokens
+    from .upstream import Answer, Wanted
 
 __all__ = ["Fetched", "LocalSource"]
 
@@ -82,6 +83,8 @@ class LocalSource(TokenSource):
         self._lock = threading.Lock()
         self._observers: list[Callable[[Fetched], None]] = []
         self._upstream = Upstream(self._current, transport, self.clock)
+        self._shared: SharedTokens | None = None
+        self._shared_by: object = self  # which configuration has opened it; none has
 
     def profiles(self) -> Profiles:
         """The configured profiles. Raises `ConfigurationError`."""
@@ -142,16 +145,44 @@ class LocalSource(TokenSource):
         return [_entry(profiles, name) for name in profiles]
 
     def fetch(self, key: Key, ask: Ask = Ask()) -> Token:  # noqa: B008 (a tuple)
-        """Get one token from the API. Blocks. Raises `TokenError`, with the profile's name in it and no secret."""
-        del ask  # An API has no cache of ours: each call makes a new token.
+        """Get one token from store or API. Blocks. Raises `TokenError`, with the profile's name in it and no secret."""
         began = self.clock.elapsed()
+        stored = False  # by another process, which asked the API
+
+        def share(wanted: Wanted, call: Callable[[], Token]) -> Token:
+            def asked() -> Token:
+                nonlocal stored
+                stored = False
+                return call()
+
+            nonlocal stored
+            shared = self._open_shared()
+            if shared is None:
+                return call()
+            stored = True
+            return shared.get(key, ask, wanted, asked)
+
         try:
-            token = self._upstream.fetch(key)
+            token = self._upstream.fetch(key, share)
         except TokenError as error:
-            self.note(Fetched(key, error.provider or "", self.clock.elapsed() - began, error))
+            if not stored:
+                self.note(Fetched(key, error.provider or "", self.clock.elapsed() - began, error))
             raise
-        self.note(Fetched(key, token.provider, self.clock.elapsed() - began, None))
+        if not stored:
+            self.note(Fetched(key, token.provider, self.clock.elapsed() - began, None))
         return token
+
+    def forget(self, key: Key) -> None:
+        """Drop what is cached under a key, and what other processes would be given for it."""
+        if self._shared is not None:
+            self._shared.forget([key])
+        super().forget(key)
+
+    def forget_profile(self, profile: str) -> None:
+        """Drop what is cached for a profile, and what other processes would be given for it."""
+        if self._shared is not None:
+            self._shared.forget(self._shared.known(profile))
+        super().forget_profile(profile)
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a token of the caller's own, where the API can. Never sent twice. Raises `TokenError`."""
@@ -181,6 +212,23 @@ class LocalSource(TokenSource):
     def close(self) -> None:
         """Close the connections. Tokens that were handed out stay valid."""
         self._upstream.close()
+
+    def _open_shared(self) -> SharedTokens | None:
+        """What processes share, by the present configuration. Raises `ConfigurationError`."""
+        with self._lock:
+            if self._shared_by != self._fingerprint:
+                from .stores import TokenStore  # noqa: PLC0415 (a cached token needs none)
+
+                settings = TokenStore.configured()
+                store = settings.open(self.clock)
+                if store is not None:
+                    from .shared import SharedTokens  # noqa: PLC0415 (without a store there is nothing to share)
+
+                    self._shared = SharedTokens(settings, store, self.clock)
+                else:
+                    self._shared = None
+                self._shared_by = self._fingerprint
+            return self._shared
 
     def _current(self) -> Profiles:
         # A caller has just asked for the key, which looked at the files.

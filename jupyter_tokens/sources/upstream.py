@@ -22,7 +22,7 @@ from .cache import Key
 if TYPE_CHECKING:
     from ..transport import Transport
 
-__all__ = ["SECRETS_SECONDS", "Answer", "Upstream"]
+__all__ = ["SECRETS_SECONDS", "Answer", "Share", "Upstream", "Wanted"]
 
 SECRETS_SECONDS = 1.0
 """How long `Upstream.exchange` uses resolved secrets: a hundred calls at once run a `command:` once."""
@@ -43,6 +43,18 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...]
     body: bytes
     error: ApiError | None
+
+
+class Wanted(NamedTuple):
+    """A token that is about to be fetched. identity : see `Provider.identity`."""
+
+    profile: Profile
+    params: Mapping[str, ParamValue]
+    identity: Any
+
+
+Share = Callable[[Wanted, Callable[[], Token]], Token]
+"""Gets a token from other processes, or by the call that it is given."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +95,17 @@ class Upstream:
         self._resolving: dict[str, threading.Lock] = {}
         self._resolved: dict[str, _Resolved] = {}
 
-    def fetch(self, key: Key) -> Token:
-        """A token from the API. Raises `TokenError`, with the profile's name in it and no secret."""
+    def fetch(self, key: Key, share: Share = lambda _, call: call()) -> Token:
+        """A token from the API, or from `share`. Raises `TokenError`, with the profile's name in it and no secret."""
         profile = self._profiles()[key.profile]
-        token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, dict(key.params), idempotent=True)
+        params = dict(key.params)
+
+        def around(resolved: _Resolved, call: Callable[[], Token]) -> Token:
+            return share(
+                Wanted(profile, params, profile.provider.identity(resolved.secrets, resolved.credential)), call
+            )
+
+        token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, params, around=around, idempotent=True)
         tell_seen(profile.name, [token])
         return token
 
@@ -105,7 +124,7 @@ class Upstream:
         Raises `TokenError` where there is none, where it leads elsewhere, and where it is no answer of HTTP.
         """
         flow = profile.provider.exchange
-        response, resolved, secrets = self._run(profile, self._recent, flow, params, path, attempts=1)
+        response, resolved, secrets = self._run(profile, self._recent, flow, params, path=path, attempts=1)
         if response.status_code not in _STATUS:
             strange = malformed(response, f"has the status {response.status_code}")
             _hide(strange, profile, secrets)
@@ -134,10 +153,15 @@ class Upstream:
         resolve: Callable[[Profile], _Resolved],
         flow: Callable[[Call], Driven[_T]],
         params: Mapping[str, ParamValue],
+        *,
         path: str = "",
+        around: Callable[[_Resolved, Callable[[], _T]], _T] = lambda _, call: call(),
         **how: Any,
     ) -> tuple[_T, _Resolved, list[Secret]]:
-        """What a flow returns, what it was given, and what it authenticated with. how : see `Transport.run`."""
+        """What a flow returns, what it was given, and what it authenticated with.
+
+        around : makes the call, whose errors hold no secret, or does without. how : see `Transport.run`.
+        """
         transport = self._open()
         secrets: Mapping[str, Secret] = {}
         credential: object = None
@@ -145,7 +169,15 @@ class Upstream:
             resolved = resolve(profile)
             secrets, credential = resolved.secrets, resolved.credential
             call = Call(profile.name, params, credential, self._clock, path)
-            result = transport.run(lambda: flow(call), timeout=profile.timeout, verify=profile.verify, **how)
+
+            def run() -> _T:
+                try:
+                    return transport.run(lambda: flow(call), timeout=profile.timeout, verify=profile.verify, **how)
+                except TokenError as error:
+                    _hide(error, profile, [*secrets.values(), *_secrets_in(credential)])
+                    raise
+
+            result = around(resolved, run)
             # With what the flow has put into the credential by now: an IAM login's tokens.
             return result, resolved, list(_secrets_of(profile, secrets, credential))
         except TokenError as error:
