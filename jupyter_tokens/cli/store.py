@@ -60,6 +60,8 @@ class StoreApp(Action):
             self.fail(1, f"the store cannot be used: {problem}")
         except OSError as problem:
             self.fail(1, f"the key file cannot be written: {problem.strerror}")
+        finally:
+            store.close()
         return 0
 
     def _show(self, store: Store) -> None:

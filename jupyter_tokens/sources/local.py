@@ -212,6 +212,8 @@ class LocalSource(TokenSource):
     def close(self) -> None:
         """Close the connections. Tokens that were handed out stay valid."""
         self._upstream.close()
+        if self._shared is not None:
+            self._shared.close()
 
     def _open_shared(self) -> SharedTokens | None:
         """What processes share, by the present configuration. Raises `ConfigurationError`."""

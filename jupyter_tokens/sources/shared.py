@@ -123,6 +123,10 @@ class SharedTokens:
         """The keys of a profile for which this process has used slots."""
         return [key for key in tuple(self._last) if key.profile == profile]
 
+    def close(self) -> None:
+        """Close the store's connections."""
+        self._store.close()
+
     def _seals(self, wanted: Wanted) -> list[_Seal]:
         """By the installation's keys, the one that seals first; none where this token cannot be shared."""
         identity = _identity(wanted)

@@ -104,9 +104,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def store(folder: Path) -> str:
-    return str(folder)
+@pytest.fixture(params=["file", "redis"])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "file":
+        return str(request.getfixturevalue("folder"))
+    url: str = request.getfixturevalue("redis_server").url
+    monkeypatch.setenv("JUPYTER_TOKENS_STORE", url)
+    return url
 
 
 def together(start: Start, count: int) -> list[str]:

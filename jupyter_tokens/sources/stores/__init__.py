@@ -89,12 +89,15 @@ class Store(ABC):
     def clear(self) -> int:
         """Empty all slots; returns how many."""
 
+    def close(self) -> None:  # noqa: B027 (most have nothing open)
+        """Close connections."""
+
 
 class TokenStore(Configurable):
     """Where the processes of a user share tokens, so that they make one call between them."""
 
     url = Unicode(
-        help="file: (a folder of this user), file:/absolute/folder, redis://…, rediss://…, or none. "
+        help="file: (a folder of this user), file:/absolute/folder, redis://…, rediss://…, unix://…, or none. "
         f"By default what the environment variable {VARIABLE} says, else file:.",
     ).tag(config=True)
     keys = List(
@@ -133,8 +136,12 @@ class TokenStore(Configurable):
             if not folder.is_absolute():
                 raise ConfigurationError("TokenStore.url: the folder behind file: must be absolute.")
             return FileStore(folder, clock)
+        if kind in {"redis", "rediss", "unix"}:
+            from .redis import RedisStore  # noqa: PLC0415 (as above)
+
+            return RedisStore(self.url, clock)
         # The text may hold a password.
-        raise ConfigurationError("TokenStore.url must be file:, file:/absolute/folder or none.")
+        raise ConfigurationError("TokenStore.url must be file:, file:/absolute/folder, redis://…, rediss://… or none.")
 
     def sealing_keys(self) -> list[bytes]:
         """The keys, the one that seals first. Raises `TokenError`, `OSError` or `StoreUnavailable`."""
