@@ -21,6 +21,7 @@ demo: $(VENVS)/demo/.ready
 test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	@# The R kernel's tests are skipped where it cannot be had; CI installs it.
 	@scripts/need chromium chromium --version
+	@scripts/need redis-server redis-server --version
 	-@scripts/need r-cran-irkernel R --slave -e 'library(IRkernel)'
 	$(if $(ARGS),,cd labextension && npm test)
 	$(if $(ARGS),$(PYTEST) $(ARGS))

@@ -67,6 +67,8 @@ def _clean_surroundings() -> None:
 
 # Before anything else of the tests: some servers are started for a whole session.
 _clean_surroundings()
+# Tests count the calls of each process; those of the store itself switch it on.
+os.environ["JUPYTER_TOKENS_STORE"] = "none"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -114,6 +116,7 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
         monkeypatch.setenv(name, str(folder))
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")
     monkeypatch.setenv("JUPYTER_NO_CONFIG", "")
+    monkeypatch.setenv("JUPYTER_TOKENS_STORE", "none")
     monkeypatch.setattr(client, "_shared", None)
     yield
     if (left := client._shared) is not None:

@@ -33,6 +33,7 @@ __all__ = [
     "config_files",
     "load_mode",
     "load_profiles",
+    "load_settings",
     "load_written",
     "remove_leftovers",
     "stamp",
@@ -182,9 +183,19 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
     return "auto"
 
 
+def load_settings(name: str, files: Sequence[Path] | None = None) -> dict[str, Any]:
+    """The settings under `c.NAME` in all files, the last file counting most. A file that cannot be read is left out."""
+    settings: dict[str, Any] = {}
+    for file in config_files() if files is None else files:
+        # `load_profiles` warns of it.
+        with suppress(ConfigurationError), detached_errors():
+            settings |= _section(file, name)
+    return settings
+
+
 def _of(file: Path, read: Callable[[Path, Mapping[str, Any]], _T]) -> _T:
     with detached_errors():
-        return read(file, _section(file))
+        return read(file, _section(file, "TokenProfiles"))
 
 
 def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -202,7 +213,7 @@ def _mode_in(_file: Path, section: Mapping[str, Any]) -> object:
     return section.get("mode")
 
 
-def _section(file: Path) -> Mapping[str, Any]:
+def _section(file: Path, name: str) -> Mapping[str, Any]:
     try:
         config = _read(file)
     except NotText as error:
@@ -212,9 +223,9 @@ def _section(file: Path) -> Mapping[str, Any]:
         line = getattr(error, "lineno", None)
         place = f"line {line}" if line else getattr(error, "strerror", None) or type(error).__name__
         raise ConfigurationError(f"{file} cannot be read: {place}.", hint="Correct the file.") from None
-    section = config.get("TokenProfiles", Config())
+    section = config.get(name, Config())
     if not isinstance(section, Mapping):
-        raise ConfigurationError(f"{file}: TokenProfiles must be a mapping.", hint="Correct the file.")
+        raise ConfigurationError(f"{file}: {name} must be a mapping.", hint="Correct the file.")
     return section
 
 

@@ -74,9 +74,7 @@ class AlibabaProvider(Provider):
     endpoint = Endpoint(
         "Base URL of the API.", example="https://pai-dlc.cn-hangzhou.aliyuncs.com", required=True, unless="region"
     )
-    region = Region(
-        "Region id, such as cn-hangzhou; selects the API's public endpoint there.", example="cn-hangzhou"
-    )
+    region = Region("Region id, such as cn-hangzhou; selects the API's public endpoint there.", example="cn-hangzhou")
     access_key_id = Reference("Access key id.", secret=False, label="Access key ID", example="LTAI5tExampleKeyId")
     access_key_secret = Reference("Access key secret.", secret=True)
     security_token = Reference("STS token of a temporary access key.", secret=True, label="STS token")

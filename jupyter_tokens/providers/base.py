@@ -240,6 +240,15 @@ class Provider:
         """Return the credential of a flow, from the resolved references. May block, and read files or a chain."""
         raise NotImplementedError
 
+    def identity(self, secrets: Mapping[str, Secret], credential: Any) -> Any:
+        """What tells a credential from all others, so that processes with the same one can share a token.
+
+        Texts, numbers, `Secret`s, and mappings, tuples and dataclasses of those; fields with `compare=False` are left
+        out. Anything else, or None, means that this token is not shared. A part that changes from one process to the
+        next keeps them apart; a part that is missing mixes up the tokens of different accounts.
+        """
+        return secrets, credential
+
     def retrieve(self, call: Call) -> Flow:
         """Return the flow that fetches a token."""
         raise NotImplementedError

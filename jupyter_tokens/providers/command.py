@@ -95,6 +95,9 @@ class Command(Provider):
             )
         return _Printed(self._token(text))
 
+    def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
+        """See `Provider.identity`. The program has run already, so there is no call to spare."""
+
     def retrieve(self, call: Call) -> Flow:
         """Return the token without a request. Its expiry comes from the output, or else from the JWT itself."""
         yield from ()

@@ -35,6 +35,9 @@ class Static(Provider):
             )
         return token
 
+    def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
+        """See `Provider.identity`. There is no call to spare."""
+
     def retrieve(self, call: Call) -> Flow:
         """Return the token without a request. It has no expiry unless it is a JWT with an `exp`."""
         yield from ()

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ..providers.params import ParamValue
     from ..token import Token
     from ..transport import Transport
-    from .upstream import Answer
+    from .shared import SharedTokens
+    from .upstream import Answer, Wanted
 
 __all__ = ["Fetched", "LocalSource"]
 
@@ -85,6 +86,8 @@ class LocalSource(TokenSource):
         self._lock = threading.Lock()
         self._observers: list[Callable[[Fetched], None]] = []
         self._upstream = Upstream(self._current, transport, self.clock)
+        self._shared: SharedTokens | None = None
+        self._shared_by: object = self  # which configuration has opened it; none has
 
     def profiles(self) -> Profiles:
         """Return the configured profiles. Raises `ConfigurationError`."""
@@ -145,16 +148,47 @@ class LocalSource(TokenSource):
         return [_entry(profiles, name) for name in profiles]
 
     def fetch(self, key: Key, ask: Ask = Ask()) -> Token:  # noqa: B008 (a tuple)
-        """Fetch one token from the API. Blocks. Raises `TokenError`, which names the profile and holds no secret."""
-        del ask  # An API has no cache of ours, so `wanted` does not matter: each call returns a new token.
+        """Get one token from the store or the API. Blocks.
+
+        Raises `TokenError`, which names the profile and holds no secret.
+        """
         began = self.clock.elapsed()
+        stored = False  # by another process, which asked the API
+
+        def share(wanted: Wanted, call: Callable[[], Token]) -> Token:
+            def asked() -> Token:
+                nonlocal stored
+                stored = False
+                return call()
+
+            nonlocal stored
+            shared = self._open_shared()
+            if shared is None:
+                return call()
+            stored = True
+            return shared.get(key, ask, wanted, asked)
+
         try:
-            token = self._upstream.fetch(key)
+            token = self._upstream.fetch(key, share)
         except TokenError as error:
-            self.note(Fetched(key, error.provider or "", self.clock.elapsed() - began, error))
+            if not stored:
+                self.note(Fetched(key, error.provider or "", self.clock.elapsed() - began, error))
             raise
-        self.note(Fetched(key, token.provider, self.clock.elapsed() - began, None))
+        if not stored:
+            self.note(Fetched(key, token.provider, self.clock.elapsed() - began, None))
         return token
+
+    def forget(self, key: Key) -> None:
+        """Drop what is cached under a key, and what other processes would be given for it."""
+        if self._shared is not None:
+            self._shared.forget([key])
+        super().forget(key)
+
+    def forget_profile(self, profile: str) -> None:
+        """Drop what is cached for a profile, and what other processes would be given for it."""
+        if self._shared is not None:
+            self._shared.forget(self._shared.known(profile))
+        super().forget_profile(profile)
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a new token, if the API has a call for that. Never sent twice. Raises `TokenError`."""
@@ -184,6 +218,25 @@ class LocalSource(TokenSource):
     def close(self) -> None:
         """Close the connections. Tokens already returned stay valid."""
         self._upstream.close()
+        if self._shared is not None:
+            self._shared.close()
+
+    def _open_shared(self) -> SharedTokens | None:
+        """What processes share, by the present configuration. Raises `ConfigurationError`."""
+        with self._lock:
+            if self._shared_by != self._fingerprint:
+                from .stores import TokenStore  # noqa: PLC0415 (a cached token needs none)
+
+                settings = TokenStore.configured()
+                store = settings.open(self.clock)
+                if store is not None:
+                    from .shared import SharedTokens  # noqa: PLC0415 (without a store there is nothing to share)
+
+                    self._shared = SharedTokens(settings, store, self.clock)
+                else:
+                    self._shared = None
+                self._shared_by = self._fingerprint
+            return self._shared
 
     def _current(self) -> Profiles:
         # The caller has just called `key`, which checked the files.

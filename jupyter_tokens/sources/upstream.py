@@ -21,7 +21,7 @@ from ..token import Secret, Token
 from ..transport import Transport
 from .cache import Key
 
-__all__ = ["SECRETS_SECONDS", "Answer", "Upstream"]
+__all__ = ["SECRETS_SECONDS", "Answer", "Share", "Upstream", "Wanted"]
 
 SECRETS_SECONDS = 1.0
 """Seconds for which `Upstream.exchange` reuses resolved secrets: a hundred calls at once run a `command:` once."""
@@ -52,6 +52,18 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...]
     body: bytes
     error: ApiError | None
+
+
+class Wanted(NamedTuple):
+    """A token that is about to be fetched. identity : see `Provider.identity`."""
+
+    profile: Profile
+    params: Mapping[str, ParamValue]
+    identity: Any
+
+
+Share = Callable[[Wanted, Callable[[], Token]], Token]
+"""Gets a token from other processes, or by the call that it is given."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +111,20 @@ class Upstream:
         self._resolving: dict[str, threading.Lock] = {}
         self._resolved: dict[str, _Resolved] = {}
 
-    def fetch(self, key: Key) -> Token:
-        """Fetch a token from the API. Raises `TokenError`, which names the profile and holds no secret."""
+    def fetch(self, key: Key, share: Share = lambda _, call: call()) -> Token:
+        """Fetch a token from the API, or from `share`.
+
+        Raises `TokenError`, which names the profile and holds no secret.
+        """
         profile = self._profiles()[key.profile]
-        token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, dict(key.params), idempotent=True)
+        params = dict(key.params)
+
+        def around(resolved: _Resolved, call: Callable[[], Token]) -> Token:
+            return share(
+                Wanted(profile, params, profile.provider.identity(resolved.secrets, resolved.credential)), call
+            )
+
+        token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, params, around=around, idempotent=True)
         tell_seen(profile.name, [token])
         return token
 
@@ -132,7 +154,7 @@ class Upstream:
             If there is no response, or it is a redirect or not valid HTTP.
         """
         flow = profile.provider.exchange
-        response, resolved, secrets = self._run(profile, self._recent, flow, params, path, attempts=1)
+        response, resolved, secrets = self._run(profile, self._recent, flow, params, path=path, attempts=1)
         if response.status_code not in _STATUS:
             strange = malformed(response, f"has the status {response.status_code}")
             _hide(strange, profile, secrets)
@@ -161,12 +183,14 @@ class Upstream:
         resolve: Callable[[Profile], _Resolved],
         flow: Callable[[Call], Driven[_T]],
         params: Mapping[str, ParamValue],
+        *,
         path: str = "",
+        around: Callable[[_Resolved, Callable[[], _T]], _T] = lambda _, call: call(),
         **how: Any,
     ) -> tuple[_T, _Resolved, list[Secret]]:
         """Run a flow. Return its result, the resolved secrets, and all secrets that were used.
 
-        `how` is passed on to `Transport.run`.
+        `around` makes the call, whose errors hold no secret, or does without. `how` is passed on to `Transport.run`.
         """
         transport = self._open()
         _log.debug("%s: calling the API of provider %s", profile.name, profile.provider.id)
@@ -176,7 +200,15 @@ class Upstream:
             resolved = resolve(profile)
             secrets, credential = resolved.secrets, resolved.credential
             call = Call(profile.name, params, credential, self._clock, path)
-            result = transport.run(lambda: flow(call), timeout=profile.timeout, verify=profile.verify, **how)
+
+            def run() -> _T:
+                try:
+                    return transport.run(lambda: flow(call), timeout=profile.timeout, verify=profile.verify, **how)
+                except TokenError as error:
+                    _hide(error, profile, [*secrets.values(), *_secrets_in(credential)])
+                    raise
+
+            result = around(resolved, run)
             # The credential now also holds what the flow added to it, such as the tokens of an IAM login.
             return result, resolved, list(_secrets_of(profile, secrets, credential))
         except TokenError as error:

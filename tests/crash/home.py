@@ -40,6 +40,7 @@ class Home:
             "JUPYTER_DATA_DIR": str(self.root / "data"),
             "JUPYTER_RUNTIME_DIR": str(self.root / "runtime"),
             "IPYTHONDIR": str(self.root / "ipython"),
+            "JUPYTER_TOKENS_STORE": "none",
         }
 
     @property

@@ -115,6 +115,7 @@ def environment(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> d
     gone = ("JUPYTER_", "JPY_", "PYTEST_CURRENT_TEST")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(gone)}
     own = {"HOME": str(home), "JUPYTER_CONFIG_PATH": "", "PYTHONPATH": str(ROOT), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    own["JUPYTER_TOKENS_STORE"] = "none"
     return kept | own | {name: str(folder) for name, folder in folders.items()}
 
 

@@ -103,6 +103,7 @@ def environment(home: Path) -> dict[str, str]:
         folder.mkdir(mode=0o700, exist_ok=True)
     known = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER_")}
     return {
+        "JUPYTER_TOKENS_STORE": "none",
         **known,
         **{name: str(folder) for name, folder in folders.items()},
         # What a test writes counts more than what comes with the interpreter.

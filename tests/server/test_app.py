@@ -15,7 +15,7 @@ from jupyter_tokens.protocol.proof import CERT_VARIABLE, URL_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension, public_url
 from jupyter_tokens.sources.cache import Key
-from jupyter_tokens.sources.upstream import Upstream
+from jupyter_tokens.sources.upstream import Share, Upstream
 from jupyter_tokens.token import Token
 
 from .conftest import SECRETS, Call, told
@@ -210,10 +210,10 @@ async def test_800_cold_calls_at_once_make_few_threads_and_are_all_served(
 ) -> None:
     most, fetch = 0, Upstream.fetch
 
-    def counted(upstream: Upstream, key: Key) -> Token:
+    def counted(upstream: Upstream, key: Key, *share: Share) -> Token:
         nonlocal most
         most = max(most, sum(thread.name == "jupyter_tokens call" for thread in threading.enumerate()))
-        return fetch(upstream, key)
+        return fetch(upstream, key, *share)
 
     monkeypatch.setattr(Upstream, "fetch", counted)
     calls = (extension.get_token("pai-dlc", {"ExpireTime": 1000 + number}) for number in range(800))

@@ -99,7 +99,7 @@ class IamLogin:
     username: str
     password: Secret
     domain_name: str
-    tokens: dict[str, IamToken] = field(default_factory=dict, repr=False)
+    tokens: dict[str, IamToken] = field(default_factory=dict, repr=False, compare=False)
 
     def same_as(self, other: IamLogin) -> bool:
         """Whether both logins are for the same user with the same password."""

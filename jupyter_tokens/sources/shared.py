@@ -1,0 +1,321 @@
+"""One call a token life over all processes: look, lock, look again, call, put.
+
+What stands in the store is sealed with a key that is made of the installation's key and of what the provider
+authenticates with. Whoever cannot fetch a token cannot find or read it there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..clock import Clock, utc
+from ..errors import ApiError, TimedOut, TokenError, Unauthorized
+from ..providers.base import Reference
+from ..token import Secret, Token
+from .cache import Ask, Key, windows
+from .stores import Kept, Store, StoreUnavailable, TokenStore
+
+if TYPE_CHECKING:
+    from .upstream import Wanted
+
+__all__ = ["SharedTokens"]
+
+_VERSION = 1
+"""Of the form of what is sealed: another version has slots of its own."""
+_REFUSAL_SECONDS = 10.0
+"""How long a refused credential is not shown again by any process."""
+_UNKNOWN_LIFE_SECONDS = 300.0
+"""How long a token is shared whose API tells no expiry."""
+_STEP = timedelta(seconds=1)
+"""Moments of two processes that differ by less are taken as the same."""
+_WARNING_SECONDS = 600.0
+_MOST = 1024
+_log = logging.getLogger(__name__)
+
+
+class _Found(NamedTuple):
+    token: Token
+    left: float
+    fence: int
+    seal: _Seal
+
+
+class _Last(NamedTuple):
+    """What this process was last given for a key."""
+
+    name: str
+    obtained_at: datetime
+    fence: int
+
+
+class SharedTokens:
+    """The tokens in a store. Thread-safe.
+
+    Whatever is wrong with the store, a token is fetched all the same, by this process for itself.
+
+    Parameters
+    ----------
+    settings : TokenStore
+        Says which keys seal.
+    store : Store
+    clock : Clock
+    """
+
+    def __init__(self, settings: TokenStore, store: Store, clock: Clock) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._last: dict[Key, _Last] = {}
+        self._warned: dict[str, float] = {}
+
+    def get(self, key: Key, ask: Ask, wanted: Wanted, call: Callable[[], Token]) -> Token:
+        """A token from the store, or by `call`, which at most one process makes at a time. Raises `TokenError`."""
+        seals = self._seals(wanted)
+        if not seals:
+            return call()
+        with ExitStack() as stack:
+            try:
+                found, refusal = self._look(seals, wanted), self._refusal(seals[0])
+                if found is not None and found.seal is seals[0] and self._serves(key, found, ask, seen=None):
+                    return self._served(key, found)
+                if refusal is not None and isinstance(refusal[0], Unauthorized) and not ask.refresh:
+                    _log.debug("%s: refused a moment ago", key.profile)
+                    raise refusal[0]
+                seen = found.fence if found is not None else 0
+                refused = refusal[1] if refusal is not None else 0
+                fence = stack.enter_context(self._store.lock(seals[0].name, seconds=wanted.profile.timeout))
+                found, refusal = self._look(seals, wanted), self._refusal(seals[0])
+            except StoreUnavailable as problem:
+                self._warn(str(problem))
+                return call()
+            if found is not None and self._serves(key, found, ask, seen):
+                if found.seal is not seals[0]:
+                    found = self._seal_anew(seals[0], found, fence)
+                return self._served(key, found)
+            if refusal is not None and (
+                refusal[1] > refused or (isinstance(refusal[0], Unauthorized) and not ask.refresh)
+            ):
+                _log.debug("%s: another process was refused a moment ago", key.profile)
+                raise refusal[0]
+            return self._call(key, seals[0], fence, call)
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Empty the slots that this process has used for these keys."""
+        for key in keys:
+            last = self._last.pop(key, None)
+            if last is not None:
+                try:
+                    self._store.drop(last.name)
+                except StoreUnavailable as problem:
+                    self._warn(str(problem))
+
+    def known(self, profile: str) -> list[Key]:
+        """The keys of a profile for which this process has used slots."""
+        return [key for key in tuple(self._last) if key.profile == profile]
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        self._store.close()
+
+    def _seals(self, wanted: Wanted) -> list[_Seal]:
+        """By the installation's keys, the one that seals first; none where this token cannot be shared."""
+        identity = _identity(wanted)
+        if identity is None:
+            _log.debug("%s: not shared, as its credential has no identity", wanted.profile.name)
+            return []
+        try:
+            return [_Seal(secret, identity) for secret in self._settings.sealing_keys()]
+        except (TokenError, StoreUnavailable) as problem:
+            self._warn(str(problem))
+        except OSError as problem:
+            self._warn(f"its key file cannot be made or read: {problem.strerror}")
+        return []
+
+    def _call(self, key: Key, seal: _Seal, fence: int, call: Callable[[], Token]) -> Token:
+        try:
+            token = call()
+        except (ApiError, TimedOut) as error:
+            self._put(seal.refusal_name, seal.close(fence, {"error": error.to_dict()}), _REFUSAL_SECONDS, fence)
+            raise
+        self._put_token(seal, token, fence)
+        self._remember(key, seal.name, token, fence)
+        return token
+
+    def _seal_anew(self, seal: _Seal, found: _Found, fence: int) -> _Found:
+        """What an older key has sealed moves to the slot of the key that seals now."""
+        self._put_token(seal, found.token, fence)
+        try:
+            self._store.drop(found.seal.name)
+        except StoreUnavailable as problem:
+            self._warn(str(problem))
+        return found._replace(fence=fence, seal=seal)
+
+    def _put_token(self, seal: _Seal, token: Token, fence: int) -> None:
+        facts = _facts(token)
+        ends = token.expires_at
+        life = _UNKNOWN_LIFE_SECONDS if ends is None else ends.timestamp() - self._clock.now()
+        if facts is not None and life > 0:
+            self._put(seal.name, seal.close(fence, facts), life, fence)
+
+    def _put(self, name: str, sealed: bytes, life: float, fence: int) -> None:
+        try:
+            self._store.put(name, sealed, life=life, fence=fence)
+        except StoreUnavailable as problem:
+            self._warn(str(problem))
+
+    def _look(self, seals: list[_Seal], wanted: Wanted) -> _Found | None:
+        for seal in seals:
+            kept = self._store.get(seal.name)
+            facts = None if kept is None else seal.open(kept)
+            if kept is not None and facts is not None:
+                # Fences count the holders of the first key's lock.
+                fence = kept.fence if seal is seals[0] else 0
+                return _Found(_token(facts, kept.left, wanted, self._clock), kept.left, fence, seal)
+        return None
+
+    def _refusal(self, seal: _Seal) -> tuple[TokenError, int] | None:
+        kept = self._store.get(seal.refusal_name)
+        facts = None if kept is None else seal.open(kept)
+        return None if kept is None or facts is None else (TokenError.from_dict(facts["error"]), kept.fence)
+
+    def _serves(self, key: Key, found: _Found, ask: Ask, seen: int | None) -> bool:
+        """Whether a stored token is what was asked for. seen : the fence of the one that was there before the lock."""
+        token = found.token
+        life = inf if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()
+        # For a token in its last moments callers would wait for a new one at once.
+        if found.left <= windows(life)[1]:
+            return False
+        if seen is not None and found.fence > seen:
+            return True
+        if ask.refresh:
+            return False
+        if ask.newer_than is None:
+            return True
+        last = self._last.get(key)
+        if last is not None and last.name == found.seal.name and ask.newer_than >= last.obtained_at:
+            # By the fence, as two machines' clocks differ.
+            return found.fence > last.fence
+        return token.obtained_at > ask.newer_than + _STEP
+
+    def _served(self, key: Key, found: _Found) -> Token:
+        _log.debug("%s: from the store", key.profile)
+        self._remember(key, found.seal.name, found.token, found.fence)
+        return found.token
+
+    def _remember(self, key: Key, name: str, token: Token, fence: int) -> None:
+        if len(self._last) >= _MOST:
+            self._last.clear()
+        self._last[key] = _Last(name, token.obtained_at, fence)
+
+    def _warn(self, problem: str) -> None:
+        now = self._clock.elapsed()
+        if now >= self._warned.get(problem, -inf):
+            self._warned[problem] = now + _WARNING_SECONDS
+            _log.warning("The token store is not used: %s. This process fetches by itself.", problem.rstrip("."))
+
+
+class _Seal:
+    """The name and the key of a slot, by one of the installation's keys."""
+
+    def __init__(self, key: bytes, identity: bytes) -> None:
+        from cryptography.fernet import Fernet  # noqa: PLC0415 (40 ms, and not needed for a cached token)
+
+        def derived(purpose: bytes) -> bytes:
+            return hmac.digest(key, purpose + b"\0" + identity, hashlib.sha256)
+
+        self.name = derived(b"name").hex()[:40]
+        self.refusal_name = derived(b"refusal").hex()[:40]
+        self._fernet = Fernet(base64.urlsafe_b64encode(derived(b"seal")))
+
+    def close(self, fence: int, facts: Mapping[str, Any]) -> bytes:
+        """What is put, with name and fence inside: it cannot be moved to another slot, or made to look newer."""
+        name = self.refusal_name if "error" in facts else self.name
+        return self._fernet.encrypt(json.dumps({"slot": name, "fence": fence, **facts}).encode())
+
+    def open(self, kept: Kept) -> dict[str, Any] | None:
+        """What was put, or None if this is something else."""
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 (as above)
+
+        try:
+            facts: dict[str, Any] = json.loads(self._fernet.decrypt(kept.sealed))
+        except InvalidToken:
+            _log.debug("a damaged slot is left alone")
+            return None
+        name = self.refusal_name if "error" in facts else self.name
+        return facts if (facts["slot"], facts["fence"]) == (name, kept.fence) else None
+
+
+def _identity(wanted: Wanted) -> bytes | None:
+    """What has to be the same for two processes to share a token; None if it is not known in full."""
+    profile, provider = wanted.profile, wanted.profile.provider
+    settings = {
+        name: getattr(provider, name)
+        for name, trait in provider.settings().items()
+        # Where a secret comes from does not matter, what it is does.
+        if not isinstance(trait, Reference)
+    }
+    try:
+        who = _plain(wanted.identity)
+        if who is None:
+            return None
+        parts = [_VERSION, provider.id, settings, profile.verify, wanted.params, who]
+        return json.dumps(_plain(parts), sort_keys=True).encode()
+    except TypeError:
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """As JSON takes it, each kind apart from the others. Raises `TypeError` for what has no such form."""
+    if isinstance(value, Secret):
+        return {"secret": value.reveal()}
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, Mapping):
+        return {"mapping": [[str(name), _plain(value[name])] for name in sorted(value)]}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = [[part.name, _plain(getattr(value, part.name))] for part in fields(value) if part.compare]
+        return {type(value).__name__: parts}
+    raise TypeError(type(value).__name__)
+
+
+def _facts(token: Token) -> dict[str, Any] | None:
+    """A token as JSON takes it; None for one that has no value, or says what JSON does not take."""
+    if not token.has_value:
+        return None
+    life = None if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()
+    hidden = {name: value.reveal() for name, value in token.metadata.items() if isinstance(value, Secret)}
+    metadata = {name: value for name, value in token.metadata.items() if name not in hidden}
+    facts = {"value": token.reveal(), "life": life, "metadata": metadata, "hidden": hidden}
+    try:
+        return facts if json.loads(json.dumps(facts)) == facts else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _token(facts: Mapping[str, Any], left: float, wanted: Wanted, clock: Clock) -> Token:
+    """The token of the profile that asks. It expires by the time that is left, as clocks may differ."""
+    life = facts["life"]
+    ends = clock.now() + left
+    obtained_at = utc(ends - (_UNKNOWN_LIFE_SECONDS if life is None else life))
+    provider = wanted.profile.provider
+    return Token(
+        facts["value"],
+        profile=wanted.profile.name,
+        provider=provider.id,
+        obtained_at=obtained_at,
+        expires_at=None if life is None else utc(ends),
+        scheme=provider.scheme,
+        metadata={**facts["metadata"], **{name: Secret(value) for name, value in facts["hidden"].items()}},
+    )

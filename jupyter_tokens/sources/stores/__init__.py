@@ -1,0 +1,197 @@
+"""What several processes share: `TokenStore` is how it is configured, `Store` what a place for it can do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir
+from traitlets import List, TraitError, Unicode, default
+from traitlets.config import Config, Configurable
+
+from ..._util.atomic_file import replace_file
+from ...clock import Clock, SystemClock
+from ...config.files import load_settings
+from ...config.secrets import SecretRef
+from ...errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Kept", "Slot", "Store", "StoreUnavailable", "TokenStore"]
+
+VARIABLE = "JUPYTER_TOKENS_STORE"
+_FOLDER = "jupyter_tokens"
+_KEY_FILE = "jupyter_tokens_store.key"
+_KEY_CHARACTERS = 32
+_MOST_KEYS = 4
+"""Keys in the default file: the first seals, the others open what was sealed before."""
+_KEY_SECONDS = 10.0
+_log = logging.getLogger(__name__)
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be used now. The text is for a log; the process fetches by itself."""
+
+
+class Kept(NamedTuple):
+    """What stands in a slot. left : seconds until it is gone. fence : grows with each holder of the slot's lock."""
+
+    sealed: bytes
+    left: float
+    fence: int
+
+
+class Slot(NamedTuple):
+    """What can be told of a slot without opening it; age and left in seconds, size in bytes."""
+
+    name: str
+    age: float
+    left: float
+    size: int
+
+
+class Store(ABC):
+    """A place for sealed bytes under opaque names. Thread-safe; every method blocks and raises `StoreUnavailable`."""
+
+    place: str
+    """Where it is, for people: without a password."""
+
+    @abstractmethod
+    def get(self, name: str) -> Kept | None:
+        """What stands in a slot, unless its time is over or it cannot be read."""
+
+    @abstractmethod
+    def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
+        """Fill a slot for `life` seconds, unless a later holder of the lock has done so already."""
+
+    @abstractmethod
+    def drop(self, name: str) -> None:
+        """Empty a slot."""
+
+    @abstractmethod
+    def lock(self, name: str, *, seconds: float) -> AbstractContextManager[int]:
+        """Hold a slot's lock, and get a fence that is greater than those of all earlier holders.
+
+        seconds : how long to wait for it. Leaving never raises.
+        """
+
+    @abstractmethod
+    def slots(self) -> list[Slot]:
+        """The slots whose time is not over."""
+
+    @abstractmethod
+    def clear(self) -> int:
+        """Empty all slots; returns how many."""
+
+    def close(self) -> None:  # noqa: B027 (most have nothing open)
+        """Close connections."""
+
+
+class TokenStore(Configurable):
+    """Where the processes of a user share tokens, so that they make one call between them."""
+
+    url = Unicode(
+        help="file: (a folder of this user), file:/absolute/folder, redis://…, rediss://…, unix://…, or none. "
+        f"By default what the environment variable {VARIABLE} says, else file:.",
+    ).tag(config=True)
+    keys = List(
+        Unicode(),
+        help="References (file:, env:, keyring:, command:) to the keys that seal. The first seals, all open. "
+        "By default a key file in Jupyter's data folder, which is made at first use.",
+    ).tag(config=True)
+
+    @default("url")
+    def _url_default(self) -> str:
+        return os.environ.get(VARIABLE) or "file:"
+
+    @classmethod
+    def configured(cls, files: Sequence[Path] | None = None) -> TokenStore:
+        """As the configuration files say. Raises `ConfigurationError`."""
+        try:
+            return cls(config=Config({cls.__name__: load_settings(cls.__name__, files)}))
+        except TraitError:
+            # The text would quote the value.
+            problem = ConfigurationError("TokenStore.url must be text, and TokenStore.keys a list of texts.")
+        raise problem
+
+    def open(self, clock: Clock | None = None) -> Store | None:
+        """The store, or None for "none". Raises `ConfigurationError`."""
+        clock = clock or SystemClock()
+        kind, _, place = self.url.partition(":")
+        if self.url == "none":
+            return None
+        if kind == "file":
+            from .file import FileStore, can_lock  # noqa: PLC0415 (a store that is not used is not loaded)
+
+            if not can_lock:
+                _log.debug("no store: this system has no flock")
+                return None
+            folder = Path(place) if place else _runtime_folder()
+            if not folder.is_absolute():
+                raise ConfigurationError("TokenStore.url: the folder behind file: must be absolute.")
+            return FileStore(folder, clock)
+        if kind in {"redis", "rediss", "unix"}:
+            from .redis import RedisStore  # noqa: PLC0415 (as above)
+
+            return RedisStore(self.url, clock)
+        # The text may hold a password.
+        raise ConfigurationError("TokenStore.url must be file:, file:/absolute/folder, redis://…, rediss://… or none.")
+
+    def sealing_keys(self) -> list[bytes]:
+        """The keys, the one that seals first. Raises `TokenError`, `OSError` or `StoreUnavailable`."""
+        references = self.keys or [f"file:{_own_key_file()}"]
+        found = [
+            word.encode()
+            for reference in references
+            for word in SecretRef.parse(reference, origin="TokenStore.keys").resolve().reveal().split()
+        ]
+        if not found or any(len(key) < _KEY_CHARACTERS for key in found):
+            raise ConfigurationError(f"TokenStore.keys: a key needs {_KEY_CHARACTERS} characters or more.")
+        return found
+
+    def rekey(self) -> Path:
+        """Put a new key in front of those in the default file. Raises as `sealing_keys`."""
+        if self.keys:
+            raise ConfigurationError(
+                "TokenStore.keys is configured, so its keys are yours to change.",
+                hint="Put the reference to a new key in front of the others there.",
+            )
+        kept = self.sealing_keys()
+        file = Path(jupyter_data_dir()) / _KEY_FILE
+        with _writing(file):
+            replace_file(file, b"\n".join([_new_key(), *kept[: _MOST_KEYS - 1]]) + b"\n")
+        return file
+
+
+def _runtime_folder() -> Path:
+    """In Jupyter's runtime folder where the user names one, else in the session's, which is in memory."""
+    named = os.environ.get("JUPYTER_RUNTIME_DIR")
+    session = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(session if session and not named else jupyter_runtime_dir()) / _FOLDER
+
+
+def _own_key_file() -> Path:
+    file = Path(jupyter_data_dir()) / _KEY_FILE
+    if not file.exists():
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _writing(file):
+            # Another process may have made it meanwhile.
+            if not file.exists():
+                replace_file(file, _new_key() + b"\n")
+    return file
+
+
+def _new_key() -> bytes:
+    return secrets.token_urlsafe(32).encode()
+
+
+def _writing(file: Path) -> AbstractContextManager[int]:
+    from .file import locked  # noqa: PLC0415 (as above)
+
+    return locked(file.with_name(f".{file.name}.lock"), seconds=_KEY_SECONDS, clock=SystemClock())

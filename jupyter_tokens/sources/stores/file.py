@@ -1,0 +1,177 @@
+"""Slots as files in a folder of this user alone. The kernel frees a lock when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from ..._util.atomic_file import replace_file
+from ...clock import Clock
+from . import Kept, Slot, Store, StoreUnavailable
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover (Windows)
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["FileStore", "can_lock", "locked"]
+
+can_lock = fcntl is not None
+_SLOT, _LOCK = ".slot", ".lock"
+_MOST_BYTES = 1 << 20
+_OLD_LOCK_SECONDS = 86_400.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+_T = TypeVar("_T")
+
+
+class FileStore(Store):
+    """A folder with mode 0700: `NAME.slot` holds a line of facts and what is sealed, `NAME.lock` the last fence."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.place = str(folder)
+        self._folder = folder
+        self._clock = clock
+
+    def get(self, name: str) -> Kept | None:
+        """See `Store.get`."""
+        return self._usable(lambda: self._read(self._folder / f"{name}{_SLOT}"), None)
+
+    def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
+        """See `Store.put`: the lock does not get lost, so there is no later holder."""
+        now = self._clock.now()
+        facts = {"fence": fence, "put_at": now, "ends_at": now + life}
+        file = self._folder / f"{name}{_SLOT}"
+        self._usable(lambda: replace_file(file, json.dumps(facts).encode() + b"\n" + sealed), None)
+        self._sweep()
+
+    def drop(self, name: str) -> None:
+        """See `Store.drop`."""
+        self._usable((self._folder / f"{name}{_SLOT}").unlink, None)
+
+    @contextmanager
+    def lock(self, name: str, *, seconds: float) -> Iterator[int]:
+        """See `Store.lock`."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"{self._folder} cannot be made: {error.strerror}") from None
+        self._usable(self._folder.stat, None)
+        with locked(self._folder / f"{name}{_LOCK}", seconds=seconds, clock=self._clock) as handle:
+            yield self._usable(lambda: _next(handle), 0)
+
+    def slots(self) -> list[Slot]:
+        """See `Store.slots`."""
+        return self._usable(lambda: [slot for file in self._files() if (slot := self._told(file))], [])
+
+    def clear(self) -> int:
+        """See `Store.clear`. Locks stay, as somebody may hold one."""
+        nothing: list[Path] = []
+        files = self._usable(self._files, nothing)
+        for file in files:
+            self._usable(file.unlink, None)
+        return len(files)
+
+    def _usable(self, act: Callable[[], _T], missing: _T) -> _T:
+        """Does it in a folder that is this user's alone. missing : what it means that a file is not there."""
+        try:
+            facts = self._folder.stat()
+            if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
+                raise StoreUnavailable(f"{self._folder} belongs to another user")
+            if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise StoreUnavailable(
+                    f"others can write to {self._folder} (mode {stat.S_IMODE(facts.st_mode):04o}); chmod 700 it"
+                )
+            return act()
+        except FileNotFoundError:
+            return missing
+        except OSError as error:
+            raise StoreUnavailable(f"{self._folder} cannot be used: {error.strerror}") from None
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob(f"*{_SLOT}"))
+
+    def _read(self, file: Path) -> Kept | None:
+        with file.open("rb") as stream:
+            head, _, sealed = stream.read(_MOST_BYTES).partition(b"\n")
+        try:
+            facts = json.loads(head)
+            left, fence = facts["ends_at"] - self._clock.now(), facts["fence"]
+            return Kept(sealed, float(left), fence) if left > 0 and type(fence) is int else None
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            # Somebody has damaged it: the next put replaces it.
+            return None
+
+    def _told(self, file: Path) -> Slot | None:
+        kept = self._read(file)
+        facts = file.stat()
+        age = max(0.0, self._clock.now() - facts.st_mtime)
+        return None if kept is None else Slot(file.name.removesuffix(_SLOT), age, kept.left, facts.st_size)
+
+    def _sweep(self) -> None:
+        """Removes slots whose time is over or that are damaged, and locks that nobody has taken for a day."""
+        with suppress(OSError):
+            for file in self._files():
+                # Whoever replaces it now has it again a moment later; at worst there is one more call.
+                if self._read(file) is None:
+                    file.unlink(missing_ok=True)
+            for file in self._folder.glob(f"*{_LOCK}"):
+                if self._clock.now() - file.stat().st_mtime > _OLD_LOCK_SECONDS:
+                    with suppress(StoreUnavailable), locked(file, seconds=0, clock=self._clock):
+                        file.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(file: Path, *, seconds: float, clock: Clock) -> Iterator[int]:
+    """Hold a lock on a file, which is made if it is not there; gives its handle. Raises `StoreUnavailable`."""
+    until = clock.elapsed() + seconds
+    pause = _FIRST_PAUSE
+    while True:
+        handle = _try(file)
+        if handle is not None:
+            break
+        if clock.elapsed() >= until:
+            raise StoreUnavailable(f"another process has held {file.name} for {seconds:g} s")
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    try:
+        yield handle
+    finally:
+        # Not by closing alone: a forked child has the handle as well.
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)
+
+
+def _try(file: Path) -> int | None:
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreUnavailable(f"{file.parent} cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # It may have been removed between the two, and a new one made.
+        if os.path.samestat(os.fstat(handle), file.stat()):
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError as error:
+        os.close(handle)
+        raise StoreUnavailable(f"{file.parent} knows no locks: {error.strerror}") from None
+    os.close(handle)
+    return None
+
+
+def _next(handle: int) -> int:
+    """Count the holders of a lock."""
+    try:
+        fence = int(os.pread(handle, 32, 0)) + 1
+    except ValueError:
+        fence = 1
+    os.pwrite(handle, b"%020d" % fence, 0)
+    return fence

@@ -1,0 +1,79 @@
+"""A Redis of a test's own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from ..hearing import free_port, until_listening
+
+PASSWORD = "c4n4ry-redis-passw0rd"
+
+
+@dataclass
+class RedisServer:
+    """folder : where it saves."""
+
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+
+    def client(self) -> Any:
+        return redis.Redis.from_url(self.url)
+
+    def stop(self) -> None:
+        """It takes connections, and answers none."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def begin(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """Starts it on a port; its password is in a file, not among its arguments."""
+    file = folder / "redis.conf"
+    file.write_text(f"requirepass {PASSWORD}\n")
+    command = [
+        "redis-server",
+        str(file),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]
+    process = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL)
+    until_listening(port)
+    return process
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    port = free_port()
+    server = RedisServer(port, folder, begin(folder, port))
+    yield server
+    with suppress(ProcessLookupError):
+        os.kill(server.process.pid, signal.SIGCONT)
+    server.kill()

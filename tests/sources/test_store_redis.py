@@ -1,0 +1,238 @@
+"""The store in a real Redis: its fences, its death, its silence, and what it is told."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.cli.store import StoreApp
+from jupyter_tokens.config.profiles import Profiles
+from jupyter_tokens.errors import ConfigurationError
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.sources.local import LocalSource
+from jupyter_tokens.sources.stores import Store, StoreUnavailable, TokenStore
+
+from ..cli.running import runner
+from ..doubles import Clock
+from ..hearing import free_port
+from .conftest import PASSWORD, RedisServer, begin
+
+Open = Callable[..., LocalSource]
+
+
+@pytest.fixture(autouse=True)
+def _in_redis(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_TOKENS_STORE", redis_server.url)
+
+
+@pytest.fixture
+def store(clock: Clock) -> Iterator[Store]:
+    opened = TokenStore.configured().open(clock)
+    assert opened is not None
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def open_source(sandbox: Sandbox, tmp_path: Path) -> Iterator[Open]:
+    """Opens a source that has nothing in common with the others but Redis."""
+    profiles = sandbox.profiles(tmp_path)
+    opened: list[LocalSource] = []
+
+    def open_source(**more: Any) -> LocalSource:
+        opened.append(LocalSource(Profiles.of(profiles), **more))
+        return opened[-1]
+
+    yield open_source
+    for source in opened:
+        source.close()
+
+
+def value(source: LocalSource, **asked: Any) -> str:
+    return source.get(source.key("oneaccess"), **asked).reveal()
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_machines_whose_clocks_differ_share_by_the_time_that_is_left(sandbox: Sandbox, open_source: Open) -> None:
+    right, wrong = open_source(), open_source(clock=Clock())
+    token = right.get(right.key("oneaccess"))
+    same = wrong.get(wrong.key("oneaccess"))
+    assert same.reveal() == token.reveal()
+    left = same.expires_at.timestamp() - wrong.clock.now()  # type: ignore[union-attr]
+    assert left == pytest.approx(token.expires_at.timestamp() - right.clock.now(), abs=5)  # type: ignore[union-attr]
+    new = value(right, refresh=True)
+    # Its clock is behind by far, but the fence is higher.
+    assert value(wrong, newer_than=same.obtained_at) == new
+    assert sandbox.requests["oneaccess"] == 2
+
+
+def test_a_holder_that_comes_back_late_does_not_replace_what_is_newer(store: Store) -> None:
+    with store.lock("slot", seconds=1) as early:
+        pass
+    with store.lock("slot", seconds=1) as late:
+        store.put("slot", b"new", life=60, fence=late)
+    assert late > early
+    store.put("slot", b"old", life=60, fence=early)
+    kept = store.get("slot")
+    assert kept is not None
+    assert (kept.sealed, kept.fence) == (b"new", late)
+    assert 0 < kept.left <= 60
+
+
+def test_a_lock_is_one_holders(store: Store) -> None:
+    with store.lock("slot", seconds=1):
+        with pytest.raises(StoreUnavailable, match="has held"), store.lock("slot", seconds=0.1):
+            pass
+        with store.lock("other", seconds=1):
+            pass
+    with store.lock("slot", seconds=1):
+        pass
+
+
+def test_a_living_holder_renews_its_lock(store: Store, redis_server: RedisServer) -> None:
+    client = redis_server.client()
+    with store.lock("slot", seconds=1):
+        (lock,) = client.keys("*:lock")
+        client.pexpire(lock, 2500)
+        # Of its own it would be at most 2.5 s.
+        while 0 < client.pttl(lock) <= 2500:
+            pass
+        assert client.pttl(lock) > 2500
+    client.close()
+
+
+@pytest.mark.parametrize("damage", ["wrong kind", "no fence", "not a number", "not sealed"])
+def test_a_damaged_slot_is_replaced(
+    sandbox: Sandbox, open_source: Open, redis_server: RedisServer, damage: str
+) -> None:
+    old = value(open_source())
+    client = redis_server.client()
+    (slot,) = client.keys("*:slot")
+    if damage == "wrong kind":
+        client.set(slot, "x")
+    elif damage == "no fence":
+        client.hdel(slot, "fence")
+    else:
+        client.hset(slot, "fence" if damage == "not a number" else "sealed", "x")
+    client.pexpire(slot, 60_000)
+    client.close()
+    new = value(open_source())
+    assert new != old
+    assert value(open_source()) == new
+    assert sandbox.requests["oneaccess"] == 2
+
+
+def test_a_redis_that_was_killed_costs_only_the_sharing_and_is_used_again(
+    sandbox: Sandbox, open_source: Open, redis_server: RedisServer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = open_source(clock=clock)
+    value(source)
+    redis_server.kill()
+    assert value(source, refresh=True)
+    assert value(source, refresh=True)
+    (said,) = warnings(caplog)
+    assert "does not answer as it should" in said
+    assert PASSWORD not in said
+    redis_server.process = begin(redis_server.folder, redis_server.port)
+    # For ten seconds it is not asked again.
+    value(source, refresh=True)
+    client = redis_server.client()
+    assert client.keys("*") == []
+    clock.advance(10)
+    last = value(source, refresh=True)
+    assert client.keys("*:slot") != []
+    client.close()
+    assert value(open_source(clock=clock)) == last
+
+
+def test_a_redis_that_hangs_is_waited_for_once(
+    sandbox: Sandbox, open_source: Open, redis_server: RedisServer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis_server.stop()
+    source = open_source(clock=clock)
+    for _ in range(20):
+        assert value(source, refresh=True)
+    (said,) = warnings(caplog)
+    assert "TimeoutError" in said
+    assert sandbox.requests["oneaccess"] == 20
+
+
+def test_redis_is_told_neither_secret_nor_token_nor_whose_they_are(
+    sandbox: Sandbox, open_source: Open, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    client = redis_server.client()
+    told: list[str] = []
+    with client.monitor() as monitor:
+        heard = threading.Event()
+
+        def listen() -> None:
+            for command in monitor.listen():
+                told.append(str(command))
+                if "the end" in told[-1]:
+                    heard.set()
+                    return
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        token = value(open_source())
+        assert value(open_source()) == token
+        client.echo("the end")
+        assert heard.wait(60)
+        listener.join(60)
+    client.save()
+    client.close()
+    dump = (redis_server.folder / "dump.rdb").read_bytes()
+    assert any("EVALSHA" in text for text in told)
+    assert b":slot" in dump
+    secret = (
+        Path(str(sandbox.profiles(tmp_path)["oneaccess"]["client_secret"]).removeprefix("file:")).read_text().strip()
+    )
+    for hidden in (token, secret, "oneaccess", "access_token", sandbox.url):
+        assert not any(hidden in text for text in told)
+        assert hidden.encode() not in dump
+
+
+def test_the_command_shows_and_empties_it(
+    sandbox: Sandbox, open_source: Open, redis_server: RedisServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    old = value(open_source())
+    run = runner(StoreApp, capfd)
+    shown = run("show", "--json")
+    told = json.loads(shown.out)
+    assert told["store"] == f"redis://127.0.0.1:{redis_server.port}"
+    (slot,) = told["slots"]
+    assert 0 <= slot["age"] < 300
+    assert slot["expires_in"] > 0
+    assert slot["size"] > 100
+    assert PASSWORD not in shown.out + shown.err
+    assert "Slots emptied: 1." in run("clear").err
+    assert value(open_source()) != old
+    redis_server.kill()
+    done = run("show")
+    assert done.code == 1
+    assert PASSWORD not in done.err
+
+
+@pytest.mark.parametrize("url", ["redis://:pa55word@host:port", "redis://:pa55word@[::1"], ids=["port", "host"])
+def test_a_url_that_is_none_is_said_without_quoting_it(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("JUPYTER_TOKENS_STORE", url)
+    with pytest.raises(ConfigurationError) as caught:
+        TokenStore.configured().open()
+    assert "pa55word" not in str(caught.value)
+
+
+def test_nobody_listening_is_no_reason_to_refuse(
+    open_source: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("JUPYTER_TOKENS_STORE", f"redis://127.0.0.1:{free_port()}")
+    assert value(open_source())
+    assert len(warnings(caplog)) == 1
