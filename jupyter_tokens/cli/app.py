@@ -14,7 +14,7 @@ class TokensApp(CommandApp):
     """Dispatches to a sub-command."""
 
     name = "jupyter-tokens"
-    description = "Short-lived cloud tokens for notebooks, without a secret ever standing in the notebook."
+    description = "Short-lived cloud tokens for notebooks; no secret ever appears in a notebook."
     subcommands = {  # noqa: RUF012 (traitlets declares it as an instance variable)
         "list": ("jupyter_tokens.cli.configured.ListApp", "List the profiles."),
         "providers": (

@@ -9,6 +9,8 @@ interface IFieldProps {
   readonly name: string;
   readonly schema: IFieldSchema;
   readonly required: boolean;
+  /** Whether the browser refuses to send the form without it. */
+  readonly enforced?: boolean;
   readonly value: Value | undefined;
   readonly placeholder?: string;
   /** Undefined removes the value, so that the default applies. */
@@ -21,14 +23,7 @@ export function Field(props: IFieldProps): React.JSX.Element {
   const { id, name, schema, required } = props;
   return (
     <div className="jp-Tokens-field">
-      <label htmlFor={id}>
-        {name}
-        {required && (
-          <span className="jp-Tokens-required" aria-hidden="true">
-            {' *'}
-          </span>
-        )}
-      </label>
+      <FieldLabel id={id} name={name} schema={schema} required={required} />
       <Input {...props} />
       {schema.description && (
         <div className="jp-Tokens-help" id={`${id}-help`}>
@@ -39,12 +34,31 @@ export function Field(props: IFieldProps): React.JSX.Element {
   );
 }
 
+/** The label for people; its tooltip is the name in configuration files. */
+export function FieldLabel(
+  props: Pick<IFieldProps, 'id' | 'name' | 'schema' | 'required'>
+): React.JSX.Element {
+  const { id, name, schema, required } = props;
+  return (
+    <label htmlFor={id} title={name} className={required ? 'jp-Tokens-required' : undefined}>
+      {schema.title ?? name}
+    </label>
+  );
+}
+
+/** What an empty field shows. */
+export function hint(schema: IFieldSchema, trans: TranslationBundle): string {
+  const example = schema.examples?.[0];
+  return schema.default ?? (example === undefined ? '' : trans.__('such as %1', example));
+}
+
 function Input(props: IFieldProps): React.JSX.Element {
   const { id, name, schema, required, value, placeholder, onChange, trans } = props;
   const common = {
     id,
     name,
     'aria-required': required,
+    required: props.enforced === true && required,
     ...(schema.description && { 'aria-describedby': `${id}-help` })
   };
   const choices = schema.enum ?? (schema.type === 'boolean' ? ['true', 'false'] : null);
@@ -73,7 +87,7 @@ function Input(props: IFieldProps): React.JSX.Element {
       min={schema.minimum}
       step={schema.type === 'integer' ? 1 : 'any'}
       value={value === undefined ? '' : String(value)}
-      placeholder={placeholder ?? schema.default ?? ''}
+      placeholder={placeholder ?? hint(schema, trans)}
       spellCheck={false}
       autoComplete="off"
       onChange={event => onChange(name, typed(schema, event.target.value))}

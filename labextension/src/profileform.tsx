@@ -6,10 +6,22 @@ import React from 'react';
 import { pressed } from './button';
 import { Field, Fields } from './fields';
 import { ProblemView } from './problem';
-import { common, known, own, plain, providerOf, taken, unseen } from './profilesettings';
+import {
+  common,
+  isRequired,
+  known,
+  plain,
+  providerOf,
+  settingsFor,
+  signInOf,
+  signIns,
+  taken,
+  unseen,
+  variableFor
+} from './profilesettings';
 import { problemOf } from './request';
 import { SecretField, type Keeping } from './secretfield';
-import type { IEditable, IProblem, ITokens, Params, Value } from './tokens';
+import type { IEditable, IFieldSchema, IProblem, ITokens, Params, Value } from './tokens';
 
 interface IProfileFormProps {
   readonly tokens: ITokens;
@@ -43,7 +55,12 @@ export function ProfileForm({
   const [keeping, setKeeping] = React.useState<Readonly<Record<string, Keeping>>>({});
   const [report, setReport] = React.useState<IReport | null>(null);
   const [busy, setBusy] = React.useState(false);
+  const [wanted, setWanted] = React.useState<string | null>(null);
   const provider = tokens.providers.find(known => known.id === chosen);
+  const ways = provider ? signIns(provider) : [];
+  const way =
+    ways.find(({ id }) => id === wanted) ??
+    (provider ? signInOf(provider, providerOf(editable) === chosen ? editable : null) : null);
 
   React.useEffect(() => {
     form.current?.querySelector<HTMLElement>('input:not(:disabled), select')?.focus();
@@ -71,7 +88,7 @@ export function ProfileForm({
     try {
       await tokens.put(name, {
         ...unseen(editable, provider),
-        ...known(values, provider),
+        ...known(values, provider, way),
         ...secrets,
         provider: chosen,
         ...(Object.keys(params).length > 0 && { params })
@@ -89,6 +106,52 @@ export function ProfileForm({
       setBusy(false);
     }
   };
+  const rename = (to: string): void => {
+    setName(to);
+    // Until the user chooses another variable.
+    if (values.env === variableFor(name)) {
+      setValues(changed(values, 'env', variableFor(to)));
+    }
+  };
+  const field = ([key, schema]: [string, IFieldSchema]): React.JSX.Element => {
+    const facts = {
+      id: `jp-Tokens-form-${key}`,
+      name: key,
+      schema,
+      required: provider ? isRequired(provider, key, way, values) : false,
+      trans
+    };
+    return schema.writeOnly ? (
+      <SecretField
+        key={`${chosen}-${key}`}
+        {...facts}
+        stored={editable?.secrets.includes(key) ?? false}
+        keeping={keeping[key] ?? 'keyring'}
+        onKeeping={(of, how) => setKeeping({ ...keeping, [of]: how })}
+      />
+    ) : (
+      <Field
+        key={`${chosen}-${key}`}
+        {...facts}
+        enforced
+        value={values[key]}
+        onChange={(of, value) => setValues(changed(values, of, value))}
+      />
+    );
+  };
+  const all = provider
+    ? [
+        ...Object.entries(settingsFor(provider, way)),
+        ...Object.entries(common(provider).properties)
+      ]
+    : [];
+  const ofUse = new Set(provider ? Object.keys(common(provider).properties) : []);
+  const isAdvanced = ([, schema]: [string, IFieldSchema]): boolean => schema['x-advanced'] === true;
+  const ofSignIn = ([, schema]: [string, IFieldSchema]): boolean =>
+    (schema['x-sign-in'] ?? []).length > 0;
+  const plainOnes = all.filter(entry => !isAdvanced(entry));
+  const advanced = all.filter(isAdvanced);
+
   const remove = async (): Promise<void> => {
     if (editable && (await agreed(editable.name, trans))) {
       try {
@@ -123,7 +186,7 @@ export function ProfileForm({
           autoComplete="off"
           spellCheck={false}
           value={name}
-          onChange={event => setName(event.target.value)}
+          onChange={event => rename(event.target.value)}
         />
       </div>
       <div className="jp-Tokens-field">
@@ -144,31 +207,24 @@ export function ProfileForm({
         <>
           <fieldset>
             <legend>{trans.__('Connection')}</legend>
-            {Object.entries(own(provider)).map(([key, schema]) =>
-              schema.writeOnly ? (
-                <SecretField
-                  key={`${provider.id}-${key}`}
-                  id={`jp-Tokens-form-${key}`}
-                  name={key}
-                  schema={schema}
-                  stored={editable?.secrets.includes(key) ?? false}
-                  keeping={keeping[key] ?? 'keyring'}
-                  onKeeping={(of, how) => setKeeping({ ...keeping, [of]: how })}
-                  trans={trans}
-                />
-              ) : (
-                <Field
-                  key={`${provider.id}-${key}`}
-                  id={`jp-Tokens-form-${key}`}
-                  name={key}
-                  schema={schema}
-                  required={false}
-                  value={values[key]}
-                  onChange={(of, value) => setValues(changed(values, of, value))}
-                  trans={trans}
-                />
-              )
+            {plainOnes.filter(entry => !ofUse.has(entry[0]) && !ofSignIn(entry)).map(field)}
+            {ways.length > 0 && (
+              <div className="jp-Tokens-field">
+                <label htmlFor="jp-Tokens-form-sign-in">{trans.__('Sign in with')}</label>
+                <HTMLSelect
+                  id="jp-Tokens-form-sign-in"
+                  value={way?.id ?? ''}
+                  onChange={event => setWanted(event.target.value)}
+                >
+                  {ways.map(({ id, title }) => (
+                    <option key={id} value={id}>
+                      {title}
+                    </option>
+                  ))}
+                </HTMLSelect>
+              </div>
             )}
+            {plainOnes.filter(ofSignIn).map(field)}
           </fieldset>
           {Object.keys(provider.params.properties).length > 0 && (
             <fieldset>
@@ -185,15 +241,15 @@ export function ProfileForm({
           )}
           <fieldset>
             <legend>{trans.__('In notebooks')}</legend>
-            <Fields
-              id="jp-Tokens-form-common"
-              schema={common(provider)}
-              values={values}
-              defaults={{}}
-              onChange={setValues}
-              trans={trans}
-            />
+            {plainOnes.filter(([key]) => ofUse.has(key)).map(field)}
           </fieldset>
+          <details
+            key={`${chosen}-${way?.id}`}
+            open={opened !== null && advanced.some(([key]) => values[key] !== undefined)}
+          >
+            <summary>{trans.__('Advanced')}</summary>
+            {advanced.map(field)}
+          </details>
         </>
       )}
       <div className="jp-Tokens-row jp-Tokens-formActions">

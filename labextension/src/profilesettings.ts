@@ -4,6 +4,7 @@ import type {
   IFieldSchema,
   IObjectSchema,
   IProvider,
+  ISignIn,
   Params,
   Setting,
   Value
@@ -41,6 +42,66 @@ export function own(provider: IProvider): Record<string, IFieldSchema> {
   );
 }
 
+/** The ways to sign in, if there are several. */
+export function signIns(provider: IProvider): readonly ISignIn[] {
+  return provider.settings['x-sign-in'] ?? [];
+}
+
+/** The way to sign in that a profile uses; the first for a new one. */
+export function signInOf(provider: IProvider, editable: IEditable | null): ISignIn | null {
+  const ways = signIns(provider);
+  const has = (key: string): boolean =>
+    editable?.settings[key] !== undefined || editable?.secrets.includes(key) === true;
+  const isUsed = ({ set, required }: ISignIn): boolean =>
+    set
+      ? Object.entries(set).every(([key, value]) => editable?.settings[key] === value)
+      : required.some(has);
+  const usesDefault = ({ set }: ISignIn): boolean =>
+    set !== undefined &&
+    Object.entries(set).every(
+      ([key, value]) => provider.settings.properties[key]?.default === value
+    );
+  return ways.find(isUsed) ?? ways.find(usesDefault) ?? ways[0] ?? null;
+}
+
+/** The provider's own settings for one way to sign in: without those of the others, and without what chooses it. */
+export function settingsFor(
+  provider: IProvider,
+  way: ISignIn | null
+): Record<string, IFieldSchema> {
+  const chosen = new Set(signIns(provider).flatMap(({ set }) => Object.keys(set ?? {})));
+  return Object.fromEntries(
+    Object.entries(own(provider)).filter(([key, schema]) => {
+      const ways = schema['x-sign-in'] ?? [];
+      return !chosen.has(key) && (ways.length === 0 || (way !== null && ways.includes(way.id)));
+    })
+  );
+}
+
+/** Whether a setting has to be given, with this way to sign in and these other values. */
+export function isRequired(
+  provider: IProvider,
+  key: string,
+  way: ISignIn | null,
+  values: Params
+): boolean {
+  const conditions = provider.settings.properties[key]?.['x-required-when'] ?? [];
+  return (
+    provider.settings.required?.includes(key) === true ||
+    conditions.some(
+      ({ sign_in, without }) =>
+        (sign_in === undefined || sign_in === way?.id) &&
+        (without === undefined || values[without] === undefined)
+    )
+  );
+}
+
+/** The variable that a new profile fills unless another one is typed. */
+export function variableFor(name: string): string | undefined {
+  const words = name.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
+  return name === '' ? undefined : `${words.replace(/^(?=[0-9])/, '_')}_TOKEN`;
+}
+
 export function common(provider: IProvider): IObjectSchema {
   const { properties } = provider.settings;
   return {
@@ -72,11 +133,17 @@ export function unseen(editable: IEditable | null, provider: IProvider): Record<
   );
 }
 
-/** The values for which this provider has a setting: another provider may have been chosen before. */
-export function known(values: Params, provider: IProvider): Params {
-  return Object.fromEntries(
-    Object.entries(values).filter(([key]) => key in provider.settings.properties)
-  );
+/** The values that the form shows: another provider, or way to sign in, may have been chosen before. */
+export function known(values: Params, provider: IProvider, way: ISignIn | null): Params {
+  const shown = new Set([...Object.keys(settingsFor(provider, way)), ...COMMON]);
+  return {
+    ...Object.fromEntries(
+      Object.entries(values).filter(
+        ([key]) => shown.has(key) && key in provider.settings.properties
+      )
+    ),
+    ...way?.set
+  };
 }
 
 /** The typed secrets, whose inputs are then cleared; or those that the server keeps. */

@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { HTMLSelect } from '@jupyterlab/ui-components';
 import React from 'react';
 
+import { FieldLabel, hint } from './fields';
 import type { IFieldSchema } from './tokens';
 
 /** Where the server stores a secret; a reference names an existing place. */
@@ -11,6 +12,7 @@ interface ISecretFieldProps {
   readonly id: string;
   readonly name: string;
   readonly schema: IFieldSchema;
+  readonly required: boolean;
   /** Whether the server already has a secret; an empty field keeps it. */
   readonly stored: boolean;
   readonly keeping: Keeping;
@@ -20,23 +22,25 @@ interface ISecretFieldProps {
 
 /** A secret. The typed value stays in the input until it is sent, and is never in a state. */
 export function SecretField(props: ISecretFieldProps): React.JSX.Element {
-  const { id, name, schema, stored, keeping, onKeeping, trans } = props;
+  const { id, name, schema, required, stored, keeping, onKeeping, trans } = props;
   return (
     <div className="jp-Tokens-field">
-      <label htmlFor={id}>{name}</label>
+      <FieldLabel id={id} name={name} schema={schema} required={required} />
       <input
         id={id}
         name={name}
         className="jp-mod-styled"
         data-secret="true"
         type={keeping === 'reference' ? 'text' : 'password'}
-        placeholder={stored ? trans.__('stored; leave empty to keep it') : ''}
+        required={required && !stored}
+        aria-required={required}
+        placeholder={stored ? trans.__('stored; leave empty to keep it') : hint(schema, trans)}
         autoComplete="new-password"
         spellCheck={false}
         aria-describedby={`${id}-help`}
       />
       <HTMLSelect
-        aria-label={trans.__('Where to store %1', name)}
+        aria-label={trans.__('Where to store %1', schema.title ?? name)}
         value={keeping}
         onChange={event => onKeeping(name, event.target.value as Keeping)}
       >

@@ -48,6 +48,8 @@ export interface IProfile {
 /** The part of JSON schema that providers use. */
 export interface IFieldSchema {
   readonly type?: string | readonly string[];
+  /** The label; the name where there is none. */
+  readonly title?: string;
   readonly description?: string;
   readonly enum?: readonly string[];
   readonly const?: string;
@@ -55,11 +57,31 @@ export interface IFieldSchema {
   readonly format?: string;
   readonly minimum?: number;
   readonly writeOnly?: boolean;
+  readonly examples?: readonly string[];
+  readonly 'x-advanced'?: boolean;
+  /** The ways to sign in that it is for; all if there are none. */
+  readonly 'x-sign-in'?: readonly string[];
+  /** It is required if one of these holds: that way is chosen, and the other setting is empty. */
+  readonly 'x-required-when'?: readonly {
+    readonly sign_in?: string;
+    readonly without?: string;
+  }[];
+}
+
+/** One of several ways to sign in. */
+export interface ISignIn {
+  readonly id: string;
+  readonly title: string;
+  readonly required: readonly string[];
+  readonly optional: readonly string[];
+  /** The settings that choose it. */
+  readonly set?: Readonly<Record<string, string>>;
 }
 
 export interface IObjectSchema {
   readonly properties: Readonly<Record<string, IFieldSchema>>;
   readonly required?: readonly string[];
+  readonly 'x-sign-in'?: readonly ISignIn[];
 }
 
 export interface IProvider {

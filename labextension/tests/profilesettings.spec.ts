@@ -1,7 +1,18 @@
 import { beforeEach, expect, it } from 'vitest';
 
-import { common, known, own, taken, unseen } from '../src/profilesettings';
-import type { IEditable } from '../src/tokens';
+import {
+  common,
+  isRequired,
+  known,
+  own,
+  settingsFor,
+  signInOf,
+  signIns,
+  taken,
+  unseen,
+  variableFor
+} from '../src/profilesettings';
+import type { IEditable, IProvider } from '../src/tokens';
 import { PROVIDER } from './facts';
 
 let form: HTMLFormElement;
@@ -51,7 +62,7 @@ it('says where before as whom', () => {
 
 it('sends nothing that the provider does not know', () => {
   expect(unseen(editable, PROVIDER)).toEqual({});
-  expect(known({ endpoint: 'https://acme.example', region: 'x' }, PROVIDER)).toEqual({
+  expect(known({ endpoint: 'https://acme.example', region: 'x' }, PROVIDER, null)).toEqual({
     endpoint: 'https://acme.example'
   });
 });
@@ -70,4 +81,77 @@ it('sends back what it does not show', () => {
   });
   expect(Object.keys(own(provider))).toEqual(['endpoint', 'client_secret']);
   expect(Object.keys(common(provider).properties)).not.toContain('inject_at_start');
+});
+
+const CLOUD: IProvider = {
+  ...PROVIDER,
+  id: 'cloud',
+  settings: {
+    properties: {
+      endpoint: { type: 'string', 'x-required-when': [{ without: 'region' }] },
+      region: { type: 'string' },
+      access_key: {
+        type: 'string',
+        'x-sign-in': ['key'],
+        'x-required-when': [{ sign_in: 'key' }]
+      },
+      secret_key: { type: 'string', writeOnly: true, 'x-sign-in': ['key'] },
+      password: { type: 'string', writeOnly: true, 'x-sign-in': ['user'] },
+      credentials: { type: 'string' },
+      env: { type: 'string' }
+    },
+    'x-sign-in': [
+      { id: 'key', title: 'Access key', required: ['access_key', 'secret_key'], optional: [] },
+      { id: 'user', title: 'User', required: ['password'], optional: [] },
+      { id: 'chain', title: 'Chain', required: [], optional: [], set: { credentials: 'chain' } }
+    ]
+  }
+};
+const [KEY, USER, CHAIN] = signIns(CLOUD);
+
+it.each([
+  [KEY, ['endpoint', 'region', 'access_key', 'secret_key']],
+  [USER, ['endpoint', 'region', 'password']],
+  [CHAIN, ['endpoint', 'region']]
+])('shows the settings of one way to sign in: %j', (way, settings) => {
+  expect(Object.keys(settingsFor(CLOUD, way ?? null)).sort()).toEqual([...settings].sort());
+});
+
+it('knows how a profile signs in', () => {
+  const signsIn = (settings: IEditable['settings'], ...secrets: string[]): string | undefined =>
+    signInOf(CLOUD, { name: 'acme', settings, secrets })?.id;
+  expect(signsIn({ access_key: 'AK' }, 'secret_key')).toBe('key');
+  expect(signsIn({}, 'password')).toBe('user');
+  expect(signsIn({ credentials: 'chain' })).toBe('chain');
+  expect(signInOf(CLOUD, null)?.id).toBe('key');
+  expect(signInOf(PROVIDER, null)).toBeNull();
+});
+
+it('sends what chooses the way to sign in, and nothing of the others', () => {
+  const values = { region: 'x', access_key: 'AK', env: 'X' };
+  expect(known(values, CLOUD, CHAIN ?? null)).toEqual({
+    region: 'x',
+    env: 'X',
+    credentials: 'chain'
+  });
+  expect(known(values, CLOUD, KEY ?? null)).toEqual(values);
+});
+
+it('requires what the chosen way needs, and one of two that stand for each other', () => {
+  const required = (key: string, way = KEY, values = {}): boolean =>
+    isRequired(CLOUD, key, way ?? null, values);
+  expect(required('access_key')).toBe(true);
+  expect(required('access_key', USER)).toBe(false);
+  expect(required('endpoint')).toBe(true);
+  expect(required('endpoint', KEY, { region: 'x' })).toBe(false);
+  expect(required('region')).toBe(false);
+});
+
+it.each([
+  ['oneaccess', 'ONEACCESS_TOKEN'],
+  ['pai-dlc.eu', 'PAI_DLC_EU_TOKEN'],
+  ['4you', '_4YOU_TOKEN'],
+  ['', undefined]
+])('prefills the variable of %j', (name, variable) => {
+  expect(variableFor(name)).toBe(variable);
 });

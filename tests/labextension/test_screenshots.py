@@ -90,9 +90,9 @@ def test_the_form(lab: Lab, shoot: Any) -> None:
     form = lab.panel.get_by_role("form")
     form.get_by_label("Name", exact=True).fill("acme")
     form.get_by_label("Provider", exact=True).select_option("oneaccess")
-    form.get_by_label("endpoint", exact=True).fill("https://acme.huaweioneaccess.com")
-    form.get_by_label("client_id", exact=True).fill("kP2mB8")
-    form.get_by_label("client_secret", exact=True).fill("not-a-real-secret")
+    form.get_by_label("Endpoint", exact=True).fill("https://acme.huaweioneaccess.com")
+    form.get_by_label("Client ID", exact=True).fill("kP2mB8")
+    form.get_by_label("Client secret", exact=True).fill("not-a-real-secret")
     shoot("form")
 
 
