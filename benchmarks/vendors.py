@@ -111,7 +111,7 @@ def sandboxed() -> Iterator[str]:
         accounts = Path(folder, "accounts.json")
         accounts.write_text(json.dumps(_ACCOUNTS))
         accounts.chmod(0o600)
-        command = [sys.executable, "-m", "jupyter_tokens.cli.sandbox", "--accounts", str(accounts)]
+        command = [sys.executable, "-m", "jupyter_tokens.cli.app", "sandbox", "--accounts", str(accounts)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
                 assert server.stdout is not None

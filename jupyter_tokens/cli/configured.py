@@ -1,6 +1,6 @@
 """`jupyter tokens list` and `remove`: the profiles there are, and taking one away with the secrets stored for it.
 
-Both ask no vendor; to list, nothing is loaded that would be needed for that.
+Neither contacts an API.
 """
 
 from __future__ import annotations

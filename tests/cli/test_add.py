@@ -201,7 +201,7 @@ class TestOnATerminal:
             ("project_id", ""),
             ("instance_id", ""),
             ("env", ""),
-            ("IAM token [auth_token] - An IAM token (X-Auth-Token) that is already there (hidden)", CANARY),
+            ("IAM token [auth_token] - An existing IAM token (X-Auth-Token) (hidden)", CANARY),
         ]
         options = ["--provider=modelarts", "--set=region=eu-de", "--store=file"]
         code, seen = machine.answers("add", "lab", *options, to=asked)

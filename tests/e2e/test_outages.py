@@ -128,7 +128,7 @@ class Api(Process):
         file.write_text(json.dumps(asdict(Accounts.random())))
         options = [f"--port={steady_port()}", f"--accounts={file}", f"--life={life}"]
         # What a killed one leaves lies in a folder that goes.
-        super().__init__(["-m", "jupyter_tokens.cli.sandbox", *options], self._told, TMPDIR=str(folder))
+        super().__init__(["-m", "jupyter_tokens.cli.app", "sandbox", *options], self._told, TMPDIR=str(folder))
 
     def _told(self, out: IO[str]) -> None:
         told = json.loads(out.readline())
