@@ -12,10 +12,10 @@ import pytest
 # Fixtures of a conftest that is not the top one cannot come as a plugin.
 from pytest_jupyter.jupyter_server import *  # noqa: F403
 
-from jupyter_tokens import transport
 from jupyter_tokens.errors import TokenError
 from jupyter_tokens.protocol.proof import Identity
 from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.sources import upstream
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.remote import RemoteSource
 from jupyter_tokens.token import Token
@@ -59,8 +59,8 @@ def kernels(
 ) -> Iterator[Callable[[], Side]]:
     """Starts kernels' sides, on the test's clock."""
     # Without jitter, each wait between two tries is the longest that it can be.
-    limited = partial(transport.Transport, sleep=clock.sleep, rng=lambda: 1.0)
-    monkeypatch.setattr(transport, "Transport", limited)
+    limited = partial(upstream.Transport, sleep=clock.sleep, rng=lambda: 1.0)
+    monkeypatch.setattr(upstream, "Transport", limited)
     extension.clock = clock
     with ExitStack() as started:
 

@@ -32,7 +32,7 @@ _OPTIONS = st.sampled_from(
         *f"""
     --json --format --format=env --format= --refresh --provider --provider=oneaccess --set --set=a=b
     --set=endpoint=https://[ --set=client_secret={CANARY} --param --param=x= --store=file --from-env
-    --from-env=client_secret=HOME --from-file=client_secret=/dev/null --fix --debug -y --help --help-all --version
+    --from-env=client_secret=CANARY --from-file=client_secret=/dev/null --fix --debug -y --help --help-all --version
     --show-config --show-config-json --log-level --log-level=x -- - --Application.log_level=5 --GetApp.form=x
     --AddApp.settings=1 --X.y=z --x -z --= = a=b oneaccess nobody new bash zsh a.ipynb . ExpireTime=x --config=
     --no-held
@@ -52,6 +52,8 @@ Run = Callable[..., Done]
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the command in an empty folder, with one profile configured, and looks at how it ended."""
     monkeypatch.chdir(tmp_path)
+    # A secret of its own: the value of HOME is in every path, and so rightly in the log.
+    monkeypatch.setenv("CANARY", CANARY)
 
     def run(*arguments: str) -> Done:
         code: Any = 0

@@ -13,7 +13,6 @@ import httpx
 import keyring.backend
 import pytest
 
-from jupyter_tokens import transport
 from jupyter_tokens.config.keyring_access import ask_keyring
 from jupyter_tokens.config.profiles import Profile, Profiles
 from jupyter_tokens.config.secrets import SecretRef, watch_seen
@@ -282,7 +281,7 @@ def test_without_a_transport_one_is_made_at_the_first_fetch(monkeypatch: pytest.
         made.append(Transport(*arguments, **options))
         return made[-1]
 
-    monkeypatch.setattr(transport, "Transport", noted)
+    monkeypatch.setattr("jupyter_tokens.sources.upstream.Transport", noted)
     upstream = Upstream(lambda: Profiles.of({"mine": {**ONEACCESS, "endpoint": "http://127.0.0.1:1", "timeout": 0.1}}))
     upstream.close()
     assert not made

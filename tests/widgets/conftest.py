@@ -16,13 +16,12 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 from ipywidgets import HTML, Box, Button, HBox, VBox, Widget
 from ipywidgets.widgets.widget import _instances
-from jupyter_tokens.widgets.feed import Seen
 
 from jupyter_tokens.client import Client
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.widgets.live import Live
+from jupyter_tokens.widgets.live import Live, Seen
 
 from ..e2e.test_tutorials import leaks
 
