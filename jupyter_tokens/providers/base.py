@@ -189,6 +189,7 @@ class Documented:
     headers : by lower-case names, what they must say where a client sends them.
     fixed : what form or query must say beside the parameters; None for an API that takes no form.
     dropped : the client's own credential in form or query, which is taken and never sent on.
+    arrays : the parameters that stand in the query as NAME.1, NAME.2 and so on.
     """
 
     method: str
@@ -198,6 +199,7 @@ class Documented:
     fixed: Mapping[str, str] | None = None
     dropped: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    arrays: tuple[str, ...] = ()
 
 
 class Provider(HasTraits):
@@ -214,7 +216,9 @@ class Provider(HasTraits):
     create_params: ClassVar[Mapping[str, Param]] = {}
     """What creating a token takes beyond `params`, where the API has such a call."""
     scheme: ClassVar[str] = "Bearer"
-    """The authorisation scheme under which the token is used."""
+    """The authorisation scheme under which the token is used; empty if the header holds the token alone."""
+    header: ClassVar[str] = "Authorization"
+    """The HTTP header that a request sends the token in."""
 
     caches: ClassVar[bool] = False
     """Whether the vendor asks to cache the token: the proxy then answers from the cache."""
@@ -295,6 +299,7 @@ class Provider(HasTraits):
             obtained_at=utc(asked),
             expires_at=expires_at,
             scheme=self.scheme,
+            header=self.header,
             metadata=metadata,
         )
 
@@ -315,6 +320,16 @@ def need(provider: Provider, *keys: str) -> None:
     for key in keys:
         if not getattr(provider, key):
             raise SettingProblem(key, missing=True)
+
+
+def one_of(provider: Provider, *keys: str) -> str:
+    """The one of `keys` that is given. Raises `SettingProblem` for none and for two."""
+    given = [key for key in keys if getattr(provider, key)]
+    if not given:
+        raise SettingProblem(keys[0], missing=True, alternatives=keys[1:])
+    if len(given) > 1:
+        raise SettingProblem(given[1], f"and {given[0]} exclude each other")
+    return given[0]
 
 
 def endpoint_or_region(provider: Provider, region: str) -> None:

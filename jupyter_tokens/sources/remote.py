@@ -72,11 +72,13 @@ class RemoteSource(TokenSource):
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """What a call is filed under. The server checks profile and parameters; only their types are checked here."""
+        written: dict[str, Any] = {}
         for name, value in params.items():
-            if not isinstance(value, str | int | float | bool | None):
-                raise ParameterError(f"Parameter {name} must be text, a number or a truth value.")
-        # A magic has text for a number, which is the same to the server.
-        written = {name: str(value) if type(value) is int else value for name, value in params.items()}
+            texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+            if not texts and not isinstance(value, str | int | float | bool | None):
+                raise ParameterError(f"Parameter {name} must be text, a list of texts, a number or a truth value.")
+            # A magic has text for a number, which is the same to the server.
+            written[name] = tuple(value) if texts else str(value) if type(value) is int else value
         return Key(profile, tuple(sorted(written.items())))
 
     def about(self, profile: str) -> About:
