@@ -1,4 +1,4 @@
-"""What Alibaba Cloud's two APIs share: endpoints by region, ACS3 signature, error form; knows neither API's fields."""
+"""What the APIs behind Alibaba Cloud's OpenAPI gateway share: endpoints, ACS3 signature, errors; no API's fields."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ from .base import (
 from .credentials.alibaba import access_key, chain
 from .regions import Hosts
 from .signing.acs3 import fresh_nonce, signed_headers, timestamp
-from .signing.canonical import AccessKey, canonical_query
+from .signing.canonical import canonical_query
 
 __all__ = ["AlibabaProvider"]
 
 _KEY_HINT = "Check access_key_id and access_key_secret."
 _CLOCK_HINT = "Set this machine's clock: a signature is valid for 15 minutes."
 _RAM_HINT = "Ask for the RAM action {action}."
+_THROTTLED = Meaning(Throttled, "Try again later.")
+_INVALID = Meaning(InvalidRequest, "Check the parameters of the call.")
 
 # Source: Alibaba Cloud, "Service error codes" of the OpenAPI gateway.
 _MEANINGS = {
@@ -47,11 +49,11 @@ _MEANINGS = {
     "NoPermission": Meaning(Forbidden, _RAM_HINT),
     "Forbidden.RAM": Meaning(Forbidden, _RAM_HINT),
     "InvalidApi.NotFound": Meaning(NotFound, "Check that the endpoint is this API's."),
+    # PAI-DSW's.
+    "ValidationError": _INVALID,
     "InternalError": Meaning(ServiceUnavailable, "Try again later."),
     "ServiceUnavailable": Meaning(ServiceUnavailable, "Try again later."),
 }
-_THROTTLED = Meaning(Throttled, "Try again later.")
-_INVALID = Meaning(InvalidRequest, "Check the parameters of the call.")
 
 
 class AlibabaProvider(Provider):
@@ -90,17 +92,20 @@ class AlibabaProvider(Provider):
         """The host in the profile's region. Raises `SettingProblem` where none is known."""
         return self.hosts.host(self.region)
 
-    def credential(self, secrets: Mapping[str, Secret]) -> AccessKey:
-        """See `Provider.credential`."""
+    def credential(self, secrets: Mapping[str, Secret]) -> Any:
+        """See `Provider.credential`: the access key."""
         return chain() if self.credentials else access_key(secrets)
 
     def named(self) -> dict[str, str]:
         """The headers that name the call, by lower-case names."""
         return {"x-acs-action": self.action, "x-acs-version": self.version}
 
-    def request(self, call: Call, method: str, path: str, query: Iterable[tuple[str, str]]) -> httpx.Request:
-        """A signed request without a body."""
-        encoded, url, host = _target(self.base(), path, tuple(query))
+    def request(
+        self, call: Call, method: str, path: str, query: Iterable[tuple[str, str]], *, kept: bool = True
+    ) -> httpx.Request:
+        """A signed request without a body. kept : false if the query holds a secret, which is not to be kept."""
+        target = _target if kept else _target.__wrapped__
+        encoded, url, host = target(self.base(), path, tuple(query))
         headers = {"host": host, **self.named()}
         date = timestamp(utc(call.clock.now()))
         # Signed before the request is made: changing an httpx.Headers costs as much as the signature itself.
