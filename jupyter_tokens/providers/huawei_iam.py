@@ -94,7 +94,7 @@ class HuaweiIam(Provider):
         return IamLogin(self.base(), user, secrets["password"], account)
 
     def retrieve(self, call: Call) -> Flow:
-        """Log in. A login is made once and never again by itself: IAM locks an account after a few refusals."""
+        """Log in. A login that was refused is not made again: IAM locks an account after a few of these."""
         asked = call.clock.now()
         response = yield self._request(call.credential, _scope(call.params))
         if response.status_code != httpx.codes.CREATED:
