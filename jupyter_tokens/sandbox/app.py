@@ -19,22 +19,23 @@ from .api import Api, World
 from .astra import Astra
 from .breakage import broken
 from .control import PREFIX, Control
-from .eiam import Eiam
+from .eiam import Eiam, EiamOauth
 from .faults import Plan
 from .iam import Iam
 from .messages import Request, Response, json_response
 from .modelarts import ModelArts
 from .oneaccess import OneAccess
-from .pai_dlc import PaiDlc
+from .pai_dlc import PaiDlc, PaiDsw
 from .profiles import profiles
 from .sdk_hmac import ALGORITHM, SdkHmacVerifier
 from .server import Server
 
+_PAI = {PaiDlc.version: PaiDlc.name, PaiDsw.version: PaiDsw.name}
 _log = logging.getLogger("jupyter_tokens.sandbox")
 
 
 class Sandbox:
-    """Five vendor token APIs and Huawei's IAM login on one loopback port.
+    """The vendors' token APIs and Huawei's IAM login on one loopback port.
 
     `clock` gives seconds since the epoch. `life` in seconds shortens what the vendors' tokens live for. `reuse` makes
     OneAccess hand out a live token again. `lock_after` locks a Huawei AK for five minutes after so many failures.
@@ -62,6 +63,8 @@ class Sandbox:
             OneAccess(world, reuse=reuse),
             Astra(world),
             Eiam(world, acs3),
+            PaiDsw(world, acs3),
+            EiamOauth(world, acs3),
         ]
         self._apis = {api.name: api for api in apis}
         self.requests: Counter[str] = Counter(dict.fromkeys(self._apis, 0))
@@ -118,10 +121,10 @@ def _whose(request: Request) -> str | None:
         if request.path.startswith(prefix):
             return name
     version = request.header("x-acs-version")
-    if version in (PaiDlc.version, Eiam.version):
-        return PaiDlc.name if version == PaiDlc.version else Eiam.name
-    if request.path == "/":
-        return Eiam.name
+    if version in _PAI:
+        return _PAI[version]
+    if version == Eiam.version or request.path == "/":
+        return EiamOauth.name if request.header("x-acs-action") == EiamOauth.action else Eiam.name
     if request.path.startswith("/api/v1/") or any(key.startswith("x-acs-") for key, _ in request.headers):
         return PaiDlc.name
     if request.path.startswith("/v1/") or request.credentials(ALGORITHM) is not None:

@@ -139,6 +139,14 @@ def eiam(url: str, query: Mapping[str, str], method: str = "POST", **options: An
     return acs3(url, method, "/", query, action="ObtainApplicationToken", version="2021-12-01", **options)
 
 
+def dsw(url: str, query: Mapping[str, str], method: str = "GET") -> Answer:
+    return acs3(url, method, "/api/v2/tokens", query, version="2022-01-01")
+
+
+def eiam_oauth(url: str, query: Mapping[str, str], method: str = "POST") -> Answer:
+    return acs3(url, method, "/", query, action="GenerateOauthToken", version="2021-12-01")
+
+
 def sdk_hmac_request(
     url: str,
     path: str,
