@@ -19,6 +19,7 @@ from .api import Api, World
 from .astra import Astra
 from .breakage import broken
 from .control import PREFIX, Control
+from .dashscope import PATH, DashScope
 from .eiam import Eiam, EiamOauth
 from .faults import Plan
 from .iam import Iam
@@ -30,6 +31,12 @@ from .profiles import profiles
 from .sdk_hmac import ALGORITHM, SdkHmacVerifier
 from .server import Server
 
+_BY_PATH = {
+    "/accounts/": Astra.name,
+    "/api/v2/tenant/": OneAccess.name,
+    "/v3/auth/": Iam.name,
+    "/v3.0/OS-AUTH/": Iam.name,
+}
 _PAI = {PaiDlc.version: PaiDlc.name, PaiDsw.version: PaiDsw.name}
 _log = logging.getLogger("jupyter_tokens.sandbox")
 
@@ -58,13 +65,14 @@ class Sandbox:
         sdk_hmac = SdkHmacVerifier(self.accounts.huawei, clock, lock_after)
         apis: list[Api] = [
             ModelArts(world, sdk_hmac),
-            Iam(world),
+            Iam(world, sdk_hmac),
             PaiDlc(world, acs3),
             OneAccess(world, reuse=reuse),
             Astra(world),
             Eiam(world, acs3),
             PaiDsw(world, acs3),
             EiamOauth(world, acs3),
+            DashScope(world),
         ]
         self._apis = {api.name: api for api in apis}
         self.requests: Counter[str] = Counter(dict.fromkeys(self._apis, 0))
@@ -117,7 +125,7 @@ class Sandbox:
 
 def _whose(request: Request) -> str | None:
     """The API that a call is meant for; each vendor has hosts of its own, here they share one."""
-    for prefix, name in (("/accounts/", Astra.name), ("/api/v2/tenant/", OneAccess.name), ("/v3/auth/", Iam.name)):
+    for prefix, name in _BY_PATH.items():
         if request.path.startswith(prefix):
             return name
     version = request.header("x-acs-version")
@@ -125,8 +133,9 @@ def _whose(request: Request) -> str | None:
         return _PAI[version]
     if version == Eiam.version or request.path == "/":
         return EiamOauth.name if request.header("x-acs-action") == EiamOauth.action else Eiam.name
-    if request.path.startswith("/api/v1/") or any(key.startswith("x-acs-") for key, _ in request.headers):
-        return PaiDlc.name
+    signed = any(key.startswith("x-acs-") for key, _ in request.headers)
+    if request.path.startswith("/api/v1/") or signed:
+        return DashScope.name if (request.method, request.path, signed) == ("POST", PATH, False) else PaiDlc.name
     if request.path.startswith("/v1/") or request.credentials(ALGORITHM) is not None:
         return ModelArts.name
     return None

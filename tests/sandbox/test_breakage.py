@@ -23,6 +23,7 @@ from .client import (
     acs3,
     address,
     call,
+    dashscope,
     dsw,
     eiam,
     eiam_oauth,
@@ -47,6 +48,7 @@ CALLS: dict[str, Callable[[str], Answer]] = {
     "eiam": lambda url: eiam(url, IDS),
     "pai-dsw": lambda url: dsw(url, DSW),
     "eiam-oauth": lambda url: eiam_oauth(url, OAUTH),
+    "dashscope": dashscope,
 }
 every_api = pytest.mark.parametrize("api", CALLS)
 
@@ -96,6 +98,7 @@ def test_a_status_comes_in_the_vendors_own_form(sandbox: Sandbox, api: str, stat
         ("eiam", "InternalError"),
         ("pai-dsw", "InternalError"),
         ("eiam-oauth", "InternalError"),
+        ("dashscope", "SystemError"),
     ],
 )
 def test_a_500_has_a_plausible_code(sandbox: Sandbox, api: str, code: str) -> None:

@@ -14,7 +14,17 @@ from .test_astra import NEW, astra
 from .test_breakage import CALLS, IDS
 from .test_modelarts import token_path
 
-ZERO = {"modelarts": 0, "iam": 0, "pai-dlc": 0, "oneaccess": 0, "astra": 0, "eiam": 0, "pai-dsw": 0, "eiam-oauth": 0}
+ZERO = {
+    "modelarts": 0,
+    "iam": 0,
+    "pai-dlc": 0,
+    "oneaccess": 0,
+    "astra": 0,
+    "eiam": 0,
+    "pai-dsw": 0,
+    "eiam-oauth": 0,
+    "dashscope": 0,
+}
 
 
 def whoami(url: str, token: str, scheme: str = "Bearer") -> Answer:
@@ -55,7 +65,7 @@ def test_faults_are_planned_listed_and_cleared(url: str) -> None:
         ("[" * 100_000, "recursion"),
         (
             {"api": "nobody", "kind": "500"},
-            "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth and *",
+            "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth, dashscope and *",
         ),
         ([{"api": "oneaccess", "kind": "500"}, {"api": "oneaccess", "kind": "explode"}], "gzip-bomb"),
     ],
