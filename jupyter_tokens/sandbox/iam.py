@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from .api import Api, Issued, World, iso
 from .messages import Request, Response, json_response
 from .modelarts import PROJECT
-from .sdk_hmac import ALGORITHM, NotVerifiedError, SdkHmacVerifier
+from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
 
 _ID_TOKEN = "/v3.0/OS-AUTH/id-token/tokens"  # noqa: S105 - a path, and no secret
 _LIFE = 24 * 3600
@@ -52,7 +52,7 @@ class Iam(Api):
             if request.method != "POST":
                 raise _RefusedError(405)
             # No login needs a signature, but the SDK signs some; the gateway looks at each that is there.
-            if request.credentials(ALGORITHM) is not None:
+            if request.header("authorization") is not None:
                 self._verifier.verify(request)
             return self._log_in(request)
         except _RefusedError as refused:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import pytest
 
@@ -175,6 +175,8 @@ def test_no_character_of_what_was_signed_can_be_another(vector: Vector) -> None:
         return vector.is_accepted(Answer(response.status, {}, response.body))
 
     for other in variations(vector.target):
+        if unquote(other) == unquote(vector.target):
+            continue  # %2a is %2A.
         assert not accepted(other, list(vector.headers)), other
     for place, (name, value) in enumerate(vector.headers):
         if name.lower() in vector.signed or name == "Authorization":
