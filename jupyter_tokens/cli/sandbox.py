@@ -93,7 +93,8 @@ class SandboxApp(Command):
         await sandbox.start(port=self.port)
         try:
             with tempfile.TemporaryDirectory(prefix="jupyter-tokens-sandbox-") as secrets_dir:
-                ready = {"url": sandbox.url, "profiles": sandbox.profiles(secrets_dir)}
+                profiles = {**sandbox.profiles(secrets_dir), **sandbox.neighbours(secrets_dir)}
+                ready = {"url": sandbox.url, "profiles": profiles}
                 sys.stdout.write(json.dumps(ready) + "\n")
                 sys.stdout.flush()
                 await stopping.wait()

@@ -27,7 +27,7 @@ from .messages import Request, Response, json_response
 from .modelarts import ModelArts
 from .oneaccess import OneAccess
 from .pai_dlc import PaiDlc, PaiDsw
-from .profiles import profiles
+from .profiles import neighbours, profiles
 from .sdk_hmac import ALGORITHM, SdkHmacVerifier
 from .server import Server
 
@@ -104,6 +104,10 @@ class Sandbox:
     def profiles(self, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
         """Five profiles that lead here; their secrets are written to 0600 files in `secrets_dir`."""
         return profiles(self.accounts, self.url, secrets_dir)
+
+    def neighbours(self, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
+        """Profiles for the APIs beside those five, in the same form."""
+        return neighbours(self.accounts, self.url, secrets_dir)
 
     def _handle(self, request: Request) -> Response:
         if request.path.startswith(PREFIX):
