@@ -257,10 +257,6 @@ class TestOnATerminal:
         asked = [
             ("How to sign in", "id-token"),
             ("idp_id", "idp"),
-            ("project_id", ""),
-            ("project_name", ""),
-            ("domain_id", ""),
-            ("domain_name", ""),
             ("env", ""),
             ("ID token [id_token] - id_token of an OpenID Connect identity provider (hidden)", CANARY),
         ]
