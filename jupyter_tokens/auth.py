@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -69,9 +69,9 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
         """Authorise one request of `requests`: set the header, and repeat it once with a newer token after a 401."""
         token = self._fresh()
         request.headers.update(token.headers())
+        origin = urlsplit(request.url)[:2]
         if self._renew is not None:
             rewind = _place_in(request.body)
-            origin = urlsplit(request.url)[:2]
             answered = False
 
             def answer(response: Any, **options: Any) -> Any:
@@ -98,6 +98,16 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                 return second
 
             request.register_hook("response", answer)
+
+        def stay(response: Any, **_: Any) -> Any:
+            if response.is_redirect and urlsplit(urljoin(response.url, response.headers["location"]))[:2] != origin:
+                for name in token.headers().keys() - {"Authorization"}:
+                    # requests itself keeps Authorization alone from another host; it sends a copy of one of the two.
+                    for sent in (request, response.request):
+                        sent.headers.pop(name, None)
+            return response
+
+        request.register_hook("response", stay)
         return request
 
 

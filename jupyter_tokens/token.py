@@ -93,6 +93,7 @@ class Token(_Opaque):
     """
 
     __slots__ = (
+        "_Token__header",
         "_Token__renew",
         "_Token__scheme",
         "_Token__value",
@@ -105,6 +106,7 @@ class Token(_Opaque):
     )
     __value: Callable[[], str | None]
     __scheme: str
+    __header: str
     __renew: Callable[[Token | None], Token] | None
     profile: str
     provider: str
@@ -121,12 +123,14 @@ class Token(_Opaque):
         obtained_at: datetime,
         expires_at: datetime | None = None,
         scheme: str = "Bearer",
+        header: str = "Authorization",
         metadata: Mapping[str, Any] | None = None,
         renew: Callable[[Token | None], Token] | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "_Token__value", lambda: value)
         put(self, "_Token__scheme", scheme)
+        put(self, "_Token__header", header)
         put(self, "_Token__renew", renew)
         put(self, "profile", profile)
         put(self, "provider", provider)
@@ -165,7 +169,8 @@ class Token(_Opaque):
         NoValue
             If the API never returns the value.
         """
-        return {"Authorization": f"{self.__scheme} {self.reveal()}"}
+        value = self.reveal()
+        return {self.__header: f"{self.__scheme} {value}" if self.__scheme else value}
 
     @property
     def auth(self) -> TokenAuth:
@@ -192,6 +197,7 @@ class Token(_Opaque):
             obtained_at=self.obtained_at,
             expires_at=self.expires_at,
             scheme=self.__scheme,
+            header=self.__header,
             metadata=self.metadata,
             renew=renew,
         )

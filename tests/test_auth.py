@@ -331,6 +331,25 @@ def redirect_to(url: Callable[[], str], status: str) -> Callable[[socket.socket,
     return handle
 
 
+@pytest.mark.parametrize("renewed", [False, True])
+def test_requests_hands_another_host_no_token_in_a_header_of_its_own(
+    guarded: Loopback, session: requests.Session, *, renewed: bool
+) -> None:
+    """Of itself requests keeps Authorization alone from another host."""
+    made = Token(CANARY, profile="mine", provider="x", obtained_at=utc(NOW), scheme="", header="X-Auth-Token")
+
+    def handle(connection: socket.socket, request: bytes) -> None:
+        # To another path of this host first, and from there to the other one.
+        here = request.split(b" ")[1] == b"/"
+        connection.sendall(raw_answer(b"", "302 Found", Location="/second" if here else f"{guarded.url}/next"))
+
+    with loopback(handle) as first:
+        response = session.get(first.url, auth=(made.renewed_by(lambda _refused: made) if renewed else made).auth)
+    assert response.status_code == 401
+    assert [b"X-Auth-Token: " + CANARY.encode() in request for request in first.requests] == [True, True]
+    assert [CANARY.encode() in request for request in guarded.requests] == [False]
+
+
 def test_requests_hands_another_host_no_token(guarded: Loopback, session: requests.Session, source: Source) -> None:
     with loopback(redirect_to(lambda: guarded.url, "302 Found")) as first:
         response = session.get(first.url, auth=source.token().auth)

@@ -119,6 +119,7 @@ def test_reveal_and_headers_are_the_ways_out() -> None:
     assert token().reveal() == CANARY
     assert token().headers() == {"Authorization": f"Bearer {CANARY}"}
     assert token(scheme="token").headers() == {"Authorization": f"token {CANARY}"}
+    assert token(scheme="", header="X-Auth-Token").headers() == {"X-Auth-Token": CANARY}
     assert token().has_value
 
 

@@ -32,7 +32,7 @@ class SandboxApp(CommandApp):
     """Serves until SIGINT or SIGTERM; prints one JSON line with the URL and profiles when ready."""
 
     name = "jupyter-tokens-sandbox"
-    description = "Serve the five token APIs on loopback, as strict as the vendors, for demos, tutorials and tests."
+    description = "Serve the token APIs on loopback, as strict as the vendors, for demos, tutorials and tests."
     examples = "jupyter tokens sandbox --port 8899 --life 60"
 
     port = Integer(0, min=0, max=65535, help="Port to serve on; 0, the default, takes a free one.").tag(config=True)
@@ -95,7 +95,8 @@ class SandboxApp(CommandApp):
         await sandbox.start(port=self.port)
         try:
             with tempfile.TemporaryDirectory(prefix="jupyter-tokens-sandbox-") as secrets_dir:
-                ready = {"url": sandbox.url, "profiles": sandbox.profiles(secrets_dir)}
+                profiles = {**sandbox.profiles(secrets_dir), **sandbox.neighbours(secrets_dir)}
+                ready = {"url": sandbox.url, "profiles": profiles}
                 sys.stdout.write(json.dumps(ready) + "\n")
                 sys.stdout.flush()
                 await stopping.wait()

@@ -59,6 +59,10 @@ _BUILT_IN = {
     "oneaccess": "jupyter_tokens.providers.oneaccess:OneAccess",
     "astra": "jupyter_tokens.providers.astra:Astra",
     "eiam": "jupyter_tokens.providers.eiam:Eiam",
+    "pai-dsw": "jupyter_tokens.providers.pai_dsw:PaiDsw",
+    "eiam-oauth": "jupyter_tokens.providers.eiam_oauth:EiamOauth",
+    "dashscope": "jupyter_tokens.providers.dashscope:DashScope",
+    "huawei-iam": "jupyter_tokens.providers.huawei_iam:HuaweiIam",
 }
 _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ServerGone, ServerUntrusted, TokenError
 from ..protocol.proof import START_VARIABLE
-from ..sources.cache import STATE_LABELS
+from ..sources.cache import STATE_LABELS, Key
 from .at_start import outcomes
 from .card import BOX, MUTED, remaining
 
@@ -34,8 +34,7 @@ class Listing:
     def _rows(self) -> list[tuple[str, ...]]:
         return [
             (
-                " ".join([status.profile, *(f"{name}={value}" for name, value in status.params.items())])
-                + (" (sandbox)" if status.sandbox else ""),
+                str(Key(status.profile, tuple(status.params.items()))) + (" (sandbox)" if status.sandbox else ""),
                 STATE_LABELS[status.state],
                 self._expiry(status),
                 ", ".join([*map(str, status.places), *(f"{place} (no longer there)" for place in status.changed)]),

@@ -122,8 +122,7 @@ class Troubles:
 def _notice(key: Key, error: TokenError) -> str:
     told = error.copy()
     told.profile = None
-    params = "".join(f" {name}={value}" for name, value in key.params)
-    return f"{key.profile}{params} could not be kept fresh: {told}"
+    return f"{key} could not be kept fresh: {told}"
 
 
 class Loan:

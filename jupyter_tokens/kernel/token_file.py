@@ -38,7 +38,7 @@ _RECORD_SECONDS = 180 * 24 * 3600.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # What an Authorization header can hold (RFC 6750). A file of passwords with colons or spaces is not taken for a token.
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]{8,}=*\n?")
-_HEADER = re.compile(rb"Authorization: [^\r\n]+\n?")
+_HEADER = re.compile(rb"(Authorization|X-Auth-Token): [^\r\n]+\n?")
 _log = logging.getLogger(__name__)
 
 

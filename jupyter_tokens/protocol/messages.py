@@ -68,7 +68,9 @@ class ProfileEntry(NamedTuple):
     may_reveal: bool = True
 
 
-def token_to_dict(token: Token, about: About, *, scheme: str, now: float, value: bool) -> dict[str, Any]:
+def token_to_dict(
+    token: Token, about: About, *, scheme: str, header: str = "Authorization", now: float, value: bool
+) -> dict[str, Any]:
     """A token as JSON takes it.
 
     Parameters
@@ -78,7 +80,9 @@ def token_to_dict(token: Token, about: About, *, scheme: str, now: float, value:
     about : About
         What is shown of its profile.
     scheme : str
-        The authorization scheme, for example "Bearer".
+        The authorization scheme, for example "Bearer"; empty if the token stands in the header alone.
+    header : str
+        The HTTP header that a request sends the token in.
     now : float
         Seconds since the epoch, for `expires_in`.
     value : bool
@@ -90,6 +94,7 @@ def token_to_dict(token: Token, about: About, *, scheme: str, now: float, value:
         "provider": token.provider,
         **about._asdict(),
         "scheme": scheme,
+        "header": header,
         "has_value": token.has_value,
         "expires_at": ends.isoformat() if ends is not None else None,
         "expires_in": max(0.0, ends.timestamp() - now) if ends is not None else None,
@@ -114,6 +119,7 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
             obtained_at=datetime.fromisoformat(facts["obtained_at"]),
             expires_at=None if left is None else utc(now) + timedelta(seconds=left),
             scheme=facts["scheme"],
+            header=facts["header"],
             metadata=facts["metadata"],
         )
         return token, About(facts["title"], facts["env"], sandbox=facts["sandbox"])

@@ -26,13 +26,15 @@ from .base import (
 from .credentials.alibaba import access_key, chain
 from .regions import Hosts
 from .signing.acs3 import fresh_nonce, signed_headers, timestamp
-from .signing.canonical import AccessKey, canonical_query
+from .signing.canonical import canonical_query
 
 __all__ = ["AlibabaProvider"]
 
 _KEY_HINT = "Check access_key_id and access_key_secret."
 _CLOCK_HINT = "Set this machine's clock: a signature is valid for 15 minutes."
 _RAM_HINT = "Ask for the RAM action {action}."
+_THROTTLED = Meaning(Throttled, "Try again later.")
+_INVALID = Meaning(InvalidRequest, "Check the parameters of the call.")
 
 # Source: Alibaba Cloud, "Service error codes" of the OpenAPI gateway.
 _MEANINGS = {
@@ -47,11 +49,11 @@ _MEANINGS = {
     "NoPermission": Meaning(Forbidden, _RAM_HINT),
     "Forbidden.RAM": Meaning(Forbidden, _RAM_HINT),
     "InvalidApi.NotFound": Meaning(NotFound, "Check that the endpoint is this API's."),
+    # PAI-DSW's.
+    "ValidationError": _INVALID,
     "InternalError": Meaning(ServiceUnavailable, "Try again later."),
     "ServiceUnavailable": Meaning(ServiceUnavailable, "Try again later."),
 }
-_THROTTLED = Meaning(Throttled, "Try again later.")
-_INVALID = Meaning(InvalidRequest, "Check the parameters of the call.")
 
 
 class AlibabaProvider(Provider):
@@ -94,7 +96,7 @@ class AlibabaProvider(Provider):
         """Return the host in the profile's region. Raises `SettingProblem` if none is known."""
         return self.hosts.host(self.region)
 
-    def credential(self, secrets: Mapping[str, Secret]) -> AccessKey:
+    def credential(self, secrets: Mapping[str, Secret]) -> Any:
         """Return the access key, from the settings or from the vendor's chain."""
         return chain() if self.credentials else access_key(secrets)
 
@@ -102,9 +104,12 @@ class AlibabaProvider(Provider):
         """Return the headers that name the call, with lower-case names."""
         return {"x-acs-action": self.action, "x-acs-version": self.version}
 
-    def request(self, call: Call, method: str, path: str, query: Iterable[tuple[str, str]]) -> httpx.Request:
-        """Return a signed request without a body."""
-        encoded, url, host = _target(self.base(), path, tuple(query))
+    def request(
+        self, call: Call, method: str, path: str, query: Iterable[tuple[str, str]], *, kept: bool = True
+    ) -> httpx.Request:
+        """Return a signed request without a body. Use `kept=False` for a query with a secret: its URL is not cached."""
+        target = _target if kept else _target.__wrapped__
+        encoded, url, host = target(self.base(), path, tuple(query))
         headers = {"host": host, **self.named()}
         date = timestamp(utc(call.clock.now()))
         # Signed before the request is made: changing an httpx.Headers costs as much as the signature itself.

@@ -293,7 +293,9 @@ def refusal(
         code=plain(str(code), _LONGEST_ID) if isinstance(code, str | int) and code != "" else None,
         status=status,
         request_id=request_id_of(response, body),
-        retryable=kind is Throttled or (kind is ServiceUnavailable and status in _RETRYABLE_STATUS),
+        # A refusal with the status of a success says by its code alone what it is.
+        retryable=kind is Throttled
+        or (kind is ServiceUnavailable and (status in _RETRYABLE_STATUS or status < httpx.codes.BAD_REQUEST)),
         retry_after=retry_after_of(response, now),
     )
 

@@ -112,6 +112,8 @@ class Documented:
         Fields with the client's own credential in form or query: they are accepted, but not sent on.
     others : tuple of str
         Other paths with the same parameters; `Call.path` is the one that a client called.
+    arrays : tuple of str
+        The list parameters in the query, sent as `NAME.1`, `NAME.2` and so on.
     """
 
     method: str
@@ -121,6 +123,7 @@ class Documented:
     fixed: Mapping[str, str] | None = None
     dropped: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    arrays: tuple[str, ...] = ()
 
 
 class Provider:
@@ -139,7 +142,9 @@ class Provider:
     create_params: ClassVar[Mapping[str, Param]] = {}
     """Additional parameters of the call that creates a token, if the API has one."""
     scheme: ClassVar[str] = "Bearer"
-    """The authorisation scheme of the token: `Authorization: SCHEME …`."""
+    """The authorisation scheme of the token: `Authorization: SCHEME …`. If empty, the header holds the token alone."""
+    header: ClassVar[str] = "Authorization"
+    """The HTTP header that a request sends the token in."""
 
     caches: ClassVar[bool] = False
     """Whether the vendor asks clients to cache the token; the proxy then answers from the cache."""
@@ -309,6 +314,7 @@ class Provider:
             obtained_at=utc(asked),
             expires_at=expires_at,
             scheme=self.scheme,
+            header=self.header,
             metadata=metadata,
         )
 

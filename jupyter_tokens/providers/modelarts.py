@@ -22,7 +22,6 @@ from ..errors import (
     InvalidRequest,
     NotFound,
     SecretError,
-    Throttled,
     Unauthorized,
     UnusableToken,
 )
@@ -30,15 +29,10 @@ from ..token import Secret, Token
 from .answers import (
     Meaning,
     json_object,
-    malformed,
     moment_of,
     number_of,
-    object_of,
-    refusal,
     request_id_of,
-    text_of,
     token_of,
-    try_json_object,
 )
 from .base import (
     COMMON_HEADERS,
@@ -55,8 +49,9 @@ from .base import (
     bodiless,
 )
 from .credentials import openstack
-from .credentials.huawei import IamLogin, IamToken, Login, access_key, chain, expiry_of, login_request
+from .credentials.huawei import IamLogin, Login, access_key, chain, login_request
 from .fields import is_loopback, is_url, parsed_url
+from .huawei import IAM_MEANINGS, iam_token, refuse
 from .params import Param
 from .regions import IAM, MODELARTS
 from .signing.canonical import AccessKey, percent_encode
@@ -66,8 +61,10 @@ __all__ = ["ModelArts"]
 
 _LOGIN_HINT = "Check the credential of the profile."
 _ID_HINT = "Check instance_id, project_id and the region."
-# Source: ModelArts, "Error Codes"; API Gateway, "Error Codes".
+# Source: ModelArts, "Error Codes".
 _MEANINGS = {
+    # IAM's codes and the gateway's come from this API as well.
+    **IAM_MEANINGS,
     "ModelArts.6309": Meaning(NotFound, _ID_HINT),
     "ModelArts.6327": Meaning(InvalidRequest, "Start the instance."),
     "ModelArts.6326": Meaning(InvalidRequest, "See the account's balance."),
@@ -78,14 +75,7 @@ _MEANINGS = {
     "ModelArts.0108": Meaning(Forbidden, "Ask for the ModelArts permission of this project."),
     "ModelArts.0206": Meaning(Unauthorized, "Check access_key and secret_key."),
     "ModelArts.0210": Meaning(Forbidden, "project_id and the project of the IAM token differ."),
-    "APIGW.0301": Meaning(
-        Unauthorized,
-        "Check the credential of the profile and this machine's clock. A key is locked for 5 minutes after 5 refusals.",
-    ),
-    "APIGW.0308": Meaning(Throttled, "Try again later."),
 }
-# T Cloud's gateway spells its codes this way.
-_MEANINGS |= {code.replace("APIGW.", "APIG."): meaning for code, meaning in _MEANINGS.items()}
 # These codes have the meaning above only with this status; with any other status the status decides.
 _STATUS_OF = {"ModelArts.0204": 400, "ModelArts.0206": 403, "ModelArts.0210": 403}
 
@@ -307,16 +297,10 @@ class ModelArts(Provider):
         login.tokens.pop(project, None)
         response = yield login_request(login, project, COMMON_HEADERS)
         if response.status_code != httpx.codes.CREATED:
-            error = self._refuse(call, response)
+            error = refuse(call, response, IAM_MEANINGS)
             error.message = f"IAM: {error.message}"
             raise error
-        value = token_of(response, response.headers, "X-Subject-Token")
-        body = json_object(response)
-        try:
-            expires = expiry_of(text_of(response, object_of(response, body, "token"), "expires_at"))
-        except (ValueError, OverflowError):
-            raise malformed(response, "of IAM has no time in 'expires_at'", body) from None
-        token = login.tokens[project] = IamToken(Secret(value), expires)
+        token = login.tokens[project] = iam_token(response)
         return token
 
     def _refusal(self, call: Call, response: httpx.Response) -> ApiError | None:
@@ -325,7 +309,7 @@ class ModelArts(Provider):
             body = json_object(response)
             if "token" in body or "error_code" not in body:
                 return None
-        return self._refuse(call, response)
+        return refuse(call, response, _MEANINGS, _STATUS_OF)
 
     def _token(self, call: Call, asked: float, response: httpx.Response) -> Token:
         body = json_object(response)
@@ -348,24 +332,6 @@ class ModelArts(Provider):
             asked,
             expires_at=_end_of_lease(response, body, asked),
             metadata={**metadata, "request_id": request_id_of(response, body)},
-        )
-
-    @staticmethod
-    def _refuse(call: Call, response: httpx.Response) -> ApiError:
-        body = try_json_object(response) or {}
-        inner = body.get("error")
-        # IAM wraps its errors; ModelArts itself writes error_message or error_msg.
-        told = inner if isinstance(inner, dict) else body
-        code = told.get("error_code", told.get("code"))
-        status = response.status_code
-        other = status >= httpx.codes.BAD_REQUEST and _STATUS_OF.get(str(code), status) != status
-        return refusal(
-            response,
-            now=call.clock.now(),
-            body=body,
-            code=code,
-            message=told.get("error_message") or told.get("error_msg") or told.get("message"),
-            meanings={} if other else _MEANINGS,
         )
 
 

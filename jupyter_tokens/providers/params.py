@@ -12,7 +12,7 @@ from ..errors import ParameterError
 
 __all__ = ["Param", "ParamValue", "closest", "params_schema", "parse_params"]
 
-ParamValue = str | int | bool
+ParamValue = str | int | bool | tuple[str, ...]
 
 # 18 digits always fit into the vendors' 64-bit `long`.
 _LARGEST = 10**18
@@ -22,13 +22,18 @@ _WORDS = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One parameter of an API. An `identifier` becomes part of a path: no slash, no control characters, not empty."""
+    """One parameter of an API.
+
+    An `identifier` names a resource or becomes part of a path: no slash, no control characters, not empty. An `array`
+    is a list of strings; as one string it has spaces between them.
+    """
 
     help: str
-    type: Literal["string", "integer", "boolean"] = "string"
+    type: Literal["string", "integer", "boolean", "array"] = "string"
     required: bool = False
     choices: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int | None = None
     identifier: bool = False
 
     def parse(self, name: str, value: object) -> ParamValue:
@@ -44,6 +49,11 @@ class Param:
                 problem = "must be a whole number"
             elif self.minimum is not None and parsed < self.minimum:
                 problem = f"must be at least {self.minimum}"
+            elif self.maximum is not None and parsed > self.maximum:
+                problem = f"must be at most {self.maximum}"
+        elif self.type == "array":
+            parsed = tuple(value.split()) if isinstance(value, str) else _texts(value)
+            problem = "" if parsed else "must be a list of one or more strings"
         elif not isinstance(value, str):
             problem = "must be a string"
         elif self.choices and value not in self.choices:
@@ -64,6 +74,10 @@ class Param:
             schema["enum"] = list(self.choices)
         if self.minimum is not None:
             schema["minimum"] = self.minimum
+        if self.maximum is not None:
+            schema["maximum"] = self.maximum
+        if self.type == "array":
+            schema |= {"items": {"type": "string", "minLength": 1}, "minItems": 1}
         if self.identifier:
             schema |= {"minLength": 1, "pattern": "^[^/]+$"}
         return schema
@@ -75,6 +89,12 @@ def _integer(value: object) -> int | None:
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
         return int(value)
     return value if isinstance(value, int) and abs(value) < _LARGEST else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Return a list of strings as a tuple, which can be part of a cache key; anything else as an empty one."""
+    texts = tuple(value) if isinstance(value, list | tuple) else ()
+    return texts if all(isinstance(text, str) and text.strip() for text in texts) else ()
 
 
 def _identifier_problem(value: str) -> str:

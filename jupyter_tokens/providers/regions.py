@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from .fields import SettingProblem
 
-__all__ = ["EIAM", "IAM", "MODELARTS", "PAI_DLC", "Hosts"]
+__all__ = ["DASHSCOPE", "DASHSCOPE_WORKSPACES", "EIAM", "IAM", "MODELARTS", "PAI_DLC", "PAI_DSW", "Hosts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,24 @@ PAI_DLC = Hosts(
         """),
         "pai-dlc.aliyuncs.com",
     ),
+)
+
+# Form: the API's own page; within a VPC: the rule of the official SDK, alibabacloud-pai-dsw20220101 2.4.0, which knows
+# no region with another host.
+PAI_DSW = Hosts("PAI-DSW", public="pai-dsw.{region}.aliyuncs.com", vpc="pai-dsw-vpc.{region}.aliyuncs.com")
+
+# Source: Model Studio, "Generate a temporary API key". The SDK knows workspaces' hosts in further regions, but the page
+# does not say that this call is there.
+DASHSCOPE = Hosts(
+    "Model Studio",
+    public="dashscope.aliyuncs.com",
+    regions=frozenset({"cn-beijing"}),
+    others={"ap-southeast-1": "dashscope-intl.aliyuncs.com"},
+)
+DASHSCOPE_WORKSPACES = Hosts(
+    "Model Studio's workspaces",
+    public="{region}.maas.aliyuncs.com",
+    regions=frozenset({"ap-southeast-1", "cn-beijing"}),
 )
 
 # Source: Alibaba Cloud, "IDaaS EIAM: Endpoints". The host within a VPC belongs to an instance and not to a region

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_PAIRS = ("alibaba", "huawei", "iam", "oneaccess")
+_PAIRS = ("alibaba", "huawei", "iam", "oneaccess", "id_tokens")
+_LISTS = ("astra", "dashscope")
 
 
 def _alibaba() -> dict[str, str]:
@@ -28,23 +29,36 @@ def _oneaccess() -> dict[str, str]:
     return {secrets.token_urlsafe(24): secrets.token_urlsafe(24)}
 
 
+def _id_tokens() -> dict[str, str]:
+    return {"sandbox-idp": secrets.token_urlsafe(48)}
+
+
 def _astra() -> list[str]:
     return [secrets.token_urlsafe(32)]
 
 
+def _dashscope() -> list[str]:
+    return ["sk-" + secrets.token_hex(16)]
+
+
 @dataclass(repr=False)
 class Accounts:
-    """Id to secret for each family of APIs, and Astra's bearer tokens; what is left out gets random secrets."""
+    """Id to secret for each family of APIs, and keys without an id; what is left out gets random secrets.
+
+    `id_tokens` are those of an identity provider that IAM trusts, by the provider's id.
+    """
 
     alibaba: dict[str, str] = field(default_factory=_alibaba)
     huawei: dict[str, str] = field(default_factory=_huawei)
     iam: dict[str, str] = field(default_factory=_iam)
     oneaccess: dict[str, str] = field(default_factory=_oneaccess)
+    id_tokens: dict[str, str] = field(default_factory=_id_tokens)
     astra: list[str] = field(default_factory=_astra)
+    dashscope: list[str] = field(default_factory=_dashscope)
 
     def __repr__(self) -> str:
         """How many of each: ids and secrets stay out of logs."""
-        return f"Accounts({', '.join(f'{name}={len(getattr(self, name))}' for name in (*_PAIRS, 'astra'))})"
+        return f"Accounts({', '.join(f'{name}={len(getattr(self, name))}' for name in (*_PAIRS, *_LISTS))})"
 
     @classmethod
     def random(cls) -> Accounts:
@@ -73,15 +87,16 @@ class Accounts:
         """The same from parsed JSON; ValueError names the key, never a value."""
         if not isinstance(data, Mapping):
             raise ValueError("the accounts must be a JSON object")  # noqa: TRY004 - a file's content, not a caller's type
-        known = (*_PAIRS, "astra")
+        known = (*_PAIRS, *_LISTS)
         unknown = sorted(set(data) - set(known))
         if unknown:
             raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(known)}")
         for name in _PAIRS:
             if name in data and not _is_pairs(data[name]):
                 raise ValueError(f"{name!r} must be an object of non-empty ids and secrets, at least one")
-        if "astra" in data and not _is_tokens(data["astra"]):
-            raise ValueError("'astra' must be a list of non-empty bearer tokens, at least one")
+        for name in _LISTS:
+            if name in data and not _is_tokens(data[name]):
+                raise ValueError(f"{name!r} must be a list of non-empty bearer tokens, at least one")
         return cls(**{name: type(value)(value) for name, value in data.items()})
 
 

@@ -1,4 +1,4 @@
-"""The gateway that PAI-DLC and EIAM stand behind: signature first, then version and action, and its form of errors."""
+"""The gateway that PAI and EIAM stand behind: signature first, then version and action, and its form of errors."""
 
 from __future__ import annotations
 
@@ -29,6 +29,23 @@ def invalid(name: str, message: str) -> RefusedError:
     """`Invalid{Param}`, where the name is fit to be echoed."""
     suffix = name if _PARAMETER.fullmatch(name) else "Parameter"
     return RefusedError(400, f"Invalid{suffix}", message)
+
+
+def known_parameters(params: list[tuple[str, str]], known: tuple[str, ...]) -> dict[str, str]:
+    """The query by name; a parameter that is not known or given twice is refused."""
+    given: dict[str, str] = {}
+    for name, value in params:
+        if name in given or name not in known:
+            raise invalid(name, "The parameter is not known or given twice.")
+        given[name] = value
+    return given
+
+
+def mandatory(given: dict[str, str], name: str) -> str:
+    """The parameter's value, or `Missing{Param}`."""
+    if not given.get(name):
+        raise RefusedError(400, f"Missing{name}", f"The parameter {name} is mandatory, in the query.")
+    return given[name]
 
 
 class AlibabaApi(Api):

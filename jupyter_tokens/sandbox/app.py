@@ -19,22 +19,30 @@ from .api import Api, Issued, World
 from .astra import Astra
 from .breakage import broken
 from .control import PREFIX, Control
-from .eiam import Eiam
+from .dashscope import PATH, DashScope
+from .eiam import Eiam, EiamOauth
 from .faults import Plan
 from .iam import Iam
 from .messages import Request, Response, json_response
 from .modelarts import ModelArts
 from .oneaccess import OneAccess
-from .pai_dlc import PaiDlc
-from .profiles import profiles
+from .pai_dlc import PaiDlc, PaiDsw
+from .profiles import neighbours, profiles
 from .sdk_hmac import ALGORITHM, SdkHmacVerifier
 from .server import Server
 
+_BY_PATH = {
+    "/accounts/": Astra.name,
+    "/api/v2/tenant/": OneAccess.name,
+    "/v3/auth/": Iam.name,
+    "/v3.0/OS-AUTH/": Iam.name,
+}
+_PAI = {PaiDlc.version: PaiDlc.name, PaiDsw.version: PaiDsw.name}
 _log = logging.getLogger("jupyter_tokens.sandbox")
 
 
 class Sandbox:
-    """Five vendor token APIs and Huawei's IAM login on one loopback port.
+    """The vendors' token APIs and Huawei's IAM login on one loopback port.
 
     `clock` gives seconds since the epoch. `life` in seconds shortens what the vendors' tokens live for. `reuse` makes
     OneAccess hand out a live token again. `lock_after` locks a Huawei AK for five minutes after so many failures.
@@ -59,11 +67,14 @@ class Sandbox:
         sdk_hmac = SdkHmacVerifier(self.accounts.huawei, clock, lock_after)
         apis: list[Api] = [
             ModelArts(world, sdk_hmac),
-            Iam(world),
+            Iam(world, sdk_hmac),
             PaiDlc(world, acs3),
             OneAccess(world, reuse=reuse),
             Astra(world),
             Eiam(world, acs3),
+            PaiDsw(world, acs3),
+            EiamOauth(world, acs3),
+            DashScope(world),
         ]
         self._apis = {api.name: api for api in apis}
         self.requests: Counter[str] = Counter(dict.fromkeys(self._apis, 0))
@@ -96,6 +107,10 @@ class Sandbox:
         """Five profiles that lead here; their secrets are written to 0600 files in `secrets_dir`."""
         return profiles(self.accounts, self.url, secrets_dir)
 
+    def neighbours(self, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
+        """Profiles for the other APIs, in the same form."""
+        return neighbours(self.accounts, self.url, secrets_dir)
+
     def _handle(self, request: Request) -> Response:
         if request.path.startswith(PREFIX):
             return self._control.answer(request)
@@ -116,16 +131,17 @@ class Sandbox:
 
 def _whose(request: Request) -> str | None:
     """The API that a call is meant for; each vendor has hosts of its own, here they share one."""
-    for prefix, name in (("/accounts/", Astra.name), ("/api/v2/tenant/", OneAccess.name), ("/v3/auth/", Iam.name)):
+    for prefix, name in _BY_PATH.items():
         if request.path.startswith(prefix):
             return name
     version = request.header("x-acs-version")
-    if version in (PaiDlc.version, Eiam.version):
-        return PaiDlc.name if version == PaiDlc.version else Eiam.name
-    if request.path == "/":
-        return Eiam.name
-    if request.path.startswith("/api/v1/") or any(key.startswith("x-acs-") for key, _ in request.headers):
-        return PaiDlc.name
+    if version in _PAI:
+        return _PAI[version]
+    if version == Eiam.version or request.path == "/":
+        return EiamOauth.name if request.header("x-acs-action") == EiamOauth.action else Eiam.name
+    signed = any(key.startswith("x-acs-") for key, _ in request.headers)
+    if request.path.startswith("/api/v1/") or signed:
+        return DashScope.name if (request.method, request.path, signed) == ("POST", PATH, False) else PaiDlc.name
     if request.path.startswith("/v1/") or request.credentials(ALGORITHM) is not None:
         return ModelArts.name
     return None

@@ -93,7 +93,7 @@ def _half(right: Response) -> Response:
 
 def _another_type(body: Any) -> Any:
     """The same answer, in which the token is of another type than the API's documents say."""
-    told = [name for name in ("token_type", "ApplicationTokenType", "type") if name in body]
+    told = [name for name in ("token_type", "TokenType", "ApplicationTokenType", "type") if name in body]
     if told:
         return {**body, **dict.fromkeys(told, "application/x-other")}
     # Where no type is told the token itself is of another one.

@@ -1,4 +1,4 @@
-"""IDaaS EIAM 2021-12-01, ObtainApplicationToken: a stored token; must not know how a caller is authenticated."""
+"""IDaaS EIAM 2021-12-01: a stored token and an OAuth one; must not know how a caller is authenticated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import string
 from typing import Any, ClassVar
 
 from .acs3 import Acs3Verifier, RefusedError
-from .alibaba import AlibabaApi, not_found
+from .alibaba import AlibabaApi, invalid, known_parameters, mandatory, not_found
 from .api import Issued, World
 from .messages import Request
 
@@ -26,7 +26,15 @@ _STORED = (
     _SAMPLE_ANSWER,
 )
 _LIFE = 24 * 3600
+_OAUTH_LIFE = 1200
 _AGE = 30 * 24 * 3600
+_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+_ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a type, and no secret
+_OAUTH_PARAMETERS = (
+    *("InstanceId", "ApplicationId", "Audience", "GrantType"),
+    *("SubjectToken", "SubjectTokenType", "RequestedTokenType"),
+)
+_SCOPE = "ScopeValues."
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -45,10 +53,7 @@ class Eiam(AlibabaApi):
 
     def perform(self, request: Request) -> dict[str, Any]:
         """Hands out the stored token, whatever its state: a disabled or expired one comes with 200 as well."""
-        if request.method != "POST":
-            raise RefusedError(400, "UnsupportedHTTPMethod", "This http method is not supported.")
-        if request.path != "/":
-            raise not_found()
+        _check_rpc(request)
         ids = _ids(dict(request.params))
         value = self._values.get(ids)
         if value is None:
@@ -74,14 +79,65 @@ class Eiam(AlibabaApi):
         }
 
 
+class EiamOauth(AlibabaApi):
+    """The applications of the stored tokens may ask for every audience and scope; a subject token is not verified."""
+
+    name: ClassVar[str] = "eiam-oauth"
+    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
+    action: ClassVar[str] = "GenerateOauthToken"
+    version: ClassVar[str] = Eiam.version
+
+    def perform(self, request: Request) -> dict[str, Any]:
+        """A new access token, its end in seconds."""
+        _check_rpc(request)
+        scopes = [pair for pair in request.params if pair[0].startswith(_SCOPE)]
+        given = known_parameters([pair for pair in request.params if pair not in scopes], _OAUTH_PARAMETERS)
+        ids = mandatory(given, "InstanceId"), mandatory(given, "ApplicationId")
+        audience = mandatory(given, "Audience")
+        _check_scopes(scopes)
+        _check_grant(given)
+        if all(stored[:2] != ids for stored in _STORED):
+            raise _unknown(ids)
+        now, end = self.world.clock(), self.world.end_of_life(self.name, request, _OAUTH_LIFE)
+        value = "AT" + "".join(secrets.choice(_LETTERS) for _ in range(126))
+        self.world.issue(value, Issued(self.name, end, {"application_id": ids[1], "audience": audience}))
+        response = {"AccessToken": value, "TokenType": "Bearer", "IssuedTokenType": _ACCESS_TOKEN}
+        return {"TokenResponse": {**response, "ExpiresIn": max(0, int(end - now)), "ExpiresAt": int(end)}}
+
+
+def _check_rpc(request: Request) -> None:
+    if request.method != "POST":
+        raise RefusedError(400, "UnsupportedHTTPMethod", "This http method is not supported.")
+    if request.path != "/":
+        raise not_found()
+
+
+def _check_scopes(scopes: list[tuple[str, str]]) -> None:
+    """An array is numbered from 1, in whichever order."""
+    if not scopes:
+        raise RefusedError(400, "MissingScopeValues", "The parameter ScopeValues is mandatory, in the query.")
+    wanted = {f"{_SCOPE}{number}" for number in range(1, len(scopes) + 1)}
+    if {name for name, _ in scopes} != wanted or not all(value for _, value in scopes):
+        raise invalid("ScopeValues", "ScopeValues must be ScopeValues.1, ScopeValues.2 and so on, none of them empty.")
+
+
+def _check_grant(given: dict[str, str]) -> None:
+    grant = given.get("GrantType", "client_credentials")
+    if grant not in ("client_credentials", _EXCHANGE):
+        raise invalid("GrantType", "GrantType must be client_credentials or token exchange.")
+    if grant == _EXCHANGE:
+        mandatory(given, "SubjectToken")
+        mandatory(given, "SubjectTokenType")
+    for name in ("SubjectTokenType", "RequestedTokenType"):
+        if given.get(name, _ACCESS_TOKEN) != _ACCESS_TOKEN:
+            raise invalid(name, f"{name} must be {_ACCESS_TOKEN}.")
+
+
 def _ids(given: dict[str, str]) -> tuple[str, str, str]:
-    for name in ("InstanceId", "ApplicationId", "ApplicationTokenId"):
-        if not given.get(name):
-            raise RefusedError(400, f"Missing{name}", f"The parameter {name} is mandatory, in the query.")
-    return given["InstanceId"], given["ApplicationId"], given["ApplicationTokenId"]
+    return mandatory(given, "InstanceId"), mandatory(given, "ApplicationId"), mandatory(given, "ApplicationTokenId")
 
 
-def _unknown(ids: tuple[str, str, str]) -> RefusedError:
+def _unknown(ids: tuple[str, ...]) -> RefusedError:
     kinds = ("Instance", "Application", "ApplicationToken")
-    known = max(depth for depth in range(3) if any(stored[:depth] == ids[:depth] for stored in _STORED))
+    known = max(depth for depth in range(len(ids)) if any(stored[:depth] == ids[:depth] for stored in _STORED))
     return RefusedError(404, f"ResourceNotFound.{kinds[known]}", f"The specified resource: {kinds[known]} not found.")

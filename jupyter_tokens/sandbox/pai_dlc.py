@@ -1,4 +1,4 @@
-"""PAI-DLC 2020-12-03, GetToken: the sharing token of a job; must not know how a caller is authenticated."""
+"""PAI-DLC and PAI-DSW, GetToken: the token of a job or an instance; must not know how a caller is authenticated."""
 
 from __future__ import annotations
 
@@ -6,46 +6,79 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from typing import Any, ClassVar
 
 from .acs3 import Acs3Verifier
-from .alibaba import AlibabaApi, invalid, not_found
+from .alibaba import AlibabaApi, invalid, known_parameters, mandatory, not_found
 from .api import Issued, World
 from .messages import Request
 
 _DEFAULT_LIFE = 604_800
+_DSW_LIFE = 3600  # Not documented.
+_DSW_INSTANCE = re.compile(r"dsw-[A-Za-z0-9-]+")
 _MOST_DIGITS = 10
 _SETTINGS = ("TokenSettings.EnableCrossAccountAccess", "TokenSettings.EnableLogDownloadJob")
 
 
-class PaiDlc(AlibabaApi):
-    """Every TargetId exists."""
+class _Pai(AlibabaApi):
+    """What both products share: the action's name and a token in the shape of a JWT, with its end in `exp`."""
 
-    name: ClassVar[str] = "pai-dlc"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     action: ClassVar[str] = "GetToken"
-    version: ClassVar[str] = "2020-12-03"
 
     def __init__(self, world: World, verifier: Acs3Verifier) -> None:
         super().__init__(world, verifier)
         self._key = secrets.token_bytes(32)
 
-    def perform(self, request: Request) -> dict[str, Any]:
-        """Hands out a token in the shape of a JWT, with its end in `exp`."""
-        if (request.method, request.path) != ("GET", "/api/v1/tokens"):
-            raise not_found()
-        target_type, target_id, life = _parameters(request.params)
-        end = self.world.end_of_life(self.name, request, life)
-        issued, expires = int(self.world.clock()), int(end)
-        target = {"target_type": target_type, "target_id": target_id}
+    def _issue(self, request: Request, life: int, target: dict[str, str]) -> str:
+        issued, expires = int(self.world.clock()), int(self.world.end_of_life(self.name, request, life))
         token = self._jwt({"iat": issued, "exp": expires, "jti": secrets.token_hex(8), **target})
         self.world.issue(token, Issued(self.name, expires, target))
-        return {"Token": token}
+        return token
 
     def _jwt(self, claims: dict[str, Any]) -> str:
         signed = f"{_part({'alg': 'HS256', 'typ': 'JWT'})}.{_part(claims)}"
         return f"{signed}.{_base64url(hmac.new(self._key, signed.encode(), hashlib.sha256).digest())}"
+
+
+class PaiDlc(_Pai):
+    """Every TargetId exists."""
+
+    name: ClassVar[str] = "pai-dlc"
+    version: ClassVar[str] = "2020-12-03"
+
+    def perform(self, request: Request) -> dict[str, Any]:
+        """The sharing token of a job or a TensorBoard."""
+        if (request.method, request.path) != ("GET", "/api/v1/tokens"):
+            raise not_found()
+        target_type, target_id, life = _parameters(request.params)
+        return {"Token": self._issue(request, life, {"target_type": target_type, "target_id": target_id})}
+
+
+class PaiDsw(_Pai):
+    """Every instance exists whose id begins with `dsw-`; what the service itself refuses comes with 200."""
+
+    name: ClassVar[str] = "pai-dsw"
+    version: ClassVar[str] = "2022-01-01"
+
+    def perform(self, request: Request) -> dict[str, Any]:
+        """The token of an instance, or `Success: false`."""
+        if (request.method, request.path) != ("GET", "/api/v2/tokens"):
+            raise not_found()
+        given = known_parameters(request.params, ("InstanceId", "ExpireTime", "Type", "Audience"))
+        instance = mandatory(given, "InstanceId")
+        life = _seconds(given.get("ExpireTime", str(_DSW_LIFE)))
+        if not _DSW_INSTANCE.fullmatch(instance):
+            return _validation_error("InstanceId must be the id of an instance, dsw-…")
+        if given.get("Type", "Access") not in ("Access", "View"):
+            return _validation_error("Type must be Access or View.")
+        return {"Success": True, "Token": self._issue(request, life, {"instance_id": instance})}
+
+
+def _validation_error(message: str) -> dict[str, Any]:
+    return {"Success": False, "Code": "ValidationError", "Message": message}
 
 
 def _base64url(raw: bytes) -> str:
@@ -57,18 +90,18 @@ def _part(content: dict[str, Any]) -> str:
 
 
 def _parameters(params: list[tuple[str, str]]) -> tuple[str, str, int]:
-    given: dict[str, str] = {}
-    for name, value in params:
-        if name in given or name not in ("TargetType", "TargetId", "ExpireTime", *_SETTINGS):
-            raise invalid(name, "The parameter is not known or given twice.")
-        given[name] = value
+    given = known_parameters(params, ("TargetType", "TargetId", "ExpireTime", *_SETTINGS))
     target_type = given.get("TargetType", "job")
     if target_type not in ("job", "tensorboard"):
         raise invalid("TargetType", "TargetType must be job or tensorboard.")
-    expire = given.get("ExpireTime", str(_DEFAULT_LIFE))
-    if not (expire.isascii() and expire.isdigit() and len(expire) <= _MOST_DIGITS):
-        raise invalid("ExpireTime", "ExpireTime must be a whole number of seconds, at least 0.")
+    life = _seconds(given.get("ExpireTime", str(_DEFAULT_LIFE)))
     for name in _SETTINGS:
         if given.get(name, "true").lower() not in ("true", "false"):
             raise invalid(name, f"{name} must be true or false.")
-    return target_type, given.get("TargetId", ""), int(expire)
+    return target_type, given.get("TargetId", ""), life
+
+
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        raise invalid("ExpireTime", "ExpireTime must be a whole number of seconds, at least 0.")
+    return int(text)

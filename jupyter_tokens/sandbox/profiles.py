@@ -19,17 +19,18 @@ def _reference(directory: Path, name: str, secret: str) -> str:
     return f"file:{path}"
 
 
+def _alibaba(accounts: Accounts, url: str, directory: Path) -> dict[str, Any]:
+    access_key, secret = next(iter(accounts.alibaba.items()))
+    reference = _reference(directory, "alibaba", secret)
+    return {"endpoint": url, "access_key_id": access_key, "access_key_secret": reference}
+
+
 def profiles(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
     """Five profiles named as their providers; the secrets go to 0600 files in `secrets_dir`, ids stand as they are."""
     directory = Path(secrets_dir).resolve()
-    alibaba_id, alibaba_secret = next(iter(accounts.alibaba.items()))
     huawei_id, huawei_secret = next(iter(accounts.huawei.items()))
     client_id, client_secret = next(iter(accounts.oneaccess.items()))
-    alibaba = {
-        "endpoint": url,
-        "access_key_id": alibaba_id,
-        "access_key_secret": _reference(directory, "alibaba", alibaba_secret),
-    }
+    alibaba = _alibaba(accounts, url, directory)
     return {
         "modelarts": {
             "provider": "modelarts",
@@ -69,5 +70,46 @@ def profiles(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str,
                 "ApplicationTokenId": eiam.TOKEN,
             },
             "env": "EIAM_TOKEN",
+        },
+    }
+
+
+def neighbours(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
+    """Profiles for the other APIs, which the demo leaves out, in the same form."""
+    directory = Path(secrets_dir).resolve()
+    user, password = next(iter(accounts.iam.items()))
+    alibaba = _alibaba(accounts, url, directory)
+    return {
+        "pai-dsw": {
+            "provider": "pai-dsw",
+            **alibaba,
+            "params": {"InstanceId": "dsw-730abcdefghij"},
+            "env": "PAI_DSW_TOKEN",
+        },
+        "eiam-oauth": {
+            "provider": "eiam-oauth",
+            **alibaba,
+            "params": {
+                "InstanceId": eiam.INSTANCE,
+                "ApplicationId": eiam.APPLICATION,
+                "Audience": "https://example.com",
+                "ScopeValues": ["User:Read:ALL"],
+            },
+            "env": "EIAM_OAUTH_TOKEN",
+        },
+        "dashscope": {
+            "provider": "dashscope",
+            "endpoint": url,
+            "api_key": _reference(directory, "dashscope", accounts.dashscope[0]),
+            "env": "DASHSCOPE_API_KEY",
+        },
+        "huawei-iam": {
+            "provider": "huawei-iam",
+            "endpoint": url,
+            "username": user,
+            "password": _reference(directory, "iam", password),
+            "domain_name": "sandbox",
+            "params": {"project_id": modelarts.PROJECT},
+            "env": "HUAWEI_IAM_TOKEN",
         },
     }

@@ -37,6 +37,7 @@ CACHE_HEADER = "X-Jupyter-Tokens-Cache"
 _MARK = "/jupyter-tokens/proxy/"
 # Ids are letters, digits and these at every vendor's: no escape is needed, and none is taken.
 _ID = r"[A-Za-z0-9_][A-Za-z0-9._~-]*"
+_NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 # The server's own login by query: see jupyter_server's IdentityProvider.
 _LOGIN = "token"
 _FORM = "application/x-www-form-urlencoded"
@@ -129,10 +130,7 @@ class VendorProxyHandler(TokensHandler):
 
         documented = profile.provider.documented
         if documented is None:
-            problem = (
-                f"{profile.provider.title} cannot be reached through the proxy: it has no documented call of its own."
-            )
-            self.refuse(404, problem, "no_proxy")
+            self.refuse(404, f"The proxy takes no call of {profile.provider.title}.", "no_proxy")
         request = self.request
         # As it was written: what tornado hands to `get` is decoded.
         path = "/" + request.path.partition(_MARK)[2].partition("/")[2]
@@ -220,7 +218,7 @@ def _pattern(documented: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\{(\w+)\\}", rf"(?P<\1>{_ID})", re.escape(documented)), re.ASCII)
 
 
-def _said(documented: Documented, asked: _Asked) -> dict[str, str]:
+def _said(documented: Documented, asked: _Asked) -> dict[str, str | list[str]]:
     """The parameters in query and form. Raises `Refused` for what the call does not have."""
     for name, value in documented.headers.items():
         if asked.headers.get(name, value) != value:
@@ -233,7 +231,7 @@ def _said(documented: Documented, asked: _Asked) -> dict[str, str]:
     fixed = documented.fixed or {}
     said: dict[str, str] = {}
     for name, value in pairs:
-        if name not in (*documented.query, *fixed, *documented.dropped):
+        if name not in (*documented.query, *fixed, *documented.dropped) and not _is_item(name, documented.arrays):
             raise ParameterError(f"{name[:80]!r} is not a parameter of this call.")
         if name in said:
             raise ParameterError(f"Parameter {name} is given twice.")
@@ -241,7 +239,24 @@ def _said(documented: Documented, asked: _Asked) -> dict[str, str]:
     for name, value in fixed.items():
         if said.pop(name, None) != value:
             raise ParameterError(f"Parameter {name} must be {value}.")
-    return {name: value for name, value in said.items() if name not in documented.dropped}
+    arrays = {name: _items(name, said) for name in documented.arrays}
+    plain = {name: value for name, value in said.items() if name in documented.query}
+    return {**plain, **{name: items for name, items in arrays.items() if items}}
+
+
+def _is_item(name: str, arrays: tuple[str, ...]) -> bool:
+    """Whether it is the name of one value of an array, such as ScopeValues.1."""
+    array, _, number = name.rpartition(".")
+    return array in arrays and _NUMBER.fullmatch(number) is not None
+
+
+def _items(array: str, said: Mapping[str, str]) -> list[str]:
+    """The values of an array in their order. Raises `ParameterError` where one is left out."""
+    count = sum(_is_item(name, (array,)) for name in said)
+    try:
+        return [said[f"{array}.{number}"] for number in range(1, count + 1)]
+    except KeyError as missing:
+        raise ParameterError(f"Parameter {missing.args[0]} is missing, and a later one is given.") from None
 
 
 def _pairs(encoded: str) -> list[tuple[str, str]]:

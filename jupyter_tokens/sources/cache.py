@@ -58,6 +58,11 @@ class Key(NamedTuple):
     profile: str
     params: tuple[tuple[str, Any], ...] = ()
 
+    def __str__(self) -> str:
+        # As it is written in a magic.
+        params = ((name, " ".join(value) if isinstance(value, tuple) else value) for name, value in self.params)
+        return " ".join([self.profile, *(f"{name}={value}" for name, value in params)])
+
 
 class Ask(NamedTuple):
     """How new a token a fetch must return, for a source that asks another cache.

@@ -120,12 +120,13 @@ class LocalSource(TokenSource):
             # The profile may have been added a moment ago.
             self.look_again()
             profiles = self.profiles()
+        params = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
         # With the types, because True equals 1 as a dict key, but not for an API.
         written = (profile, *((name, type(value), value) for name, value in params.items()))
         try:
             key = self._keys.get(written)
         except TypeError:
-            key = None  # A list or the like: call_params says which parameter is wrong.
+            key = None  # An object or the like: call_params says which parameter is wrong.
         if key is None:
             key = Key(profile, tuple(profiles[profile].call_params(params).items()))
             if len(self._keys) >= _MOST_KEYS:

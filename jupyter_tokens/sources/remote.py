@@ -74,11 +74,13 @@ class RemoteSource(TokenSource):
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """Return the cache key of a call. The server checks profile and parameters; this checks only their types."""
+        written: dict[str, Any] = {}
         for name, value in params.items():
-            if not isinstance(value, str | int | float | bool | None):
-                raise ParameterError(f"Parameter {name} must be a string, a number, true or false.")
-        # A magic passes numbers as strings; the server accepts both.
-        written = {name: str(value) if type(value) is int else value for name, value in params.items()}
+            texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+            if not texts and not isinstance(value, str | int | float | bool | None):
+                raise ParameterError(f"Parameter {name} must be a string, a list of strings, a number, true or false.")
+            # A magic passes numbers as strings; the server accepts both.
+            written[name] = tuple(value) if texts else str(value) if type(value) is int else value
         return Key(profile, tuple(sorted(written.items())))
 
     def about(self, profile: str) -> About:

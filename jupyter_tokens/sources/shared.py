@@ -317,5 +317,6 @@ def _token(facts: Mapping[str, Any], left: float, wanted: Wanted, clock: Clock) 
         obtained_at=obtained_at,
         expires_at=None if life is None else utc(ends),
         scheme=provider.scheme,
+        header=provider.header,
         metadata={**facts["metadata"], **{name: Secret(value) for name, value in facts["hidden"].items()}},
     )

@@ -117,6 +117,8 @@ def _whole(value: Any) -> int | None:
 def _written(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -239,8 +239,8 @@ class Live(VBox):
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self.runs: dict[str, str] = {}
-        """The cells that show it, each with the run in which it does."""
+        # The cells that show it, each with the run in which it does.
+        self._cells: dict[str, str] = {}
         self._notes = HTML(layout=Layout(display="none", margin="0", padding="0 8px", border_top=look.RULE))
         super().__init__(**{VIEW_COUNT: 0})
         self._ended = False
@@ -324,20 +324,6 @@ class Live(VBox):
         if self._ended:
             return
         (self._feed.add if change["new"] else self._feed.remove)(self)
-
-
-def _replace(live: Live) -> None:
-    """Closes what was shown by an earlier run of this cell and nowhere else: the page has dropped it."""
-    cell, run = _running_cell()
-    if not cell:
-        return
-    live.runs[cell] = run
-    for other in list(_shown):
-        if other.runs.get(cell, run) != run:
-            del other.runs[cell]
-            if not other.runs:
-                other.close()
-    _shown.add(live)
 
 
 def _running_cell() -> tuple[str, str]:

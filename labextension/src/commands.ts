@@ -6,7 +6,7 @@ import type { Actions } from './actions';
 import { injectIcon, tokensIcon } from './icons';
 import type { LastParams } from './lastparams';
 import type { CurrentNotebook } from './notebook';
-import { NAMESPACE, type ITokens, type Params } from './tokens';
+import { NAMESPACE, written, type ITokens, type Params } from './tokens';
 
 export const CommandIDs = {
   showPanel: `${NAMESPACE}:show-panel`,
@@ -101,7 +101,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
 
 /** The magic that fetches a profile's token with these parameters, with `--env` if the variable is not the profile's. */
 export function magic(profile: string, params: Params, env?: string): string {
-  const words = Object.entries(params).map(([name, value]) => quoted(`${name}=${value}`));
+  const words = Object.entries(params).map(([name, value]) => quoted(`${name}=${written(value)}`));
   return ['%gettoken', quoted(profile), ...words, ...(env ? ['--env', env] : [])].join(' ');
 }
 

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { HTMLSelect } from '@jupyterlab/ui-components';
 import React from 'react';
 
-import type { IFieldSchema, IObjectSchema, Params, Value } from './tokens';
+import { written, type IFieldSchema, type IObjectSchema, type Params, type Value } from './tokens';
 
 interface IFieldProps {
   readonly id: string;
@@ -86,7 +86,7 @@ function Input(props: IFieldProps): React.JSX.Element {
       type={numeric ? 'number' : 'text'}
       min={schema.minimum}
       step={schema.type === 'integer' ? 1 : 'any'}
-      value={value === undefined ? '' : String(value)}
+      value={value === undefined ? '' : written(value)}
       placeholder={placeholder ?? hint(schema, trans)}
       spellCheck={false}
       autoComplete="off"
@@ -134,7 +134,7 @@ export function Fields(props: IFieldsProps): React.JSX.Element {
             schema={field}
             required={schema.required?.includes(name) === true && defaults[name] === undefined}
             value={values[name]}
-            {...(defaults[name] !== undefined && { placeholder: String(defaults[name]) })}
+            {...(defaults[name] !== undefined && { placeholder: written(defaults[name]) })}
             onChange={change}
             trans={trans}
           />

@@ -26,8 +26,13 @@ export interface IProblem {
   readonly retryable: boolean;
 }
 
-export type Value = string | number | boolean;
+export type Value = string | number | boolean | readonly string[];
 export type Params = Readonly<Record<string, Value>>;
+
+/** A value as it can be typed: a list has spaces between its texts. */
+export function written(value: Value): string {
+  return typeof value === 'object' ? value.join(' ') : String(value);
+}
 
 /** A profile, and the state of its token. */
 export interface IProfile {
@@ -126,13 +131,13 @@ export interface IHolding {
 /** A secret as it is sent to the server: to be stored, or to be kept. */
 export type SentSecret =
   { readonly value: string; readonly store: 'keyring' | 'file' } | { readonly keep: true };
-export type Setting = Value | readonly string[] | Params | SentSecret;
+export type Setting = Value | Params | SentSecret;
 export type Settings = Readonly<Record<string, Setting>>;
 
 /** A profile for editing: secrets only by their names. */
 export interface IEditable {
   readonly name: string;
-  readonly settings: Readonly<Record<string, Value | readonly string[] | Params>>;
+  readonly settings: Readonly<Record<string, Value | Params>>;
   readonly secrets: readonly string[];
 }
 

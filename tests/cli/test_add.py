@@ -236,6 +236,34 @@ class TestOnATerminal:
         assert "region has no known endpoint of ModelArts" in seen
         assert "env must be the name of an environment variable" in seen
 
+    def test_a_list_is_written_as_one(self, machine: Machine) -> None:
+        asked = [
+            ("endpoint", ""),
+            ("region", "eu-central-1"),
+            ("How to sign in", "access-key"),
+            ("access_key_id", "AKID"),
+            ("InstanceId", "idaas_1"),
+            ("ApplicationId", "app_1"),
+            ("Audience", "https://example.com"),
+            ("ScopeValues", "User:Read:ALL User:Write"),
+            ("env", ""),
+            ("access_key_secret", CANARY),
+        ]
+        code, _ = machine.answers("add", "m2m", "--provider=eiam-oauth", "--store=file", to=asked)
+        assert code == 0
+        assert profiles(machine)["m2m"]["params"]["ScopeValues"] == ["User:Read:ALL", "User:Write"]
+
+    def test_an_id_token_and_its_identity_provider_are_the_third_way(self, machine: Machine) -> None:
+        asked = [
+            ("How to sign in", "id-token"),
+            ("idp_id", "idp"),
+            ("env", ""),
+            ("ID token [id_token] - id_token of an OpenID Connect identity provider (hidden)", CANARY),
+        ]
+        options = ["--provider=huawei-iam", "--set=region=eu-de", "--store=file"]
+        code, _ = machine.answers("add", "iam", *options, to=asked)
+        assert (code, profiles(machine)["iam"]["idp_id"]) == (0, "idp")
+
     def test_what_is_needed_is_asked_again(self, machine: Machine) -> None:
         asked = [
             ("provider", "nonsense"),

@@ -14,9 +14,11 @@ from uuid import UUID
 import pytest
 import requests
 from alibabacloud_eiam20211201.client import Client as EiamClient
-from alibabacloud_eiam20211201.models import ObtainApplicationTokenRequest
+from alibabacloud_eiam20211201.models import GenerateOauthTokenRequest, ObtainApplicationTokenRequest
 from alibabacloud_pai_dlc20201203.client import Client as PaiClient
 from alibabacloud_pai_dlc20201203.models import GetTokenRequest, TokenSettings
+from alibabacloud_pai_dsw20220101.client import Client as DswClient
+from alibabacloud_pai_dsw20220101.models import GetTokenRequest as DswRequest
 from alibabacloud_tea_openapi.exceptions import ClientException, ServerException, ThrottlingException
 from alibabacloud_tea_openapi.utils_models import Config
 from astraSDK.common import SDKCommon
@@ -83,7 +85,28 @@ def eiam(url: str, *, asynchronous: Any = False, token: Any = APPLICATION_TOKEN,
     return client.obtain_application_token(wanted)
 
 
-both_calls = pytest.mark.parametrize("call", [pai, eiam], ids=["pai-dlc", "eiam"])
+def dsw(url: str, *, asynchronous: Any = False, instance: str = "dsw-730abcdefghij", **options: Any) -> Any:
+    client = DswClient(alibaba_config(url, **options))
+    wanted = DswRequest(instance_id=instance, expire_time=60, type="Access", audience="Third Party*~é/+")
+    return asyncio.run(client.get_token_async(wanted)) if asynchronous else client.get_token(wanted)
+
+
+def eiam_oauth(url: str, *, asynchronous: Any = False, **options: Any) -> Any:
+    client = EiamClient(alibaba_config(url, **options))
+    wanted = GenerateOauthTokenRequest(
+        instance_id=INSTANCE,
+        application_id=APPLICATION,
+        audience="https://example.com",
+        scope_values=[f"Scope *~é/+ {number}" for number in range(11)],
+    )
+    if asynchronous:
+        return asyncio.run(client.generate_oauth_token_async(wanted))
+    return client.generate_oauth_token(wanted)
+
+
+both_calls = pytest.mark.parametrize(
+    "call", [pai, eiam, dsw, eiam_oauth], ids=["pai-dlc", "eiam", "pai-dsw", "eiam-oauth"]
+)
 both_ways = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 
 
@@ -98,6 +121,20 @@ def test_pai_and_eiam_hand_out_tokens(
     token = eiam(sandbox.url, **options).body.application_token
     assert (token.status, token.application_token[:4]) == ("enabled", "SATF")
     assert (sandbox.requests["pai-dlc"], sandbox.requests["eiam"]) == (1, 1)
+
+
+@both_ways
+def test_the_sdk_gets_what_the_neighbours_of_both_hand_out(sandbox: Sandbox, asynchronous: bool) -> None:
+    answer = dsw(sandbox.url, asynchronous=asynchronous).body
+    assert (answer.success, answer.token.count(".")) == (True, 2)
+    token = eiam_oauth(sandbox.url, asynchronous=asynchronous).body.token_response
+    assert (token.token_type, token.expires_in, token.access_token[:2]) == ("Bearer", 1200, "AT")
+    assert (sandbox.requests["pai-dsw"], sandbox.requests["eiam-oauth"]) == (1, 1)
+
+
+def test_a_refusal_of_dsw_is_no_error_to_the_sdk(sandbox: Sandbox) -> None:
+    answer = dsw(sandbox.url, instance="nobody").body
+    assert (answer.success, answer.code, answer.token) == (False, "ValidationError", None)
 
 
 @both_ways

@@ -86,7 +86,7 @@ def test_arguments_of_any_kind(fuzz: Fuzz, run: Run, config: Path) -> None:
     # Port 9 of this machine: nothing is asked that could answer.
     reachable = {**PROFILES["oneaccess"], "endpoint": "http://127.0.0.1:9", "env": "X", "timeout": 2}
     # A reference, as the mode that shows what is configured shows it whole.
-    reachable["client_secret"] = "env:HOME"
+    reachable["client_secret"] = "env:CANARY"
 
     def check(command: str, arguments: list[str]) -> None:
         config.write_bytes(as_json({"TokenProfiles": {"profiles": {"oneaccess": reachable}}}))

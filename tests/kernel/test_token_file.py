@@ -116,6 +116,15 @@ def test_a_file_that_an_earlier_kernel_left_is_taken_over(file: Path, form: toke
     assert file.read_bytes() == b"another-token"
 
 
+def test_a_header_of_another_name_is_taken_over_too(file: Path) -> None:
+    made = Token(CANARY, profile="iam", provider="huawei-iam", obtained_at=utc(NOW), scheme="", header="X-Auth-Token")
+    write(str(file), content(made, "header"))
+    assert file.read_bytes() == f"X-Auth-Token: {CANARY}\n".encode()
+    check(str(file))
+    write(str(file), b"another-token")
+    assert file.read_bytes() == b"another-token"
+
+
 def test_an_empty_file_is_filled_whatever_its_mode(file: Path) -> None:
     file.touch(0o644)
     write(str(file), b"first-value-1")

@@ -43,6 +43,11 @@ def test_a_token_arrives_as_it_was() -> None:
     assert about == ABOUT
 
 
+def test_a_token_for_a_header_of_its_own_arrives_as_one() -> None:
+    facts = token_to_dict(token(), ABOUT, scheme="", header="X-Auth-Token", now=NOW, value=True)
+    assert token_from_dict(facts, now=NOW)[0].headers() == {"X-Auth-Token": CANARY}
+
+
 def test_it_expires_by_the_time_left_on_the_receivers_clock() -> None:
     arrived, _ = token_from_dict(sent(token(), now=NOW + 20), now=NOW + 1000)
     assert arrived.expires_at == utc(NOW + 1040)

@@ -1,4 +1,4 @@
-"""What Alibaba Cloud's two APIs share."""
+"""What the APIs behind Alibaba Cloud's gateway share."""
 
 from __future__ import annotations
 
@@ -27,8 +27,14 @@ from ..doubles import answer, drive
 PAI = {"provider": "pai-dlc", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "secret"}
 EIAM = {**PAI, "provider": "eiam"}
 IDS = {"InstanceId": "i", "ApplicationId": "a", "ApplicationTokenId": "t"}
-APIS = {"pai-dlc": (PAI, {}), "eiam": (EIAM, IDS)}
-both = pytest.mark.parametrize(("settings", "params"), APIS.values(), ids=APIS)
+SCOPED = {"InstanceId": "i", "ApplicationId": "a", "Audience": "https://example.com", "ScopeValues": ["a", "b c"]}
+APIS = {
+    "pai-dlc": (PAI, {}),
+    "eiam": (EIAM, IDS),
+    "pai-dsw": ({**PAI, "provider": "pai-dsw"}, {"InstanceId": "dsw-1", "Audience": "a b"}),
+    "eiam-oauth": ({**PAI, "provider": "eiam-oauth"}, SCOPED),
+}
+every_api = pytest.mark.parametrize(("settings", "params"), APIS.values(), ids=APIS)
 
 ERRORS: list[tuple[int, str, type[ApiError], bool]] = [
     (404, "InvalidAccessKeyId.NotFound", Unauthorized, False),
@@ -43,6 +49,7 @@ ERRORS: list[tuple[int, str, type[ApiError], bool]] = [
     (400, "MissingInstanceId", InvalidRequest, False),
     (400, "InvalidTargetType", InvalidRequest, False),
     (400, "InvalidParameter.TargetId", InvalidRequest, False),
+    (400, "ValidationError", InvalidRequest, False),
     (404, "InvalidInstanceId.NotFound", NotFound, False),
     (400, "Throttling", Throttled, True),
     (400, "Throttling.User", Throttled, True),
@@ -58,7 +65,7 @@ ERRORS: list[tuple[int, str, type[ApiError], bool]] = [
 every_error = pytest.mark.parametrize(("status", "code", "kind", "retryable"), ERRORS, ids=[row[1] for row in ERRORS])
 
 
-@both
+@every_api
 @every_error
 @pytest.mark.parametrize("lower", [False, True], ids=["upper case", "lower case"])
 def test_documented_errors_are_mapped(
@@ -76,7 +83,7 @@ def test_documented_errors_are_mapped(
     assert "{" not in error.hint
 
 
-@both
+@every_api
 def test_throttling_tells_milliseconds_in_a_header_of_its_own(prepared, settings, params) -> None:
     provider, call = prepared(settings, params)
     throttled = answer(400, {"Code": "Throttling.User", "Message": "m"}, x_acs_retry_after="1500")
@@ -85,7 +92,15 @@ def test_throttling_tells_milliseconds_in_a_header_of_its_own(prepared, settings
     assert caught.value.retry_after == 1.5
 
 
-@pytest.mark.parametrize(("name", "action"), [("pai-dlc", "paidlc:GetToken"), ("eiam", "eiam:ObtainApplicationToken")])
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("pai-dlc", "paidlc:GetToken"),
+        ("eiam", "eiam:ObtainApplicationToken"),
+        ("pai-dsw", "paidsw:GetToken"),
+        ("eiam-oauth", "eiam:GenerateOauthToken"),
+    ],
+)
 def test_a_missing_permission_is_named(prepared, name: str, action: str) -> None:
     provider, call = prepared(*APIS[name])
     body = {"Code": "Forbidden.RAM", "Message": "m", "AccessDeniedDetail": {"AuthAction": action}}
@@ -94,7 +109,7 @@ def test_a_missing_permission_is_named(prepared, name: str, action: str) -> None
     assert action in caught.value.hint
 
 
-@both
+@every_api
 @pytest.mark.parametrize("body", ["<html/>", "", "[]", '{"Code": 5, "Message": {}}', '{"Code": null}'])
 def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(prepared, settings, params, body: str) -> None:
     provider, call = prepared(settings, params)
@@ -103,7 +118,7 @@ def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(prepared, s
     assert (caught.value.request_id, caught.value.retryable) == ("rid", True)
 
 
-@both
+@every_api
 @pytest.mark.parametrize("base", [{}, {"endpoint": "http://127.0.0.1:8080"}, {"endpoint": "https://h.example.com/"}])
 @pytest.mark.parametrize("sts", [{}, {"security_token": "sts/token=="}])
 def test_what_is_sent_is_what_was_signed(prepared, settings, params, base, sts) -> None:
@@ -130,7 +145,7 @@ def test_what_is_sent_is_what_was_signed(prepared, settings, params, base, sts) 
     assert request.content == b""
 
 
-@both
+@every_api
 def test_every_request_has_a_nonce_of_its_own(prepared, settings, params) -> None:
     provider, call = prepared(settings, params)
     nonces = {next(provider.retrieve(call)).headers["x-acs-signature-nonce"] for _ in range(20)}
@@ -149,7 +164,7 @@ def test_every_request_has_a_nonce_of_its_own(prepared, settings, params) -> Non
         ({"credentials": "x"}, "key 'credentials' must be one of"),
     ],
 )
-@both
+@every_api
 def test_settings_that_do_not_go_together(settings, params, change: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Profiles.of({"mine": {**settings, **change}})["mine"]

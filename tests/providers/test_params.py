@@ -17,6 +17,8 @@ CHOICE = Param("", choices=("job", "tensorboard"))
 ID = Param("", identifier=True)
 TEXT = Param("")
 SIGNED = Param("", type="integer")
+LIMITED = Param("", type="integer", minimum=1, maximum=1800)
+ARRAY = Param("", type="array")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,10 @@ SIGNED = Param("", type="integer")
         (INTEGER, 0, 0),
         (INTEGER, 10**18 - 1, 10**18 - 1),
         (SIGNED, "-5", -5),
+        (LIMITED, 1800, 1800),
+        (ARRAY, "User:Read:ALL  b", ("User:Read:ALL", "b")),
+        (ARRAY, ["a b", "c"], ("a b", "c")),
+        (ARRAY, ("a",), ("a",)),
         (BOOLEAN, True, True),
         (BOOLEAN, "false", False),
         (BOOLEAN, "True", True),
@@ -57,6 +63,12 @@ def test_accepted(param: Param, value: object, parsed: object) -> None:
         pytest.param(INTEGER, 10**5000, "must be a whole number, not int", id="huge"),
         (INTEGER, "9" * 5000, "must be a whole number"),
         (INTEGER, [60], "must be a whole number, not list"),
+        (LIMITED, 1801, "must be at most 1800, not 1801"),
+        (ARRAY, "  ", "must be a list of one or more strings, not '  '"),
+        (ARRAY, [], "must be a list of one or more strings, not list"),
+        (ARRAY, ["a", 5], "must be a list of one or more strings, not list"),
+        (ARRAY, ["a", " "], "must be a list of one or more strings, not list"),
+        (ARRAY, 5, "must be a list of one or more strings, not 5"),
         (BOOLEAN, 1, "must be true or false, not 1"),
         (BOOLEAN, "yes", "must be true or false, not 'yes'"),
         (BOOLEAN, {}, "must be true or false, not dict"),

@@ -12,7 +12,7 @@ from huaweicloudsdkmodelarts.v1.region.modelarts_region import ModelArtsRegion
 from jupyter_tokens.config.profiles import Profile, Profiles
 from jupyter_tokens.errors import ConfigurationError
 from jupyter_tokens.providers.base import SettingProblem
-from jupyter_tokens.providers.regions import EIAM, IAM, MODELARTS, PAI_DLC, Hosts
+from jupyter_tokens.providers.regions import DASHSCOPE, EIAM, IAM, MODELARTS, PAI_DLC, PAI_DSW, Hosts
 
 KEY = {"access_key_id": "AKID", "access_key_secret": "s"}
 PAI = {"provider": "pai-dlc", **KEY}
@@ -72,6 +72,9 @@ def test_iam_is_where_the_sdk_has_it() -> None:
         (IAM, "eu-ch2", "iam-pub.eu-ch2.sc.otc.t-systems.com"),
         (MODELARTS, "cn-north-4", "modelarts.cn-north-4.myhuaweicloud.com"),
         (IAM, "cn-north-4", "iam.cn-north-4.myhuaweicloud.com"),
+        (PAI_DSW, "cn-hangzhou", "pai-dsw.cn-hangzhou.aliyuncs.com"),
+        (DASHSCOPE, "cn-beijing", "dashscope.aliyuncs.com"),
+        (DASHSCOPE, "ap-southeast-1", "dashscope-intl.aliyuncs.com"),
     ],
 )
 def test_hosts_that_the_documents_name(hosts: Hosts, region: str, host: str) -> None:
@@ -86,6 +89,7 @@ def test_hosts_that_the_documents_name(hosts: Hosts, region: str, host: str) -> 
         (MODELARTS, "eu-dee", r"\(did you mean eu-de\?\)"),
         (MODELARTS, "eu-ch2", "of ModelArts.*: give endpoint"),
         (IAM, "cn-southwest-3", "of IAM.*: give iam_endpoint"),
+        (DASHSCOPE, "cn-hangzhou", "of Model Studio.*: give endpoint"),
     ],
 )
 def test_where_a_table_ends_an_endpoint_is_asked_for(hosts: Hosts, region: str, words: str) -> None:

@@ -23,7 +23,8 @@ HUAWEI, HUAWEI_SECRET = "HWAKTESTACCESSKEY001", "hwTestSecretKey0123456789abcdef
 USER, PASSWORD = "user_name", "user_password"
 CLIENT, CLIENT_SECRET = "ONtQq2igSggfFClyGgzmuXR8ubWEP", "Xdq+U/mJ pG=19&hé"
 BEARER = "ASTRATOKEN"
-SECRETS = (ALIBABA_SECRET, HUAWEI_SECRET, PASSWORD, CLIENT_SECRET, BEARER)
+API_KEY = "sk-sandbox-test"
+SECRETS = (ALIBABA_SECRET, HUAWEI_SECRET, PASSWORD, CLIENT_SECRET, BEARER, API_KEY)
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -53,7 +54,7 @@ class Answer:
     def code(self) -> str:
         """The vendor's code, in whichever form the vendor has."""
         body = self.json()
-        code = body.get("Code") or body.get("error_code") or body.get("error") or body.get("type")
+        code = body.get("Code") or body.get("code") or body.get("error_code") or body.get("error") or body.get("type")
         return str(code.get("code") if isinstance(code, dict) else code).rpartition("/")[2]
 
 
@@ -137,6 +138,18 @@ def acs3(url: str, *args: Any, **options: Any) -> Answer:
 
 def eiam(url: str, query: Mapping[str, str], method: str = "POST", **options: Any) -> Answer:
     return acs3(url, method, "/", query, action="ObtainApplicationToken", version="2021-12-01", **options)
+
+
+def dsw(url: str, query: Mapping[str, str], method: str = "GET") -> Answer:
+    return acs3(url, method, "/api/v2/tokens", query, version="2022-01-01")
+
+
+def eiam_oauth(url: str, query: Mapping[str, str], method: str = "POST") -> Answer:
+    return acs3(url, method, "/", query, action="GenerateOauthToken", version="2021-12-01")
+
+
+def dashscope(url: str, query: str = "", key: str = API_KEY) -> Answer:
+    return call(url, "POST", f"/api/v1/tokens{query}", {"Authorization": f"Bearer {key}"})
 
 
 def sdk_hmac_request(

@@ -24,6 +24,7 @@ def accounts() -> Accounts:
         iam={client.USER: client.PASSWORD},
         oneaccess={client.CLIENT: client.CLIENT_SECRET},
         astra=[client.BEARER],
+        dashscope=[client.API_KEY],
     )
 
 

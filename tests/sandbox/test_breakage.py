@@ -23,7 +23,10 @@ from .client import (
     acs3,
     address,
     call,
+    dashscope,
+    dsw,
     eiam,
+    eiam_oauth,
     form,
     login,
     oneaccess,
@@ -32,6 +35,8 @@ from .client import (
     sdk_hmac,
 )
 from .test_astra import TOKENS, astra
+from .test_eiam_oauth import OAUTH
+from .test_pai_dsw import DSW
 
 IDS = {"InstanceId": INSTANCE, "ApplicationId": APPLICATION, "ApplicationTokenId": TOKEN}
 CALLS: dict[str, Callable[[str], Answer]] = {
@@ -41,6 +46,9 @@ CALLS: dict[str, Callable[[str], Answer]] = {
     "oneaccess": oneaccess,
     "astra": astra,
     "eiam": lambda url: eiam(url, IDS),
+    "pai-dsw": lambda url: dsw(url, DSW),
+    "eiam-oauth": lambda url: eiam_oauth(url, OAUTH),
+    "dashscope": dashscope,
 }
 every_api = pytest.mark.parametrize("api", CALLS)
 
@@ -88,6 +96,9 @@ def test_a_status_comes_in_the_vendors_own_form(sandbox: Sandbox, api: str, stat
         ("oneaccess", "system_error"),
         ("astra", "about:blank"),
         ("eiam", "InternalError"),
+        ("pai-dsw", "InternalError"),
+        ("eiam-oauth", "InternalError"),
+        ("dashscope", "SystemError"),
     ],
 )
 def test_a_500_has_a_plausible_code(sandbox: Sandbox, api: str, code: str) -> None:
@@ -121,7 +132,7 @@ def test_throttling_is_the_vendors_own(sandbox: Sandbox, api: str, wait: int | N
     sandbox.plan({"api": api, "kind": "throttle", "retry_after": wait})
     answer = CALLS[api](sandbox.url)
     seconds = 1 if wait is None else wait
-    if api in ("pai-dlc", "eiam"):
+    if api in ("pai-dlc", "eiam", "pai-dsw", "eiam-oauth"):
         assert (answer.status, answer.code) == (400, "Throttling.User")
         assert answer.headers["x-acs-retry-after"] == str(seconds * 1000)
         assert "retry-after" not in answer.headers
@@ -304,6 +315,7 @@ def test_half_json_is_a_whole_answer(sandbox: Sandbox, api: str) -> None:
         ("oneaccess", lambda body: body["token_type"]),
         ("astra", lambda body: body["type"]),
         ("eiam", lambda body: body["ApplicationToken"]["ApplicationTokenType"]),
+        ("eiam-oauth", lambda body: body["TokenResponse"]["TokenType"]),
     ],
 )
 def test_another_type_of_token(sandbox: Sandbox, api: str, told: Callable[[Any], Any]) -> None:

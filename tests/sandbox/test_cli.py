@@ -10,12 +10,14 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jupyter_tokens.client import Client
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.sandbox import running
 
 from .client import CLIENT, CLIENT_SECRET, acs3, address, call, oneaccess, raw_request
@@ -64,6 +66,23 @@ def test_one_line_when_ready_and_a_clean_end(environment: dict[str, str], number
         assert answer.json()["expires_in"] == 60
         assert end(process, number) == (0, "", "")
     assert not path.parent.exists()
+
+
+def test_its_profiles_give_tokens(environment: dict[str, str]) -> None:
+    with serving(environment) as (_, ready):
+        profiles = ready["profiles"]
+        with closing(Client(Profiles.of(profiles))) as client:
+            tokens = {name: client.get(name) for name in profiles}
+        value = tokens["huawei-iam"].reveal()
+        assert tokens["huawei-iam"].headers() == {"X-Auth-Token": value}
+        for name in ("pai-dsw", "eiam-oauth", "dashscope"):
+            assert tokens[name].headers() == {"Authorization": f"Bearer {tokens[name].reveal()}"}
+        assert tokens["dashscope"].expires_at is not None
+        assert tokens["eiam-oauth"].metadata["TokenType"] == "Bearer"
+        # The IAM token opens another API.
+        instance = {key: profiles["modelarts"][key] for key in ("provider", "endpoint", "params")}
+        with closing(Client(Profiles.of({"opened": {**instance, "auth_token": value}}))) as client:
+            assert client.get("opened").reveal() == tokens["modelarts"].reveal()
 
 
 def test_a_hanging_call_does_not_keep_it_from_ending(environment: dict[str, str]) -> None:

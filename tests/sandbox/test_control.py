@@ -14,7 +14,17 @@ from .test_astra import NEW, astra
 from .test_breakage import CALLS, IDS
 from .test_modelarts import token_path
 
-ZERO = {"modelarts": 0, "iam": 0, "pai-dlc": 0, "oneaccess": 0, "astra": 0, "eiam": 0}
+ZERO = {
+    "modelarts": 0,
+    "iam": 0,
+    "pai-dlc": 0,
+    "oneaccess": 0,
+    "astra": 0,
+    "eiam": 0,
+    "pai-dsw": 0,
+    "eiam-oauth": 0,
+    "dashscope": 0,
+}
 
 
 def whoami(url: str, token: str, scheme: str = "Bearer") -> Answer:
@@ -31,7 +41,7 @@ def test_requests_are_counted_by_api_and_can_be_reset(url: str) -> None:
     for number, api in enumerate(ZERO, start=1):
         for _ in range(number):
             CALLS[api](url)
-    assert list(call(url, "GET", requests).json().items()) == list(zip(ZERO, range(1, 7), strict=True))
+    assert list(call(url, "GET", requests).json().items()) == list(zip(ZERO, range(1, len(ZERO) + 1), strict=True))
     assert call(url, "DELETE", requests).status == 204
     assert call(url, "GET", requests).json() == ZERO
 
@@ -53,7 +63,10 @@ def test_faults_are_planned_listed_and_cleared(url: str) -> None:
     [
         ("{", "not JSON"),
         ("[" * 100_000, "recursion"),
-        ({"api": "nobody", "kind": "500"}, "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam and *"),
+        (
+            {"api": "nobody", "kind": "500"},
+            "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth, dashscope and *",
+        ),
         ([{"api": "oneaccess", "kind": "500"}, {"api": "oneaccess", "kind": "explode"}], "gzip-bomb"),
     ],
 )

@@ -74,6 +74,8 @@ def test_a_wrong_user_or_password_is_refused_in_the_same_words(url: str, who: di
         [],
         {},
         {"auth": {"identity": {"methods": ["token"]}}},
+        {"auth": {"identity": {"methods": ["token"], "token": {"id": 7}}}},
+        {"auth": {"identity": {"methods": ["password", "totp"]}}},
         {"auth": {"identity": {"methods": ["password"]}}},
         auth(name=7),
         auth(password=None),
@@ -84,7 +86,7 @@ def test_a_wrong_user_or_password_is_refused_in_the_same_words(url: str, who: di
         {"auth": {**auth()["auth"], "scope": "project"}},
         {"auth": {**auth()["auth"], "scope": {"project": {"id": 7}}}},
     ],
-    ids=range(14),
+    ids=range(16),
 )
 def test_a_body_of_another_form_is_a_bad_request(url: str, body: Any) -> None:
     answer = post(url, body)
@@ -99,3 +101,31 @@ def test_only_json_only_post_and_only_here(url: str) -> None:
     assert post(url, auth(), {"Content-Type": "text/plain"}).status == 400
     assert call(url, "GET", "/v3/auth/tokens").status == 405
     assert call(url, "GET", "/v3/auth/projects").status == 404
+
+
+def by_token(url: str, value: str) -> Answer:
+    scope = {"project": {"id": PROJECT}}
+    return post(url, {"auth": {"identity": {"methods": ["token"], "token": {"id": value}}, "scope": scope}})
+
+
+def test_a_token_logs_in_to_another_scope_and_lives_no_longer(url: str, clock: Clock) -> None:
+    first = login(url, scope=None)
+    clock.now += 3600
+    second = by_token(url, first.headers["x-subject-token"])
+    assert second.status == 201
+    token = second.json()["token"]
+    assert (token["project"]["id"], token["user"]["name"]) == (PROJECT, USER)
+    assert token["expires_at"] == first.json()["token"]["expires_at"]
+
+
+def test_a_token_that_is_unknown_or_has_expired_does_not_log_in(url: str, clock: Clock) -> None:
+    assert by_token(url, "MIIunknown").status == 401
+    value = login(url).headers["x-subject-token"]
+    clock.now += 24 * 3600
+    assert by_token(url, value).status == 401
+
+
+@pytest.mark.parametrize("headers", [JSON, {**JSON, "X-Idp-Id": ""}])
+def test_an_id_token_needs_its_provider(url: str, headers: dict[str, str]) -> None:
+    body = json.dumps({"auth": {"id_token": {"id": "x"}}})
+    assert call(url, "POST", "/v3.0/OS-AUTH/id-token/tokens", headers, body).status == 400

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jupyter_tokens.sandbox import Sandbox
 
-from .client import ALIBABA_SECRET, BEARER, CLIENT_SECRET, HUAWEI_SECRET, SECRETS
+from .client import ALIBABA_SECRET, API_KEY, BEARER, CLIENT_SECRET, HUAWEI_SECRET, PASSWORD, SECRETS
 
 
 def test_five_profiles_with_secrets_in_private_files(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -49,3 +49,14 @@ def test_they_can_be_written_again(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "alibaba").chmod(0o644)
     assert sandbox.profiles(tmp_path) == sandbox.profiles(tmp_path)
     assert stat.S_IMODE((tmp_path / "alibaba").stat().st_mode) == 0o600
+
+
+def test_the_neighbours_have_profiles_of_their_own(sandbox: Sandbox, tmp_path: Path) -> None:
+    profiles = sandbox.neighbours(tmp_path)
+    assert list(profiles) == ["pai-dsw", "eiam-oauth", "dashscope", "huawei-iam"]
+    assert all(profile["provider"] == name for name, profile in profiles.items())
+    assert not any(secret in json.dumps(profiles) for secret in SECRETS)
+    settings = {"dashscope": ("api_key", API_KEY), "huawei-iam": ("password", PASSWORD)}
+    for name, (setting, secret) in settings.items():
+        path = profiles[name][setting].removeprefix("file:")
+        assert Path(path).read_text(encoding="utf-8") == secret

@@ -71,7 +71,10 @@ class TestProfiles:
 class TestProviders:
     async def test_describes_settings_and_parameters(self, call: Call) -> None:
         entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}
-        assert list(entries) == ["static", "oauth2", "command", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"]
+        assert list(entries) == [
+            *("static", "oauth2", "command", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"),
+            *("pai-dsw", "eiam-oauth", "dashscope", "huawei-iam"),
+        ]
         settings = entries["oneaccess"]["settings"]["properties"]
         assert settings["client_secret"]["writeOnly"] is True
         assert "writeOnly" not in settings["client_id"]
@@ -114,6 +117,10 @@ class TestProviders:
             "pai-dlc",
             "oneaccess",
             "eiam",
+            "pai-dsw",
+            "eiam-oauth",
+            "dashscope",
+            "huawei-iam",
         ]
 
 
@@ -301,7 +308,7 @@ class TestEditing:
         assert (facts["value"], facts["expires_at"], facts["sandbox"]) == ("a-key-that-was-typed", None, False)
         response = await call("GET", "proxy/new/v1/models")
         assert (response.code, told(response)["reason"]) == (404, "no_proxy")
-        assert "has no documented call of its own" in told(response)["message"]
+        assert "takes no call of" in told(response)["message"]
 
     @pytest.mark.parametrize("name", ["a%20b", ".hidden", "x" * 81])
     async def test_odd_names(self, call: Call, name: str) -> None:
@@ -339,7 +346,7 @@ class TestKernel:
         answer = told(await by_proof("token", {"profile": "oneaccess"}))
         assert answer["value"] == extension.source.get(extension.source.key("oneaccess")).reveal()
         assert set(answer) == {
-            "profile", "provider", "title", "env", "sandbox", "scheme", "has_value", "value", "expires_at",
+            "profile", "provider", "title", "env", "sandbox", "scheme", "header", "has_value", "value", "expires_at",
             "expires_in", "obtained_at", "metadata",
         }  # fmt: skip
 

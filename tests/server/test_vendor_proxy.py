@@ -144,6 +144,45 @@ class TestDocumentedCalls:
             assert (await asked("GET", f"proxy/{opened}/{path}")).code == 200
             assert (await asked("GET", f"proxy/{shut}/{path}")).code == 404
 
+    @pytest.mark.parametrize(
+        ("query", "status", "words"),
+        [
+            ("&ScopeValues.1=a&ScopeValues.2=b%20c", 200, ""),
+            ("&ScopeValues.2=b%20c&ScopeValues.1=a&SubjectToken=theirs", 200, ""),
+            ("&ScopeValues.1=a", 403, "one ScopeValues"),
+            ("", 400, "ScopeValues is missing"),
+            ("&ScopeValues.1=a&ScopeValues.3=b", 400, "ScopeValues.2 is missing"),
+            ("&ScopeValues.0=a", 400, "not a parameter"),
+            ("&ScopeValues.01=a", 400, "not a parameter"),
+            ("&ScopeValues=a", 400, "not a parameter"),
+            ("&Audience.1=a&ScopeValues.1=a", 400, "not a parameter"),
+            ("&ScopeValues.1=a&ScopeValues.1=a", 400, "given twice"),
+        ],
+    )
+    async def test_a_list_is_taken_as_the_vendor_writes_it(
+        self, *, asked: Call, write_profiles: Callable[..., Path], query: str, status: int, words: str
+    ) -> None:
+        with upstream(raw_answer(b'{"TokenResponse": {}}', Content_Type="application/json")) as vendor:
+            profile = {
+                "provider": "eiam-oauth",
+                "endpoint": vendor.url,
+                "access_key_id": "AKID",
+                "access_key_secret": "env:ASTRA",
+                "params": {"ScopeValues": ["a", "b c"]},
+            }
+            write_profiles({"eiam-oauth": profile})
+            ids = "InstanceId=i&ApplicationId=a&Audience=https%3A%2F%2Fexample.com"
+            answer = await asked("POST", f"proxy/eiam-oauth/?{ids}{query}", b"")
+        assert answer.code == status
+        if status == 200:
+            assert told(answer) == {"TokenResponse": {}}
+            (sent,) = vendor.requests
+            written = b"Audience=https%3A%2F%2Fexample.com&InstanceId=i&ScopeValues.1=a&ScopeValues.2=b%20c"
+            assert sent.startswith(b"POST /?ApplicationId=a&" + written + b" ")
+        else:
+            assert words in told(answer)["message"]
+            assert vendor.requests == []
+
     async def test_a_disabled_token_comes_as_the_vendor_sends_it(
         self, asked: Call, profiles: dict[str, Any], write_profiles: Callable[..., Path]
     ) -> None:

@@ -61,6 +61,7 @@ def told(**changes: Any) -> dict[str, Any]:
         "env": "ONEACCESS_TOKEN",
         "sandbox": True,
         "scheme": "Bearer",
+        "header": "Authorization",
         "has_value": True,
         "value": CANARY,
         "expires_at": "2026-01-15T09:00:00+00:00",
@@ -160,6 +161,15 @@ def free_port() -> int:
 
 def nobody() -> Identity:
     return Identity(f"http://127.0.0.1:{free_port()}/jupyter-tokens", None, KERNEL, KEY)
+
+
+def test_a_list_of_texts_is_sent_as_one(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    keys = {source.key("oneaccess", {"s": given}) for given in (["a", "b c"], ("a", "b c"))}
+    (key,) = keys
+    source.get(key)
+    assert server.asked[0]["params"] == {"s": ["a", "b c"]}
+    assert str(key) == "oneaccess s=a b c"
 
 
 def test_a_token_comes_by_proof_and_is_held(opened: Make, server: Server, me: Identity, clock: Clock) -> None:
@@ -432,7 +442,7 @@ def test_a_call_that_broke_off_may_have_reached_the_vendor(opened: Make) -> None
     assert not caught.value.unsent
 
 
-@pytest.mark.parametrize("value", [["x"], {"a": 1}, b"x", object()])
+@pytest.mark.parametrize("value", [["x", 5], {"a": 1}, b"x", object()])
 def test_a_parameter_that_is_no_plain_value_is_refused_before_anything_is_sent(opened: Make, value: object) -> None:
     with pytest.raises(ParameterError, match="Parameter p must be"):
         opened(nobody()).key("oneaccess", {"p": value})

@@ -45,6 +45,22 @@ MODELARTS = {
     "api": "demanager",
     "params": {"project_id": "p", "instance_id": "i"},
 }
+ALIBABA = {"endpoint": "https://alibaba.example.com", "access_key_id": "i", "access_key_secret": CANARY}
+SINGLE_VALUES = {
+    "pai-dsw": {**ALIBABA, "params": {"InstanceId": "dsw-1", "ExpireTime": 3600}},
+    "eiam-oauth": {
+        **ALIBABA,
+        "subject_token": CANARY,
+        "params": {"InstanceId": "i", "ApplicationId": "a", "Audience": "https://x", "ScopeValues": ["r", "w"]},
+    },
+    "dashscope": {"endpoint": "https://dashscope.example.com", "api_key": CANARY},
+    "huawei-iam": {
+        "endpoint": "https://iam.example.com",
+        "username": "u",
+        "password": CANARY,
+        "domain_name": "d",
+    },
+}
 LIFE = 3600
 
 
@@ -63,7 +79,14 @@ class Vendor:
             return httpx.Response(self.status, json={"error_code": "x", "error_msg": f"echoes {CANARY}"})
         if request.url.path == "/v3/auth/tokens":
             body: dict[str, Any] = {"token": {"expires_at": "2026-01-16T08:30:00Z"}}
-            return httpx.Response(201, json=body, headers={"X-Subject-Token": "iam-token-of-this-test"})
+            return httpx.Response(201, json=body, headers={"X-Subject-Token": f"iam-token-{len(self.calls)}"})
+        single = {
+            "/": {"TokenResponse": {"AccessToken": self.token, "TokenType": "Bearer"}},
+            "/api/v2/tokens": {"Token": self.token},
+            "/api/v1/tokens": {"token": self.token},
+        }
+        if request.url.path in single:
+            return httpx.Response(200, json=single[request.url.path])
         if request.url.path.startswith("/accounts/"):
             return httpx.Response(200, json={"type": "application/astra-token", "id": "t"})
         if "demanager" in request.url.path or "instances" in request.url.path:
@@ -175,6 +198,30 @@ def test_a_login_is_known_by_its_user_and_not_by_the_tokens_it_has_got(machine: 
     first.get(key, refresh=True)
     assert second.get(key, newer_than=token.obtained_at).reveal() == first.get(key).reveal() != token.reveal()
     assert len(machine.vendor.calls) == calls + 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "changed"),
+    [
+        ("pai-dsw", {"access_key_id": "j"}),
+        ("pai-dsw", {"access_key_secret": f"{CANARY}-2"}),
+        ("eiam-oauth", {"subject_token": f"{CANARY}-2"}),
+        ("eiam-oauth", {"params": {**SINGLE_VALUES["eiam-oauth"]["params"], "ScopeValues": ["r"]}}),
+        ("dashscope", {"api_key": f"{CANARY}-2"}),
+        ("huawei-iam", {"username": "v"}),
+        ("huawei-iam", {"password": f"{CANARY}-2"}),
+        ("huawei-iam", {"username": "", "password": "", "domain_name": "", "auth_token": CANARY}),
+    ],
+)
+def test_a_token_is_shared_with_its_header_by_those_who_have_the_same_credential(
+    machine: Machine, clock: Clock, provider: str, changed: dict[str, Any]
+) -> None:
+    settings = {"provider": provider, **SINGLE_VALUES[provider]}
+    first, second = machine.source(clock, one=settings), machine.source(clock, one=settings)
+    token = first.get(first.key("one"))
+    assert second.get(second.key("one")).headers() == token.headers()
+    assert len(machine.vendor.calls) == 1
+    assert value(machine.source(clock, one={**settings, **changed})) != token.reveal()
 
 
 def test_a_refresh_calls_and_the_others_take_its_token(machine: Machine, clock: Clock) -> None:

@@ -115,3 +115,12 @@ def test_the_forms_of_real_providers_speak_their_schema() -> None:
         *schema["properties"]
     }
     assert made.values() == {"ExpireTime": 60, "TokenSettings.EnableLogDownloadJob": True}
+
+
+def test_a_list_is_written_with_spaces_between_its_texts() -> None:
+    made = ParamsForm(
+        params_schema({"Scopes": Param("", type="array")}), {"Scopes": ["a", "b"]}, {"Scopes": ["c", "d"]}
+    )
+    assert control(made, "Scopes").placeholder == "a b"
+    assert control(made, "Scopes").value == "c d"
+    assert made.values() == {"Scopes": "c d"}

@@ -157,7 +157,12 @@ def _sign(profile: Profile) -> str:
 def _any(param: Param) -> ParamValue:
     if param.choices:
         return param.choices[0]
-    fills: dict[str, ParamValue] = {"string": "doctor", "boolean": False, "integer": param.minimum or 1}
+    fills: dict[str, ParamValue] = {
+        "string": "doctor",
+        "boolean": False,
+        "integer": param.minimum or 1,
+        "array": ("doctor",),
+    }
     return fills[param.type]
 
 

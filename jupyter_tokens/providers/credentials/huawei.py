@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -21,7 +22,17 @@ from ...errors import SecretError
 from ...token import Secret
 from ..signing.canonical import AccessKey
 
-__all__ = ["IamLogin", "IamToken", "Login", "access_key", "chain", "expiry_of", "login_request"]
+__all__ = [
+    "IamLogin",
+    "IamToken",
+    "Login",
+    "access_key",
+    "chain",
+    "expiry_of",
+    "login_request",
+    "password_identity",
+    "token_request",
+]
 
 # Source: the official SDK, huaweicloudsdkcore 3.1.219, auth/provider.py.
 _AK, _SK, _SECURITY_TOKEN = "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"
@@ -114,19 +125,20 @@ class IamLogin:
 
 def login_request(login: IamLogin, project_id: str, headers: Mapping[str, str]) -> httpx.Request:
     """Return the Keystone request: password method, scope of one project."""
-    base = login.endpoint.rstrip("/").removesuffix("/v3")
+    auth = {"identity": password_identity(login), "scope": {"project": {"id": project_id}}}
+    return token_request(login.endpoint, "/v3/auth/tokens", auth, headers)
+
+
+def password_identity(login: IamLogin) -> dict[str, Any]:
+    """Return the `identity` of a login by password, as Keystone takes it."""
     user = {"name": login.username, "password": login.password.reveal(), "domain": {"name": login.domain_name}}
-    return httpx.Request(
-        "POST",
-        f"{base}/v3/auth/tokens",
-        headers=headers,
-        json={
-            "auth": {
-                "identity": {"methods": ["password"], "password": {"user": user}},
-                "scope": {"project": {"id": project_id}},
-            }
-        },
-    )
+    return {"methods": ["password"], "password": {"user": user}}
+
+
+def token_request(endpoint: str, target: str, auth: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Request:
+    """Return a request to IAM for a token. The endpoint may end in Keystone's `/v3`; `target` is path and query."""
+    base = endpoint.rstrip("/").removesuffix("/v3")
+    return httpx.Request("POST", base + target, headers=headers, json={"auth": auth})
 
 
 def expiry_of(text: str) -> float:

@@ -1,0 +1,142 @@
+"""Alibaba Cloud IDaaS EIAM: fetches an access token for a resource server (GenerateOauthToken, version 2021-12-01).
+
+Source: Alibaba Cloud, "IDaaS EIAM: GenerateOauthToken"; how an array is sent and the unit of ExpiresAt: the official
+SDK, alibabacloud-eiam20211201 3.0.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import httpx
+
+from ..errors import ParameterError, UnusableToken
+from ..token import Secret
+from .alibaba import AlibabaProvider
+from .answers import check_bearer, json_object, moment_of, number_of, object_of, request_id_of, token_of
+from .base import Call, Documented, Endpoint, Exchange, Flow, Reference
+from .params import Param
+from .regions import EIAM
+from .signing.canonical import AccessKey
+
+__all__ = ["EiamOauth"]
+
+_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+_ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 (the name of a type)
+
+
+@dataclass(frozen=True, slots=True)
+class _Credential:
+    """The access key that signs the call, and the token to exchange for another."""
+
+    key: AccessKey
+    subject: Secret | None
+
+
+class EiamOauth(AlibabaProvider):
+    """`POST /`, RPC style, with all parameters in the query."""
+
+    id = "eiam-oauth"
+    title = "Alibaba Cloud IDaaS EIAM (OAuth)"
+    documentation = "IDaaS EIAM: GenerateOauthToken"
+    action = "GenerateOauthToken"
+    version = "2021-12-01"
+    ram_action = "eiam:GenerateOauthToken"
+    hosts = EIAM
+    params: ClassVar = {
+        "InstanceId": Param("Id of the IDaaS instance.", required=True, identifier=True),
+        "ApplicationId": Param("Id of the application.", required=True, identifier=True),
+        "Audience": Param("Audience identifier of the resource server, such as https://example.com.", required=True),
+        "ScopeValues": Param(
+            "What the token allows, such as User:Read:ALL; several with spaces between them, or as a list.",
+            type="array",
+            required=True,
+        ),
+        "GrantType": Param(
+            "How the token is granted; a token exchange needs subject_token in the profile.",
+            choices=("client_credentials", _EXCHANGE),
+        ),
+        "SubjectTokenType": Param("Type of the subject token, for a token exchange.", choices=(_ACCESS_TOKEN,)),
+        "RequestedTokenType": Param("Type of the new token.", choices=(_ACCESS_TOKEN,)),
+    }
+
+    endpoint = Endpoint(
+        "Base URL of the API.", example="https://eiam.cn-hangzhou.aliyuncs.com", required=True, unless="region"
+    )
+    subject_token = Reference("Token to exchange for another: the API's SubjectToken.", secret=True)
+
+    def credential(self, secrets: Mapping[str, Secret]) -> _Credential:
+        """Return the access key and the subject token."""
+        return _Credential(super().credential(secrets), secrets.get("subject_token"))
+
+    @cached_property
+    def documented(self) -> Documented:
+        """`POST /` with all parameters in the query. The profile's subject token replaces the client's own."""
+        return Documented(
+            "POST",
+            "/",
+            query=tuple(name for name, param in self.params.items() if param.type != "array"),
+            arrays=("ScopeValues",),
+            dropped=("SubjectToken",),
+            headers=self.named(),
+        )
+
+    def exchange(self, call: Call) -> Exchange:
+        """Make the call and return the API's own response. Raises `ParameterError` if a token exchange lacks a part."""
+        credential: _Credential = call.credential
+        exchanges = call.params.get("GrantType") == _EXCHANGE
+        if exchanges and credential.subject is None:
+            raise ParameterError("A token exchange needs a subject token.", hint="Give subject_token in the profile.")
+        if exchanges != ("SubjectTokenType" in call.params):
+            problem = "is missing: a token exchange needs it" if exchanges else "is only for a token exchange"
+            raise ParameterError(f"Parameter SubjectTokenType {problem}.", hint=f"It goes with GrantType={_EXCHANGE}.")
+        query = list(_flat(call.params))
+        if exchanges and credential.subject is not None:
+            query.append(("SubjectToken", credential.subject.reveal()))
+        signed = replace(call, credential=credential.key)
+        # The API takes the subject token only in the URL, which therefore must not be cached.
+        return (yield self.request(signed, "POST", "/", query, kept=not exchanges))
+
+    def retrieve(self, call: Call) -> Flow:
+        """Fetch the access token. It expires at `ExpiresAt` or after `ExpiresIn`, whichever is earlier."""
+        asked = call.clock.now()
+        response = yield from self.exchange(call)
+        if response.status_code != httpx.codes.OK:
+            raise self.refuse(call, response)
+        body = json_object(response)
+        request_id = request_id_of(response, body)
+        told = {**object_of(response, body, "TokenResponse"), "RequestId": request_id}
+        check_bearer(response, {"token_type": told.get("TokenType"), "RequestId": request_id})
+        value = token_of(response, told, "AccessToken")
+        # Unlike EIAM's other times, both are in seconds.
+        at, life = number_of(response, told, "ExpiresAt"), number_of(response, told, "ExpiresIn")
+        ends = [seconds for seconds in (at, None if life is None else asked + life) if seconds is not None]
+        if ends and min(ends) <= call.clock.now():
+            raise UnusableToken(
+                "The API returned a token that has expired already.",
+                hint="Check this machine's clock.",
+                status=response.status_code,
+                request_id=request_id,
+            )
+        return self.issued(
+            call,
+            value,
+            asked,
+            expires_at=moment_of(response, told, min(ends)) if ends else None,
+            metadata={
+                **{name: told[name] for name in ("TokenType", "IssuedTokenType") if name in told},
+                "RequestId": request_id,
+            },
+        )
+
+
+def _flat(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The parameters as the query has them: each string of a list has a name of its own."""
+    for name, value in params.items():
+        if isinstance(value, tuple):
+            yield from ((f"{name}.{number}", text) for number, text in enumerate(value, 1))
+        else:
+            yield name, str(value)

@@ -1,0 +1,66 @@
+"""What the providers of Huawei Cloud and T Cloud share: form of errors, IAM's codes, IAM's response to a login."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from ..errors import ApiError, Throttled, Unauthorized
+from ..token import Secret
+from .answers import Meaning, json_object, malformed, object_of, refusal, text_of, token_of, try_json_object
+from .base import Call
+from .credentials.huawei import IamToken, expiry_of
+
+__all__ = ["IAM_MEANINGS", "iam_token", "refuse"]
+
+# Source: IAM, "Error Codes"; API Gateway, "Error Codes". IAM's other codes mean no more than their status.
+IAM_MEANINGS = {
+    "IAM.0061": Meaning(Unauthorized, "The account is locked: wait for 15 minutes before the next login."),
+    "IAM.0062": Meaning(Unauthorized, "Check username, password and domain_name: a few refusals lock the account."),
+    "APIGW.0301": Meaning(
+        Unauthorized,
+        "Check the credential of the profile and this machine's clock. A key is locked for 5 minutes after 5 refusals.",
+    ),
+    "APIGW.0308": Meaning(Throttled, "Try again later."),
+}
+# T Cloud's gateway spells its codes this way.
+IAM_MEANINGS |= {code.replace("APIGW.", "APIG."): meaning for code, meaning in IAM_MEANINGS.items()}
+
+
+def refuse(
+    call: Call,
+    response: httpx.Response,
+    meanings: Mapping[str, Meaning],
+    status_of: Mapping[str, int] | None = None,
+) -> ApiError:
+    """Return the error of a refusal, in any of the vendor's forms.
+
+    The codes in `status_of` have their meaning only with this status; with any other status the status decides.
+    """
+    body = try_json_object(response) or {}
+    inner = body.get("error")
+    # IAM wraps its errors; the other APIs write error_message or error_msg.
+    told = inner if isinstance(inner, dict) else body
+    code = told.get("error_code", told.get("code"))
+    status = response.status_code
+    other = status >= httpx.codes.BAD_REQUEST and (status_of or {}).get(str(code), status) != status
+    return refusal(
+        response,
+        now=call.clock.now(),
+        body=body,
+        code=code,
+        message=told.get("error_message") or told.get("error_msg") or told.get("message"),
+        meanings={} if other else meanings,
+    )
+
+
+def iam_token(response: httpx.Response) -> IamToken:
+    """Return the IAM token of a login: the response has it in a header, and its expiry in the body."""
+    value = token_of(response, response.headers, "X-Subject-Token")
+    body = json_object(response)
+    try:
+        expires = expiry_of(text_of(response, object_of(response, body, "token"), "expires_at"))
+    except (ValueError, OverflowError):
+        raise malformed(response, "of IAM has no time in 'expires_at'", body) from None
+    return IamToken(Secret(value), expires)

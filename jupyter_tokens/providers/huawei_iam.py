@@ -1,0 +1,154 @@
+"""IAM of Huawei Cloud and T Cloud: fetches the IAM token itself, which the clouds' APIs take as `X-Auth-Token`.
+
+Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authentication" and "Obtaining a Token with an OpenID
+Connect ID Token"; by token: OpenStack Keystone v3. The method `totp` is left out: its code is valid for one login.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import httpx
+
+from ..errors import ParameterError, UnusableToken
+from ..token import Secret
+from .answers import json_object, moment_of, object_of, request_id_of
+from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Region, SignIn
+from .credentials.huawei import IamLogin, password_identity, token_request
+from .huawei import IAM_MEANINGS, iam_token, refuse
+from .params import Param
+from .regions import IAM
+
+__all__ = ["HuaweiIam"]
+
+_HOSTS = replace(IAM, setting="endpoint")
+# The catalog of all services can make a token longer than some servers take in a header.
+_NO_CATALOG = "?nocatalog=true"
+_SCOPES = {
+    "project_id": ("project", "id"),
+    "project_name": ("project", "name"),
+    "domain_id": ("domain", "id"),
+    "domain_name": ("domain", "name"),
+}
+_METADATA = ("issued_at", "methods", "user", "project", "domain")
+
+
+@dataclass(frozen=True, slots=True)
+class _IdToken:
+    """An OpenID Connect id_token, and the id in IAM of the identity provider that issued it."""
+
+    idp_id: str
+    value: Secret
+
+
+class HuaweiIam(Provider):
+    """`POST /v3/auth/tokens`, or `POST /v3.0/OS-AUTH/id-token/tokens` with an id_token.
+
+    The proxy does not offer it: the call is a login, whose body is the credential.
+    """
+
+    id = "huawei-iam"
+    title = "Huawei Cloud IAM"
+    documentation = "IAM: Obtaining a User Token Through Password Authentication"
+    header = "X-Auth-Token"
+    scheme = ""
+    params: ClassVar = {
+        "project_id": Param("Scope: id of the project, for a regional service."),
+        "project_name": Param("Scope: name of the project, such as cn-north-4, instead of its id."),
+        "domain_id": Param("Scope: id of the account, for a global service such as OBS."),
+        "domain_name": Param("Scope: name of the account, instead of its id."),
+    }
+
+    sign_in: ClassVar = (
+        SignIn("iam-user", "IAM user", ("username", "password", "domain_name")),
+        SignIn("auth-token", "IAM token", ("auth_token",)),
+        SignIn("id-token", "OpenID Connect", ("id_token", "idp_id")),
+    )
+
+    endpoint = Endpoint(
+        "Base URL of IAM.", example="https://iam.cn-north-4.myhuaweicloud.com", required=True, unless="region"
+    )
+    region = Region(
+        "Region id, such as cn-north-4 or eu-de; selects IAM's public endpoint there.", example="cn-north-4"
+    )
+    username = Reference("IAM user.", secret=False, label="IAM user name")
+    password = Reference("The IAM user's password.", secret=True)
+    domain_name = Reference("Account that the IAM user belongs to.", secret=False, label="Account name")
+    auth_token = Reference("An existing IAM token, to get one of another scope.", secret=True, label="IAM token")
+    id_token = Reference("id_token of an OpenID Connect identity provider.", secret=True, label="ID token")
+    idp_id = Reference("Id of the identity provider in IAM.", secret=False, label="Identity provider ID")
+
+    def check(self) -> None:
+        """See `Provider.check`: the region has the host that is not given."""
+        super().check()
+        if not self.endpoint:
+            _HOSTS.host(self.region)
+
+    def base(self) -> str:
+        """Return the endpoint, or the region's public endpoint, without a slash at its end."""
+        return super().base() or f"https://{_HOSTS.host(self.region)}"
+
+    def credential(self, secrets: Mapping[str, Secret]) -> IamLogin | _IdToken | Secret:
+        """Return the IAM token, id_token or login."""
+        if "auth_token" in secrets:
+            return secrets["auth_token"]
+        if "id_token" in secrets:
+            return _IdToken(secrets["idp_id"].reveal(), secrets["id_token"])
+        user, account = secrets["username"].reveal(), secrets["domain_name"].reveal()
+        return IamLogin(self.base(), user, secrets["password"], account)
+
+    def retrieve(self, call: Call) -> Flow:
+        """Log in. A refused login is not repeated: IAM locks an account after a few of them."""
+        asked = call.clock.now()
+        response = yield self._request(call.credential, _scope(call.params))
+        if response.status_code != httpx.codes.CREATED:
+            raise refuse(call, response, IAM_MEANINGS)
+        token = iam_token(response)
+        body = json_object(response)
+        told = object_of(response, body, "token")
+        request_id = request_id_of(response, body)
+        if token.expires <= call.clock.now():
+            raise UnusableToken(
+                "IAM returned a token that has expired already.",
+                hint="Check this machine's clock.",
+                status=response.status_code,
+                request_id=request_id,
+            )
+        return self.issued(
+            call,
+            token.value.reveal(),
+            asked,
+            expires_at=moment_of(response, body, token.expires),
+            metadata={**{name: told[name] for name in _METADATA if name in told}, "request_id": request_id},
+        )
+
+    def _request(self, credential: IamLogin | _IdToken | Secret, scope: Mapping[str, Any]) -> httpx.Request:
+        if isinstance(credential, _IdToken):
+            auth = {"id_token": {"id": credential.value.reveal()}, **scope}
+            headers = {**COMMON_HEADERS, "X-Idp-Id": credential.idp_id}
+            return token_request(self.base(), "/v3.0/OS-AUTH/id-token/tokens", auth, headers)
+        headers = dict(COMMON_HEADERS)
+        if isinstance(credential, IamLogin):
+            identity = password_identity(credential)
+        else:
+            value = credential.reveal()
+            identity = {"methods": ["token"], "token": {"id": value}}
+            # Keystone's own clients send it in the header too.
+            headers["X-Auth-Token"] = value
+        return token_request(self.base(), f"/v3/auth/tokens{_NO_CATALOG}", {"identity": identity, **scope}, headers)
+
+
+def _scope(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scope of the token; none for the user's own account. Raises `ParameterError` for more than one."""
+    given = [name for name in _SCOPES if name in params]
+    if len(given) > 1:
+        raise ParameterError(f"Parameters {given[0]} and {given[1]} exclude each other: a token has one scope.")
+    if not given:
+        return {}
+    (name,) = given
+    if not params[name].strip():
+        raise ParameterError(f"Parameter {name} must not be empty.")
+    kind, key = _SCOPES[name]
+    return {"scope": {kind: {key: params[name]}}}

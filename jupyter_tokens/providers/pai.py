@@ -1,0 +1,83 @@
+"""The common base of PAI-DLC and PAI-DSW: `GetToken`, ROA style, with the life of the token in the call."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar
+
+import httpx
+
+from ..clock import utc
+from ..errors import ParameterError, UnusableToken
+from .alibaba import AlibabaProvider
+from .answers import json_object, jwt_expiry, malformed, request_id_of, token_of
+from .base import Call, Documented, Exchange, Flow, Setting, SettingProblem
+
+__all__ = ["PaiProvider"]
+
+
+class PaiProvider(AlibabaProvider):
+    """`GET {path}` with all parameters in the query; one of them, `ExpireTime`, is the life in seconds."""
+
+    action = "GetToken"
+    path: ClassVar[str]
+    """The path of the call."""
+    default_life: ClassVar[int | None]
+    """Life of a token without `ExpireTime`, in seconds; None if it is not documented."""
+
+    network = Setting(
+        "public, or vpc: the region's endpoint within a VPC of Alibaba Cloud.",
+        choices=("public", "vpc"),
+        default="public",
+        advanced=True,
+    )
+
+    def check(self) -> None:
+        """Check the common settings, and that `network` and endpoint agree."""
+        super().check()
+        if self.endpoint and self.network == "vpc":
+            raise SettingProblem("network", "and endpoint exclude each other: vpc stands for a region's endpoint")
+
+    def host(self) -> str:
+        """Return the host in the profile's region, public or in the VPC."""
+        return self.hosts.host(self.region, vpc=self.network == "vpc")
+
+    @cached_property
+    def documented(self) -> Documented:
+        """`GET {path}` with all parameters in the query."""
+        return Documented("GET", self.path, query=tuple(self.params), headers=self.named())
+
+    def exchange(self, call: Call) -> Exchange:
+        """Make the call and return the API's own response."""
+        return (yield self.request(call, "GET", self.path, [(name, str(value)) for name, value in call.params.items()]))
+
+    def retrieve(self, call: Call) -> Flow:
+        """Fetch the token. It expires after `ExpireTime`, or at its own `exp` if that is earlier."""
+        asked = call.clock.now()
+        life: Any = call.params.get("ExpireTime", self.default_life)
+        try:
+            ends = None if life is None else utc(asked + life)
+        except (OverflowError, ValueError, OSError):
+            raise ParameterError("Parameter ExpireTime ends at a time that no calendar holds.") from None
+        response = yield from self.exchange(call)
+        if response.status_code != httpx.codes.OK:
+            raise self.refuse(call, response)
+        body = json_object(response)
+        if body.get("Success", True) is not True:
+            # PAI-DSW also refuses with status 200.
+            if not body.get("Code"):
+                raise malformed(response, "says that the call failed, but not why", body)
+            raise self.refuse(call, response)
+        value = token_of(response, body, "Token")
+        stated = jwt_expiry(value)
+        if stated is not None and (ends is None or stated < ends.timestamp()):
+            # With ExpireTime=0 the token has expired on arrival: the caller asked for that.
+            if life != 0 and stated <= call.clock.now():
+                raise UnusableToken(
+                    "The API returned a token that has expired already.",
+                    hint="Check this machine's clock.",
+                    status=response.status_code,
+                    request_id=request_id_of(response, body),
+                )
+            ends = utc(stated)
+        return self.issued(call, value, asked, expires_at=ends, metadata={"RequestId": request_id_of(response, body)})
