@@ -325,7 +325,7 @@ class TestRefusals:
             ({"profile": "astra"}, 400, "environment variable"),
             ({"profile": "oneaccess", "env": "A B"}, 400, "A B"),
             ({"profile": "oneaccess", "params": {"x": 1}}, 400, "x"),
-            ({"profile": "wrong"}, 409, "client_id"),
+            ({"profile": "wrong"}, 409, "endpoint"),
         ],
     )
     async def test_a_wrong_request_is_told_what_is_wrong(
