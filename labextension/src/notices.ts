@@ -35,7 +35,8 @@ export class Notices {
 
   private _look(): void {
     for (const holding of this._tokens.holdings) {
-      if (holding.kept_by !== null) {
+      // Outside an environment variable the kernel's own code holds the token, and asks again when it needs one.
+      if (holding.kept_by !== null || holding.env === null) {
         continue;
       }
       const rest = Date.parse(holding.expires_at ?? '') - this._tokens.now();

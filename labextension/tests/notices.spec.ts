@@ -4,7 +4,9 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import { SaveNotices } from '../src/notices';
+import { Ticker } from '../src/countdown';
+import { Notices, SaveNotices } from '../src/notices';
+import type { IHolding, ITokens } from '../src/tokens';
 
 const FOUND = 'https://github.com/jupyter-tokens/jupyter_tokens/events/found/v1';
 const PLACE = 'cell 1 output 1, line 1: token oneaccess (40 characters)';
@@ -51,4 +53,28 @@ it('says the same once in ten minutes, though a shared document is saved each se
   vi.advanceTimersByTime(600_001);
   emit({ outcome: 'saved' });
   expect(shown()).toHaveLength(4);
+});
+
+it('tells once before a token expires that nothing renews', () => {
+  const now = Date.now();
+  const held = { kernel_id: 'k', expires_at: new Date(now + 100_000).toISOString() };
+  const holdings: IHolding[] = [
+    { ...held, profile: 'renewed', env: 'A', kept_by: 'kernel' },
+    { ...held, profile: 'once', env: 'B', kept_by: null },
+    { ...held, profile: 'in-python', env: null, kept_by: null }
+  ];
+  const tokens = { holdings, now: () => Date.now(), refreshFailed: new Signal<object, never>({}) };
+  const ticker = new Ticker();
+  const notices = new Notices(
+    tokens as unknown as ITokens,
+    ticker,
+    nullTranslator.load(''),
+    () => undefined
+  );
+  notices.beforeExpiry = 90;
+  vi.advanceTimersByTime(5000);
+  expect(shown()).toEqual([]);
+  vi.advanceTimersByTime(10_000);
+  expect(shown()).toHaveLength(1);
+  expect(shown()[0]).toContain('once');
 });

@@ -51,4 +51,4 @@ def test_a_kernel_is_told_that_the_browser_does_not_let_the_page_copy(lab: Lab) 
     # Its answer reaches the kernel some messages later.
     while len(said) < len("[{'ready': True}, {}]"):
         said = lab.run_cell("print(told)")
-    assert said == "[{'ready': True}, {'error': 'The browser does not let this page copy. Show it instead.'}]"
+    assert said == "[{'ready': True}, {'error': 'The browser does not allow this page to copy. Use Show instead.'}]"
