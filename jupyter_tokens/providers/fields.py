@@ -6,6 +6,7 @@ Reading a profile, the questions of `jupyter tokens add`, the REST schema and th
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -140,7 +141,7 @@ class SettingProblem(ValueError):
         self.sign_in = sign_in
 
 
-class Field:
+class Field(ABC):
     """A setting of any type.
 
     Parameters
@@ -188,9 +189,9 @@ class Field:
         self.name = name
         self.label = self.label or name.replace("_", " ").capitalize()
 
+    @abstractmethod
     def check(self, key: str, value: object) -> None:
         """Raises `SettingProblem` for a value that it cannot have. key : for the error."""
-        raise NotImplementedError
 
     def from_text(self, key: str, text: str) -> Any:
         """The value that was typed. Raises `ParameterError` for a text that is of another type."""

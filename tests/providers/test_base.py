@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from jupyter_tokens.config.profiles import provider_class, provider_ids
-from jupyter_tokens.errors import TokenError
+from jupyter_tokens.errors import ParameterError, TokenError
 from jupyter_tokens.providers.base import (
     COMMON_HEADERS,
     Call,
@@ -19,6 +19,7 @@ from jupyter_tokens.providers.base import (
     SignIn,
     parsed_url,
 )
+from jupyter_tokens.providers.fields import Number
 from jupyter_tokens.token import Secret
 
 from ..doubles import CANARY, Clock
@@ -266,3 +267,11 @@ def test_schema_of_every_provider_knows_its_parameters(name: str) -> None:
     assert told["params"]["required"] == [key for key, param in kind.params.items() if param.required]
     created = {*kind.params, *kind.create_params} if name == "astra" else set()
     assert set(told["create_params"]["properties"]) == created
+
+
+def test_what_is_typed_is_read_as_the_setting_needs_it() -> None:
+    seconds = Number("Seconds.", label="Timeout", unit="seconds", maximum=600)
+    assert Setting("x").from_text("key", "5") == "5"
+    assert seconds.from_text("timeout", "5") == 5.0
+    with pytest.raises(ParameterError, match="timeout must be a number of seconds"):
+        seconds.from_text("timeout", "soon")
