@@ -103,6 +103,10 @@ class Holdings:
             for key, known in list(self._known.items()):
                 if key != mine and (known.kernel_id, known.env) == (holding.kernel_id, holding.env):
                     del self._known[key]
+            # What was noted when the kernel fetched it, before it said where it has put it.
+            fetched = self._known.get((holding.kernel_id, holding.profile, None))
+            if fetched is not None and fetched.kept_by is None:
+                del self._known[holding.kernel_id, holding.profile, None]
         self._known[mine] = holding
 
     def of(self, kernels: Any) -> Iterable[Holding]:

@@ -47,6 +47,16 @@ def test_says_what_changed_and_nothing_else() -> None:
     assert heard[2:] == [("a", ["other"]), ("a", [])]
 
 
+def test_a_token_that_was_put_into_a_variable_is_listed_once() -> None:
+    holdings, kernels = Holdings(unheard), Kernels(a=1)
+    holdings.note(Holding("a", "acme", None, END), kernels)
+    holdings.note(Holding("a", "acme", "X", END, "kernel"), kernels)
+    assert [(holding.env, holding.kept_by) for holding in holdings.of(kernels)] == [("X", "kernel")]
+    # One that the kernel itself keeps fresh elsewhere is another holding.
+    holdings.report("a", [Holding("a", "acme", None, END, "kernel"), Holding("a", "acme", "X", END, "kernel")], kernels)
+    assert [holding.env for holding in holdings.of(kernels)] == [None, "X"]
+
+
 def names(holdings: Holdings, kernels: Kernels) -> list[tuple[str, str]]:
     return [(holding.kernel_id, holding.profile) for holding in holdings.of(kernels)]
 
