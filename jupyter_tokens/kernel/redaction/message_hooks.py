@@ -22,7 +22,7 @@ __all__ = ["HOLD_SECONDS", "PART", "MessageHooks"]
 HOLD_SECONDS = 0.25
 """How long the end of a text that may be the beginning of a value waits for what follows."""
 
-PART = 1 << 20
+PART = 1 << 21
 """Characters of a stream's text that are searched and sent at a time."""
 _MOST_PARTS = 64  # a socket drops what is more than 1000 messages behind
 
