@@ -174,9 +174,3 @@ def _stored(draft: Draft, store: str) -> list[str]:
         kept = backend()
         where = "the keyring" + ("" if kept.encrypts else f" ({kept.name}, which does not encrypt)")
     return [f"Its {key} is in {where}." for key in draft.secrets]
-
-
-main = AddApp.launch_instance
-
-if __name__ == "__main__":
-    main()

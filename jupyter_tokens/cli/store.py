@@ -80,9 +80,3 @@ class StoreApp(Action):
     @staticmethod
     def _rekey(settings: TokenStore) -> None:
         say(f"A new key seals from now on: the first in {settings.rekey()}. The old ones still open.")
-
-
-main = StoreApp.launch_instance
-
-if __name__ == "__main__":
-    main()

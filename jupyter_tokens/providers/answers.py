@@ -29,6 +29,7 @@ from ..errors import (
     ServiceUnavailable,
     Throttled,
     Unauthorized,
+    UnusableToken,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "text_of",
     "token_of",
     "try_json_object",
+    "unusable",
 ]
 
 _REQUEST_ID_HEADERS = ("x-acs-request-id", "x-request-id", "x-openstack-request-id", "x-correlation-id")
@@ -94,6 +96,17 @@ def malformed(response: httpx.Response, problem: str, body: Mapping[str, Any] | 
         status=response.status_code,
         request_id=request_id_of(response, body),
     )
+
+
+def unusable(
+    response: httpx.Response,
+    problem: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    hint: str = "Check this machine's clock.",
+) -> UnusableToken:
+    """Return the error for a token that the API has returned and that is of no use, such as an expired one."""
+    return UnusableToken(problem, hint=hint, status=response.status_code, request_id=request_id_of(response, body))
 
 
 def try_json_object(response: httpx.Response) -> dict[str, Any] | None:

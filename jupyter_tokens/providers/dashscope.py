@@ -12,9 +12,19 @@ from typing import Any, ClassVar
 
 import httpx
 
-from ..errors import ApiError, ServiceUnavailable, Throttled, Unauthorized, UnusableToken
+from ..errors import ApiError, ServiceUnavailable, Throttled, Unauthorized
 from ..token import Secret
-from .answers import Meaning, json_object, moment_of, number_of, refusal, request_id_of, token_of, try_json_object
+from .answers import (
+    Meaning,
+    json_object,
+    moment_of,
+    number_of,
+    refusal,
+    request_id_of,
+    token_of,
+    try_json_object,
+    unusable,
+)
 from .base import (
     COMMON_HEADERS,
     Call,
@@ -128,12 +138,7 @@ class DashScope(Provider):
         stated = number_of(response, body, "expires_at")
         ends = asked + life if stated is None else min(asked + life, stated)
         if ends <= call.clock.now():
-            raise UnusableToken(
-                "The API returned a temporary key that has expired already.",
-                hint="Check this machine's clock.",
-                status=response.status_code,
-                request_id=request_id,
-            )
+            raise unusable(response, "The API returned a temporary key that has expired already.", body)
         return self.issued(
             call, value, asked, expires_at=moment_of(response, body, ends), metadata={"request_id": request_id}
         )

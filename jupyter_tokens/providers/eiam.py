@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 
 import httpx
 
-from ..errors import UnusableToken
 from .alibaba import AlibabaProvider
-from .answers import json_object, malformed, moment_of, number_of, object_of, request_id_of, token_of
+from .answers import json_object, malformed, moment_of, number_of, object_of, request_id_of, token_of, unusable
 from .base import Call, Documented, Endpoint, Exchange, Flow
 from .params import Param
 from .regions import EIAM
@@ -77,11 +76,11 @@ class Eiam(AlibabaProvider):
         expires_at = moment_of(response, told, ends / 1000) if ends else None
         problem = _problem(response, told, expires_at is not None and expires_at.timestamp() <= call.clock.now())
         if problem:
-            raise UnusableToken(
+            raise unusable(
+                response,
                 f"The application token {problem}.",
+                body,
                 hint="Enable or renew it in the IDaaS console, or name another ApplicationTokenId.",
-                status=response.status_code,
-                request_id=request_id,
             )
         return self.issued(
             call,

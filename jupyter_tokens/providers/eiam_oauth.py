@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import httpx
 
-from ..errors import ParameterError, UnusableToken
+from ..errors import ParameterError
 from ..token import Secret
 from .alibaba import AlibabaProvider
-from .answers import check_bearer, json_object, moment_of, number_of, object_of, request_id_of, token_of
+from .answers import check_bearer, json_object, moment_of, number_of, object_of, request_id_of, token_of, unusable
 from .base import Call, Documented, Endpoint, Exchange, Flow, Reference
 from .params import Param
 from .regions import EIAM
@@ -115,12 +115,7 @@ class EiamOauth(AlibabaProvider):
         at, life = number_of(response, told, "ExpiresAt"), number_of(response, told, "ExpiresIn")
         ends = [seconds for seconds in (at, None if life is None else asked + life) if seconds is not None]
         if ends and min(ends) <= call.clock.now():
-            raise UnusableToken(
-                "The API returned a token that has expired already.",
-                hint="Check this machine's clock.",
-                status=response.status_code,
-                request_id=request_id,
-            )
+            raise unusable(response, "The API returned a token that has expired already.", body)
         return self.issued(
             call,
             value,

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 import httpx
 
-from ..errors import ParameterError, UnusableToken
+from ..errors import ParameterError
 from ..token import Secret
-from .answers import json_object, moment_of, object_of, request_id_of
+from .answers import json_object, moment_of, object_of, request_id_of, unusable
 from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Region, SignIn
 from .credentials.huawei import IamLogin, password_identity, token_request
 from .huawei import IAM_MEANINGS, iam_token, refuse
@@ -110,12 +110,7 @@ class HuaweiIam(Provider):
         told = object_of(response, body, "token")
         request_id = request_id_of(response, body)
         if token.expires <= call.clock.now():
-            raise UnusableToken(
-                "IAM returned a token that has expired already.",
-                hint="Check this machine's clock.",
-                status=response.status_code,
-                request_id=request_id,
-            )
+            raise unusable(response, "IAM returned a token that has expired already.", body)
         return self.issued(
             call,
             token.value.reveal(),

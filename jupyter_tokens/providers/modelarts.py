@@ -23,7 +23,6 @@ from ..errors import (
     NotFound,
     SecretError,
     Unauthorized,
-    UnusableToken,
 )
 from ..token import Secret, Token
 from .answers import (
@@ -33,6 +32,7 @@ from .answers import (
     number_of,
     request_id_of,
     token_of,
+    unusable,
 )
 from .base import (
     COMMON_HEADERS,
@@ -316,11 +316,8 @@ class ModelArts(Provider):
         value = token_of(response, body, "token")
         status = body.get("status")
         if isinstance(status, str) and status in _CLOSED:
-            raise UnusableToken(
-                f"The instance's status is {status}: its token does not open it.",
-                hint=_CLOSED[status],
-                status=response.status_code,
-                request_id=request_id_of(response, body),
+            raise unusable(
+                response, f"The instance's status is {status}: its token does not open it.", body, hint=_CLOSED[status]
             )
         metadata = {name: body[name] for name in _METADATA if name in body}
         if isinstance(metadata.get("url"), str):

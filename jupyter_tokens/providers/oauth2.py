@@ -21,7 +21,6 @@ from ..errors import (
     ResponseError,
     ServiceUnavailable,
     Unauthorized,
-    UnusableToken,
 )
 from ..token import Secret
 from .answers import (
@@ -35,6 +34,7 @@ from .answers import (
     request_id_of,
     token_of,
     try_json_object,
+    unusable,
 )
 from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Setting, SettingProblem, SignIn, parsed_url
 from .credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, basic
@@ -128,12 +128,7 @@ class TokenEndpoint(Provider):
         if stated is not None:
             ends.append(utc(stated))
         if ends and min(ends) <= utc(asked):
-            raise UnusableToken(
-                "The server returned a token that has expired already.",
-                hint=self.life_hint,
-                status=response.status_code,
-                request_id=request_id_of(response, body),
-            )
+            raise unusable(response, "The server returned a token that has expired already.", body, hint=self.life_hint)
         return min(ends, default=None)
 
     def _refuse(self, call: Call, response: httpx.Response) -> ApiError:

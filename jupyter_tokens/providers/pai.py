@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import httpx
 
 from ..clock import utc
-from ..errors import ParameterError, UnusableToken
+from ..errors import ParameterError
 from .alibaba import AlibabaProvider
-from .answers import json_object, jwt_expiry, malformed, request_id_of, token_of
+from .answers import json_object, jwt_expiry, malformed, request_id_of, token_of, unusable
 from .base import Call, Documented, Exchange, Flow, Setting, SettingProblem
 
 __all__ = ["PaiProvider"]
@@ -73,11 +73,6 @@ class PaiProvider(AlibabaProvider):
         if stated is not None and (ends is None or stated < ends.timestamp()):
             # With ExpireTime=0 the token has expired on arrival: the caller asked for that.
             if life != 0 and stated <= call.clock.now():
-                raise UnusableToken(
-                    "The API returned a token that has expired already.",
-                    hint="Check this machine's clock.",
-                    status=response.status_code,
-                    request_id=request_id_of(response, body),
-                )
+                raise unusable(response, "The API returned a token that has expired already.", body)
             ends = utc(stated)
         return self.issued(call, value, asked, expires_at=ends, metadata={"RequestId": request_id_of(response, body)})

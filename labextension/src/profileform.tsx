@@ -139,18 +139,13 @@ export function ProfileForm({
       />
     );
   };
-  const all = provider
-    ? [
-        ...Object.entries(settingsFor(provider, way)),
-        ...Object.entries(common(provider).properties)
-      ]
-    : [];
-  const ofUse = new Set(provider ? Object.keys(common(provider).properties) : []);
+  const own = provider ? Object.entries(settingsFor(provider, way)) : [];
+  const ofUse = provider ? Object.entries(common(provider).properties) : [];
   const isAdvanced = ([, schema]: [string, IFieldSchema]): boolean => schema['x-advanced'] === true;
   const ofSignIn = ([, schema]: [string, IFieldSchema]): boolean =>
     (schema['x-sign-in'] ?? []).length > 0;
-  const plainOnes = all.filter(entry => !isAdvanced(entry));
-  const advanced = all.filter(isAdvanced);
+  const isPlain = (entry: [string, IFieldSchema]): boolean => !isAdvanced(entry);
+  const advanced = [...own, ...ofUse].filter(isAdvanced);
 
   const remove = async (): Promise<void> => {
     if (editable && (await agreed(editable.name, trans))) {
@@ -207,7 +202,7 @@ export function ProfileForm({
         <>
           <fieldset>
             <legend>{trans.__('Connection')}</legend>
-            {plainOnes.filter(entry => !ofUse.has(entry[0]) && !ofSignIn(entry)).map(field)}
+            {own.filter(entry => isPlain(entry) && !ofSignIn(entry)).map(field)}
             {ways.length > 0 && (
               <div className="jp-Tokens-field">
                 <label htmlFor="jp-Tokens-form-sign-in">{trans.__('Sign in with')}</label>
@@ -224,7 +219,7 @@ export function ProfileForm({
                 </HTMLSelect>
               </div>
             )}
-            {plainOnes.filter(ofSignIn).map(field)}
+            {own.filter(entry => isPlain(entry) && ofSignIn(entry)).map(field)}
           </fieldset>
           {Object.keys(provider.params.properties).length > 0 && (
             <fieldset>
@@ -241,7 +236,7 @@ export function ProfileForm({
           )}
           <fieldset>
             <legend>{trans.__('In notebooks')}</legend>
-            {plainOnes.filter(([key]) => ofUse.has(key)).map(field)}
+            {ofUse.filter(isPlain).map(field)}
           </fieldset>
           <details
             key={`${chosen}-${way?.id}`}
