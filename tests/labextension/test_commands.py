@@ -10,8 +10,10 @@ from .page import Lab
 
 
 def test_the_palette_has_all_commands(lab: Lab) -> None:
-    # The launcher takes the focus when it comes, and the palette is gone; a notebook with its kernel comes after it.
-    lab.open_notebook("palette.ipynb")
+    # By default the palette floats, and is gone when a notebook or the launcher takes the focus, which may come late.
+    settings = "lab/api/settings/@jupyterlab/apputils-extension:palette"
+    lab.served.ask("PUT", settings, {"raw": '{"modal": false}'}).raise_for_status()
+    lab.open()
     lab.command("apputils:activate-command-palette")
     palette = lab.page.locator(".lm-CommandPalette")
     palette.locator("input").fill("token")
