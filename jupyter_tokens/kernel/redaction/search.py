@@ -209,7 +209,8 @@ class Search:
             for table, key in self._keys(needle):
                 table[key] = (*table[key], needle) if key in table else needle.alone
                 self._known.add(key)
-        if len(needles[0].skeleton) < _PIECE or not value.isascii() or "\\" in value or "%" in value or _drops(value[0]):
+        odd = ord(value[0]) in _DROPPED or not value.isascii() or "\\" in value or "%" in value
+        if odd or len(needles[0].skeleton) < _PIECE:
             # What a skeleton does not keep, also as the beginning that `split` waits for, or what is an escape itself.
             self._plain |= dict.fromkeys(_plain_forms(value), label)
         self._needles[value] = needles
@@ -456,10 +457,6 @@ def _needles_of(value: str, label: str) -> list[_Needle]:
         base64 = b64encode(bytes(lead) + data)[-(-lead * 8 // 6) : size * 8 // 6]
         encoded |= {base64, base64.translate(bytes.maketrans(b"+/", b"-_"))}
     return [plain, *(_Needle(each, label, whole=True) for each in sorted(encoded - {text}))]
-
-
-def _drops(character: str) -> bool:
-    return ord(character) in _DROPPED
 
 
 def _plain_forms(value: str) -> set[str]:
