@@ -38,7 +38,7 @@ from .handlers import (
 )
 from .holdings import Holdings, Renewals
 from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler
-from .kernel_proof import Gate
+from .kernel_proof import KernelGate
 from .kernel_push import Injection, InjectionQueue
 from .kernel_start import become_default
 from .vendor_proxy import VendorProxyHandler
@@ -180,9 +180,9 @@ class TokensExtension(ExtensionApp):
         return self._source
 
     @cached_property
-    def gate(self) -> Gate:
+    def gate(self) -> KernelGate:
         """Who checks that a kernel is one."""
-        return Gate(self.clock)
+        return KernelGate(self.clock)
 
     def initialize_settings(self) -> None:
         """See `ExtensionApp`."""

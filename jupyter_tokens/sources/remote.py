@@ -1,4 +1,4 @@
-"""`RemoteSource`: gets tokens from the Jupyter server that started this kernel and holds the secrets."""
+"""`RemoteSource`: gets tokens from another process, usually the Jupyter server that started this kernel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .connection import Connection
 
 if TYPE_CHECKING:
     from ..protocol.messages import ProfileEntry
-    from ..protocol.proof import Identity
+    from ..protocol.proof import Caller
     from ..token import Token
 
 __all__ = ["RemoteSource"]
@@ -46,12 +46,12 @@ _FAULT = http.client.INTERNAL_SERVER_ERROR
 
 
 class RemoteSource(TokenSource):
-    """Gets tokens from the Jupyter server that started this kernel. The kernel proves who it is, and holds no secret.
+    """Gets tokens from a process that holds the secrets. This process proves who it is, and holds no secret.
 
     Parameters
     ----------
-    identity : Identity
-        Which kernel this is, and where its server answers.
+    caller : Caller
+        Who this process is, and where the other answers: a kernel and its Jupyter server.
     fallback : TokenSource, optional
         Used when no server answers; `mode` then says so. None if the configuration forbids it.
     clock : Clock, optional
@@ -64,11 +64,12 @@ class RemoteSource(TokenSource):
 
     is_remote = True
 
-    def __init__(self, identity: Identity, *, fallback: TokenSource | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, caller: Caller, *, fallback: TokenSource | None = None, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
         self.mode = "server"
+        self._caller = caller
         self._fallback = fallback
-        self._connection = Connection(identity, self.clock)
+        self._connection = Connection(caller, self.clock)
         self._answered_at = -inf
         self._about: dict[str, About] = {}
 
@@ -97,7 +98,7 @@ class RemoteSource(TokenSource):
         except ServerUntrusted:
             raise
         except ServerGone:
-            _log.debug("no answer from the Jupyter server; listing the profiles of the fallback")
+            _log.debug("no answer from %s; listing the profiles of the fallback", self._caller.peer)
             entries = self._fallback.entries() if self._fallback is not None else []
             if not entries:
                 raise
@@ -131,7 +132,7 @@ class RemoteSource(TokenSource):
             if self._fallback is None or isinstance(gone, ServerUntrusted):
                 # The server is running, so the secret must not be read in this process.
                 raise
-            _log.debug("%s: no answer from the Jupyter server (%s); falling back", key.profile, gone.reason)
+            _log.debug("%s: no answer from %s (%s); falling back", key.profile, self._caller.peer, gone.reason)
             try:
                 local = self._fallback.key(key.profile, dict(key.params))
                 token = self._fallback.get(local, refresh=ask.refresh, newer_than=ask.newer_than)
@@ -171,9 +172,13 @@ class RemoteSource(TokenSource):
             except (ValueError, RecursionError):
                 answer = None
             if not isinstance(answer, dict):
-                raise ServerGone("what answers at the Jupyter server's address is not jupyter_tokens.", status=status)
+                raise ServerGone(
+                    f"what answers at the address of {self._caller.peer} is not jupyter_tokens.", status=status
+                )
             if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _STRANGER:
-                raise KernelUnknown(f"the Jupyter server does not serve this kernel (HTTP {status}).", status=status)
+                raise KernelUnknown(
+                    f"{self._caller.peer} does not serve this {self._caller.kind} (HTTP {status}).", status=status
+                )
         except (ServerGone, TimedOut) as gone:
             self.gone = gone.copy()
             raise
