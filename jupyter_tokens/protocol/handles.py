@@ -272,9 +272,18 @@ class Handles:
         with self._lock:
             return [issued for issued in self._in_use() if owner in {None, issued.owner}]
 
-    def ends(self, issued: Issued) -> datetime:
-        """When a handle's lease ends, by the wall clock."""
-        return utc(self._clock.now() + issued.ends_at - self._clock.elapsed())
+    def told(self, issued: Issued) -> dict[str, Any]:
+        """Return what a client may know of a handle, as JSON takes it: everything but the key."""
+        return {
+            "id": issued.id,
+            "profile": issued.profile,
+            "params": dict(issued.params),
+            "owner": issued.owner,
+            "lease": issued.lease,
+            "lease_ends_at": utc(self._clock.now() + issued.ends_at - self._clock.elapsed()).isoformat(),
+            "uses": issued.uses,
+            "used_at": issued.used_at.isoformat() if issued.used_at is not None else None,
+        }
 
     def check(self, handle_id: str, action: str, header: str, body: bytes) -> Issued:
         """Return the handle whose holder proves itself.

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import pickle
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -111,7 +113,7 @@ class TestLease:
     def test_ends_at_the_issuer(self, handles: Handles, clock: Clock) -> None:
         handle = Handle.new("oneaccess", {})
         issued = issue(handles, handle, lease=10.0)
-        assert handles.ends(issued).timestamp() == clock.now() + 10
+        assert datetime.fromisoformat(handles.told(issued)["lease_ends_at"]).timestamp() == clock.now() + 10
         clock.advance(9.9)
         asked(handles, handle, clock)
         clock.advance(0.1)
@@ -226,6 +228,13 @@ class TestWhatItIsFor:
         issued = issue(handles, Handle.new("pai-dlc", {"TargetId": "dlc1"}))
         with pytest.raises(HandleRefused):
             issued.call_params(profile, params)
+
+
+def test_what_is_told_is_not_the_key(handles: Handles) -> None:
+    handle = Handle.new("pai-dlc", {"Tags": ["a"]})
+    told = json.dumps(handles.told(issue(handles, handle)))
+    assert handle.id in told
+    assert handle.key.hex() not in told
 
 
 def test_its_error_is_the_same_on_the_far_side() -> None:
