@@ -15,13 +15,27 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from ..clock import Clock, utc
 from ..errors import ConfigurationError, HandleRefused, ParameterError, Throttled
 from .proof import WINDOW_SECONDS, Caller, Gate, ProofRefused, Trust, prove
 
-__all__ = ["ID", "LEASE_SECONDS", "MOST_HANDLES", "MOST_LEASE_SECONDS", "Handle", "Handles", "Issued", "written_params"]
+__all__ = [
+    "ID",
+    "LEASE_SECONDS",
+    "MOST_HANDLES",
+    "MOST_LEASE_SECONDS",
+    "Handle",
+    "Handles",
+    "Issued",
+    "check_url",
+    "is_loopback",
+    "written_params",
+]
 
 LEASE_SECONDS = 900.0
 MOST_LEASE_SECONDS = 24 * 3600.0
@@ -47,6 +61,25 @@ def _written(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(map(_written, value))
     return str(value) if type(value) is int else value
+
+
+def check_url(url: str) -> None:
+    """Raise `ConfigurationError` if tokens would go over plain HTTP to another machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ConfigurationError(
+            f"Workers would fetch tokens over plain HTTP from {parts.hostname}, where others can read them.",
+            hint="Serve Jupyter by HTTPS (--certfile, --keyfile), or allow it where nobody else is on the network: "
+            "allow_plain=True.",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _within(params: Params, limit: Params) -> bool:
@@ -97,6 +130,14 @@ class Handle(Caller):
             raise ConfigurationError(
                 "This is no handle.", hint="Write one with `jupyter tokens handle NAME --file PATH`."
             ) from None
+
+    @classmethod
+    def read(cls, path: str) -> Self:
+        """The handle in a file that `to_json` was written to. Raises `ConfigurationError`."""
+        try:
+            return cls.from_json(Path(path).read_bytes())
+        except OSError as error:
+            raise ConfigurationError(f"The handle's file {path} cannot be read ({error.strerror}).") from None
 
     def to_json(self) -> str:
         """The handle as a file holds it, with its key."""

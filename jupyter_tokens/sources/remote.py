@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +21,18 @@ from ..errors import (
     TokenError,
     UnknownProfile,
 )
-from ..protocol.messages import About, entries_from_dict, token_from_dict
+from ..protocol.messages import About, entries_from_dict, misshapen, token_from_dict
 from .base import TokenSource
 from .cache import Ask, Key
 from .connection import Connection
 
 if TYPE_CHECKING:
+    from ..protocol.handles import Handle
     from ..protocol.messages import ProfileEntry
     from ..protocol.proof import Caller
     from ..token import Token
 
-__all__ = ["RemoteSource"]
+__all__ = ["RemoteSource", "written_key"]
 
 _log = logging.getLogger(__name__)
 _NONE: Mapping[str, Any] = {}
@@ -75,14 +77,7 @@ class RemoteSource(TokenSource):
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """Return the cache key of a call. The server checks profile and parameters; this checks only their types."""
-        written: dict[str, Any] = {}
-        for name, value in params.items():
-            texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
-            if not texts and not isinstance(value, str | int | float | bool | None):
-                raise ParameterError(f"Parameter {name} must be a string, a list of strings, a number, true or false.")
-            # A magic passes numbers as strings; the server accepts both.
-            written[name] = tuple(value) if texts else str(value) if type(value) is int else value
-        return Key(profile, tuple(sorted(written.items())))
+        return written_key(profile, params)
 
     def about(self, profile: str) -> About:
         """Return what a card shows about a profile; it is known after the first token of the profile."""
@@ -113,6 +108,29 @@ class RemoteSource(TokenSource):
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
         """Report this kernel's holdings to the server. Raises `TokenError`."""
         self._call("holdings", {"holdings": list(held[:_MOST_HOLDINGS])}, seconds=_LOOK_SECONDS)
+
+    def issue(self, handle: Handle, lease: float) -> Handle:
+        """Have the server issue a handle, or issue it again. Raises `TokenError`."""
+        body = {"id": handle.id, "key": handle.key.hex(), "profile": handle.profile, "params": dict(handle.params)}
+        try:
+            answer = self._call("handles", {**body, "lease": lease}, seconds=_LOOK_SECONDS)
+        except ServerGone as gone:
+            if self._fallback is None or isinstance(gone, ServerUntrusted):
+                raise
+            _log.debug("%s: no answer from %s (%s); a handle without issuer", handle.profile, self._caller.peer, gone)
+            return self._fallback.issue(handle, lease)
+        try:
+            return replace(handle, url=str(answer["url"]), certificate=answer["certificate"])
+        except KeyError:
+            raise misshapen() from None
+
+    def renew(self, handle: Handle) -> None:
+        """Begin the lease of a handle anew. Raises `TokenError`."""
+        self._call(f"handles/{handle.id}/renew", {}, seconds=_LOOK_SECONDS)
+
+    def revoke(self, handle: Handle) -> None:
+        """End a handle for good. Raises `TokenError`."""
+        self._call(f"handles/{handle.id}/revoke", {}, seconds=_LOOK_SECONDS)
 
     def close(self) -> None:
         """Close the connections. Tokens already returned stay valid."""
@@ -189,3 +207,15 @@ class RemoteSource(TokenSource):
         """Raise if the server does not answer a call that needs no vendor: then the server hangs, not the vendor."""
         if self.clock.elapsed() > self._answered_at + _LOOK_SECONDS:
             self._ask("profiles", {}, seconds=_LOOK_SECONDS)
+
+
+def written_key(profile: str, params: Mapping[str, Any]) -> Key:
+    """The cache key of a call that another process checks. Raises `ParameterError` for what JSON cannot hold."""
+    written: dict[str, Any] = {}
+    for name, value in params.items():
+        texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+        if not texts and not isinstance(value, str | int | float | bool | None):
+            raise ParameterError(f"Parameter {name} must be a string, a list of strings, a number, true or false.")
+        # A magic passes numbers as strings; the server accepts both.
+        written[name] = tuple(value) if texts else str(value) if type(value) is int else value
+    return Key(profile, tuple(sorted(written.items())))
