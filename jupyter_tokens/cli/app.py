@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from .command import CommandApp
@@ -37,20 +39,38 @@ class TokensApp(CommandApp):
         return ""
 
     def initialize(self, argv: Any = None) -> None:
-        """See `JupyterApp`, which does not look for what a shell asks to be completed."""
-        super().initialize(self._get_sys_argv(check_argcomplete=True)[1:] if argv is None else argv)
+        """Read the words that a shell asks to complete, or the command line."""
+        super().initialize(_typed() if argv is None else argv)
 
     def start(self) -> None:
-        """Runs the sub-command; without one, says which there are and exits with 2 (wrong usage)."""
+        """Run the sub-command; without one, list them and exit with 2 (wrong usage)."""
         super().start()
         known = ", ".join(self.subcommands)
         wrong = f"there is no sub-command {self.extra_args[0]!r}" if self.extra_args else "a sub-command is missing"
         self.fail(2, f"{wrong}; known are {known}; see --help")
 
 
+def _typed() -> list[str]:
+    words = None
+    if "_ARGCOMPLETE" in os.environ:
+        from traitlets.config.argcomplete_config import get_argcomplete_cwords  # noqa: PLC0415 (as in command.py)
+
+        words = get_argcomplete_cwords()
+    return (words or sys.argv)[1:]
+
+
 def main() -> None:
-    """The console script."""
-    TokensApp.launch_instance()
+    """Run the console script."""
+    try:
+        try:
+            TokensApp.launch_instance()
+        finally:
+            # Here, because an error at exit could not be caught.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough, such as `head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 if __name__ == "__main__":
