@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""`jupyter tokens …`: names the sub-commands; each is an application of its own."""
+"""`jupyter tokens`: the list of sub-commands; each is an application of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["TokensApp", "main"]
 
 
 class TokensApp(CommandApp):
-    """Dispatches to a sub-command."""
+    """Dispatch to a sub-command."""
 
     name = "jupyter-tokens"
     description = "Short-lived cloud tokens for notebooks; no secret ever appears in a notebook."
@@ -24,18 +24,19 @@ class TokensApp(CommandApp):
             "List the providers with settings and parameters.",
         ),
         "get": ("jupyter_tokens.cli.get.GetApp", "Fetch a token and print it."),
-        "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; asks for what is missing, secrets unseen."),
+        "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; prompts for missing values."),
         "remove": ("jupyter_tokens.cli.configured.RemoveApp", "Remove a profile and the secrets stored for it."),
-        "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Look for what is wrong, and say what to do."),
-        "store": ("jupyter_tokens.cli.store.StoreApp", "Show, clear or rekey what your processes share."),
+        "set-secret": ("jupyter_tokens.cli.add.SetSecretApp", "Enter a new secret for a profile."),
+        "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Check the installation and the profiles."),
+        "store": ("jupyter_tokens.cli.store.StoreApp", "Show, clear or rekey the store that your processes share."),
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
-        "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the five token APIs on loopback, with no account."),
+        "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the token APIs on loopback, without an account."),
         "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks, and redact outputs."),
-        "completion": ("jupyter_tokens.cli.completion.CompletionApp", "Print what completes commands in your shell."),
+        "completion": ("jupyter_tokens.cli.completion.CompletionApp", "Print the completion code for your shell."),
     }
 
     def _config_file_name_default(self) -> str:
-        # By its name it would read the profiles, and show a literal secret for --show-config.
+        # The default would read the profiles, and show a literal secret for --show-config.
         return ""
 
     def initialize(self, argv: Any = None) -> None:
