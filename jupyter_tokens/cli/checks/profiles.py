@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ...clock import SystemClock
 from ...config.profiles import loads_code
-from ...errors import ConfigurationError, SecretError, TokenError, Unauthorized
+from ...errors import ConfigurationError, ParameterError, SecretError, TokenError, Unauthorized
 from ...kernel.card import remaining
 from ...providers.base import Call
 from ...providers.fields import Program
@@ -189,7 +189,12 @@ def _fetch(source: LocalSource, profile: Profile) -> CheckResult:
         what = f"profile {profile.name}: not fetched, because each call must give {', '.join(missing)}"
         example = " ".join(f"{name}=…" for name in missing)
         return warn("token", what, f"try it with: jupyter tokens get {profile.name} {example}")
-    token = source.get(source.key(profile.name), refresh=True)
+    try:
+        token = source.get(source.key(profile.name), refresh=True)
+    except ParameterError as error:
+        # Which parameters a call needs can depend on the others.
+        what = f"profile {profile.name}: not fetched: {error.message.rstrip('.')}"
+        return warn("token", what, error.hint.rstrip(".") or "see its documentation")
     ends = token.expires_at
     expiry = "" if ends is None else f", which expires in {remaining((ends - datetime.now(UTC)).total_seconds())}"
     return ok("token", f"profile {profile.name}: {profile.provider.title} returned a token{expiry}")
