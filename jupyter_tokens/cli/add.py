@@ -12,6 +12,7 @@ from traitlets import Bool, Enum, List, Unicode
 
 from ..config.editing import check, path, put
 from ..config.files import load_profiles, load_written
+from ..config.keyring_access import backend
 from ..config.profiles import provider_class, provider_ids
 from ..config.secret_store import FOLDER, SERVICE
 from ..config.secrets import SecretRef
@@ -22,7 +23,6 @@ from .checks.profiles import live
 from .command import Action
 from .completion import profile_names, provider_names
 from .draft import Draft
-from .keyring_backend import backend
 from .providers import loaded
 from .terminal import ask, ask_hidden, confirm, is_interactive, one_line, progress, say, table
 

@@ -21,12 +21,11 @@ from traitlets import Bool
 
 from ..errors import TokenError
 from . import redaction
-from ._compat import show_instead, unregister
+from ._compat import replace, show_instead, unregister
 from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
 from .injection import Place, env_place, file_place, var_place
-from .redaction.replacement import replace
 from .session import Outcome, TokenSession, session_of
 
 if TYPE_CHECKING:

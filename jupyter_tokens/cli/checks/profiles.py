@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...clock import SystemClock
+from ...config.keyring_access import backend
 from ...config.profiles import loads_code
 from ...errors import ConfigurationError, ParameterError, SecretError, TokenError, Unauthorized
 from ...kernel.card import remaining
 from ...providers.base import Call
 from ...providers.fields import Program
 from ...sources.local import LocalSource
-from ..keyring_backend import backend
 from . import CheckResult, fail, ok, warn, within
 
 if TYPE_CHECKING:
