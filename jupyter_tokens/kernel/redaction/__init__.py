@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 from ...config.secrets import watch_seen
 from ...scan.values import is_reference
 from ...token import Secret, Token
-from .._compat import DELIMITER, expressions_point, kernel_session
+from .._compat import DELIMITER, expressions_point, kernel_session, replace
 from ..at_start import filled_variables
 from .known_values import KnownValues
 from .message_hooks import MessageHooks
 from .narrow_hooks import NarrowHooks
 from .records import Records
-from .replacement import replace
 from .revealing import is_revealing, revealing
 from .search import RUN, Search
 
