@@ -22,6 +22,7 @@ class TokensApp(CommandApp):
             "List the providers with settings and parameters.",
         ),
         "get": ("jupyter_tokens.cli.get.GetApp", "Fetch a token and print it."),
+        "sdk": ("jupyter_tokens.cli.sdk.SdkApp", "Print what makes an unmodified SDK or tool use a profile."),
         "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; asks for what is missing, secrets unseen."),
         "remove": ("jupyter_tokens.cli.configured.RemoveApp", "Remove a profile and the secrets stored for it."),
         "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Look for what is wrong, and say what to do."),
