@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from .errors import NoValue
+from .clock import SystemClock
+from .errors import NoValue, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Secret", "Token"]
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+_SINGLE = ""
+"""The name under which a token keeps its only value."""
 
 
 class _Opaque:
@@ -76,7 +79,15 @@ def _frozen(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 class Token(_Opaque):
-    """A short-lived token. It is frozen, and only `reveal()`, `headers()` and `auth` give access to its value.
+    """A short-lived token. It is frozen; only `reveal()`, `values()`, `headers()` and `auth` give access to its value.
+
+    Most tokens have one value. A temporary access key has several that are only valid together: `fields` names them,
+    and `reveal(FIELD)` returns each.
+
+    Parameters
+    ----------
+    value : str, Mapping or None
+        The value, or the values by their names; None if the API never returns it.
 
     Attributes
     ----------
@@ -96,7 +107,7 @@ class Token(_Opaque):
         "_Token__header",
         "_Token__renew",
         "_Token__scheme",
-        "_Token__value",
+        "_Token__values",
         "__weakref__",
         "expires_at",
         "metadata",
@@ -104,7 +115,7 @@ class Token(_Opaque):
         "profile",
         "provider",
     )
-    __value: Callable[[], str | None]
+    __values: Callable[[], Mapping[str, str]]
     __scheme: str
     __header: str
     __renew: Callable[[Token | None], Token] | None
@@ -116,7 +127,7 @@ class Token(_Opaque):
 
     def __init__(
         self,
-        value: str | None,
+        value: str | Mapping[str, str] | None,
         *,
         profile: str,
         provider: str,
@@ -128,7 +139,8 @@ class Token(_Opaque):
         renew: Callable[[Token | None], Token] | None = None,
     ) -> None:
         put = object.__setattr__
-        put(self, "_Token__value", lambda: value)
+        values = dict(value) if isinstance(value, Mapping) else {} if value is None else {_SINGLE: value}
+        put(self, "_Token__values", lambda: values)
         put(self, "_Token__scheme", scheme)
         put(self, "_Token__header", header)
         put(self, "_Token__renew", renew)
@@ -138,28 +150,72 @@ class Token(_Opaque):
         put(self, "expires_at", expires_at)
         put(self, "metadata", _frozen(metadata))
 
-    def reveal(self) -> str:
+    def reveal(self, field: str = _SINGLE) -> str:
         """Return the value as a string. Prefer `auth` or `headers()` where they fit.
+
+        Parameters
+        ----------
+        field : str, optional
+            Which value, for a token of several.
 
         Raises
         ------
         NoValue
             If the API never returns the value (Astra Control's stored tokens).
+        ParameterError
+            If the token has several values and none or an unknown one is named, or if it has a single one.
         """
-        value = self.__value()
-        if value is None:
+        values = self.values()
+        if field not in values:
+            raise self._unnamed(field)
+        return values[field]
+
+    def values(self) -> dict[str, str]:
+        """Return all values by the names of their fields; a single value has the empty name.
+
+        Raises
+        ------
+        NoValue
+            If the API never returns the value.
+        """
+        if not self.has_value:
             raise NoValue(
                 "This API describes a stored token but never returns its value.",
                 hint="Read .metadata, or create a new token: create_token(profile, name=…).",
                 provider=self.provider,
                 profile=self.profile,
             )
-        return value
+        return dict(self.__values())
+
+    def _unnamed(self, field: str) -> ParameterError:
+        names = self.fields
+        if not names:
+            problem, hint = f"This token has a single value, and no field {field[:80]!r}.", "Call reveal()."
+        else:
+            given = f" and no field {field[:80]!r}" if field else ""
+            problem = f"This token has {len(names)} values that belong together{given}: {', '.join(names)}."
+            hint = f"Name one of them, such as reveal({names[-1]!r}); a profile's env maps each to a variable."
+        return ParameterError(problem, hint=hint, provider=self.provider, profile=self.profile)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the values that belong together, as the API spells them; empty for a token of one value."""
+        return tuple(name for name in self.__values() if name)
 
     @property
     def has_value(self) -> bool:
         """Whether the token has a value that can be revealed."""
-        return self.__value() is not None
+        return bool(self.__values())
+
+    @property
+    def expires_in(self) -> float | None:
+        """The seconds until the token expires, 0 if it has; None if no expiry is known."""
+        return None if self.expires_at is None else max(0.0, self.expires_at.timestamp() - SystemClock().now())
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the token has expired; False if no expiry is known."""
+        return self.expires_in == 0
 
     def headers(self) -> dict[str, str]:
         """Return the HTTP headers that authorise a request with this token. They hold its value: do not print them.
@@ -168,6 +224,8 @@ class Token(_Opaque):
         ------
         NoValue
             If the API never returns the value.
+        ParameterError
+            If the token has several values: requests are signed with those.
         """
         value = self.reveal()
         return {self.__header: f"{self.__scheme} {value}" if self.__scheme else value}
@@ -191,7 +249,7 @@ class Token(_Opaque):
             Returns a token: a fresh one if called with None, one newer than `token` if called with `token`.
         """
         return Token(
-            self.__value(),
+            self.__values(),
             profile=self.profile,
             provider=self.provider,
             obtained_at=self.obtained_at,

@@ -16,6 +16,7 @@ from traitlets import Bool
 from ..config.files import load_written
 from ..config.secrets import SecretRef
 from ..errors import SecretError, UnknownProfile
+from ..protocol.messages import text_of_env
 from .command import Action
 from .completion import profile_names
 from .terminal import confirm, is_interactive, one_line, say, table
@@ -61,14 +62,15 @@ class ListApp(Action):
             say("No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.")
             return 0
         heads = ("name", "provider", "env", "state", "file")
-        sys.stdout.write(table([heads, *([one_line(entry[head] or "") for head in heads] for entry in entries)]))
+        rows = [{**entry, "env": text_of_env(entry["env"])} for entry in entries]
+        sys.stdout.write(table([heads, *([one_line(row[head] or "") for head in heads] for row in rows)]))
         for entry in entries:
             if entry["problem"]:
                 say(one_line(entry["problem"]))
         return 0
 
 
-def _entry(name: str, settings: Any, file: Path) -> dict[str, str | None]:
+def _entry(name: str, settings: Any, file: Path) -> dict[str, Any]:
     written = settings if isinstance(settings, Mapping) else {}
     provider, env = written.get("provider"), written.get("env")
     state, problem = "configured", None
@@ -80,7 +82,7 @@ def _entry(name: str, settings: Any, file: Path) -> dict[str, str | None]:
     return {
         "name": name,
         "provider": provider if isinstance(provider, str) else None,
-        "env": env if isinstance(env, str) else None,
+        "env": env if isinstance(env, str | Mapping) else None,
         "state": state,
         "problem": problem,
         "file": str(file),

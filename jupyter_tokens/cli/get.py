@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Bool, Enum
 
 from ..errors import ConfigurationError, ParameterError, TokenError
+from ..protocol.messages import Env, value_of, variables_of
 from ..sdks import EXEC_VERSIONS, GOOGLE_TYPES, PROGRAMS, Asked, google_failure
 from ..sources.local import LocalSource
 from ..token import Secret
@@ -50,9 +51,9 @@ class GetApp(Action):
     form = Enum(
         (*_FORMATS, *PROGRAMS),
         default_value="value",
-        help="value: the token alone; env: an export of the profile's variable, for sh; json: value, headers and what "
-        "is known of it; header: an HTTP header line. The others are for programs that run a credential program, see "
-        "`jupyter tokens sdk`.",
+        help="value: the token alone; env: an export of the profile's variable or variables, for sh; json: value (if "
+        "there are several, each by its name), headers and what is known of it; header: an HTTP header line. The "
+        "others are for what runs a credential program, see `jupyter tokens sdk`.",
     ).tag(config=True)
     refresh = Bool(
         default_value=False, help="Ask for a new token even if one is held; from the command line none ever is."
@@ -103,7 +104,7 @@ class GetApp(Action):
         users = [user for user, _, _ in (host.rpartition("@") for host in profile.hosts[:1]) if user]
         asked = asked._replace(user=users[0]) if users else asked
         program = PROGRAMS.get(self.form)
-        sys.stdout.write(program(token, asked) if program else _printed(token, self.form, profile.env or "") + "\n")
+        sys.stdout.write(program(token, asked) if program else _printed(token, self.form, profile.env) + "\n")
         return 0
 
     def _asked(self) -> Asked:
@@ -154,12 +155,16 @@ def _google_type() -> str:
     return asked
 
 
-def _printed(token: Token, form: str, variable: str) -> str:
+def _printed(token: Token, form: str, env: Env) -> str:
     if form == "json":
         return json.dumps(_told(token), default=_plain)
-    value = token.reveal()
     if form == "env":
-        return f"export {variable}='{value.replace(chr(39), _QUOTE)}'"
+        values = token.values()
+        return "\n".join(
+            f"export {variable}='{values[field].replace(chr(39), _QUOTE)}'"
+            for field, variable in variables_of(env).items()
+        )
+    value = token.reveal()
     if form == "header":
         return "\n".join(f"{name}: {text}" for name, text in token.headers().items())
     return value
@@ -179,8 +184,9 @@ def _told(token: Token) -> dict[str, Any]:
     return {
         "profile": token.profile,
         "provider": token.provider,
-        "token": token.reveal() if token.has_value else None,
-        "headers": token.headers() if token.has_value else {},
+        "token": value_of(token),
+        # Requests are signed with a token of several values.
+        "headers": token.headers() if token.has_value and not token.fields else {},
         "obtained_at": token.obtained_at.isoformat(),
         "expires_at": token.expires_at.isoformat() if token.expires_at is not None else None,
         "metadata": dict(token.metadata),

@@ -71,6 +71,8 @@ class Card:
                 expiry = f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC (in {remaining(left)})"
         state = "expired" if expired else "fresh"
         rows = [("state", state), ("expires", expiry)]
+        if token.fields:
+            rows.append(("values", ", ".join(token.fields)))
         if self.places:
             rows.append(("injected", ", ".join(self.places)))
             if token.expires_at is not None:

@@ -17,12 +17,13 @@ from IPython.display import display
 from traitlets import Bool
 
 from ..errors import TokenError
+from ..protocol.messages import variables_of
 from . import redaction
 from ._compat import show_instead, unregister
 from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
-from .injection import Place, env_place, file_place, var_place
+from .injection import Place, env_places, file_place, var_place
 from .redaction.replacement import replace
 from .session import Outcome, TokenSession, session_of
 
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["TokenMagics", "inject", "load", "unload"]
 
 _PLACES = (
-    argument("--env", metavar="VAR", help="Environment variable to fill (default: the profile's)."),
+    argument(
+        "--env",
+        metavar="VAR",
+        help="Variable of the environment (default: the profile's); FIELD=VAR,FIELD=VAR for a token of several values.",
+    ),
     argument("--var", metavar="NAME", help="Python variable to put the opaque Token into."),
     argument("--file", metavar="PATH", help="File to write, readable by you alone (mode 0600)."),
     argument(
@@ -235,7 +240,7 @@ def _params_of(words: Sequence[str]) -> dict[str, Any]:
 def _places(arguments: Namespace) -> list[Place] | None:
     places = [] if arguments.var is None else [var_place(arguments.var)]
     if arguments.env is not None:
-        places.append(env_place(arguments.env))
+        places += env_places(arguments.env)
     if arguments.file is not None:
         places.append(file_place(arguments.file, arguments.format or "raw"))
     return places or None
@@ -292,7 +297,8 @@ def inject(request: str) -> object:
     if magics is None:
         return None
     wanted = json.loads(bytes.fromhex(request))
-    if wanted.get("is_renewal") and not magics.session.is_as_filled(wanted["env"]):
+    variables = variables_of(wanted["env"]).values()
+    if wanted.get("is_renewal") and not all(map(magics.session.is_as_filled, variables)):
         return _Reply({"state": "failed", "message": "The notebook has put something else there."})
     try:
         outcome = magics.session.inject(

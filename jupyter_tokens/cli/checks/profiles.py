@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ...clock import SystemClock
 from ...config.profiles import loads_code
 from ...errors import ConfigurationError, SecretError, TokenError
+from ...protocol.messages import variables_of
 from ...providers.base import Call
 from ...providers.fields import Program
 from ..keyring_backend import backend
@@ -62,8 +63,8 @@ def profiles(known: Profiles) -> Iterator[CheckResult]:
         except ConfigurationError as error:
             yield fail("profile", error.message.rstrip("."), error.hint.rstrip(".") or "correct it in its file")
             continue
-        if profile.env is not None and loads_code(profile.env):
-            what = f"profile {name}: some program loads or starts code by the variable {profile.env}"
+        for variable in filter(loads_code, variables_of(profile.env).values()):
+            what = f"profile {name}: some program loads or starts code by the variable {variable}"
             yield warn("variable", what, "choose another name for env")
         literal = _literals(profile)
         if literal:

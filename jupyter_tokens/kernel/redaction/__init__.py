@@ -139,7 +139,8 @@ class Redaction:
         else:
             if value.has_value:
                 ends_at = inf if value.expires_at is None else value.expires_at.timestamp()
-                self.know(value.reveal(), profile, ends_at)
+                for each in value.values().values():
+                    self.know(each, profile, ends_at)
             for part in value.metadata.values():
                 if isinstance(part, Secret):
                     self._seen(profile, part)

@@ -178,7 +178,7 @@ def test_nothing_is_opened_that_nobody_asked_for(shell: InteractiveShell, kernel
 
 def test_a_token_that_the_server_pushes_is_known(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
     redaction.start(shell, client)
-    sent = filled("PUSHED", "acme", {}, snippet("python", "PUSHED", VALUE))
+    sent = filled("PUSHED", "acme", {}, snippet("python", {"PUSHED": VALUE}))
     try:
         told = shell.user_expressions({EXPRESSION: sent.expression})
         assert told[EXPRESSION]["status"] == "ok"
