@@ -33,6 +33,7 @@ from ..providers.fields import (
     is_loopback,
 )
 from ..providers.params import ParamValue, closest, parse_params
+from ..sdks import SDKS
 from ..token import Secret
 from .path_globs import LONGEST, matches
 from .secrets import SecretRef, mode_hint, mode_problem
@@ -141,6 +142,12 @@ COMMON: Mapping[str, Field] = {
         label="Notebooks",
         advanced=True,
     ),
+    "sdk": Setting(
+        "SDK that finds the token without a change of code, unless %gettoken is told where to put it.",
+        label="SDK",
+        choices=tuple(SDKS),
+        advanced=True,
+    ),
     "hosts": Names(
         "Hosts that a credential helper (git, docker, pip) gives the token to: HOST, HOST:PORT or USER@HOST; USER "
         "is the user name beside it. By default none.",
@@ -154,7 +161,7 @@ COMMON: Mapping[str, Field] = {
     ),
 }
 """What every profile can say, whatever its provider."""
-_NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "hosts", "fixed_params"})
+_NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "hosts", "sdk", "fixed_params"})
 
 LOADS_CODE: Mapping[str, str] = {
     # Shells and the search for programs
@@ -306,7 +313,7 @@ class Profile:
     kernels, notebooks : names of kernels and globs of notebook paths that a server hands it to; None: no limit.
     inject_at_start : whether a server's new local kernels have its variable from their first cell.
     fixed_params : the parameters that no call can change. allow_create : whether calls may create new tokens.
-    hosts : that credential helpers give the token to, each as HOST or USER@HOST.
+    hosts : that credential helpers give the token to, each as HOST or USER@HOST. sdk : that finds it in a kernel.
     """
 
     name: str
@@ -322,6 +329,7 @@ class Profile:
     fixed_params: frozenset[str] = frozenset()
     allow_create: bool = False
     hosts: tuple[str, ...] = ()
+    sdk: str | None = None
 
     def user_at(self, host: str) -> str | None:
         """The user name beside the token at a host ("" if the profile leaves it open), or None: it is not for it."""
@@ -505,6 +513,7 @@ class _Reader:
             fixed_params=self._fixed_params(written, provider),
             allow_create=written.get("allow_create", False),
             hosts=self._names(written, "hosts") or (),
+            sdk=written.get("sdk"),
         )
 
     def _check(self, setting: Field, key: str, value: object) -> None:

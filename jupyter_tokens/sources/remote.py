@@ -8,10 +8,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ..clock import Clock
 from ..config.secrets import tell_seen
 from ..errors import (
+    ConfigurationError,
     KernelUnknown,
     ParameterError,
     ServerGone,
@@ -21,14 +23,14 @@ from ..errors import (
     UnknownProfile,
 )
 from ..protocol.messages import About, entries_from_dict, token_from_dict
-from .base import TokenSource
+from ..token import Secret, Token
+from .base import Endpoint, TokenSource
 from .cache import Ask, Key
 from .connection import Connection
 
 if TYPE_CHECKING:
     from ..protocol.messages import ProfileEntry
     from ..protocol.proof import Identity
-    from ..token import Token
 
 __all__ = ["RemoteSource"]
 
@@ -68,6 +70,7 @@ class RemoteSource(TokenSource):
         super().__init__(clock=clock)
         self.mode = "server"
         self._fallback = fallback
+        self._identity = identity
         self._connection = Connection(identity, self.clock)
         self._answered_at = -inf
         self._about: dict[str, About] = {}
@@ -108,6 +111,24 @@ class RemoteSource(TokenSource):
         body = {"profile": profile, "params": dict(params), "create": True}
         answer = self._call("token", body, seconds=_SECONDS, fresh=True)
         return self._token(answer)
+
+    def endpoint(self, key: Key) -> Endpoint:
+        """Return where unmodified SDKs of this kernel get the token of a key: at the server. Raises `TokenError`."""
+        from ..config.profiles import is_loopback  # noqa: PLC0415 (loads httpx)
+
+        url = self._identity.url
+        if not url.startswith("http://") or not is_loopback(url):
+            raise ConfigurationError(
+                "SDKs cannot ask this Jupyter server for a token: they take plain http on a loopback address only, and "
+                "trust no certificate of its own.",
+                hint="Put the token into a variable or a file, or have the SDK run `jupyter tokens get`.",
+                profile=key.profile,
+            )
+        answer = self._call("sdk", {"profile": key.profile, "params": dict(key.params)}, seconds=_LOOK_SECONDS)
+        secret = Secret(str(answer.get("secret", "")))
+        tell_seen(key.profile, [secret])
+        kernel = f"{url.rstrip('/')}/kernels/{self._identity.kernel_id}"
+        return Endpoint(f"{kernel}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
         """Report this kernel's holdings to the server. Raises `TokenError`."""
