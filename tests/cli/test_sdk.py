@@ -156,7 +156,7 @@ def test_each_format_has_the_fields_that_were_recorded(get: Run, monkeypatch: py
     ):
         done = get("mine", "--format", form)
         assert (done.code, done.err) == (0, ""), form
-        ours, recorded = json.loads(done.out), json.loads(vector(f"program_{name}")["program"]["stdout"])
+        ours, recorded = json.loads(done.out), json.loads(vector(f"programs/{name}")["program"]["stdout"])
         assert ours.keys() == recorded.keys()
         assert {name: type(value) for name, value in ours.items()} == {
             name: type(value) for name, value in recorded.items()
@@ -289,12 +289,12 @@ def helper(program: str, *arguments: str, stdin: str = "") -> subprocess.Complet
 
 
 def test_git_helper_finds_the_profile_by_its_host(write: Written) -> None:
-    asked = vector("program_git_credential_get")["program"]["stdin"]
+    asked = vector("programs/git_credential_get")["program"]["stdin"]
     write({"mine": {"provider": "static", "token": "env:MY_KEY", "hosts": ["x-token@127.0.0.1:18759"]}})
     assert helper("git-credential-jupyter-tokens", "get", stdin=asked).stdout == f"username=x-token\npassword={KEY}\n"
     named = helper("git-credential-jupyter-tokens", "mine", "get", stdin=asked + "username=me\n")
     assert named.stdout.startswith("username=me\n")
-    stored = vector("program_git_credential_store")["program"]["stdin"]
+    stored = vector("programs/git_credential_store")["program"]["stdin"]
     assert helper("git-credential-jupyter-tokens", "store", stdin=stored).stdout == ""
 
 
@@ -316,7 +316,7 @@ def test_docker_gets_a_login_for_the_hosts_of_a_profile(sdk: Run, write: Written
     program, host = "docker-credential-jupyter-tokens", "127.0.0.1:5000"
     write({"mine": {"provider": "static", "token": "env:MY_KEY", "hosts": [host]}, "wrong": {"provider": "none"}})
     assert json.loads(sdk("docker", "mine").out) == {"credHelpers": {host: "jupyter-tokens"}}
-    asked = vector("program_docker_credential_get")["program"]["stdin"]
+    asked = vector("programs/docker_credential_get")["program"]["stdin"]
     login = {"ServerURL": host, "Username": "oauth2", "Secret": KEY}
     assert json.loads(helper(program, "get", stdin=asked).stdout) == login
     assert json.loads(helper(program, "get", stdin=f"https://{host}/v1/").stdout)["Secret"] == KEY
@@ -374,7 +374,7 @@ def test_the_keyring_script_answers_pip_and_uv(
 ) -> None:
     write({"mine": {"provider": "static", "token": "env:MY_KEY", "hosts": ["AWS@127.0.0.1:18759"]}})
     save(tmp_path / "shims" / "keyring", sdk("pip", "mine").out, monkeypatch)
-    pip = vector("program_keyring_pip")["program"]["argv"]
+    pip = vector("programs/keyring_pip")["program"]["argv"]
     assert json.loads(helper(*pip).stdout) == {"username": "AWS", "password": KEY}
     assert helper("keyring", "get", "http://127.0.0.1:18759/simple/", "user").stdout == f"{KEY}\n"
     assert helper("keyring", "get", "127.0.0.1:18759", "--mode", "creds").stdout == f"AWS\n{KEY}\n"
