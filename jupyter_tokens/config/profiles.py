@@ -65,6 +65,7 @@ _BUILT_IN = {
     "eiam-oauth": "jupyter_tokens.providers.eiam_oauth:EiamOauth",
     "dashscope": "jupyter_tokens.providers.dashscope:DashScope",
     "huawei-iam": "jupyter_tokens.providers.huawei_iam:HuaweiIam",
+    "alibaba-sts": "jupyter_tokens.providers.alibaba_sts:AlibabaSts",
 }
 _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 
