@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +20,16 @@ from ..doubles import vector
 from .conftest import Call, Kernel, told
 
 Ask = Callable[..., Awaitable[HTTPResponse]]
+
+
+@pytest.fixture
+def profiles(
+    profiles: dict[str, Any], sandbox: Sandbox, tmp_path: Path, write_profiles: Callable[..., Path]
+) -> dict[str, Any]:
+    """With a temporary access key among them."""
+    written = {**profiles, "alibaba-sts": sandbox.neighbours(tmp_path / "secrets")["alibaba-sts"]}
+    write_profiles(written)
+    return written
 
 
 @pytest.fixture
@@ -110,6 +121,38 @@ async def test_a_token_in_each_form(ask: Ask, secret: Any, sandbox: Sandbox, ext
         found["google"].keys() < json.loads(vector("google_external_account_exchange")["response"]["body_text"]).keys()
     )
     assert sandbox.requests["oneaccess"] == 1
+
+
+async def test_an_access_key_in_each_form(ask: Ask, secret: Any, sandbox: Sandbox, extension: TokensExtension) -> None:
+    shown = await secret("alibaba-sts")
+    found = {tool: told(await ask(tool, shown, "alibaba-sts")) for tool in ("aws", "alibaba", "huawei")}
+    token = extension.source.held(extension.source.key("alibaba-sts")).token  # type: ignore[union-attr]
+    key, secret_key, session = token.values().values()
+    assert token.expires_at is not None
+    ends = f"{token.expires_at:%Y-%m-%dT%H:%M:%S}"
+    assert found["aws"] == {
+        "AccessKeyId": key,
+        "SecretAccessKey": secret_key,
+        "Token": session,
+        "Expiration": f"{ends}Z",
+    }
+    assert found["alibaba"] == {
+        "Code": "Success",
+        "AccessKeyId": key,
+        "AccessKeySecret": secret_key,
+        "SecurityToken": session,
+        "Expiration": f"{ends}Z",
+    }
+    assert found["huawei"]["credentials"] == {
+        "access_key_id": key,
+        "secret_access_key": secret_key,
+        "security_token": session,
+        "expiration": f"{ends}.000000Z",
+    }
+    for tool in ONE_VALUE:
+        refused = await ask(tool, shown, "alibaba-sts")
+        assert (refused.code, told(refused)["reason"]) == (400, "parameter")
+    assert sandbox.requests["alibaba-sts"] == 1
 
 
 async def test_a_life_that_nobody_knows(ask: Ask, secret: Any, write_profiles: Any, monkeypatch: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,16 @@ from .kernels import Client, started
 def _published(jp_serverapp: Any, http_server_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """pytest-jupyter runs no start hooks."""
     monkeypatch.setenv(URL_VARIABLE, public_url(jp_serverapp))
+
+
+@pytest.fixture
+def profiles(
+    profiles: dict[str, Any], sandbox: Sandbox, tmp_path: Path, write_profiles: Callable[..., Path]
+) -> dict[str, Any]:
+    """With a temporary access key among them."""
+    written = {**profiles, "alibaba-sts": sandbox.neighbours(tmp_path / "secrets")["alibaba-sts"]}
+    write_profiles(written)
+    return written
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +62,37 @@ from databricks.sdk.core import Config
 def ask():
     return Config().authenticate()["Authorization"].removeprefix("Bearer ")
 """
-ONE_VALUE = {"azure": AZURE, "google": GOOGLE, "databricks": DATABRICKS}
+AWS = """
+from boto3 import Session
+credentials = Session().get_credentials()
+def ask():
+    key = credentials.get_frozen_credentials()
+    return "|".join((key.access_key, key.secret_key, key.token))
+"""
+ALIBABA = """
+from alibabacloud_credentials.client import Client
+client = Client()
+def ask():
+    key = client.get_credential()
+    return "|".join((key.access_key_id, key.access_key_secret, key.security_token))
+"""
+HUAWEI = """
+from huaweicloudsdkcore.auth.provider import PodIdentityCredentialProvider
+def ask():
+    key = PodIdentityCredentialProvider.get_basic().get_credentials()
+    return "|".join((key.ak, key.sk, key.security_token))
+"""
+KEY = "alibaba-sts", {"DurationSeconds": 900}
+TOKEN = "pai-dlc", {"ExpireTime": 60}
+# Lives so short that each SDK asks at every call.
+SDKS = {
+    "aws": (AWS, *KEY),
+    "alibaba": (ALIBABA, *KEY),
+    "huawei": (HUAWEI, *KEY),
+    "azure": (AZURE, *TOKEN),
+    "google": (GOOGLE, *TOKEN),
+    "databricks": (DATABRICKS, *TOKEN),
+}
 PROGRAM = """
 import subprocess, sys
 print(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True).stdout)
@@ -67,25 +108,27 @@ async def told(client: Client, code: str) -> str:
     return (await client.run(code)).strip().rpartition("\n")[2]
 
 
-@pytest.mark.parametrize("tool", ONE_VALUE)
+@pytest.mark.parametrize("tool", SDKS)
 async def test_an_sdk_finds_the_token_and_asks_again(
     jp_serverapp: Any, extension: TokensExtension, profiles: Any, sandbox: Sandbox, tool: str
 ) -> None:
     async with started(jp_serverapp) as client:
-        await client.run(f"%gettoken pai-dlc ExpireTime=60 --sdk {tool}")
+        code, profile, params = SDKS[tool]
+        given = " ".join(f"{name}={value}" for name, value in params.items())
+        await client.run(f"%gettoken {profile} {given} --sdk {tool}")
         assert not [message["content"] for message in client.heard if message["msg_type"] == "error"]
-        first = await told(client, ONE_VALUE[tool] + CHECK)
+        first = await told(client, code + CHECK)
         for _ in range(3):
             assert await told(client, CHECK) == first
-        assert sandbox.requests["pai-dlc"] == 1
-        extension.source.get(extension.source.key("pai-dlc", {"ExpireTime": 60}), refresh=True)
-        # A life of 60 s is so short that each SDK asks at every call, in a program that the kernel starts too.
-        await client.run(f"program = {ONE_VALUE[tool] + CHECK!r}")
+        assert sandbox.requests[profile] == 1
+        extension.source.get(extension.source.key(profile, params), refresh=True)
+        # In a program that the kernel starts, too.
+        await client.run(f"program = {code + CHECK!r}")
         second = await told(client, PROGRAM)
         assert len(first) == len(second) == 12
         assert await told(client, CHECK) == second != first
-        await client.run("%deltoken pai-dlc")
-        left = "import os; print([n for n in os.environ if n.startswith(('IDENTITY_', 'GOOGLE_APP', 'DATABRICKS_M'))])"
+        await client.run(f"import os; from jupyter_tokens.sdks import SDKS, Address\n%deltoken {profile}")
+        left = f"print([name for name in SDKS[{tool!r}].variables(Address('', '', '')) if name in os.environ])"
         assert await told(client, left) == "[]"
         assert not [value for value in sandbox.issued if value in client.all_heard()]
 
