@@ -167,7 +167,7 @@ class Sdk(NamedTuple):
     file : what the file at `Address.file` holds; None stands for the token itself. Without it there is no file.
     answer : of the endpoint; without it none is asked. shown : where a request shows the secret: in a header, in the
     query, or in a form.
-    rivals : variables that the SDK looks at first. needs : variables that it needs beside these.
+    rivals : variables and files that the SDK looks at first. needs : variables that it needs beside these.
     """
 
     variables: Callable[[Address], Mapping[str, str | None]]
@@ -271,6 +271,7 @@ SDKS: Mapping[str, Sdk] = {
             "AWS_WEB_IDENTITY_TOKEN_FILE",
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            "~/.aws/credentials",
         ),
     ),
     "alibaba": Sdk(
@@ -281,7 +282,13 @@ SDKS: Mapping[str, Sdk] = {
         },
         answer=_alibaba_answer,
         shown="query",
-        rivals=("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_ECS_METADATA"),
+        rivals=(
+            "ALIBABA_CLOUD_ACCESS_KEY_ID",
+            "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
+            "ALIBABA_CLOUD_ECS_METADATA",
+            "~/.aliyun/config.json",
+            "~/.alibabacloud/credentials",
+        ),
     ),
     "huawei": Sdk(
         lambda at: {

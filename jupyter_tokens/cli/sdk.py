@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from ..config.files import load_profiles
 from ..config.profiles import Profile, is_loopback
 from ..errors import ConfigurationError, ParameterError
-from ..sdks import DEFAULT_USER, EXEC_VERSIONS, GOOGLE_TYPES
+from ..sdks import DEFAULT_USER, EXEC_VERSIONS, GOOGLE_TYPES, SDKS, Address
 from .command import Action
 from .completion import profile_names
 from .credential_helpers import host_of
@@ -53,6 +53,25 @@ def _script(*lines: str) -> str:
 
 
 # By tool
+
+
+def _alibaba(profile: Profile, _: str) -> _Configuration:
+    external = {
+        "name": profile.name,
+        "mode": "External",
+        "process_command": shlex.join(_get(profile, "alibaba-external")),
+    }
+    return _Configuration(
+        json.dumps({"current": profile.name, "profiles": [external]}, indent=2) + "\n",
+        "For ~/.aliyun/config.json. The library writes the temporary key into that file each time: in a notebook, use "
+        f"%gettoken {profile.name} --sdk alibaba instead.",
+    )
+
+
+def _aws(profile: Profile, _: str) -> _Configuration:
+    program = shlex.join(_get(profile, "credential-process"))
+    text = f"[profile {shlex.quote(profile.name)}]\ncredential_process = {program}\n"
+    return _Configuration(text, f"Add it to ~/.aws/config, and set AWS_PROFILE to {profile.name}.")
 
 
 def _azure(profile: Profile, _: str) -> _Configuration:
@@ -163,7 +182,23 @@ def _variable(name: str) -> Callable[[Profile, str], _Configuration]:
     return configuration
 
 
+def _in_notebook(tool: str) -> Callable[[Profile, str], _Configuration]:
+    def configuration(profile: Profile, _: str) -> _Configuration:
+        needs = "".join(f", and set {name}" for name in SDKS[tool].needs)
+        return _Configuration(
+            f"%gettoken {shlex.quote(profile.name)} --sdk {tool}\n",
+            f"A line for a notebook: it sets {', '.join(SDKS[tool].variables(_NOWHERE))}. Run it before the SDK is "
+            f"imported{needs}.",
+        )
+
+    return configuration
+
+
+_NOWHERE = Address("", "", "")
+
 TOOLS: Mapping[str, Callable[[Profile, str], _Configuration]] = {
+    "alibaba": _alibaba,
+    "aws": _aws,
     "azure": _azure,
     "docker": _docker,
     "gh": _variable("GH_TOKEN"),
@@ -173,6 +208,8 @@ TOOLS: Mapping[str, Callable[[Profile, str], _Configuration]] = {
     "openai": _variable("OPENAI_API_KEY"),
     "pip": _keyring,
     "uv": _keyring,
+    # These run no program, and a variable would hold a token that expires.
+    **{tool: _in_notebook(tool) for tool in ("aws-web-identity", "dashscope", "databricks", "huawei", "huggingface")},
 }
 
 

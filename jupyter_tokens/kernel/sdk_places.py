@@ -52,6 +52,8 @@ def rivals_of(tool: str, environ: Mapping[str, str]) -> list[str]:
     """Sentences on what keeps an SDK from using these places."""
     sdk = SDKS[tool]
     notes = [f"${name} is set, and the SDK looks there first." for name in sdk.rivals if name in environ]
+    files = [name for name in sdk.rivals if name.startswith("~") and Path(name).expanduser().exists()]
+    notes += [f"There is {name}, and the SDK looks there first." for name in files]
     return notes + [f"Set ${name} as well." for name in sdk.needs if name not in environ]
 
 

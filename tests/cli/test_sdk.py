@@ -7,6 +7,7 @@ import http.server
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -353,6 +354,56 @@ def test_google_auth_gets_its_subject_token(
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(RefreshError, match="MY_KEY is not set"):
         credentials.refresh(Request())
+
+
+@pytest.fixture
+def key(write: Written) -> dict[str, str]:
+    """A profile whose token is a temporary access key."""
+    key = {"AccessKeyId": "ASIA-x", "SecretAccessKey": "secr3t-of-a-test", "SessionToken": "sess1on-of-a-test"}
+    printed = json.dumps({**key, "Expiration": "2100-01-01T00:00:00Z"})
+    write({"my key": {"provider": "command", "command": shlex.join([sys.executable, "-c", f"print({printed!r})"])}})
+    return key
+
+
+def test_an_access_key_has_the_fields_that_were_recorded(get: Run, key: dict[str, str]) -> None:
+    for form, name in (("credential-process", "aws_credential_process"), ("alibaba-external", "aliyun_external")):
+        told = json.loads(get("my key", "--format", form).out)
+        recorded = json.loads(vector(f"programs/{name}")["program"]["stdout"])
+        assert told.keys() == recorded.keys()
+        assert set(key.values()) < set(told.values())
+        assert "2100-01-01T00:00:00Z" in told.values()
+    for form in ("value", "exec-credential", "google-executable"):
+        done = get("my key", "--format", form)
+        assert "several" in done.err + done.out or "belong together" in done.err + done.out
+        assert not any(value in done.out for value in key.values())
+
+
+def test_a_token_is_no_access_key(get: Run) -> None:
+    done = get("mine", "--format", "credential-process")
+    assert (done.code, done.out, "no temporary access key" in done.err) == (2, "", True)
+
+
+def test_boto3_runs_the_credential_process(
+    sdk: Run, key: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from boto3 import Session
+
+    (tmp_path / "aws").write_text(sdk("aws", "my key").out)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
+    found = Session(profile_name="my key").get_credentials().get_frozen_credentials()
+    assert list(found)[:3] == list(key.values())
+
+
+def test_alibabas_library_runs_the_external_program(sdk: Run, key: dict[str, str]) -> None:
+    from alibabacloud_credentials.provider import CLIProfileCredentialsProvider
+
+    file = Path(os.environ["HOME"]) / ".aliyun" / "config.json"
+    file.parent.mkdir()
+    file.write_text(sdk("alibaba", "my key").out)
+    found = CLIProfileCredentialsProvider(profile_name="my key", profile_file=str(file)).get_credentials()
+    assert (found.get_access_key_id(), found.get_security_token()) == (key["AccessKeyId"], key["SessionToken"])
+    # What the note of the configuration warns of.
+    assert key["SessionToken"] in file.read_text()
 
 
 def test_azure_cli_credential_runs_the_script(sdk: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
