@@ -25,6 +25,7 @@ class TokensApp(CommandApp):
         ),
         "get": ("jupyter_tokens.cli.get.GetApp", "Fetch a token and print it."),
         "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; prompts for missing values."),
+        "sdk": ("jupyter_tokens.cli.sdk.SdkApp", "Print what makes an unmodified SDK or tool use a profile."),
         "remove": ("jupyter_tokens.cli.configured.RemoveApp", "Remove a profile and the secrets stored for it."),
         "set-secret": ("jupyter_tokens.cli.add.SetSecretApp", "Enter a new secret for a profile."),
         "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Check the installation and the profiles."),

@@ -231,7 +231,7 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
             "retryable": False,
         }
         if isinstance(error, TokenError):
-            status_code = status_of(error)
+            status_code = self.status_for(error)
             told |= self.facts_of(error)
         elif isinstance(error, Refused):
             told |= {"message": error.message, "reason": error.code_word, "retryable": error.retry_after is not None}
@@ -243,6 +243,10 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
         if status_code == HTTPStatus.FORBIDDEN:
             self.extensionapp.activity.refused(self, told["reason"])
         self.finish(json.dumps(told))
+
+    def status_for(self, error: TokenError) -> int:
+        """The status of this route's answer to a token error."""
+        return status_of(error)
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
         """What this route's client is told of a token error."""
