@@ -13,13 +13,24 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .client import aget_token, create_token, get_token
-    from .errors import TokenError
+    from .errors import LoginNeeded, TokenError
     from .token import Token
     from .widgets.panel import TokenCard, TokenPanel
 
-__all__ = ["Token", "TokenCard", "TokenError", "TokenPanel", "__version__", "aget_token", "create_token", "get_token"]
+__all__ = [
+    "LoginNeeded",
+    "Token",
+    "TokenCard",
+    "TokenError",
+    "TokenPanel",
+    "__version__",
+    "aget_token",
+    "create_token",
+    "get_token",
+]
 
 _HOMES = {
+    "LoginNeeded": "errors",
     "Token": "token",
     "TokenCard": "widgets.panel",
     "TokenError": "errors",

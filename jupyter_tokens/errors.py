@@ -18,6 +18,7 @@ __all__ = [
     "Forbidden",
     "InvalidRequest",
     "KernelUnknown",
+    "LoginNeeded",
     "NetworkError",
     "NoValue",
     "NotFound",
@@ -253,6 +254,12 @@ class NotFound(ApiError):
     """The resource that the parameters name does not exist."""
 
     reason = "not_found"
+
+
+class LoginNeeded(TokenError):
+    """A person has to log in first: nobody has yet, or the login has ended. No retry helps."""
+
+    reason = "login"
 
 
 class Throttled(ApiError):

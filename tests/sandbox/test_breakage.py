@@ -30,6 +30,7 @@ from .client import (
     form,
     login,
     oneaccess,
+    openid,
     raw_request,
     read_answer,
     sdk_hmac,
@@ -49,6 +50,7 @@ CALLS: dict[str, Callable[[str], Answer]] = {
     "pai-dsw": lambda url: dsw(url, DSW),
     "eiam-oauth": lambda url: eiam_oauth(url, OAUTH),
     "dashscope": dashscope,
+    "openid": openid,
 }
 every_api = pytest.mark.parametrize("api", CALLS)
 
@@ -99,6 +101,7 @@ def test_a_status_comes_in_the_vendors_own_form(sandbox: Sandbox, api: str, stat
         ("pai-dsw", "InternalError"),
         ("eiam-oauth", "InternalError"),
         ("dashscope", "SystemError"),
+        ("openid", "server_error"),
     ],
 )
 def test_a_500_has_a_plausible_code(sandbox: Sandbox, api: str, code: str) -> None:
