@@ -189,15 +189,20 @@ class SecretError(TokenError):
         The setting that holds the reference, or "".
     problem : str
         The message without the file, the profile and the setting that it names; "" where it names none of them.
+    missing : bool
+        True if there is nothing where the reference leads.
     """
 
     reason = "secret"
     default_unsent = True
 
-    def __init__(self, message: str, *, setting: str = "", problem: str = "", **facts: Any) -> None:
+    def __init__(
+        self, message: str, *, setting: str = "", problem: str = "", missing: bool = False, **facts: Any
+    ) -> None:
         super().__init__(message, **facts)
         self.setting = setting
         self.problem = problem
+        self.missing = missing
 
 
 class NetworkError(TokenError):
