@@ -202,6 +202,10 @@ class Logins:
             _log.warning("%s: the login is forgotten, but was not revoked: %s", name, error)
             return False
 
+    def is_for_device(self, name: str) -> bool:
+        """Whether the profile's grant is that of another device."""
+        return self._of(name)[1].grant == DEVICE_CODE
+
     def who(self, name: str) -> Login | None:
         """Return the login of a profile, or None."""
         return self._store.read(self._of(name)[0])
