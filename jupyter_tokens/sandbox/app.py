@@ -27,12 +27,16 @@ from .iam import Iam
 from .messages import Request, Response, json_response
 from .modelarts import ModelArts
 from .oneaccess import OneAccess
+from .openid import PREFIX as OPENID
+from .openid import WELL_KNOWN, OpenId
 from .pai_dlc import PaiDlc, PaiDsw
 from .profiles import neighbours, profiles
 from .sdk_hmac import ALGORITHM, SdkHmacVerifier
 from .server import Server
 
 _BY_PATH = {
+    f"{OPENID}/": OpenId.name,
+    f"{WELL_KNOWN}oauth-authorization-server{OPENID}": OpenId.name,
     "/accounts/": Astra.name,
     "/api/v2/tenant/": OneAccess.name,
     "/v3/auth/": Iam.name,
@@ -77,6 +81,7 @@ class Sandbox:
             EiamOauth(world, acs3),
             DashScope(world),
             AlibabaSts(world, acs3),
+            OpenId(world, lambda: self.url),
         ]
         self._apis = {api.name: api for api in apis}
         self.requests: Counter[str] = Counter(dict.fromkeys(self._apis, 0))

@@ -30,6 +30,7 @@ from .client import (
     form,
     login,
     oneaccess,
+    openid,
     raw_request,
     read_answer,
     sdk_hmac,
@@ -51,6 +52,7 @@ CALLS: dict[str, Callable[[str], Answer]] = {
     "eiam-oauth": lambda url: eiam_oauth(url, OAUTH),
     "dashscope": dashscope,
     "alibaba-sts": lambda url: sts(url, ROLE),
+    "openid": openid,
 }
 every_api = pytest.mark.parametrize("api", CALLS)
 
@@ -102,6 +104,7 @@ def test_a_status_comes_in_the_vendors_own_form(sandbox: Sandbox, api: str, stat
         ("eiam-oauth", "InternalError"),
         ("dashscope", "SystemError"),
         ("alibaba-sts", "InternalError"),
+        ("openid", "server_error"),
     ],
 )
 def test_a_500_has_a_plausible_code(sandbox: Sandbox, api: str, code: str) -> None:

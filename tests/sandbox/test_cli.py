@@ -72,7 +72,8 @@ def test_its_profiles_give_tokens(environment: dict[str, str]) -> None:
     with serving(environment) as (_, ready):
         profiles = ready["profiles"]
         with closing(Client(Profiles.of(profiles))) as client:
-            tokens = {name: client.get(name) for name in profiles}
+            # For `openid` a person logs in.
+            tokens = {name: client.get(name) for name in profiles if name != "openid"}
         value = tokens["huawei-iam"].reveal()
         assert tokens["huawei-iam"].headers() == {"X-Auth-Token": value}
         for name in ("pai-dsw", "eiam-oauth", "dashscope"):

@@ -25,6 +25,7 @@ ZERO = {
     "eiam-oauth": 0,
     "dashscope": 0,
     "alibaba-sts": 0,
+    "openid": 0,
 }
 
 
@@ -68,7 +69,7 @@ def test_faults_are_planned_listed_and_cleared(url: str) -> None:
             {"api": "nobody", "kind": "500"},
             (
                 "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth, dashscope, "
-                "alibaba-sts and *"
+                "alibaba-sts, openid and *"
             ),
         ),
         ([{"api": "oneaccess", "kind": "500"}, {"api": "oneaccess", "kind": "explode"}], "gzip-bomb"),
