@@ -14,7 +14,13 @@ __all__ = ["dask", "processes", "ray", "spark"]
 def __getattr__(name: str) -> ModuleType:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f".{name}", __name__)
+    try:
+        return import_module(f".{name}", __name__)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("jupyter_tokens"):
+            raise
+        problem = f"workers.{name} needs {missing.name}: pip install 'jupyter_tokens[{name}]'"
+        raise ModuleNotFoundError(problem, name=missing.name) from None
 
 
 def __dir__() -> list[str]:
