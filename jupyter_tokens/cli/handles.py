@@ -75,7 +75,13 @@ def _server(wanted: str) -> tuple[str, str]:
         raise ConfigurationError(many, hint="Name one: --server URL." if running else _NO_SERVER)
     # Under a hub the file of a running server has no token that it takes.
     given = os.environ.get("JUPYTER_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN")
-    return url, given or running.get(url, "")
+    tokens = {_spelt(known): token for known, token in running.items()}
+    return url, given or tokens.get(_spelt(url), "")
+
+
+def _spelt(url: str) -> str:
+    """An address as servers write it into their files."""
+    return url.replace("//127.0.0.1", "//localhost")
 
 
 class HandleApp(_Asking):
