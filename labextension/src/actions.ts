@@ -3,6 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { copyText } from './clipboard';
 import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { CANCELLED, problemOf } from './request';
+import { namesOf } from './tokens';
 import type { IInjection, IProfile, ITokens, Outcome, Params } from './tokens';
 
 /** The user's actions on a profile. The result is shown on its card; no method throws. */
@@ -18,7 +19,7 @@ export class Actions {
 
   /** The environment variable for a profile's token; null if neither profile nor settings name one. */
   variable(profile: IProfile): string | null {
-    return this.variables[profile.name] ?? profile.env;
+    return this.variables[profile.name] ?? (profile.env === null ? null : namesOf(profile.env));
   }
 
   fetch(profile: string, params: Params, refresh: boolean): Promise<boolean> {
@@ -67,7 +68,7 @@ export class Actions {
       if (done.state === 'failed') {
         throw new Error(done.message ?? this._trans.__('The kernel did not accept the token.'));
       }
-      const set = this._trans.__('%1 is set in %2 (%3).', done.env, kernel.notebook, done.language);
+      const set = this._trans.__('%1 is set in %2 (%3).', namesOf(done.env), kernel.notebook, done.language);
       const text = [set, keptBy(done, this._trans)].join(' ').trim();
       return { kind: 'done', text, ...(isGiven(params) && { expiresAt: done.expires_at }) };
     });
