@@ -4,7 +4,7 @@ import { copyText } from './clipboard';
 import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { CANCELLED, problemOf } from './request';
 import { namesOf } from './tokens';
-import type { IInjection, IProfile, ITokens, Outcome, Params } from './tokens';
+import type { IInjection, IProfile, ITokenFacts, ITokens, Outcome, Params } from './tokens';
 
 /** The user's actions on a profile. The result is shown on its card; no method throws. */
 export class Actions {
@@ -82,7 +82,7 @@ export class Actions {
   copy(profile: string, params: Params): Promise<boolean> {
     return this._tell(profile, async () => {
       const { value } = await this._tokens.reveal(profile, params);
-      await copyText(value ?? '', this._trans);
+      await copyText(shown(value), this._trans);
       return { kind: 'done', text: this._trans.__('Copied to the clipboard.') };
     });
   }
@@ -95,7 +95,7 @@ export class Actions {
   ): Promise<boolean> {
     return this._tell(profile, async () => {
       const { value, expires_at } = await this._tokens.reveal(profile, params);
-      show(value ?? '', expires_at);
+      show(shown(value), expires_at);
       return null;
     });
   }
@@ -143,4 +143,13 @@ function keptBy({ kept_by, expires_at }: IInjection, trans: TranslationBundle): 
 
 function isGiven(params: Params): boolean {
   return Object.keys(params).length > 0;
+}
+
+/** A token's value, or several of them in a line each. */
+function shown(value: ITokenFacts['value']): string {
+  return typeof value === 'object' && value !== null
+    ? Object.entries(value)
+        .map(pair => pair.join('='))
+        .join('\n')
+    : (value ?? '');
 }

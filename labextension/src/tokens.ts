@@ -109,7 +109,8 @@ export interface ITokenFacts {
   readonly profile: string;
   readonly expires_at: string | null;
   readonly has_value: boolean;
-  readonly value?: string | null;
+  /** Several values have names. */
+  readonly value?: Env | null;
 }
 
 /** What keeps an injected token fresh; null if nothing does. */
