@@ -18,7 +18,6 @@ from ..errors import ParameterError, ServerGone, TokenError, UnknownProfile
 from .at_start import FilledVariables
 from .injection import Injections, Place, env_place, env_places, sdk_place
 from .refresher import Refresher
-from .reports import Reports
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,6 +32,8 @@ __all__ = ["Forgotten", "Loan", "Outcome", "Status", "TokenSession", "session_of
 _NONE: Mapping[str, Any] = {}
 _LOOK_SECONDS = 1.0
 """How long a look at the profiles holds."""
+_REPORT_PAUSE_SECONDS = 0.2
+"""Pause between two reports, so that a loop that fetches many tokens is reported once."""
 _log = logging.getLogger(__name__)
 
 
@@ -123,6 +124,56 @@ def _notice(key: Key, error: TokenError) -> str:
     told = error.copy()
     told.profile = None
     return f"{key} could not be kept fresh: {told}"
+
+
+class Reports:
+    """Reports to the Jupyter server what a session holds, from a daemon thread, after each change.
+
+    Parameters
+    ----------
+    send : callable
+        Is given what was reported last; reports what is held now if that differs, and returns it. May raise
+        `TokenError`.
+    """
+
+    def __init__(self, send: Callable[[object], object]) -> None:
+        self._send = send
+        self._changed = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def changed(self) -> None:
+        """Report soon. Returns at once."""
+        self._changed.set()
+        with self._lock:
+            if self._thread is None and not self._stopped.is_set():
+                thread = threading.Thread(target=self._run, name="jupyter_tokens reports", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    # The process has too many threads, or is ending: the next change tries again.
+                    _log.debug("what is held is not reported to the server: %s", error)
+                else:
+                    self._thread = thread
+
+    def stop(self) -> None:
+        """Report the last change, and stop."""
+        self._stopped.set()
+        self._changed.set()
+
+    def _run(self) -> None:
+        last: object = None
+        while not self._stopped.is_set():
+            self._changed.wait()
+            self._changed.clear()
+            try:
+                last = self._send(last)
+            except TokenError as error:
+                # The server is away, or has another version; the next change is reported again.
+                last = None
+                _log.debug("what is held was not reported to the server: %s", error.reason)
+            self._stopped.wait(_REPORT_PAUSE_SECONDS)
 
 
 class Loan:

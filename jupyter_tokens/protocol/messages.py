@@ -19,6 +19,7 @@ __all__ = [
     "ProfileEntry",
     "entries_from_dict",
     "env_of_text",
+    "misshapen",
     "text_of_env",
     "token_from_dict",
     "token_to_dict",
@@ -167,7 +168,7 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
         )
         return token, About(facts["title"], facts["env"], sandbox=facts["sandbox"], sdk=facts.get("sdk"))
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise _misshapen() from None
+        raise misshapen() from None
 
 
 def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
@@ -190,7 +191,7 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
             for profile in facts["profiles"]
         ]
     except (KeyError, TypeError, AttributeError):
-        raise _misshapen() from None
+        raise misshapen() from None
 
 
 def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
@@ -199,7 +200,8 @@ def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
     return error
 
 
-def _misshapen() -> ResponseError:
+def misshapen() -> ResponseError:
+    """The error for an answer that this version does not understand."""
     return ResponseError(
         "The Jupyter server's answer has not the form that this version expects.",
         hint="Install the same version of jupyter_tokens for the server and the kernel.",
