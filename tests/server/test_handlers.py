@@ -347,7 +347,7 @@ class TestKernel:
         answer = told(await by_proof("token", {"profile": "oneaccess"}))
         assert answer["value"] == extension.source.get(extension.source.key("oneaccess")).reveal()
         assert set(answer) == {
-            "profile", "provider", "title", "env", "sandbox", "scheme", "header", "has_value", "value", "expires_at",
+            "profile", "provider", "title", "env", "sandbox", "sdk", "scheme", "header", "has_value", "value", "expires_at",
             "expires_in", "obtained_at", "metadata",
         }  # fmt: skip
 
