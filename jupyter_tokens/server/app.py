@@ -80,7 +80,7 @@ class Route(NamedTuple):
     """One path below the server's base URL.
 
     permissions : by each method that the handler has, action and resource; None if the proof of a kernel or of a
-    handle's holder, or a secret that a kernel got by its proof, takes the place of a login.
+    handle's holder, or a secret that a kernel got by one, takes the place of a login.
     """
 
     pattern: str

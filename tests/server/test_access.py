@@ -65,12 +65,12 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("get", "/jupyter-tokens/proxy/{name}/{path}"): {"status": 405},
     ("post", "/jupyter-tokens/proxy/{name}/{path}"): {"status": 400},
     ("post", "/jupyter-tokens/kernels/{kernel_id}/token"): {"body": {"profile": "oneaccess"}},
-    ("post", "/jupyter-tokens/kernels/{kernel_id}/sdk"): {"body": {"profile": "oneaccess"}},
     ("post", "/jupyter-tokens/kernels/{kernel_id}/handles"): {"body": NEW_HANDLE},
     ("post", "/jupyter-tokens/handles"): {"body": NEW_HANDLE},
     ("delete", "/jupyter-tokens/handles/{handle_id}"): {"status": 204},
     # It is a kernel's.
     ("post", "/jupyter-tokens/handles/{handle_id}/renew"): {"status": 403},
+    ("post", "/jupyter-tokens/kernels/{kernel_id}/sdk"): {"body": {"profile": "oneaccess"}},
 }
 ROWS = [
     Row(method, path, needs, **ANSWERS.get((method, path), {}))
@@ -99,8 +99,8 @@ def ask(call: Call, kernel: Kernel, profiles: Any, extension: TokensExtension) -
 
     async def ask(row: Row, headers: dict[str, str] | None = None, **facts: Any) -> HTTPResponse:
         path = row.path.format(
-            name="oneaccess", kernel_id=kernel.id, tool="google", injection_id=INJECTION, path="api/v2/tenant/token",
-            handle_id=HANDLE.id, action="renew", **facts
+            name="oneaccess", kernel_id=kernel.id, injection_id=INJECTION, path="api/v2/tenant/token",
+            handle_id=HANDLE.id, action="renew", tool="google", **facts
         )  # fmt: skip
         body = json.dumps(row.body).encode() if row.method in {"post", "put"} else None
         return await call(row.method.upper(), path.removeprefix("/jupyter-tokens/"), body, headers=headers)
