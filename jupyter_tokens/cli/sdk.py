@@ -94,7 +94,7 @@ def _docker(profile: Profile, host: str) -> _Configuration:
     return _Configuration(
         json.dumps({"credHelpers": dict.fromkeys(hosts, "jupyter-tokens")}, indent=2) + "\n",
         "Merge it into ~/.docker/config.json. docker looks for docker-credential-jupyter-tokens on PATH "
-        f"({Path(_program('docker-credential-jupyter-tokens')).parent}), and shows no reason if there is no token.",
+        f"({sysconfig.get_path('scripts')}), and shows no reason if there is no token.",
     )
 
 

@@ -107,6 +107,12 @@ class _Globs(Names):
             raise SettingProblem(key, f"must have at most {LONGEST} characters in each glob")
 
 
+class _Hosts(Names):
+    """Where a token may go: set in the configuration file alone, and not in a form."""
+
+    type_schema: ClassVar = {**Names.type_schema, "readOnly": True}
+
+
 class _Verify(Switch):
     """True, or the path of a CA bundle; false is for loopback alone, which `_Reader` sees."""
 
@@ -149,7 +155,7 @@ COMMON: Mapping[str, Field] = {
         choices=tuple(SDKS),
         advanced=True,
     ),
-    "hosts": Names(
+    "hosts": _Hosts(
         "Hosts that a credential helper (git, docker, pip) gives the token to: HOST, HOST:PORT or USER@HOST; USER "
         "is the user name beside it. By default none.",
         label="Hosts",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from ..errors import TokenError
+from ..sdks import SDKS
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
@@ -24,13 +25,13 @@ __all__ = ["Completion", "candidates"]
 _WAIT_SECONDS = 0.5
 """How long a Tab waits for the profiles: a server that hangs is asked on another thread."""
 _LINE = re.compile(r"\s*%%?(gettoken|withtoken|deltoken)\s+(.*)", re.DOTALL)
-_VALUED = {"--env", "--var", "--file", "--format"}
+_VALUED = {"--env", "--var", "--file", "--sdk", "--format"}
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "gettoken": ("--env", "--var", "--file", "--format", "--once", "--refresh"),
-    "withtoken": ("--env", "--var", "--file", "--format"),
+    "gettoken": ("--env", "--var", "--file", "--sdk", "--format", "--once", "--refresh"),
+    "withtoken": ("--env", "--var", "--file", "--sdk", "--format"),
     "deltoken": (),
 }
-_FORMATS = ("raw", "json", "header")
+_WORDS: Mapping[str, Collection[str]] = {"--format": ("raw", "json", "header"), "--sdk": SDKS}
 
 
 class Completion:
@@ -98,8 +99,8 @@ def candidates(
     before : the words before it.
     """
     last = before[-1] if before else ""
-    if last == "--format":
-        yield from _beginning(word, "value", _FORMATS)
+    if last in _WORDS:
+        yield from _beginning(word, "value", _WORDS[last])
         return
     if last in _VALUED:
         return

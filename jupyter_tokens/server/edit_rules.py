@@ -5,7 +5,7 @@ first two rules bind such a user:
 
 - A variable that a profile fills has a name that only secrets have. `PYTHONSTARTUP` and its like make a program load
   code, and a profile's token is whatever its endpoint answers.
-- No profile comes to have `inject_at_start`.
+- No profile comes to have `inject_at_start`, or other `hosts`.
 - A secret is sent along. A reference would make the server read any file, variable or keyring entry, and send it to an
   endpoint of the writer's choice.
 - A secret that the profile has already goes only where it went before.
@@ -62,6 +62,8 @@ def check_change(
     at_start = after.get("inject_at_start", False)
     if at_start and not before.get("inject_at_start", False):
         raise _refused("The field 'inject_at_start' can be set in the configuration file alone", "")
+    if after.get("hosts") and after["hosts"] != before.get("hosts"):
+        raise _refused("The field 'hosts' can be set in the configuration file alone", "")
     if trusted:
         return
     references = _references(after)

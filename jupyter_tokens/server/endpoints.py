@@ -79,8 +79,7 @@ class KernelSdkHandler(KernelHandler):
         name: str | None = body.get("profile")
         if name is None:
             self.refuse(400, "The field 'profile' is missing.", "body")
-        if not await extension.may_have(name, kernel_id):
-            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+        await self.check_limits(name, kernel_id)
         key = extension.source.key(name, body.get("params", {}))
         self.finish(json.dumps({"secret": extension.secrets.get(kernel_id, key)}))
 
@@ -105,8 +104,7 @@ class EndpointHandler(KernelHandler):
         key = None if sdk is None else extension.secrets.key(here, name, self._shown(sdk))
         if sdk is None or sdk.answer is None or key is None:
             self.refuse(403, "This is not the address that a running kernel was given: run %gettoken again.", "secret")
-        if not await extension.may_have(name, here):
-            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+        await self.check_limits(name, here)
         served = await extension.get_token(name, dict(key.params))
         asked = Asked(now=extension.clock.now(), resource=self.get_query_argument("resource", ""))
         answer = sdk.answer(served.token, asked)

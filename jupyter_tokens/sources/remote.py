@@ -24,7 +24,8 @@ from ..errors import (
     UnknownProfile,
 )
 from ..protocol.messages import About, entries_from_dict, misshapen, token_from_dict
-from ..token import Secret, Token
+from ..protocol.proof import Identity
+from ..token import Secret
 from .base import Endpoint, TokenSource
 from .cache import Ask, Key
 from .connection import Connection
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..protocol.handles import Handle
     from ..protocol.messages import ProfileEntry
     from ..protocol.proof import Caller
+    from ..token import Token
 
 __all__ = ["RemoteSource", "written_key"]
 
@@ -111,8 +113,10 @@ class RemoteSource(TokenSource):
         """Return where unmodified SDKs of this kernel get the token of a key: at the server. Raises `TokenError`."""
         from ..config.profiles import is_loopback  # noqa: PLC0415 (loads httpx)
 
-        url = self._caller.url
-        if not url.startswith("http://") or not is_loopback(url):
+        caller = self._caller
+        if not isinstance(caller, Identity):
+            return super().endpoint(key)
+        if not caller.url.startswith("http://") or not is_loopback(caller.url):
             raise ConfigurationError(
                 "SDKs cannot ask this Jupyter server for a token: they take plain http on a loopback address only, and "
                 "trust no certificate of its own.",
@@ -122,7 +126,8 @@ class RemoteSource(TokenSource):
         answer = self._call("sdk", {"profile": key.profile, "params": dict(key.params)}, seconds=_LOOK_SECONDS)
         secret = Secret(str(answer.get("secret", "")))
         tell_seen(key.profile, [secret])
-        return Endpoint(f"{url.rstrip('/')}/{self._caller.route}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
+        own = f"{caller.url.rstrip('/')}/{caller.route}"
+        return Endpoint(f"{own}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
         """Report this kernel's holdings to the server. Raises `TokenError`."""

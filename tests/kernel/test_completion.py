@@ -54,6 +54,7 @@ def complete(shell: InteractiveShell, code: str) -> list[str]:
         (["pai-dlc", "--var"], "", []),
         (["pai-dlc", "--format"], "", ["raw", "json", "header"]),
         (["pai-dlc", "--format"], "j", ["json"]),
+        (["pai-dlc", "--sdk"], "a", ["aws", "alibaba", "azure", "aws-web-identity"]),
         (["pai-dlc"], "", ["TargetType=", "TargetId=", "Deep="]),
         (["pai-dlc", "TargetType=job"], "Target", ["TargetId="]),
         (["pai-dlc"], "TargetType=", ["job", "tensorboard"]),
@@ -63,7 +64,7 @@ def complete(shell: InteractiveShell, code: str) -> list[str]:
         (["pai-dlc"], "Nothing=", []),
         (["oneaccess"], "", []),
         (["unknown"], "", []),
-        (["pai-dlc", "--once"], "--", ["--env", "--var", "--file", "--format", "--refresh"]),
+        (["pai-dlc", "--once"], "--", ["--env", "--var", "--file", "--sdk", "--format", "--refresh"]),
         ([], "--re", ["--refresh"]),
     ],
 )
@@ -72,7 +73,13 @@ def test_what_can_stand_there(before: list[str], word: str, expected: list[str])
 
 
 def test_the_other_magics_have_options_of_their_own() -> None:
-    assert [text for _, text in candidates("withtoken", [], "-", ENTRIES)] == ["--env", "--var", "--file", "--format"]
+    assert [text for _, text in candidates("withtoken", [], "-", ENTRIES)] == [
+        "--env",
+        "--var",
+        "--file",
+        "--sdk",
+        "--format",
+    ]
     assert list(candidates("deltoken", [], "-", ENTRIES)) == []
     assert [text for _, text in candidates("deltoken", [], "pai", ENTRIES)] == ["pai-dlc"]
     assert list(candidates("deltoken", ["pai-dlc"], "", ENTRIES)) == []

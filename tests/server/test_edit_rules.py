@@ -81,6 +81,7 @@ async def test_no_code_of_a_writer_runs_in_the_next_kernel(
             {"env": "PYTHONSTARTUP", "inject_at_start": True},
             {"env": "PYTHONSTARTUP"},
             {"env": "GOOD_TOKEN", "inject_at_start": True},
+            {"hosts": ["evil.example"]},
         ):
             response = await call("PUT", "profiles/evil", evil(attacker.url, code, **change))
             assert (response.code, told(response)["reason"]) == (400, "profile")

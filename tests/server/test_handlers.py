@@ -347,8 +347,8 @@ class TestKernel:
         answer = told(await by_proof("token", {"profile": "oneaccess"}))
         assert answer["value"] == extension.source.get(extension.source.key("oneaccess")).reveal()
         assert set(answer) == {
-            "profile", "provider", "title", "env", "sandbox", "scheme", "header", "has_value", "value", "expires_at",
-            "expires_in", "obtained_at", "metadata",
+            "profile", "provider", "title", "env", "sandbox", "sdk", "scheme", "header", "has_value", "value",
+            "expires_at", "expires_in", "obtained_at", "metadata",
         }  # fmt: skip
 
     async def test_token_without_value(self, by_proof: Call) -> None:

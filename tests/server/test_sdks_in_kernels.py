@@ -133,6 +133,33 @@ async def test_an_sdk_finds_the_token_and_asks_again(
         assert not [value for value in sandbox.issued if value in client.all_heard()]
 
 
+ATTEMPT = """
+try:
+    exec(program)
+    ask()
+except Exception as error:
+    print(" ".join(str(error).split()))
+"""
+
+
+@pytest.mark.parametrize("tool", ["aws", "alibaba", "huawei", "google"])
+async def test_what_a_person_reads_if_the_api_refuses(
+    jp_serverapp: Any, extension: TokensExtension, profiles: Any, sandbox: Sandbox, tool: str
+) -> None:
+    code, profile, params = SDKS[tool]
+    given = " ".join(f"{name}={value}" for name, value in params.items())
+    async with started(jp_serverapp) as client:
+        await client.run(f"%gettoken {profile} {given} --sdk {tool}")
+        await client.run(f"program = {code!r}")
+        extension.source.forget_profile(profile)
+        sandbox.plan({"api": profile, "kind": "403", "times": 9})
+        read = await told(client, ATTEMPT)
+        # Huawei's SDK shows the status alone.
+        assert ("400" if tool == "huawei" else "request_id") in read
+        assert extension.secrets.get(client.id, extension.source.key(profile, params)) not in client.all_heard()
+        assert not [value for value in sandbox.issued if value in client.all_heard()]
+
+
 async def test_the_profile_can_name_its_sdk(
     jp_serverapp: Any, profiles: Any, write_profiles: Callable[..., object]
 ) -> None:
