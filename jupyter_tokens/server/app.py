@@ -26,7 +26,7 @@ from ..clock import Clock, SystemClock
 from ..config.files import TokenProfiles, remove_leftovers
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .activity import Activity, count_fetch, count_hit, watch
-from .base import INJECT, PROFILES, PROXY, TOKENS, TokensHandler
+from .base import INJECT, LOGIN, PROFILES, PROXY, TOKENS, TokensHandler
 from .handlers import (
     HoldingsHandler,
     InjectHandler,
@@ -41,6 +41,7 @@ from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, Kerne
 from .kernel_proof import Gate
 from .kernel_push import Injection, InjectionQueue
 from .kernel_start import become_default
+from .login_handlers import CALLBACK, CallbackHandler, KernelLoginHandler, LoginHandler, LoginStateHandler
 from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ ROUTES = (
         {"get": ("read", PROFILES), "put": ("write", PROFILES), "delete": ("write", PROFILES)},
     ),
     Route(_PROFILE + "/token", TokenHandler, {"post": ("write", TOKENS), "delete": ("write", TOKENS)}),
+    Route(_PROFILE + "/login", LoginHandler, {"post": ("write", LOGIN), "delete": ("write", LOGIN)}),
+    Route(_PROFILE + r"/login/(?P<login_id>[0-9a-f]{32})", LoginStateHandler, {"get": ("read", LOGIN)}),
+    Route(CALLBACK, CallbackHandler, {"get": ("write", LOGIN)}),
     Route(r"jupyter-tokens/holdings", HoldingsHandler, {"get": ("read", INJECT)}),
     Route(_KERNEL + "/inject", InjectHandler, {"post": ("execute", INJECT)}),
     Route(_KERNEL + r"/inject/(?P<injection_id>[0-9a-f]{32})", InjectionHandler, {"get": ("read", INJECT)}),
@@ -93,6 +97,7 @@ ROUTES = (
         {"get": ("read", PROXY), "post": ("write", PROXY)},
     ),
     Route(_KERNEL + "/token", KernelTokenHandler, {"post": None}),
+    Route(_KERNEL + "/login", KernelLoginHandler, {"post": None}),
     Route(_KERNEL + "/profiles", KernelProfilesHandler, {"post": None}),
     Route(_KERNEL + "/holdings", KernelHoldingsHandler, {"post": None}),
 )

@@ -21,13 +21,15 @@ from .base import CREATE, TOKENS, TokensHandler
 from .holdings import Holding
 from .kernel_proof import check_adopted, connection_key, id_here
 
-__all__ = ["KernelHoldingsHandler", "KernelProfilesHandler", "KernelTokenHandler"]
+__all__ = ["KernelHandler", "KernelHoldingsHandler", "KernelProfilesHandler", "KernelTokenHandler"]
 
 # Browsers send at least one of them with every POST.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
-class _KernelHandler(TokensHandler):
+class KernelHandler(TokensHandler):
+    """Base of the kernel's routes."""
+
     auth_resource = TOKENS
 
     def check_xsrf_cookie(self) -> None:
@@ -54,7 +56,7 @@ class _KernelHandler(TokensHandler):
         return here
 
 
-class KernelTokenHandler(_KernelHandler):
+class KernelTokenHandler(KernelHandler):
     """`jupyter-tokens/kernels/{id}/token`."""
 
     @allow_unauthenticated
@@ -102,7 +104,7 @@ class KernelTokenHandler(_KernelHandler):
         return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
 
 
-class KernelProfilesHandler(_KernelHandler):
+class KernelProfilesHandler(KernelHandler):
     """`jupyter-tokens/kernels/{id}/profiles`."""
 
     @allow_unauthenticated
@@ -128,7 +130,7 @@ class KernelProfilesHandler(_KernelHandler):
         self.finish(json.dumps({"profiles": entries, "params": schemas, "may_reveal": extension.allow_reveal}))
 
 
-class KernelHoldingsHandler(_KernelHandler):
+class KernelHoldingsHandler(KernelHandler):
     """`jupyter-tokens/kernels/{id}/holdings`."""
 
     @allow_unauthenticated

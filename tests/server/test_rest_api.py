@@ -87,7 +87,7 @@ class _Kernel(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         path = str(request.path_url).partition("?")[0]
         action = path.rpartition("/")[2]
-        if "/kernels/" not in path or action not in {"token", "profiles", "holdings"}:
+        if "/kernels/" not in path or action not in {"token", "login", "profiles", "holdings"}:
             request.headers.update(self._login)
             return request
         body = request.body or b""
