@@ -1,4 +1,4 @@
-"""The long-lived credentials that the sandbox knows; must not know what any API does with them."""
+"""The credentials that the sandbox knows, and what a temporary one is; must not know what any API does with them."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ def _astra() -> list[str]:
 
 def _dashscope() -> list[str]:
     return ["sk-" + secrets.token_hex(16)]
+
+
+@dataclass(frozen=True, repr=False)
+class TemporaryKey:
+    """An access key that the sandbox has handed out: it is good with its security token alone, until it expires."""
+
+    secret: str
+    security_token: str
+    expires_at: float
 
 
 @dataclass(repr=False)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import astra, eiam, modelarts, openid
+from . import alibaba_sts, astra, eiam, modelarts, openid
 from .accounts import Accounts
 
 
@@ -120,5 +120,15 @@ def neighbours(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[st
             "client_id": openid.PUBLIC_CLIENT,
             "auth_method": "none",
             "env": "OPENID_TOKEN",
+        },
+        "alibaba-sts": {
+            "provider": "alibaba-sts",
+            **alibaba,
+            "params": {"RoleArn": alibaba_sts.ROLE_ARN, "RoleSessionName": "sandbox"},
+            "env": {
+                "AccessKeyId": "ALIBABA_CLOUD_ACCESS_KEY_ID",
+                "AccessKeySecret": "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+                "SecurityToken": "ALIBABA_CLOUD_SECURITY_TOKEN",
+            },
         },
     }

@@ -1,7 +1,7 @@
 """The kernel's own routes: it proves who it is with the key of its connection file, and gets what its profiles allow.
 
 They take no login, because a kernel has none, and no XSRF token, because they look at no cookie. A browser cannot use
-them: it cannot make a proof, and what it sends says that it is a browser.
+them: it cannot make a proof, and what it sends says that it is a browser. The same holds for the holder of a handle.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .base import CREATE, TOKENS, TokensHandler
 from .holdings import Holding
 from .kernel_proof import check_adopted, connection_key, id_here
 
-__all__ = ["KernelHandler", "KernelHoldingsHandler", "KernelProfilesHandler", "KernelTokenHandler"]
+__all__ = ["KernelHandler", "KernelHoldingsHandler", "KernelProfilesHandler", "KernelTokenHandler", "ProofHandler"]
 
 # Browsers send at least one of them with every POST.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
-class KernelHandler(TokensHandler):
-    """Base of the kernel's routes."""
+class ProofHandler(TokensHandler):
+    """Base of the routes that a proof opens."""
 
     auth_resource = TOKENS
 
@@ -42,7 +42,22 @@ class KernelHandler(TokensHandler):
     def check_site(self) -> None:
         """No site's pages have business here."""
         if any(name in self.request.headers for name in _BROWSER):
-            self.refuse(403, "This route is for kernels, not for browsers.", "browser")
+            self.refuse(403, "This route is for kernels and workers, not for browsers.", "browser")
+
+    def moment(self, body: dict[str, Any]) -> datetime | None:
+        """The field `newer_than`."""
+        text = body.get("newer_than")
+        if text is None:
+            return None
+        with suppress(ValueError, OverflowError):
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+        return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
+
+
+class KernelHandler(ProofHandler):
+    """Base of the kernel's routes."""
 
     async def prove(self, kernel_id: str, action: str) -> str:
         """Raises `Refused` unless the request is that kernel's; returns how this server calls it."""
@@ -54,6 +69,11 @@ class KernelHandler(TokensHandler):
         self.extensionapp.gate.check(key, kernel_id, action, header, body)
         await check_adopted(self.kernel_manager, here)
         return here
+
+    async def check_limits(self, profile: str, here: str) -> None:
+        """Refuse a profile that is limited to other kernels. here : as `prove` returned it."""
+        if not await self.extensionapp.may_have(profile, here):
+            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
 
 
 class KernelTokenHandler(KernelHandler):
@@ -72,13 +92,12 @@ class KernelTokenHandler(KernelHandler):
         if name is None:
             self.refuse(400, "The field 'profile' is missing.", "body")
         params, extension = body.get("params", {}), self.extensionapp
-        if not await extension.may_have(name, kernel_id):
-            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+        await self.check_limits(name, kernel_id)
         if body.get("create", False):
             await self._check_create(name, kernel_id)
             served = await extension.create_token(name, params)
         else:
-            refresh, newer_than = body.get("refresh", False), self._moment(body)
+            refresh, newer_than = body.get("refresh", False), self.moment(body)
             served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
         extension.activity.served(self, name, to="kernel", cached=served.cached)
         held = Holding(kernel_id, name, None, served.token.expires_at)
@@ -92,16 +111,6 @@ class KernelTokenHandler(KernelHandler):
         # Nobody is logged in here. An Authorizer can tell kernels apart by this name.
         if not await self.may("execute", CREATE, User(username=f"kernel {kernel_id}")):
             self.refuse(403, "This kernel may fetch tokens, but not create them.", "create")
-
-    def _moment(self, body: dict[str, Any]) -> datetime | None:
-        text = body.get("newer_than")
-        if text is None:
-            return None
-        with suppress(ValueError, OverflowError):
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
 
 
 class KernelProfilesHandler(KernelHandler):

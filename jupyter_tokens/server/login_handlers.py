@@ -181,8 +181,7 @@ class KernelLoginHandler(KernelHandler):
         if name is None:
             self.refuse(400, "The field 'profile' is missing.", "body")
         extension, session = self.extensionapp, f"kernel {kernel_id}"
-        if not await extension.may_have(name, kernel_id):
-            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+        await self.check_limits(name, kernel_id)
         logins = extension.source.logins
         if body.get("logout", False):
             revoked = await extension.on_a_thread(partial(logins.logout, name), name)

@@ -145,7 +145,7 @@ class LocalSource(TokenSource):
     def about(self, profile: str) -> About:
         """Return what a card shows about a profile. Raises `TokenError` for an unknown or wrong profile."""
         found = self.profiles()[profile]
-        return About(found.provider.title, found.env, sandbox=found.provider.sandbox)
+        return About(found.provider.title, found.env, sandbox=found.provider.sandbox, sdk=found.sdk)
 
     def entries(self) -> list[ProfileEntry]:
         """Return the configured profiles; a wrong one has an `error`.

@@ -131,7 +131,7 @@ def _state(status: Status | None, now: float) -> tuple[State, float | None]:
 
 
 def _until(status: Status | None) -> str:
-    return f"{status.expires_at:%Y-%m-%d %H:%M:%S} UTC" if status is not None and status.expires_at else ""
+    return f"{status.expires_at.astimezone():%Y-%m-%d %H:%M:%S %Z}" if status is not None and status.expires_at else ""
 
 
 def _cells(entry: ProfileEntry, status: Status | None, now: float) -> tuple[str, ...]:

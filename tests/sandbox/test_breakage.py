@@ -35,6 +35,7 @@ from .client import (
     read_answer,
     sdk_hmac,
 )
+from .test_alibaba_sts import ROLE, sts
 from .test_astra import TOKENS, astra
 from .test_eiam_oauth import OAUTH
 from .test_pai_dsw import DSW
@@ -51,6 +52,7 @@ CALLS: dict[str, Callable[[str], Answer]] = {
     "eiam-oauth": lambda url: eiam_oauth(url, OAUTH),
     "dashscope": dashscope,
     "openid": openid,
+    "alibaba-sts": lambda url: sts(url, ROLE),
 }
 every_api = pytest.mark.parametrize("api", CALLS)
 
@@ -102,6 +104,7 @@ def test_a_status_comes_in_the_vendors_own_form(sandbox: Sandbox, api: str, stat
         ("eiam-oauth", "InternalError"),
         ("dashscope", "SystemError"),
         ("openid", "server_error"),
+        ("alibaba-sts", "InternalError"),
     ],
 )
 def test_a_500_has_a_plausible_code(sandbox: Sandbox, api: str, code: str) -> None:
@@ -135,7 +138,7 @@ def test_throttling_is_the_vendors_own(sandbox: Sandbox, api: str, wait: int | N
     sandbox.plan({"api": api, "kind": "throttle", "retry_after": wait})
     answer = CALLS[api](sandbox.url)
     seconds = 1 if wait is None else wait
-    if api in ("pai-dlc", "eiam", "pai-dsw", "eiam-oauth"):
+    if api in ("pai-dlc", "eiam", "pai-dsw", "eiam-oauth", "alibaba-sts"):
         assert (answer.status, answer.code) == (400, "Throttling.User")
         assert answer.headers["x-acs-retry-after"] == str(seconds * 1000)
         assert "retry-after" not in answer.headers

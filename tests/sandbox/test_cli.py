@@ -79,6 +79,7 @@ def test_its_profiles_give_tokens(environment: dict[str, str]) -> None:
         for name in ("pai-dsw", "eiam-oauth", "dashscope"):
             assert tokens[name].headers() == {"Authorization": f"Bearer {tokens[name].reveal()}"}
         assert tokens["dashscope"].expires_at is not None
+        assert tokens["alibaba-sts"].reveal("AccessKeyId").startswith("STS.")
         assert tokens["eiam-oauth"].metadata["TokenType"] == "Bearer"
         # The IAM token opens another API.
         instance = {key: profiles["modelarts"][key] for key in ("provider", "endpoint", "params")}

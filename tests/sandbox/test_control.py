@@ -25,6 +25,7 @@ ZERO = {
     "eiam-oauth": 0,
     "dashscope": 0,
     "openid": 0,
+    "alibaba-sts": 0,
 }
 
 
@@ -66,7 +67,10 @@ def test_faults_are_planned_listed_and_cleared(url: str) -> None:
         ("[" * 100_000, "recursion"),
         (
             {"api": "nobody", "kind": "500"},
-            "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth, dashscope, openid and *",
+            (
+                "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth, dashscope, openid, "
+                "alibaba-sts and *"
+            ),
         ),
         ([{"api": "oneaccess", "kind": "500"}, {"api": "oneaccess", "kind": "explode"}], "gzip-bomb"),
     ],
