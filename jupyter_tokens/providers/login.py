@@ -16,7 +16,7 @@ __all__ = ["Login", "LoginInUse", "needed"]
 
 def needed(profile: str, why: str = "Nobody is logged in.", **facts: Any) -> LoginNeeded:
     """Return the error that says how to log in to a profile."""
-    hint = f"Log in: jupyter tokens login {profile} (in a notebook: %tokenlogin {profile})."
+    hint = f"Log in, in a terminal: jupyter tokens login {profile}"
     return LoginNeeded(why, hint=hint, profile=profile, **facts)
 
 

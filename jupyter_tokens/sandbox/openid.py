@@ -27,7 +27,7 @@ from .messages import Request, Response, form_pairs, json_response, text_pairs
 
 PREFIX = "/openid"
 WELL_KNOWN = "/.well-known/"
-PUBLIC_CLIENT = "jupyter-tokens"
+PUBLIC_CLIENT = "sandbox-app"
 """A client without a secret, as programs on a person's own machine are."""
 CALLBACKS = ("/jupyter-tokens/login/callback", "/callback")
 """How the registered redirect URIs end. Their host is loopback and their port any (RFC 8252, section 7.3)."""

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ..clock import utc
 from ..config.profiles import COMMON, provider_class, provider_ids
 from ..errors import ConfigurationError
 from ..protocol.messages import About, token_to_dict
@@ -35,6 +36,7 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
         "state": "failed",
         "expires_at": None,
         "has_value": None,
+        "login": None,
         "error": None,
     }
     try:
@@ -53,7 +55,17 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
         "state": state,
         "expires_at": token.expires_at.isoformat() if token is not None and token.expires_at else None,
         "has_value": token.has_value if token is not None else None,
+        "login": _login(source, name) if profile.provider.logs_in else None,
         "error": error_facts(failure) if failure is not None else None,
+    }
+
+
+def _login(source: LocalSource, name: str) -> dict[str, Any]:
+    login = source.logins.seen(name)
+    return {
+        "logged_in": login is not None,
+        "who": login.who or None if login is not None else None,
+        "since": utc(login.since).isoformat(timespec="seconds") if login is not None else None,
     }
 
 

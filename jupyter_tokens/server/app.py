@@ -28,7 +28,7 @@ from ..config.files import TokenProfiles, remove_leftovers
 from ..protocol.handles import ID, Handles
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .activity import Activity, count_fetch, count_hit, watch
-from .base import INJECT, KERNELS, PROFILES, PROXY, TOKENS, TokensHandler
+from .base import INJECT, KERNELS, LOGIN, PROFILES, PROXY, TOKENS, TokensHandler
 from .endpoints import EndpointHandler, KernelSdkHandler, Secrets
 from .handle_handlers import (
     HandleHandler,
@@ -52,6 +52,7 @@ from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, Kerne
 from .kernel_proof import KernelGate
 from .kernel_push import Injection, InjectionQueue
 from .kernel_start import become_default
+from .login_handlers import CALLBACK, CallbackHandler, KernelLoginHandler, LoginHandler, LoginStateHandler
 from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ ROUTES = (
         {"get": ("read", PROFILES), "put": ("write", PROFILES), "delete": ("write", PROFILES)},
     ),
     Route(_PROFILE + "/token", TokenHandler, {"post": ("write", TOKENS), "delete": ("write", TOKENS)}),
+    Route(_PROFILE + "/login", LoginHandler, {"post": ("write", LOGIN), "delete": ("write", LOGIN)}),
+    Route(_PROFILE + r"/login/(?P<login_id>[0-9a-f]{32})", LoginStateHandler, {"get": ("read", LOGIN)}),
+    Route(CALLBACK, CallbackHandler, {"get": ("write", LOGIN)}),
     Route(r"jupyter-tokens/holdings", HoldingsHandler, {"get": ("read", INJECT)}),
     Route(_KERNEL + "/inject", InjectHandler, {"post": ("execute", INJECT)}),
     Route(_KERNEL + r"/inject/(?P<injection_id>[0-9a-f]{32})", InjectionHandler, {"get": ("read", INJECT)}),
@@ -112,6 +116,7 @@ ROUTES = (
     Route(_KERNEL + "/handles", KernelHandlesHandler, {"post": None}),
     Route(_KERNEL + _HANDLE + "/(?P<action>renew|revoke)", KernelHandleHandler, {"post": None}),
     Route(_KERNEL + "/token", KernelTokenHandler, {"post": None}),
+    Route(_KERNEL + "/login", KernelLoginHandler, {"post": None}),
     Route(_KERNEL + "/profiles", KernelProfilesHandler, {"post": None}),
     Route(_KERNEL + "/holdings", KernelHoldingsHandler, {"post": None}),
     Route(_KERNEL + "/sdk", KernelSdkHandler, {"post": None}),

@@ -42,6 +42,7 @@ __all__ = [
     "CREATE",
     "INJECT",
     "KERNELS",
+    "LOGIN",
     "MOST_BODY_BYTES",
     "PROFILES",
     "PROXY",
@@ -60,6 +61,7 @@ REVEAL = "jupyter_tokens:reveal"
 INJECT = "jupyter_tokens:inject"
 PROXY = "jupyter_tokens:proxy"
 CREATE = "jupyter_tokens:create"
+LOGIN = "jupyter_tokens:login"
 KERNELS = "kernels"
 """Jupyter's own resource: "execute" on it is running code as the server's user."""
 

@@ -38,6 +38,7 @@ class TestProfiles:
             "state": "none",
             "expires_at": None,
             "has_value": None,
+            "login": None,
             "error": None,
         }
         wrong = by_name["wrong"]

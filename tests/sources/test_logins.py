@@ -444,8 +444,8 @@ def test_a_crash_between_the_answer_and_its_write_back_is_not_silent(
 def test_a_login_that_is_used_elsewhere_is_waited_for_no_longer_than_the_call_may_take(
     opened: Open, person: Person
 ) -> None:
+    log_in(opened(), person)
     source = opened(timeout=0.2)
-    log_in(source, person)
     profile = source.profiles()["mine"]
     store = opened(timeout=0.2)._upstream.logins
     with store.using(profile), pytest.raises(NetworkError):

@@ -1,0 +1,199 @@
+"""The routes by which a person logs in and out: the browser's, the callback that it comes back to, and the kernel's.
+
+A login belongs to the user and to the browser that began it: a signed cookie, which only this server can make, says
+which. A kernel's login is by another device alone, as no browser is known to be its person's.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from jupyter_server.auth.decorator import allow_unauthenticated, authorized
+from tornado import web
+
+from ..clock import utc
+from ..errors import TokenError
+from .base import LOGIN, TokensHandler, error_facts
+from .kernel_handlers import KernelHandler
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..sources.logins import Attempt
+
+__all__ = ["CallbackHandler", "KernelLoginHandler", "LoginHandler", "LoginStateHandler"]
+
+CALLBACK = "jupyter-tokens/login/callback"
+_COOKIE = "jupyter-tokens-login"
+
+
+def _attempt(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[str, Any]]) -> str:
+    """A login that has begun, as JSON. told : what the client is told of an error."""
+    device = attempt.device
+    return json.dumps(
+        {
+            "id": attempt.id,
+            "profile": attempt.profile,
+            "flow": "authorization_code" if device is None else "device_code",
+            "state": attempt.state,
+            "url": attempt.url.reveal() if attempt.url is not None else None,
+            "user_code": device.user_code if device is not None else None,
+            "verification_uri": device.verification_uri if device is not None else None,
+            "verification_uri_complete": (device.verification_uri_complete or None) if device is not None else None,
+            "interval": device.interval if device is not None else 1.0,
+            "expires_at": utc(clock.now() + attempt.ends_at - clock.elapsed()).isoformat(timespec="seconds"),
+            "who": attempt.who or None,
+            "error": None if attempt.error is None else told(attempt.error),
+        }
+    )
+
+
+class _LoginHandler(TokensHandler):
+    auth_resource = LOGIN
+
+    def browser(self) -> str:
+        """The session of the user in this browser; "" if there is none yet."""
+        given = self.get_secure_cookie(_COOKIE)
+        user, _, value = (given or b"").decode().partition(" ")
+        # A cookie that another user has been given is not this one's.
+        return f"{user} {value}" if value and user == self._user() else ""
+
+    def begin_session(self) -> str:
+        """The session of the user in this browser, which gets a cookie if it has none."""
+        session = self.browser()
+        if not session:
+            session = f"{self._user()} {secrets.token_urlsafe(24)}"
+            self.set_secure_cookie(
+                _COOKIE,
+                session,
+                expires_days=None,
+                path=self.base_url,
+                httponly=True,
+                samesite="Lax",
+                secure=self.request.protocol == "https",
+            )
+        return session
+
+    def _user(self) -> str:
+        # No blank, which separates it from what follows.
+        return str(self.current_user.username).encode().hex()
+
+
+class LoginHandler(_LoginHandler):
+    """`jupyter-tokens/profiles/{name}/login`."""
+
+    @web.authenticated
+    @authorized(action="write", resource=LOGIN)
+    async def post(self, name: str) -> None:
+        """Begins a login: the address for the browser to open, or the code to type on another device."""
+        device = self.body({"device": bool}).get("device", False)
+        extension = self.extensionapp
+        profile = extension.source.profiles()[name]
+        redirect_uri = getattr(profile.provider, "redirect_uri", "") or self._callback()
+        begin = partial(
+            extension.source.logins.begin, name, session=self.begin_session(), redirect_uri=redirect_uri, device=device
+        )
+        attempt = await extension.on_a_thread(begin, name)
+        self.finish(_attempt(attempt, extension.clock, error_facts))
+
+    @web.authenticated
+    @authorized(action="write", resource=LOGIN)
+    async def delete(self, name: str) -> None:
+        """Logs out: here in any case, and at the server if it can."""
+        extension = self.extensionapp
+        revoked = await extension.on_a_thread(partial(extension.source.logins.logout, name), name)
+        extension.renewals.forget(name)
+        extension.activity.forgotten(self, name)
+        self.finish(json.dumps({"was_logged_in": revoked is not None, "revoked": bool(revoked)}))
+
+    def _callback(self) -> str:
+        """The callback as the browser reaches it: behind a proxy only the browser knows scheme and port."""
+        origin = urlsplit(self.request.headers.get("Origin", ""))
+        # An origin that the administrator allows may be another site, to which no code must go.
+        if origin.netloc != self.request.host:
+            origin = urlsplit(f"{self.request.protocol}://{self.request.host}")
+        return f"{origin.scheme}://{origin.netloc}{self.base_url}{CALLBACK}"
+
+
+class LoginStateHandler(_LoginHandler):
+    """`GET jupyter-tokens/profiles/{name}/login/{id}`."""
+
+    @web.authenticated
+    @authorized(action="read", resource=LOGIN)
+    async def get(self, name: str, login_id: str) -> None:
+        """How a login stands. Asks the server of a login by another device, if that is due."""
+        extension = self.extensionapp
+        look = partial(extension.source.logins.look, login_id, session=self.browser())
+        attempt = await extension.on_a_thread(look, name)
+        if attempt is None or attempt.profile != name:
+            self.refuse(404, "There is no such login in this browser, or it was too long ago.", "unknown_login")
+        self.finish(_attempt(attempt, extension.clock, error_facts))
+
+
+class CallbackHandler(_LoginHandler):
+    """`GET jupyter-tokens/login/callback`, where the browser comes back to from another site."""
+
+    def check_site(self) -> None:
+        """Not here: the browser does come from another site, and the state and the cookie say whose login it is."""
+
+    @web.authenticated
+    @authorized(action="write", resource=LOGIN)
+    async def get(self) -> None:
+        """Ends the login."""
+        from ..sources.loopback import done  # noqa: PLC0415 (only for those who log in)
+
+        extension = self.extensionapp
+        given = self.request.query_arguments
+        values = {name: [value.decode("utf-8", "replace") for value in every] for name, every in given.items()}
+        finish = partial(extension.source.logins.finish, values, session=self.browser() or "nobody")
+        attempt = await extension.on_a_thread(finish)
+        self.finish(self._page(*done(attempt)))
+
+    def finish(self, chunk: Any = None) -> Any:
+        """See `tornado.web.RequestHandler`; an error's JSON becomes a page for a browser."""
+        if isinstance(chunk, str) and "text/html" in self.request.headers.get("Accept", ""):
+            chunk = self._page("Not logged in", json.loads(chunk)["message"])
+        return super().finish(chunk)
+
+    def _page(self, title: str, text: str) -> bytes:
+        from ..sources.loopback import PAGE_HEADERS, page  # noqa: PLC0415 (as above)
+
+        for name, value in PAGE_HEADERS.items():
+            self.set_header(name, value)
+        return page(title, text)
+
+
+class KernelLoginHandler(KernelHandler):
+    """`jupyter-tokens/kernels/{id}/login`."""
+
+    auth_resource = LOGIN
+
+    @allow_unauthenticated
+    async def post(self, kernel_id: str) -> None:
+        """Begins a login by another device, tells how one stands, or logs out, for the kernel that proves itself."""
+        kernel_id = await self.prove(kernel_id, "login")
+        body = self.body({"profile": str, "id": str, "logout": bool})
+        name: str | None = body.get("profile")
+        if name is None:
+            self.refuse(400, "The field 'profile' is missing.", "body")
+        extension, session = self.extensionapp, f"kernel {kernel_id}"
+        await self.check_limits(name, kernel_id)
+        logins = extension.source.logins
+        if body.get("logout", False):
+            revoked = await extension.on_a_thread(partial(logins.logout, name), name)
+            extension.renewals.forget(name)
+            extension.activity.forgotten(self, name)
+            self.finish(json.dumps({"was_logged_in": revoked is not None, "revoked": bool(revoked)}))
+            return
+        attempt: Attempt | None
+        if "id" in body:
+            attempt = await extension.on_a_thread(partial(logins.look, body["id"], session=session), name)
+        else:
+            attempt = await extension.on_a_thread(partial(logins.begin, name, session=session, device=True), name)
+        if attempt is None:
+            self.refuse(404, "There is no such login of this kernel, or it was too long ago.", "unknown_login")
+        self.finish(_attempt(attempt, extension.clock, TokenError.to_dict))
