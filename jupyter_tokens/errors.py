@@ -21,6 +21,7 @@ __all__ = [
     "NetworkError",
     "NoValue",
     "NotFound",
+    "NotGranted",
     "ParameterError",
     "ProfileRefused",
     "ResponseError",
@@ -197,6 +198,13 @@ class SecretError(TokenError):
         super().__init__(message, **facts)
         self.setting = setting
         self.problem = problem
+
+
+class NotGranted(TokenError):
+    """The hub's token service has the profile, but not for this user."""
+
+    reason = "not_granted"
+    default_unsent = True
 
 
 class NetworkError(TokenError):

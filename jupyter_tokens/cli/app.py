@@ -28,6 +28,8 @@ class TokensApp(CommandApp):
         "store": ("jupyter_tokens.cli.store.StoreApp", "Show, clear or rekey what your processes share."),
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
         "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the five token APIs on loopback, with no account."),
+        "service": ("jupyter_tokens.cli.service.ServiceApp", "Serve profiles to the users of a JupyterHub."),
+        "hub-config": ("jupyter_tokens.cli.service.HubConfigApp", "Print what jupyterhub_config.py needs for that."),
         "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks, and redact outputs."),
         "completion": ("jupyter_tokens.cli.completion.CompletionApp", "Print what completes commands in your shell."),
     }

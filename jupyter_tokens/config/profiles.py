@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
@@ -307,6 +307,15 @@ class Profile:
         if self.kernels is not None and kernel_name not in self.kernels:
             return False
         return self.notebooks is None or any(matches(glob, path) for path in paths for glob in self.notebooks)
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether a reference has `{user}` in it, so that each user of a hub's service has a secret of their own."""
+        return any(reference.is_personal for reference in self.references.values())
+
+    def of_user(self, user: str) -> Profile:
+        """The profile with a user's own secrets. Raises `SecretError` for a name that no reference can hold."""
+        return replace(self, references={key: reference.of_user(user) for key, reference in self.references.items()})
 
     def secrets(self) -> dict[str, Secret]:
         """Resolve the references of the profile now. Blocks. Raises `SecretError`."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from jupyter_core.utils import ensure_async
@@ -20,7 +18,7 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from traitlets import Bool, Enum, List, Unicode
 
-from .._util.threads import THREADS
+from .._util.threads import on_a_thread
 from .._version import __version__
 from ..clock import Clock, SystemClock
 from ..config.files import TokenProfiles, remove_leftovers
@@ -58,7 +56,6 @@ _SCRUBBED = [
     for name in ("secret", "password", "token", "auth", "key", "code", "assertion")
     for spell in (str.lower, str.upper, str.capitalize)
 ]
-_T = TypeVar("_T")
 _PROFILE = r"jupyter-tokens/profiles/(?P<name>[^/]+)"
 _KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
 
@@ -150,6 +147,7 @@ class TokensExtension(ExtensionApp):
 
     clock: Clock = SystemClock()
     """For tests."""
+    on_a_thread = staticmethod(on_a_thread)
     activity: Activity
     holdings: Holdings
     injections: InjectionQueue
@@ -215,13 +213,7 @@ class TokensExtension(ExtensionApp):
         """A token of a profile, for the handlers. Raises `TokenError`."""
         source = self.source
         profile = source.profiles()[name]
-        key = source.key(name, params)
-        token = None if refresh or newer_than is not None else source.fresh(key)
-        cached = token is not None
-        if token is None:
-            before = source.held(key)
-            token = await source.aget(key, refresh=refresh, newer_than=newer_than)
-            cached = before is not None and before.token is token
+        token, cached = await source.serve(source.key(name, params), refresh=refresh, newer_than=newer_than)
         if cached:
             count_hit(profile.provider.id)
         return Served(profile, token, cached)
@@ -270,26 +262,6 @@ class TokensExtension(ExtensionApp):
         await self.renewals.close()
         if self._source is not None:
             self._source.close()
-
-    async def on_a_thread(self, work: Callable[[], _T], owner: str = "") -> _T:
-        """The outcome of a blocking call, which runs on one of `THREADS`. owner : see `Threads.start`.
-
-        Raises `Busy`, and what the call raises.
-        """
-        outcome: Future[_T] = Future()
-
-        def run() -> None:
-            try:
-                result = work()
-            except Exception as error:
-                outcome.set_exception(error)
-            else:
-                outcome.set_result(result)
-
-        # It cannot be cancelled: nobody would ever know whether the API made a token.
-        outcome.set_running_or_notify_cancel()
-        THREADS.start(owner, run)
-        return await asyncio.wrap_future(outcome)
 
     @property
     def server(self) -> ServerApp:

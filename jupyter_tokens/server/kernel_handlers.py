@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from types import NoneType
 from typing import Any
 
@@ -76,7 +76,7 @@ class KernelTokenHandler(_KernelHandler):
             await self._check_create(name, kernel_id)
             served = await extension.create_token(name, params)
         else:
-            refresh, newer_than = body.get("refresh", False), self._moment(body)
+            refresh, newer_than = body.get("refresh", False), self.moment(body, "newer_than")
             served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
         extension.activity.served(self, name, to="kernel", cached=served.cached)
         held = Holding(kernel_id, name, None, served.token.expires_at)
@@ -90,16 +90,6 @@ class KernelTokenHandler(_KernelHandler):
         # Nobody is logged in here. An Authorizer can tell kernels apart by this name.
         if not await self.may("execute", CREATE, User(username=f"kernel {kernel_id}")):
             self.refuse(403, "This kernel may fetch tokens, but not create them.", "create")
-
-    def _moment(self, body: dict[str, Any]) -> datetime | None:
-        text = body.get("newer_than")
-        if text is None:
-            return None
-        with suppress(ValueError, OverflowError):
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
 
 
 class KernelProfilesHandler(_KernelHandler):
