@@ -44,7 +44,12 @@ class _Opaque:
         return self
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(f"A {type(self).__name__} cannot be pickled: its value would end in a file or another process.")
+        problem = f"A {type(self).__name__} cannot be pickled: its value would end in a file or another process."
+        raise TypeError(problem + self._instead())
+
+    def _instead(self) -> str:
+        """What to ship to another process."""
+        return ""
 
     def __getstate__(self) -> NoReturn:
         # The default lists the values of the slots, and serialisers other than pickle call it.
@@ -94,6 +99,7 @@ class Token(_Opaque):
 
     __slots__ = (
         "_Token__header",
+        "_Token__params",
         "_Token__renew",
         "_Token__scheme",
         "_Token__value",
@@ -108,6 +114,7 @@ class Token(_Opaque):
     __scheme: str
     __header: str
     __renew: Callable[[Token | None], Token] | None
+    __params: Mapping[str, Any]
     profile: str
     provider: str
     obtained_at: datetime
@@ -126,12 +133,14 @@ class Token(_Opaque):
         header: str = "Authorization",
         metadata: Mapping[str, Any] | None = None,
         renew: Callable[[Token | None], Token] | None = None,
+        params: Mapping[str, Any] = _EMPTY,
     ) -> None:
         put = object.__setattr__
         put(self, "_Token__value", lambda: value)
         put(self, "_Token__scheme", scheme)
         put(self, "_Token__header", header)
         put(self, "_Token__renew", renew)
+        put(self, "_Token__params", params)
         put(self, "profile", profile)
         put(self, "provider", provider)
         put(self, "obtained_at", obtained_at)
@@ -176,19 +185,22 @@ class Token(_Opaque):
     def auth(self) -> TokenAuth:
         """Pass this as `auth=` to httpx, httpx2 or requests.
 
-        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token.
+        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token. It can be
+        pickled: as the names of profile and parameters, by which the other process fetches for itself.
         """
         from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
 
-        return TokenAuth(self, self.__renew)
+        return TokenAuth(self.profile, self.__params, self.__renew, self)
 
-    def renewed_by(self, renew: Callable[[Token | None], Token]) -> Token:
+    def renewed_by(self, renew: Callable[[Token | None], Token], params: Mapping[str, Any] = _EMPTY) -> Token:
         """Return the same token with another way for `auth` to keep it fresh.
 
         Parameters
         ----------
         renew : callable
             Returns a token: a fresh one if called with None, one newer than `token` if called with `token`.
+        params : mapping
+            The parameters of the call, by which another process can fetch it.
         """
         return Token(
             self.__value(),
@@ -200,7 +212,13 @@ class Token(_Opaque):
             header=self.__header,
             metadata=self.metadata,
             renew=renew,
+            params=params,
         )
+
+    def _instead(self) -> str:
+        if self.__renew is None:
+            return ""
+        return f" Ship token.auth, which pickles as names, or a handle: issue_handle({self.profile!r})."
 
     def __repr__(self) -> str:
         # The "…" is on purpose: it cannot be encoded into a header. So `f"Bearer {token}"` fails at once in httpx and

@@ -13,7 +13,7 @@ from ..clock import utc
 from ..errors import ResponseError, TokenError
 from ..token import Secret, Token
 
-__all__ = ["About", "ProfileEntry", "entries_from_dict", "token_from_dict", "token_to_dict"]
+__all__ = ["About", "ProfileEntry", "entries_from_dict", "misshapen", "token_from_dict", "token_to_dict"]
 
 _NONE: Mapping[str, Any] = {}
 
@@ -124,7 +124,7 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
         )
         return token, About(facts["title"], facts["env"], sandbox=facts["sandbox"])
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise _misshapen() from None
+        raise misshapen() from None
 
 
 def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
@@ -147,7 +147,7 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
             for profile in facts["profiles"]
         ]
     except (KeyError, TypeError, AttributeError):
-        raise _misshapen() from None
+        raise misshapen() from None
 
 
 def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
@@ -156,7 +156,8 @@ def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
     return error
 
 
-def _misshapen() -> ResponseError:
+def misshapen() -> ResponseError:
+    """The error for an answer that this version does not understand."""
     return ResponseError(
         "The Jupyter server's answer has not the form that this version expects.",
         hint="Install the same version of jupyter_tokens for the server and the kernel.",

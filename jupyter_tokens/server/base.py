@@ -21,6 +21,7 @@ from ..errors import (
     Busy,
     ConfigurationError,
     Forbidden,
+    HandleRefused,
     InvalidRequest,
     NetworkError,
     NotFound,
@@ -77,6 +78,7 @@ _STATUS: tuple[tuple[type[TokenError], int], ...] = (
     (ConfigurationError, 409),
     (SecretError, 409),
     (NoValue, 409),
+    (HandleRefused, 403),
     (Forbidden, 502),
     (NotFound, 502),
     (InvalidRequest, 502),
@@ -182,16 +184,16 @@ class JsonHandler(web.RequestHandler):
                 self.refuse(400, f"The field {name!r} has the wrong type.", "body")
         return data
 
-    def moment(self, body: Mapping[str, Any], name: str) -> datetime | None:
-        """A field of the body that is a date and time with its offset, or null. Raises `Refused` for anything else."""
-        text = body.get(name)
+    def moment(self, body: Mapping[str, Any]) -> datetime | None:
+        """The field `newer_than`: a date and time with its offset, or null. Raises `Refused` for anything else."""
+        text = body.get("newer_than")
         if text is None:
             return None
         with suppress(ValueError, OverflowError):
             moment = datetime.fromisoformat(text)
             if moment.tzinfo is not None:
                 return moment.astimezone(UTC)
-        return self.refuse(400, f"The field {name!r} must be a date and time with its offset, in ISO 8601.", "body")
+        return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
 
     def refuse(self, status: int, message: str, reason: str, retry_after: float | None = None) -> NoReturn:
         """Ends the request with an error of the server's own."""

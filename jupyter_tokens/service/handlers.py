@@ -66,7 +66,7 @@ class TokenHandler(ServiceHandler):
         body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)})
         if "profile" not in body:
             self.refuse(400, "The field 'profile' is missing.", "body")
-        name, refresh, newer_than = body["profile"], body.get("refresh", False), self.moment(body, "newer_than")
+        name, refresh, newer_than = body["profile"], body.get("refresh", False), self.moment(body)
         self.check_granted(caller, name)
         key = self.service.key(caller, name, body.get("params", {}))
         token, cached = await self.service.source.serve(key, refresh=refresh, newer_than=newer_than)
