@@ -14,7 +14,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
 from IPython.display import display
-from traitlets import Bool
+from traitlets import Bool, List, Unicode
 
 from ..errors import TokenError
 from . import redaction
@@ -57,6 +57,12 @@ class TokenMagics(Magics):
 
     redact = Bool(
         default_value=True, help="Whether known tokens and secrets are taken out of what the kernel sends."
+    ).tag(config=True)
+    redact_variables = List(
+        Unicode(),
+        ["*_TOKEN", "*_KEY", "*_SECRET", "*PASSWORD*"],
+        help="Patterns of environment variables, in capital letters. What the kernel was started with under such a "
+        "name is taken out as well, if it looks like a secret: 16 characters or more, no path and no address.",
     ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell, session: TokenSession | None = None) -> None:
@@ -255,7 +261,7 @@ def load(shell: InteractiveShell) -> None:
         magics = TokenMagics(shell)
         shell.register_magics(magics)
         magics.open()
-        redaction.start(shell, magics.session.client, lambda: magics.redact)
+        redaction.start(shell, magics.session.client, lambda: magics.redact, variables=magics.redact_variables)
         magics.reloading_again = _keep_on_reload(shell)
         magics.session.take_over()
         _replace_load_ext(shell)
