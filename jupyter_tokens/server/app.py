@@ -17,13 +17,14 @@ from urllib.parse import urlsplit
 from jupyter_core.utils import ensure_async
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Bool, Enum, List, Unicode
+from traitlets import Bool, Enum, List, Unicode, default
 
 from .._util.threads import on_a_thread
 from .._version import __version__
 from ..clock import Clock, SystemClock
 from ..config.files import TokenProfiles, remove_leftovers
 from ..protocol.handles import ID, Handles
+from ..protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .activity import Activity, count_fetch, count_hit, watch
 from .base import INJECT, KERNELS, PROFILES, PROXY, TOKENS, TokensHandler
@@ -52,7 +53,7 @@ from .kernel_start import become_default
 from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
-    from ..config.profiles import Profile
+    from ..config.profiles import Profile, Profiles
     from ..sources.local import Fetched, LocalSource
     from ..token import Token
     from .save_hook import SaveHook
@@ -163,6 +164,15 @@ class TokensExtension(ExtensionApp):
         "jupyter-collaboration is not refused but redacted, in its sources too.",
     ).tag(config=True)
 
+    service_url = Unicode(
+        help="Where the token service of this server's hub answers: its profiles are served beside the server's own. "
+        f"By default what the environment variable {SERVICE_VARIABLE} says.",
+    ).tag(config=True)
+
+    @default("service_url")
+    def _service_url_default(self) -> str:
+        return os.environ.get(SERVICE_VARIABLE, "")
+
     clock: Clock = SystemClock()
     """For tests."""
     on_a_thread = staticmethod(on_a_thread)
@@ -187,13 +197,29 @@ class TokensExtension(ExtensionApp):
         if self._source is None:
             with self._opening:
                 if self._source is None:
-                    from ..sources.local import LocalSource  # noqa: PLC0415 (loads httpx)
-
-                    source = LocalSource(clock=self.clock)
+                    source = self._open_source()
                     source.observe(partial(self._fetched, source))
                     watch(source)
                     self._source = source
         return self._source
+
+    async def profiles(self) -> Profiles:
+        """The profiles of this server and, under a hub, those that the hub's service grants. Raises `TokenError`."""
+        source = self.source
+        if source.is_due:
+            await on_a_thread(source.look)
+        return source.profiles()
+
+    def _open_source(self) -> LocalSource:
+        from ..sources.hub import HubSource  # noqa: PLC0415 (loads httpx)
+        from ..sources.local import LocalSource  # noqa: PLC0415 (as above)
+
+        token = os.environ.get(TOKEN_VARIABLE)
+        if self.service_url and token:
+            return HubSource(HubServer(self.service_url, token), clock=self.clock)
+        if self.service_url:
+            self.log.warning("jupyter_tokens: %s is not set, so the service is not asked.", TOKEN_VARIABLE)
+        return LocalSource(clock=self.clock)
 
     @cached_property
     def gate(self) -> KernelGate:
@@ -243,7 +269,7 @@ class TokensExtension(ExtensionApp):
     ) -> Served:
         """A token of a profile, for the handlers. Raises `TokenError`."""
         source = self.source
-        profile = source.profiles()[name]
+        profile = (await self.profiles())[name]
         token, cached = await source.serve(source.key(name, params), refresh=refresh, newer_than=newer_than)
         if cached:
             count_hit(profile.provider.id)
@@ -256,7 +282,7 @@ class TokensExtension(ExtensionApp):
 
     async def may_have(self, name: str, kernel_id: str) -> bool:
         """Whether a kernel of this server may have a profile's token. Raises for an unknown or wrong profile."""
-        profile = self.source.profiles()[name]
+        profile = (await self.profiles())[name]
         if profile.kernels is None and profile.notebooks is None:
             return True
         server = self.server

@@ -113,7 +113,7 @@ class KernelProfilesHandler(KernelHandler):
         kernel_id = await self.prove(kernel_id, "profiles")
         self.body({})
         extension, entries = self.extensionapp, []
-        profiles = extension.source.profiles()
+        profiles = await extension.profiles()
         profiles.check_readable()
         for name in profiles:
             entry = profile_entry(extension.source, name)
@@ -136,7 +136,7 @@ class KernelHoldingsHandler(KernelHandler):
         """The kernel reports all that it holds, and where."""
         kernel_id = await self.prove(kernel_id, "holdings")
         entries = self.body({"holdings": list}).get("holdings", [])
-        known = set(self.extensionapp.source.profiles())
+        known = set(await self.extensionapp.profiles())
         held = [self._holding(kernel_id, entry) for entry in entries]
         # A kernel may also have profiles of its own, of which the server's panel shows nothing.
         held = [holding for holding in held if holding.profile in known]

@@ -97,6 +97,8 @@ class ProfilesHandler(ServiceHandler):
             "env": None,
             "params": {},
             "sandbox": False,
+            "scheme": "",
+            "header": "",
             "kernels": None,
             "notebooks": None,
             "error": None,
@@ -112,6 +114,8 @@ class ProfilesHandler(ServiceHandler):
             "env": profile.env,
             "params": dict(profile.params),
             "sandbox": profile.provider.sandbox,
+            "scheme": profile.provider.scheme,
+            "header": profile.provider.header,
             "kernels": profile.kernels,
             "notebooks": profile.notebooks,
         }
