@@ -25,6 +25,8 @@ class TokensApp(CommandApp):
         "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; asks for what is missing, secrets unseen."),
         "remove": ("jupyter_tokens.cli.configured.RemoveApp", "Remove a profile and the secrets stored for it."),
         "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Look for what is wrong, and say what to do."),
+        "handle": ("jupyter_tokens.cli.handles.HandleApp", "Write a handle for a job: no token and no secret."),
+        "handles": ("jupyter_tokens.cli.handles.HandlesApp", "List the handles in use, or revoke one."),
         "store": ("jupyter_tokens.cli.store.StoreApp", "Show, clear or rekey what your processes share."),
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
         "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the five token APIs on loopback, with no account."),

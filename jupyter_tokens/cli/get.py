@@ -19,7 +19,7 @@ from .terminal import progress
 if TYPE_CHECKING:
     from ..token import Token
 
-__all__ = ["GetApp"]
+__all__ = ["GetApp", "param"]
 
 _FORMATS = ("value", "env", "json", "header", "exec-credential")
 _EXEC_INFO = "KUBERNETES_EXEC_INFO"
@@ -76,7 +76,7 @@ class GetApp(Action):
                 f"The profile {name!r} names no variable (env).",
                 hint=f'Add env to it, or write: export NAME="$(jupyter tokens get {name})"',
             )
-        key = source.key(name, dict(map(_param, written)))
+        key = source.key(name, dict(map(param, written)))
         try:
             with progress(f"asking {profile.provider.title}"):
                 token = source.get(key, refresh=self.refresh)
@@ -86,7 +86,8 @@ class GetApp(Action):
         return 0
 
 
-def _param(written: str) -> tuple[str, str]:
+def param(written: str) -> tuple[str, str]:
+    """A parameter as it is written on a command line. Raises `ParameterError`."""
     name, equals, value = written.partition("=")
     if not equals or not name:
         raise ParameterError(f"{written[:80]!r} is no parameter: write name=value.")
