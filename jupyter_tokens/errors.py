@@ -23,6 +23,7 @@ __all__ = [
     "NetworkError",
     "NoValue",
     "NotFound",
+    "NotGranted",
     "ParameterError",
     "ProfileRefused",
     "ResponseError",
@@ -204,6 +205,13 @@ class SecretError(TokenError):
         self.setting = setting
         self.problem = problem
         self.missing = missing
+
+
+class NotGranted(TokenError):
+    """The hub's token service has the profile, but not for this user."""
+
+    reason = "not_granted"
+    default_unsent = True
 
 
 class NetworkError(TokenError):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from ..errors import Busy
 
-__all__ = ["MOST_OF_ONE", "MOST_THREADS", "MOST_WAITING", "THREADS", "Threads"]
+__all__ = ["MOST_OF_ONE", "MOST_THREADS", "MOST_WAITING", "THREADS", "Threads", "on_a_thread"]
 
 MOST_THREADS = 128
 """The most threads of all owners together."""
@@ -21,6 +24,7 @@ MOST_WAITING = 1000
 _RETRY_SECONDS = 5.0
 
 Work = Callable[[], None]
+_T = TypeVar("_T")
 
 
 class Threads:
@@ -160,6 +164,28 @@ class Threads:
 
 THREADS = Threads()
 """Those of this process."""
+
+
+async def on_a_thread(work: Callable[[], _T], owner: str = "") -> _T:
+    """The outcome of a blocking call, which runs on one of `THREADS`. owner : see `Threads.start`.
+
+    Raises `Busy`, and what the call raises.
+    """
+    outcome: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)
+
+    # It cannot be cancelled: nobody would ever know whether the API made a token.
+    outcome.set_running_or_notify_cancel()
+    THREADS.start(owner, run)
+    return await asyncio.wrap_future(outcome)
+
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch (not on Windows)
     os.register_at_fork(after_in_child=THREADS.reset)

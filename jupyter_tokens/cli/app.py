@@ -37,6 +37,8 @@ class TokensApp(CommandApp):
         "handles": ("jupyter_tokens.cli.handles.HandlesApp", "List the handles in use, or revoke one."),
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
         "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the token APIs on loopback, without an account."),
+        "service": ("jupyter_tokens.cli.service.ServiceApp", "Serve profiles to the users of a JupyterHub."),
+        "hub-config": ("jupyter_tokens.cli.service.HubConfigApp", "Print what jupyterhub_config.py needs for that."),
         "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks, and redact outputs."),
         "completion": ("jupyter_tokens.cli.completion.CompletionApp", "Print the completion code for your shell."),
     }

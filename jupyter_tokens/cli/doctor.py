@@ -76,6 +76,7 @@ class DoctorApp(Action):
         yield from jupyter.lab_extension()
         yield from jupyter.provisioner(known.at_start())
         yield from self._slowly("asking the Jupyter server", jupyter.kernel_route(offline=self.offline))
+        yield from self._slowly("asking the hub's service", jupyter.hub_service(offline=self.offline))
         yield from network.proxies()
         if not self.offline:
             yield from self._slowly("asking the endpoints", network.endpoints(right))

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -321,6 +322,8 @@ class Profile:
     inject_at_start : whether a server's new local kernels have its variable from their first cell.
     fixed_params : the parameters that no call can change. allow_create : whether calls may create new tokens.
     hosts : that credential helpers give the token to, each as HOST or USER@HOST. sdk : that finds it in a kernel.
+    origin : who fetches its tokens, for people; "" for the process that has the profile in its own configuration.
+    may_reveal : whether that process allows to show a token's value.
     """
 
     name: str
@@ -337,6 +340,8 @@ class Profile:
     allow_create: bool = False
     hosts: tuple[str, ...] = ()
     sdk: str | None = None
+    origin: str = ""
+    may_reveal: bool = True
 
     def user_at(self, host: str) -> str | None:
         """The user name beside the token at a host ("" if the profile leaves it open), or None: it is not for it."""
@@ -355,6 +360,15 @@ class Profile:
             _check_env(self.provider, env)
         except ParameterError as error:
             raise self._named(error) from None
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether a reference has `{user}` in it, so that each user of a hub's service has a secret of their own."""
+        return any(reference.is_personal for reference in self.references.values())
+
+    def of_user(self, user: str) -> Profile:
+        """The profile with a user's own secrets. Raises `SecretError` for a name that no reference can hold."""
+        return replace(self, references={key: reference.of_user(user) for key, reference in self.references.items()})
 
     def secrets(self) -> dict[str, Secret]:
         """Resolve the references of the profile now. Blocks. Raises `SecretError`."""
@@ -407,6 +421,7 @@ class Profiles(Mapping[str, Profile]):
     def __init__(self, raw: Mapping[str, Raw], problems: Mapping[Path, ConfigurationError] = _NO_PROBLEMS) -> None:
         self._raw = dict(raw)
         self._checked: dict[str, Profile] = {}
+        self._others: Mapping[str, Profile | TokenError] = {}
         self.problems = dict(problems)
 
     @classmethod
@@ -414,8 +429,23 @@ class Profiles(Mapping[str, Profile]):
         """Profiles that a program gives."""
         return cls({name: Raw(written) for name, written in settings.items()})
 
+    def beside(self, others: Mapping[str, Profile | TokenError]) -> Profiles:
+        """These profiles, and others that another process has checked. Of two with the same name the one here counts.
+
+        others : by name, or what is wrong with one.
+        """
+        both = Profiles(self._raw, self.problems)
+        both._checked = self._checked
+        both._others = {name: other for name, other in others.items() if name not in self._raw}
+        return both
+
     def __getitem__(self, name: str) -> Profile:
         """Raises `UnknownProfile`, or `ConfigurationError` if the profile is wrong."""
+        if name in self._others:
+            other = self._others[name]
+            if isinstance(other, TokenError):
+                raise other.copy()
+            return other
         if name not in self._checked:
             if name not in self._raw:
                 raise UnknownProfile(f"There is no profile {str(name)[:80]!r}.", hint=self._unknown(str(name)))
@@ -425,14 +455,14 @@ class Profiles(Mapping[str, Profile]):
 
     def check_readable(self) -> None:
         """Raise `ConfigurationError` if there is no profile because a file cannot be read."""
-        if not self._raw and self.problems:
+        if not self and self.problems:
             raise next(iter(self.problems.values())).copy()
 
     def _unknown(self, name: str) -> str:
         if self.problems:
             # It may be in one of them.
             return " ".join(map(str, self.problems.values()))
-        return _missing() or (closest(name, self._raw) if self._raw else _NONE_CONFIGURED)
+        return _missing() or (closest(name, self) if self else _NONE_CONFIGURED)
 
     def file(self, name: str) -> Path | None:
         """The file that a profile stands in, or None if a program gave it or there is none of that name."""
@@ -459,16 +489,16 @@ class Profiles(Mapping[str, Profile]):
         return (self._raw.keys() | before._raw.keys()) - same - unknown
 
     def __contains__(self, name: object) -> bool:
-        return name in self._raw
+        return name in self._raw or name in self._others
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._raw)
+        return chain(self._raw, self._others)
 
     def __len__(self) -> int:
-        return len(self._raw)
+        return len(self._raw) + len(self._others)
 
     def __repr__(self) -> str:
-        return f"<Profiles {', '.join(self._raw)}>"
+        return f"<Profiles {', '.join(self)}>"
 
 
 def _missing() -> str:

@@ -1,7 +1,7 @@
 """Reads secrets by reference, at the moment of use.
 
 `env:NAME`, `file:PATH`, `keyring:SERVICE/USER` and `command:PROGRAM ARGUMENT …` are references; anything else is a
-literal.
+literal. In a hub's service, `{user}` in a reference stands for the name of the user who asks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import stat
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import ClassVar
@@ -30,6 +30,8 @@ __all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch
 Seen = Callable[[str, Secret | Token], None]
 """Told of a value that is in this process now: the name of its profile, and the value."""
 
+_USER = "{user}"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 _log = logging.getLogger(__name__)
 _watchers: list[Seen] = []
 
@@ -134,6 +136,22 @@ class SecretRef:
             problem = "names nothing" if not target.strip() else "holds control characters"
             raise SecretError(f"{origin}: {kind}: {problem}.", hint=f"Write {kind}:{_FORMS[kind]}.")
         return cls(kind, target.strip(), origin, base, seconds, setting)
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether `{user}` is part of it. A literal secret may hold such text by chance."""
+        return self.kind != "literal" and _USER in self.target
+
+    def of_user(self, user: str) -> SecretRef:
+        """The reference with a user's name for `{user}`.
+
+        Raises `SecretError` for a name that would lead elsewhere, or be another word of a command.
+        """
+        if not self.is_personal:
+            return self
+        if not _PLAIN_NAME.fullmatch(user):
+            raise self.error("cannot be used for this user, whose name has other characters than letters and digits.")
+        return replace(self, target=self.target.replace(_USER, user))
 
     def __repr__(self) -> str:
         return f"<SecretRef {self.kind}{'' if self.kind in {'literal', 'command'} else ':' + self.target}>"

@@ -97,8 +97,9 @@ class Listing:
 def listing_of(session: TokenSession, now: datetime) -> Listing:
     """List the tokens of a session. May ask the Jupyter server for the profiles. Raises `TokenError`."""
     notes = []
+    origins: dict[str, str] = {}
     try:
-        session.entries()
+        origins = {entry.name: entry.origin for entry in session.entries() if entry.origin}
     except TokenError as error:
         if session.gone is None:
             notes.append(f"The profiles cannot be listed: {error}")
@@ -111,6 +112,9 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
         notes.append(f"{what}{alive} The next refresh asks it again.")
     if not statuses and not notes:
         notes.append("No profile is configured: see jupyter_tokens_config, or try `jupyter tokens demo`.")
+    for origin in dict.fromkeys(origins.values()):
+        names = dict.fromkeys(row.profile for row in statuses if origins.get(row.profile) == origin)
+        notes += [f"Fetched by {origin}: {', '.join(names)}."] if names else []
     held = {row.profile for row in statuses if row.places or row.expires_at is not None}
     notes += [*session.notices(), *_at_start(held), f"served: {session.mode}", as_of(now)]
     return Listing(statuses, notes, now)

@@ -73,6 +73,8 @@ class ProfileEntry(NamedTuple):
         What is wrong with the profile.
     may_reveal : bool
         False if the administrator does not allow to show a token's value.
+    origin : str
+        From where the process that serves the profile gets its tokens: "" (itself), or "the hub's token service".
     """
 
     name: str
@@ -84,6 +86,7 @@ class ProfileEntry(NamedTuple):
     schema: Mapping[str, Any] = _NONE
     error: TokenError | None = None
     may_reveal: bool = True
+    origin: str = ""
 
 
 def variables_of(env: Env) -> dict[str, str]:
@@ -186,7 +189,8 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
                 schema=schemas.get(profile["provider"], {}),
                 # With a provider it is a failed fetch of the server's, which says nothing about this process's token.
                 error=None if profile["provider"] else _error_of(profile["name"], profile["error"]),
-                may_reveal=may_reveal,
+                may_reveal=may_reveal and profile.get("may_reveal", True),
+                origin=profile.get("origin", ""),
             )
             for profile in facts["profiles"]
         ]

@@ -88,6 +88,8 @@ class Caller(ABC):
 
     kind: ClassVar[str]
     """What the caller is called in errors."""
+    header: ClassVar[str] = HEADER
+    """In which header the proof is sent."""
     url: str
     shows_cert: bool
 

@@ -37,6 +37,8 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
         "expires_at": None,
         "has_value": None,
         "login": None,
+        "origin": "",
+        "may_reveal": True,
         "error": None,
     }
     try:
@@ -52,6 +54,8 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
         "params": dict(profile.params),
         "token_params": dict(key.params) if key is not None else {},
         "sandbox": profile.provider.sandbox,
+        "origin": profile.origin,
+        "may_reveal": profile.may_reveal,
         "state": state,
         "expires_at": token.expires_at.isoformat() if token is not None and token.expires_at else None,
         "has_value": token.has_value if token is not None else None,
@@ -71,7 +75,13 @@ def _login(source: LocalSource, name: str) -> dict[str, Any]:
 
 def params_schemas(ids: Iterable[str]) -> dict[str, Any]:
     """JSON schemas of the parameters by the ids of providers that are in use."""
-    return {provider_id: provider_class(provider_id).schema()["params"] for provider_id in sorted(ids)}
+    # A hub's service may have one that is not installed here.
+    known = set(provider_ids())
+    return {
+        provider_id: provider_class(provider_id).schema()["params"]
+        for provider_id in sorted(ids)
+        if provider_id in known
+    }
 
 
 def provider_entries() -> list[dict[str, Any]]:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Bool, Enum, List, Unicode
+from traitlets import Bool, Enum, List, Unicode, default
 
-from .._util.threads import THREADS
+from .._util.threads import on_a_thread
 from .._version import __version__
 from ..clock import Clock, SystemClock
 from ..config.files import TokenProfiles, remove_leftovers
 from ..protocol.handles import ID, Handles
+from ..protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .activity import Activity, count_fetch, count_hit, watch
 from .base import INJECT, KERNELS, LOGIN, PROFILES, PROXY, TOKENS, TokensHandler
@@ -56,7 +55,7 @@ from .login_handlers import CALLBACK, CallbackHandler, KernelLoginHandler, Login
 from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
-    from ..config.profiles import Profile
+    from ..config.profiles import Profile, Profiles
     from ..sources.local import Fetched, LocalSource
     from ..token import Token
     from .save_hook import SaveHook
@@ -70,7 +69,6 @@ _SCRUBBED = [
     for name in ("secret", "password", "token", "auth", "key", "code", "assertion")
     for spell in (str.lower, str.upper, str.capitalize)
 ]
-_T = TypeVar("_T")
 _PROFILE = r"jupyter-tokens/profiles/(?P<name>[^/]+)"
 _KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -174,8 +172,18 @@ class TokensExtension(ExtensionApp):
         "jupyter-collaboration is not refused but redacted, in its sources too.",
     ).tag(config=True)
 
+    service_url = Unicode(
+        help="Where the token service of this server's hub answers: its profiles are served beside the server's own. "
+        f"By default what the environment variable {SERVICE_VARIABLE} says.",
+    ).tag(config=True)
+
+    @default("service_url")
+    def _service_url_default(self) -> str:
+        return os.environ.get(SERVICE_VARIABLE, "")
+
     clock: Clock = SystemClock()
     """For tests."""
+    on_a_thread = staticmethod(on_a_thread)
     activity: Activity
     holdings: Holdings
     injections: InjectionQueue
@@ -198,13 +206,29 @@ class TokensExtension(ExtensionApp):
         if self._source is None:
             with self._opening:
                 if self._source is None:
-                    from ..sources.local import LocalSource  # noqa: PLC0415 (loads httpx)
-
-                    source = LocalSource(clock=self.clock)
+                    source = self._open_source()
                     source.observe(partial(self._fetched, source))
                     watch(source)
                     self._source = source
         return self._source
+
+    async def profiles(self) -> Profiles:
+        """The profiles of this server and, under a hub, those that the hub's service grants. Raises `TokenError`."""
+        source = self.source
+        if source.is_due:
+            await on_a_thread(source.look)
+        return source.profiles()
+
+    def _open_source(self) -> LocalSource:
+        from ..sources.hub import HubSource  # noqa: PLC0415 (loads httpx)
+        from ..sources.local import LocalSource  # noqa: PLC0415 (as above)
+
+        token = os.environ.get(TOKEN_VARIABLE)
+        if self.service_url and token:
+            return HubSource(HubServer(self.service_url, token), clock=self.clock)
+        if self.service_url:
+            self.log.warning("jupyter_tokens: %s is not set, so the service is not asked.", TOKEN_VARIABLE)
+        return LocalSource(clock=self.clock)
 
     @cached_property
     def gate(self) -> KernelGate:
@@ -255,14 +279,8 @@ class TokensExtension(ExtensionApp):
     ) -> Served:
         """A token of a profile, for the handlers. Raises `TokenError`."""
         source = self.source
-        profile = source.profiles()[name]
-        key = source.key(name, params)
-        token = None if refresh or newer_than is not None else source.fresh(key)
-        cached = token is not None
-        if token is None:
-            before = source.held(key)
-            token = await source.aget(key, refresh=refresh, newer_than=newer_than)
-            cached = before is not None and before.token is token
+        profile = (await self.profiles())[name]
+        token, cached = await source.serve(source.key(name, params), refresh=refresh, newer_than=newer_than)
         if cached:
             count_hit(profile.provider.id)
         return Served(profile, token, cached)
@@ -274,7 +292,7 @@ class TokensExtension(ExtensionApp):
 
     async def may_have(self, name: str, kernel_id: str) -> bool:
         """Whether a kernel of this server may have a profile's token. Raises for an unknown or wrong profile."""
-        profile = self.source.profiles()[name]
+        profile = (await self.profiles())[name]
         if profile.kernels is None and profile.notebooks is None:
             return True
         server = self.server
@@ -311,26 +329,6 @@ class TokensExtension(ExtensionApp):
         await self.renewals.close()
         if self._source is not None:
             self._source.close()
-
-    async def on_a_thread(self, work: Callable[[], _T], owner: str = "") -> _T:
-        """The outcome of a blocking call, which runs on one of `THREADS`. owner : see `Threads.start`.
-
-        Raises `Busy`, and what the call raises.
-        """
-        outcome: Future[_T] = Future()
-
-        def run() -> None:
-            try:
-                result = work()
-            except Exception as error:
-                outcome.set_exception(error)
-            else:
-                outcome.set_result(result)
-
-        # It cannot be cancelled: nobody would ever know whether the API made a token.
-        outcome.set_running_or_notify_cancel()
-        THREADS.start(owner, run)
-        return await asyncio.wrap_future(outcome)
 
     @property
     def server(self) -> ServerApp:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import responses
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -24,6 +26,7 @@ from ..errors import (
     LoginNeeded,
     NetworkError,
     NotFound,
+    NotGranted,
     NoValue,
     ParameterError,
     ProfileRefused,
@@ -48,6 +51,7 @@ __all__ = [
     "PROXY",
     "REVEAL",
     "TOKENS",
+    "JsonHandler",
     "Refused",
     "TokensHandler",
     "error_facts",
@@ -71,6 +75,7 @@ MOST_BODY_BYTES = 64 * 1024
 # The first that fits. What the vendor calls unauthorized is the profile's trouble, not the browser's login: 502.
 _STATUS: tuple[tuple[type[TokenError], int], ...] = (
     (UnknownProfile, 404),
+    (NotGranted, 403),
     (ParameterError, 400),
     (ProfileRefused, 400),
     (ConfigurationError, 409),
@@ -121,40 +126,23 @@ class Refused(HTTPError):
 
 
 @web.stream_request_body
-class TokensHandler(ExtensionHandlerMixin, APIHandler):
-    """Base of the handlers. Errors are `{"message", "reason", "code", "request_id", "retryable"}`.
+class JsonHandler(web.RequestHandler):
+    """Bodies that are checked, errors as JSON, nothing cached; of no Jupyter server, as the hub's service has none.
 
-    Bodies come in pieces, so that one that is too large is neither kept nor looked at.
+    Errors are `{"message", "reason", "code", "request_id", "retryable"}`. Bodies come in pieces, so that one that is
+    too large is neither kept nor looked at.
     """
 
-    auth_resource = PROFILES
-    # The server's own, at its level.
-    log = APIHandler.log
+    log = logging.getLogger(__name__)
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
-        """See `ExtensionHandlerMixin`."""
+        """See `tornado.web.RequestHandler`."""
         super().initialize(*args, **kwargs)
         self._body = bytearray()
         self._body_bytes = 0
-        # Any name in a query may carry a secret, whatever its spelling, and Jupyter logs the whole address. The routes
+        # Any name in a query may carry a secret, whatever its spelling, and tornado logs the whole address. The routes
         # read path and query, which stay.
         self.request.uri = self.request.path + ("?[query]" if self.request.query else "")
-
-    async def prepare(self, **kwargs: Any) -> None:
-        """See `APIHandler`."""
-        await super().prepare(**kwargs)
-        self.check_site()
-
-    def check_site(self) -> None:
-        """Refuses what another site has the browser ask with the user's cookie, such as a link or an image.
-
-        Such a request changes nothing that its answer would show to that site, but it would make calls to an API. A
-        request with a token is let in, and one from an origin that the administrator allows.
-        """
-        site = self.request.headers.get("Sec-Fetch-Site", "none")
-        allowed = "Origin" in self.request.headers and self.allow_origin != "*"  # `check_origin` has looked at it
-        if site not in {"same-origin", "none"} and not allowed and not self.token_authenticated:
-            self.refuse(403, "This was asked by a page of another site.", "cross_site")
 
     def data_received(self, chunk: bytes) -> None:
         """See `tornado.web.stream_request_body`."""
@@ -168,16 +156,6 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
         if self._body_bytes > MOST_BODY_BYTES:
             self.refuse(413, f"The body must not be larger than {MOST_BODY_BYTES} bytes.", "too_large")
         return bytes(self._body)
-
-    @property
-    def kernel_id(self) -> str | None:
-        """The kernel that the request is about."""
-        return self.path_kwargs.get("kernel_id")
-
-    @property
-    def extensionapp(self) -> TokensExtension:
-        """See `ExtensionHandlerMixin`: what the handlers share is an attribute of it."""
-        return cast("TokensExtension", super().extensionapp)
 
     def set_default_headers(self) -> None:
         """See `tornado.web.RequestHandler`."""
@@ -210,19 +188,20 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
                 self.refuse(400, f"The field {name!r} has the wrong type.", "body")
         return data
 
-    async def may(self, action: str, resource: str, user: Any = None) -> bool:
-        """Whether the Authorizer allows that. user : by default the one who is logged in."""
-        who = self.current_user if user is None else user
-        return bool(await ensure_async(self.authorizer.is_authorized(self, who, action, resource)))
+    def moment(self, body: Mapping[str, Any]) -> datetime | None:
+        """The field `newer_than`: a date and time with its offset, or null. Raises `Refused` for anything else."""
+        text = body.get("newer_than")
+        if text is None:
+            return None
+        with suppress(ValueError, OverflowError):
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+        return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
 
     def refuse(self, status: int, message: str, reason: str, retry_after: float | None = None) -> NoReturn:
         """Ends the request with an error of the server's own."""
         raise Refused(status, message, reason, retry_after)
-
-    def update_api_activity(self) -> None:
-        """See `APIHandler`; there, `?no_track_activity=%ff` keeps the answer from ever being sent."""
-        with suppress(HTTPError):
-            super().update_api_activity()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Errors as JSON, built by allow-list; the log gets the status and the reason, never more."""
@@ -244,13 +223,15 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
         self.set_status(status_code)
         self.set_header("Content-Type", "application/json")
         self.log.info("jupyter_tokens: answered %d (%s)", status_code, told["reason"])
-        if status_code == HTTPStatus.FORBIDDEN:
-            self.extensionapp.activity.refused(self, told["reason"])
+        self.refused(status_code, told["reason"])
         self.finish(json.dumps(told))
 
     def status_for(self, error: TokenError) -> int:
         """The status of this route's answer to a token error."""
         return status_of(error)
+
+    def refused(self, status: int, reason: str) -> None:
+        """What else happens when a request is answered with an error."""
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
         """What this route's client is told of a token error."""
@@ -260,3 +241,52 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
         """A token error is an answer, not a defect: no traceback, whose frames would name credentials."""
         if not isinstance(value, TokenError | Refused):
             super().log_exception(typ, value, tb)
+
+
+class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
+    """Base of the handlers of the extension's routes."""
+
+    auth_resource = PROFILES
+    # The server's own, at its level.
+    log = APIHandler.log
+
+    async def prepare(self, **kwargs: Any) -> None:
+        """See `APIHandler`."""
+        await super().prepare(**kwargs)
+        self.check_site()
+
+    def check_site(self) -> None:
+        """Refuses what another site has the browser ask with the user's cookie, such as a link or an image.
+
+        Such a request changes nothing that its answer would show to that site, but it would make calls to an API. A
+        request with a token is let in, and one from an origin that the administrator allows.
+        """
+        site = self.request.headers.get("Sec-Fetch-Site", "none")
+        allowed = "Origin" in self.request.headers and self.allow_origin != "*"  # `check_origin` has looked at it
+        if site not in {"same-origin", "none"} and not allowed and not self.token_authenticated:
+            self.refuse(403, "This was asked by a page of another site.", "cross_site")
+
+    @property
+    def kernel_id(self) -> str | None:
+        """The kernel that the request is about."""
+        return self.path_kwargs.get("kernel_id")
+
+    @property
+    def extensionapp(self) -> TokensExtension:
+        """See `ExtensionHandlerMixin`: what the handlers share is an attribute of it."""
+        return cast("TokensExtension", super().extensionapp)
+
+    async def may(self, action: str, resource: str, user: Any = None) -> bool:
+        """Whether the Authorizer allows that. user : by default the one who is logged in."""
+        who = self.current_user if user is None else user
+        return bool(await ensure_async(self.authorizer.is_authorized(self, who, action, resource)))
+
+    def update_api_activity(self) -> None:
+        """See `APIHandler`; there, `?no_track_activity=%ff` keeps the answer from ever being sent."""
+        with suppress(HTTPError):
+            super().update_api_activity()
+
+    def refused(self, status: int, reason: str) -> None:
+        """Tells of what is forbidden."""
+        if status == HTTPStatus.FORBIDDEN:
+            self.extensionapp.activity.refused(self, reason)

@@ -103,7 +103,7 @@ class HandlesHandler(_Issuing):
     async def post(self) -> None:
         """Issues a handle."""
         body = self.asked()
-        profile = self.extensionapp.source.profiles()[body["profile"]]
+        profile = (await self.extensionapp.profiles())[body["profile"]]
         if profile.kernels is not None or profile.notebooks is not None:
             self.refuse(
                 403, "This profile is limited to some kernels or notebooks: issue it in one of them.", "limited"

@@ -12,7 +12,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ..errors import ParameterError, UnknownProfile
-from .base import INJECT, KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler
+from .base import INJECT, KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler, error_facts
 from .holdings import Holding
 from .kernel_proof import check_adopted
 from .kernel_push import Errand, Given, Injection
@@ -47,13 +47,15 @@ class ProfilesHandler(TokensHandler):
         from .answers import profile_entry  # noqa: PLC0415 (loads httpx, which no server should start with)
 
         source = self.extensionapp.source
-        profiles = source.profiles()
+        profiles = await self.extensionapp.profiles()
         profiles.check_readable()
         entries = [profile_entry(source, name) for name in profiles]
         may_reveal = self.extensionapp.allow_reveal and await self.may("read", REVEAL)
         may_edit = self.extensionapp.allow_edit and await self.may("write", PROFILES)
         kernels = self.extensionapp.loaded_in = {i for i in self.extensionapp.loaded_in if i in self.kernel_manager}
         answer = {"profiles": entries, "may_reveal": may_reveal, "may_edit": may_edit, "loaded_in": sorted(kernels)}
+        if source.problem is not None:
+            answer["problem"] = error_facts(source.problem)
         self.finish(json.dumps(answer))
 
 
@@ -83,7 +85,7 @@ class TokenHandler(TokensHandler):
         body = self.body({"reveal": bool, "refresh": bool, "params": dict})
         reveal = body.get("reveal", False)
         if reveal:
-            await self._check_reveal()
+            await self._check_reveal(name)
         extension = self.extensionapp
         served = await extension.get_token(name, body.get("params", {}), refresh=body.get("refresh", False))
         if reveal:
@@ -106,8 +108,9 @@ class TokenHandler(TokensHandler):
         self.set_status(204)
         self.finish()
 
-    async def _check_reveal(self) -> None:
-        if not self.extensionapp.allow_reveal:
+    async def _check_reveal(self, name: str) -> None:
+        profile = (await self.extensionapp.profiles())[name]
+        if not self.extensionapp.allow_reveal or not profile.may_reveal:
             self.refuse(403, "The administrator does not allow to reveal tokens.", "reveal_off")
         if not await self.may("read", REVEAL):
             self.refuse(403, "You may fetch tokens, but not reveal them.", "reveal")
@@ -199,7 +202,7 @@ class InjectHandler(TokensHandler):
             self.refuse(400, "The field 'profile' is missing.", "body")
         kernel = await self._kernel(kernel_id)
         name, params, extension = body["profile"], body.get("params", {}), self.extensionapp
-        profile = extension.source.profiles()[name]
+        profile = (await extension.profiles())[name]
         if not await extension.may_have(name, kernel_id):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
         env = body.get("env", profile.env)

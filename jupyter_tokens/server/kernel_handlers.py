@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from types import NoneType
 from typing import Any
 
@@ -43,17 +43,6 @@ class ProofHandler(TokensHandler):
         """No site's pages have business here."""
         if any(name in self.request.headers for name in _BROWSER):
             self.refuse(403, "This route is for kernels and workers, not for browsers.", "browser")
-
-    def moment(self, body: dict[str, Any]) -> datetime | None:
-        """The field `newer_than`."""
-        text = body.get("newer_than")
-        if text is None:
-            return None
-        with suppress(ValueError, OverflowError):
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
 
 
 class KernelHandler(ProofHandler):
@@ -124,7 +113,7 @@ class KernelProfilesHandler(KernelHandler):
         kernel_id = await self.prove(kernel_id, "profiles")
         self.body({})
         extension, entries = self.extensionapp, []
-        profiles = extension.source.profiles()
+        profiles = await extension.profiles()
         profiles.check_readable()
         for name in profiles:
             entry = profile_entry(extension.source, name)
@@ -147,7 +136,7 @@ class KernelHoldingsHandler(KernelHandler):
         """The kernel reports all that it holds, and where."""
         kernel_id = await self.prove(kernel_id, "holdings")
         entries = self.body({"holdings": list}).get("holdings", [])
-        known = set(self.extensionapp.source.profiles())
+        known = set(await self.extensionapp.profiles())
         held = [self._holding(kernel_id, entry) for entry in entries]
         # A kernel may also have profiles of its own, of which the server's panel shows nothing.
         held = [holding for holding in held if holding.profile in known]

@@ -125,6 +125,14 @@ class TokenSource(ABC):
         """`get` for coroutines. Cancelling one caller affects neither the fetch nor the other callers."""
         return await self._cache.aget(key, refresh=refresh, newer_than=newer_than)
 
+    async def serve(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> tuple[Token, bool]:
+        """`aget`, and whether the token was cached already, so that no call was made for it."""
+        if not refresh and newer_than is None and (token := self.fresh(key)) is not None:
+            return token, True
+        before = self.held(key)
+        token = await self.aget(key, refresh=refresh, newer_than=newer_than)
+        return token, before is not None and before.token is token
+
     def begin(self, key: Key) -> Future[Token]:
         """Start a refresh in the background, unless one is already running."""
         return self._cache.begin(key)

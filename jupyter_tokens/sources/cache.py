@@ -54,10 +54,14 @@ _FEW = 1024
 
 
 class Key(NamedTuple):
-    """The cache key of a token: the profile's name and the parameters of the call, in the provider's order."""
+    """The cache key of a token: the profile's name and the parameters of the call, in the provider's order.
+
+    user : for whom it is, where each user of a hub's service has a secret of their own; else "".
+    """
 
     profile: str
     params: tuple[tuple[str, Any], ...] = ()
+    user: str = ""
 
     def __str__(self) -> str:
         # As it is written in a magic.

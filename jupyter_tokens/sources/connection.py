@@ -16,7 +16,6 @@ from urllib.parse import unquote, urlsplit
 
 from ..clock import Clock
 from ..errors import ServerGone, ServerUntrusted, TimedOut
-from ..protocol.proof import HEADER
 
 if TYPE_CHECKING:
     from ..protocol.proof import Caller
@@ -110,7 +109,7 @@ class Connection:
             connection.sock.settimeout(seconds)
             nonce, now = secrets.token_hex(16), int(self._clock.now())
             proof = me.prove(action, body, time=now, nonce=nonce)
-            connection.request("POST", path, body, {HEADER: proof, "Content-Type": "application/json"})
+            connection.request("POST", path, body, {me.header: proof, "Content-Type": "application/json"})
             if meanwhile is not None:
                 _await_answer(connection.sock, seconds, meanwhile)
             response = connection.getresponse()

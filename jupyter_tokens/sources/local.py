@@ -117,6 +117,17 @@ class LocalSource(TokenSource):
                     self._changed()
             return self._profiles
 
+    problem: TokenError | None = None
+    """Why the last `look` was not answered; None if it was."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether `look` has something to ask."""
+        return False
+
+    def look(self) -> None:
+        """Ask elsewhere which profiles there are besides the configured ones. Blocks, and never fails."""
+
     def look_again(self) -> None:
         """Check the configuration files before the next call."""
         self._look_at = -inf
@@ -266,4 +277,6 @@ def _entry(profiles: Profiles, name: str) -> ProfileEntry:
         sandbox=provider.sandbox,
         params=dict(profile.params),
         schema=provider.schema()["params"],
+        may_reveal=profile.may_reveal,
+        origin=profile.origin,
     )

@@ -93,7 +93,7 @@ class RemoteSource(TokenSource):
         The time limit is short, because a person waits for the list.
         """
         try:
-            return entries_from_dict(self._call("profiles", {}, seconds=_LOOK_SECONDS))
+            return entries_from_dict(self.ask_for_profiles())
         except ServerUntrusted:
             raise
         except ServerGone:
@@ -102,6 +102,10 @@ class RemoteSource(TokenSource):
             if not entries:
                 raise
             return entries
+
+    def ask_for_profiles(self) -> dict[str, Any]:
+        """Return the server's own answer. Raises `TokenError`."""
+        return self._call("profiles", {}, seconds=_LOOK_SECONDS)
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a new token through the server. Never sent twice. Raises `TokenError`."""

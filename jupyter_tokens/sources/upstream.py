@@ -144,6 +144,8 @@ class Upstream:
         Raises `TokenError`, which names the profile and holds no secret.
         """
         profile = self._profiles()[key.profile]
+        if key.user:
+            profile = profile.of_user(key.user)
         params = dict(key.params)
 
         def around(resolved: _Resolved, call: Callable[[], Token]) -> Token:

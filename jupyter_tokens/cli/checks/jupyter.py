@@ -15,11 +15,12 @@ from jupyter_server.extension.config import ExtensionConfigManager
 
 from ..._version import __version__
 from ...errors import KernelUnknown, ServerUntrusted, TokenError
+from ...protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
 from ...protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE, Identity
 from ...sources.remote import RemoteSource
 from . import CheckResult, fail, ok, warn, within
 
-__all__ = ["kernel_route", "lab_extension", "provisioner", "server_extension"]
+__all__ = ["hub_service", "kernel_route", "lab_extension", "provisioner", "server_extension"]
 
 _LAB_NAME = "jupyter-tokens"
 _PROVISIONER = "jupyter-tokens"
@@ -87,6 +88,34 @@ def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
     told = answer.message.rstrip(".") if isinstance(answer, TokenError) else f"{url} does not answer in time"
     hint = answer.hint if isinstance(answer, ServerUntrusted) else ""
     yield fail("kernel route", f"{told} ({url})", hint or "start Jupyter again, with the server extension enabled")
+
+
+def hub_service(*, offline: bool) -> Iterator[CheckResult]:
+    """Under a hub with a token service: whether it answers, and what it grants."""
+    url, token = os.environ.get(SERVICE_VARIABLE), os.environ.get(TOKEN_VARIABLE)
+    if not url:
+        return
+    if not token:
+        yield fail("hub service", f"{SERVICE_VARIABLE} is set, but not {TOKEN_VARIABLE}", "start the server by the hub")
+        return
+    if offline:
+        yield ok("hub service", f"{url}; not asked (--offline)")
+        return
+    [answer] = within(_ROUTE_SECONDS, [lambda: _granted(HubServer(url, token))])
+    if isinstance(answer, list):
+        yield ok("hub service", f"{url} grants you {', '.join(answer) or 'nothing'}")
+        return
+    told = answer.message.rstrip(".") if isinstance(answer, TokenError) else "no answer in time"
+    hint = answer.hint.rstrip(".") if isinstance(answer, TokenError) else ""
+    yield fail("hub service", f"{told} ({url})", hint or "tell your administrator")
+
+
+def _granted(server: HubServer) -> list[str]:
+    source = RemoteSource(server)
+    try:
+        return [entry.name for entry in source.entries()]
+    finally:
+        source.close()
 
 
 def _ask_as_a_stranger(url: str) -> object:

@@ -1,0 +1,135 @@
+"""`jupyter tokens service`, which a hub or systemd starts, and `hub-config`, which prints what goes into its config."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jupyter_core.application import base_aliases, base_flags
+from traitlets import Bool, Integer, Unicode
+
+from ..config.files import load_settings
+from ..errors import ConfigurationError
+from ..service.hub_config import hub_config
+from .command import Action
+from .terminal import one_line
+
+__all__ = ["HubConfigApp", "ServiceApp"]
+
+NAME = "jupyter-tokens"
+_PORT = 8889
+_FORMAT = "[%(levelname).1s %(asctime)s] %(message)s"
+
+
+class ServiceApp(Action):
+    """Serves until SIGINT or SIGTERM; prints one JSON line with the URLs when ready."""
+
+    name = "jupyter-tokens-service"
+    description = """Serve the profiles of this user's configuration to the servers of a JupyterHub.
+
+    c.TokenService.grants says who gets tokens of which. JUPYTERHUB_API_URL says where the hub is; the hub itself sets
+    it, and JUPYTERHUB_SERVICE_URL with the port, for a service that it starts. See `jupyter tokens hub-config`."""
+    examples = "jupyter tokens service --port 8889\njupyter tokens service --socket /run/jupyter-tokens/service.sock"
+
+    ip = Unicode("127.0.0.1", help="Address to serve on.").tag(config=True)
+    port = Integer(None, min=0, max=65535, allow_none=True, help="Port to serve on; 0: a free one.").tag(config=True)
+    socket = Unicode("", help="Absolute path of a unix socket to serve on, beside a port or alone.").tag(config=True)
+    managed = Bool(default_value=False, help="End when the hub that started this process has gone.").tag(config=True)
+
+    aliases = {  # noqa: RUF012 - an instance attribute to JupyterApp, and so no ClassVar
+        **base_aliases,
+        "ip": "ServiceApp.ip",
+        "port": "ServiceApp.port",
+        "socket": "ServiceApp.socket",
+    }
+    flags = {  # noqa: RUF012 - as above
+        **base_flags,
+        "managed": ({"ServiceApp": {"managed": True}}, "The hub starts and ends this process."),
+    }
+
+    def run(self) -> int:
+        """See `Action`."""
+        if self.extra_args:
+            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        if not os.environ.get("JUPYTERHUB_API_URL"):
+            self.fail(
+                2, "JUPYTERHUB_API_URL is not set: say where the hub is, for example http://127.0.0.1:8081/hub/api"
+            )
+        if self.socket and not Path(self.socket).is_absolute():
+            self.fail(2, "--socket must be an absolute path")
+        try:
+            from ..service.app import TokenService  # noqa: PLC0415 (an extra)
+            from ..service.serving import Place, serve  # noqa: PLC0415
+        except ImportError:
+            raise ConfigurationError(
+                "The service needs the package jupyterhub.", hint="Install it: pip install 'jupyter-tokens[hub]'"
+            ) from None
+        self._log_to_stderr()
+        service = TokenService.configured()
+        place = Place(*self._address(), self.socket, _prefix())
+        try:
+            asyncio.run(serve(service, place, managed=self.managed, ready=_say_ready))
+        except OSError as error:
+            where = self.socket if place.port is None else f"{place.ip}:{place.port}"
+            self.fail(1, f"cannot serve on {where}: {one_line(error.strerror or str(error))}")
+        return 0
+
+    def _address(self) -> tuple[str, int | None]:
+        """Where the hub expects a service that it has started; what is given on the command line comes first."""
+        told = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", ""))
+        if self.port is not None:
+            return self.ip, self.port
+        if told.port is not None:
+            return told.hostname or self.ip, told.port
+        return self.ip, None if self.socket else _PORT
+
+    def _log_to_stderr(self) -> None:
+        # Not the root's: other libraries log addresses with queries.
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        for name in ("jupyter_tokens", "tornado"):
+            logger = logging.getLogger(name)
+            logger.addHandler(handler)
+            logger.setLevel(logging.DEBUG if self.log_level in {logging.DEBUG, "DEBUG"} else logging.INFO)
+
+
+class HubConfigApp(Action):
+    """Asks nobody, and changes nothing."""
+
+    name = "jupyter-tokens-hub-config"
+    description = "Print the lines for jupyterhub_config.py that `jupyter tokens service` needs."
+    examples = "jupyter tokens hub-config\njupyter tokens hub-config --external --url http://127.0.0.1:8889"
+
+    external = Bool(default_value=False, help="The service is started by systemd or the like.").tag(config=True)
+    url = Unicode(
+        f"http://127.0.0.1:{_PORT}", help="Where users' servers reach the service: http://…, https://… or unix:/path."
+    ).tag(config=True)
+
+    aliases = {**base_aliases, "url": "HubConfigApp.url"}  # noqa: RUF012 - as above
+    flags = {  # noqa: RUF012 - as above
+        **base_flags,
+        "external": ({"HubConfigApp": {"external": True}}, external.help),
+    }
+
+    def run(self) -> int:
+        """See `Action`."""
+        if self.extra_args:
+            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        grants = load_settings("TokenService").get("grants", {})
+        sys.stdout.write(hub_config(self.url, grants, external=self.external))
+        return 0
+
+
+def _prefix() -> str:
+    prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"/services/{NAME}/"
+    return prefix if prefix.endswith("/") else f"{prefix}/"
+
+
+def _say_ready(urls: list[str]) -> None:
+    sys.stdout.write(json.dumps({"urls": urls}) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""A hub's service: it keeps the long-lived secrets, and gives users' servers tokens of what they are granted."""

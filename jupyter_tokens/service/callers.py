@@ -1,0 +1,129 @@
+"""Who asks: the hub says, by the token in the request's `Authorization` header. A cookie is never looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from math import inf
+from typing import Any, NamedTuple
+
+from jupyterhub.services.auth import HubAuth
+from tornado.web import HTTPError
+
+from ..clock import Clock
+from ..server.base import Refused
+
+__all__ = ["STALE_SECONDS", "Caller", "Callers"]
+
+STALE_SECONDS = 600.0
+"""How long a caller is still known while the hub does not answer."""
+_HUB_SECONDS = 5.0
+"""How long the hub may take to answer; and how long it is not asked again after it did not."""
+_MOST_KNOWN = 4096
+_HEADER = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
+_SERVER = re.compile(r"access:servers!server=([^/]+)/(.*)")
+_log = logging.getLogger(__name__)
+
+
+class Caller(NamedTuple):
+    """A user of the hub, as the hub described it.
+
+    Attributes
+    ----------
+    name : str
+    server : str or None
+        The name of the user's server that asks ("" is the default one); None for a token that is no server's.
+    groups, scopes : frozenset of str
+    stale : bool
+        True if the hub does not answer, and this is what it said at most `STALE_SECONDS` ago.
+    """
+
+    name: str
+    server: str | None
+    groups: frozenset[str]
+    scopes: frozenset[str]
+    stale: bool = False
+
+
+class _Known(NamedTuple):
+    caller: Caller
+    asked_at: float
+
+
+class Callers:
+    """Asks the hub who has a token.
+
+    Parameters
+    ----------
+    max_age : int
+        Seconds for which an answer of the hub is used again. For so long a user who was taken out of a group, and a
+        server that was stopped, still get tokens.
+    clock : Clock
+    """
+
+    def __init__(self, max_age: int, clock: Clock) -> None:
+        self.hub = HubAuth(cache_max_age=max_age)
+        self._access = self.hub.access_scopes or {"access:services!service=jupyter-tokens"}
+        self._clock = clock
+        self._known: dict[bytes, _Known] = {}
+        self._ask_from = -inf
+
+    @property
+    def hub_answers(self) -> bool:
+        """Whether the hub answered last time."""
+        return self._ask_from == -inf
+
+    async def identify(self, headers: Mapping[str, str]) -> Caller:
+        """The user whose hub token a request shows. Raises `Refused`."""
+        found = _HEADER.fullmatch(headers.get("Authorization", ""))
+        if found is None:
+            raise Refused(401, "Send a token of JupyterHub in the header Authorization.", "no_token")
+        # Not the token itself, which would be kept for longer than anybody needs it.
+        digest = sha256(found[1].encode()).digest()
+        try:
+            model = await self._ask(found[1])
+        except (HTTPError, TimeoutError):
+            known = self._known.get(digest)
+            if known is None or self._clock.elapsed() - known.asked_at > STALE_SECONDS:
+                raise Refused(503, "JupyterHub does not answer.", "hub_down", _HUB_SECONDS) from None
+            return known.caller._replace(stale=True)
+        if model is None:
+            self._known.pop(digest, None)
+            raise Refused(403, "JupyterHub does not know this token: the server it was made for has ended.", "token")
+        caller = self._caller(model)
+        self._remember(digest, caller)
+        return caller
+
+    async def _ask(self, token: str) -> dict[str, Any] | None:
+        if self._clock.elapsed() < self._ask_from:
+            raise TimeoutError
+        try:
+            # What is in its cache is answered at once.
+            model: dict[str, Any] | None = await asyncio.wait_for(
+                self.hub.user_for_token(token, sync=False), _HUB_SECONDS
+            )
+        except (HTTPError, TimeoutError) as error:
+            _log.warning("JupyterHub does not answer (%s): who was known goes on.", type(error).__name__)
+            self._ask_from = self._clock.elapsed() + _HUB_SECONDS
+            raise
+        self._ask_from = -inf
+        return model
+
+    def _caller(self, model: Mapping[str, Any]) -> Caller:
+        if not self.hub.check_scopes(self._access, model):
+            hint = "See c.Spawner.server_token_scopes in `jupyter tokens hub-config`; then start the server again."
+            raise Refused(403, f"The token has not the scope {' '.join(sorted(self._access))}. {hint}", "scope")
+        scopes = frozenset(model["scopes"])
+        if model["kind"] != "user":
+            return Caller("", None, frozenset(), scopes)
+        server = next((found[2] for scope in scopes if (found := _SERVER.fullmatch(scope))), None)
+        return Caller(model["name"], server, frozenset(model["groups"]), scopes)
+
+    def _remember(self, digest: bytes, caller: Caller) -> None:
+        now = self._clock.elapsed()
+        if digest not in self._known and len(self._known) >= _MOST_KNOWN:
+            self._known = {kept: known for kept, known in self._known.items() if now - known.asked_at <= STALE_SECONDS}
+        self._known[digest] = _Known(caller, now)

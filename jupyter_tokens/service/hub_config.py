@@ -1,0 +1,64 @@
+"""The lines that a hub's configuration needs for the service."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+__all__ = ["hub_config"]
+
+_ALWAYS = ("users:activity!user", "access:servers!server", "access:services!service=jupyter-tokens")
+"""What a server's token needs in any case: the first two are JupyterHub's own default."""
+
+
+def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
+    """The text of a block for jupyterhub_config.py.
+
+    Parameters
+    ----------
+    url : str
+        Where users' servers reach the service: `http://…`, `https://…` or `unix:/path`.
+    grants : mapping
+        `c.TokenService.grants`, for the scopes in it.
+    external : bool
+        True if something else than the hub starts the service.
+    """
+    named = [scope for grant in grants.values() for scope in grant.get("scopes", ())]
+    scopes = list(dict.fromkeys([*_ALWAYS, *named]))
+    said = {"description": "Use a profile of jupyter_tokens"}
+    custom = {scope: said for scope in named if scope.startswith("custom:")}
+    kind, _, path = url.partition(":")
+    place = f"http+unix://{quote(path, safe='')}" if kind == "unix" else url.rstrip("/")
+    service: dict[str, Any] = {"name": "jupyter-tokens"}
+    if kind != "unix":
+        service["url"] = url
+    if not external:
+        socket = ["--socket", path] if kind == "unix" else []
+        service["command"] = [sys.executable, "-m", "jupyter_tokens.cli.app", "service", "--managed", *socket]
+        # Of its own environment the hub passes on almost nothing.
+        service["environment"] = {"JUPYTER_CONFIG_DIR": "/etc/jupyter-tokens"}
+        service["user"] = "jupyter-tokens"
+    lines = [
+        "# jupyter_tokens: the service, and what users' servers need to ask it (docs/hub.md).",
+        f"c.JupyterHub.services.append({_literal(service)})",
+        "# All users may ask; c.TokenService.grants decides. If you have a role `user` already, add the scope there.",
+        f"c.JupyterHub.load_roles.append({_literal({'name': 'user', 'scopes': ['self', _ALWAYS[2]]})})",
+        f"c.Spawner.server_token_scopes = {_literal(scopes)}",
+        f"c.Spawner.environment.update({_literal({'JUPYTER_TOKENS_SERVICE_URL': f'{place}/services/jupyter-tokens'})})",
+    ]
+    if custom:
+        lines += [
+            "# Give each of these to the users and groups who are to have it, by a role of its own.",
+            f"c.JupyterHub.custom_scopes.update({_literal(custom)})",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _literal(value: Any) -> str:
+    """As Python, one entry a line."""
+    if isinstance(value, Mapping):
+        inner = [f"    {key!r}: {part!r}," for key, part in value.items()]
+        return "\n".join(["{", *inner, "}"]).replace("'", '"')
+    return repr(value).replace("'", '"')

@@ -1,0 +1,147 @@
+"""`HubSource`: a server's own profiles, and beside them those that its hub's service grants its user."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from ..config.profiles import Profile, Profiles, provider_class
+from ..errors import ConfigurationError, NotGranted, TokenError
+from ..protocol.messages import misshapen
+from ..providers.base import Provider
+from .cache import Ask, Key
+from .local import LocalSource
+from .remote import RemoteSource
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..protocol.hub import HubServer
+    from ..token import Token
+
+__all__ = ["HubSource"]
+
+LOOK_SECONDS = 10.0
+"""How old the list of what is granted may be."""
+_log = logging.getLogger(__name__)
+
+
+class HubSource(LocalSource):
+    """Fetches by its own profiles, and has the hub's service fetch by the others.
+
+    Parameters
+    ----------
+    server : HubServer
+        Who this server is, and where the service answers.
+    clock : Clock, optional
+        For tests.
+    """
+
+    def __init__(self, server: HubServer, *, clock: Clock | None = None) -> None:
+        super().__init__(clock=clock)
+        self._service = _Service(server, clock=clock)
+        self._facts: dict[str, Mapping[str, Any]] = {}
+        self._granted: dict[str, Profile | TokenError] = {}
+        self._both: tuple[Profiles, object, Profiles] | None = None
+        self._ask_from = -inf
+
+    @property
+    def is_due(self) -> bool:
+        """Whether `look` would ask the service."""
+        return self.clock.elapsed() >= self._ask_from
+
+    def look(self) -> None:
+        """Ask the service what it grants, if that was a while ago. Blocks for 2 s at most, and never fails."""
+        if not self.is_due:
+            return
+        self._ask_from = self.clock.elapsed() + LOOK_SECONDS
+        try:
+            facts = self._service.granted()
+            changed = {name for name in facts.keys() | self._facts.keys() if facts.get(name) != self._facts.get(name)}
+            granted = {name: _profile(told) for name, told in facts.items()} if changed else self._granted
+        except TokenError as problem:
+            _log.debug("the hub's token service does not say what it grants: %s", problem)
+            # What was granted stays: it may only be starting again.
+            self.problem = problem.copy()
+            return
+        self.problem = None
+        if changed:
+            self._facts, self._granted = facts, granted
+            self._keys.clear()
+            self._cache.forget_profiles(changed - set(super().profiles()))
+            self._changed()
+
+    def profiles(self) -> Profiles:
+        """Return its own profiles and those that are granted. Does not ask the service. Raises `ConfigurationError`."""
+        own, granted = super().profiles(), self._granted
+        if self._both is None or self._both[0] is not own or self._both[1] is not granted:
+            self._both = own, granted, own.beside(granted)
+        return self._both[2]
+
+    def fetch(self, key: Key, ask: Ask = Ask()) -> Token:  # noqa: B008 (a tuple)
+        """Fetch one token, by itself or through the service. Blocks. Raises `TokenError`."""
+        if self._is_own(key.profile):
+            return super().fetch(key, ask)
+        try:
+            return self._service.fetch(key, ask)
+        except NotGranted:
+            self._ask_from = -inf
+            raise
+
+    def create(self, profile: str, params: Mapping[str, Any]) -> Token:
+        """Create a new token by an own profile. Raises `TokenError`."""
+        if not self._is_own(profile):
+            raise ConfigurationError("The hub's token service creates no tokens.", profile=profile)
+        return super().create(profile, params)
+
+    def close(self) -> None:
+        """Close the connections. Tokens already returned stay valid."""
+        self._service.close()
+        super().close()
+
+    def _is_own(self, profile: str) -> bool:
+        return profile in super().profiles()
+
+
+class _Service(RemoteSource):
+    def granted(self) -> dict[str, Mapping[str, Any]]:
+        """The service's facts of each profile that is granted. Raises `TokenError`."""
+        answer = self.ask_for_profiles()
+        try:
+            may_reveal = answer["may_reveal"]
+            return {told["name"]: {**told, "may_reveal": may_reveal} for told in answer["profiles"]}
+        except (KeyError, TypeError):
+            raise misshapen() from None
+
+
+def _profile(told: Mapping[str, Any]) -> Profile | TokenError:
+    """A profile of the service as this process needs to know it. Raises `TokenError` for what is none."""
+    try:
+        if told["error"] is not None:
+            return TokenError.from_dict(told["error"])
+        params: Mapping[str, Any] = {}
+        with suppress(Exception):
+            # Another package's provider need not be installed here: then calls cannot have parameters.
+            params = provider_class(told["provider"]).params
+        facts = {name: told[name] for name in ("title", "sandbox", "scheme", "header")}
+        # Only described, never asked: it is the service that calls the API.
+        kind = type("Granted", (Provider,), {"id": told["provider"], "params": params, **facts})
+        kernels, notebooks = told["kernels"], told["notebooks"]
+        return Profile(
+            name=told["name"],
+            provider=kind(),
+            params={name: value for name, value in told["params"].items() if name in params},
+            env=told["env"],
+            timeout=0.0,
+            verify=True,
+            references={},
+            kernels=None if kernels is None else tuple(kernels),
+            notebooks=None if notebooks is None else tuple(notebooks),
+            fixed_params=frozenset(told["params"]),
+            origin="the hub's token service",
+            may_reveal=told["may_reveal"],
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise misshapen() from None

@@ -1,0 +1,162 @@
+"""A server under a hub: the profiles of the hub's service beside its own, for panel, kernels and doctor."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.cli.checks import jupyter
+from jupyter_tokens.protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.sources import hub as hub_source
+
+from ..service.conftest import ALICE, Hub, hub, user  # noqa: F401
+from ..service.test_command import started
+from .conftest import Call, told
+
+GRANTS = {"shared": {"groups": ["physics"]}, "limited": {"groups": ["physics"]}, "oneaccess": {"groups": ["physics"]}}
+ORIGIN = "the hub's token service"
+
+
+@pytest.fixture
+def service_config(tmp_path: Path, sandbox: Sandbox) -> Path:
+    folder = tmp_path / "service"
+    folder.mkdir()
+    written = sandbox.profiles(folder)
+    shared = {**written["oneaccess"], "env": "SHARED_TOKEN"}
+    of_service = {"shared": shared, "limited": {**shared, "kernels": ["another"]}, "oneaccess": written["pai-dlc"]}
+    write(folder, of_service)
+    return folder
+
+
+def write(folder: Path, profiles: dict[str, Any], **settings: Any) -> None:
+    file = folder / "jupyter_tokens_config.json"
+    settings = {"grants": GRANTS, "cache_max_age": 1, **settings}
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}, "TokenService": settings}))
+    file.chmod(0o600)
+
+
+@pytest.fixture
+def service(service_config: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:  # noqa: F811
+    with started("--port", "0", JUPYTER_CONFIG_DIR=str(service_config)) as (process, [url]):
+        monkeypatch.setenv(SERVICE_VARIABLE, url.rstrip("/"))
+        monkeypatch.setenv(TOKEN_VARIABLE, ALICE)
+        yield process
+
+
+@pytest.fixture
+def looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_source, "LOOK_SECONDS", 0.0)
+
+
+# The server is started after the service, whose address it reads from its environment.
+pytestmark = pytest.mark.usefixtures("service", "looks_at_once")
+
+
+async def test_the_panel_lists_both(profiles: dict[str, Any], call: Call) -> None:
+    listed = {entry["name"]: entry for entry in told(await call("GET", "profiles"))["profiles"]}
+    assert listed.keys() == {*profiles, "shared", "limited"}
+    assert listed["shared"]["origin"] == ORIGIN
+    assert (listed["shared"]["provider"], listed["shared"]["env"]) == ("oneaccess", "SHARED_TOKEN")
+    # Of two with the same name the server's own counts.
+    assert (listed["oneaccess"]["origin"], listed["oneaccess"]["provider"]) == ("", "oneaccess")
+
+
+async def test_a_token_through_panel_and_kernel_is_one_call(call: Call, by_proof: Call, sandbox: Sandbox) -> None:
+    shown = told(await call("POST", "profiles/shared/token", {"reveal": True}))
+    given = told(await by_proof("token", {"profile": "shared"}))
+    assert shown["value"] == given["value"]
+    assert given["profile"] == "shared"
+    assert sandbox.requests["oneaccess"] == 1
+    listed = {entry["name"]: entry for entry in told(await by_proof("profiles"))["profiles"]}
+    assert (listed["shared"]["state"], listed["shared"]["origin"]) == ("fresh", ORIGIN)
+
+
+async def test_refresh_and_newer_than_reach_the_service(by_proof: Call, sandbox: Sandbox) -> None:
+    first = told(await by_proof("token", {"profile": "shared"}))
+    second = told(await by_proof("token", {"profile": "shared", "refresh": True}))
+    assert first["value"] != second["value"]
+    assert sandbox.requests["oneaccess"] == 2
+
+
+async def test_limits_of_the_services_profile_hold_here(by_proof: Call) -> None:
+    refused = await by_proof("token", {"profile": "limited"})
+    assert (refused.code, told(refused)["reason"]) == (403, "limited")
+
+
+async def test_what_the_service_forbids_to_show_stays_hidden(
+    profiles: dict[str, Any],
+    call: Call,
+    by_proof: Call,
+    service_config: Path,
+    sandbox: Sandbox,
+    hub: Hub,  # noqa: F811
+) -> None:
+    write(service_config, {"shared": sandbox.profiles(service_config)["oneaccess"]}, allow_reveal=False)
+    with (
+        started("--port", "0", JUPYTER_CONFIG_DIR=str(service_config)) as (_, [url]),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr("jupyter_tokens.server.app.TokensExtension.service_url", url.rstrip("/"))
+        refused = await call("POST", "profiles/shared/token", {"reveal": True})
+        assert (refused.code, told(refused)["reason"]) == (403, "reveal_off")
+        assert (await call("POST", "profiles/shared/token", {})).code == 200
+        assert told(await call("POST", "profiles/oneaccess/token", {"reveal": True}))["value"]
+        [shared] = [entry for entry in told(await by_proof("profiles"))["profiles"] if entry["origin"]]
+        assert shared["may_reveal"] is False
+
+
+async def test_who_leaves_the_group_loses_profile_and_cached_token(
+    by_proof: Call,
+    hub: Hub,  # noqa: F811
+    extension: TokensExtension,
+) -> None:
+    assert (await by_proof("token", {"profile": "shared"})).code == 200
+    hub.owners[ALICE] = user("alice")
+    deadline = time.monotonic() + 30
+    while (refused := await by_proof("token", {"profile": "shared"})).code == 200:
+        assert time.monotonic() < deadline
+    assert refused.code in {403, 404}
+    assert extension.source.live() == 0
+
+
+async def test_without_the_service_what_lives_goes_on_and_the_panel_says_why(
+    by_proof: Call, call: Call, service: Any
+) -> None:
+    first = told(await by_proof("token", {"profile": "shared"}))
+    service.terminate()
+    service.wait(30)
+    assert told(await by_proof("token", {"profile": "shared"}))["value"] == first["value"]
+    listed = told(await call("GET", "profiles"))
+    assert "the hub's token service" in listed["problem"]["message"]
+    assert "shared" in {entry["name"] for entry in listed["profiles"]}
+    refused = await by_proof("token", {"profile": "shared", "refresh": True})
+    assert told(refused)["reason"] == "server_gone"
+
+
+async def test_inject_knows_the_variable(call: Call, kernel: Any) -> None:
+    answer = await call("POST", f"kernels/{kernel.id}/inject", {"profile": "limited"})
+    assert (answer.code, told(answer)["reason"]) in {(403, "limited"), (409, "kernel")}
+
+
+async def test_nothing_is_created_and_nothing_proxied_through_it(call: Call, by_proof: Call) -> None:
+    refused = await by_proof("token", {"profile": "shared", "create": True})
+    assert refused.code >= 400
+    assert (await call("GET", "proxy/shared/anything")).code == 404
+
+
+def test_the_doctor_says_what_is_granted(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    [found] = jupyter.hub_service(offline=False)
+    assert (found.status, found.what.partition(" grants you ")[2]) == ("ok", "shared, limited, oneaccess")
+    monkeypatch.setenv(TOKEN_VARIABLE, "hub-t0ken-of-nobody")
+    [found] = jupyter.hub_service(offline=False)
+    assert found.status == "fail"
+    monkeypatch.delenv(TOKEN_VARIABLE)
+    [found] = jupyter.hub_service(offline=False)
+    assert (found.status, found.do) == ("fail", "start the server by the hub")

@@ -1,0 +1,145 @@
+"""A real JupyterHub with its proxy, the block of `hub-config`, and two users' servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from jupyter_tokens.sandbox import Sandbox
+
+from .test_command import run
+
+pytestmark = [pytest.mark.scale, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+ADMIN = "hub-t0ken-of-the-tests-0123456789"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+class RealHub:
+    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+        self.folder = folder
+        self.url, hub, proxy, service = (f"http://127.0.0.1:{free_port()}" for _ in range(4))
+        self.service = f"{service}/services/jupyter-tokens/v1"
+        config = folder / "service"
+        config.mkdir(mode=0o700)
+        settings = {
+            "TokenProfiles": {"profiles": {"shared": sandbox.profiles(config)["oneaccess"]}},
+            "TokenService": {"grants": {"shared": {"groups": ["physics"]}}, "cache_max_age": 2},
+        }
+        file = config / "jupyter_tokens_config.json"
+        file.write_text(json.dumps(settings))
+        file.chmod(0o600)
+        block = run("hub-config", "--url", service).stdout
+        block = block.replace("/etc/jupyter-tokens", str(config)).replace('    "user": "jupyter-tokens",\n', "")
+        self.config = folder / "jupyterhub_config.py"
+        self.config.write_text(f"""
+c.JupyterHub.bind_url = {self.url!r}
+c.JupyterHub.hub_bind_url = {hub!r}
+c.ConfigurableHTTPProxy.api_url = {proxy!r}
+c.ConfigurableHTTPProxy.should_start = True
+c.JupyterHub.authenticator_class = "dummy"
+c.Authenticator.allow_all = True
+c.JupyterHub.spawner_class = "simple"
+c.Spawner.cmd = [{sys.executable!r}, "-m", "jupyterhub.singleuser"]
+c.Spawner.args = ["--allow-root"]
+c.SimpleLocalProcessSpawner.home_dir_template = {str(folder)!r} + "/home/{{username}}"
+c.JupyterHub.load_groups = {{"physics": {{"users": ["alice"]}}, "chemistry": {{"users": ["bob"]}}}}
+c.JupyterHub.services.append({{"name": "tests", "api_token": {ADMIN!r}}})
+c.JupyterHub.load_roles.append({{"name": "tests", "services": ["tests"],
+    "scopes": ["admin:users", "admin:servers", "admin:groups", "access:servers"]}})
+{block}
+""")
+        self.api = httpx.Client(base_url=self.url, headers={"Authorization": f"token {ADMIN}"}, timeout=60)
+
+    def until(self, ask: Any, seconds: float = 90) -> Any:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if found := ask():
+                    return found
+            except httpx.TransportError:
+                pass
+            assert time.monotonic() < deadline, "not in time"
+            time.sleep(0.2)
+
+    def starts(self, user: str) -> str:
+        """Start a user's server; returns its hub token."""
+        assert self.api.post(f"/hub/api/users/{user}/server").status_code in {201, 202}
+        self.until(lambda: self.api.get(f"/user/{user}/api/status").status_code == 200)
+        for process in psutil.process_iter():
+            try:
+                told = process.environ()
+            except (psutil.Error, OSError):
+                continue
+            if told.get("JUPYTERHUB_USER") == user and str(self.folder) in told.get("HOME", ""):
+                return told["JUPYTERHUB_API_TOKEN"]
+        raise AssertionError("no process of the server")
+
+    def asks(self, token: str) -> httpx.Response:
+        shown = {"Authorization": f"token {token}"}
+        return httpx.post(f"{self.service}/token", headers=shown, json={"profile": "shared"}, timeout=60)
+
+
+@pytest.fixture
+def real_hub(tmp_path: Path, sandbox: Sandbox) -> Iterator[RealHub]:
+    made = RealHub(tmp_path, sandbox)
+    log = (tmp_path / "hub.log").open("wb")
+    paths = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jupyterhub", "-f", str(made.config)],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": os.pathsep.join(paths)},
+        stdout=log,
+        stderr=log,
+    )
+    children: list[psutil.Process] = []
+    try:
+        made.until(lambda: made.api.get("/hub/api/users").status_code == 200)
+        yield made
+        children = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        finally:
+            for child in children:
+                if child.is_running():
+                    child.kill()
+        made.api.close()
+        log.close()
+
+
+def test_who_gets_what_of_a_real_hub(real_hub: RealHub, sandbox: Sandbox) -> None:
+    for user in ("alice", "bob"):
+        real_hub.api.post(f"/hub/api/users/{user}")
+    alice, bob = real_hub.starts("alice"), real_hub.starts("bob")
+    # By the user's own server, and past it: what its hub token is good for.
+    route = "jupyter-tokens/profiles/shared/token"
+    assert real_hub.api.post(f"/user/alice/{route}", json={}).status_code == 200
+    assert real_hub.api.post(f"/user/bob/{route}", json={}).status_code == 404
+    assert real_hub.asks(alice).status_code == 200
+    assert real_hub.asks(bob).json()["reason"] == "not_granted"
+    assert sandbox.requests["oneaccess"] == 1
+    # Out of the group.
+    left = real_hub.api.request("DELETE", "/hub/api/groups/physics/users", json={"users": ["alice"]})
+    assert left.status_code == 200
+    real_hub.until(lambda: real_hub.asks(alice).status_code == 403, 30)
+    real_hub.until(lambda: real_hub.api.post(f"/user/alice/{route}", json={}).status_code in {403, 404}, 30)
+    # A stopped server's token.
+    real_hub.api.request("DELETE", "/hub/api/users/bob/server")
+    real_hub.until(lambda: real_hub.asks(bob).json()["reason"] == "token", 60)
