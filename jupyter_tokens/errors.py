@@ -16,6 +16,7 @@ __all__ = [
     "Busy",
     "ConfigurationError",
     "Forbidden",
+    "HandleRefused",
     "InvalidRequest",
     "KernelUnknown",
     "NetworkError",
@@ -247,6 +248,12 @@ class Forbidden(ApiError):
     """The credential is valid, but lacks the permission for this call."""
 
     reason = "forbidden"
+
+
+class HandleRefused(Forbidden):
+    """The issuer of a handle refuses it: revoked, its lease has ended, or for another profile or other parameters."""
+
+    reason = "handle"
 
 
 class NotFound(ApiError):

@@ -16,6 +16,7 @@ from traitlets import Bool
 from ..config.files import load_written
 from ..config.secrets import SecretRef
 from ..errors import SecretError, UnknownProfile
+from ..protocol.messages import text_of_env
 from .command import Action
 from .completion import profile_names
 from .terminal import coloured, confirm, is_interactive, one_line, say, table
@@ -62,7 +63,8 @@ class ListApp(Action):
             say("No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.")
             return 0
         heads = ("name", "provider", "env", "state", "file")
-        rows = [{head: one_line(entry[head] or "") for head in heads} for entry in entries]
+        shown = [{**entry, "env": text_of_env(entry["env"])} for entry in entries]
+        rows = [{head: one_line(entry[head] or "") for head in heads} for entry in shown]
         for row in rows:
             row["state"] = coloured(row["state"], _COLOURS[row["state"]])
         sys.stdout.write(table([[coloured(head, "bold") for head in heads], *(list(row.values()) for row in rows)]))
@@ -72,7 +74,7 @@ class ListApp(Action):
         return 0
 
 
-def _entry(name: str, settings: Any, file: Path) -> dict[str, str | None]:
+def _entry(name: str, settings: Any, file: Path) -> dict[str, Any]:
     written = settings if isinstance(settings, Mapping) else {}
     provider, env = written.get("provider"), written.get("env")
     state, problem = "configured", None
@@ -84,7 +86,7 @@ def _entry(name: str, settings: Any, file: Path) -> dict[str, str | None]:
     return {
         "name": name,
         "provider": provider if isinstance(provider, str) else None,
-        "env": env if isinstance(env, str) else None,
+        "env": env if isinstance(env, str | Mapping) else None,
         "state": state,
         "problem": problem,
         "file": str(file),

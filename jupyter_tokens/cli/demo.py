@@ -100,7 +100,7 @@ class DemoApp(CommandApp):
         path = os.pathsep.join(filter(None, [str(config), os.environ.get("JUPYTER_CONFIG_PATH")]))
         # An interruption before `try` would leave JupyterLab behind.
         end_of_hold = _hold_interruptions()
-        # In a session of its own, JupyterLab does not get the terminal's Ctrl-C, after which it would ask for confirmation.
+        # In a session of its own, JupyterLab does not get the terminal's Ctrl-C: it would ask for confirmation.
         lab = subprocess.Popen(  # noqa: S603 (our own command line)
             command,
             env={**os.environ, "JUPYTER_CONFIG_PATH": path},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Bool, Enum
 
 from ..errors import ConfigurationError, ParameterError
+from ..protocol.messages import Env, value_of, variables_of
 from ..sources.local import LocalSource
 from ..token import Secret
 from .command import Action
@@ -46,8 +47,9 @@ class GetApp(Action):
     form = Enum(
         _FORMATS,
         default_value="value",
-        help="value: the token alone; env: an export of the profile's variable, for sh; json: value, headers and what "
-        "is known of it; header: an HTTP header line; exec-credential: for Kubernetes' client plug-ins.",
+        help="value: the token alone; env: an export of the profile's variable or variables, for sh; json: value (if "
+        "there are several, each by its name), headers and what is known of it; header: an HTTP header line; "
+        "exec-credential: for Kubernetes' client plug-ins.",
     ).tag(config=True)
     refresh = Bool(
         default_value=False, help="Ask for a new token even if one is held; from the command line none ever is."
@@ -82,7 +84,7 @@ class GetApp(Action):
                 token = source.get(key, refresh=self.refresh)
         finally:
             source.close()
-        sys.stdout.write(_printed(token, self.form, profile.env or "", version) + "\n")
+        sys.stdout.write(_printed(token, self.form, profile.env, version) + "\n")
         return 0
 
 
@@ -111,12 +113,16 @@ def _exec_version() -> str:
     return str(version)
 
 
-def _printed(token: Token, form: str, variable: str, version: str) -> str:
+def _printed(token: Token, form: str, env: Env, version: str) -> str:
     if form == "json":
         return json.dumps(_told(token), default=_plain)
-    value = token.reveal()
     if form == "env":
-        return f"export {variable}='{value.replace(chr(39), _QUOTE)}'"
+        values = token.values()
+        return "\n".join(
+            f"export {variable}='{values[field].replace(chr(39), _QUOTE)}'"
+            for field, variable in variables_of(env).items()
+        )
+    value = token.reveal()
     if form == "header":
         return "\n".join(f"{name}: {text}" for name, text in token.headers().items())
     if form == "exec-credential":
@@ -141,8 +147,9 @@ def _told(token: Token) -> dict[str, Any]:
     return {
         "profile": token.profile,
         "provider": token.provider,
-        "token": token.reveal() if token.has_value else None,
-        "headers": token.headers() if token.has_value else {},
+        "token": value_of(token),
+        # Requests are signed with a token of several values.
+        "headers": token.headers() if token.has_value and not token.fields else {},
         "obtained_at": token.obtained_at.isoformat(),
         "expires_at": token.expires_at.isoformat() if token.expires_at is not None else None,
         "metadata": dict(token.metadata),

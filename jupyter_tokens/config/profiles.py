@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile, detached_errors
+from ..protocol.messages import Env, variables_of
 from ..providers.base import Provider
 from ..providers.fields import (
     Endpoint,
@@ -278,11 +279,23 @@ class Raw:
     file: Path | None = None
 
 
+def _check_env(provider: Provider, env: Env) -> None:
+    fields, given = tuple(provider.token_fields), variables_of(env)
+    if not given or set(given) == set(fields or ("",)):
+        return
+    if not fields:
+        raise ParameterError("The token has a single value.", hint="Name one environment variable for it.")
+    raise ParameterError(
+        f"The token has {len(fields)} values that belong together: {', '.join(fields)}.",
+        hint=f"Name an environment variable for each: {','.join(f'{name}=VARIABLE' for name in fields)}",
+    )
+
+
 @dataclass(frozen=True)
 class Profile:
     """A checked profile.
 
-    env : environment variable that it fills, or None.
+    env : environment variable that it fills, or None; for a token of several values, one for each of its fields.
     timeout : seconds for a whole call. verify : True, or the path of a CA bundle; False on loopback alone.
     kernels, notebooks : names of kernels and globs of notebook paths that a server hands it to; None: no limit.
     inject_at_start : whether a server's new local kernels have its variable from their first cell.
@@ -292,7 +305,7 @@ class Profile:
     name: str
     provider: Provider
     params: Mapping[str, Any]
-    env: str | None
+    env: Env
     timeout: float
     verify: bool | str
     references: Mapping[str, SecretRef] = field(repr=False)
@@ -307,6 +320,13 @@ class Profile:
         if self.kernels is not None and kernel_name not in self.kernels:
             return False
         return self.notebooks is None or any(matches(glob, path) for path in paths for glob in self.notebooks)
+
+    def check_env(self, env: Env) -> None:
+        """Check the variables that a call names: one, or one for each of several values. Raises `ParameterError`."""
+        try:
+            _check_env(self.provider, env)
+        except ParameterError as error:
+            raise self._named(error) from None
 
     def secrets(self) -> dict[str, Secret]:
         """Resolve the references of the profile now. Blocks. Raises `SecretError`."""
@@ -462,7 +482,7 @@ class _Reader:
             name=self._name,
             provider=provider,
             params=self._params(written, provider),
-            env=self._env(written),
+            env=self._env(written, provider),
             timeout=float(written.get("timeout", 30)),
             verify=self._verify(written, provider),
             references=dict(self._references(written, provider, known)),
@@ -512,12 +532,20 @@ class _Reader:
                 raise self._error(f"params.{key}", f"is wrong: {error.message.rstrip('.')}") from None
         return dict(params)
 
-    def _env(self, written: Mapping[str, Any]) -> str | None:
+    def _env(self, written: Mapping[str, Any], provider: Provider) -> Env:
         env = written.get("env")
-        why = None if env is None else _loads_code(env)
-        if why is not None and self._raw.file is not None:
-            _warn_once(f"{self._origin('env')} names {env}, which is no place for a token: {why}. Choose another name.")
-        return env
+        try:
+            _check_env(provider, env)
+        except ParameterError as error:
+            raise self._error("env", f"is wrong: {error.message.rstrip('.')}", error.hint) from None
+        given = variables_of(env)
+        for name in given.values():
+            why = _loads_code(name)
+            if why is not None and self._raw.file is not None:
+                _warn_once(
+                    f"{self._origin('env')} names {name}, which is no place for a token: {why}. Choose another name."
+                )
+        return given.get("", given or None)
 
     @staticmethod
     def _names(written: Mapping[str, Any], key: str) -> tuple[str, ...] | None:

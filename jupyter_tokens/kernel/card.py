@@ -98,6 +98,8 @@ class Card:
                 expiry = local_time(token.expires_at, self.now) + ("" if expired else f" (in {remaining(left)})")
         state = "expired" if expired else "fresh"
         rows = [("state", state if plain else f"{state} {as_of(self.now)}"), ("expires", expiry)]
+        if token.fields:
+            rows.append(("values", ", ".join(token.fields)))
         if self.places:
             rows.append(("injected", ", ".join(self.places)))
             if token.expires_at is not None:

@@ -17,15 +17,16 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
 from IPython.display import DisplayHandle, Pretty, display
-from traitlets import Bool
+from traitlets import Bool, List, Unicode
 
 from ..errors import TokenError
+from ..protocol.messages import variables_of
 from . import redaction
 from ._compat import replace, show_instead, unregister
 from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
-from .injection import Place, env_place, file_place, var_place
+from .injection import Place, env_places, file_place, var_place
 from .session import Outcome, TokenSession, session_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["TokenMagics", "inject", "load", "unload"]
 
 _PLACES = (
-    argument("--env", metavar="VAR", help="Environment variable to fill (default: the profile's)."),
+    argument(
+        "--env",
+        metavar="VAR",
+        help="Variable of the environment (default: the profile's); FIELD=VAR,FIELD=VAR for a token of several values.",
+    ),
     argument("--var", metavar="NAME", help="Python variable to put the opaque Token into."),
     argument("--file", metavar="PATH", help="File to write, readable by you alone (mode 0600)."),
     argument(
@@ -59,6 +64,12 @@ class TokenMagics(Magics):
 
     redact = Bool(
         default_value=True, help="Whether known tokens and secrets are taken out of what the kernel sends."
+    ).tag(config=True)
+    redact_variables = List(
+        Unicode(),
+        ["*_TOKEN", "*_KEY", "*_SECRET", "*PASSWORD*"],
+        help="Patterns of environment variables, in capital letters. What the kernel was started with under such a "
+        "name is taken out as well, if it looks like a secret: 16 characters or more, no path and no address.",
     ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell, session: TokenSession | None = None) -> None:
@@ -287,7 +298,7 @@ def _params_of(words: Sequence[str]) -> dict[str, Any]:
 def _places(arguments: Namespace) -> list[Place] | None:
     places = [] if arguments.var is None else [var_place(arguments.var)]
     if arguments.env is not None:
-        places.append(env_place(arguments.env))
+        places += env_places(arguments.env)
     if arguments.file is not None:
         places.append(file_place(arguments.file, arguments.format or "raw"))
     return places or None
@@ -307,7 +318,7 @@ def load(shell: InteractiveShell) -> None:
         magics = TokenMagics(shell)
         shell.register_magics(magics)
         magics.open()
-        redaction.start(shell, magics.session.client, lambda: magics.redact)
+        redaction.start(shell, magics.session.client, lambda: magics.redact, variables=magics.redact_variables)
         magics.reloading_again = _keep_on_reload(shell)
         magics.session.take_over()
         _replace_load_ext(shell)
@@ -344,7 +355,8 @@ def inject(request: str) -> object:
     if magics is None:
         return None
     wanted = json.loads(bytes.fromhex(request))
-    if wanted.get("is_renewal") and not magics.session.is_as_filled(wanted["env"]):
+    variables = variables_of(wanted["env"]).values()
+    if wanted.get("is_renewal") and not all(map(magics.session.is_as_filled, variables)):
         return _Reply({"state": "failed", "message": "The notebook has put something else there."})
     try:
         outcome = magics.session.inject(

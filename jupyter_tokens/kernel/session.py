@@ -16,13 +16,13 @@ from ..client import Client, shared_client
 from ..clock import Clock, SystemClock
 from ..errors import ParameterError, ServerGone, TokenError, UnknownProfile
 from .at_start import FilledVariables
-from .injection import Injections, Place, env_place
+from .injection import Injections, Place, env_place, env_places
 from .refresher import Refresher
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..protocol.messages import About, ProfileEntry
+    from ..protocol.messages import About, Env, ProfileEntry
     from ..sources.base import TokenSource
     from ..sources.cache import Held, Key, Standing, State
     from ..token import Token
@@ -41,7 +41,7 @@ class Status(NamedTuple):
     """The state of one token, or of a configured profile of which no token is held.
 
     state : see `sources.cache.State`.
-    places : where it is. error : why the last fetch or refresh failed. env : the profile's own variable.
+    places : where it is. error : why the last fetch or refresh failed. env : the profile's own variable or variables.
     changed : where it was put, and is no longer, because the notebook has changed or deleted it.
     """
 
@@ -54,7 +54,7 @@ class Status(NamedTuple):
     places: tuple[Place, ...]
     kept_fresh: bool
     error: TokenError | None
-    env: str | None
+    env: Env
     changed: tuple[Place, ...] = ()
 
 
@@ -265,8 +265,8 @@ class TokenSession:
         self._tell()
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
 
-    def inject(self, profile: str, params: Mapping[str, Any], env: str, obtained_at: datetime) -> Outcome | None:
-        """`fetch` into an environment variable, as the server's Inject asks for it. Blocks. Raises `TokenError`.
+    def inject(self, profile: str, params: Mapping[str, Any], env: Env, obtained_at: datetime) -> Outcome | None:
+        """`fetch` into environment variables, as the server's Inject asks for it. Blocks. Raises `TokenError`.
 
         obtained_at : of the token that the server has now; an older one that is held here is replaced.
         Returns None if this session does not get its tokens from that server: then the server sends the value itself.
@@ -279,7 +279,7 @@ class TokenSession:
             held = source.held(key)
             if held is not None and held.token.obtained_at < obtained_at:
                 source.get(key, newer_than=held.token.obtained_at)
-            return self.fetch(profile, params, places=[env_place(env)])
+            return self.fetch(profile, params, places=env_places(env))
         except ServerGone:
             return None
 
@@ -296,10 +296,10 @@ class TokenSession:
         try:
             if not self._source().is_remote:
                 return
-            for variable, (profile, params) in self._filled.items():
+            for profile, params, env in self._filled.tokens():
                 self._get(profile, params)
-                if self.is_as_filled(variable):
-                    self.fetch(profile, params, places=[env_place(variable)])
+                if all(map(self.is_as_filled, env.values())):
+                    self.fetch(profile, params, places=env_places(env))
         except TokenError as error:
             # `%tokens` shows it; the server goes on renewing the variable.
             _log.debug("What the server has injected is not kept fresh here: %s", error.reason)
@@ -625,7 +625,15 @@ def _untouched(entry: ProfileEntry) -> Status:
 
 def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[list[Place], list[str]]:
     """The places for a token, and what the user should know about that."""
-    places = list(asked) if asked is not None else [env_place(about.env)] if about.env else []
+    places = list(asked) if asked is not None else env_places(about.env)
+    parts = {place.part for place in places if place.kind == "env"}
+    if token.fields and parts and parts != set(token.fields):
+        given = ",".join(f"{name}=VAR" for name in token.fields)
+        raise ParameterError(
+            f"This token has {len(token.fields)} values that belong together: {', '.join(token.fields)}.",
+            hint=f"Name a variable for each: --env {given}",
+            profile=token.profile,
+        )
     if not token.has_value:
         if asked is not None and any(place.kind != "var" for place in asked):
             token.reveal()  # raises: this API never returns the value that a variable or a file needs

@@ -7,7 +7,7 @@ every request has its own date and nonce.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -145,6 +145,11 @@ class Provider:
     """The authorisation scheme of the token: `Authorization: SCHEME …`. If empty, the header holds the token alone."""
     header: ClassVar[str] = "Authorization"
     """The HTTP header that a request sends the token in."""
+    token_fields: Sequence[str] = ()
+    """The names of the values of a token, as the API spells them, if there are several that belong together.
+
+    Those of an access key stand in this order: its id, its secret, its session token.
+    """
 
     caches: ClassVar[bool] = False
     """Whether the vendor asks clients to cache the token; the proxy then answers from the cache."""
@@ -287,7 +292,7 @@ class Provider:
     def issued(
         self,
         call: Call,
-        value: str | None,
+        value: str | Mapping[str, str] | None,
         asked: float,
         expires_at: datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -298,8 +303,8 @@ class Provider:
         ----------
         call : Call
             The input of the flow.
-        value : str or None
-            The token's value; None if the API does not return it.
+        value : str, Mapping or None
+            The token's value, or its values by `token_fields`; None if the API does not return it.
         asked : float
             When the call began, in seconds since the epoch.
         expires_at : datetime, optional

@@ -19,6 +19,7 @@ from jupyter_client.session import Session
 from jupyter_core.utils import ensure_async
 
 from ..errors import TokenError
+from ..protocol.messages import Env, variables_of
 from .snippets import EXPRESSION, Snippet, ask, filled, snippet
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ LOOK_SECONDS = 0.5
 MOST_SENDINGS = 10
 """How often one injection is sent: again if a failing cell had the kernel drop it, or its token expired meanwhile."""
 
+_NOTHING: Mapping[str, str] = {}
 _ABORTED = {"aborted", "abort"}
 """In the words of ipykernel and IRkernel: a cell before the request failed, or was interrupted."""
 MOST_TOLD = 500
@@ -89,7 +91,7 @@ class Injection:
     asked_by: TokensHandler | None = field(repr=False)
     kernel_id: str
     profile: str
-    env: str
+    env: Env
     language: str
     expires_at: datetime | None
     id: str = field(default_factory=lambda: uuid4().hex)
@@ -274,16 +276,17 @@ class Errand:
     """
 
     def __init__(
-        self, extension: TokensExtension, kernel: KernelManager, profile: str, params: Mapping[str, Any], env: str
+        self, extension: TokensExtension, kernel: KernelManager, profile: str, params: Mapping[str, Any], env: Env
     ) -> None:
         self.kernel = kernel
         self.key: Key = extension.source.key(profile, params)
         self.env = env
+        self.variables = variables_of(env)
         self._params = dict(params)
         self.language = str(getattr(kernel.kernel_spec, "language", ""))
         self._extension = extension
         self._process = process_of(kernel)
-        self._make("")
+        self._make(dict.fromkeys(self.variables.values(), ""))
 
     async def run(self, token: Token, replaces: Token | None = None) -> Given:
         """Returns what the kernel has now. Raises `Failed` or `TokenError`.
@@ -313,17 +316,17 @@ class Errand:
         return _given_of(evaluated(reply))
 
     async def _push(self, channel: KernelChannel, token: Token, replaces: Token | None, *, lived: bool) -> Given:
-        expected = None if replaces is None else replaces.reveal()
+        expected = {} if replaces is None else self._values(replaces)
         for _ in range(MOST_SENDINGS):
             if lived and not self._lives(token):
                 # It has ended while the kernel was busy.
                 token = await self._fresh()
                 lived = self._lives(token)
-            sent = self._make(token.reveal(), expected)
+            sent = self._make(self._values(token), expected)
             reply = await self._answer(channel.execute(sent))
             if reply.get("status") not in _ABORTED:
                 if not confirmed(reply, sent):
-                    raise Failed("The kernel did not set the variable.")
+                    raise Failed(f"The kernel did not set the variable{'s' if len(self.variables) > 1 else ''}.")
                 if self._lives(token) or not lived:
                     return Given(token.expires_at, "server", token)
         raise Failed("The kernel did not take the token: cells before it failed, or took longer than it lives.")
@@ -335,8 +338,12 @@ class Errand:
                 return reply
         raise Failed("The kernel did not take the token: cells before it failed.")
 
-    def _make(self, value: str, expected: str | None = None) -> Snippet:
-        sent = snippet(self.language, self.env, value, expected)
+    def _values(self, token: Token) -> dict[str, str]:
+        """What each variable is to hold."""
+        return {variable: token.reveal(field) for field, variable in self.variables.items()}
+
+    def _make(self, values: Mapping[str, str], expected: Mapping[str, str] = _NOTHING) -> Snippet:
+        sent = snippet(self.language, values, expected)
         if self.language.lower() != "python":
             return sent
         return filled(self.env, self.key.profile, self._params, sent)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..errors import TokenError
+    from ..protocol.handles import Handle
     from ..protocol.messages import About, ProfileEntry
     from ..token import Token
 
@@ -84,6 +85,20 @@ class TokenSource(ABC):
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 (most sources have nobody to report to)
         """Report this process's holdings to the process that fetches for it. Raises `TokenError`."""
+
+    def issue(self, handle: Handle, lease: float) -> Handle:
+        """Return a handle as workers can use it, with where its issuer answers. Raises `TokenError`.
+
+        Without another process to ask there is no issuer, and `url` stays empty: workers then use their own
+        configuration. lease : seconds.
+        """
+        return handle
+
+    def renew(self, handle: Handle) -> None:  # noqa: B027 (without an issuer there is no lease)
+        """Begin the lease of a handle anew. Raises `TokenError`."""
+
+    def revoke(self, handle: Handle) -> None:  # noqa: B027 (as above)
+        """End a handle for good. Raises `TokenError`."""
 
     # What all sources share
 
@@ -168,7 +183,7 @@ class TokenSource(ABC):
 
     def _fetch_renewable(self, key: Key, ask: Ask) -> Token:
         _log.debug("%s: fetching (refresh=%s)", key.profile, ask.refresh)
-        return self.fetch(key, ask).renewed_by(partial(self._renew, key))
+        return self.fetch(key, ask).renewed_by(partial(self._renew, key), dict(key.params))
 
     def _renew(self, key: Key, refused: Token | None) -> Token:
         return self.get(key, newer_than=None if refused is None else refused.obtained_at)

@@ -7,7 +7,6 @@ import shlex
 import stat
 import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from ...config.keyring_access import backend
 from ...config.profiles import loads_code
 from ...errors import ConfigurationError, ParameterError, SecretError, TokenError, Unauthorized
 from ...kernel.card import remaining
+from ...protocol.messages import variables_of
 from ...providers.base import Call
 from ...providers.fields import Program
 from ...sources.local import LocalSource
@@ -67,8 +67,8 @@ def profiles(known: Profiles) -> Iterator[CheckResult]:
         except ConfigurationError as error:
             yield fail("profile", error.message.rstrip("."), error.hint.rstrip(".") or "correct it in its file")
             continue
-        if profile.env is not None and loads_code(profile.env):
-            what = f"profile {name}: programs load or start code from the variable {profile.env}"
+        for variable in filter(loads_code, variables_of(profile.env).values()):
+            what = f"profile {name}: programs load or start code from the variable {variable}"
             yield warn("variable", what, "choose another name for env")
         literal = _literals(profile)
         if literal:
@@ -195,8 +195,7 @@ def _fetch(source: LocalSource, profile: Profile) -> CheckResult:
         # Which parameters a call needs can depend on the others.
         what = f"profile {profile.name}: not fetched: {error.message.rstrip('.')}"
         return warn("token", what, error.hint.rstrip(".") or "see its documentation")
-    ends = token.expires_at
-    expiry = "" if ends is None else f", which expires in {remaining((ends - datetime.now(UTC)).total_seconds())}"
+    expiry = "" if token.expires_in is None else f", which expires in {remaining(token.expires_in)}"
     return ok("token", f"profile {profile.name}: {profile.provider.title} returned a token{expiry}")
 
 
