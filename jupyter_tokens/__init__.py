@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from . import workers
     from .client import aget_token, create_token, get_token, issue_handle, revoke_handle
-    from .errors import TokenError
+    from .errors import LoginNeeded, TokenError
     from .token import Token
     from .widgets.panel import TokenCard, TokenPanel
 
 __all__ = [
+    "LoginNeeded",
     "Token",
     "TokenCard",
     "TokenError",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "LoginNeeded": "errors",
     "Token": "token",
     "TokenCard": "widgets.panel",
     "TokenError": "errors",

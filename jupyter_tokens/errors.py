@@ -19,6 +19,7 @@ __all__ = [
     "HandleRefused",
     "InvalidRequest",
     "KernelUnknown",
+    "LoginNeeded",
     "NetworkError",
     "NoValue",
     "NotFound",
@@ -189,15 +190,20 @@ class SecretError(TokenError):
         The setting that holds the reference, or "".
     problem : str
         The message without the file, the profile and the setting that it names; "" where it names none of them.
+    missing : bool
+        True if there is nothing where the reference leads.
     """
 
     reason = "secret"
     default_unsent = True
 
-    def __init__(self, message: str, *, setting: str = "", problem: str = "", **facts: Any) -> None:
+    def __init__(
+        self, message: str, *, setting: str = "", problem: str = "", missing: bool = False, **facts: Any
+    ) -> None:
         super().__init__(message, **facts)
         self.setting = setting
         self.problem = problem
+        self.missing = missing
 
 
 class NetworkError(TokenError):
@@ -260,6 +266,12 @@ class NotFound(ApiError):
     """The resource that the parameters name does not exist."""
 
     reason = "not_found"
+
+
+class LoginNeeded(TokenError):
+    """A person has to log in first: nobody has yet, or the login has ended. No retry helps."""
+
+    reason = "login"
 
 
 class Throttled(ApiError):

@@ -27,7 +27,8 @@ def loaded_by(program: str) -> set[str]:
 
 def test_the_public_names_are_these() -> None:
     assert jupyter_tokens.__all__ == [
-        "Token", "TokenCard", "TokenError", "TokenPanel", "__version__", "aget_token", "create_token", "get_token",
+        "LoginNeeded", "Token", "TokenCard", "TokenError", "TokenPanel",
+        "__version__", "aget_token", "create_token", "get_token",
         "issue_handle", "revoke_handle", "workers",
     ]  # fmt: skip
 

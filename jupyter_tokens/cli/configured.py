@@ -63,7 +63,7 @@ class ListApp(Action):
             say("No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.")
             return 0
         heads = ("name", "provider", "env", "state", "file")
-        shown = [{**entry, "env": text_of_env(entry["env"])} for entry in entries]
+        shown = ({**entry, "env": text_of_env(entry["env"])} for entry in entries)
         rows = [{head: one_line(entry[head] or "") for head in heads} for entry in shown]
         for row in rows:
             row["state"] = coloured(row["state"], _COLOURS[row["state"]])

@@ -33,6 +33,7 @@ from ..providers.fields import (
     is_loopback,
 )
 from ..providers.params import ParamValue, closest, parse_params
+from ..sdks import SDKS
 from ..token import Secret
 from .path_globs import LONGEST, matches
 from .secrets import SecretRef, mode_hint, mode_problem
@@ -64,6 +65,7 @@ _BUILT_IN = {
     "eiam-oauth": "jupyter_tokens.providers.eiam_oauth:EiamOauth",
     "dashscope": "jupyter_tokens.providers.dashscope:DashScope",
     "huawei-iam": "jupyter_tokens.providers.huawei_iam:HuaweiIam",
+    "alibaba-sts": "jupyter_tokens.providers.alibaba_sts:AlibabaSts",
 }
 _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 
@@ -141,6 +143,18 @@ COMMON: Mapping[str, Field] = {
         label="Notebooks",
         advanced=True,
     ),
+    "sdk": Setting(
+        "SDK that finds the token without a change of code, unless %gettoken is told where to put it.",
+        label="SDK",
+        choices=tuple(SDKS),
+        advanced=True,
+    ),
+    "hosts": Names(
+        "Hosts that a credential helper (git, docker, pip) gives the token to: HOST, HOST:PORT or USER@HOST; USER "
+        "is the user name beside it. By default none.",
+        label="Hosts",
+        advanced=True,
+    ),
     "inject_at_start": Switch(
         "Whether every new local kernel of a server has its variable from the first cell; needs env.",
         label="Inject at start",
@@ -148,7 +162,7 @@ COMMON: Mapping[str, Field] = {
     ),
 }
 """What every profile can say, whatever its provider."""
-_NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "fixed_params"})
+_NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "hosts", "sdk", "fixed_params"})
 
 LOADS_CODE: Mapping[str, str] = {
     # Shells and the search for programs
@@ -300,6 +314,7 @@ class Profile:
     kernels, notebooks : names of kernels and globs of notebook paths that a server hands it to; None: no limit.
     inject_at_start : whether a server's new local kernels have its variable from their first cell.
     fixed_params : the parameters that no call can change. allow_create : whether calls may create new tokens.
+    hosts : that credential helpers give the token to, each as HOST or USER@HOST. sdk : that finds it in a kernel.
     """
 
     name: str
@@ -314,6 +329,13 @@ class Profile:
     inject_at_start: bool = False
     fixed_params: frozenset[str] = frozenset()
     allow_create: bool = False
+    hosts: tuple[str, ...] = ()
+    sdk: str | None = None
+
+    def user_at(self, host: str) -> str | None:
+        """The user name beside the token at a host ("" if the profile leaves it open), or None: it is not for it."""
+        users = (user for user, _, own in (written.rpartition("@") for written in self.hosts) if own.lower() == host)
+        return next(users, None)
 
     def allows(self, kernel_name: str, paths: Iterable[str]) -> bool:
         """Whether a kernel of this name, running notebooks of these paths, may have its token."""
@@ -491,6 +513,8 @@ class _Reader:
             inject_at_start=self._inject_at_start(written),
             fixed_params=self._fixed_params(written, provider),
             allow_create=written.get("allow_create", False),
+            hosts=self._names(written, "hosts") or (),
+            sdk=written.get("sdk"),
         )
 
     def _check(self, setting: Field, key: str, value: object) -> None:

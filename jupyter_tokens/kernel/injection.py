@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import ParameterError, TokenError
 from ..protocol.messages import variables_of
+from ..sdks import SDKS
 from . import token_file
 
 if TYPE_CHECKING:
@@ -27,21 +28,25 @@ if TYPE_CHECKING:
     from ..token import Token
     from .token_file import Format
 
-__all__ = ["Injections", "Place", "Places", "env_place", "env_places", "file_place", "var_place"]
+__all__ = ["Injections", "Place", "Places", "env_place", "env_places", "file_place", "sdk_place", "var_place"]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a token goes. kind : "env", "var" or "file"; name : of the variable, or an absolute path.
 
+    "sdk", with the name of an SDK, stands for the variables and files by which it finds the token.
+
     form : of the file. part : which of a token's values goes into an environment variable; "" for its only one. The
     same file in another format, or the same variable with another value, is the same place.
+    text : what goes there instead of the token, for an SDK that gets it elsewhere.
     """
 
     kind: str
     name: str
     form: Format = field(default="raw", compare=False)
     part: str = field(default="", compare=False)
+    text: str | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         if self.kind == "env":
@@ -86,6 +91,13 @@ def file_place(path: str, form: Format = "raw") -> Place:
     name = token_file.path_of(path)
     token_file.check(name)
     return Place("file", name, form)
+
+
+def sdk_place(tool: str) -> Place:
+    """What makes an unmodified SDK find the token. Raises `ParameterError` for an unknown name."""
+    if tool not in SDKS:
+        raise ParameterError(f"There is no SDK {tool[:80]!r}; there are: {', '.join(SDKS)}.")
+    return Place("sdk", tool)
 
 
 _log = logging.getLogger(__name__)
@@ -158,7 +170,7 @@ class _Environment(_Variables):
     same: Callable[[Any, Any], bool] = staticmethod(operator.eq)
 
     def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        problem = _problem_in_environment(place.name, token.reveal(place.part), self.variables)
+        problem = _problem_in_environment(place.name, self.mark(place, token), self.variables)
         if problem:
             raise ParameterError(
                 f"The token cannot be put into {place}: {problem}.",
@@ -167,7 +179,7 @@ class _Environment(_Variables):
             )
 
     def mark(self, place: Place, token: Token) -> Any:
-        return token.reveal(place.part)
+        return token.reveal(place.part) if place.text is None else place.text
 
     def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
         self.check(place, token, own)
@@ -220,20 +232,24 @@ class _Files:
         return token_file.read(name) or _ABSENT
 
     def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        token_file.content(token, place.form)
+        _content(place, token)
         token_file.check(place.name, own)
 
     def mark(self, place: Place, token: Token) -> Any:
-        return token_file.digest(token_file.content(token, place.form))
+        return token_file.digest(_content(place, token))
 
     def holds(self, name: str, marks: Sequence[Any]) -> bool:
         return token_file.holds(name, marks)
 
     def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        token_file.write(place.name, token_file.content(token, place.form), own=own)
+        token_file.write(place.name, _content(place, token), own=own)
 
     def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
         token_file.restore(name, None if before is _ABSENT else before, own=own)
+
+
+def _content(place: Place, token: Token) -> bytes:
+    return token_file.content(token, place.form) if place.text is None else place.text.encode()
 
 
 # What is where

@@ -26,7 +26,7 @@ from ._compat import replace, show_instead, unregister
 from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
-from .injection import Place, env_places, file_place, var_place
+from .injection import Place, env_places, file_place, sdk_place, var_place
 from .session import Outcome, TokenSession, session_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ _PLACES = (
     ),
     argument("--var", metavar="NAME", help="Python variable to put the opaque Token into."),
     argument("--file", metavar="PATH", help="File to write, readable by you alone (mode 0600)."),
+    argument(
+        "--sdk",
+        metavar="TOOL",
+        help="Set what makes this unmodified SDK use the token: aws, alibaba, huawei, google, azure, databricks, …",
+    ),
     argument(
         "--format",
         choices=("raw", "json", "header"),
@@ -102,6 +107,7 @@ class TokenMagics(Magics):
         %gettoken oneaccess --env API_TOKEN           fills another one; !curl and subprocesses see it
         %gettoken oneaccess --var token               token.headers(), requests.get(url, auth=token.auth)
         %gettoken oneaccess --file t --format header  !curl -H @t https://…
+        %gettoken oneaccess --sdk azure               an unmodified SDK finds it, and asks again when it needs to
         %gettoken pai-dlc TargetType=job TargetId={job_id} ExpireTime=3600
 
         Parameters have the vendor's own names and add to those of the profile; {job_id} is the value of a Python
@@ -301,6 +307,8 @@ def _places(arguments: Namespace) -> list[Place] | None:
         places += env_places(arguments.env)
     if arguments.file is not None:
         places.append(file_place(arguments.file, arguments.format or "raw"))
+    if arguments.sdk is not None:
+        places.append(sdk_place(arguments.sdk))
     return places or None
 
 

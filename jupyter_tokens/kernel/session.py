@@ -16,7 +16,7 @@ from ..client import Client, shared_client
 from ..clock import Clock, SystemClock
 from ..errors import ParameterError, ServerGone, TokenError, UnknownProfile
 from .at_start import FilledVariables
-from .injection import Injections, Place, env_place, env_places
+from .injection import Injections, Place, env_place, env_places, sdk_place
 from .refresher import Refresher
 
 if TYPE_CHECKING:
@@ -250,10 +250,10 @@ class TokenSession:
     ) -> Outcome:
         """A token, put where code looks for it, and kept fresh there. Blocks. Raises `TokenError`.
 
-        places : None for the profile's environment variable; empty for nowhere, which leaves alone what is kept fresh.
+        places : None for the profile's SDK or variable; empty for nowhere, which leaves alone what is kept fresh.
         """
         key, token, about = self._get(profile, params, refresh=refresh)
-        filled, notes = _where(token, about, places)
+        filled, notes = self._where(key, token, about, places)
         self.injections.put(key, token, filled)
         token, held = self._latest(key, token)
         if filled or keep is False:
@@ -480,7 +480,7 @@ class TokenSession:
         if source.held(key) is None:
             endings.append(partial(self._forget_lent, key))
         key, token, about = self._get(profile, params)
-        filled, notes = _where(token, about, places)
+        filled, notes = self._where(key, token, about, places)
         if not filled:
             raise ParameterError(
                 "There is nowhere to put the token for this cell: the profile names no environment variable, or the "
@@ -497,6 +497,23 @@ class TokenSession:
             self._settle(key)
         self._tell()
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
+
+    def _where(
+        self, key: Key, token: Token, about: About, asked: Sequence[Place] | None
+    ) -> tuple[list[Place], list[str]]:
+        """The places for a token, and what the user should know about that."""
+        if asked is None and about.sdk:
+            asked = [sdk_place(about.sdk)]
+        tools = [place.name for place in asked or () if place.kind == "sdk"]
+        if not tools:
+            return _where(token, about, asked)
+        from .sdk_places import places_for, rivals_of  # noqa: PLC0415 (few need it)
+
+        places, notes = _where(token, about, [place for place in asked or () if place.kind != "sdk"])
+        for tool in tools:
+            places += places_for(tool, key, token, self._source())
+            notes += rivals_of(tool, os.environ)
+        return places, notes
 
     def _end_loan(self, loan: Loan, key: Key) -> None:
         self._lent.pop(loan, None)

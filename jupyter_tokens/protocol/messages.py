@@ -44,11 +44,14 @@ class About(NamedTuple):
         The environment variable that the profile fills; for a token of several values, by field.
     sandbox : bool
         True if the profile's endpoint is on loopback.
+    sdk : str or None
+        The SDK that finds the profile's tokens, by its name in `sdks.SDKS`.
     """
 
     title: str
     env: Env
     sandbox: bool
+    sdk: str | None = None
 
 
 class ProfileEntry(NamedTuple):
@@ -163,7 +166,7 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
             header=facts["header"],
             metadata=facts["metadata"],
         )
-        return token, About(facts["title"], facts["env"], sandbox=facts["sandbox"])
+        return token, About(facts["title"], facts["env"], sandbox=facts["sandbox"], sdk=facts.get("sdk"))
     except (KeyError, TypeError, ValueError, OverflowError):
         raise misshapen() from None
 

@@ -30,6 +30,7 @@ from .fields import (
     is_loopback,
     parsed_url,
 )
+from .login import LoginInUse
 from .params import Param, ParamValue, params_schema
 
 __all__ = [
@@ -83,6 +84,8 @@ class Call:
         The clock for dates and expiry.
     path : str
         The `Documented` path that a client of the proxy called; "" if the provider chooses.
+    login : LoginInUse or None
+        The person's login, for a provider that `logs_in`.
     """
 
     profile: str
@@ -90,6 +93,7 @@ class Call:
     credential: Any
     clock: Clock
     path: str = ""
+    login: LoginInUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +253,16 @@ class Provider:
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
         """Return the credential of a flow, from the resolved references. May block, and read files or a chain."""
         raise NotImplementedError
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether a person logs in to a profile: `Call.login` then is that login."""
+        return False
+
+    @property
+    def subject_profile(self) -> str:
+        """The profile whose token this one is made from, or ""; `secrets` then holds that token as `subject`."""
+        return ""
 
     def identity(self, secrets: Mapping[str, Secret], credential: Any) -> Any:
         """What tells a credential from all others, so that processes with the same one can share a token.

@@ -80,7 +80,9 @@ class Activity:
             self._tell("failed", logging.WARNING, {**facts, **_why(fetched.error)})
 
     def served(self, handler: TokensHandler, profile: str, *, to: str, cached: bool) -> None:
-        """A token went out. to : "browser" (its facts alone, unless it was revealed), "kernel", "worker" or "proxy"."""
+        """A token went out. to : "browser" (its facts alone, unless it was revealed), "kernel", "sdk",
+        "worker" or "proxy".
+        """
         self._tell("served", logging.DEBUG, {"profile": profile, "to": to, "cached": cached, **_who(handler)})
 
     def revealed(self, handler: TokensHandler, profile: str) -> None:

@@ -29,6 +29,7 @@ from ..protocol.handles import ID, Handles
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .activity import Activity, count_fetch, count_hit, watch
 from .base import INJECT, KERNELS, PROFILES, PROXY, TOKENS, TokensHandler
+from .endpoints import EndpointHandler, KernelSdkHandler, Secrets
 from .handle_handlers import (
     HandleHandler,
     HandleRenewalHandler,
@@ -79,7 +80,7 @@ class Route(NamedTuple):
     """One path below the server's base URL.
 
     permissions : by each method that the handler has, action and resource; None if the proof of a kernel or of a
-    handle's holder takes the place of a login.
+    handle's holder, or a secret that a kernel got by one, takes the place of a login.
     """
 
     pattern: str
@@ -113,6 +114,8 @@ ROUTES = (
     Route(_KERNEL + "/token", KernelTokenHandler, {"post": None}),
     Route(_KERNEL + "/profiles", KernelProfilesHandler, {"post": None}),
     Route(_KERNEL + "/holdings", KernelHoldingsHandler, {"post": None}),
+    Route(_KERNEL + "/sdk", KernelSdkHandler, {"post": None}),
+    Route(_KERNEL + r"/sdk/(?P<tool>[a-z]+)/(?P<name>[^/]+)", EndpointHandler, {"get": None, "post": None}),
 )
 """All of them. The handlers enforce these permissions by jupyter_server's own decorators; tests hold the handlers and
 rest-api.yml to this table."""
@@ -172,6 +175,7 @@ class TokensExtension(ExtensionApp):
     holdings: Holdings
     injections: InjectionQueue
     renewals: Renewals
+    secrets: Secrets
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -221,6 +225,7 @@ class TokensExtension(ExtensionApp):
         self.holdings = Holdings(self.activity.held)
         self.injections = InjectionQueue(self._injected)
         self.renewals = Renewals(self)
+        self.secrets = Secrets(self.server.kernel_manager)
         # A client of the proxy may put its own secret into the query. The routes here log no query at all; Jupyter logs
         # that of a mistyped path, and compares names as they are spelt.
         scrubbed = "extra_log_scrub_param_keys"

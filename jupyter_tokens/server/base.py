@@ -21,6 +21,7 @@ from ..errors import (
     Forbidden,
     HandleRefused,
     InvalidRequest,
+    LoginNeeded,
     NetworkError,
     NotFound,
     NoValue,
@@ -74,6 +75,7 @@ _STATUS: tuple[tuple[type[TokenError], int], ...] = (
     (SecretError, 409),
     (NoValue, 409),
     (HandleRefused, 403),
+    (LoginNeeded, 409),
     (Forbidden, 502),
     (NotFound, 502),
     (InvalidRequest, 502),
@@ -231,7 +233,7 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
             "retryable": False,
         }
         if isinstance(error, TokenError):
-            status_code = status_of(error)
+            status_code = self.status_for(error)
             told |= self.facts_of(error)
         elif isinstance(error, Refused):
             told |= {"message": error.message, "reason": error.code_word, "retryable": error.retry_after is not None}
@@ -243,6 +245,10 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
         if status_code == HTTPStatus.FORBIDDEN:
             self.extensionapp.activity.refused(self, told["reason"])
         self.finish(json.dumps(told))
+
+    def status_for(self, error: TokenError) -> int:
+        """The status of this route's answer to a token error."""
+        return status_of(error)
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
         """What this route's client is told of a token error."""

@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ..clock import Clock, SystemClock
-from ..errors import ParameterError
+from ..errors import ConfigurationError, ParameterError
 from .cache import Ask, Held, Key, Standing, TokenCache
 
 if TYPE_CHECKING:
@@ -20,12 +20,19 @@ if TYPE_CHECKING:
     from ..errors import TokenError
     from ..protocol.handles import Handle
     from ..protocol.messages import About, ProfileEntry
-    from ..token import Token
+    from ..token import Secret, Token
 
-__all__ = ["TokenSource"]
+__all__ = ["Endpoint", "TokenSource"]
 
 _NONE: Mapping[str, Any] = {}
 _log = logging.getLogger(__name__)
+
+
+class Endpoint(NamedTuple):
+    """Where SDKs get a token: at `url`, in which {tool} stands for the SDK, if they show the secret there."""
+
+    url: str
+    secret: Secret
 
 
 class TokenSource(ABC):
@@ -79,6 +86,14 @@ class TokenSource(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the connections. Tokens already returned stay valid."""
+
+    def endpoint(self, key: Key) -> Endpoint:
+        """Return where unmodified SDKs get the token of a key. Blocks. Raises `TokenError` if nowhere."""
+        raise ConfigurationError(
+            "No Jupyter server with jupyter_tokens answers this process, which SDKs could ask for a token.",
+            hint=f"Have the SDK run a program instead, if it can: jupyter tokens sdk TOOL {key.profile}.",
+            profile=key.profile,
+        )
 
     def look_again(self) -> None:  # noqa: B027 (a source that keeps no configuration has nothing to do)
         """Read the configuration again before the next call."""

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ..clock import Clock
 from ..config.secrets import tell_seen
 from ..errors import (
+    ConfigurationError,
     KernelUnknown,
     ParameterError,
     ServerGone,
@@ -22,7 +24,8 @@ from ..errors import (
     UnknownProfile,
 )
 from ..protocol.messages import About, entries_from_dict, misshapen, token_from_dict
-from .base import TokenSource
+from ..token import Secret, Token
+from .base import Endpoint, TokenSource
 from .cache import Ask, Key
 from .connection import Connection
 
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from ..protocol.handles import Handle
     from ..protocol.messages import ProfileEntry
     from ..protocol.proof import Caller
-    from ..token import Token
 
 __all__ = ["RemoteSource", "written_key"]
 
@@ -104,6 +106,23 @@ class RemoteSource(TokenSource):
         body = {"profile": profile, "params": dict(params), "create": True}
         answer = self._call("token", body, seconds=_SECONDS, fresh=True)
         return self._token(answer)
+
+    def endpoint(self, key: Key) -> Endpoint:
+        """Return where unmodified SDKs of this kernel get the token of a key: at the server. Raises `TokenError`."""
+        from ..config.profiles import is_loopback  # noqa: PLC0415 (loads httpx)
+
+        url = self._caller.url
+        if not url.startswith("http://") or not is_loopback(url):
+            raise ConfigurationError(
+                "SDKs cannot ask this Jupyter server for a token: they take plain http on a loopback address only, and "
+                "trust no certificate of its own.",
+                hint="Put the token into a variable or a file, or have the SDK run `jupyter tokens get`.",
+                profile=key.profile,
+            )
+        answer = self._call("sdk", {"profile": key.profile, "params": dict(key.params)}, seconds=_LOOK_SECONDS)
+        secret = Secret(str(answer.get("secret", "")))
+        tell_seen(key.profile, [secret])
+        return Endpoint(f"{url.rstrip('/')}/{self._caller.route}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
         """Report this kernel's holdings to the server. Raises `TokenError`."""

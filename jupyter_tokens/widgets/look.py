@@ -139,5 +139,6 @@ def _cells(entry: ProfileEntry, status: Status | None, now: float) -> tuple[str,
     where = ", ".join(str(place) for place in status.places) if status is not None else ""
     title = entry.title + (" (sandbox)" if entry.sandbox else "")
     error = entry.error or (status.error if status is not None else None)
-    shown = STATE_LABELS[state] if error is None else f"failed: {error.message}"
+    failed = STATE_LABELS["login" if state == "login" else "failed"]
+    shown = STATE_LABELS[state] if error is None else f"{failed}: {error.message}"
     return entry.name, title, shown, _until(status) if left is not None else "", where

@@ -43,7 +43,7 @@ TARGET = "jupyter_tokens.reveal"
 SECONDS = 20
 """How long a value stays on the screen."""
 _PATIENCE_SECONDS = 2.0
-_RANKS = ("fresh", "aging", "failed", "expired", "none")
+_RANKS = ("fresh", "aging", "login", "failed", "expired", "none")
 _log = logging.getLogger(__name__)
 
 

@@ -12,6 +12,7 @@ from ..errors import ConfigurationError, ParameterError, TokenError
 from ..kernel import token_file
 from ..kernel.refresher import Refresher
 from ..protocol.handles import Handle
+from ..protocol.messages import env_of_text, variables_of
 
 if TYPE_CHECKING:
     from ..sources.cache import Key
@@ -67,7 +68,8 @@ class _Places:
 
     def __init__(self) -> None:
         self._refresher = Refresher(shared_client())
-        self._filled: dict[str, tuple[Key, str | None, str | None]] = {}
+        # Of each handle the key, the variables by the token's fields, and the file.
+        self._filled: dict[str, tuple[Key, dict[str, str], str | None]] = {}
         self._written: dict[str, bytes] = {}
         shared_client().source.watch(self._arrived)
 
@@ -75,38 +77,39 @@ class _Places:
         source = shared_client().source
         key = source.key(handle.profile, dict(handle.params))
         token = source.get(key)
-        variable = source.about(handle.profile).env if inject is True else inject or None
-        if inject and not variable:
+        env = source.about(handle.profile).env if inject is True else inject or None
+        if inject and not env:
             raise ConfigurationError("The profile names no variable.", hint="Name one: inject='NAME'.")
-        if variable is not None and (not variable or "=" in variable or "\0" in variable):
-            raise ParameterError(f"{variable[:80]!r} is no name of an environment variable.")
+        variables = variables_of(env_of_text(env) if isinstance(env, str) else env)
+        for variable in variables.values():
+            if not (variable.isascii() and variable.isidentifier()):
+                raise ParameterError(f"{variable[:80]!r} is no name of an environment variable.")
         path = None if file is None else token_file.path_of(file)
-        self._filled[handle.id] = key, variable, path
-        self._write(token, variable, path)
+        self._filled[handle.id] = key, variables, path
+        self._write(token, variables, path)
         self._refresher.keep(key)
 
     def clear(self, handle: Handle) -> None:
-        key, variable, path = self._filled.pop(handle.id, (None, None, None))
-        if key is None:
+        if handle.id not in self._filled:
             return
+        key, variables, path = self._filled.pop(handle.id)
         self._refresher.drop(key)
-        if variable is not None:
+        for variable in variables.values():
             os.environ.pop(variable, None)
         if path is not None and token_file.holds(path, self._own(path)):
             with suppress(ParameterError):
                 token_file.restore(path, None, own=self._own(path))
 
     def _arrived(self, key: Key, token: Token) -> None:
-        for kept, variable, path in tuple(self._filled.values()):
+        for kept, variables, path in tuple(self._filled.values()):
             if kept == key:
                 # A file that cannot be written now is written with the next token.
                 with suppress(TokenError):
-                    self._write(token, variable, path)
+                    self._write(token, variables, path)
         self._refresher.arrived(key)
 
-    def _write(self, token: Token, variable: str | None, path: str | None) -> None:
-        if variable is not None:
-            os.environ[variable] = token.reveal()
+    def _write(self, token: Token, variables: dict[str, str], path: str | None) -> None:
+        os.environ.update({name: token.reveal(field) for field, name in variables.items()})
         if path is not None:
             data = token_file.content(token, "raw")
             token_file.write(path, data, own=self._own(path))

@@ -125,17 +125,12 @@ def test_a_literal_secret_is_warned_of_in_one_line(run: Run, config_dir: Path, s
 
 @pytest.mark.parametrize("value", ["plain", "it's", '$HOME `id` \\ "x"', "'"])
 def test_the_shell_gets_the_value_back(value: str) -> None:
-    line = _printed(a_token(value), "env", "A_TOKEN", "")
+    line = _printed(a_token(value), "env", "A_TOKEN")
     script = f'{line}\nprintf %s "$A_TOKEN"'
     assert subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout == value
 
 
-def test_a_token_without_an_end_has_no_timestamp() -> None:
-    told = json.loads(_printed(a_token("value"), "exec-credential", "", "v1"))
-    assert told["status"] == {"token": "value"}
-
-
 def test_a_secret_of_the_answer_and_what_json_does_not_know() -> None:
     metadata = {"id_token": Secret("s"), "when": datetime(2026, 1, 15, tzinfo=UTC)}
-    told = json.loads(_printed(a_token("value", metadata=metadata), "json", "", ""))
+    told = json.loads(_printed(a_token("value", metadata=metadata), "json", ""))
     assert told["metadata"] == {"id_token": "s", "when": "2026-01-15 00:00:00+00:00"}

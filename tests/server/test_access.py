@@ -70,6 +70,7 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("delete", "/jupyter-tokens/handles/{handle_id}"): {"status": 204},
     # It is a kernel's.
     ("post", "/jupyter-tokens/handles/{handle_id}/renew"): {"status": 403},
+    ("post", "/jupyter-tokens/kernels/{kernel_id}/sdk"): {"body": {"profile": "oneaccess"}},
 }
 ROWS = [
     Row(method, path, needs, **ANSWERS.get((method, path), {}))
@@ -77,7 +78,8 @@ ROWS = [
     for method, needs in route.permissions.items()
 ]
 BROWSER = [row for row in ROWS if row.needs is not None]
-KERNEL = [row for row in ROWS if row.needs is None and "{kernel_id}" in row.path]
+# Who asks a credential endpoint shows a secret of the kernel's: test_endpoints.
+KERNEL = [row for row in ROWS if row.needs is None and "{kernel_id}" in row.path and "/sdk/" not in row.path]
 
 by_name = pytest.mark.parametrize("row", BROWSER, ids=lambda row: f"{row.method} {row.path}")
 by_kernel = pytest.mark.parametrize("row", KERNEL, ids=lambda row: row.action)
@@ -98,7 +100,7 @@ def ask(call: Call, kernel: Kernel, profiles: Any, extension: TokensExtension) -
     async def ask(row: Row, headers: dict[str, str] | None = None, **facts: Any) -> HTTPResponse:
         path = row.path.format(
             name="oneaccess", kernel_id=kernel.id, injection_id=INJECTION, path="api/v2/tenant/token",
-            handle_id=HANDLE.id, action="renew", **facts
+            handle_id=HANDLE.id, action="renew", tool="google", **facts
         )  # fmt: skip
         body = json.dumps(row.body).encode() if row.method in {"post", "put"} else None
         return await call(row.method.upper(), path.removeprefix("/jupyter-tokens/"), body, headers=headers)
@@ -252,7 +254,7 @@ async def test_a_body_that_is_too_large_is_not_looked_at(
     hashed: list[int] = []
     sha256 = hashlib.sha256
     monkeypatch.setattr("hashlib.sha256", lambda data=b"", **how: (hashed.append(len(data)), sha256(data, **how))[1])
-    facts = {"name": "oneaccess", "kernel_id": kernel.id, "handle_id": HANDLE.id, "action": "renew"}
+    facts = {"name": "oneaccess", "kernel_id": kernel.id, "handle_id": HANDLE.id, "action": "renew", "tool": "google"}
     path = row.path.format(path="api/v2/tenant/token", **facts)
     body, headers = b" " * 20_000_000, kernel.proof("token", b"", time=0, key=b"wrong") if row in KERNEL else {}
     sending: dict[str, Any] = {"body": body}

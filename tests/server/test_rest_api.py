@@ -88,7 +88,7 @@ class _Kernel(requests.auth.AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         path = str(request.path_url).partition("?")[0]
-        kernel = re.search("/kernels/([^/]+)/(token|profiles|holdings|handles.*)$", path)
+        kernel = re.search("/kernels/([^/]+)/(token|profiles|holdings|sdk|handles.*)$", path)
         worker = re.search("/jupyter-tokens/handles/[^/]+/token$", path)
         body = request.body or b""
         body = body.encode() if isinstance(body, str) else body
