@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENVS ?= .venv
 DEV := $(VENVS)/dev/bin
 DEMO := $(VENVS)/demo/bin
+SCALE := $(VENVS)/scale/bin
 # What the JupyterLab extension is built from.
 PANEL := hatch_build.py $(shell find labextension -type f -not -path '*/node_modules/*' -not -path '*/lib/*')
 SOURCES := pyproject.toml README.md $(PANEL) $(shell find jupyter_tokens notebooks -name '*.py' -o -name '*.ipynb' -o -name '*.typed')
@@ -13,7 +14,7 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 # The parts that have to be covered to the last branch.
 CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
 
-.PHONY: demo test slow canary lint bench docs licences audit clean
+.PHONY: demo test test-scale slow canary lint bench docs licences audit clean
 
 demo: $(VENVS)/demo/.ready
 	@echo "Starting the demo …"
@@ -27,10 +28,14 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(if $(ARGS),,cd labextension && npm test)
 	$(if $(ARGS),$(PYTEST) $(ARGS))
 	@# Servers and kernels are waited for most of the time, so two files at once; Playwright's loop bears no other test's.
-	$(if $(ARGS),,$(PYTEST) $(TWO) -m "not alone" --ignore tests/labextension)
-	$(if $(ARGS),,$(PYTEST) $(TWO) -m "not alone" --cov-append tests/labextension)
+	$(if $(ARGS),,$(PYTEST) $(TWO) -m "not alone and not scale" --ignore tests/labextension)
+	$(if $(ARGS),,$(PYTEST) $(TWO) -m "not alone and not scale" --cov-append tests/labextension)
 	$(if $(ARGS),,$(PYTEST) -m alone --cov-append)
 	$(if $(ARGS),,$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered)
+
+# Clusters of workers. Their packages are large, so they have an environment of their own.
+test-scale: $(VENVS)/scale/.ready
+	$(SCALE)/python -m pytest -m scale $(or $(ARGS),tests/workers)
 
 slow: $(VENVS)/dev/.ready
 	$(DEV)/python -m pytest -m "slow or nightly" --full $(ARGS)
@@ -95,6 +100,10 @@ $(VENVS)/dev/.ready: $(VENVS)/dev/bin/python pyproject.toml $(PANEL) $(wildcard 
 	@$(DEV)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,docs]'
 	@# jupytext and jupyter-collaboration change how every server saves: off, but for the tests that are about them.
 	@mkdir -p $(VENVS)/dev/etc/jupyter && cp -R tests/etc_jupyter/. $(VENVS)/dev/etc/jupyter/
+	@touch $@
+
+$(VENVS)/scale/.ready: $(VENVS)/scale/bin/python pyproject.toml $(PANEL)
+	$(SCALE)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,scale]'
 	@touch $@
 
 labextension/node_modules/.package-lock.json: labextension/package-lock.json

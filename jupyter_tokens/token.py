@@ -14,7 +14,7 @@ from .clock import SystemClock
 from .errors import NoValue, ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from datetime import datetime
 
     from .auth import TokenAuth
@@ -174,10 +174,11 @@ class Token(_Opaque):
         ParameterError
             If the token has several values and none or an unknown one is named, or if it has a single one.
         """
-        values = self.values()
-        if field not in values:
+        self._check_value()
+        # No local variable holds a value: the frame is part of the error's traceback.
+        if field not in self.__values():
             raise self._unnamed(field)
-        return values[field]
+        return self.__values()[field]
 
     def values(self) -> dict[str, str]:
         """Return all values by the names of their fields; a single value has the empty name.
@@ -187,6 +188,10 @@ class Token(_Opaque):
         NoValue
             If the API never returns the value.
         """
+        self._check_value()
+        return dict(self.__values())
+
+    def _check_value(self) -> None:
         if not self.has_value:
             raise NoValue(
                 "This API describes a stored token but never returns its value.",
@@ -194,7 +199,6 @@ class Token(_Opaque):
                 provider=self.provider,
                 profile=self.profile,
             )
-        return dict(self.__values())
 
     def _unnamed(self, field: str) -> ParameterError:
         names = self.fields
@@ -249,6 +253,31 @@ class Token(_Opaque):
         from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
 
         return TokenAuth(self.profile, self.__params, self.__renew, self)
+
+    def as_callable(self, field: str = _SINGLE) -> Callable[[], str]:
+        """Return a function that returns the value of a fresh token: `OpenAI(api_key=token.as_callable())`.
+
+        It returns from the cache, and blocks only while a token is fetched. `field` is that of `reveal`.
+        """
+        self.reveal(field)  # what it cannot return, it refuses now
+        return lambda: self.__fresh().reveal(field)
+
+    def as_async_callable(self, field: str = _SINGLE) -> Callable[[], Coroutine[Any, Any, str]]:
+        """Return a coroutine function that does the same: `AsyncOpenAI(api_key=token.as_async_callable())`.
+
+        A fetch runs on a thread and does not block the event loop.
+        """
+        self.reveal(field)
+
+        async def value() -> str:
+            from asyncio import to_thread  # noqa: PLC0415 (loaded wherever a loop runs)
+
+            return (await to_thread(self.__fresh)).reveal(field)
+
+        return value
+
+    def __fresh(self) -> Token:
+        return self if self.__renew is None else self.__renew(None)
 
     def renewed_by(self, renew: Callable[[Token | None], Token], params: Mapping[str, Any] = _EMPTY) -> Token:
         """Return the same token with another way for `auth` to keep it fresh.

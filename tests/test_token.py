@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import pickle
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
 
 from jupyter_tokens.auth import TokenAuth
 from jupyter_tokens.clock import utc
-from jupyter_tokens.errors import NoValue
+from jupyter_tokens.errors import NoValue, ParameterError
 from jupyter_tokens.token import Secret, Token
 
 from .doubles import CANARY, NOW, told
 
 
-def token(value: str | None = CANARY, **options: object) -> Token:
+def token(value: str | None = CANARY, **options: Any) -> Token:
     given = {"profile": "mine", "provider": "astra", "obtained_at": utc(NOW), **options}
     return Token(value, **given)
 
 
-OPAQUE = [Secret(CANARY), token(), token(expires_at=utc(NOW + 60), metadata={"id_token": Secret(CANARY)})]
-every = pytest.mark.parametrize("thing", OPAQUE, ids=["secret", "token", "token with an end"])
+KEY = {"AccessKeyId": f"{CANARY}-id", "AccessKeySecret": f"{CANARY}-secret", "SecurityToken": f"{CANARY}-token"}
+
+
+def key(**options: Any) -> Token:
+    given = {"profile": "mine", "provider": "alibaba-sts", "obtained_at": utc(NOW), **options}
+    return Token(KEY, **given)
+
+
+OPAQUE = [key(), Secret(CANARY), token(), token(expires_at=utc(NOW + 60), metadata={"id_token": Secret(CANARY)})]
+every = pytest.mark.parametrize("thing", OPAQUE, ids=["key", "secret", "token", "token with an end"])
 
 WAYS = {
     "repr": repr,
@@ -89,7 +99,7 @@ def test_is_frozen(thing) -> None:
             setattr(thing, name, "x")
         with pytest.raises(AttributeError, match="frozen"):
             delattr(thing, name)
-    assert thing.reveal() == CANARY
+    assert thing.values() == KEY if getattr(thing, "fields", ()) else thing.reveal() == CANARY
 
 
 @every
@@ -159,3 +169,59 @@ def test_renewed_by_keeps_everything_else() -> None:
     request = httpx.Request("GET", "https://consumer.example")
     assert next(second.auth.sync_auth_flow(request)).headers["Authorization"] == third.headers()["Authorization"]
     assert asked == [None]
+
+
+def test_the_values_of_a_key_come_out_by_their_names() -> None:
+    made = key()
+    assert made.fields == ("AccessKeyId", "AccessKeySecret", "SecurityToken")
+    assert {name: made.reveal(name) for name in made.fields} == made.values() == KEY
+    assert made.renewed_by(lambda _: made).values() == KEY
+    assert made.has_value
+
+
+@pytest.mark.parametrize("ask", [Token.reveal, Token.headers, lambda made: made.reveal("Other"), Token.as_callable])
+def test_without_a_name_of_its_own_no_value_comes_out_and_all_are_named(ask: Any) -> None:
+    with pytest.raises(ParameterError, match="AccessKeyId, AccessKeySecret, SecurityToken") as caught:
+        ask(key())
+    assert "SecurityToken" in caught.value.hint
+    assert CANARY not in told(caught.value)
+
+
+def test_a_single_value_has_no_name() -> None:
+    made = token()
+    assert (made.fields, made.values(), made.reveal()) == ((), {"": CANARY}, CANARY)
+    with pytest.raises(ParameterError, match="single value"):
+        made.reveal("SecurityToken")
+
+
+def test_what_is_never_returned_has_no_values() -> None:
+    made = token(None)
+    assert (made.fields, made.has_value) == ((), False)
+    for ask in (made.values, made.as_callable, lambda: made.reveal("x")):
+        with pytest.raises(NoValue):
+            ask()
+
+
+def test_what_is_left_of_a_life() -> None:
+    now = datetime.now(UTC).timestamp()
+    assert (token().expires_in, token().is_expired) == (None, False)
+    living, ended = token(expires_at=utc(now + 600)), token(expires_at=utc(now - 1))
+    assert 590 < (living.expires_in or 0) <= 600
+    assert not living.is_expired
+    assert (ended.expires_in, ended.is_expired) == (0.0, True)
+
+
+def test_a_callable_returns_the_value_of_a_fresh_token() -> None:
+    asked: list[Token | None] = []
+
+    def renew(refused: Token | None) -> Token:
+        asked.append(refused)
+        return token(f"fresh-{len(asked)}")
+
+    for made in (token(renew=renew), token().renewed_by(renew)):
+        asked.clear()
+        value, awaited = made.as_callable(), made.as_async_callable()
+        assert asked == []
+        assert (value(), value(), asyncio.run(awaited())) == ("fresh-1", "fresh-2", "fresh-3")
+    assert token().as_callable()() == asyncio.run(token().as_async_callable()()) == CANARY
+    assert key().as_callable("SecurityToken")() == KEY["SecurityToken"]

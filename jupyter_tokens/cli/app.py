@@ -33,6 +33,8 @@ class TokensApp(CommandApp):
         "login": ("jupyter_tokens.cli.login.LoginApp", "Log in to a profile as yourself."),
         "logout": ("jupyter_tokens.cli.login.LogoutApp", "Log out, and revoke the login where the server can."),
         "whoami": ("jupyter_tokens.cli.login.WhoamiApp", "Print who is logged in to a profile."),
+        "handle": ("jupyter_tokens.cli.handles.HandleApp", "Write a handle for a job: no token and no secret."),
+        "handles": ("jupyter_tokens.cli.handles.HandlesApp", "List the handles in use, or revoke one."),
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
         "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the token APIs on loopback, without an account."),
         "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks, and redact outputs."),

@@ -1,4 +1,4 @@
-"""Tokens on the workers of an engine: `processes`, `dask`, `ray`, `spark`. See docs/workers.md.
+"""Tokens on the workers of an engine: `processes`, `dask`, `ray`. See docs/workers.md.
 
 Each module needs its engine installed, and is imported when it is first used.
 """
@@ -8,13 +8,19 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["dask", "processes", "ray", "spark"]
+__all__ = ["dask", "processes", "ray"]
 
 
 def __getattr__(name: str) -> ModuleType:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f".{name}", __name__)
+    try:
+        return import_module(f".{name}", __name__)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("jupyter_tokens"):
+            raise
+        problem = f"workers.{name} needs {missing.name}: pip install 'jupyter_tokens[{name}]'"
+        raise ModuleNotFoundError(problem, name=missing.name) from None
 
 
 def __dir__() -> list[str]:

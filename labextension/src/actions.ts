@@ -3,7 +3,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { copyText } from './clipboard';
 import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { CANCELLED, problemOf } from './request';
-import type { IInjection, IProfile, ITokens, Outcome, Params } from './tokens';
+import { namesOf } from './tokens';
+import type { IInjection, IProfile, ITokenFacts, ITokens, Outcome, Params } from './tokens';
 
 /** The user's actions on a profile. The result is shown on its card; no method throws. */
 export class Actions {
@@ -18,7 +19,7 @@ export class Actions {
 
   /** The environment variable for a profile's token; null if neither profile nor settings name one. */
   variable(profile: IProfile): string | null {
-    return this.variables[profile.name] ?? profile.env;
+    return this.variables[profile.name] ?? (profile.env === null ? null : namesOf(profile.env));
   }
 
   fetch(profile: string, params: Params, refresh: boolean): Promise<boolean> {
@@ -67,7 +68,12 @@ export class Actions {
       if (done.state === 'failed') {
         throw new Error(done.message ?? this._trans.__('The kernel did not accept the token.'));
       }
-      const set = this._trans.__('%1 is set in %2 (%3).', done.env, kernel.notebook, done.language);
+      const set = this._trans.__(
+        '%1 is set in %2 (%3).',
+        namesOf(done.env),
+        kernel.notebook,
+        done.language
+      );
       const text = [set, keptBy(done, this._trans)].join(' ').trim();
       return { kind: 'done', text, ...(isGiven(params) && { expiresAt: done.expires_at }) };
     });
@@ -76,7 +82,7 @@ export class Actions {
   copy(profile: string, params: Params): Promise<boolean> {
     return this._tell(profile, async () => {
       const { value } = await this._tokens.reveal(profile, params);
-      await copyText(value ?? '', this._trans);
+      await copyText(shown(value), this._trans);
       return { kind: 'done', text: this._trans.__('Copied to the clipboard.') };
     });
   }
@@ -89,7 +95,7 @@ export class Actions {
   ): Promise<boolean> {
     return this._tell(profile, async () => {
       const { value, expires_at } = await this._tokens.reveal(profile, params);
-      show(value ?? '', expires_at);
+      show(shown(value), expires_at);
       return null;
     });
   }
@@ -137,4 +143,13 @@ function keptBy({ kept_by, expires_at }: IInjection, trans: TranslationBundle): 
 
 function isGiven(params: Params): boolean {
   return Object.keys(params).length > 0;
+}
+
+/** A token's value, or several of them in a line each. */
+function shown(value: ITokenFacts['value']): string {
+  return typeof value === 'object' && value !== null
+    ? Object.entries(value)
+        .map(pair => pair.join('='))
+        .join('\n')
+    : (value ?? '');
 }

@@ -17,7 +17,7 @@ import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { ProblemView } from './problem';
 import { ProfileForm } from './profileform';
 import { problemOf } from './request';
-import { NAMESPACE, type IEditable, type IHolding, type ITokens } from './tokens';
+import { NAMESPACE, namesOf, type IEditable, type IHolding, type ITokens } from './tokens';
 
 /** How many cards are rendered first: more than a sidebar can show. */
 const FIRST = 30;
@@ -164,7 +164,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
   const [query, setQuery] = React.useState('');
   const wanted = query.trim().toLowerCase();
   const found = profiles?.filter(({ name, title, env }) =>
-    `${name} ${title ?? ''} ${env ?? ''}`.toLowerCase().includes(wanted)
+    `${name} ${title ?? ''} ${env === null ? '' : namesOf(env)}`.toLowerCase().includes(wanted)
   );
   // Whether all cards are rendered: the rest follows when the page is idle.
   const [whole, setWhole] = React.useState(false);

@@ -34,12 +34,20 @@ export function written(value: Value): string {
   return typeof value === 'object' ? value.join(' ') : String(value);
 }
 
+/** The variable that a profile fills; for a token of several values, one for each. */
+export type Env = string | Readonly<Record<string, string>>;
+
+/** The names of the variables. */
+export function namesOf(env: Env): string {
+  return typeof env === 'string' ? env : Object.values(env).join(', ');
+}
+
 /** A profile, and the state of its token. */
 export interface IProfile {
   readonly name: string;
   readonly provider: string | null;
   readonly title: string | null;
-  readonly env: string | null;
+  readonly env: Env | null;
   readonly params: Params;
   /** The parameters of the token that state, expiry and error belong to. */
   readonly token_params: Params;
@@ -101,7 +109,8 @@ export interface ITokenFacts {
   readonly profile: string;
   readonly expires_at: string | null;
   readonly has_value: boolean;
-  readonly value?: string | null;
+  /** Several values have names. */
+  readonly value?: Env | null;
 }
 
 /** What keeps an injected token fresh; null if nothing does. */
@@ -112,7 +121,7 @@ export interface IInjection {
   readonly state: 'queued' | 'done' | 'failed';
   readonly kernel_id: string;
   readonly profile: string;
-  readonly env: string;
+  readonly env: Env;
   readonly language: string;
   readonly expires_at: string | null;
   readonly kept_by: KeptBy;

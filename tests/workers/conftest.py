@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from jupyter_tokens.clock import SystemClock
+from jupyter_tokens.protocol.handles import Issued
 from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.server.app import TokensExtension
 
@@ -41,6 +43,36 @@ print("RESULT " + _json.dumps(_result))
 def sandbox() -> Iterator[Sandbox]:
     with running(life=LIFE) as served:
         yield served
+
+
+class Later(SystemClock):
+    """The true time, and a test may let more of it pass for leases."""
+
+    passed = 0.0
+
+    def elapsed(self) -> float:  # type: ignore[override]
+        return SystemClock.elapsed() + self.passed
+
+
+@pytest.fixture
+def later(extension: TokensExtension) -> Later:
+    """The server's clock."""
+    extension.clock = clock = Later()
+    return clock
+
+
+@pytest.fixture
+def issued(extension: TokensExtension) -> list[Issued]:
+    """All handles that the server has issued, also the ended ones."""
+    handles: list[Issued] = []
+    issue = extension.handles.issue
+
+    def noted(*args: Any, **facts: Any) -> Issued:
+        handles.append(issue(*args, **facts))
+        return handles[-1]
+
+    extension.handles.issue = noted  # type: ignore[method-assign]
+    return handles
 
 
 @pytest.fixture
@@ -75,6 +107,7 @@ def drive(
                 assert "error" not in answer, answer["where"] + printed
                 return answer["result"]
 
+            run.kernel = driver  # type: ignore[attr-defined]
             yield run
 
     return drive

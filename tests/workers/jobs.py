@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from pathlib import Path
 
 import httpx
 
@@ -36,3 +37,32 @@ def refused(auth: httpx.Auth, url: str) -> str:
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "let in"
+
+
+def seen() -> str:
+    """What `get_token` raises here when a newer token is asked for."""
+    try:
+        get_token("oneaccess", refresh=True)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "let in"
+
+
+def places(variable: str, file: str, seconds: float) -> list[tuple[str | None, str | None, int | None]]:
+    """What is in a variable and in a file, by digests, and the file's mode, looked at for so long."""
+    found = []
+    end = time.monotonic() + seconds
+    while True:
+        value = os.environ.get(variable)
+        path = Path(file)
+        there = path.exists()
+        found.append(
+            (
+                value and hashlib.sha256(value.encode()).hexdigest(),
+                hashlib.sha256(path.read_bytes()).hexdigest() if there else None,
+                path.stat().st_mode & 0o777 if there else None,
+            )
+        )
+        if time.monotonic() >= end:
+            return found
+        time.sleep(0.1)

@@ -1,0 +1,116 @@
+"""Tokens on the workers of a Dask cluster: a plugin that is on each worker, also on those that join later."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from distributed import WorkerPlugin
+
+from ..client import issue_handle, revoke_handle
+from ..errors import ConfigurationError, TokenError
+from ..protocol.handles import is_loopback
+from . import processes
+
+if TYPE_CHECKING:
+    from distributed import Client, Worker
+
+    from ..protocol.handles import Handle
+
+__all__ = ["tokens"]
+
+_NONE: Mapping[str, Any] = {}
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def tokens(
+    client: Client,
+    profile: str,
+    /,
+    *,
+    inject: str | bool = False,
+    file: str | None = None,
+    lease: float = 900.0,
+    url: str | None = None,
+    allow_plain: bool = False,
+    params: Mapping[str, Any] = _NONE,
+    **named_params: Any,
+) -> Iterator[Handle]:
+    """Let the workers of a cluster fetch a profile's tokens for as long as the `with` block runs.
+
+    Each worker gets a handle: `token.auth` that is sent to a task, and `get_token` in a task, then ask the issuer, and
+    one call for each worker and token life is made. Workers that join later get it too. At the end of the block the
+    handle is revoked.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        The client of the cluster.
+    profile : str
+        Name of a profile.
+    inject, file : optional
+        On each worker, keep the token fresh in this environment variable or file: see `workers.processes.install`.
+    lease, url, params, **named_params
+        See `issue_handle`.
+    allow_plain : bool, default False
+        Whether the handle may go to other machines over plain TCP, and tokens over plain HTTP.
+
+    Raises
+    ------
+    TokenError
+        If no handle is issued.
+    ConfigurationError
+        If the handle would go to other machines over plain TCP.
+    """
+    if client.asynchronous:
+        raise ConfigurationError("The client is asynchronous.", hint="Use one that is not: Client(cluster).")
+    if not allow_plain:
+        _check_wires(client)
+    handle = issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params={**params, **named_params})
+    plugin = _Tokens(handle, inject, file)
+    try:
+        client.register_plugin(plugin)
+        yield handle
+    finally:
+        try:
+            revoke_handle(handle)
+        except TokenError as error:
+            _log.debug("%s: the handle ends with its lease: %s", profile, error.message)
+        with suppress(OSError):
+            # The cluster may have been closed in the block.
+            client.unregister_worker_plugin(plugin.name)
+
+
+class _Tokens(WorkerPlugin):
+    """Installs a handle. What the scheduler keeps and logs of it is this object, pickled."""
+
+    def __init__(self, handle: Handle, inject: str | bool, file: str | None) -> None:
+        self.name = f"jupyter_tokens {handle.profile} {handle.id}"
+        self._handle = handle
+        self._inject = inject
+        self._file = file
+
+    async def setup(self, worker: Worker) -> None:
+        """See `WorkerPlugin`. The fetch must not hold up the worker's loop."""
+        await asyncio.to_thread(processes.install, self._handle, inject=self._inject, file=self._file)
+
+    async def teardown(self, worker: Worker) -> None:
+        """See `WorkerPlugin`."""
+        await asyncio.to_thread(processes.uninstall, self._handle)
+
+
+def _check_wires(client: Client) -> None:
+    info = client.scheduler_info(n_workers=-1)
+    for address in (info["address"], *info["workers"]):
+        parts = urlsplit(address)
+        if parts.scheme == "tcp" and not is_loopback(parts.hostname or ""):
+            raise ConfigurationError(
+                f"The handle would go over plain TCP ({address}), where others can read it.",
+                hint="Use a cluster with TLS (distributed.comm.require-encryption), or allow it where nobody else is "
+                "on the network: allow_plain=True.",
+            )

@@ -1,0 +1,64 @@
+"""Tokens on the workers of a Ray cluster: a hook that Ray runs in each worker process when it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..client import issue_handle
+
+if TYPE_CHECKING:
+    from ..protocol.handles import Handle
+
+__all__ = ["runtime_env"]
+
+_NONE: Mapping[str, Any] = {}
+
+
+def runtime_env(
+    profile: str,
+    /,
+    *,
+    inject: str | bool = False,
+    file: str | None = None,
+    lease: float = 900.0,
+    url: str | None = None,
+    allow_plain: bool = False,
+    params: Mapping[str, Any] = _NONE,
+    **named_params: Any,
+) -> dict[str, Any]:
+    """Return the runtime environment in which Ray's tasks and actors can fetch a profile's tokens.
+
+    Pass it to `ray.init`. It can have further entries: `{**runtime_env("oneaccess"), "pip": […]}`. The handle ends with
+    this process, or with `revoke_handle`.
+
+    Parameters
+    ----------
+    profile : str
+        Name of a profile.
+    inject, file : optional
+        In each worker, keep the token fresh in this environment variable or file: see `workers.processes.install`.
+    lease, url, allow_plain, params, **named_params
+        See `issue_handle`.
+
+    Raises
+    ------
+    TokenError
+        If no handle is issued.
+
+    Notes
+    -----
+    The handle is in the hook's closure. Ray shows `env_vars` in its dashboard, its APIs and its logs, but no closure.
+    Between machines Ray's connections are plain unless it is told to use TLS (RAY_USE_TLS).
+    """
+    handle = issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params={**params, **named_params})
+    return {"worker_process_setup_hook": _installs(handle, inject, file)}
+
+
+def _installs(handle: Handle, inject: str | bool, file: str | None) -> Callable[[], None]:
+    def install() -> None:
+        from jupyter_tokens.workers import processes  # noqa: PLC0415 (in the worker)
+
+        processes.install(handle, inject=inject, file=file)
+
+    return install

@@ -1,0 +1,118 @@
+"""`jupyter tokens handle` and `handles`, against a real server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jupyter_tokens.cli.handles import HandleApp, HandlesApp
+from jupyter_tokens.client import HANDLE_VARIABLE, Client
+from jupyter_tokens.errors import HandleRefused
+from jupyter_tokens.protocol.handles import Handle
+from jupyter_tokens.sandbox import Sandbox
+
+from ..hearing import free_port, until_listening
+from .running import Run, runner
+
+DEADLINE = 300
+
+
+@pytest.fixture
+def issue(capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(HandleApp, capfd)
+
+
+@pytest.fixture
+def handles(capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(HandlesApp, capfd)
+
+
+@pytest.fixture
+def server(sandbox: Sandbox, tmp_path: Path, config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A Jupyter server that has the profiles; this process has none."""
+    for name in ("config", "secrets"):
+        (tmp_path / name).mkdir(mode=0o700)
+    config = tmp_path / "config" / "jupyter_tokens_config.json"
+    config.write_text(json.dumps({"TokenProfiles": {"profiles": sandbox.profiles(tmp_path / "secrets")}}))
+    config.chmod(0o600)
+    port = free_port()
+    command = [
+        sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser", f"--port={port}",
+        "--ServerApp.port_retries=0", "--ServerApp.jpserver_extensions={'jupyter_tokens': True}",
+    ]  # fmt: skip
+    environment = {**os.environ, "JUPYTER_CONFIG_PATH": str(tmp_path / "config")}
+    log = tmp_path / "server.log"
+    with log.open("w") as out, subprocess.Popen(command, env=environment, stderr=out, cwd=tmp_path) as process:
+        try:
+            until_listening(port, DEADLINE)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
+
+
+def test_from_issue_to_revocation(
+    *, server: str, issue: Run, handles: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    file = tmp_path / "job.handle"
+    done = issue("oneaccess", "--lease", "8h", "--file", str(file))
+    assert (done.code, done.out) == (0, ""), done.err
+    handle = Handle.read(str(file))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert handle.key.hex() not in done.err
+    assert handle.url.endswith(f":{server.rpartition(':')[2]}/jupyter-tokens")
+
+    monkeypatch.setenv(HANDLE_VARIABLE, str(file))
+    job = Client()
+    assert job.get("oneaccess").reveal() in sandbox.issued
+    shown = handles("--server", server)
+    assert (handle.id in shown.out, handle.key.hex() in shown.out) == (True, False)
+    [listed] = json.loads(handles("--json").out)["handles"]
+    assert (listed["id"], listed["uses"], listed["lease"]) == (handle.id, 1, 8 * 3600)
+
+    assert handles("revoke", handle.id).code == 0
+    with pytest.raises(HandleRefused, match="revoked"):
+        job.get("oneaccess", refresh=True)
+    job.close()
+    assert "No handle" in handles().err
+    assert handles("revoke", handle.id).code == 0
+    assert handles("revoke", "0" * 32).code == 1
+    # A handle's file may be written again.
+    assert issue("astra", "--file", str(file)).code == 0
+    assert Handle.read(str(file)).profile == "astra"
+    assert issue("nobody", "--file", str(file)).code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "PROFILE"),
+        (("oneaccess",), "--file"),
+        (("oneaccess", "--file", "x", "--lease", "soon"), "no time"),
+        (("oneaccess", "TargetId", "--file", "x"), "name=value"),
+        (("oneaccess", "--file", "{folder}"), "no regular file"),
+        (("oneaccess", "--file", "{document}"), "holds no handle"),
+        (("oneaccess", "--file", "{new}"), "No Jupyter server"),
+    ],
+)
+def test_what_is_wrong_is_said(issue: Run, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    document = tmp_path / "document"
+    document.write_text("of mine")
+    places = {"folder": tmp_path, "document": document, "new": tmp_path / "new"}
+    done = issue(*(argument.format(**places) for argument in arguments))
+    assert (done.code, said in done.err) == (2, True), done.err
+    assert document.read_text() == "of mine"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_server_that_is_gone(handles: Run) -> None:
+    done = handles("--server", f"http://127.0.0.1:{free_port()}")
+    assert (done.code, "cannot be reached" in done.err) == (1, True)
+    assert handles("forget", "x").code == 2
