@@ -17,6 +17,7 @@ CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py
 .PHONY: demo test test-scale slow canary lint bench docs licences audit clean
 
 demo: $(VENVS)/demo/.ready
+	@echo "Starting the demo …"
 	@$(DEMO)/jupyter tokens demo $(ARGS)
 
 test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
@@ -82,10 +83,12 @@ $(VENVS)/%/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; name it: make PYTHON=python3.12" >&2; exit 1; }
 	@scripts/need python3-venv $(PYTHON) -c 'import ensurepip, venv'
-	$(PYTHON) -m venv $(VENVS)/$*
+	@echo "Creating a virtual environment in $(VENVS)/$* …"
+	@$(PYTHON) -m venv $(VENVS)/$*
 
 $(VENVS)/demo/.ready: $(VENVS)/demo/bin/python $(SOURCES)
-	$(DEMO)/python -m pip install --quiet --disable-pip-version-check '.[demo]'
+	@echo "Installing jupyter_tokens with JupyterLab into $(VENVS)/demo (only once; about a minute) …"
+	@$(DEMO)/python -m pip install --quiet --disable-pip-version-check '.[demo]'
 	@touch $@
 
 $(VENVS)/plain/.ready: $(VENVS)/plain/bin/python $(SOURCES)
@@ -93,7 +96,8 @@ $(VENVS)/plain/.ready: $(VENVS)/plain/bin/python $(SOURCES)
 	@touch $@
 
 $(VENVS)/dev/.ready: $(VENVS)/dev/bin/python pyproject.toml $(PANEL) $(wildcard tests/etc_jupyter/* tests/etc_jupyter/*/*)
-	$(DEV)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,docs]'
+	@echo "Installing jupyter_tokens with everything that its tests need into $(VENVS)/dev …"
+	@$(DEV)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,docs]'
 	@# jupytext and jupyter-collaboration change how every server saves: off, but for the tests that are about them.
 	@mkdir -p $(VENVS)/dev/etc/jupyter && cp -R tests/etc_jupyter/. $(VENVS)/dev/etc/jupyter/
 	@touch $@

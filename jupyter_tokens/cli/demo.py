@@ -1,4 +1,4 @@
-"""`jupyter tokens demo`: the sandbox and JupyterLab with five profiles, and the first tutorial open."""
+"""`jupyter tokens demo`: starts the sandbox, and JupyterLab with five profiles on the first tutorial."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STOP_SECONDS = 10.0
 
 
 class DemoApp(CommandApp):
-    """Runs until Ctrl-C, or until JupyterLab is shut down; both end together."""
+    """Run until Ctrl-C, or until JupyterLab is shut down."""
 
     name = "jupyter-tokens-demo"
     description = "Start the sandbox and JupyterLab with five profiles, and open the first tutorial. No account needed."
@@ -38,7 +38,7 @@ class DemoApp(CommandApp):
 
     port = Integer(0, min=0, max=65535, help="Port of JupyterLab; 0: the first free one from 8888 on.").tag(config=True)
     folder = Unicode(
-        "", help="Folder for the notebooks, kept when the demo ends; by default a temporary one, which is not."
+        "", help="Folder for the notebooks, kept when the demo ends; by default a temporary one, which is removed."
     ).tag(config=True)
     browser = Bool(default_value=True, help="Open a browser.").tag(config=True)
 
@@ -53,7 +53,7 @@ class DemoApp(CommandApp):
     }
 
     def start(self) -> None:
-        """Serves until one of the two ends."""
+        """Serve until JupyterLab ends."""
         super().start()
         for package in ("jupyterlab", "ipykernel"):
             if find_spec(package) is None:
@@ -75,8 +75,11 @@ class DemoApp(CommandApp):
             config = scratch_path / "config"
             write_config(config, sandbox.profiles(secrets))
             notebooks = copy_notebooks(Path(self.folder) if self.folder else scratch_path / "notebooks")
-            kept = f"Notebooks are kept in {notebooks}." if self.folder else "What you change is not kept: see --dir."
-            say(f"Sandbox: {sandbox.url} (five APIs, no account). {kept} Ctrl-C ends it.")
+            say(f"Sandbox: serves the APIs at {sandbox.url}; no account is needed.")
+            kept = "kept when the demo ends" if self.folder else "removed when the demo ends; --dir FOLDER keeps them"
+            say(f"Tutorials: in {notebooks}, {kept}.")
+            opens = "opens the first tutorial in your browser" if self.browser else "its address follows"
+            say(f"JupyterLab: is starting; {opens}. Press Ctrl-C to stop.")
             with self._lab(notebooks, config) as lab:
                 return lab.wait()
 
@@ -88,7 +91,7 @@ class DemoApp(CommandApp):
             "jupyterlab",
             f"--ServerApp.root_dir={notebooks}",
             f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}",
-            # A container often has no other user; what it serves is behind a token on loopback.
+            # Containers often have no other user, and JupyterLab is behind a token on loopback.
             "--ServerApp.allow_root=True",
             *([] if self.browser else ["--no-browser"]),
             *([f"--port={self.port}", "--ServerApp.port_retries=0"] if self.port else []),
@@ -97,7 +100,7 @@ class DemoApp(CommandApp):
         path = os.pathsep.join(filter(None, [str(config), os.environ.get("JUPYTER_CONFIG_PATH")]))
         # An interruption before `try` would leave JupyterLab behind.
         end_of_hold = _hold_interruptions()
-        # In a session of its own, JupyterLab does not see the terminal's Ctrl-C, at which it would stop to ask back.
+        # In a session of its own, JupyterLab does not get the terminal's Ctrl-C: it would ask for confirmation.
         lab = subprocess.Popen(  # noqa: S603 (our own command line)
             command,
             env={**os.environ, "JUPYTER_CONFIG_PATH": path},
@@ -108,7 +111,7 @@ class DemoApp(CommandApp):
             end_of_hold()
             yield lab
         finally:
-            # Whoever is used to pressing Ctrl-C twice must not leave JupyterLab and its kernels behind.
+            # A second Ctrl-C must not leave JupyterLab and its kernels running.
             _ignore_interrupts()
             lab.terminate()
             try:
@@ -119,13 +122,13 @@ class DemoApp(CommandApp):
 
 
 def say(message: str) -> None:
-    """A line for the person at the terminal; standard output stays free for machines."""
+    """Print a line on standard error; standard output is for programs."""
     sys.stderr.write(message + "\n")
     sys.stderr.flush()
 
 
 def write_config(folder: Path, profiles: Mapping[str, Any]) -> None:
-    """A `jupyter_tokens_config.json` of these profiles, which nobody else can read."""
+    """Write a `jupyter_tokens_config.json` with these profiles, readable only by this user."""
     folder.mkdir(mode=0o700, exist_ok=True)
     file = folder / f"{CONFIG_NAME}.json"
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
@@ -133,14 +136,14 @@ def write_config(folder: Path, profiles: Mapping[str, Any]) -> None:
 
 
 def notebooks_folder() -> Path:
-    """Where the tutorials are: in the installed package, or beside it in a checkout."""
+    """Return the folder of the tutorials: in the installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "notebooks"
     return installed if installed.is_dir() else package.parent / "notebooks"
 
 
 def copy_notebooks(folder: Path) -> Path:
-    """Copies the tutorials into a folder, and leaves alone what is there already; returns the absolute folder."""
+    """Copy the tutorials into a folder, except existing files; return the absolute path."""
     folder.mkdir(parents=True, exist_ok=True)
     for source in sorted(notebooks_folder().glob("*.ipynb")):
         target = folder / source.name
@@ -152,7 +155,7 @@ def copy_notebooks(folder: Path) -> Path:
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         if os.name == "posix":
-            # As the server does: what is left of ended connections is no reason to refuse.
+            # As the server does: connections that have just ended do not block a port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -161,7 +164,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-# A terminal that is closed, and whoever stops a service, end the demo like Ctrl-C. Windows has no SIGHUP.
+# Closing the terminal and stopping a service end the demo like Ctrl-C. Windows has no SIGHUP.
 _ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -176,7 +179,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _hold_interruptions() -> Callable[[], None]:
-    """Holds Ctrl-C and its kin back until the returned function is called, which then raises."""
+    """Delay Ctrl-C and similar signals until the returned function is called, which then raises."""
     held: list[int] = []
     before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in _ENDINGS}
 

@@ -257,7 +257,7 @@ def test_notebooks_in_a_folder_of_ones_own_are_kept_and_never_overwritten(
     folder = tmp_path / "deep" / "mine"
     assert ended("--dir", str(folder)) == 0
     assert f"--ServerApp.root_dir={folder}" in lab.saw["argv"]
-    assert f"Notebooks are kept in {folder}." in capfd.readouterr().err
+    assert f"Tutorials: in {folder}, kept when the demo ends." in capfd.readouterr().err
     notebook = folder / FIRST_NOTEBOOK
     assert notebook.read_bytes() == (notebooks_folder() / FIRST_NOTEBOOK).read_bytes()
     notebook.write_text("my work", encoding="utf-8")
@@ -268,7 +268,7 @@ def test_notebooks_in_a_folder_of_ones_own_are_kept_and_never_overwritten(
 def test_without_a_folder_it_says_that_nothing_is_kept(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     assert ended() == 0
     err = capfd.readouterr().err
-    assert "not kept: see --dir" in err
+    assert "removed when the demo ends; --dir FOLDER keeps them" in err
     assert "http://127.0.0.1:" in err
 
 

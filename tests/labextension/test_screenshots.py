@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from jupyter_tokens.sandbox import Sandbox
@@ -94,6 +96,67 @@ def test_the_form(lab: Lab, shoot: Any) -> None:
     form.get_by_label("Client ID", exact=True).fill("kP2mB8")
     form.get_by_label("Client secret", exact=True).fill("not-a-real-secret")
     shoot("form")
+
+
+class Film:
+    """Screenshots of a page that become one moving picture."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.frames: list[Image.Image] = []
+        self.seconds: list[float] = []
+
+    def take(self, seconds: float) -> None:
+        """Take a picture, which is shown for so long."""
+        picture = Image.open(io.BytesIO(self.page.screenshot(animations="disabled"))).convert("RGB")
+        self.frames.append(picture)
+        self.seconds.append(seconds)
+
+    def type(self, text: str) -> None:
+        """Type into the active cell, a few letters for each frame."""
+        for start in range(0, len(text), 3):
+            self.page.keyboard.type(text[start : start + 3])
+            self.take(0.12)
+
+    def write(self, file: Path) -> None:
+        """Write a GIF, all frames in the colours of the fullest."""
+        colours = max(self.frames, key=lambda frame: len(frame.getcolors(1 << 24) or ())).quantize(96)
+        frames = [frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in self.frames]
+        durations = [round(seconds * 1000) for seconds in self.seconds]
+        frames[0].save(file, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
+
+
+def test_the_tour(lab: Lab, tmp_path: Path) -> None:
+    """The moving picture of the README: %gettoken, an output that is redacted, and Inject."""
+    lab.theme("JupyterLab Light")
+    lab.page.set_viewport_size({"width": 1060, "height": 600})
+    lab.open_notebook("analysis.ipynb", source="")
+    wide(lab)
+    film = Film(lab.page)
+    cells = lab.page.locator(".jp-Notebook .jp-CodeCell")
+    cells.first.locator(".cm-content").click()
+    film.take(1.2)
+    film.type("%gettoken oneaccess")
+    lab.page.keyboard.press("Shift+Enter")
+    expect(cells.first.locator(".jp-OutputArea")).to_contain_text("until the kernel ends")
+    expect(lab.card("oneaccess")).to_contain_text("ONEACCESS_TOKEN")
+    film.take(2.5)
+    film.type("!echo $ONEACCESS_TOKEN")
+    lab.page.keyboard.press("Shift+Enter")
+    expect(cells.nth(1).locator(".jp-OutputArea")).to_contain_text("[token oneaccess]")
+    film.take(2.5)
+    lab.button("modelarts", "Inject").hover()
+    film.take(0.8)
+    lab.press("modelarts", "Inject")
+    expect(lab.card("modelarts")).to_contain_text("MODELARTS_TOKEN is set")
+    film.take(3.0)
+    picture = tmp_path / "tour.gif"
+    film.write(picture)
+    with Image.open(picture) as written:
+        assert written.n_frames > 15  # type: ignore[attr-defined]
+    assert picture.stat().st_size < 1_000_000
+    if folder := os.environ.get("SCREENSHOTS"):
+        picture.rename(Path(folder, "tour.gif"))
 
 
 def test_nothing_yet(page: Page, shoot: Any, tmp_path: Path, sandbox: Sandbox) -> None:

@@ -7,7 +7,6 @@ import shlex
 import stat
 import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -196,8 +195,7 @@ def _fetch(source: LocalSource, profile: Profile) -> CheckResult:
         # Which parameters a call needs can depend on the others.
         what = f"profile {profile.name}: not fetched: {error.message.rstrip('.')}"
         return warn("token", what, error.hint.rstrip(".") or "see its documentation")
-    ends = token.expires_at
-    expiry = "" if ends is None else f", which expires in {remaining((ends - datetime.now(UTC)).total_seconds())}"
+    expiry = "" if token.expires_in is None else f", which expires in {remaining(token.expires_in)}"
     return ok("token", f"profile {profile.name}: {profile.provider.title} returned a token{expiry}")
 
 
