@@ -81,6 +81,22 @@ export class Actions {
     });
   }
 
+  /** Copies code, which holds no value. */
+  copyCode(profile: string, code: string): Promise<boolean> {
+    return this._tell(profile, async () => {
+      await copyText(code, this._trans);
+      return { kind: 'done', text: this._trans.__('Copied to the clipboard.') };
+    });
+  }
+
+  /** Inserts code as a cell of the current notebook. */
+  insert(profile: string, code: string): Promise<boolean> {
+    return this._tell(profile, () => {
+      this._notebook.insert(code);
+      return Promise.resolve({ kind: 'done', text: this._trans.__('Inserted.') });
+    });
+  }
+
   /** Passes the value and its expiry to `show`, and to nothing else. */
   reveal(
     profile: string,

@@ -45,7 +45,7 @@ export class TokensPanel extends ReactWidget {
     this.node.setAttribute('aria-label', trans.__('Tokens'));
     this._bench = { ...bench, edit: profile => void this.edit(profile) };
     tokens.changed.connect(this.draw, this);
-    notebook.changed.connect(this.draw, this);
+    notebook.changed.connect(this._follow, this);
     sessions.runningChanged.connect(this.draw, this);
     void _options.ready.then(() => {
       this._isReady = true;
@@ -139,6 +139,13 @@ export class TokensPanel extends ReactWidget {
       }
     }
     return names;
+  }
+
+  /** Another notebook, or another kernel: the server may have started it since it was last asked. */
+  private _follow(): void {
+    this.draw();
+    // A failure is in view.
+    void this._options.tokens.look().catch(() => undefined);
   }
 
   private readonly _bench: IBench;
@@ -237,6 +244,9 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
             busy={tokens.busy(profile.name)}
             outcome={tokens.outcome(profile.name)}
             target={target}
+            language={kernel?.language ?? 'python'}
+            isLoaded={kernel !== null && tokens.isLoadedIn(kernel.id)}
+            hasNotebook={notebook !== ''}
             isStale={tokens.problem !== null}
             variable={bench.actions.variable(profile)}
             mayReveal={tokens.mayReveal}

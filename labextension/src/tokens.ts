@@ -40,6 +40,11 @@ export interface IProfile {
   readonly provider: string | null;
   readonly title: string | null;
   readonly env: string | null;
+  /** Base URL of the API that the token is for; null if the profile names none. */
+  readonly base_url: string | null;
+  /** The HTTP header that a request sends the token in, and the word before it; null if the profile is wrong. */
+  readonly header: string | null;
+  readonly scheme: string | null;
   readonly params: Params;
   /** The parameters of the token that state, expiry and error belong to. */
   readonly token_params: Params;
