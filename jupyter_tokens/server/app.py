@@ -28,6 +28,7 @@ from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .activity import Activity, count_fetch, count_hit, watch
 from .base import INJECT, PROFILES, PROXY, TOKENS, TokensHandler
 from .handlers import (
+    HistoryHandler,
     HoldingsHandler,
     InjectHandler,
     InjectionHandler,
@@ -85,7 +86,8 @@ ROUTES = (
     ),
     Route(_PROFILE + "/token", TokenHandler, {"post": ("write", TOKENS), "delete": ("write", TOKENS)}),
     Route(r"jupyter-tokens/holdings", HoldingsHandler, {"get": ("read", INJECT)}),
-    Route(_KERNEL + "/inject", InjectHandler, {"post": ("execute", INJECT)}),
+    Route(r"jupyter-tokens/history", HistoryHandler, {"get": ("read", INJECT)}),
+    Route(_KERNEL + "/inject", InjectHandler, {"post": ("execute", INJECT), "delete": ("execute", INJECT)}),
     Route(_KERNEL + r"/inject/(?P<injection_id>[0-9a-f]{32})", InjectionHandler, {"get": ("read", INJECT)}),
     Route(
         r"jupyter-tokens/proxy/(?P<name>[^/]+)(?P<path>/.*)",
@@ -186,7 +188,7 @@ class TokensExtension(ExtensionApp):
 
     def initialize_settings(self) -> None:
         """See `ExtensionApp`."""
-        self.activity = Activity(self.server, lambda: self.source)
+        self.activity = Activity(self.server, lambda: self.source, self.clock)
         self.holdings = Holdings(self.activity.held)
         self.injections = InjectionQueue(self._injected)
         self.renewals = Renewals(self)
@@ -305,7 +307,8 @@ class TokensExtension(ExtensionApp):
 
     def _injected(self, injection: Injection) -> None:
         if injection.state == "done":
-            self.activity.injected(injection.asked_by, injection.profile, injection.kernel_id)
+            tell = self.activity.removed if injection.removes else self.activity.injected
+            tell(injection.asked_by, injection.profile, injection.kernel_id)
 
 
 def _absolute(path: str) -> str:

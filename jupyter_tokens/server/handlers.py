@@ -15,12 +15,13 @@ from ..errors import ParameterError, UnknownProfile
 from .base import INJECT, KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler
 from .holdings import Holding
 from .kernel_proof import check_adopted
-from .kernel_push import Errand, Given, Injection
+from .kernel_push import Errand, Given, Injection, Removal
 
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
 
 __all__ = [
+    "HistoryHandler",
     "HoldingsHandler",
     "InjectHandler",
     "InjectionHandler",
@@ -179,8 +180,20 @@ class HoldingsHandler(TokensHandler):
         self.finish(json.dumps({"holdings": [holding.told() for holding in known]}))
 
 
+class HistoryHandler(TokensHandler):
+    """`jupyter-tokens/history`."""
+
+    auth_resource = INJECT
+
+    @web.authenticated
+    @authorized(action="read", resource=INJECT)
+    async def get(self) -> None:
+        """Lists the last events."""
+        self.finish(json.dumps({"history": self.extensionapp.activity.history()}))
+
+
 class InjectHandler(TokensHandler):
-    """`POST jupyter-tokens/kernels/{id}/inject`: 200 if the kernel has it, 202 if it is queued, 409 if it failed."""
+    """`jupyter-tokens/kernels/{id}/inject`: 200 if it is done, 202 if it is queued, 409 if it failed."""
 
     auth_resource = INJECT
     FIELDS: ClassVar[dict[str, type]] = {"profile": str, "params": dict, "env": str, "refresh": bool}
@@ -209,6 +222,30 @@ class InjectHandler(TokensHandler):
         injection = Injection(self, kernel_id, name, env, errand.language.lower(), token.expires_at)
         task = self.extensionapp.injections.begin(injection, partial(errand.run, token))
         task.add_done_callback(partial(self._ended, injection, errand))
+        await self._answer(kernel, injection, task)
+
+    @web.authenticated
+    @authorized(action="execute", resource=INJECT)
+    async def delete(self, kernel_id: str) -> None:
+        """Has the kernel forget the tokens of the profile that the query names."""
+        name = self.get_query_argument("profile", "")
+        extension = self.extensionapp
+        variables = extension.holdings.variables(kernel_id, name)
+        if name not in extension.source.profiles() and not variables:
+            raise UnknownProfile(f"There is no profile {name[:80]!r}.")
+        kernel = await self._kernel(kernel_id)
+        self._check_place(kernel_id)
+        sent = {env: extension.renewals.sent(kernel_id, env) for env in variables}
+        removal = Removal(extension, kernel, name, sent)
+        # What is on its way out is not renewed meanwhile.
+        extension.renewals.release(kernel_id, variables)
+        language = removal.language.lower()
+        injection = Injection(self, kernel_id, name, ", ".join(variables), language, None, removes=True)
+        task = extension.injections.begin(injection, removal.run)
+        task.add_done_callback(partial(self._removed, injection))
+        await self._answer(kernel, injection, task)
+
+    async def _answer(self, kernel: KernelManager, injection: Injection, task: asyncio.Task[Given | None]) -> None:
         is_busy = getattr(kernel, "execution_state", None) == "busy"
         await asyncio.wait({task}, timeout=BUSY_GRACE_SECONDS if is_busy else GRACE_SECONDS)
         if injection.state == "failed":
@@ -230,6 +267,15 @@ class InjectHandler(TokensHandler):
             self.extensionapp.renewals.note(injection.kernel_id, errand, given.token)
         else:
             self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))
+
+    def _removed(self, injection: Injection, task: asyncio.Task[Given | None]) -> None:
+        holdings = self.extensionapp.holdings
+        if not task.cancelled() and task.result() is not None:
+            holdings.removed(injection.kernel_id, injection.profile)
+            return
+        for env in holdings.variables(injection.kernel_id, injection.profile):
+            holdings.renewed_by_nobody(injection.kernel_id, env)
+        self.log.warning("jupyter_tokens: a removal failed: %s", json.dumps(injection.told()))
 
     async def _kernel(self, kernel_id: str) -> KernelManager:
         if kernel_id not in self.kernel_manager:

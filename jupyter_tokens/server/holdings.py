@@ -78,6 +78,17 @@ class Holdings:
             for holding in held:
                 self._keep(_in_its_process(holding, kernels))
 
+    def variables(self, kernel_id: str, profile: str) -> list[str]:
+        """The variables of a kernel that hold a profile's tokens."""
+        return [held.env for held in self._in(kernel_id) if held.profile == profile and held.env is not None]
+
+    def removed(self, kernel_id: str, profile: str) -> None:
+        """A kernel holds no token of a profile any more."""
+        with self._change(kernel_id):
+            for key, known in list(self._known.items()):
+                if (known.kernel_id, known.profile) == (kernel_id, profile):
+                    del self._known[key]
+
     def renewed_by_nobody(self, kernel_id: str, env: str) -> None:
         """The server has stopped renewing what it put into a kernel's variable."""
         with self._change(kernel_id):
@@ -157,6 +168,11 @@ class Renewals:
         for env in variables:
             self._stop((kernel_id, env))
 
+    def sent(self, kernel_id: str, env: str) -> Token | None:
+        """What the server has put into a kernel's variable, if it renews that."""
+        renewal = self._running.get((kernel_id, env))
+        return None if renewal is None else renewal.sent
+
     def forget(self, profile: str) -> None:
         """Stops renewing the tokens of a profile; kernels keep what they have."""
         for place, renewal in list(self._running.items()):
@@ -196,7 +212,7 @@ class Renewals:
 
 
 class _Renewal:
-    """One variable of one kernel. news : set when the source has another token."""
+    """One variable of one kernel. sent : what it was given. news : set when the source has another token."""
 
     def __init__(self, extension: TokensExtension, kernel_id: str, errand: Errand, sent: Token) -> None:
         self.key = errand.key
@@ -205,7 +221,7 @@ class _Renewal:
         self._extension = extension
         self._kernel_id = kernel_id
         self._errand = errand
-        self._sent: Token | None = sent
+        self.sent: Token | None = sent
         self._failures = 0
         # At once if it is not held any more, because the profile has changed; one that never was came without a life.
         self._retry_at = inf if extension.source.held(errand.key) is None else -inf
@@ -225,11 +241,11 @@ class _Renewal:
         """Waits for a newer token and has the kernel take it; returns whether there is more to do."""
         await self._until_due()
         token = self._newer() or await self._fetched()
-        if token is None or token is self._sent:
+        if token is None or token is self.sent:
             return True
         self._log("sends a newer token")
-        given = await self._errand.run(token, replaces=self._sent)
-        self._sent, self._failures = given.token, 0
+        given = await self._errand.run(token, replaces=self.sent)
+        self.sent, self._failures = given.token, 0
         held = Holding(self._kernel_id, self.key.profile, self._errand.env, given.expires_at, given.kept_by)
         self._extension.holdings.note(held, self._extension.server.kernel_manager)
         return given.token is not None
@@ -248,7 +264,7 @@ class _Renewal:
     def _newer(self) -> Token | None:
         """What is held if that is not what the kernel has, whoever has fetched it."""
         held = self._extension.source.held(self.key)
-        return None if held is None or held.token is self._sent else held.token
+        return None if held is None or held.token is self.sent else held.token
 
     def _due(self) -> float:
         held = self._extension.source.held(self.key)

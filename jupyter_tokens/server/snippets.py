@@ -26,8 +26,10 @@ __all__ = [
     "ask",
     "check_value",
     "filled",
+    "forget",
     "languages",
     "snippet",
+    "unset",
 ]
 
 ENTRY_POINT_GROUP = "jupyter_tokens.kernel_languages"
@@ -45,13 +47,16 @@ class Snippet(NamedTuple):
     expression: str
 
 
+_UNHEX = "__import__('binascii').unhexlify('{}').decode('utf-8')".format
+"""The text that hexadecimal digits stand for, in Python."""
+
+
 def _python(name: str, value: str, expected: str | None = None) -> Snippet:
     # An expression binds no name, and enters no history. Only __import__ is looked up in the user's namespace.
-    unhex = "__import__('binascii').unhexlify('{}').decode('utf-8')".format
     environ = "__import__('os').environ"
-    done = f"{environ}.__setitem__({unhex(_hex(name))}, {unhex(_hex(value))})"
+    done = f"{environ}.__setitem__({_UNHEX(_hex(name))}, {_UNHEX(_hex(value))})"
     if expected is not None:
-        done = f"{done} if {environ}.get({unhex(_hex(name))}) == {unhex(_hex(expected))} else {{}}['left alone']"
+        done = f"{done} if {environ}.get({_UNHEX(_hex(name))}) == {_UNHEX(_hex(expected))} else {{}}['left alone']"
     return Snippet("", done)
 
 
@@ -62,6 +67,15 @@ def ask(request: Mapping[str, Any]) -> Snippet:
     """
     kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'inject', lambda request: None)"
     return Snippet("", f"{kernel}('{_hex(json.dumps(request))}')")
+
+
+def forget(profile: str) -> Snippet:
+    """The line that has a Python kernel take a profile's tokens out again, as `%deltoken` does.
+
+    It evaluates to None where the extension is not loaded, else to the outcome (`kernel.magics.forget`).
+    """
+    kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'forget', lambda profile: None)"
+    return Snippet("", f"{kernel}('{_hex(profile)}')")
 
 
 def filled(name: str, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
@@ -90,8 +104,11 @@ base::local({
       base::rawToChar(base::as.raw(base::strtoi(base::substring(digits, first, first + 1L), 16L)))
     }
     parts <- base::strsplit(base::paste0(sent, " "), " ", fixed = TRUE)[[1L]]
-    if (base::length(parts) > 3L && base::Sys.getenv(unhex(parts[1L])) != unhex(parts[3L])) break
-    base::do.call(base::Sys.setenv, base::structure(base::list(unhex(parts[2L])), names = unhex(parts[1L])))
+    ours <- base::length(parts) <= 3L || base::Sys.getenv(unhex(parts[1L])) == unhex(parts[3L])
+    if (parts[2L] == "-") {
+      if (ours) base::Sys.unsetenv(unhex(parts[1L]))
+    } else if (!ours) break
+    else base::do.call(base::Sys.setenv, base::structure(base::list(unhex(parts[2L])), names = unhex(parts[1L])))
     base::assign("payload", base::list(base::list(source = "%(expression)s")), envir = base::parent.env(frame))
     break
   }
@@ -114,6 +131,33 @@ def _julia(name: str, value: str, expected: str | None = None) -> Snippet:
         found = f'Base.get(Base.ENV, {unhex(_hex(name))}, "") == {unhex(_hex(expected))}'
         done = f'{found} ? {done} : Base.error("left alone")'
     return Snippet("", done)
+
+
+def unset(language: str, name: str, expected: str | None = None) -> Snippet:
+    """What removes an environment variable that `snippet` has set.
+
+    expected : leaves the variable alone if it has another value, which is then the notebook's own. A language of
+    another package can only set a variable, so there it becomes empty.
+
+    Raises what `snippet` raises.
+    """
+    empty = snippet(language, name, "")
+    match language.lower():
+        case "python":
+            environ, named = "__import__('os').environ", _UNHEX(_hex(name))
+            ours = "" if expected is None else f" if {environ}.get({named}) == {_UNHEX(_hex(expected))} else None"
+            # What was there is not what the expression is: that goes into the reply.
+            return Snippet("", f"({environ}.pop({named}, None) and None){ours}")
+        case "r":
+            return Snippet(_R, f"{_hex(name)} -" + ("" if expected is None else f" {_hex(expected)} ."))
+        case "julia":
+            environ, named = "Base.ENV", f'Base.String(Base.hex2bytes("{_hex(name)}"))'
+            is_ours = "true"
+            if expected is not None:
+                value = f'Base.String(Base.hex2bytes("{_hex(expected)}"))'
+                is_ours = f'Base.get({environ}, {named}, "") == {value}'
+            return Snippet("", f"({is_ours} && Base.delete!({environ}, {named}); Base.nothing)")
+    return empty
 
 
 _BUILT_IN = {"python": _python, "r": _r, "julia": _julia}

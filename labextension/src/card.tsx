@@ -39,6 +39,8 @@ interface ICardProps {
   /** Whether the extension is loaded in that kernel. */
   readonly isLoaded: boolean;
   readonly hasNotebook: boolean;
+  /** Whether that kernel has the token. */
+  readonly isHere: boolean;
   /** Whether the server does not answer, so that what is known of the token may be out of date. */
   readonly isStale: boolean;
   /** The environment variable for the token; null if there is none. */
@@ -197,6 +199,20 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
             title={injectTitle(props)}
           >
             {trans.__('Inject')}
+          </button>
+        )}
+        {props.isHere && (
+          <button
+            type="button"
+            className="jp-Tokens-button"
+            {...pressed(!busy, () =>
+              // The button has been removed by then.
+              actions.removeFrom(name).then(isDone => isDone && fetch.current?.focus())
+            )}
+            aria-label={trans.__('Remove %1 from the notebook', name)}
+            title={trans.__('Take it out of the kernel of this notebook again')}
+          >
+            {trans.__('Remove')}
           </button>
         )}
         <button

@@ -9,6 +9,7 @@ import { CANCELLED, problemOf, request, RequestError, type Method } from './requ
 import { eventSchema } from './tokens';
 import type {
   IEditable,
+  IHistoryEntry,
   IHolding,
   IInjection,
   IInjectRequest,
@@ -34,9 +35,11 @@ const MOST_BACKOFF_MS = 30_000;
 const STALLED_MS = 10_000;
 /** Pause after an event before polling: one fetch emits several events. */
 const EVENTS_MS = 200;
-/** The server's events after which a profile or a kernel may be in another state. */
+/** The server's events after which a profile, a kernel or the history may be in another state. */
 const CHANGES: ReadonlySet<string> = new Set(
-  ['failed', 'fetched', 'forgotten', 'held', 'injected', 'served'].map(eventSchema)
+  ['failed', 'fetched', 'forgotten', 'held', 'injected', 'refused', 'revealed', 'served'].map(
+    eventSchema
+  )
 );
 
 interface IProfilesAnswer {
@@ -70,6 +73,7 @@ export class TokensModel implements ITokens, IDisposable {
   holdings: readonly IHolding[] = [];
   mayReveal = false;
   mayEdit = false;
+  happened = 0;
   problem: IProblem | null = null;
 
   get isDisposed(): boolean {
@@ -165,9 +169,26 @@ export class TokensModel implements ITokens, IDisposable {
     waits: () => void
   ): Promise<IInjection> {
     const path = ['kernels', kernelId, 'inject'];
-    let injection = await this._during(profile, signal =>
+    const injection = await this._during(profile, signal =>
       this._ask<IInjection>('POST', path, { profile, ...wanted }, signal)
     );
+    return this._untilEnded(path, injection, waits);
+  }
+
+  /** @param waits - As for `inject`. */
+  async removeFrom(kernelId: string, profile: string, waits: () => void): Promise<IInjection> {
+    const path = ['kernels', kernelId, 'inject'];
+    const removal = await this._during(profile, signal =>
+      this._ask<IInjection>('DELETE', path, undefined, signal, { profile })
+    );
+    return this._untilEnded(path, removal, waits);
+  }
+
+  private async _untilEnded(
+    path: readonly string[],
+    injection: IInjection,
+    waits: () => void
+  ): Promise<IInjection> {
     // A cell may run for hours; the card stays usable meanwhile.
     for (
       let pause = LOOK_MS;
@@ -200,6 +221,10 @@ export class TokensModel implements ITokens, IDisposable {
       }
       throw error;
     }
+  }
+
+  async history(): Promise<readonly IHistoryEntry[]> {
+    return (await this._ask<{ history: readonly IHistoryEntry[] }>('GET', ['history'])).history;
   }
 
   editable(profile: string): Promise<IEditable> {
@@ -319,9 +344,18 @@ export class TokensModel implements ITokens, IDisposable {
     method: Method,
     parts: readonly string[],
     body?: object,
-    signal?: AbortSignal
+    signal?: AbortSignal,
+    query?: Readonly<Record<string, string>>
   ): Promise<T> {
-    const answer = await request<T>(this._settings, this._trans, method, parts, body, signal);
+    const answer = await request<T>(
+      this._settings,
+      this._trans,
+      method,
+      parts,
+      body,
+      signal,
+      query
+    );
     if (answer.date !== null) {
       // The Date header has whole seconds, so only a larger difference matters.
       const ahead = answer.date - Date.now();
@@ -331,7 +365,14 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   private readonly _poll: Poll;
-  private readonly _soon = new Throttler(() => this.look(), { limit: EVENTS_MS, edge: 'trailing' });
+  private readonly _soon = new Throttler(
+    () => {
+      this.happened++;
+      this.changed.emit();
+      return this.look();
+    },
+    { limit: EVENTS_MS, edge: 'trailing' }
+  );
   /** The running actions of each profile. */
   private readonly _waits = new Map<string, Set<AbortController>>();
   private readonly _outcomes = new Map<string, Outcome>();

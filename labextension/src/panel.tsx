@@ -1,5 +1,6 @@
 import {
   addIcon,
+  historyIcon,
   ReactWidget,
   refreshIcon,
   searchIcon,
@@ -12,6 +13,7 @@ import React from 'react';
 
 import { IconButton } from './button';
 import { Card, type IBench } from './card';
+import { History } from './history';
 import { tokensIcon } from './icons';
 import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { ProblemView } from './problem';
@@ -169,6 +171,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
   const { tokens, profiles, kernel, notebook, bench, notebooks, onAdd } = props;
   const { trans } = bench;
   const [query, setQuery] = React.useState('');
+  const [isHistory, setHistory] = React.useState(false);
   const wanted = query.trim().toLowerCase();
   const found = profiles?.filter(({ name, title, env }) =>
     `${name} ${title ?? ''} ${env ?? ''}`.toLowerCase().includes(wanted)
@@ -182,20 +185,8 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
     }
   }, [drawn]);
   const target = kernel ? `${kernel.notebook} (${kernel.language})` : '';
-  return (
+  const cards = (
     <>
-      <div className="jp-Tokens-header">
-        <h2>{trans.__('Tokens')}</h2>
-        <IconButton
-          icon={refreshIcon}
-          label={trans.__('Refresh all tokens')}
-          enabled={(profiles?.length ?? 0) > 0}
-          onClick={() => void bench.actions.refreshAll()}
-        />
-        {tokens.mayEdit && (
-          <IconButton icon={addIcon} label={trans.__('Add a profile')} onClick={onAdd} />
-        )}
-      </div>
       {profiles !== null && profiles.length > 0 && (
         <div className="jp-Tokens-search">
           <input
@@ -247,6 +238,9 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
             language={kernel?.language ?? 'python'}
             isLoaded={kernel !== null && tokens.isLoadedIn(kernel.id)}
             hasNotebook={notebook !== ''}
+            isHere={tokens.holdings.some(
+              held => held.profile === profile.name && held.kernel_id === kernel?.id
+            )}
             isStale={tokens.problem !== null}
             variable={bench.actions.variable(profile)}
             mayReveal={tokens.mayReveal}
@@ -254,6 +248,33 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
           />
         ))}
       </ul>
+    </>
+  );
+  return (
+    <>
+      <div className="jp-Tokens-header">
+        <h2>{trans.__('Tokens')}</h2>
+        <IconButton
+          icon={refreshIcon}
+          label={trans.__('Refresh all tokens')}
+          enabled={(profiles?.length ?? 0) > 0}
+          onClick={() => void bench.actions.refreshAll()}
+        />
+        <IconButton
+          icon={historyIcon}
+          label={trans.__('History')}
+          expanded={isHistory}
+          onClick={() => setHistory(!isHistory)}
+        />
+        {tokens.mayEdit && (
+          <IconButton icon={addIcon} label={trans.__('Add a profile')} onClick={onAdd} />
+        )}
+      </div>
+      {isHistory ? (
+        <History tokens={tokens} happened={tokens.happened} notebooks={notebooks} trans={trans} />
+      ) : (
+        cards
+      )}
     </>
   );
 }

@@ -133,6 +133,18 @@ export interface IHolding {
   readonly kept_by: KeptBy;
 }
 
+/** Something that happened to a token, as the server remembers it. */
+export interface IHistoryEntry {
+  readonly at: string;
+  readonly kind:
+    'fetched' | 'served' | 'revealed' | 'injected' | 'forgotten' | 'refused' | 'failed';
+  readonly profile: string | null;
+  readonly user: string | null;
+  readonly kernel_id: string | null;
+  readonly to: 'kernel' | 'proxy' | null;
+  readonly reason: string | null;
+}
+
 /** A secret as it is sent to the server: to be stored, or to be kept. */
 export type SentSecret =
   { readonly value: string; readonly store: 'keyring' | 'file' } | { readonly keep: true };
@@ -171,6 +183,8 @@ export interface ITokens {
   readonly mayReveal: boolean;
   /** Whether the administrator allows editing profiles. */
   readonly mayEdit: boolean;
+  /** Grows with the server's events. */
+  readonly happened: number;
   /** Why the server cannot be used; null if it can. */
   readonly problem: IProblem | null;
 
@@ -198,6 +212,12 @@ export interface ITokens {
     request: IInjectRequest,
     waits: () => void
   ): Promise<IInjection>;
+
+  /** Takes a profile's tokens out of a kernel again; as `inject` otherwise. */
+  removeFrom(kernelId: string, profile: string, waits: () => void): Promise<IInjection>;
+
+  /** The last events, the newest first. */
+  history(): Promise<readonly IHistoryEntry[]>;
 
   editable(profile: string): Promise<IEditable>;
   put(profile: string, settings: Settings): Promise<void>;

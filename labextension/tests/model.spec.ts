@@ -120,7 +120,7 @@ describe('TokensModel', () => {
   it('sends names and parameters as they are', async () => {
     server.answers['POST profiles/a%2Fb/token'] = { profile: 'a/b', has_value: true };
     await model.fetch('a/b', { ExpireTime: 60 }, true);
-    expect(server.seen.find(({ method }) => method === 'POST')).toEqual({
+    expect(server.seen.find(({ method }) => method === 'POST')).toMatchObject({
       method: 'POST',
       path: 'profiles/a%2Fb/token',
       body: { params: { ExpireTime: 60 }, refresh: true }

@@ -57,6 +57,7 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("delete", "/jupyter-tokens/profiles/{name}"): {"status": 403},
     ("delete", "/jupyter-tokens/profiles/{name}/token"): {"status": 204},
     ("post", "/jupyter-tokens/kernels/{kernel_id}/inject"): {"status": 400},
+    ("delete", "/jupyter-tokens/kernels/{kernel_id}/inject"): {"status": 404},
     ("get", "/jupyter-tokens/kernels/{kernel_id}/inject/{injection_id}"): {"status": 404},
     ("get", "/jupyter-tokens/proxy/{name}/{path}"): {"status": 405},
     ("post", "/jupyter-tokens/proxy/{name}/{path}"): {"status": 400},
