@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from jupyter_core.utils import ensure_async
+from jupyter_server.auth import AllowAllAuthorizer, PasswordIdentityProvider
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Bool, Enum, List, Unicode
+from traitlets import Bool, Enum, List, Unicode, default
 
 from .._util.threads import THREADS
 from .._version import __version__
@@ -30,6 +31,7 @@ from .base import INJECT, PROFILES, PROXY, TOKENS, TokensHandler
 from .handlers import (
     HistoryHandler,
     HoldingsHandler,
+    ImportHandler,
     InjectHandler,
     InjectionHandler,
     ProfileHandler,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES", "Route", "Served", "TokensExtension", "public_url"]
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared with, not bound to)
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _NONE: Mapping[str, Any] = {}
 _SCRUBBED = [
     spell(name)
@@ -79,6 +82,7 @@ class Route(NamedTuple):
 ROUTES = (
     Route(r"jupyter-tokens/profiles", ProfilesHandler, {"get": ("read", PROFILES)}),
     Route(r"jupyter-tokens/providers", ProvidersHandler, {"get": ("read", PROFILES)}),
+    Route(r"jupyter-tokens/import", ImportHandler, {"get": ("write", PROFILES)}),
     Route(
         _PROFILE,
         ProfileHandler,
@@ -125,8 +129,8 @@ class TokensExtension(ExtensionApp):
         help="Whether the side panel may show a token's value. Kernels get theirs in any case.",
     ).tag(config=True)
     allow_edit = Bool(
-        default_value=False,
-        help="Whether profiles can be added, changed and removed over REST. A user who may also execute code in "
+        help="Whether profiles can be added, changed and removed over REST. By default they can on a server that "
+        "listens on loopback, with Jupyter's own login and no Authorizer. A user who may also execute code in "
         "kernels can have the server read any file, variable or keyring entry that a reference names, as in a kernel; "
         "any other user can only use secrets that are sent along.",
     ).tag(config=True)
@@ -149,6 +153,20 @@ class TokensExtension(ExtensionApp):
         "warn in the log and the browser, also redact it in outputs, or refuse to save. A document that is shared by "
         "jupyter-collaboration is not refused but redacted, in its sources too.",
     ).tag(config=True)
+
+    @default("allow_edit")
+    def _is_personal(self) -> bool:
+        """Whether everyone with a login can run code as the server's user: then editing gives nobody more."""
+        app = self.serverapp
+        return (
+            app is not None
+            and (bool(app.sock) or app.ip in _LOOPBACK)
+            # Subclasses, such as JupyterHub's, know several users.
+            and type(app.identity_provider) is PasswordIdentityProvider
+            and app.identity_provider.auth_enabled
+            and type(app.authorizer) is AllowAllAuthorizer
+            and not app.gateway_config.gateway_enabled
+        )
 
     clock: Clock = SystemClock()
     """For tests."""

@@ -91,12 +91,14 @@ def status_of(error: TokenError) -> int:
 
 def error_facts(error: TokenError) -> dict[str, Any]:
     """What a client is told of an error; `str(error)` also names the profile, which it knows."""
+    setting = getattr(error, "setting", "")
     return {
         "message": f"{error.message} {error.hint}".strip(),
         "reason": error.reason,
         "code": error.code,
         "request_id": error.request_id,
         "retryable": error.retryable,
+        **({"setting": setting} if setting else {}),
     }
 
 
@@ -208,6 +210,11 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
         """Whether the Authorizer allows that. user : by default the one who is logged in."""
         who = self.current_user if user is None else user
         return bool(await ensure_async(self.authorizer.is_authorized(self, who, action, resource)))
+
+    def check_edit(self) -> None:
+        """Refuses what changes profiles, or prepares it, where the administrator does not allow that."""
+        if not self.extensionapp.allow_edit:
+            self.refuse(403, "The administrator does not allow to change profiles here.", "edit_off")
 
     def refuse(self, status: int, message: str, reason: str, retry_after: float | None = None) -> NoReturn:
         """Ends the request with an error of the server's own."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HistoryHandler",
     "HoldingsHandler",
+    "ImportHandler",
     "InjectHandler",
     "InjectionHandler",
     "ProfileHandler",
@@ -64,10 +65,26 @@ class ProvidersHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
-        """Lists the providers with JSON schemas of their settings and parameters."""
+        """Lists the providers with JSON schemas of their settings and parameters, and the places for secrets."""
+        from ..config.secret_store import usable  # noqa: PLC0415 (see above)
         from .answers import provider_entries  # noqa: PLC0415 (see above)
 
-        self.finish(json.dumps({"providers": provider_entries()}))
+        stores = await self.extensionapp.on_a_thread(usable)
+        self.finish(json.dumps({"providers": provider_entries(), "secret_stores": stores}))
+
+
+class ImportHandler(TokensHandler):
+    """`jupyter-tokens/import`."""
+
+    @web.authenticated
+    @authorized(action="write", resource=PROFILES)
+    async def get(self) -> None:
+        """Lists the names of credentials that this machine has already, for users who may refer to them."""
+        from ..config.found import found  # noqa: PLC0415 (see above)
+
+        self.check_edit()
+        known = await self.extensionapp.on_a_thread(found) if await self.may("execute", KERNELS) else []
+        self.finish(json.dumps({"found": [one._asdict() for one in known]}))
 
 
 class TokenHandler(TokensHandler):
@@ -123,7 +140,7 @@ class ProfileHandler(TokensHandler):
         """The profile as a form shows it, without its secrets."""
         from ..config.editing import editable  # noqa: PLC0415 (see above)
 
-        self._check_edit()
+        self.check_edit()
         extension = self.extensionapp
         self.finish(json.dumps(await extension.on_a_thread(partial(editable, name, extension.source.profiles()))))
 
@@ -135,7 +152,7 @@ class ProfileHandler(TokensHandler):
         from .answers import profile_entry  # noqa: PLC0415 (see above)
         from .edit_rules import check_change  # noqa: PLC0415 (see above)
 
-        self._check_edit()
+        self.check_edit()
         settings = self.body(None)
         extension = self.extensionapp
         trusted = await self.may("execute", KERNELS)
@@ -153,7 +170,7 @@ class ProfileHandler(TokensHandler):
         """Removes a profile, and forgets its tokens."""
         from ..config.editing import remove  # noqa: PLC0415 (see above)
 
-        self._check_edit()
+        self.check_edit()
         extension = self.extensionapp
         await extension.on_a_thread(partial(remove, name, extension.source.profiles()))
         extension.renewals.forget(name)
@@ -161,10 +178,6 @@ class ProfileHandler(TokensHandler):
         extension.source.look_again()
         self.set_status(204)
         self.finish()
-
-    def _check_edit(self) -> None:
-        if not self.extensionapp.allow_edit:
-            self.refuse(403, "The administrator does not allow to change profiles here.", "edit_off")
 
 
 class HoldingsHandler(TokensHandler):

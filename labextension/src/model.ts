@@ -9,6 +9,7 @@ import { CANCELLED, problemOf, request, RequestError, type Method } from './requ
 import { eventSchema } from './tokens';
 import type {
   IEditable,
+  IFound,
   IHistoryEntry,
   IHolding,
   IInjection,
@@ -20,7 +21,8 @@ import type {
   ITokens,
   Outcome,
   Params,
-  Settings
+  Settings,
+  Store
 } from './tokens';
 
 /** First pause between two polls of an injection that waits for a busy kernel, in ms; each pause is longer. */
@@ -41,6 +43,11 @@ const CHANGES: ReadonlySet<string> = new Set(
     eventSchema
   )
 );
+
+interface IProvidersAnswer {
+  readonly providers: readonly IProvider[];
+  readonly secret_stores: readonly Store[];
+}
 
 interface IProfilesAnswer {
   readonly profiles: readonly IProfile[];
@@ -70,6 +77,7 @@ export class TokensModel implements ITokens, IDisposable {
 
   profiles: readonly IProfile[] | null = null;
   providers: readonly IProvider[] = [];
+  stores: readonly Store[] = ['file'];
   holdings: readonly IHolding[] = [];
   mayReveal = false;
   mayEdit = false;
@@ -227,6 +235,10 @@ export class TokensModel implements ITokens, IDisposable {
     return (await this._ask<{ history: readonly IHistoryEntry[] }>('GET', ['history'])).history;
   }
 
+  async importable(): Promise<readonly IFound[]> {
+    return (await this._ask<{ found: readonly IFound[] }>('GET', ['import'])).found;
+  }
+
   editable(profile: string): Promise<IEditable> {
     return this._ask<IEditable>('GET', ['profiles', profile]);
   }
@@ -254,11 +266,12 @@ export class TokensModel implements ITokens, IDisposable {
         ask<IProfilesAnswer>('profiles'),
         ask<{ holdings: readonly IHolding[] }>('holdings').catch(unlessForbidden),
         this.providers.length > 0
-          ? this.providers
-          : ask<{ providers: readonly IProvider[] }>('providers').then(answer => answer.providers)
+          ? { providers: this.providers, secret_stores: this.stores }
+          : ask<IProvidersAnswer>('providers')
       ]);
       if (turn === this._turn) {
-        this._take(listed, held.holdings, providers);
+        this.stores = providers.secret_stores;
+        this._take(listed, held.holdings, providers.providers);
         this._pace();
       }
     } catch (error) {
@@ -286,10 +299,12 @@ export class TokensModel implements ITokens, IDisposable {
       listed.may_reveal !== this.mayReveal ||
       listed.may_edit !== this.mayEdit ||
       !alike(listed.loaded_in, this._loadedIn) ||
-      providers !== this.providers;
+      providers !== this.providers ||
+      this.happened !== this._told;
     if (!another) {
       return;
     }
+    this._told = this.happened;
     this.profiles = profiles;
     this.holdings = same(this.holdings, holdings);
     this._loadedIn = listed.loaded_in;
@@ -368,7 +383,6 @@ export class TokensModel implements ITokens, IDisposable {
   private readonly _soon = new Throttler(
     () => {
       this.happened++;
-      this.changed.emit();
       return this.look();
     },
     { limit: EVENTS_MS, edge: 'trailing' }
@@ -379,6 +393,8 @@ export class TokensModel implements ITokens, IDisposable {
   private _loadedIn: readonly string[] = [];
   private _ahead = 0;
   private _turn = 0;
+  /** The last `happened` that `changed` was emitted for. */
+  private _told = 0;
 }
 
 /** Users who may fetch but not inject see the profiles without holdings. */

@@ -19,7 +19,7 @@ import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { ProblemView } from './problem';
 import { ProfileForm } from './profileform';
 import { problemOf } from './request';
-import { NAMESPACE, type IEditable, type IHolding, type ITokens } from './tokens';
+import { NAMESPACE, type IEditable, type IFound, type IHolding, type ITokens } from './tokens';
 
 /** How many cards are rendered first: more than a sidebar can show. */
 const FIRST = 30;
@@ -71,9 +71,9 @@ export class TokensPanel extends ReactWidget {
     card?.scrollIntoView({ block: 'nearest' });
   }
 
-  /** Shows the form of a new profile. */
-  add(): void {
-    this._form = { editable: null };
+  /** Shows the form of a new profile. @param found - What it begins with. */
+  add(found: IFound | null = null): void {
+    this._form = { editable: null, found };
     this.draw();
   }
 
@@ -81,7 +81,7 @@ export class TokensPanel extends ReactWidget {
   async edit(profile: string): Promise<void> {
     const { tokens } = this._options;
     try {
-      this._form = { editable: await tokens.editable(profile) };
+      this._form = { editable: await tokens.editable(profile), found: null };
       this.draw();
     } catch (error) {
       tokens.setOutcome(profile, { kind: 'problem', problem: problemOf(error) });
@@ -97,6 +97,7 @@ export class TokensPanel extends ReactWidget {
             <ProfileForm
               tokens={tokens}
               editable={this._form.editable}
+              found={this._form.found}
               trans={bench.trans}
               onClose={() => this._close()}
             />
@@ -108,7 +109,7 @@ export class TokensPanel extends ReactWidget {
               notebook={notebook.name}
               bench={this._bench}
               notebooks={this._notebooks()}
-              onAdd={() => this.add()}
+              onAdd={found => this.add(found)}
             />
           )
         }
@@ -153,7 +154,8 @@ export class TokensPanel extends ReactWidget {
   private readonly _bench: IBench;
   private _isReady = false;
   private readonly _drawn = new Signal<this, void>(this);
-  private _form: { readonly editable: IEditable | null } | null = null;
+  private _form: { readonly editable: IEditable | null; readonly found: IFound | null } | null =
+    null;
 }
 
 interface IProfilesProps {
@@ -164,7 +166,8 @@ interface IProfilesProps {
   readonly notebook: string;
   readonly bench: IBench;
   readonly notebooks: ReadonlyMap<string, string>;
-  readonly onAdd: () => void;
+  /** @param found - What the new profile begins with. */
+  readonly onAdd: (found: IFound | null) => void;
 }
 
 function Profiles(props: IProfilesProps): React.JSX.Element {
@@ -218,7 +221,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
           {trans.__('Loading the profiles…')}
         </p>
       )}
-      {profiles?.length === 0 && <Empty mayAdd={tokens.mayEdit} onAdd={onAdd} bench={bench} />}
+      {profiles?.length === 0 && <Empty tokens={tokens} onAdd={onAdd} bench={bench} />}
       {wanted && found?.length === 0 && (
         <p className="jp-Tokens-hint" role="status">
           {trans.__('No profile matches “%1”.', query.trim())}
@@ -267,7 +270,11 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
           onClick={() => setHistory(!isHistory)}
         />
         {tokens.mayEdit && (
-          <IconButton icon={addIcon} label={trans.__('Add a profile')} onClick={onAdd} />
+          <IconButton
+            icon={addIcon}
+            label={trans.__('Add a profile')}
+            onClick={() => onAdd(null)}
+          />
         )}
       </div>
       {isHistory ? (
@@ -315,32 +322,61 @@ const DEMO = 'jupyter tokens demo';
 const ADD = 'jupyter tokens add NAME';
 
 interface IEmptyProps {
-  readonly mayAdd: boolean;
-  readonly onAdd: () => void;
+  readonly tokens: ITokens;
+  readonly onAdd: (found: IFound | null) => void;
   readonly bench: IBench;
 }
 
-function Empty({ mayAdd, onAdd, bench: { trans } }: IEmptyProps): React.JSX.Element {
+/** Leads to a first profile: a new one, one for a credential that is here already, or the demo. */
+function Empty({ tokens, onAdd, bench: { trans } }: IEmptyProps): React.JSX.Element {
+  const { mayEdit } = tokens;
+  const [found, setFound] = React.useState<readonly IFound[]>([]);
+  React.useEffect(() => {
+    if (mayEdit) {
+      // Without it there is still Add.
+      tokens.importable().then(setFound, () => undefined);
+    }
+  }, [tokens, mayEdit]);
   return (
     <div className="jp-Tokens-empty">
       <tokensIcon.react tag="span" className="jp-Tokens-emptyIcon" />
       <h3>{trans.__('No profiles yet')}</h3>
-      <p>
-        {trans.__(
-          'A profile names an API and your credential for it. To try five profiles without an account, type in a terminal:'
-        )}
-      </p>
-      <pre tabIndex={0}>{DEMO}</pre>
-      {mayAdd ? (
-        <button type="button" className="jp-Tokens-button jp-Tokens-inject" onClick={onAdd}>
+      <p>{trans.__('A profile names an API and your credential for it.')}</p>
+      {mayEdit ? (
+        <button
+          type="button"
+          className="jp-Tokens-button jp-Tokens-inject"
+          onClick={() => onAdd(null)}
+        >
           {trans.__('Add a profile')}
         </button>
       ) : (
         <>
-          <p>{trans.__('For your own account:')}</p>
+          <p>{trans.__('For your own account, type in a terminal:')}</p>
           <pre tabIndex={0}>{ADD}</pre>
         </>
       )}
+      {found.length > 0 && (
+        <>
+          <p>{trans.__('Or use a credential that this server has already:')}</p>
+          <ul className="jp-Tokens-found" aria-label={trans.__('Import')}>
+            {found.map(one => (
+              <li key={one.title}>
+                <button
+                  type="button"
+                  className="jp-Tokens-button"
+                  aria-label={trans.__('Import %1', one.title)}
+                  onClick={() => onAdd(one)}
+                >
+                  {one.title}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+      <p>{trans.__('To try the demo, which needs no account, type in a terminal:')}</p>
+      <pre tabIndex={0}>{DEMO}</pre>
     </div>
   );
 }

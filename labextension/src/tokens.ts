@@ -24,6 +24,8 @@ export interface IProblem {
   readonly code: string | null;
   readonly request_id: string | null;
   readonly retryable: boolean;
+  /** The profile's setting that is wrong, where that is known. */
+  readonly setting?: string;
 }
 
 export type Value = string | number | boolean | readonly string[];
@@ -147,7 +149,7 @@ export interface IHistoryEntry {
 
 /** A secret as it is sent to the server: to be stored, or to be kept. */
 export type SentSecret =
-  { readonly value: string; readonly store: 'keyring' | 'file' } | { readonly keep: true };
+  { readonly value: string; readonly store: Store } | { readonly keep: true };
 export type Setting = Value | Params | SentSecret;
 export type Settings = Readonly<Record<string, Setting>>;
 
@@ -157,6 +159,17 @@ export interface IEditable {
   readonly settings: Readonly<Record<string, Value | Params>>;
   readonly secrets: readonly string[];
 }
+
+/** A credential that the server's user has already, and a profile that would use it; no value. */
+export interface IFound {
+  /** The variable, or the file. */
+  readonly title: string;
+  readonly profile: string;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/** Where the server can store a secret. */
+export type Store = 'keyring' | 'file';
 
 /** The result of the last action, as the card shows it. */
 export type Outcome =
@@ -178,6 +191,8 @@ export interface ITokens {
   /** Null until the server has answered. */
   readonly profiles: readonly IProfile[] | null;
   readonly providers: readonly IProvider[];
+  /** Where this machine can store secrets, the better first. */
+  readonly stores: readonly Store[];
   readonly holdings: readonly IHolding[];
   /** Whether the administrator allows revealing tokens. */
   readonly mayReveal: boolean;
@@ -218,6 +233,9 @@ export interface ITokens {
 
   /** The last events, the newest first. */
   history(): Promise<readonly IHistoryEntry[]>;
+
+  /** The credentials that could be imported. */
+  importable(): Promise<readonly IFound[]>;
 
   editable(profile: string): Promise<IEditable>;
   put(profile: string, settings: Settings): Promise<void>;

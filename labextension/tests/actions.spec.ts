@@ -26,7 +26,7 @@ beforeEach(() => {
   server.answers = {
     'GET profiles': { profiles: [profile()], may_reveal: true, may_edit: true, loaded_in: [] },
     'GET holdings': { holdings: [] },
-    'GET providers': { providers: [] }
+    'GET providers': { providers: [], secret_stores: ['file'] }
   };
   model = new TokensModel(server.settings, nullTranslator.load(''), 3600);
   notebook = new CurrentNotebook(null);
