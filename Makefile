@@ -13,7 +13,7 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 # The parts that have to be covered to the last branch.
 CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
 
-.PHONY: demo test slow canary lint bench docs licences clean
+.PHONY: demo test slow canary lint bench docs licences audit clean
 
 demo: $(VENVS)/demo/.ready
 	@$(DEMO)/jupyter tokens demo $(ARGS)
@@ -59,6 +59,16 @@ licences: $(VENVS)/dev/.ready $(VENVS)/plain/.ready
 	{ printf '# Licences of the dependencies\n\nWhat `pip install .` brings along; `make licences` writes this page.\n\n'; \
 	$(DEV)/pip-licenses --python $(VENVS)/plain/bin/python --from=mixed --format=markdown --ignore-packages jupyter_tokens; } > build/licences.md
 	mv build/licences.md docs/licences.md
+
+# Needs the network. What comes with `pip install .` and with the panel, as CycloneDX, and what is known to be wrong with it.
+audit: $(VENVS)/audit/bin/python $(VENVS)/plain/.ready
+	@scripts/need npm npm --version
+	$(VENVS)/audit/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom pip-audit
+	@mkdir -p build
+	$(VENVS)/audit/bin/cyclonedx-py environment --output-file build/sbom.python.json $(VENVS)/plain/bin/python
+	cd labextension && npm sbom --package-lock-only --omit dev --sbom-format cyclonedx > ../build/sbom.labextension.json
+	$(VENVS)/audit/bin/pip-audit --path $$($(VENVS)/plain/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	cd labextension && npm audit --omit dev
 
 clean:
 	rm -rf $(VENVS) build dist jupyter_tokens/labextension labextension/lib labextension/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

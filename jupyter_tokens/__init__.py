@@ -12,14 +12,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .client import aget_token, create_token, get_token
-    from .errors import TokenError
+    from . import workers
+    from .client import aget_token, create_token, get_token, issue_handle, revoke_handle
+    from .errors import LoginNeeded, TokenError
     from .token import Token
     from .widgets.panel import TokenCard, TokenPanel
 
-__all__ = ["Token", "TokenCard", "TokenError", "TokenPanel", "__version__", "aget_token", "create_token", "get_token"]
+__all__ = [
+    "LoginNeeded",
+    "Token",
+    "TokenCard",
+    "TokenError",
+    "TokenPanel",
+    "__version__",
+    "aget_token",
+    "create_token",
+    "get_token",
+    "issue_handle",
+    "revoke_handle",
+    "workers",
+]
 
 _HOMES = {
+    "LoginNeeded": "errors",
     "Token": "token",
     "TokenCard": "widgets.panel",
     "TokenError": "errors",
@@ -27,14 +42,18 @@ _HOMES = {
     "aget_token": "client",
     "create_token": "client",
     "get_token": "client",
+    "issue_handle": "client",
+    "revoke_handle": "client",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415
 
+    if name == "workers":
+        return import_module(".workers", __name__)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -19,7 +19,7 @@ else:
     _WHOLE = (httpx.ByteStream, httpx2.ByteStream)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 
     from .token import Token
 
@@ -33,17 +33,42 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
     -----
     After a 401 it asks for a token newer than the refused one. A hundred requests refused at once therefore cause one
     refresh, not a hundred.
+
+    Pickled, it is the names of profile and parameters, and no token. The process that unpickles it asks its own source,
+    of which there is one in each process: see `docs/workers.md`.
     """
 
-    def __init__(self, token: Token, renew: Callable[[Token | None], Token] | None) -> None:
-        self._token = token
+    def __init__(
+        self,
+        profile: str,
+        params: Mapping[str, Any],
+        renew: Callable[[Token | None], Token] | None,
+        token: Token | None = None,
+    ) -> None:
+        self._profile = profile
+        self._params = params
         self._renew = renew
+        self._token = token
 
     def __repr__(self) -> str:
-        return f"<TokenAuth {self._token.profile}>"
+        return f"<TokenAuth {self._profile}>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._renew is None:
+            raise TypeError("This token was created, and can be fetched by nobody: its auth cannot be pickled.")
+        return _of_this_process, (self._profile, dict(self._params))
 
     def _fresh(self, refused: Token | None = None) -> Token:
-        return self._token if self._renew is None else self._renew(refused)
+        if self._renew is not None:
+            return self._renew(refused)
+        assert self._token is not None
+        return self._token
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Authorise one request of a synchronous httpx or httpx2 client."""
@@ -109,6 +134,18 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
         request.register_hook("response", stay)
         return request
+
+
+def _of_this_process(profile: str, params: Mapping[str, Any]) -> TokenAuth:
+    """What a pickled `TokenAuth` becomes. No token is fetched before the first request."""
+
+    def renew(refused: Token | None) -> Token:
+        from .client import shared_client  # noqa: PLC0415 (opened at the first request)
+
+        source = shared_client().source
+        return source.get(source.key(profile, params), newer_than=None if refused is None else refused.obtained_at)
+
+    return TokenAuth(profile, params, renew)
 
 
 def _can_be_sent_again(request: httpx.Request) -> bool:

@@ -1,4 +1,4 @@
-"""`get_token`, `aget_token`, `create_token` and `Client`: tokens by profile name in any Python process."""
+"""`get_token`, `issue_handle`, `Client` and their kin: tokens by profile name in any Python process."""
 
 from __future__ import annotations
 
@@ -15,12 +15,26 @@ from .errors import ConfigurationError
 if TYPE_CHECKING:
     from .clock import Clock
     from .config.profiles import Profiles
+    from .protocol.handles import Handle
     from .sources.base import TokenSource
     from .sources.cache import Key
+    from .sources.leases import Leases
     from .token import Token
     from .transport import Transport
 
-__all__ = ["Client", "aget_token", "create_token", "get_token", "shared_client"]
+__all__ = [
+    "HANDLE_VARIABLE",
+    "Client",
+    "aget_token",
+    "create_token",
+    "get_token",
+    "issue_handle",
+    "revoke_handle",
+    "shared_client",
+]
+
+HANDLE_VARIABLE = "JUPYTER_TOKENS_HANDLE"
+"""Names a file with a handle (`jupyter tokens handle NAME --file PATH`), which this process then uses."""
 
 _NONE: Mapping[str, Any] = {}
 _log = logging.getLogger(__name__)
@@ -45,6 +59,8 @@ class Client:
     ) -> None:
         self._open: Callable[[], TokenSource] = partial(_open_source, profiles, clock, transport)
         self._source: TokenSource | None = None
+        self._handles: dict[str, Handle] = {}
+        self._leases: Leases | None = None
         self._lock = threading.Lock()
         _clients.add(self)
 
@@ -54,7 +70,7 @@ class Client:
         if self._source is None:
             with self._lock:
                 if self._source is None:
-                    self._source = self._open()
+                    self._source = self._open_with_handles() if self._handles else self._open()
         return self._source
 
     @property
@@ -72,6 +88,43 @@ class Client:
         source = self.source
         return await source.aget(source.key(profile, params), refresh=refresh)
 
+    def _open_with_handles(self) -> TokenSource:
+        from .sources.handles import HandleSource  # noqa: PLC0415 (workers alone)
+
+        return HandleSource(self._open, self._handles.values())
+
+    @property
+    def leases(self) -> Leases:
+        """The leases of the handles that this process has had issued."""
+        with self._lock:
+            if self._leases is None:
+                from .sources.leases import Leases  # noqa: PLC0415 (few processes are drivers)
+
+                self._leases = Leases()
+            return self._leases
+
+    def install(self, handle: Handle) -> None:
+        """Use a handle for its profile from now on, unless this very process has had it issued."""
+        if self._leases is not None and self._leases.has(handle):
+            return
+        from .sources.handles import HandleSource  # noqa: PLC0415 (workers alone)
+
+        with self._lock:
+            self._handles[handle.id] = handle
+            if isinstance(self._source, HandleSource):
+                self._source.add(handle)
+            elif self._source is not None:
+                self._source = HandleSource(partial(_itself, self._source), [handle])
+
+    def uninstall(self, handle: Handle) -> None:
+        """Use a handle no more."""
+        from .sources.handles import HandleSource  # noqa: PLC0415 (workers alone)
+
+        with self._lock:
+            self._handles.pop(handle.id, None)
+            if isinstance(self._source, HandleSource):
+                self._source.remove(handle)
+
     def forget(self, key: Key) -> None:
         """Remove the token of a key from the cache."""
         self.source.forget(key)
@@ -84,14 +137,33 @@ class Client:
         """Start afresh in a forked child: threads, connections and locks belong to the parent."""
         self._source = None
         self._lock = threading.Lock()
+        if self._leases is not None:
+            self._leases.after_fork()
 
     def close(self) -> None:
-        """Close the connections. Tokens already returned stay valid."""
+        """Revoke the handles that it has issued, and close the connections. Tokens already returned stay valid."""
+        if self._leases is not None:
+            self._leases.end()
         if self._source is not None:
             self._source.close()
 
 
+def _itself(source: TokenSource) -> TokenSource:
+    return source
+
+
 def _open_source(profiles: Profiles | None, clock: Clock | None, transport: Transport | None) -> TokenSource:
+    if profiles is None and HANDLE_VARIABLE in os.environ:
+        from .protocol.handles import Handle  # noqa: PLC0415 (workers alone)
+        from .sources.handles import HandleSource  # noqa: PLC0415
+
+        handle = Handle.read(os.environ[HANDLE_VARIABLE])
+        _log.debug("source: the handle of %s", HANDLE_VARIABLE)
+        return HandleSource(partial(_open_own, None, clock, transport), [handle], clock=clock)
+    return _open_own(profiles, clock, transport)
+
+
+def _open_own(profiles: Profiles | None, clock: Clock | None, transport: Transport | None) -> TokenSource:
     from .config.files import load_mode  # noqa: PLC0415 (configuration, cache and providers load at first use)
     from .protocol.proof import identity, missing_identity  # noqa: PLC0415
     from .sources.local import LocalSource  # noqa: PLC0415
@@ -203,3 +275,77 @@ def create_token(profile: str, /, *, params: Mapping[str, Any] = _NONE, **named_
         If the API has no such call, or the call fails.
     """
     return shared_client().source.create(profile, {**params, **named_params})
+
+
+def issue_handle(
+    profile: str,
+    /,
+    *,
+    lease: float = 900.0,
+    url: str | None = None,
+    allow_plain: bool = False,
+    params: Mapping[str, Any] = _NONE,
+    **named_params: Any,
+) -> Handle:
+    """Have a handle issued, with which workers get the tokens of one profile. It holds no token and no secret.
+
+    The issuer is the Jupyter server that started this kernel. This process renews the handle's lease for as long as it
+    runs, and revokes the handle when it ends. Without a Jupyter server there is no issuer: then the handle only names
+    the profile, and workers use the configuration that they find.
+
+    Parameters
+    ----------
+    profile : str
+        Name of a profile in `jupyter_tokens_config`.
+    lease : float, default 900
+        Seconds after which the handle ends if this process does not renew it, because it has died.
+    url : str, optional
+        Where workers reach the issuer, if it is not the address that this kernel uses, for example
+        "https://my.host:8888/jupyter-tokens".
+    allow_plain : bool, default False
+        Whether workers may ask over plain HTTP on other machines.
+    params, **named_params
+        Parameters of the API, as in `get_token`. Workers can ask for these alone.
+
+    Returns
+    -------
+    Handle
+        Pass it to `workers.processes.install` in each worker. Its key opens the profile's tokens until the lease ends:
+        ship it only over connections that others cannot read.
+
+    Raises
+    ------
+    TokenError
+        If the profile or a parameter is wrong, or the server cannot be reached.
+    ConfigurationError
+        If workers would ask over plain HTTP.
+    """
+    from dataclasses import replace  # noqa: PLC0415 (drivers alone)
+
+    from .protocol.handles import Handle, check_url  # noqa: PLC0415
+
+    client = shared_client()
+    asked = {**params, **named_params}
+    client.source.key(profile, asked)
+    handle = client.source.issue(Handle.new(profile, asked), lease)
+    if not handle.url:
+        _log.debug("%s: there is no issuer; the handle names the profile alone", profile)
+        return handle
+    client.leases.add(handle, client.source, lease)
+    try:
+        shipped = handle if url is None else replace(handle, url=url)
+        if not allow_plain:
+            check_url(shipped.url)
+    except ConfigurationError:
+        revoke_handle(handle)
+        raise
+    return shipped
+
+
+def revoke_handle(handle: Handle) -> None:
+    """Revoke a handle that this process has had issued: workers get no further token with it.
+
+    The tokens that they hold stay valid until they expire. Raises `TokenError` if the issuer cannot be reached; the
+    handle then ends with its lease.
+    """
+    shared_client().leases.revoke(handle)

@@ -16,8 +16,10 @@ __all__ = [
     "Busy",
     "ConfigurationError",
     "Forbidden",
+    "HandleRefused",
     "InvalidRequest",
     "KernelUnknown",
+    "LoginNeeded",
     "NetworkError",
     "NoValue",
     "NotFound",
@@ -198,15 +200,20 @@ class SecretError(TokenError):
         The setting that holds the reference, or "".
     problem : str
         The message without the file, the profile and the setting that it names; "" where it names none of them.
+    missing : bool
+        True if there is nothing where the reference leads.
     """
 
     reason = "secret"
     default_unsent = True
 
-    def __init__(self, message: str, *, setting: str = "", problem: str = "", **facts: Any) -> None:
+    def __init__(
+        self, message: str, *, setting: str = "", problem: str = "", missing: bool = False, **facts: Any
+    ) -> None:
         super().__init__(message, **facts)
         self.setting = setting
         self.problem = problem
+        self.missing = missing
 
 
 class NetworkError(TokenError):
@@ -259,10 +266,22 @@ class Forbidden(ApiError):
     reason = "forbidden"
 
 
+class HandleRefused(Forbidden):
+    """The issuer of a handle refuses it: revoked, its lease has ended, or for another profile or other parameters."""
+
+    reason = "handle"
+
+
 class NotFound(ApiError):
     """The resource that the parameters name does not exist."""
 
     reason = "not_found"
+
+
+class LoginNeeded(TokenError):
+    """A person has to log in first: nobody has yet, or the login has ended. No retry helps."""
+
+    reason = "login"
 
 
 class Throttled(ApiError):

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from .errors import NoValue
+from .clock import SystemClock
+from .errors import NoValue, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Secret", "Token"]
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+_SINGLE = ""
+"""The name under which a token keeps its only value."""
 
 
 class _Opaque:
@@ -44,7 +47,12 @@ class _Opaque:
         return self
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(f"A {type(self).__name__} cannot be pickled: its value would end in a file or another process.")
+        problem = f"A {type(self).__name__} cannot be pickled: its value would end in a file or another process."
+        raise TypeError(problem + self._instead())
+
+    def _instead(self) -> str:
+        """What to ship to another process."""
+        return ""
 
     def __getstate__(self) -> NoReturn:
         # The default lists the values of the slots, and serialisers other than pickle call it.
@@ -76,7 +84,15 @@ def _frozen(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 class Token(_Opaque):
-    """A short-lived token. It is frozen, and only `reveal()`, `headers()` and `auth` give access to its value.
+    """A short-lived token. It is frozen; only `reveal()`, `values()`, `headers()` and `auth` give access to its value.
+
+    Most tokens have one value. A temporary access key has several that are only valid together: `fields` names them,
+    and `reveal(FIELD)` returns each.
+
+    Parameters
+    ----------
+    value : str, Mapping or None
+        The value, or the values by their names; None if the API never returns it.
 
     Attributes
     ----------
@@ -96,9 +112,10 @@ class Token(_Opaque):
 
     __slots__ = (
         "_Token__header",
+        "_Token__params",
         "_Token__renew",
         "_Token__scheme",
-        "_Token__value",
+        "_Token__values",
         "__weakref__",
         "base_url",
         "expires_at",
@@ -107,10 +124,11 @@ class Token(_Opaque):
         "profile",
         "provider",
     )
-    __value: Callable[[], str | None]
+    __values: Callable[[], Mapping[str, str]]
     __scheme: str
     __header: str
     __renew: Callable[[Token | None], Token] | None
+    __params: Mapping[str, Any]
     profile: str
     provider: str
     obtained_at: datetime
@@ -120,7 +138,7 @@ class Token(_Opaque):
 
     def __init__(
         self,
-        value: str | None,
+        value: str | Mapping[str, str] | None,
         *,
         profile: str,
         provider: str,
@@ -131,12 +149,15 @@ class Token(_Opaque):
         metadata: Mapping[str, Any] | None = None,
         base_url: str | None = None,
         renew: Callable[[Token | None], Token] | None = None,
+        params: Mapping[str, Any] = _EMPTY,
     ) -> None:
         put = object.__setattr__
-        put(self, "_Token__value", lambda: value)
+        values = dict(value) if isinstance(value, Mapping) else {} if value is None else {_SINGLE: value}
+        put(self, "_Token__values", lambda: values)
         put(self, "_Token__scheme", scheme)
         put(self, "_Token__header", header)
         put(self, "_Token__renew", renew)
+        put(self, "_Token__params", params)
         put(self, "profile", profile)
         put(self, "provider", provider)
         put(self, "obtained_at", obtained_at)
@@ -144,28 +165,72 @@ class Token(_Opaque):
         put(self, "metadata", _frozen(metadata))
         put(self, "base_url", base_url)
 
-    def reveal(self) -> str:
+    def reveal(self, field: str = _SINGLE) -> str:
         """Return the value as a string. Prefer `auth` or `headers()` where they fit.
+
+        Parameters
+        ----------
+        field : str, optional
+            Which value, for a token of several.
 
         Raises
         ------
         NoValue
             If the API never returns the value (Astra Control's stored tokens).
+        ParameterError
+            If the token has several values and none or an unknown one is named, or if it has a single one.
         """
-        value = self.__value()
-        if value is None:
+        values = self.values()
+        if field not in values:
+            raise self._unnamed(field)
+        return values[field]
+
+    def values(self) -> dict[str, str]:
+        """Return all values by the names of their fields; a single value has the empty name.
+
+        Raises
+        ------
+        NoValue
+            If the API never returns the value.
+        """
+        if not self.has_value:
             raise NoValue(
                 "This API describes a stored token but never returns its value.",
                 hint="Read .metadata, or create a new token: create_token(profile, name=…).",
                 provider=self.provider,
                 profile=self.profile,
             )
-        return value
+        return dict(self.__values())
+
+    def _unnamed(self, field: str) -> ParameterError:
+        names = self.fields
+        if not names:
+            problem, hint = f"This token has a single value, and no field {field[:80]!r}.", "Call reveal()."
+        else:
+            given = f" and no field {field[:80]!r}" if field else ""
+            problem = f"This token has {len(names)} values that belong together{given}: {', '.join(names)}."
+            hint = f"Name one of them, such as reveal({names[-1]!r}); a profile's env maps each to a variable."
+        return ParameterError(problem, hint=hint, provider=self.provider, profile=self.profile)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the values that belong together, as the API spells them; empty for a token of one value."""
+        return tuple(name for name in self.__values() if name)
 
     @property
     def has_value(self) -> bool:
         """Whether the token has a value that can be revealed."""
-        return self.__value() is not None
+        return bool(self.__values())
+
+    @property
+    def expires_in(self) -> float | None:
+        """The seconds until the token expires, 0 if it has; None if no expiry is known."""
+        return None if self.expires_at is None else max(0.0, self.expires_at.timestamp() - SystemClock().now())
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the token has expired; False if no expiry is known."""
+        return self.expires_in == 0
 
     def headers(self) -> dict[str, str]:
         """Return the HTTP headers that authorise a request with this token. They hold its value: do not print them.
@@ -174,6 +239,8 @@ class Token(_Opaque):
         ------
         NoValue
             If the API never returns the value.
+        ParameterError
+            If the token has several values: requests are signed with those.
         """
         value = self.reveal()
         return {self.__header: f"{self.__scheme} {value}" if self.__scheme else value}
@@ -182,22 +249,25 @@ class Token(_Opaque):
     def auth(self) -> TokenAuth:
         """Pass this as `auth=` to httpx, httpx2 or requests.
 
-        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token.
+        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token. It can be
+        pickled: as the names of profile and parameters, by which the other process fetches for itself.
         """
         from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
 
-        return TokenAuth(self, self.__renew)
+        return TokenAuth(self.profile, self.__params, self.__renew, self)
 
-    def renewed_by(self, renew: Callable[[Token | None], Token]) -> Token:
+    def renewed_by(self, renew: Callable[[Token | None], Token], params: Mapping[str, Any] = _EMPTY) -> Token:
         """Return the same token with another way for `auth` to keep it fresh.
 
         Parameters
         ----------
         renew : callable
             Returns a token: a fresh one if called with None, one newer than `token` if called with `token`.
+        params : mapping
+            The parameters of the call, by which another process can fetch it.
         """
         return Token(
-            self.__value(),
+            self.__values(),
             profile=self.profile,
             provider=self.provider,
             obtained_at=self.obtained_at,
@@ -207,7 +277,13 @@ class Token(_Opaque):
             metadata=self.metadata,
             base_url=self.base_url,
             renew=renew,
+            params=params,
         )
+
+    def _instead(self) -> str:
+        if self.__renew is None:
+            return ""
+        return f" Ship token.auth, which pickles as names, or a handle: issue_handle({self.profile!r})."
 
     def __repr__(self) -> str:
         # The "…" is on purpose: it cannot be encoded into a header. So `f"Bearer {token}"` fails at once in httpx and

@@ -204,7 +204,7 @@ def test_without_httpx2_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None
     assert spec.loader is not None
     alone = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(alone)
-    assert isinstance(alone.TokenAuth(Source().token(), None), httpx.Auth)
+    assert isinstance(alone.TokenAuth("mine", {}, None), httpx.Auth)
 
 
 def test_an_async_body_that_cannot_be_sent_again_leaves_the_401(source: Source) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,20 @@ import pytest
 
 import jupyter_tokens
 from jupyter_tokens import client as module
-from jupyter_tokens.client import Client, aget_token, create_token, get_token, shared_client
+from jupyter_tokens.client import (
+    HANDLE_VARIABLE,
+    Client,
+    aget_token,
+    create_token,
+    get_token,
+    issue_handle,
+    revoke_handle,
+    shared_client,
+)
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError, Unauthorized, UnknownProfile
+from jupyter_tokens.protocol.handles import Handle
+from jupyter_tokens.sources.handles import HandleSource
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
@@ -452,3 +466,174 @@ def test_a_forked_child_gets_tokens_though_locks_were_held_when_it_began(config_
         )
     assert done.returncode == 0, done.stderr.decode()
     assert (len(served.requests), served.connections) == (2, 2)
+
+
+class TestPickledAuth:
+    def test_is_names_alone(self, shared: Bench) -> None:
+        pickled = pickle.dumps(get_token("job", TargetId="dlc1").auth)
+        assert b"dlc1" in pickled
+        assert b"t1" not in pickled.replace(b"dlc1", b"")
+        assert CANARY.encode() not in pickled
+
+    def test_asks_the_one_source_of_the_process(self, shared: Bench) -> None:
+        pickled = pickle.dumps(get_token("mine").auth)
+        seen = []
+        with httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200))) as api:
+            for _ in range(3):
+                auth = pickle.loads(pickle.dumps(pickle.loads(pickled)))
+                assert repr(auth) == "<TokenAuth mine>"
+                seen.append(api.get("https://api.example.com", auth=auth).request.headers["Authorization"])
+        assert seen == ["Bearer t1"] * 3
+        assert len(shared.vendor.requests) == 1
+
+    def test_fetches_a_newer_token_after_a_401(self, shared: Bench) -> None:
+        auth = pickle.loads(pickle.dumps(get_token("mine").auth))
+        answers = iter([401, 200])
+        with httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(next(answers)))) as api:
+            shared.clock.advance(1)
+            assert api.get("https://api.example.com", auth=auth).request.headers["Authorization"] == "Bearer t2"
+
+    def test_an_unknown_profile_is_an_error_at_the_first_request(self, shared: Bench) -> None:
+        pickled = pickle.dumps(get_token("mine").auth).replace(b"mine", b"nine")
+        with httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200))) as api:
+            auth = pickle.loads(pickled)
+            with pytest.raises(UnknownProfile):
+                api.get("https://api.example.com", auth=auth)
+
+    def test_a_copy_is_itself(self, bench: Bench) -> None:
+        # Another client than the process's one.
+        auth = bench.client.get("mine").auth
+        assert copy.copy(auth) is auth
+        assert copy.deepcopy({"auth": auth})["auth"] is auth
+
+    def test_a_created_token_can_be_fetched_by_nobody(self, shared: Bench) -> None:
+        with pytest.raises(TypeError, match="created"):
+            pickle.dumps(create_token("stored", account_id="a", user_id="u", name="n").auth)
+
+    def test_a_token_names_what_to_ship_instead(self, shared: Bench) -> None:
+        with pytest.raises(TypeError, match=r"token\.auth.*issue_handle\('mine'\)"):
+            pickle.dumps(get_token("mine"))
+
+
+class Issuing(LocalSource):
+    """A source with an issuer, which a test can have at any address."""
+
+    url = "https://hub.example.com/jupyter-tokens"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.asked: list[str] = []
+
+    def issue(self, handle: Handle, lease: float) -> Handle:
+        self.asked.append(f"issue {lease:g}")
+        return replace(handle, url=self.url)
+
+    def revoke(self, handle: Handle) -> None:
+        self.asked.append("revoke")
+
+
+class TestIssuing:
+    @pytest.fixture
+    def source(self, shared: Bench) -> Iterator[Issuing]:
+        shared.client._source = source = Issuing(Profiles.of({"mine": ONEACCESS, "job": PAI}), clock=shared.clock)
+        yield source
+        shared.client.close()
+
+    def test_from_issue_to_revocation(self, source: Issuing) -> None:
+        handle = issue_handle("job", lease=60, TargetId="dlc1", params={"ExpireTime": 60})
+        assert dict(handle.params) == {"TargetId": "dlc1", "ExpireTime": "60"}
+        assert shared_client().leases.has(handle)
+        revoke_handle(handle)
+        assert source.asked == ["issue 60", "revoke"]
+        assert not shared_client().leases.has(handle)
+
+    def test_all_are_revoked_when_the_client_is_closed(self, source: Issuing) -> None:
+        issue_handle("mine")
+        issue_handle("mine")
+        shared_client().close()
+        assert source.asked == ["issue 900", "issue 900", "revoke", "revoke"]
+
+    @pytest.mark.parametrize(
+        "url", ["http://hub.example.com/jupyter-tokens", "http://10.0.0.5:8888/x", "http://[::2]/x"]
+    )
+    def test_not_over_plain_http_to_other_machines(self, source: Issuing, url: str) -> None:
+        with pytest.raises(ConfigurationError, match="plain HTTP"):
+            issue_handle("mine", url=url)
+        assert source.asked == ["issue 900", "revoke"]
+        assert issue_handle("mine", url=url, allow_plain=True).url == url
+
+    @pytest.mark.parametrize(
+        "url",
+        ["http://127.0.0.1:8888/x", "http://localhost/x", "http://[::1]/x", "http+unix://%2Frun%2Fx", "https://h/x"],
+    )
+    def test_over_what_others_cannot_read(self, source: Issuing, url: str) -> None:
+        assert issue_handle("mine", url=url).url == url
+
+    def test_a_wrong_name_or_parameter_is_an_error_here(self, source: Issuing) -> None:
+        with pytest.raises(UnknownProfile):
+            issue_handle("nobody")
+        with pytest.raises(ParameterError):
+            issue_handle("job", NoSuch="x")
+        assert source.asked == []
+
+    def test_without_an_issuer_it_only_names(self, shared: Bench) -> None:
+        handle = issue_handle("mine")
+        assert handle.url == ""
+        # There is no lease to end.
+        revoke_handle(handle)
+
+    def test_the_driver_itself_does_not_use_it(self, source: Issuing) -> None:
+        handle = issue_handle("mine")
+        shared_client().install(handle)
+        assert shared_client().source is source
+        # A forked child does.
+        shared_client().after_fork()
+        shared_client().install(handle)
+        assert isinstance(shared_client().source, HandleSource)
+        shared_client().source.close()
+
+
+class TestInstalling:
+    HANDLE = Handle("mine", (), "0" * 32, b"k" * 32)
+
+    def test_before_the_first_use(self, bench: Bench) -> None:
+        bench.client.install(self.HANDLE)
+        assert bench.client.opened is None
+        assert bench.get() == "t1"
+        assert isinstance(bench.client.source, HandleSource)
+
+    def test_after_it(self, bench: Bench) -> None:
+        before = bench.client.source
+        bench.client.install(self.HANDLE)
+        assert bench.get() == "t1"
+        assert isinstance(bench.client.source, HandleSource)
+        assert bench.client.source.entries() == before.entries()
+
+    def test_several_and_away_again(self, bench: Bench) -> None:
+        other = replace(self.HANDLE, id="1" * 32)
+        bench.client.uninstall(other)
+        for handle in (self.HANDLE, other):
+            bench.client.install(handle)
+            bench.client.source.about("mine")
+        for handle in (self.HANDLE, other):
+            bench.client.uninstall(handle)
+        assert bench.get() == "t1"
+
+    def test_a_forked_child_of_a_worker_keeps_it(self, bench: Bench) -> None:
+        bench.client.install(self.HANDLE)
+        bench.client.after_fork()
+        assert isinstance(bench.client.source, HandleSource)
+
+    def test_by_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = tmp_path / "handle.json"
+        file.write_text(self.HANDLE.to_json())
+        monkeypatch.setenv(HANDLE_VARIABLE, str(file))
+        client = Client()
+        assert isinstance(client.source, HandleSource)
+        with pytest.raises(UnknownProfile, match="mine"):
+            client.get("mine")
+
+    def test_by_a_file_that_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(HANDLE_VARIABLE, str(tmp_path / "nothing.json"))
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            Client().get("mine")

@@ -1,43 +1,50 @@
-"""`jupyter tokens add`: a profile in the user's configuration; its secret goes to the keyring, or to a 0600 file."""
+"""`jupyter tokens add` and `set-secret`: write a profile; its secrets go to the keyring or to files of mode 0600."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from traitlets import Enum, List, Unicode
+from traitlets import Bool, Enum, List, Unicode
 
 from ..config.editing import check, path, put
-from ..config.files import load_profiles
+from ..config.files import load_profiles, load_written
+from ..config.keyring_access import backend
 from ..config.profiles import provider_class, provider_ids
+from ..config.secret_store import FOLDER, SERVICE
 from ..config.secrets import SecretRef
-from ..errors import ConfigurationError, ParameterError
+from ..errors import ConfigurationError, ParameterError, UnknownProfile
 from ..providers.params import closest
+from ..token import Secret
+from .checks.profiles import live
 from .command import Action
-from .completion import provider_names
+from .completion import profile_names, provider_names
 from .draft import Draft
-from .keyring_backend import backend
 from .providers import loaded
-from .terminal import ask, confirm, is_interactive, say, table
+from .terminal import ask, ask_hidden, confirm, is_interactive, one_line, progress, say, table
 
 if TYPE_CHECKING:
     from ..providers.base import Provider
+    from ..providers.fields import Field
 
-__all__ = ["AddApp"]
+__all__ = ["AddApp", "SetSecretApp"]
 
 
 class AddApp(Action):
-    """Asks, checks, stores, and only then writes: a run that is stopped has changed nothing."""
+    """Ask, check, store, and only then write: a run that is stopped changes nothing."""
 
     name = "jupyter-tokens-add"
-    description = """Add the profile NAME to your configuration. What is missing is asked for, secrets unseen.
+    description = """Add the profile NAME to your configuration. Prompts for missing values; secrets are hidden.
 
-    A secret is never an argument: it is typed at a hidden prompt and goes to the keyring (or, with --store file, to a
-    file of mode 0600 beside the configuration), or it stays where it is and the profile refers to it (--from-env,
-    --from-file, --set SETTING=keyring:SERVICE/USER)."""
+    Without --provider, a NAME that is the id of a provider chooses it. A secret is never an argument: you type it at a
+    hidden prompt, and it is stored in the keyring (with --store file: in a file of mode 0600 beside the configuration).
+    Or the profile refers to a secret that you keep elsewhere (--from-env, --from-file, --set
+    SETTING=keyring:SERVICE/USER). On a terminal the new profile is tested: it fetches one token."""
     examples = """
-    jupyter tokens add acme
+    jupyter tokens add oneaccess
     jupyter tokens add acme --provider oneaccess --set endpoint=https://acme.huaweioneaccess.com --set client_id=abc
     jupyter tokens add openai --provider static --set env=OPENAI_API_KEY
     jupyter tokens add az --provider command --set "command=az account get-access-token --output json"
@@ -48,18 +55,19 @@ class AddApp(Action):
         config=True, argcompleter=provider_names
     )
     settings = List(
-        Unicode(), help="SETTING=VALUE of the provider, or of env, timeout, verify and so on; no secret."
+        Unicode(), help="SETTING=VALUE of the provider, or env, timeout, verify and so on; not a secret."
     ).tag(config=True)
-    params = List(Unicode(), help="PARAMETER=VALUE that each call is to have, by the vendor's own name.").tag(
-        config=True
-    )
+    params = List(Unicode(), help="PARAMETER=VALUE for every call, by the vendor's own name.").tag(config=True)
     from_env = List(Unicode(), help="SETTING=VARIABLE: read from the environment of the process that fetches.").tag(
         config=True
     )
-    from_file = List(Unicode(), help="SETTING=PATH: read from this file, which nobody else may read.").tag(config=True)
+    from_file = List(Unicode(), help="SETTING=PATH: read from this file, which only you can read.").tag(config=True)
     store = Enum(
-        ("keyring", "file"), default_value="keyring", help="Where a typed secret is kept: keyring, or file (mode 0600)."
+        ("keyring", "file"),
+        default_value="keyring",
+        help="Where a typed secret is stored: keyring, or file (mode 0600).",
     ).tag(config=True)
+    test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(config=True)
 
     aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
         **Action.aliases,
@@ -70,27 +78,36 @@ class AddApp(Action):
         "from-file": "AddApp.from_file",
         "store": "AddApp.store",
     }
+    flags = {  # noqa: RUF012
+        **Action.flags,
+        "no-test": ({"AddApp": {"test": False}}, "Do not fetch a token at the end."),
+    }
 
     def run(self) -> int:
-        """See `Action`."""
+        """Run the command."""
         if len(self.extra_args) != 1:
-            self.fail(2, "takes one NAME for the profile; settings are given with --set, secrets are asked for")
+            self.fail(2, "takes one NAME for the profile; give settings with --set; secrets are asked for")
         name = self.extra_args[0]
-        # Refused before any question is asked, if there is no place for it.
+        # Raises before any question, if Jupyter uses no configuration.
         path()
         profiles = load_profiles()
         if name in profiles:
             self.fail(2, f"there is a profile {name!r} in {profiles.file(name)}: remove it first, or change it there")
         draft = self._draft(name)
         check(name, draft.written(), programs=True)
-        store = self._ask_secrets(draft)
+        store = self.store
+        if draft.pending:
+            store = _place_for_secrets(store)
+            draft.ask_secrets()
         put(name, draft.whole(store), profiles, programs=True)
-        say(f"The profile {name} is in {path()}." + "".join(f" {told}" for told in _stored(draft, store)))
+        say(f"The profile {name} is in {path()}." + "".join(f" {_stored(key, store)}" for key in draft.secrets))
+        if self.test and is_interactive():
+            return _test(name)
         say(f"Try it: jupyter tokens get {name}")
         return 0
 
     def _draft(self, name: str) -> Draft:
-        draft = Draft(name, self._kind())
+        draft = Draft(name, self._kind(name))
         for key, value in _pairs("--set", self.settings):
             draft.set(key, value)
         for key, value in _pairs("--param", self.params):
@@ -109,37 +126,126 @@ class AddApp(Action):
             )
         return draft
 
-    def _kind(self) -> type[Provider]:
+    def _kind(self, name: str) -> type[Provider]:
         known = provider_ids()
-        wanted = self.provider
+        wanted = self.provider or (name if name in known else "")
         if not wanted and is_interactive():
             say(table([[provider.id, provider.title] for provider in loaded(known)]).rstrip())
-            while wanted not in known:
-                wanted = ask("provider")
+            while (wanted := ask("provider")) not in known:
+                say(f"There is no provider {wanted!r}. {closest(wanted, known)}")
         if wanted not in known:
             problem = f"There is no provider {wanted!r}." if wanted else "--provider is missing."
             raise ParameterError(problem, hint=closest(wanted, known))
         try:
             return provider_class(wanted)
         except Exception as error:
-            # Another package's.
+            # It comes from another package.
             problem = f"The provider {wanted} cannot be loaded ({type(error).__name__})."
         raise ConfigurationError(problem, hint="Install its package again.")
 
-    def _ask_secrets(self, draft: Draft) -> str:
-        store: str = self.store
-        if not draft.pending:
-            return store
-        if store == "keyring" and not backend().usable:
-            question = "This machine has no keyring. Keep the secret in a file that only you can read (mode 0600)?"
-            if not confirm(question):
-                raise ConfigurationError(
-                    "This machine has no keyring, and nothing was changed.",
-                    hint="Run it with --store file, with --from-env or --from-file, or install a keyring backend.",
-                )
-            store = "file"
-        draft.ask_secrets()
+
+class SetSecretApp(Action):
+    """Replace a secret of a profile."""
+
+    name = "jupyter-tokens-set-secret"
+    description = """Enter a new secret for the setting KEY of the profile NAME, at a hidden prompt or from a pipe.
+
+    KEY can be left out if the profile has one secret. The secret is stored where `add` stored the current one. If the
+    profile refers to a secret that you keep elsewhere (env:, command:, your own file or keyring entry), change it
+    there, or give --store to replace the reference. On a terminal the profile is then tested: it fetches one token."""
+    examples = """
+    jupyter tokens set-secret acme
+    jupyter tokens set-secret lab access_key_secret --store file
+    pass show acme | jupyter tokens set-secret acme
+    """
+    completer = staticmethod(profile_names)
+
+    store = Enum(
+        ("keyring", "file"),
+        default_value=None,
+        allow_none=True,
+        help="Where the secret is stored: keyring, or file (mode 0600); by default where it is now.",
+    ).tag(config=True)
+    test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(config=True)
+
+    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
+        **Action.aliases,
+        "store": "SetSecretApp.store",
+    }
+    flags = {  # noqa: RUF012
+        **Action.flags,
+        "no-test": ({"SetSecretApp": {"test": False}}, "Do not fetch a token at the end."),
+    }
+
+    def run(self) -> int:
+        """Run the command."""
+        if len(self.extra_args) not in {1, 2}:
+            # Not shown: it may be the secret.
+            self.fail(2, "takes NAME and KEY; the secret is asked for, or read from a pipe")
+        name, *keys = self.extra_args
+        path()
+        profiles = load_profiles()
+        if name not in profiles:
+            raise UnknownProfile(f"There is no profile {name[:80]!r}.", hint=closest(name, profiles))
+        profile = profiles[name]
+        fields = {key: field for key, field in profile.provider.settings().items() if field.secret}
+        key = self._key(keys, fields, [key for key in profile.references if key in fields])
+        settings, _ = load_written().profiles[name]
+        store = _place_for_secrets(self._place(key, settings.get(key)))
+        if is_interactive():
+            secret = ask_hidden(f"New {fields[key].label} [{key}] of {name}")
+        else:
+            typed = sys.stdin.readline().rstrip("\r\n")
+            secret = Secret(typed) if typed else None
+        if secret is None:
+            raise ParameterError("The secret is empty; nothing was changed.")
+        put(name, {**settings, key: {"value": secret.reveal(), "store": store}}, profiles, programs=True)
+        say(_stored(key, store))
+        return _test(name) if self.test and is_interactive() else 0
+
+    def _key(self, given: list[str], fields: Mapping[str, Field], used: list[str]) -> str:
+        if not given and len(used) == 1:
+            return used[0]
+        if not given:
+            self.fail(2, f"takes a KEY, because the profile has several secrets or none: {', '.join(used or fields)}")
+        if given[0] not in fields:
+            # Not shown: it may be the secret.
+            self.fail(2, f"takes one of these as KEY: {', '.join(fields)}; the secret itself is asked for")
+        return given[0]
+
+    def _place(self, key: str, reference: object) -> str:
+        if self.store is not None:
+            return str(self.store)
+        if reference is None or (kind := SecretRef.parse(str(reference), origin=key).kind) == "literal":
+            return "keyring"
+        if not str(reference).startswith((f"keyring:{SERVICE}/", f"file:{FOLDER}/")):
+            raise ConfigurationError(
+                f"The profile reads {key} from a reference of your own ({kind}:).",
+                hint="Change the secret there, or give --store keyring or --store file to replace the reference.",
+            )
+        return kind
+
+
+def _place_for_secrets(store: str) -> str:
+    """Return the store, or "file" after a question if there is no keyring. Raises `ConfigurationError`."""
+    if store == "file" or backend().usable:
         return store
+    question = "This machine has no keyring. Store the secret in a file that only you can read (mode 0600)?"
+    if not (is_interactive() and confirm(question)):
+        raise ConfigurationError(
+            "This machine has no keyring, and nothing was changed.",
+            hint="Give --store file, or install a keyring backend.",
+        )
+    return "file"
+
+
+def _test(name: str) -> int:
+    """Fetch a token with the profile as it is now; return the exit code."""
+    profile = load_profiles()[name]
+    with progress(f"testing: asking {profile.provider.title}"):
+        [result] = live([profile])
+    say(f"Test {result.status}: {one_line(result.what)}" + (f" - {one_line(result.do)}" if result.do else ""))
+    return 1 if result.status == "fail" else 0
 
 
 def _pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
@@ -157,20 +263,20 @@ def _from_env(variable: str) -> str:
     if not variable.isidentifier():
         raise ParameterError("--from-env takes SETTING=VARIABLE, with the name of a variable.")
     if variable not in os.environ:
-        say(f"{variable} is not set here: it has to be where tokens are fetched.")
+        say(f"{variable} is not set in this shell; it must be set where tokens are fetched.")
     return f"env:{variable}"
 
 
 def _from_file(key: str, file: str) -> str:
     reference = f"file:{Path(file).expanduser().absolute()}"
-    # Raises for a file that is not there, or that others can read.
+    # Raises for a file that does not exist, or that others can read.
     SecretRef.parse(reference, origin=f"--from-file {key}").resolve()
     return reference
 
 
-def _stored(draft: Draft, store: str) -> list[str]:
-    where = "a file of mode 0600 beside it"
+def _stored(key: str, store: str) -> str:
+    where = "a file of mode 0600 beside the configuration"
     if store == "keyring":
         kept = backend()
         where = "the keyring" + ("" if kept.encrypts else f" ({kept.name}, which does not encrypt)")
-    return [f"Its {key} is in {where}." for key in draft.secrets]
+    return f"Its {key} is stored in {where}."

@@ -1,8 +1,10 @@
 # PYTHON_ARGCOMPLETE_OK
-"""`jupyter tokens …`: names the sub-commands; each is an application of its own."""
+"""`jupyter tokens`: the list of sub-commands; each is an application of its own."""
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from .command import CommandApp
@@ -11,7 +13,7 @@ __all__ = ["TokensApp", "main"]
 
 
 class TokensApp(CommandApp):
-    """Dispatches to a sub-command."""
+    """Dispatch to a sub-command."""
 
     name = "jupyter-tokens"
     description = "Short-lived cloud tokens for notebooks; no secret ever appears in a notebook."
@@ -22,35 +24,58 @@ class TokensApp(CommandApp):
             "List the providers with settings and parameters.",
         ),
         "get": ("jupyter_tokens.cli.get.GetApp", "Fetch a token and print it."),
-        "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; asks for what is missing, secrets unseen."),
+        "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; prompts for missing values."),
+        "sdk": ("jupyter_tokens.cli.sdk.SdkApp", "Print what makes an unmodified SDK or tool use a profile."),
         "remove": ("jupyter_tokens.cli.configured.RemoveApp", "Remove a profile and the secrets stored for it."),
-        "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Look for what is wrong, and say what to do."),
-        "store": ("jupyter_tokens.cli.store.StoreApp", "Show, clear or rekey what your processes share."),
+        "set-secret": ("jupyter_tokens.cli.add.SetSecretApp", "Enter a new secret for a profile."),
+        "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Check the installation and the profiles."),
+        "store": ("jupyter_tokens.cli.store.StoreApp", "Show, clear or rekey the store that your processes share."),
+        "login": ("jupyter_tokens.cli.login.LoginApp", "Log in to a profile as yourself."),
+        "logout": ("jupyter_tokens.cli.login.LogoutApp", "Log out, and revoke the login where the server can."),
+        "whoami": ("jupyter_tokens.cli.login.WhoamiApp", "Print who is logged in to a profile."),
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
-        "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the five token APIs on loopback, with no account."),
+        "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the token APIs on loopback, without an account."),
         "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks, and redact outputs."),
-        "completion": ("jupyter_tokens.cli.completion.CompletionApp", "Print what completes commands in your shell."),
+        "completion": ("jupyter_tokens.cli.completion.CompletionApp", "Print the completion code for your shell."),
     }
 
     def _config_file_name_default(self) -> str:
-        # By its name it would read the profiles, and show a literal secret for --show-config.
+        # The default would read the profiles, and show a literal secret for --show-config.
         return ""
 
     def initialize(self, argv: Any = None) -> None:
-        """See `JupyterApp`, which does not look for what a shell asks to be completed."""
-        super().initialize(self._get_sys_argv(check_argcomplete=True)[1:] if argv is None else argv)
+        """Read the words that a shell asks to complete, or the command line."""
+        super().initialize(_typed() if argv is None else argv)
 
     def start(self) -> None:
-        """Runs the sub-command; without one, says which there are and exits with 2 (wrong usage)."""
+        """Run the sub-command; without one, list them and exit with 2 (wrong usage)."""
         super().start()
         known = ", ".join(self.subcommands)
         wrong = f"there is no sub-command {self.extra_args[0]!r}" if self.extra_args else "a sub-command is missing"
         self.fail(2, f"{wrong}; known are {known}; see --help")
 
 
+def _typed() -> list[str]:
+    words = None
+    if "_ARGCOMPLETE" in os.environ:
+        from traitlets.config.argcomplete_config import get_argcomplete_cwords  # noqa: PLC0415 (as in command.py)
+
+        words = get_argcomplete_cwords()
+    return (words or sys.argv)[1:]
+
+
 def main() -> None:
-    """The console script."""
-    TokensApp.launch_instance()
+    """Run the console script."""
+    try:
+        try:
+            TokensApp.launch_instance()
+        finally:
+            # Here, because an error at exit could not be caught.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough, such as `head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 if __name__ == "__main__":

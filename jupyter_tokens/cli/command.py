@@ -1,16 +1,19 @@
-"""What all commands share: one line on standard error for an error, exit codes, completion; knows no command."""
+"""The base of all commands: the command line, one line on standard error for an error, exit codes, completion."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import io
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar, NoReturn
 
 from jupyter_core.application import JupyterApp
-from traitlets.config.loader import KVArgParseConfigLoader
+from traitlets import Container, Enum, TraitError, TraitType
+from traitlets.config import Config, Configurable
+from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 
 from .._version import __version__
 from ..config.files import TokenProfiles, remove_leftovers
@@ -19,71 +22,135 @@ from .terminal import one_line
 
 __all__ = ["Action", "CommandApp"]
 
-# What is wrong before anything is sent: a second try without a change will not help.
+# Errors before anything is sent: trying again without a change does not help.
 _USAGE = (ConfigurationError, NoValue, ParameterError, SecretError)
+_COMPLETING = "_ARGCOMPLETE"
 
 
 class CommandApp(JupyterApp):
-    """Base of `jupyter tokens` and of its sub-commands."""
+    """Base class of `jupyter tokens` and of its sub-commands."""
 
     version = __version__
     classes = [TokenProfiles]  # noqa: RUF012 (traitlets declares it as an instance variable)
-    """What --help-all describes besides the command itself."""
+    """What --help-all describes in addition to the command itself."""
 
     completer: ClassVar[Any] = None
-    """What argcomplete asks for completions of the arguments that are no options."""
+    """Called by argcomplete to complete the arguments that are not options."""
 
     def parse_command_line(self, argv: list[str] | None = None) -> None:
-        """Exit code 2, not traitlets' 1, and one line for an option that is unknown or has a bad value."""
-        usage = io.StringIO()
-        self.log.debug("reading the command line")  # Binds the log to the real stderr, before it is redirected.
+        """Parse options and arguments, in any order.
+
+        Traitlets would take arguments only in one place, ignore an unknown option, and exit with 1 after several lines.
+        """
+        self.argv = list(sys.argv[1:] if argv is None else argv)
+        if self.subcommands and self.argv[:1] == ["help"]:
+            self.argv = [*self.argv[1:], "--help"]
+        first, *rest = self.argv or [""]
+        if first in self.subcommands:
+            if _COMPLETING in os.environ:
+                from traitlets.config.argcomplete_config import increment_argcomplete_index  # noqa: PLC0415 (as below)
+
+                increment_argcomplete_index()
+            self.initialize_subcommand(first, rest)
+            return
+        end = self.argv.index("--") if "--" in self.argv else len(self.argv)
+        ours, others = self.argv[:end], self.argv[end + 1 :]
+        if {"-h", "--help", "--help-all"} & set(ours):
+            self.print_help("--help-all" in ours)
+            self.exit(0)
+        if {"-V", "--version"} & set(ours):
+            self.print_version()
+            self.exit(0)
+        traits = {
+            f"{cls.__name__}.{name}": trait
+            for cls in [*type(self).__mro__, *self.classes]
+            if issubclass(cls, Configurable)
+            for name, trait in cls.class_traits(config=True).items()
+        }
+        parser = self._parser(traits)
+        if _COMPLETING in os.environ:
+            import argcomplete  # noqa: PLC0415 (takes 10 ms, which `get` and `list` can do without)
+
+            argcomplete.autocomplete(parser, always_complete_options=False)
         try:
-            with contextlib.redirect_stderr(usage):
-                super().parse_command_line(argv)
-        except SystemExit as end:
-            if end.code and self.subapp is not None:
-                # The sub-command has said it.
-                sys.stderr.write(usage.getvalue())
-                self.exit(2)
-            if end.code:
-                sys.stderr.write(_complaint(self.name, usage.getvalue()))
-                self.exit(2)
-            raise
-        if TokenProfiles.__name__ in self.cli_config:
-            # Not shown: it may hold a secret.
-            self.fail(2, "profiles are no option: write them into jupyter_tokens_config, or run `jupyter tokens add`")
+            parsed = vars(parser.parse_intermixed_args(ours))
+        except _UsageError as error:
+            self.fail(2, f"{error}; see --help")
+        self.extra_args = parsed.pop("extra_args") + others
+        self.cli_config = Config()
+        for config in parsed.pop("flags", ()):
+            self.cli_config.merge(config)
+        for target, given in parsed.items():
+            section, _, name = target.partition(".")
+            if section == TokenProfiles.__name__:
+                # Not shown: it may hold a secret.
+                self.fail(
+                    2, "profiles cannot be options: write them to jupyter_tokens_config, or run `jupyter tokens add`"
+                )
+            many = isinstance(traits[target], Container)
+            self.cli_config[section][name] = DeferredConfigList(given) if many else DeferredConfigString(given[-1])
+        self._apply(traits)
+
+    def _parser(self, traits: dict[str, TraitType[Any, Any]]) -> _Parser:
+        parser = _Parser(prog=self.name, add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+        arguments: Any = parser.add_argument("extra_args", nargs="*", default=[])
+        arguments.completer = type(self).completer or (lambda **_: list(self.subcommands))
+        for names, (config, text) in self.flags.items():
+            const = Config(config)
+            parser.add_argument(*_options(names), dest="flags", action="append_const", const=const, help=text)
+        known = {**self.aliases, **{target: target for target in traits if target not in self.aliases}}
+        for names, target in known.items():
+            hidden = argparse.SUPPRESS if names == target else None
+            option: Any = parser.add_argument(*_options(names), dest=target, action="append", help=hidden)
+            option.completer = traits[target].metadata.get("argcompleter") or getattr(
+                traits[target], "argcompleter", None
+            )
+        return parser
+
+    def _apply(self, traits: dict[str, TraitType[Any, Any]]) -> None:
+        """Set the options one by one, so that an error can name its option."""
+        names = {target: _options(names)[-1] for names, target in self.aliases.items()}
+        for section, options in self.cli_config.items():
+            for name in options:
+                target = f"{section}.{name}"
+                try:
+                    self.update_config(Config({section: {name: options[name]}}))
+                except (TraitError, ValueError):
+                    option = names.get(target, f"--{target}")
+                    self.fail(2, f"{option} must be {_wanted(traits[target])}; see --help")
 
     def fail(self, code: int, message: str) -> NoReturn:
-        """Ends the process with one line on standard error."""
+        """End the process with one line on standard error."""
         sys.stderr.write(f"{self.name}: {message}\n")
         sys.exit(code)
 
-    def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> KVArgParseConfigLoader:
-        return _Loader(
-            argv,
-            aliases,
-            flags,
-            classes=classes,
-            log=self.log,
-            subcommands=self.subcommands,
-            completer=type(self).completer,
-        )
+
+class _UsageError(Exception):
+    """The command line is wrong."""
 
 
-def _complaint(name: str | None, usage: str) -> str:
-    # Traitlets logs one line; of argparse's whole usage only the last line says what is wrong.
-    last = usage.strip().rpartition("\n")[2].rpartition("error: ")[2]
-    if "unrecognized arguments" in last:
-        # What somebody has given to an option that there is not may be a secret.
-        last = last.partition("=")[0]
-    return last and f"{name}: {last}; see --help\n"
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage. An unknown option's value is left out: it may be a secret."""
+        raise _UsageError(message.partition("=")[0] if "unrecognized arguments" in message else message)
+
+
+def _options(names: str | tuple[str, ...]) -> list[str]:
+    return [f"{'-' if len(name) == 1 else '--'}{name}" for name in ([names] if isinstance(names, str) else names)]
+
+
+def _wanted(trait: TraitType[Any, Any]) -> str:
+    if isinstance(trait, Enum):
+        return f"one of {', '.join(map(str, trait.values or ()))}"
+    low, high = getattr(trait, "min", None), getattr(trait, "max", None)
+    return trait.info() + (f" from {low} to {high}" if low is not None and high is not None else "")
 
 
 class Action(CommandApp):
     """A command that does one thing and ends: 0, 1 for an error of the API or the network, 2 for wrong usage."""
 
     def start(self) -> None:
-        """Runs it, and ends the process."""
+        """Run it, and end the process."""
         super().start()
         remove_leftovers()
         try:
@@ -96,45 +163,8 @@ class Action(CommandApp):
         sys.exit(code)
 
     def run(self) -> int:
-        """Does it; returns the exit code. Raises `TokenError`."""
+        """Run the command; return the exit code. Raises `TokenError`."""
         raise NotImplementedError
-
-
-class _Parser(KVArgParseConfigLoader.parser_class):  # type: ignore[misc, valid-type]
-    """Takes arguments before, between and behind options. completer : of the arguments."""
-
-    def __init__(self, *args: Any, completer: Any = None, **options: Any) -> None:
-        self._completer = completer
-        super().__init__(*args, **options)
-
-    def add_argument(self, *names: Any, **options: Any) -> Any:
-        """See `argparse.ArgumentParser`; argcomplete looks for `completer` at what this returns."""
-        added = super().add_argument(*names, **options)
-        if self._completer is not None and not added.option_strings:
-            added.completer = self._completer
-        return added
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """See `argparse.ArgumentParser`, which takes them in one piece."""
-        parsed, left = self.parse_known_args(args, namespace)
-        wrong = [text for text in left if text.startswith("-")]
-        if wrong:
-            self.error(f"unrecognized arguments: {' '.join(wrong)}")
-        if left:
-            parsed.extra_args = [*getattr(parsed, "extra_args", ()), *left]
-        return parsed
-
-
-class _Loader(KVArgParseConfigLoader):
-    """Refuses an option that does not exist, also where it could be the name of something configurable."""
-
-    parser_class = _Parser
-    # Options are completed for who has typed a hyphen.
-    _argcomplete_kwargs: ClassVar = {"always_complete_options": False}
-
-    def _handle_unrecognized_alias(self, arg: str) -> None:
-        # By default it has no effect, with a warning in the log; traitlets' docstring invites to raise an error here.
-        self.parser.error(f"unrecognized arguments: --{arg}")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`jupyter tokens list` and `remove`: the profiles there are, and taking one away with the secrets stored for it.
+"""`jupyter tokens list` and `remove`: list the profiles; remove a profile and the secrets stored for it.
 
 Neither contacts an API.
 """
@@ -16,25 +16,27 @@ from traitlets import Bool
 from ..config.files import load_written
 from ..config.secrets import SecretRef
 from ..errors import SecretError, UnknownProfile
+from ..protocol.messages import text_of_env
 from .command import Action
 from .completion import profile_names
-from .terminal import confirm, is_interactive, one_line, say, table
+from .terminal import coloured, confirm, is_interactive, one_line, say, table
 
 __all__ = ["ListApp", "RemoveApp"]
 
 _LOCAL = {"env", "file"}
-"""References that are resolved here: looking them up asks nobody and runs nothing."""
+"""References that can be resolved without a keyring and without running a program."""
+
+_COLOURS = {"configured": "green", "no secret": "yellow", "wrong": "red"}
 
 
 class ListApp(Action):
-    """Names, providers and whether their secrets are at hand."""
+    """List names, providers and whether the secrets are available."""
 
     name = "jupyter-tokens-list"
     description = """List the profiles: provider, environment variable, state, file.
 
-    The state is what can be told without a call: "configured"; "no secret", if an environment variable or a file that
-    a secret is to come from is not there; "wrong", if the profile is none. Keyrings are not opened and commands not
-    run. `jupyter tokens doctor` looks closer."""
+    The state is "configured", "no secret" (the environment variable or file of a secret is missing) or "wrong" (no
+    provider is named). No API is called, no keyring opened and no command run; `jupyter tokens doctor` checks more."""
     examples = "jupyter tokens list\njupyter tokens list --json"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
@@ -45,7 +47,7 @@ class ListApp(Action):
     }
 
     def run(self) -> int:
-        """See `Action`."""
+        """Run the command."""
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
         written = load_written()
@@ -61,14 +63,18 @@ class ListApp(Action):
             say("No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.")
             return 0
         heads = ("name", "provider", "env", "state", "file")
-        sys.stdout.write(table([heads, *([one_line(entry[head] or "") for head in heads] for entry in entries)]))
+        shown = ({**entry, "env": text_of_env(entry["env"])} for entry in entries)
+        rows = [{head: one_line(entry[head] or "") for head in heads} for entry in shown]
+        for row in rows:
+            row["state"] = coloured(row["state"], _COLOURS[row["state"]])
+        sys.stdout.write(table([[coloured(head, "bold") for head in heads], *(list(row.values()) for row in rows)]))
         for entry in entries:
             if entry["problem"]:
                 say(one_line(entry["problem"]))
         return 0
 
 
-def _entry(name: str, settings: Any, file: Path) -> dict[str, str | None]:
+def _entry(name: str, settings: Any, file: Path) -> dict[str, Any]:
     written = settings if isinstance(settings, Mapping) else {}
     provider, env = written.get("provider"), written.get("env")
     state, problem = "configured", None
@@ -80,7 +86,7 @@ def _entry(name: str, settings: Any, file: Path) -> dict[str, str | None]:
     return {
         "name": name,
         "provider": provider if isinstance(provider, str) else None,
-        "env": env if isinstance(env, str) else None,
+        "env": env if isinstance(env, str | Mapping) else None,
         "state": state,
         "problem": problem,
         "file": str(file),
@@ -88,7 +94,7 @@ def _entry(name: str, settings: Any, file: Path) -> dict[str, str | None]:
 
 
 def _missing(name: str, written: Mapping[str, Any], file: Path) -> str | None:
-    """What is the matter with the first reference that leads nowhere."""
+    """Return what is wrong with the first reference that cannot be resolved."""
     for key, text in written.items():
         if not isinstance(text, str):
             continue
@@ -102,11 +108,11 @@ def _missing(name: str, written: Mapping[str, Any], file: Path) -> str | None:
 
 
 class RemoveApp(Action):
-    """Asks first, unless told not to."""
+    """Remove a profile, after a question."""
 
     name = "jupyter-tokens-remove"
-    description = """Remove the profile NAME from your configuration, and the secrets that `add` stored for it. What it
-    refers to otherwise (your own files, variables, keyring entries) stays."""
+    description = """Remove the profile NAME from your configuration, and the secrets that `add` stored for it. Your own
+    files, variables and keyring entries stay."""
     examples = "jupyter tokens remove acme\njupyter tokens remove acme --yes"
     completer = staticmethod(profile_names)
 
@@ -116,22 +122,22 @@ class RemoveApp(Action):
     }
 
     def run(self) -> int:
-        """See `Action`."""
+        """Run the command."""
         if len(self.extra_args) != 1:
-            self.fail(2, "takes one NAME; `jupyter tokens list` says which there are")
+            self.fail(2, "takes one NAME; `jupyter tokens list` shows them")
         from ..config.editing import path, remove  # noqa: PLC0415 (loads httpx)
         from ..config.files import load_profiles  # noqa: PLC0415 (as above)
         from ..providers.params import closest  # noqa: PLC0415 (as above)
 
         name = self.extra_args[0]
-        # Refused before any question is asked, if Jupyter keeps no configuration.
+        # Raises before any question, if Jupyter uses no configuration.
         path()
         profiles = load_profiles()
         if name not in profiles:
             raise UnknownProfile(f"There is no profile {name[:80]!r}.", hint=closest(name, profiles))
         if not self.answer_yes:
             if not is_interactive():
-                self.fail(2, "asks first, and there is no terminal to ask at; give --yes")
+                self.fail(2, "asks for confirmation, but there is no terminal; give --yes")
             if not confirm(f"Remove the profile {name} from {profiles.file(name)}, and the secrets stored for it?"):
                 say("Nothing was changed.")
                 return 0

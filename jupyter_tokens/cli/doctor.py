@@ -1,4 +1,4 @@
-"""`jupyter tokens doctor`: what is wrong and what to do, a line each; prints no secret, asks no API for a token."""
+"""`jupyter tokens doctor`: one line for each check, with what is wrong and what to do; prints no secret."""
 
 from __future__ import annotations
 
@@ -14,44 +14,51 @@ from ..config.files import config_files, load_profiles
 from ..errors import ConfigurationError
 from .checks import CheckResult, fail, jupyter, network, profiles
 from .command import Action
-from .terminal import one_line, progress
+from .terminal import coloured, one_line, progress
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile, Profiles
 
 __all__ = ["DoctorApp"]
 
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
 
 class DoctorApp(Action):
-    """Looks at everything, whatever it finds on its way."""
+    """Run all checks, whatever the earlier ones find."""
 
     name = "jupyter-tokens-doctor"
-    description = """Look for what is wrong, and say what to do: `ok`, `warn` or `fail`, what was found - what to do.
+    description = """Check the installation and the profiles: `ok`, `warn` or `fail`, what was found - what to do.
 
-    It resolves the secrets of the profiles, so that a keyring may ask for its password and a program (command:, or the
-    provider command) is run, and signs a call with them, which it does not send. To the endpoints it sends one request
-    without a credential. Exit code: 1 if something fails, else 0."""
-    examples = "jupyter tokens doctor\njupyter tokens doctor --offline --json"
+    It resolves the profiles' secrets: a keyring may ask for its password, and programs (command:, or the provider
+    command) are run. It signs a call with them, but does not send it. It sends one request without a credential to
+    each endpoint. With --live it also fetches a token with each profile. Exit code: 1 if a check fails, else 0."""
+    examples = "jupyter tokens doctor\njupyter tokens doctor --live\njupyter tokens doctor --offline --json"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of lines.").tag(config=True)
-    offline = Bool(default_value=False, help="Leave out what needs the network.").tag(config=True)
+    offline = Bool(default_value=False, help="Leave out checks that need the network.").tag(config=True)
+    live = Bool(default_value=False, help="Fetch a token with each profile; finds a wrong secret.").tag(config=True)
 
     flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
         **Action.flags,
         "json": ({"DoctorApp": {"as_json": True}}, as_json.help),
         "offline": ({"DoctorApp": {"offline": True}}, offline.help),
+        "live": ({"DoctorApp": {"live": True}}, live.help),
     }
 
     def run(self) -> int:
-        """See `Action`."""
+        """Run the command."""
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        if self.live and self.offline:
+            self.fail(2, "takes --live or --offline, not both")
         told: list[CheckResult] = []
         for finding in self._findings():
             told.append(finding)
             if not self.as_json:
                 said = f"{finding.check}: {finding.what}" + (f" - {finding.do}" if finding.do else "")
-                sys.stdout.write(f"{finding.status:<4}  {one_line(said)}\n")
+                status = coloured(f"{finding.status:<4}", _COLOURS[finding.status])
+                sys.stdout.write(f"{status}  {one_line(said)}\n")
                 sys.stdout.flush()
         if self.as_json:
             sys.stdout.write(json.dumps({"findings": [finding._asdict() for finding in told]}) + "\n")
@@ -73,6 +80,8 @@ class DoctorApp(Action):
         if not self.offline:
             yield from self._slowly("asking the endpoints", network.endpoints(right))
         yield from self._slowly("looking for credentials", profiles.signatures(right, offline=self.offline))
+        if self.live:
+            yield from self._slowly("fetching tokens", profiles.live(right))
 
     @staticmethod
     def _slowly(text: str, findings: Iterable[CheckResult]) -> list[CheckResult]:
@@ -93,6 +102,6 @@ def _right(known: Profiles) -> list[Profile]:
         try:
             found.append(known[name])
         except ConfigurationError:
-            # Told by the check of the profiles.
+            # Reported by the check of the profiles.
             continue
     return found

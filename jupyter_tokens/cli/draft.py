@@ -1,6 +1,6 @@
-"""A profile on its way into the configuration: what was given, and the questions for what is missing.
+"""A profile before it is written: the given settings, and the questions for missing ones.
 
-What is missing a provider says itself (`Provider.check`), and the words of a question are the setting's own.
+`Provider.check` says what is missing. Labels, help and examples of a question come from the setting.
 """
 
 from __future__ import annotations
@@ -21,15 +21,28 @@ from .terminal import ask, ask_hidden, say, table
 __all__ = ["Draft"]
 
 _LATER = "env:LATER"
-"""Stands in the settings for a secret that is asked for when everything else is right."""
+"""Placeholder for a secret, which is asked for after everything else."""
 _COMMON = {key: field for key, field in COMMON.items() if field.is_text and key != "provider"}
 
 
 @dataclass
 class Draft:
-    """settings, params : as they will be written. secrets : what has to be stored. pending : to be asked for.
+    """A profile in progress.
 
-    answered : the settings that were asked for, and can be asked for again.
+    Attributes
+    ----------
+    name : str
+        The profile's name.
+    kind : type of Provider
+        Its provider.
+    settings, params : dict
+        Settings and parameters, as they will be written.
+    secrets : dict
+        Secrets that were typed, to be stored.
+    pending : list of str
+        Secret settings that are still to be asked for.
+    answered : set of str
+        Settings that were asked for, and can be asked for again.
     """
 
     name: str
@@ -41,7 +54,7 @@ class Draft:
     answered: set[str] = field(default_factory=set)
 
     def set(self, key: str, text: str) -> None:
-        """A setting from the command line. Raises `ParameterError`, for a secret without showing it."""
+        """Take a setting from the command line. Raises `ParameterError`, which does not show a secret."""
         known = self.kind.settings()
         if key in known:
             self._refuse_literal(key, text)
@@ -52,38 +65,40 @@ class Draft:
             raise ParameterError(f"There is no setting {key[:80]!r}.", hint=closest(key, [*known, *_COMMON]))
 
     def refer(self, key: str, reference: str) -> None:
-        """A setting that is read from elsewhere. Raises `ParameterError` for one that cannot be."""
+        """Take a reference from the command line. Raises `ParameterError` for a setting that cannot be one."""
         settings = self.kind.settings().items()
         references = [
             name for name, setting in settings if isinstance(setting, Reference) and not isinstance(setting, Program)
         ]
         if key not in references:
-            raise ParameterError(f"{key[:80]!r} is no such setting.", hint=closest(key, references))
+            raise ParameterError(
+                f"{key[:80]!r} is not a setting that can be read from elsewhere.", hint=closest(key, references)
+            )
         if key in self.settings:
             raise ParameterError(f"{key} is given twice.")
         self.settings[key] = reference
 
     def param(self, key: str, text: str) -> None:
-        """A parameter. Raises `ParameterError`."""
+        """Take a parameter from the command line. Raises `ParameterError`."""
         if key not in self.kind.params:
             problem = f"{key[:80]!r} is not a parameter of this provider."
             raise ParameterError(problem, hint=closest(key, self.kind.params))
         self.params[key] = self.kind.params[key].parse(key, text)
 
     def written(self) -> dict[str, Any]:
-        """As it stands in the file, a reference in place of each secret that is still to be asked for."""
+        """Return the profile as it will be written, with a placeholder for each secret that is still missing."""
         params = {"params": self.params} if self.params else {}
         return {"provider": self.kind.id, **self.settings, **params}
 
     def ask_settings(self) -> None:
-        """Asks until the provider misses nothing. Raises `ParameterError` for what no answer can mend."""
+        """Ask until nothing is missing. Raises `ParameterError` for an error in what was not asked for."""
         while (problem := self.problem()) is not None:
             if problem.sign_in:
                 self._ask_sign_in(problem.sign_in)
             elif problem.missing:
                 others = problem.alternatives
                 if not any(self._ask_setting(key, others) for key in [problem.key, *others]):
-                    say(f"{problem.key} {problem.problem}. Ctrl-C ends this; nothing is changed then.")
+                    say(f"{problem.key} {problem.problem}. Press Ctrl-C to stop; nothing is changed.")
             elif problem.key in self.answered:
                 say(f"{problem.key} {problem.problem}.")
                 del self.settings[problem.key]
@@ -92,10 +107,10 @@ class Draft:
                 raise ParameterError(f"{problem.key} {problem.problem}.")
 
     def ask_params(self) -> None:
-        """Asks for what every call needs, and for the variable; each may be left out."""
+        """Ask for the required parameters and the environment variable; both may be left out."""
         for key, param in self.kind.params.items():
             while param.required and key not in self.params:
-                answer = ask(f"{key} - {param.help.rstrip('.')} (Enter: to be given in each call)")
+                answer = ask(f"{key} - {param.help.rstrip('.')} (Enter: give it in each call)")
                 if not answer:
                     break
                 try:
@@ -108,19 +123,19 @@ class Draft:
                 self.settings["env"] = answer
 
     def ask_secrets(self) -> None:
-        """Asks for the secrets, unseen."""
+        """Ask for the secrets, without echo."""
         for key in self.pending:
             while (secret := ask_hidden(_question(key, self.kind.settings()[key]))) is None:
-                say(f"{key} is needed. Ctrl-C ends this; nothing is changed then.")
+                say(f"{key} is needed. Press Ctrl-C to stop; nothing is changed.")
             self.secrets[key] = secret
 
     def whole(self, store: str) -> dict[str, Any]:
-        """With the secrets. store : where they are to be kept, "keyring" or "file"."""
+        """Return the profile with its secrets, for `config.editing.put`. store : "keyring" or "file"."""
         stored = {key: {"value": secret.reveal(), "store": store} for key, secret in self.secrets.items()}
         return {**self.written(), **stored}
 
     def problem(self) -> SettingProblem | None:
-        """What the provider has against the settings."""
+        """Return what is wrong with the settings, or None."""
         known = self.kind.settings()
         try:
             self.kind(**{key: text for key, text in self.settings.items() if key in known}).check()
@@ -138,7 +153,7 @@ class Draft:
             self.settings[key] = value
         else:
             while not self._ask_setting(way.first, ()):
-                say(f"{way.first} is needed. Ctrl-C ends this; nothing is changed then.")
+                say(f"{way.first} is needed. Press Ctrl-C to stop; nothing is changed.")
 
     def _ask_setting(self, key: str, others: Sequence[str]) -> bool:
         setting = self.kind.settings()[key]
@@ -156,9 +171,9 @@ class Draft:
     def _refuse_literal(self, key: str, text: str) -> None:
         if self.kind.settings()[key].secret and SecretRef.parse(text, origin=key).kind == "literal":
             raise ParameterError(
-                f"{key} is a secret, and what stands on a command line is in the shell's history and seen by others: "
+                f"{key} is a secret, and command lines are saved in the shell's history and visible to other users: "
                 "revoke this one.",
-                hint=f"Leave it out to be asked for it, or give --from-env {key}=VARIABLE or --from-file {key}=PATH.",
+                hint=f"Leave it out to be prompted, or give --from-env {key}=VARIABLE or --from-file {key}=PATH.",
             )
 
 
@@ -168,7 +183,7 @@ def _question(key: str, setting: Field, more: str = "") -> str:
 
 
 def _ask(question: str, key: str, setting: Field) -> str:
-    """The first answer that the setting can have; "" for none."""
+    """Ask until the answer is valid; return it, or "" for none."""
     while answer := ask(question):
         try:
             setting.check(key, answer)

@@ -5,25 +5,30 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Enum
 
-from ..errors import ConfigurationError, ParameterError
+from ..errors import ConfigurationError, ParameterError, TokenError
+from ..protocol.messages import Env, value_of, variables_of
+from ..sdks import EXEC_VERSIONS, GOOGLE_TYPES, PROGRAMS, Asked, google_failure
 from ..sources.local import LocalSource
 from ..token import Secret
 from .command import Action
 from .completion import profile_then_params
-from .terminal import progress
+from .terminal import is_interactive, one_line, progress
 
 if TYPE_CHECKING:
     from ..token import Token
 
-__all__ = ["GetApp"]
+__all__ = ["GetApp", "param"]
 
-_FORMATS = ("value", "env", "json", "header", "exec-credential")
+_FORMATS = ("value", "env", "json", "header")
 _EXEC_INFO = "KUBERNETES_EXEC_INFO"
-_EXEC_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+_GOOGLE = "google-executable"
+_GOOGLE_TYPE = "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE"
 
 
 class GetApp(Action):
@@ -44,10 +49,11 @@ class GetApp(Action):
     completer = staticmethod(profile_then_params)
 
     form = Enum(
-        _FORMATS,
+        (*_FORMATS, *PROGRAMS),
         default_value="value",
-        help="value: the token alone; env: an export of the profile's variable, for sh; json: value, headers and what "
-        "is known of it; header: an HTTP header line; exec-credential: for Kubernetes' client plug-ins.",
+        help="value: the token alone; env: an export of the profile's variable or variables, for sh; json: value (if "
+        "there are several, each by its name), headers and what is known of it; header: an HTTP header line. The "
+        "others are for what runs a credential program, see `jupyter tokens sdk`.",
     ).tag(config=True)
     refresh = Bool(
         default_value=False, help="Ask for a new token even if one is held; from the command line none ever is."
@@ -66,9 +72,21 @@ class GetApp(Action):
         """See `Action`."""
         if not self.extra_args:
             self.fail(2, "takes the name of a PROFILE; `jupyter tokens list` says which there are")
+        if self.form != _GOOGLE:
+            return self._print()
+        # Standard error is read as a part of the output, and the reason of a failure is shown only after exit code 0.
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self._print()
+        except TokenError as error:
+            sys.stdout.write(google_failure(error.reason, one_line(str(error))))
+            return 0
+
+    def _print(self) -> int:
         name, *written = self.extra_args
         # What cannot be printed is not fetched either.
-        version = _exec_version() if self.form == "exec-credential" else ""
+        asked = self._asked()
         source = LocalSource()
         profile = source.profiles()[name]
         if self.form == "env" and profile.env is None:
@@ -76,17 +94,32 @@ class GetApp(Action):
                 f"The profile {name!r} names no variable (env).",
                 hint=f'Add env to it, or write: export NAME="$(jupyter tokens get {name})"',
             )
-        key = source.key(name, dict(map(_param, written)))
+        key = source.key(name, dict(map(param, written)))
         try:
             with progress(f"asking {profile.provider.title}"):
                 token = source.get(key, refresh=self.refresh)
         finally:
             source.close()
-        sys.stdout.write(_printed(token, self.form, profile.env or "", version) + "\n")
+        # A keyring and docker's own helpers are for one host.
+        users = [user for user, _, _ in (host.rpartition("@") for host in profile.hosts[:1]) if user]
+        asked = asked._replace(user=users[0]) if users else asked
+        program = PROGRAMS.get(self.form)
+        sys.stdout.write(program(token, asked) if program else _printed(token, self.form, profile.env) + "\n")
         return 0
 
+    def _asked(self) -> Asked:
+        asked = Asked(now=time.time())
+        if self.form == "exec-credential":
+            return asked._replace(version=_exec_version())
+        if self.form == _GOOGLE:
+            return asked._replace(token_type=_google_type())
+        if self.form == "docker" and not is_interactive():
+            return asked._replace(server=sys.stdin.readline().strip())
+        return asked
 
-def _param(written: str) -> tuple[str, str]:
+
+def param(written: str) -> tuple[str, str]:
+    """Name and value of a parameter that was written as name=value. Raises `ParameterError`."""
     name, equals, value = written.partition("=")
     if not equals or not name:
         raise ParameterError(f"{written[:80]!r} is no parameter: write name=value.")
@@ -97,33 +130,43 @@ def _exec_version() -> str:
     """The version that kubectl asks for; the present one where it does not say. Raises `ParameterError`."""
     info = os.environ.get(_EXEC_INFO)
     if not info:
-        return _EXEC_VERSIONS[0]
+        return EXEC_VERSIONS[0]
     try:
         asked = json.loads(info)
         version = asked["apiVersion"] if asked["kind"] == "ExecCredential" else None
     except (ValueError, KeyError, TypeError, RecursionError):
         version = None
-    if version not in _EXEC_VERSIONS:
+    if version not in EXEC_VERSIONS:
         raise ParameterError(
             f"{_EXEC_INFO} asks for no ExecCredential that is known here.",
-            hint=f"Have apiVersion in the kubeconfig be one of {', '.join(_EXEC_VERSIONS)}.",
+            hint=f"Have apiVersion in the kubeconfig be one of {', '.join(EXEC_VERSIONS)}.",
         )
     return str(version)
 
 
-def _printed(token: Token, form: str, variable: str, version: str) -> str:
+def _google_type() -> str:
+    """The type of token that google-auth asks for; the usual one where it does not say. Raises `ParameterError`."""
+    asked = os.environ.get(_GOOGLE_TYPE) or GOOGLE_TYPES[0]
+    if asked not in GOOGLE_TYPES:
+        raise ParameterError(
+            f"{_GOOGLE_TYPE} asks for a type of token that this program does not have.",
+            hint=f"Have subject_token_type in the credential configuration be one of {', '.join(GOOGLE_TYPES)}.",
+        )
+    return asked
+
+
+def _printed(token: Token, form: str, env: Env) -> str:
     if form == "json":
         return json.dumps(_told(token), default=_plain)
-    value = token.reveal()
     if form == "env":
-        return f"export {variable}='{value.replace(chr(39), _QUOTE)}'"
+        values = token.values()
+        return "\n".join(
+            f"export {variable}='{values[field].replace(chr(39), _QUOTE)}'"
+            for field, variable in variables_of(env).items()
+        )
+    value = token.reveal()
     if form == "header":
         return "\n".join(f"{name}: {text}" for name, text in token.headers().items())
-    if form == "exec-credential":
-        status = {"token": value}
-        if token.expires_at is not None:
-            status["expirationTimestamp"] = f"{token.expires_at:%Y-%m-%dT%H:%M:%SZ}"
-        return json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
     return value
 
 
@@ -141,8 +184,9 @@ def _told(token: Token) -> dict[str, Any]:
     return {
         "profile": token.profile,
         "provider": token.provider,
-        "token": token.reveal() if token.has_value else None,
-        "headers": token.headers() if token.has_value else {},
+        "token": value_of(token),
+        # Requests are signed with a token of several values.
+        "headers": token.headers() if token.has_value and not token.fields else {},
         "obtained_at": token.obtained_at.isoformat(),
         "expires_at": token.expires_at.isoformat() if token.expires_at is not None else None,
         "metadata": dict(token.metadata),

@@ -13,7 +13,7 @@ from ..config.profiles import provider_class, provider_ids
 from ..providers.params import closest
 from .command import Action
 from .completion import provider_names
-from .terminal import say, table
+from .terminal import coloured, say, table
 
 if TYPE_CHECKING:
     from ..providers.base import Provider
@@ -76,7 +76,7 @@ def _text(provider: type[Provider]) -> str:
         (f"  {name}=", _told(schema) + (" Required." if name in known["required"] else ""))
         for name, schema in known["properties"].items()
     ]
-    parts = [f"{provider.id}  {provider.title}\n", "Settings:\n", table(settings)]
+    parts = [f"{coloured(provider.id, 'bold')}  {provider.title}\n", "Settings:\n", table(settings)]
     return "".join([*parts, "Parameters:\n", table(params)] if params else [*parts, "No parameters.\n"])
 
 

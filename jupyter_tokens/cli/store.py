@@ -10,7 +10,7 @@ from traitlets import Bool
 
 from ..errors import ConfigurationError
 from .command import Action
-from .terminal import say, table
+from .terminal import coloured, say, table
 
 if TYPE_CHECKING:
     from ..sources.stores import Store, TokenStore
@@ -74,8 +74,9 @@ class StoreApp(Action):
         if not slots:
             say("It is empty.")
             return
+        heads = [coloured(head, "bold") for head in ("slot", "age", "left", "size")]
         rows = [(slot.name, f"{slot.age:.0f} s", f"{slot.left:.0f} s", f"{slot.size} bytes") for slot in slots]
-        sys.stdout.write(table([("slot", "age", "left", "size"), *rows]))
+        sys.stdout.write(table([heads, *rows]))
 
     @staticmethod
     def _rekey(settings: TokenStore) -> None:

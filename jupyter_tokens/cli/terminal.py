@@ -1,8 +1,10 @@
-"""What is said to, and asked of, a person at a terminal: on standard error, so that standard output is for machines."""
+"""Questions and messages at a terminal, on standard error: standard output is for results. Tables and colours."""
 
 from __future__ import annotations
 
 import getpass
+import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,27 +13,27 @@ from contextlib import contextmanager
 from ..errors import ParameterError
 from ..token import Secret
 
-__all__ = ["ask", "ask_hidden", "confirm", "is_interactive", "one_line", "progress", "say", "table"]
+__all__ = ["ask", "ask_hidden", "coloured", "confirm", "is_interactive", "one_line", "progress", "say", "table"]
 
 
 def is_interactive() -> bool:
-    """Whether somebody can be asked."""
+    """Whether standard input is a terminal, so that questions can be asked."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks and control characters: what a vendor says must not move a terminal's cursor."""
+    """Remove line breaks and control characters: a vendor's message must not move the terminal's cursor."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def say(text: str) -> None:
-    """A line for the person."""
+    """Print a line for the user."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 def ask(question: str) -> str:
-    """What is answered, without space around it. Raises `ParameterError` where the input has ended."""
+    """Ask a question; return the answer, stripped. Raises `ParameterError` at the end of the input."""
     sys.stderr.write(question + ": ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
@@ -41,10 +43,10 @@ def ask(question: str) -> str:
 
 
 def ask_hidden(question: str) -> Secret | None:
-    """A secret that is not shown while it is typed; None for an empty one. Raises `ParameterError` if none can be."""
+    """Ask for a secret, without echo; None for an empty answer. Raises `ParameterError` if the echo cannot be off."""
     try:
         with warnings.catch_warnings():
-            # Without this, getpass would go on, and show it.
+            # Without this, getpass would go on and show it.
             warnings.simplefilter("error", getpass.GetPassWarning)
             typed = getpass.getpass(question + " (hidden): ")
     except EOFError:
@@ -60,13 +62,13 @@ def ask_hidden(question: str) -> Secret | None:
 
 
 def confirm(question: str) -> bool:
-    """Whether the answer is yes; it is no unless somebody says otherwise."""
+    """Ask a yes/no question; the default is no."""
     return ask(f"{question} [y/N]").lower() in {"y", "yes"}
 
 
 @contextmanager
 def progress(text: str) -> Iterator[None]:
-    """Says what takes its time, on a terminal alone, and wipes it out afterwards."""
+    """Show a line while something takes time, and erase it afterwards; only on a terminal."""
     shown = sys.stderr.isatty()
     if shown:
         sys.stderr.write(f"{text} …")
@@ -80,10 +82,29 @@ def progress(text: str) -> Iterator[None]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns two spaces apart, a line for each row."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "".join(f"{line}\n" for line in lines)
+    """Format rows as columns, two spaces apart. Cells may be coloured."""
+    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    lines = [
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)) for row in rows
+    ]
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def coloured(text: str, colour: str) -> str:
+    """Colour a text for standard output: "bold", "red", "green" or "yellow".
+
+    Plain if standard output is not a terminal, and where NO_COLOR is set (https://no-color.org) or TERM is "dumb".
+    """
+    plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
+
+
+_CODES = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
+_COLOUR = re.compile(r"\x1b\[\d*m")
+
+
+def _width(cell: str) -> int:
+    return len(_COLOUR.sub("", cell))
 
 
 def _ended() -> ParameterError:

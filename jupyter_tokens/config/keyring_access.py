@@ -1,4 +1,4 @@
-"""Asks the keyring within a time limit, one question at a time: it may be waiting for a person to unlock it."""
+"""The keyring: which backend there is, and calls with a time limit, one at a time, since it may wait for a person."""
 
 from __future__ import annotations
 
@@ -9,14 +9,49 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["KEYRING_SECONDS", "KeyringWaits", "ask_keyring"]
+__all__ = ["KEYRING_SECONDS", "Backend", "KeyringWaits", "ask_keyring", "backend"]
 
 KEYRING_SECONDS = 30.0
 """Time limit where no profile gives one, seconds."""
 
+_PLAIN = ("Plaintext", "Uncrypted")
+"""How the names of backends of keyrings.alt begin that do not encrypt."""
 _T = TypeVar("_T")
+
+
+class Backend(NamedTuple):
+    """The keyring backend of this machine.
+
+    Attributes
+    ----------
+    name : str
+        Module and class.
+    usable : bool
+        Whether it can store anything.
+    encrypts : bool
+        False if it is known to store plain text.
+    """
+
+    name: str
+    usable: bool
+    encrypts: bool
+
+
+def backend() -> Backend:
+    """Return the backend that keyring has chosen. Reads and stores nothing."""
+    import keyring  # noqa: PLC0415 (loads its backends at import)
+    from keyring.backends import fail, null  # noqa: PLC0415 (as above)
+
+    try:
+        chosen = keyring.get_keyring()
+    except Exception as error:
+        # The environment or keyring's own configuration names one that cannot be loaded.
+        return Backend(f"none that can be loaded ({type(error).__name__})", usable=False, encrypts=False)
+    name = f"{type(chosen).__module__}.{type(chosen).__name__}"
+    usable = not isinstance(chosen, fail.Keyring | null.Keyring)
+    return Backend(name, usable, not type(chosen).__name__.startswith(_PLAIN))
 
 
 class KeyringWaits(Exception):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile, detached_errors
+from ..protocol.messages import Env, variables_of
 from ..providers.base import Provider
 from ..providers.fields import (
     Endpoint,
@@ -32,6 +33,7 @@ from ..providers.fields import (
     is_loopback,
 )
 from ..providers.params import ParamValue, closest, parse_params
+from ..sdks import SDKS
 from ..token import Secret
 from .path_globs import LONGEST, matches
 from .secrets import SecretRef, mode_hint, mode_problem
@@ -63,6 +65,7 @@ _BUILT_IN = {
     "eiam-oauth": "jupyter_tokens.providers.eiam_oauth:EiamOauth",
     "dashscope": "jupyter_tokens.providers.dashscope:DashScope",
     "huawei-iam": "jupyter_tokens.providers.huawei_iam:HuaweiIam",
+    "alibaba-sts": "jupyter_tokens.providers.alibaba_sts:AlibabaSts",
 }
 _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 
@@ -140,6 +143,18 @@ COMMON: Mapping[str, Field] = {
         label="Notebooks",
         advanced=True,
     ),
+    "sdk": Setting(
+        "SDK that finds the token without a change of code, unless %gettoken is told where to put it.",
+        label="SDK",
+        choices=tuple(SDKS),
+        advanced=True,
+    ),
+    "hosts": Names(
+        "Hosts that a credential helper (git, docker, pip) gives the token to: HOST, HOST:PORT or USER@HOST; USER "
+        "is the user name beside it. By default none.",
+        label="Hosts",
+        advanced=True,
+    ),
     "inject_at_start": Switch(
         "Whether every new local kernel of a server has its variable from the first cell; needs env.",
         label="Inject at start",
@@ -147,7 +162,7 @@ COMMON: Mapping[str, Field] = {
     ),
 }
 """What every profile can say, whatever its provider."""
-_NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "fixed_params"})
+_NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "hosts", "sdk", "fixed_params"})
 
 LOADS_CODE: Mapping[str, str] = {
     # Shells and the search for programs
@@ -278,21 +293,34 @@ class Raw:
     file: Path | None = None
 
 
+def _check_env(provider: Provider, env: Env) -> None:
+    fields, given = tuple(provider.token_fields), variables_of(env)
+    if not given or set(given) == set(fields or ("",)):
+        return
+    if not fields:
+        raise ParameterError("The token has a single value.", hint="Name one environment variable for it.")
+    raise ParameterError(
+        f"The token has {len(fields)} values that belong together: {', '.join(fields)}.",
+        hint=f"Name an environment variable for each: {','.join(f'{name}=VARIABLE' for name in fields)}",
+    )
+
+
 @dataclass(frozen=True)
 class Profile:
     """A checked profile.
 
-    env : environment variable that it fills, or None.
+    env : environment variable that it fills, or None; for a token of several values, one for each of its fields.
     timeout : seconds for a whole call. verify : True, or the path of a CA bundle; False on loopback alone.
     kernels, notebooks : names of kernels and globs of notebook paths that a server hands it to; None: no limit.
     inject_at_start : whether a server's new local kernels have its variable from their first cell.
     fixed_params : the parameters that no call can change. allow_create : whether calls may create new tokens.
+    hosts : that credential helpers give the token to, each as HOST or USER@HOST. sdk : that finds it in a kernel.
     """
 
     name: str
     provider: Provider
     params: Mapping[str, Any]
-    env: str | None
+    env: Env
     timeout: float
     verify: bool | str
     references: Mapping[str, SecretRef] = field(repr=False)
@@ -301,12 +329,26 @@ class Profile:
     inject_at_start: bool = False
     fixed_params: frozenset[str] = frozenset()
     allow_create: bool = False
+    hosts: tuple[str, ...] = ()
+    sdk: str | None = None
+
+    def user_at(self, host: str) -> str | None:
+        """The user name beside the token at a host ("" if the profile leaves it open), or None: it is not for it."""
+        users = (user for user, _, own in (written.rpartition("@") for written in self.hosts) if own.lower() == host)
+        return next(users, None)
 
     def allows(self, kernel_name: str, paths: Iterable[str]) -> bool:
         """Whether a kernel of this name, running notebooks of these paths, may have its token."""
         if self.kernels is not None and kernel_name not in self.kernels:
             return False
         return self.notebooks is None or any(matches(glob, path) for path in paths for glob in self.notebooks)
+
+    def check_env(self, env: Env) -> None:
+        """Check the variables that a call names: one, or one for each of several values. Raises `ParameterError`."""
+        try:
+            _check_env(self.provider, env)
+        except ParameterError as error:
+            raise self._named(error) from None
 
     def secrets(self) -> dict[str, Secret]:
         """Resolve the references of the profile now. Blocks. Raises `SecretError`."""
@@ -462,7 +504,7 @@ class _Reader:
             name=self._name,
             provider=provider,
             params=self._params(written, provider),
-            env=self._env(written),
+            env=self._env(written, provider),
             timeout=float(written.get("timeout", 30)),
             verify=self._verify(written, provider),
             references=dict(self._references(written, provider, known)),
@@ -471,6 +513,8 @@ class _Reader:
             inject_at_start=self._inject_at_start(written),
             fixed_params=self._fixed_params(written, provider),
             allow_create=written.get("allow_create", False),
+            hosts=self._names(written, "hosts") or (),
+            sdk=written.get("sdk"),
         )
 
     def _check(self, setting: Field, key: str, value: object) -> None:
@@ -512,12 +556,20 @@ class _Reader:
                 raise self._error(f"params.{key}", f"is wrong: {error.message.rstrip('.')}") from None
         return dict(params)
 
-    def _env(self, written: Mapping[str, Any]) -> str | None:
+    def _env(self, written: Mapping[str, Any], provider: Provider) -> Env:
         env = written.get("env")
-        why = None if env is None else _loads_code(env)
-        if why is not None and self._raw.file is not None:
-            _warn_once(f"{self._origin('env')} names {env}, which is no place for a token: {why}. Choose another name.")
-        return env
+        try:
+            _check_env(provider, env)
+        except ParameterError as error:
+            raise self._error("env", f"is wrong: {error.message.rstrip('.')}", error.hint) from None
+        given = variables_of(env)
+        for name in given.values():
+            why = _loads_code(name)
+            if why is not None and self._raw.file is not None:
+                _warn_once(
+                    f"{self._origin('env')} names {name}, which is no place for a token: {why}. Choose another name."
+                )
+        return given.get("", given or None)
 
     @staticmethod
     def _names(written: Mapping[str, Any], key: str) -> tuple[str, ...] | None:

@@ -2,7 +2,7 @@
 
 A secret comes as `{"value": …, "store": "keyring" | "file"}`, or as `{"keep": true}` to keep the current one. The
 profile then holds a reference. A new secret never replaces the current one in place: if the process is stopped before
-the profile is written, nothing has changed. No function here reads a secret back.
+the profile is written, nothing has changed. No function here reads a secret back; `sources.logins` reads the logins.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import ConfigurationError, ProfileRefused
 from ..token import Secret
 from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
 
-__all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "store", "usable"]
+__all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "erase", "login_reference", "store", "usable"]
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +93,20 @@ def store(wanted: list[Deposit], folder: Path) -> None:
             _to_keyring(target, secret)
         else:
             _to_file(folder / target, secret)
+
+
+def login_reference(place: str, name: str) -> str:
+    """Return the reference to a profile's login. place : "file" or "keyring"."""
+    return f"{_STORES[place]}{name}.login"
+
+
+def erase(reference: str, folder: Path) -> None:
+    """Remove one stored secret, if it is there. Blocks. Raises `ConfigurationError`."""
+    kind, _, target = reference.partition(":")
+    if kind == "keyring":
+        _from_keyring(target)
+    else:
+        _from_file(folder / target)
 
 
 def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

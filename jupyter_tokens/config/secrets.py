@@ -150,11 +150,22 @@ class SecretRef:
         with detached_errors():
             return Secret(_checked(self, _READERS[self.kind](self)))
 
-    def error(self, problem: str, hint: str = "") -> SecretError:
+    def find(self) -> Secret | None:
+        """As `resolve`, but None if there is nothing where the reference leads."""
+        try:
+            return self.resolve()
+        except SecretError as error:
+            if not error.missing:
+                raise
+        return None
+
+    def error(self, problem: str, hint: str = "", *, missing: bool = False) -> SecretError:
         """Return a `SecretError` that names the reference and the setting that holds it."""
         name = self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
         problem = f"{name} {problem}"
-        return SecretError(f"{self.origin}: {problem}", hint=hint, setting=self.setting, problem=problem)
+        return SecretError(
+            f"{self.origin}: {problem}", hint=hint, setting=self.setting, problem=problem, missing=missing
+        )
 
 
 def _checked(ref: SecretRef, value: str | bytes) -> str:
@@ -227,7 +238,8 @@ def _read_file(ref: SecretRef) -> bytes:
                 raise ref.error(f"is a file that {problem}.", mode_hint(path))
             return file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise ref.error(f"cannot be read ({error.strerror}).") from None
+        missing = isinstance(error, FileNotFoundError)
+        raise ref.error(f"cannot be read ({error.strerror}).", missing=missing) from None
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -258,7 +270,8 @@ def _read_keyring(ref: SecretRef) -> str:
             ) from None
         raise ref.error(f"cannot be read ({kind}).", "Unlock the keyring.") from None
     if value is None:
-        raise ref.error("is not in the keyring.", f"Store it: keyring set {shlex.quote(service)} {shlex.quote(user)}")
+        hint = f"Store it: keyring set {shlex.quote(service)} {shlex.quote(user)}"
+        raise ref.error("is not in the keyring.", hint, missing=True)
     return value
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "publish_text",
     "publisher",
     "publishes",
+    "replace",
     "result_point",
     "send_point",
     "serialize_point",
@@ -49,6 +50,28 @@ class Point(NamedTuple):
 
     owner: Any
     name: str
+
+
+_ABSENT = object()
+
+
+def replace(owner: Any, name: str, replacement: object) -> Callable[[], None]:
+    """Set an attribute of one object; return a function that restores it.
+
+    If another extension has replaced it again by then, that replacement stays, and goes on calling ours.
+    """
+    attributes = vars(owner)
+    before = attributes.get(name, _ABSENT)
+    setattr(owner, name, replacement)
+
+    def restore() -> None:
+        if attributes.get(name) is replacement:
+            if before is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+    return restore
 
 
 # Messages

@@ -15,10 +15,11 @@ OK = "ok"
 
 
 class Filled(NamedTuple):
-    """Whose token a variable was filled with."""
+    """Whose token a variable was filled with. env : the variables of all its values, by field."""
 
     profile: str
     params: dict[str, Any]
+    env: dict[str, str]
 
 
 def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
@@ -38,7 +39,7 @@ def filled_variables(environ: Mapping[str, str]) -> dict[str, Filled]:
     with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         told = json.loads(environ.get(FILLED_VARIABLE, "{}"))
         return {
-            str(name): Filled(str(fact["profile"]), dict(fact["params"]))
+            str(name): Filled(str(fact["profile"]), dict(fact["params"]), dict(fact.get("env") or {"": name}))
             for name, fact in told.items()
             if name in environ
         }
@@ -57,6 +58,11 @@ class FilledVariables:
     def items(self) -> list[tuple[str, Filled]]:
         """Each variable with whose token it was filled."""
         return list(self._filled.items())
+
+    def tokens(self) -> list[Filled]:
+        """The tokens in these variables, each once."""
+        filled = [*self._filled.values()]
+        return [each for number, each in enumerate(filled) if each not in filled[:number]]
 
     def is_as_filled(self, variable: str, value: object) -> bool:
         """Whether a value is what the server has put there."""

@@ -1,4 +1,4 @@
-"""What a notebook shows of a token and of an error: state, expiry, where it went, and never the value."""
+"""How a notebook shows a token and an error: state, expiry, places; never the value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..errors import TokenError
     from ..token import Token
 
-__all__ = ["BOX", "MUTED", "Card", "Notice", "error_lines", "remaining"]
+__all__ = ["BOX", "MUTED", "Card", "Notice", "as_of", "error_lines", "local_time", "remaining"]
 
 # JupyterLab's variables, with values that are readable on light and dark where a front end has none.
 BOX = (
@@ -29,21 +29,48 @@ _DAY = 24 * _HOUR
 
 
 def remaining(seconds: float) -> str:
-    """A span of time for people: "42 s", "29 min", "23 h", "7 days"."""
+    """Format a time span: "42 s", "29 min", "23 h", "7 days"."""
     for unit, name in ((_DAY, "days"), (_HOUR, "h"), (_MINUTE, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"
     return f"{max(seconds, 0):.0f} s"
 
 
+def local_time(moment: datetime, now: datetime) -> str:
+    """Format a time in this machine's time zone: "15:02:11 CET", with the date if that is not today's."""
+    here = moment.astimezone()
+    return f"{here:%H:%M:%S %Z}" if here.date() == now.astimezone().date() else f"{here:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def as_of(now: datetime) -> str:
+    """Say when something was shown, since nothing updates it: "as of 14:03"."""
+    return f"as of {now.astimezone():%H:%M}"
+
+
 @dataclass(frozen=True)
 class Card:
-    """What is shown after a fetch.
-
-    places : the variables that were filled. notes : sentences on what else the user should know.
-    mode : which way served. sandbox : whether the profile points at this machine. now : for the countdown.
+    """The result of a fetch.
 
     The plain form holds no time, so that it is the same whenever a notebook is run: nbval and git compare it.
+
+    Attributes
+    ----------
+    token : Token
+        The token; its value is not shown.
+    title : str
+        The provider's title.
+    places : sequence of str
+        The variables and files that were filled.
+    kept_fresh : bool
+        Whether they are kept fresh.
+    mode : str
+        Where the token came from: the Jupyter server, or this process.
+    sandbox : bool
+        Whether the profile's endpoint is on this machine.
+    now : datetime
+        The current time, for the time left.
+    notes : sequence of str
+        Sentences about what else the user should know.
     """
 
     token: Token
@@ -68,9 +95,11 @@ class Card:
                 # Rounded: a second more or less is the network's.
                 expiry = f"{remaining(round(life, -1 if life >= _MINUTE else 0))} after it was fetched"
             else:
-                expiry = f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC (in {remaining(left)})"
+                expiry = local_time(token.expires_at, self.now) + ("" if expired else f" (in {remaining(left)})")
         state = "expired" if expired else "fresh"
-        rows = [("state", state), ("expires", expiry)]
+        rows = [("state", state if plain else f"{state} {as_of(self.now)}"), ("expires", expiry)]
+        if token.fields:
+            rows.append(("values", ", ".join(token.fields)))
         if self.places:
             rows.append(("injected", ", ".join(self.places)))
             if token.expires_at is not None:
@@ -100,7 +129,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Notice:
-    """A few sentences. accent : "info" or "warn"."""
+    """A short message. `accent` is "info" or "warn"."""
 
     title: str
     lines: Sequence[str] = field(default=())
@@ -117,7 +146,7 @@ class Notice:
 
 
 def error_lines(error: TokenError) -> list[str]:
-    """An error in place of a traceback: what was wrong, the vendor's code and request id, what to do."""
+    """Format an error, to be shown in place of a traceback: the message, the vendor's code and request id, the hint."""
     subject = " ".join(part for part in (error.profile, f"({error.provider})" if error.provider else "") if part)
     lines = [f"TokenError: {subject + ': ' if subject else ''}{error.message}"]
     facts = [

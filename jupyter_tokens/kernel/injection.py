@@ -18,30 +18,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import ParameterError, TokenError
+from ..protocol.messages import variables_of
+from ..sdks import SDKS
 from . import token_file
 
 if TYPE_CHECKING:
+    from ..protocol.messages import Env
     from ..sources.cache import Key
     from ..token import Token
     from .token_file import Format
 
-__all__ = ["Injections", "Place", "Places", "env_place", "file_place", "var_place"]
+__all__ = ["Injections", "Place", "Places", "env_place", "env_places", "file_place", "sdk_place", "var_place"]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a token goes. kind : "env", "var" or "file"; name : of the variable, or an absolute path.
 
-    form : of the file. The same file in another format is the same place.
+    "sdk", with the name of an SDK, stands for the variables and files by which it finds the token.
+
+    form : of the file. part : which of a token's values goes into an environment variable; "" for its only one. The
+    same file in another format, or the same variable with another value, is the same place.
+    text : what goes there instead of the token, for an SDK that gets it elsewhere.
     """
 
     kind: str
     name: str
     form: Format = field(default="raw", compare=False)
+    part: str = field(default="", compare=False)
+    text: str | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         if self.kind == "env":
-            return f"${self.name}"
+            return f"${self.name}" + (f" ({self.part})" if self.part else "")
         # Short, and where possible without the folders of the person who ran the notebook.
         return _relative(Path(self.name)) if self.kind == "file" else self.name
 
@@ -55,11 +64,19 @@ def _relative(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def env_place(name: str) -> Place:
+def env_place(name: str, part: str = "") -> Place:
     """An environment variable, which subprocesses and `!cmd` see. Raises `ParameterError` for a wrong name."""
     if not (name.isascii() and name.isidentifier()):
         raise ParameterError(f"{name[:80]!r} is not a valid name for an environment variable.")
-    return Place("env", name)
+    return Place("env", name, part=part)
+
+
+def env_places(env: Env) -> list[Place]:
+    """The variables that an `env` names, each for one value. Raises `ParameterError` for a wrong name."""
+    places = [env_place(name, part) for part, name in variables_of(env).items()]
+    if len(set(places)) < len(places):
+        raise ParameterError("Each value of a token needs a variable of its own.")
+    return places
 
 
 def var_place(name: str) -> Place:
@@ -74,6 +91,13 @@ def file_place(path: str, form: Format = "raw") -> Place:
     name = token_file.path_of(path)
     token_file.check(name)
     return Place("file", name, form)
+
+
+def sdk_place(tool: str) -> Place:
+    """What makes an unmodified SDK find the token. Raises `ParameterError` for an unknown name."""
+    if tool not in SDKS:
+        raise ParameterError(f"There is no SDK {tool[:80]!r}; there are: {', '.join(SDKS)}.")
+    return Place("sdk", tool)
 
 
 _log = logging.getLogger(__name__)
@@ -146,7 +170,7 @@ class _Environment(_Variables):
     same: Callable[[Any, Any], bool] = staticmethod(operator.eq)
 
     def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        problem = _problem_in_environment(place.name, token.reveal(), self.variables)
+        problem = _problem_in_environment(place.name, self.mark(place, token), self.variables)
         if problem:
             raise ParameterError(
                 f"The token cannot be put into {place}: {problem}.",
@@ -155,7 +179,7 @@ class _Environment(_Variables):
             )
 
     def mark(self, place: Place, token: Token) -> Any:
-        return token.reveal()
+        return token.reveal(place.part) if place.text is None else place.text
 
     def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
         self.check(place, token, own)
@@ -208,20 +232,24 @@ class _Files:
         return token_file.read(name) or _ABSENT
 
     def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        token_file.content(token, place.form)
+        _content(place, token)
         token_file.check(place.name, own)
 
     def mark(self, place: Place, token: Token) -> Any:
-        return token_file.digest(token_file.content(token, place.form))
+        return token_file.digest(_content(place, token))
 
     def holds(self, name: str, marks: Sequence[Any]) -> bool:
         return token_file.holds(name, marks)
 
     def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        token_file.write(place.name, token_file.content(token, place.form), own=own)
+        token_file.write(place.name, _content(place, token), own=own)
 
     def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
         token_file.restore(name, None if before is _ABSENT else before, own=own)
+
+
+def _content(place: Place, token: Token) -> bytes:
+    return token_file.content(token, place.form) if place.text is None else place.text.encode()
 
 
 # What is where
@@ -231,12 +259,22 @@ _MARKS = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layer:
-    """A token in a place. loan : what has lent it there; None if it stays until it is forgotten."""
+    """A token in a place. loan : what has lent it there; None if it stays until it is forgotten.
+
+    together : the places of all values of a token of several, which are renewed at once or not at all.
+    """
 
     key: Key
     token: Token
     place: Place
     loan: object = None
+    together: tuple[Place, ...] = ()
+
+
+def _layers(key: Key, token: Token, places: Iterable[Place], loan: object = None) -> list[_Layer]:
+    places = list(places)
+    parts = tuple(place for place in places if place.part)
+    return [_Layer(key, token, place, loan, parts if place.part else ()) for place in places]
 
 
 @dataclass(slots=True, eq=False)
@@ -286,11 +324,11 @@ class Injections:
 
         Raises `TokenError` if one of the places cannot take it; then nothing has changed in any of them.
         """
-        self._lay([_Layer(key, token, place) for place in places])
+        self._lay(_layers(key, token, places))
 
     def lend(self, key: Key, token: Token, places: Iterable[Place], loan: object) -> None:
         """The same until `give_back(loan)`, on top of what is there."""
-        self._lay([_Layer(key, token, place, loan) for place in places])
+        self._lay(_layers(key, token, places, loan))
 
     def give_back(self, loan: object) -> None:
         """Puts back what was there before a loan. May be called again, also after an interrupt.
@@ -309,14 +347,32 @@ class Injections:
             return self._take_away(self._piles_of(key), lambda layer: layer.key == key)
 
     def arrived(self, key: Key, token: Token) -> list[TokenError]:
-        """A newer token replaces the older one wherever that still is. Returns what could not be written."""
+        """A newer token replaces the older one wherever that still is. Returns what could not be written.
+
+        Values that belong together are replaced at once, or none of them is: where the notebook has changed one, the
+        others stay too.
+        """
         problems: list[TokenError] = []
         with self._lock:
-            for pile in self._piles_of(key):
+            piles = self._piles_of(key)
+            kept = {pile.place for pile in piles if self._is_ours(pile)}
+            refused: set[Place] = set()
+            for pile in piles:
                 pile.layers = tuple(replace(layer, token=token) if layer.key == key else layer for layer in pile.layers)
-                if not self._is_ours(pile):
+                top = pile.layers[-1]
+                if top.key == key and top.together and kept.issuperset(top.together):
+                    try:
+                        self._kinds[pile.place.kind].check(top.place, token, pile.marks)
+                    except TokenError as error:
+                        problems.append(error.copy())
+                        refused.update(top.together)
+            for pile in piles:
+                top = pile.layers[-1]
+                if pile.place not in kept:
                     self._leave(pile)
-                elif pile.layers[-1].key == key:
+                elif top.key == key and not kept.issuperset(top.together):
+                    self._leave_with_others(pile)
+                elif top.key == key and pile.place not in refused:
                     try:
                         self._show(pile, pile.layers)
                     except TokenError as error:
@@ -475,6 +531,12 @@ class Injections:
             pile.told = True
         if gone:
             self._note(pile, ())
+
+    def _leave_with_others(self, pile: _Pile) -> None:
+        """Leaves a value as it is, because one that belongs with it is the notebook's by now."""
+        if not pile.told:
+            self._left[pile.place] = f"{pile.place} is no longer renewed: a value that belongs with it was changed."
+            pile.told = True
 
     def _is_ours(self, pile: _Pile) -> bool:
         return self._kinds[pile.place.kind].holds(pile.place.name, pile.marks)

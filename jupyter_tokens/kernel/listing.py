@@ -1,4 +1,4 @@
-"""What `%tokens` shows: what is held, where it went, how it is, and what went wrong; never a value."""
+"""The table of `%tokens`: tokens, places, states and errors; never a value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import ServerGone, ServerUntrusted, TokenError
 from ..protocol.proof import START_VARIABLE
 from ..sources.cache import STATE_LABELS, Key
 from .at_start import outcomes
-from .card import BOX, MUTED, remaining
+from .card import BOX, MUTED, as_of, local_time, remaining
 
 if TYPE_CHECKING:
     from .session import Status, TokenSession
@@ -25,7 +25,17 @@ _HEADS = ("profile", "state", "expires", "where", "kept fresh")
 
 @dataclass(frozen=True)
 class Listing:
-    """The tokens of a session. footer : sentences below the table. now : for the time that is left."""
+    """The tokens of a session.
+
+    Attributes
+    ----------
+    statuses : sequence of Status
+        One row each.
+    footer : sequence of str
+        Sentences below the table.
+    now : datetime
+        The current time, for the time left.
+    """
 
     statuses: Sequence[Status]
     footer: Sequence[str]
@@ -47,7 +57,7 @@ class Listing:
         if status.expires_at is None:
             return ""
         left = (status.expires_at - self.now).total_seconds()
-        return f"{status.expires_at:%Y-%m-%d %H:%M:%S} UTC" + (f" (in {remaining(left)})" if left > 0 else "")
+        return local_time(status.expires_at, self.now) + (f" (in {remaining(left)})" if left > 0 else "")
 
     def _problems(self) -> list[str]:
         return [str(status.error) for status in self.statuses if status.error is not None]
@@ -85,7 +95,7 @@ class Listing:
 
 
 def listing_of(session: TokenSession, now: datetime) -> Listing:
-    """The session as it is now. May ask the Jupyter server for the profiles. Raises `TokenError`."""
+    """List the tokens of a session. May ask the Jupyter server for the profiles. Raises `TokenError`."""
     notes = []
     try:
         session.entries()
@@ -97,17 +107,17 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
     if gone is not None:
         is_gone = isinstance(gone, ServerGone) and not isinstance(gone, ServerUntrusted)
         what = f"The Jupyter server is gone: {gone.message}" if is_gone else gone.message
-        alive = " What still lives goes on being used." if any(row.expires_at for row in statuses) else ""
-        notes.append(f"{what}{alive} It is asked again when a token is due.")
+        alive = " Valid tokens are still used." if any(row.expires_at for row in statuses) else ""
+        notes.append(f"{what}{alive} The next refresh asks it again.")
     if not statuses and not notes:
         notes.append("No profile is configured: see jupyter_tokens_config, or try `jupyter tokens demo`.")
     held = {row.profile for row in statuses if row.places or row.expires_at is not None}
-    notes += [*session.notices(), *_at_start(held), f"served: {session.mode}"]
+    notes += [*session.notices(), *_at_start(held), f"served: {session.mode}", as_of(now)]
     return Listing(statuses, notes, now)
 
 
 def _at_start(held: set[str]) -> list[str]:
-    """What the server tells of the kernel's start, of profiles of which nothing else is known."""
+    """Say what the server injected when the kernel started, for profiles without another row."""
     try:
         facts = outcomes(os.environ)
     except ValueError:

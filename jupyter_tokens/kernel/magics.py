@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from IPython import get_ipython
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
-from IPython.display import display
-from traitlets import Bool
+from IPython.display import DisplayHandle, Pretty, display
+from traitlets import Bool, List, Unicode
 
 from ..errors import TokenError, UnknownProfile
+from ..protocol.messages import variables_of
 from . import redaction
-from ._compat import show_instead, unregister
+from ._compat import replace, show_instead, unregister
 from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
-from .injection import Place, env_place, file_place, var_place
-from .redaction.replacement import replace
+from .injection import Place, env_places, file_place, sdk_place, var_place
 from .session import Outcome, TokenSession, session_of
 
 if TYPE_CHECKING:
@@ -32,9 +35,18 @@ if TYPE_CHECKING:
 __all__ = ["TokenMagics", "forget", "inject", "load", "unload"]
 
 _PLACES = (
-    argument("--env", metavar="VAR", help="Environment variable to fill (default: the profile's)."),
+    argument(
+        "--env",
+        metavar="VAR",
+        help="Variable of the environment (default: the profile's); FIELD=VAR,FIELD=VAR for a token of several values.",
+    ),
     argument("--var", metavar="NAME", help="Python variable to put the opaque Token into."),
     argument("--file", metavar="PATH", help="File to write, readable by you alone (mode 0600)."),
+    argument(
+        "--sdk",
+        metavar="TOOL",
+        help="Set what makes this unmodified SDK use the token: aws, alibaba, huawei, google, azure, databricks, …",
+    ),
     argument(
         "--format",
         choices=("raw", "json", "header"),
@@ -47,7 +59,7 @@ def _takes_a_profile(magic: Callable[..., Any]) -> Callable[..., Any]:
     """The arguments that fetching magics share."""
     for place in reversed(_PLACES):
         magic = place(magic)
-    magic = argument("params", nargs="*", metavar="name=value", help="The vendor's parameters.")(magic)
+    magic = argument("params", nargs="*", default=[], metavar="name=value", help="The vendor's parameters.")(magic)
     return argument("profile", help="Name of a profile in jupyter_tokens_config.")(magic)  # type: ignore[no-any-return]
 
 
@@ -57,6 +69,12 @@ class TokenMagics(Magics):
 
     redact = Bool(
         default_value=True, help="Whether known tokens and secrets are taken out of what the kernel sends."
+    ).tag(config=True)
+    redact_variables = List(
+        Unicode(),
+        ["*_TOKEN", "*_KEY", "*_SECRET", "*PASSWORD*"],
+        help="Patterns of environment variables, in capital letters. What the kernel was started with under such a "
+        "name is taken out as well, if it looks like a secret: 16 characters or more, no path and no address.",
     ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell, session: TokenSession | None = None) -> None:
@@ -89,6 +107,7 @@ class TokenMagics(Magics):
         %gettoken oneaccess --env API_TOKEN           fills another one; !curl and subprocesses see it
         %gettoken oneaccess --var token               token.headers(), requests.get(url, auth=token.auth)
         %gettoken oneaccess --file t --format header  !curl -H @t https://…
+        %gettoken oneaccess --sdk azure               an unmodified SDK finds it, and asks again when it needs to
         %gettoken pai-dlc TargetType=job TargetId={job_id} ExpireTime=3600
 
         Parameters have the vendor's own names and add to those of the profile; {job_id} is the value of a Python
@@ -156,31 +175,28 @@ class TokenMagics(Magics):
             self.cells.run(cell)
 
     def _get(self, arguments: Namespace) -> None:
-        params = _params_of(arguments.params)
-        outcome = self.session.fetch(
-            arguments.profile,
-            params,
-            places=_places(arguments),
-            keep=not arguments.once,
-            refresh=arguments.refresh,
-        )
-        self._show(outcome)
+        params, places = _params_of(arguments.params), _places(arguments)
+        with _Progress(arguments.profile) as progress:
+            outcome = self.session.fetch(
+                arguments.profile, params, places=places, keep=not arguments.once, refresh=arguments.refresh
+            )
+            progress.replace(self._card(outcome))
 
     def _lend(self, arguments: Namespace) -> None:
-        self.cells.lend(self.session.lend(arguments.profile, _params_of(arguments.params), _places(arguments)))
+        params, places = _params_of(arguments.params), _places(arguments)
+        with _Progress(arguments.profile):
+            self.cells.lend(self.session.lend(arguments.profile, params, places))
 
-    def _show(self, outcome: Outcome) -> None:
-        display(
-            Card(
-                token=outcome.token,
-                title=outcome.about.title,
-                places=[str(place) for place in outcome.places],
-                kept_fresh=outcome.kept_fresh,
-                mode=self.session.mode,
-                sandbox=outcome.about.sandbox,
-                now=datetime.now(UTC),
-                notes=outcome.notes,
-            )
+    def _card(self, outcome: Outcome) -> Card:
+        return Card(
+            token=outcome.token,
+            title=outcome.about.title,
+            places=[str(place) for place in outcome.places],
+            kept_fresh=outcome.kept_fresh,
+            mode=self.session.mode,
+            sandbox=outcome.about.sandbox,
+            now=datetime.now(UTC),
+            notes=outcome.notes,
         )
 
     def _list(self) -> None:
@@ -194,18 +210,71 @@ class TokenMagics(Magics):
         display(Notice(f"{profile} is forgotten.", [*([put_back] if places else []), *notes], accent="info"))
 
 
-def _error_of(work: Callable[[], None]) -> TokenError | None:
-    """The error for a magic to raise itself, so that no frame of the call is kept with it.
+class _Progress:
+    """Shows a line while a fetch takes longer than a second, and replaces it when the fetch ends.
+
+    The line comes from another thread, in the context of the cell, so that it appears below this cell.
+    """
+
+    def __init__(self, profile: str) -> None:
+        self._profile = profile
+        self._line: DisplayHandle | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(_PATIENCE_SECONDS, copy_context().run, [self._show])
+        self._timer.daemon = True
+        self._has_ended = False
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def _show(self) -> None:
+        with self._lock:
+            if not self._has_ended:
+                text = f"{self._profile}: fetching the token … (to cancel, interrupt the kernel)"
+                self._line = display(Pretty(text), display_id=True)
+
+    def replace(self, shown: object) -> None:
+        """Show an object, in place of the line if there is one."""
+        self._end()
+        if self._line is None:
+            display(shown)
+        else:
+            self._line.update(shown)
+            self._line = None
+
+    def _end(self) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._has_ended = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end()
+        if self._line is not None:
+            failed = "cancelled" if kind is KeyboardInterrupt else "not fetched"
+            self._line.update(Pretty(f"{self._profile}: {'fetched' if kind is None else failed}"))
+
+
+_PATIENCE_SECONDS = 1.0
+
+
+def _error_of(work: Callable[[], None]) -> BaseException | None:
+    """Return the error for a magic to raise itself, so that it keeps no frame of the call.
 
     The cell fails, so that "run all" and papermill stop, but without a traceback, which would only show our code.
     """
+    error: BaseException
     try:
         work()
     except TokenError as caught:
         error = caught.copy()
+        lines = error_lines(caught)
+    except KeyboardInterrupt:
+        error = KeyboardInterrupt()
+        lines = ["KeyboardInterrupt: cancelled"]
     else:
         return None
-    show_instead(error, error_lines(error))
+    show_instead(error, lines)
     return error
 
 
@@ -235,9 +304,11 @@ def _params_of(words: Sequence[str]) -> dict[str, Any]:
 def _places(arguments: Namespace) -> list[Place] | None:
     places = [] if arguments.var is None else [var_place(arguments.var)]
     if arguments.env is not None:
-        places.append(env_place(arguments.env))
+        places += env_places(arguments.env)
     if arguments.file is not None:
         places.append(file_place(arguments.file, arguments.format or "raw"))
+    if arguments.sdk is not None:
+        places.append(sdk_place(arguments.sdk))
     return places or None
 
 
@@ -255,7 +326,7 @@ def load(shell: InteractiveShell) -> None:
         magics = TokenMagics(shell)
         shell.register_magics(magics)
         magics.open()
-        redaction.start(shell, magics.session.client, lambda: magics.redact)
+        redaction.start(shell, magics.session.client, lambda: magics.redact, variables=magics.redact_variables)
         magics.reloading_again = _keep_on_reload(shell)
         magics.session.take_over()
         _replace_load_ext(shell)
@@ -292,7 +363,8 @@ def inject(request: str) -> object:
     if magics is None:
         return None
     wanted = json.loads(bytes.fromhex(request))
-    if wanted.get("is_renewal") and not magics.session.is_as_filled(wanted["env"]):
+    variables = variables_of(wanted["env"]).values()
+    if wanted.get("is_renewal") and not all(map(magics.session.is_as_filled, variables)):
         return _Reply({"state": "failed", "message": "The notebook has put something else there."})
     try:
         outcome = magics.session.inject(

@@ -15,7 +15,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, SystemClock
-from ..errors import ConfigurationError, ParameterError, TokenError, Unauthorized
+from ..errors import ConfigurationError, LoginNeeded, ParameterError, TokenError, Unauthorized
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -189,7 +189,7 @@ class Refresher:
             return
         failures = self._lost.get(key, (0, 0.0))[0] + 1
         # A token that comes without a life would come so again.
-        hopeless = error is None or isinstance(error, Unauthorized | ConfigurationError | ParameterError)
+        hopeless = error is None or isinstance(error, Unauthorized | LoginNeeded | ConfigurationError | ParameterError)
         pause = inf if hopeless else min(2.0**failures, _LONGEST_PAUSE_SECONDS)
         self._lost[key] = failures, self._clock.elapsed() + pause
 
@@ -210,4 +210,4 @@ class Refresher:
             return self._lost[key][1] if key in self._lost else self._clock.elapsed()
         # A credential that was refused is not shown again unasked: vendors lock a key after a few refusals. With the
         # next success of anybody the error is gone, and `arrived` tells of it.
-        return inf if isinstance(held.error, Unauthorized) else held.refresh_at
+        return inf if isinstance(held.error, Unauthorized | LoginNeeded) else held.refresh_at

@@ -16,14 +16,13 @@ from ..client import Client, shared_client
 from ..clock import Clock, SystemClock
 from ..errors import ParameterError, ServerGone, TokenError, UnknownProfile
 from .at_start import FilledVariables
-from .injection import Injections, Place, env_place
+from .injection import Injections, Place, env_place, env_places, sdk_place
 from .refresher import Refresher
-from .reports import Reports
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..protocol.messages import About, ProfileEntry
+    from ..protocol.messages import About, Env, ProfileEntry
     from ..sources.base import TokenSource
     from ..sources.cache import Held, Key, Standing, State
     from ..token import Token
@@ -33,6 +32,8 @@ __all__ = ["Forgotten", "Loan", "Outcome", "Status", "TokenSession", "session_of
 _NONE: Mapping[str, Any] = {}
 _LOOK_SECONDS = 1.0
 """How long a look at the profiles holds."""
+_REPORT_PAUSE_SECONDS = 0.2
+"""Pause between two reports, so that a loop that fetches many tokens is reported once."""
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +41,7 @@ class Status(NamedTuple):
     """The state of one token, or of a configured profile of which no token is held.
 
     state : see `sources.cache.State`.
-    places : where it is. error : why the last fetch or refresh failed. env : the profile's own variable.
+    places : where it is. error : why the last fetch or refresh failed. env : the profile's own variable or variables.
     changed : where it was put, and is no longer, because the notebook has changed or deleted it.
     """
 
@@ -53,7 +54,7 @@ class Status(NamedTuple):
     places: tuple[Place, ...]
     kept_fresh: bool
     error: TokenError | None
-    env: str | None
+    env: Env
     changed: tuple[Place, ...] = ()
 
 
@@ -123,6 +124,56 @@ def _notice(key: Key, error: TokenError) -> str:
     told = error.copy()
     told.profile = None
     return f"{key} could not be kept fresh: {told}"
+
+
+class Reports:
+    """Reports to the Jupyter server what a session holds, from a daemon thread, after each change.
+
+    Parameters
+    ----------
+    send : callable
+        Is given what was reported last; reports what is held now if that differs, and returns it. May raise
+        `TokenError`.
+    """
+
+    def __init__(self, send: Callable[[object], object]) -> None:
+        self._send = send
+        self._changed = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def changed(self) -> None:
+        """Report soon. Returns at once."""
+        self._changed.set()
+        with self._lock:
+            if self._thread is None and not self._stopped.is_set():
+                thread = threading.Thread(target=self._run, name="jupyter_tokens reports", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    # The process has too many threads, or is ending: the next change tries again.
+                    _log.debug("what is held is not reported to the server: %s", error)
+                else:
+                    self._thread = thread
+
+    def stop(self) -> None:
+        """Report the last change, and stop."""
+        self._stopped.set()
+        self._changed.set()
+
+    def _run(self) -> None:
+        last: object = None
+        while not self._stopped.is_set():
+            self._changed.wait()
+            self._changed.clear()
+            try:
+                last = self._send(last)
+            except TokenError as error:
+                # The server is away, or has another version; the next change is reported again.
+                last = None
+                _log.debug("what is held was not reported to the server: %s", error.reason)
+            self._stopped.wait(_REPORT_PAUSE_SECONDS)
 
 
 class Loan:
@@ -199,10 +250,10 @@ class TokenSession:
     ) -> Outcome:
         """A token, put where code looks for it, and kept fresh there. Blocks. Raises `TokenError`.
 
-        places : None for the profile's environment variable; empty for nowhere, which leaves alone what is kept fresh.
+        places : None for the profile's SDK or variable; empty for nowhere, which leaves alone what is kept fresh.
         """
         key, token, about = self._get(profile, params, refresh=refresh)
-        filled, notes = _where(token, about, places)
+        filled, notes = self._where(key, token, about, places)
         self.injections.put(key, token, filled)
         token, held = self._latest(key, token)
         if filled or keep is False:
@@ -214,8 +265,8 @@ class TokenSession:
         self._tell()
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
 
-    def inject(self, profile: str, params: Mapping[str, Any], env: str, obtained_at: datetime) -> Outcome | None:
-        """`fetch` into an environment variable, as the server's Inject asks for it. Blocks. Raises `TokenError`.
+    def inject(self, profile: str, params: Mapping[str, Any], env: Env, obtained_at: datetime) -> Outcome | None:
+        """`fetch` into environment variables, as the server's Inject asks for it. Blocks. Raises `TokenError`.
 
         obtained_at : of the token that the server has now; an older one that is held here is replaced.
         Returns None if this session does not get its tokens from that server: then the server sends the value itself.
@@ -228,7 +279,7 @@ class TokenSession:
             held = source.held(key)
             if held is not None and held.token.obtained_at < obtained_at:
                 source.get(key, newer_than=held.token.obtained_at)
-            return self.fetch(profile, params, places=[env_place(env)])
+            return self.fetch(profile, params, places=env_places(env))
         except ServerGone:
             return None
 
@@ -245,10 +296,10 @@ class TokenSession:
         try:
             if not self._source().is_remote:
                 return
-            for variable, (profile, params) in self._filled.items():
+            for profile, params, env in self._filled.tokens():
                 self._get(profile, params)
-                if self.is_as_filled(variable):
-                    self.fetch(profile, params, places=[env_place(variable)])
+                if all(map(self.is_as_filled, env.values())):
+                    self.fetch(profile, params, places=env_places(env))
         except TokenError as error:
             # `%tokens` shows it; the server goes on renewing the variable.
             _log.debug("What the server has injected is not kept fresh here: %s", error.reason)
@@ -429,7 +480,7 @@ class TokenSession:
         if source.held(key) is None:
             endings.append(partial(self._forget_lent, key))
         key, token, about = self._get(profile, params)
-        filled, notes = _where(token, about, places)
+        filled, notes = self._where(key, token, about, places)
         if not filled:
             raise ParameterError(
                 "There is nowhere to put the token for this cell: the profile names no environment variable, or the "
@@ -446,6 +497,23 @@ class TokenSession:
             self._settle(key)
         self._tell()
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
+
+    def _where(
+        self, key: Key, token: Token, about: About, asked: Sequence[Place] | None
+    ) -> tuple[list[Place], list[str]]:
+        """The places for a token, and what the user should know about that."""
+        if asked is None and about.sdk:
+            asked = [sdk_place(about.sdk)]
+        tools = [place.name for place in asked or () if place.kind == "sdk"]
+        if not tools:
+            return _where(token, about, asked)
+        from .sdk_places import places_for, rivals_of  # noqa: PLC0415 (few need it)
+
+        places, notes = _where(token, about, [place for place in asked or () if place.kind != "sdk"])
+        for tool in tools:
+            places += places_for(tool, key, token, self._source())
+            notes += rivals_of(tool, os.environ)
+        return places, notes
 
     def _end_loan(self, loan: Loan, key: Key) -> None:
         self._lent.pop(loan, None)
@@ -574,7 +642,15 @@ def _untouched(entry: ProfileEntry) -> Status:
 
 def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[list[Place], list[str]]:
     """The places for a token, and what the user should know about that."""
-    places = list(asked) if asked is not None else [env_place(about.env)] if about.env else []
+    places = list(asked) if asked is not None else env_places(about.env)
+    parts = {place.part for place in places if place.kind == "env"}
+    if token.fields and parts and parts != set(token.fields):
+        given = ",".join(f"{name}=VAR" for name in token.fields)
+        raise ParameterError(
+            f"This token has {len(token.fields)} values that belong together: {', '.join(token.fields)}.",
+            hint=f"Name a variable for each: --env {given}",
+            profile=token.profile,
+        )
     if not token.has_value:
         if asked is not None and any(place.kind != "var" for place in asked):
             token.reveal()  # raises: this API never returns the value that a variable or a file needs

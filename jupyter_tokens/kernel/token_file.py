@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 from .._util.atomic_file import replace_file
 from ..errors import ParameterError
+from ..protocol.messages import value_of
 
 if TYPE_CHECKING:
     from ..token import Token
@@ -138,21 +139,21 @@ def _looks_like_a_tokens(path: Path) -> bool:
 
 def content(token: Token, form: Format) -> bytes:
     """What a file of that format holds. Raises `NoValue` or, for a token that no file can hold, `ParameterError`."""
-    value = token.reveal()
     if form == "header":
         text = "".join(f"{name}: {header}\n" for name, header in token.headers().items())
     elif form == "json":
         facts = {
             "profile": token.profile,
             "provider": token.provider,
-            "token": value,
-            "headers": token.headers(),
+            "token": value_of(token),
+            # Requests are signed with a token of several values.
+            "headers": {} if token.fields else token.headers(),
             "obtained_at": token.obtained_at.isoformat(),
             "expires_at": token.expires_at.isoformat() if token.expires_at is not None else None,
         }
         text = json.dumps(facts, indent=1) + "\n"
     else:
-        text = value
+        text = token.reveal()
     data = text.encode(errors="replace")
     if data.decode() != text:
         # The encoding error would show the token.

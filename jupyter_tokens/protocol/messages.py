@@ -13,7 +13,22 @@ from ..clock import utc
 from ..errors import ResponseError, TokenError
 from ..token import Secret, Token
 
-__all__ = ["About", "ProfileEntry", "entries_from_dict", "token_from_dict", "token_to_dict"]
+__all__ = [
+    "About",
+    "Env",
+    "ProfileEntry",
+    "entries_from_dict",
+    "env_of_text",
+    "misshapen",
+    "text_of_env",
+    "token_from_dict",
+    "token_to_dict",
+    "value_of",
+    "variables_of",
+]
+
+Env = str | Mapping[str, str] | None
+"""What a profile's `env` can be: the variable to fill or, for a token of several values, one for each field."""
 
 _NONE: Mapping[str, Any] = {}
 
@@ -25,15 +40,18 @@ class About(NamedTuple):
     ----------
     title : str
         The provider's name for people.
-    env : str or None
-        The environment variable that the profile fills.
+    env : str, mapping or None
+        The environment variable that the profile fills; for a token of several values, by field.
     sandbox : bool
         True if the profile's endpoint is on loopback.
+    sdk : str or None
+        The SDK that finds the profile's tokens, by its name in `sdks.SDKS`.
     """
 
     title: str
-    env: str | None
+    env: Env
     sandbox: bool
+    sdk: str | None = None
 
 
 class ProfileEntry(NamedTuple):
@@ -43,8 +61,8 @@ class ProfileEntry(NamedTuple):
     ----------
     name, title, provider : str
         The profile's name, the provider's name for people, the provider's id (None if the profile is wrong).
-    env : str or None
-        The environment variable that the profile fills.
+    env : str, mapping or None
+        The environment variable that the profile fills; for a token of several values, by field.
     sandbox : bool
         True if the profile's endpoint is on loopback.
     params : mapping
@@ -60,12 +78,37 @@ class ProfileEntry(NamedTuple):
     name: str
     title: str = ""
     provider: str | None = None
-    env: str | None = None
+    env: Env = None
     sandbox: bool = False
     params: Mapping[str, Any] = _NONE
     schema: Mapping[str, Any] = _NONE
     error: TokenError | None = None
     may_reveal: bool = True
+
+
+def variables_of(env: Env) -> dict[str, str]:
+    """The variables that an `env` names, by the token's fields; a token's single value has the empty name."""
+    if isinstance(env, str):
+        env = env_of_text(env)
+    return dict(env) if isinstance(env, Mapping) else {} if env is None else {"": env}
+
+
+def env_of_text(text: str) -> str | dict[str, str]:
+    """An `env` as it is written on one line: `VAR`, or `FIELD=VAR,FIELD=VAR`."""
+    if "=" not in text:
+        return text
+    return {field.strip(): name.strip() for field, _, name in (part.partition("=") for part in text.split(","))}
+
+
+def text_of_env(env: Env) -> str:
+    """The inverse of `env_of_text`; "" for none."""
+    return ",".join(f"{field}={name}" if field else name for field, name in variables_of(env).items())
+
+
+def value_of(token: Token) -> str | dict[str, str] | None:
+    """A token's value as JSON has it: a string, several by name, or null if the API never returns it."""
+    values = token.values() if token.has_value else {}
+    return values.get("", values or None)
 
 
 def token_to_dict(
@@ -86,7 +129,7 @@ def token_to_dict(
     now : float
         Seconds since the epoch, for `expires_in`.
     value : bool
-        Whether to include the value. It is null if the API never returns it.
+        Whether to include the value: a string, or several strings by field. It is null if the API never returns it.
     """
     ends = token.expires_at
     facts = {
@@ -96,13 +139,14 @@ def token_to_dict(
         "scheme": scheme,
         "header": header,
         "has_value": token.has_value,
+        **({"fields": list(token.fields)} if token.fields else {}),
         "expires_at": ends.isoformat() if ends is not None else None,
         "expires_in": max(0.0, ends.timestamp() - now) if ends is not None else None,
         "obtained_at": token.obtained_at.isoformat(),
         "metadata": _plain(token.metadata),
         "base_url": token.base_url,
     }
-    return {**facts, "value": token.reveal() if token.has_value else None} if value else facts
+    return {**facts, "value": value_of(token)} if value else facts
 
 
 def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, About]:
@@ -124,9 +168,9 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
             metadata=facts["metadata"],
             base_url=facts["base_url"],
         )
-        return token, About(facts["title"], facts["env"], sandbox=facts["sandbox"])
+        return token, About(facts["title"], facts["env"], sandbox=facts["sandbox"], sdk=facts.get("sdk"))
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise _misshapen() from None
+        raise misshapen() from None
 
 
 def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
@@ -149,7 +193,7 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
             for profile in facts["profiles"]
         ]
     except (KeyError, TypeError, AttributeError):
-        raise _misshapen() from None
+        raise misshapen() from None
 
 
 def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
@@ -158,7 +202,8 @@ def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
     return error
 
 
-def _misshapen() -> ResponseError:
+def misshapen() -> ResponseError:
+    """The error for an answer that this version does not understand."""
     return ResponseError(
         "The Jupyter server's answer has not the form that this version expects.",
         hint="Install the same version of jupyter_tokens for the server and the kernel.",

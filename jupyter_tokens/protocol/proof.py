@@ -1,7 +1,8 @@
 """Who a kernel is to its server, and how it proves that, with the key of its connection file.
 
 The key itself never travels: a key derived from it for this purpose alone makes an HMAC over kernel id, action, time,
-nonce and body. Who checks a proof also has to refuse a nonce that was seen before.
+nonce and body. `Gate` checks a proof, and refuses one that it has seen before. The holder of a handle proves itself in
+the same way, with the handle's key (`protocol/handles.py`).
 
 For id and key ipykernel is asked. Of another kernel (xeus-python) the file is read that its own command line names.
 Nothing is imported for it that is not loaded.
@@ -13,21 +14,34 @@ import hmac
 import json
 import os
 import re
+import secrets
 import sys
+from abc import ABC, abstractmethod
+from collections import defaultdict
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from ..clock import Clock
 
 __all__ = [
     "CERT_VARIABLE",
     "CLIENT_CERT_VARIABLE",
     "FILLED_VARIABLE",
     "HEADER",
+    "MOST_NONCES",
     "START_VARIABLE",
     "URL_VARIABLE",
     "WINDOW_SECONDS",
+    "Caller",
+    "Gate",
     "Identity",
     "Proof",
+    "ProofRefused",
+    "Trust",
     "identity",
     "missing_identity",
     "prove",
@@ -46,21 +60,86 @@ FILLED_VARIABLE = "JUPYTER_TOKENS_FILLED"
 HEADER = "X-Jupyter-Tokens-Proof"
 WINDOW_SECONDS = 60.0
 """How far the time of a proof may be from the server's, either way."""
+MOST_NONCES = 2**18
+"""The most nonces of one caller that are remembered: 2,000 calls a second for as long as a proof is good."""
 
 _LABEL = b"jupyter_tokens kernel proof v1"
 _FORM = re.compile(r"v1 time=([0-9]{1,15}), nonce=([0-9a-f]{32}), mac=([0-9a-f]{64})")
 _CONNECTION_FILE = re.compile(r"kernel-([0-9A-Za-z-]+)\.json")
 
 
+class Trust(NamedTuple):
+    """A certificate in a file or as text (PEM), by `ssl.create_default_context`'s own names."""
+
+    cafile: str | None = None
+    cadata: str | None = None
+
+
+class Caller(ABC):
+    """Who asks another process for tokens: where that process answers, and how the caller proves itself.
+
+    Attributes
+    ----------
+    url : str
+        Where the other process answers.
+    shows_cert : bool
+        Whether it asks its clients for a certificate.
+    """
+
+    kind: ClassVar[str]
+    """What the caller is called in errors."""
+    url: str
+    shows_cert: bool
+
+    @property
+    @abstractmethod
+    def peer(self) -> str:
+        """What the other process is called in errors."""
+
+    @property
+    @abstractmethod
+    def route(self) -> str:
+        """The caller's own part of the address; the action follows."""
+
+    @property
+    @abstractmethod
+    def trust(self) -> Trust | None:
+        """The only certificate that is trusted; None: those that programs usually trust."""
+
+    @abstractmethod
+    def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
+        """Return the value of the proof's header; see the function `prove`."""
+
+
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Caller):
     """A kernel that a server has started. shows_cert : the server asks its clients for a certificate."""
 
+    kind = "kernel"
     url: str
     cert: str | None
     kernel_id: str
     connection_key: bytes = field(repr=False)
     shows_cert: bool = False
+
+    @property
+    def peer(self) -> str:
+        """See `Caller`."""
+        return "the Jupyter server"
+
+    @property
+    def route(self) -> str:
+        """See `Caller`."""
+        return f"kernels/{self.kernel_id}"
+
+    @property
+    def trust(self) -> Trust | None:
+        """See `Caller`."""
+        return None if self.cert is None else Trust(cafile=self.cert)
+
+    def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
+        """See `Caller`."""
+        return prove(self.connection_key, self.kernel_id, action, body, time=time, nonce=nonce)
 
 
 def identity() -> Identity | None:
@@ -129,22 +208,92 @@ class Proof:
             raise ValueError("not of the form: v1 time=…, nonce=…, mac=…")
         return cls(int(match[1]), match[2], match[3])
 
-    def is_of(self, connection_key: bytes, kernel_id: str, action: str, body: bytes) -> bool:
-        """Whether whoever holds this connection key made it, for this kernel, action and body."""
-        mac = _mac(connection_key, kernel_id, action, str(self.time), self.nonce, body=body)
+    def is_of(self, key: bytes, name: str, action: str, body: bytes, *, label: bytes = _LABEL) -> bool:
+        """Whether whoever holds this key made it, for this kernel, action and body. The arguments are `prove`'s."""
+        mac = _mac(label, key, name, action, str(self.time), self.nonce, body=body)
         return hmac.compare_digest(self.mac, mac)
 
 
-def prove(connection_key: bytes, kernel_id: str, action: str, body: bytes, *, time: int, nonce: str) -> str:
+def prove(key: bytes, name: str, action: str, body: bytes, *, time: int, nonce: str, label: bytes = _LABEL) -> str:
     """The value of the header.
 
+    key, name : the connection key and the id of the kernel, or those of a handle.
     action : the last part of the route ("token", "profiles"), so that a proof is good for one only.
     nonce : 32 hexadecimal digits, never used twice.
+    label : what the proof is for, so that a kernel's is no handle's.
     """
-    return f"v1 time={time}, nonce={nonce}, mac={_mac(connection_key, kernel_id, action, str(time), nonce, body=body)}"
+    mac = _mac(label, key, name, action, str(time), nonce, body=body)
+    return f"v1 time={time}, nonce={nonce}, mac={mac}"
 
 
-def _mac(connection_key: bytes, *said: str, body: bytes) -> str:
-    derived = hmac.digest(connection_key, _LABEL, "sha256")
+def _mac(label: bytes, key: bytes, *said: str, body: bytes) -> str:
+    derived = hmac.digest(key, label, "sha256")
     text = "\n".join((*said, sha256(body).hexdigest()))
     return hmac.digest(derived, text.encode(), "sha256").hex()
+
+
+class ProofRefused(Exception):
+    """A proof that is not accepted. unknown : there is no such caller; proof : it is none, or not the caller's."""
+
+    def __init__(self, reason: Literal["unknown", "proof", "expired", "replayed", "too_many"]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Gate:
+    """Lets in whoever proves who it is, once for each proof.
+
+    A nonce is filed under the second that its proof names, and dropped when a proof of that second is too old anyway.
+
+    Parameters
+    ----------
+    clock : Clock
+        The clock that a proof's time is compared with.
+    label : bytes, optional
+        What the proofs are for; see `prove`.
+    """
+
+    def __init__(self, clock: Clock, label: bytes = _LABEL) -> None:
+        self._clock = clock
+        self._label = label
+        self._seen: dict[str, dict[int, set[bytes]]] = {}
+        self._looked_at = -inf
+        # Takes the place of the key of an unknown caller, so that the check takes as long.
+        self._nobody = secrets.token_bytes(32)
+
+    def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
+        """Raise `ProofRefused` unless the caller `name` made the proof just now, for this action and body.
+
+        key : the caller's, or None if it is unknown. Time and nonce are looked at only if the key fits.
+        """
+        try:
+            proof = Proof.parse(header)
+        except ValueError:
+            raise ProofRefused("proof") from None
+        genuine = proof.is_of(key or self._nobody, name, action, body, label=self._label)
+        if key is None:
+            raise ProofRefused("unknown")
+        if not genuine:
+            raise ProofRefused("proof")
+        now = self._clock.now()
+        if abs(now - proof.time) > WINDOW_SECONDS:
+            raise ProofRefused("expired")
+        self._forget(now)
+        seen = self._seen.setdefault(name, defaultdict(set))
+        nonce = bytes.fromhex(proof.nonce)
+        if nonce in seen[proof.time]:
+            raise ProofRefused("replayed")
+        if sum(map(len, seen.values())) >= MOST_NONCES:
+            raise ProofRefused("too_many")
+        seen[proof.time].add(nonce)
+
+    def _forget(self, now: float) -> None:
+        """Drops what could not be used again anyway; once a second, since it looks at all callers."""
+        if abs(now - self._looked_at) < 1:
+            return
+        self._looked_at = now
+        for name, seen in list(self._seen.items()):
+            for second in [second for second in seen if now - second > WINDOW_SECONDS]:
+                del seen[second]
+            if not seen:
+                del self._seen[name]

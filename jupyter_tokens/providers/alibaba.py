@@ -20,6 +20,7 @@ from .base import (
     Reference,
     Region,
     Setting,
+    SettingProblem,
     SignIn,
     bodiless,
 )
@@ -28,7 +29,7 @@ from .regions import Hosts
 from .signing.acs3 import fresh_nonce, signed_headers, timestamp
 from .signing.canonical import canonical_query
 
-__all__ = ["AlibabaProvider"]
+__all__ = ["AlibabaProvider", "VpcProvider"]
 
 _KEY_HINT = "Check access_key_id and access_key_secret."
 _CLOCK_HINT = "Set this machine's clock: a signature is valid for 15 minutes."
@@ -49,6 +50,12 @@ _MEANINGS = {
     "NoPermission": Meaning(Forbidden, _RAM_HINT),
     "Forbidden.RAM": Meaning(Forbidden, _RAM_HINT),
     "InvalidApi.NotFound": Meaning(NotFound, "Check that the endpoint is this API's."),
+    # STS's.
+    "AuthenticationFail.ApiUsername": Meaning(Unauthorized, _KEY_HINT),
+    "AuthenticationFail.ApiPassword": Meaning(Unauthorized, _KEY_HINT),
+    "AuthenticationFail.NoPermission": Meaning(Unauthorized, "Check that the role trusts the identity provider."),
+    "EntityNotExist.Role": Meaning(NotFound, "Check RoleArn."),
+    "MissingSecurityToken": Meaning(Unauthorized, "A temporary key needs its STS token: give security_token."),
     # PAI-DSW's.
     "ValidationError": _INVALID,
     "InternalError": Meaning(ServiceUnavailable, "Try again later."),
@@ -68,7 +75,7 @@ class AlibabaProvider(Provider):
     hosts: ClassVar[Hosts]
     """The endpoints of the API by region."""
 
-    sign_in: ClassVar = (
+    sign_in: ClassVar[tuple[SignIn, ...]] = (
         SignIn("access-key", "Access key", ("access_key_id", "access_key_secret"), ("security_token",)),
         SignIn("chain", "Alibaba Cloud's credential chain", chosen_by=("credentials", "chain")),
     )
@@ -134,6 +141,27 @@ class AlibabaProvider(Provider):
         return error
 
 
+class VpcProvider(AlibabaProvider):
+    """An API that also has endpoints within a VPC."""
+
+    network = Setting(
+        "public, or vpc: the region's endpoint within a VPC of Alibaba Cloud.",
+        choices=("public", "vpc"),
+        default="public",
+        advanced=True,
+    )
+
+    def check(self) -> None:
+        """Check the common settings, and that `network` and endpoint agree."""
+        super().check()
+        if self.endpoint and self.network == "vpc":
+            raise SettingProblem("network", "and endpoint exclude each other: vpc stands for a region's endpoint")
+
+    def host(self) -> str:
+        """Return the host in the profile's region, public or in the VPC."""
+        return self.hosts.host(self.region, vpc=self.network == "vpc")
+
+
 @lru_cache(maxsize=512)
 def _target(base: str, path: str, query: tuple[tuple[str, str], ...]) -> tuple[str, httpx.URL, str]:
     """Return canonical query, URL and host of a call, cached because refreshes repeat the same call."""
@@ -147,6 +175,8 @@ def _meanings(code: Any, status: int) -> Mapping[str, Meaning]:
     if isinstance(code, str) and code not in _MEANINGS:
         if code.startswith("Throttling"):
             return {code: _THROTTLED}
+        if code.startswith("AuthenticationFail.OIDCToken"):
+            return {code: Meaning(Unauthorized, "Get a new OIDC token, for the audience of the identity provider.")}
         if code.startswith("InvalidAccessKeyId"):
             return {code: Meaning(Unauthorized, _KEY_HINT)}
         if status == httpx.codes.BAD_REQUEST and code.startswith(("Missing", "Invalid")):

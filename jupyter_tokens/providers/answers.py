@@ -10,10 +10,10 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -38,6 +38,7 @@ __all__ = [
     "is_token",
     "json_object",
     "jwt_expiry",
+    "key_of",
     "life_of",
     "malformed",
     "moment_of",
@@ -48,6 +49,7 @@ __all__ = [
     "request_id_of",
     "retry_after_of",
     "text_of",
+    "time_of",
     "token_of",
     "try_json_object",
     "unusable",
@@ -204,6 +206,21 @@ def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> st
     if not is_token(value):
         raise malformed(response, f"has characters in {name!r} that no token has", body)
     return value
+
+
+def key_of(response: httpx.Response, body: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """Return the values of a temporary access key: all of them, or none."""
+    return {name: token_of(response, body, name) for name in names}
+
+
+def time_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> datetime:
+    """Return a field that must be a time in ISO 8601; without a zone it is UTC."""
+    text = text_of(response, body, name)
+    try:
+        moment = datetime.fromisoformat(text)
+        return utc((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError, OSError):
+        raise malformed(response, f"has no time in {name!r}", body) from None
 
 
 def is_token(value: str) -> bool:

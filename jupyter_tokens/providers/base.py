@@ -7,7 +7,7 @@ every request has its own date and nonce.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -30,6 +30,7 @@ from .fields import (
     is_loopback,
     parsed_url,
 )
+from .login import LoginInUse
 from .params import Param, ParamValue, params_schema
 
 __all__ = [
@@ -83,6 +84,8 @@ class Call:
         The clock for dates and expiry.
     path : str
         The `Documented` path that a client of the proxy called; "" if the provider chooses.
+    login : LoginInUse or None
+        The person's login, for a provider that `logs_in`.
     """
 
     profile: str
@@ -90,6 +93,7 @@ class Call:
     credential: Any
     clock: Clock
     path: str = ""
+    login: LoginInUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,11 @@ class Provider:
     """The authorisation scheme of the token: `Authorization: SCHEME …`. If empty, the header holds the token alone."""
     header: ClassVar[str] = "Authorization"
     """The HTTP header that a request sends the token in."""
+    token_fields: Sequence[str] = ()
+    """The names of the values of a token, as the API spells them, if there are several that belong together.
+
+    Those of an access key stand in this order: its id, its secret, its session token.
+    """
 
     caches: ClassVar[bool] = False
     """Whether the vendor asks clients to cache the token; the proxy then answers from the cache."""
@@ -245,6 +254,16 @@ class Provider:
         """Return the credential of a flow, from the resolved references. May block, and read files or a chain."""
         raise NotImplementedError
 
+    @property
+    def logs_in(self) -> bool:
+        """Whether a person logs in to a profile: `Call.login` then is that login."""
+        return False
+
+    @property
+    def subject_profile(self) -> str:
+        """The profile whose token this one is made from, or ""; `secrets` then holds that token as `subject`."""
+        return ""
+
     def identity(self, secrets: Mapping[str, Secret], credential: Any) -> Any:
         """What tells a credential from all others, so that processes with the same one can share a token.
 
@@ -291,7 +310,7 @@ class Provider:
     def issued(
         self,
         call: Call,
-        value: str | None,
+        value: str | Mapping[str, str] | None,
         asked: float,
         expires_at: datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -302,8 +321,8 @@ class Provider:
         ----------
         call : Call
             The input of the flow.
-        value : str or None
-            The token's value; None if the API does not return it.
+        value : str, Mapping or None
+            The token's value, or its values by `token_fields`; None if the API does not return it.
         asked : float
             When the call began, in seconds since the epoch.
         expires_at : datetime, optional

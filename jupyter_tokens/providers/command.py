@@ -34,6 +34,7 @@ _ENDS = (
     "expiry",
     "token_expiry",
     "expiration",
+    "Expiration",
     "expirationTimestamp",
     "expiration_time",
 )
@@ -41,7 +42,14 @@ _LOCAL = "expiresOn"
 """The only field that is in local time if it names no zone; az prints it this way, together with `expires_on`."""
 _INSIDE = ("status", "credential", "auth", "Credentials")
 """The objects that hold the token in the output of ExecCredential, gcloud, Vault and AWS."""
-_ACCESS_KEYS = ("AccessKeyId", "accessKeyId", "access_key_id", "securitytoken")
+_ACCESS_KEYS = (
+    ("AccessKeyId", "SecretAccessKey", "SessionToken"),
+    ("AccessKeyId", "AccessKeySecret", "SecurityToken"),
+    ("access_key_id", "access_key_secret", "sts_token"),
+    ("access_key_id", "secret_access_key", "security_token"),
+    ("access", "secret", "securitytoken"),
+)
+"""The names of a temporary access key's three values, as aws, aliyun, AWS' and Huawei's APIs print them."""
 _ALONE = "Have it print the token alone, without an expiry; that of a JWT is read from the token."
 _LOOK = "Run it in a terminal to see what it prints; messages belong on standard error."
 _NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
@@ -50,9 +58,12 @@ _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Printed:
-    """A token from a program's output, with its `life` in seconds or its end in seconds since the epoch, if known."""
+    """A token from a program's output, with its `life` in seconds or its end in seconds since the epoch, if known.
 
-    token: Secret
+    token : its value, or those of a temporary access key by their names.
+    """
+
+    token: Secret | Mapping[str, Secret]
     life: float | None = None
     ends: float | None = None
 
@@ -102,10 +113,13 @@ class Command(Provider):
         """Return the token without a request. Its expiry comes from the output, or else from the JWT itself."""
         yield from ()
         printed: _Printed = call.credential
-        value, now = printed.token.reveal(), call.clock.now()
+        token, now = printed.token, call.clock.now()
+        value = token.reveal() if isinstance(token, Secret) else {name: part.reveal() for name, part in token.items()}
         ends = printed.ends
-        if ends is None:
-            ends = jwt_expiry(value) if printed.life is None else now + printed.life
+        if ends is None and printed.life is not None:
+            ends = now + printed.life
+        elif ends is None and isinstance(value, str):
+            ends = jwt_expiry(value)
         try:
             expires_at = None if ends is None else utc(ends)
         except (OverflowError, ValueError, OSError):
@@ -132,11 +146,10 @@ class Command(Provider):
             # az with --query, for one.
             return _Printed(self._token(body))
         places = [body, *(body[name] for name in _INSIDE if isinstance(body.get(name), dict))]
-        if any(name in place for place in places for name in _ACCESS_KEYS):
-            raise self._problem(
-                "a temporary access key, which is several values, and a token is one",
-                "Have the SDK run the program itself (credential_process), or choose one that prints a single token.",
-            )
+        for place in places:
+            names = next((names for names in _ACCESS_KEYS if names[0] in place and names[1] in place), None)
+            if names is not None:
+                return self._access_key(place, names)
         for place in places:
             for name in _TOKENS:
                 value = place.get(name)
@@ -144,6 +157,16 @@ class Command(Provider):
                     life, ends = self._first(place, _LIVES, self._seconds), self._first(place, _ENDS, self._moment)
                     return _Printed(self._token(value), life, ends)
         raise self._no_token(body)
+
+    def _access_key(self, place: Mapping[str, Any], names: tuple[str, ...]) -> _Printed:
+        missing = [name for name in names if not isinstance(place.get(name), str) or not place[name]]
+        if missing:
+            raise self._problem(
+                f"an access key without {missing[0]}",
+                "A temporary key has three values that belong together. A permanent one is not handed to notebooks.",
+            )
+        values = {name: self._token(place[name]) for name in names}
+        return _Printed(values, None, self._first(place, _ENDS, self._moment))
 
     def _token(self, value: str) -> Secret:
         if not is_token(value):

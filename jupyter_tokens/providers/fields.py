@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..errors import ParameterError
+from ..protocol.messages import env_of_text, variables_of
 
 __all__ = [
     "Endpoint",
@@ -299,12 +300,21 @@ class Region(Setting):
 
 
 class Variable(Setting):
-    """The name of an environment variable."""
+    """The name of an environment variable or, for a token of several values, one for each field."""
+
+    type_schema: ClassVar = {"type": ["string", "object"], "additionalProperties": {"type": "string"}}
 
     def check(self, key: str, value: object) -> None:
         """See `Field.check`."""
-        if not (isinstance(value, str) and value.isidentifier() and value.isascii()):
-            raise SettingProblem(key, "must be the name of an environment variable")
+        names = list(variables_of(value).values()) if isinstance(value, str | Mapping) else [value]
+        if not all(isinstance(name, str) and name.isidentifier() and name.isascii() for name in names):
+            raise SettingProblem(key, "must be the name of an environment variable, or one for each value of the token")
+        if not names or len(set(names)) < len(names):
+            raise SettingProblem(key, "must name a variable of its own for each value of the token")
+
+    def from_text(self, key: str, text: str) -> Any:
+        """See `Field.from_text`."""
+        return env_of_text(text)
 
 
 class Reference(Setting):

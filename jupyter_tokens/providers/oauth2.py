@@ -1,12 +1,14 @@
-"""`oauth2`: OAuth 2.0 token endpoints with client credentials, and the base class of similar providers.
+"""`oauth2`: tokens for a program, for a person who has logged in, or for another token; and a base for similar APIs.
 
-Source: RFC 6749, sections 4.4 (the grant), 5 (answers), 7.1 (token types); RFC 7523 (private_key_jwt); RFC 8707
-(resource); OpenID Connect Core 1.0, section 2 (id_token).
+How a person logs in is in `oauth2_login`. Source: RFC 6749, sections 4.4 (client credentials), 5 (answers), 6 (refresh
+tokens), 7.1 (token types); RFC 7523 (private_key_jwt); RFC 8693 (exchange); RFC 8707 (resource); OpenID Connect Core
+1.0, sections 2 (id_token) and 12 (refresh).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
@@ -18,11 +20,12 @@ from ..errors import (
     ApiError,
     Forbidden,
     InvalidRequest,
+    ParameterError,
     ResponseError,
     ServiceUnavailable,
     Unauthorized,
 )
-from ..token import Secret
+from ..token import Secret, Token
 from .answers import (
     Meaning,
     check_bearer,
@@ -36,11 +39,38 @@ from .answers import (
     try_json_object,
     unusable,
 )
-from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Setting, SettingProblem, SignIn, parsed_url
+from .base import (
+    COMMON_HEADERS,
+    Call,
+    Driven,
+    Endpoint,
+    Flow,
+    Provider,
+    Reference,
+    Setting,
+    SettingProblem,
+    SignIn,
+    parsed_url,
+)
 from .credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, basic
+from .issuer import Server, claims_of, discover, verified
+from .login import Login, needed
 from .params import Param
 
-__all__ = ["OAuth2", "TokenEndpoint"]
+__all__ = ["AUTHORIZATION_CODE", "DEVICE_CODE", "ID_TOKEN", "OAuth2", "TokenEndpoint"]
+
+CLIENT_CREDENTIALS, AUTHORIZATION_CODE, DEVICE_CODE, TOKEN_EXCHANGE = GRANTS = (
+    "client_credentials",
+    "authorization_code",
+    "device_code",
+    "token_exchange",
+)
+_LOGINS = (AUTHORIZATION_CODE, DEVICE_CODE)
+_TYPE = "urn:ietf:params:oauth:token-type:"
+_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+_SUBJECT = "profile:"
+_METADATA_SECONDS = 3600.0
+"""How long an issuer's metadata is used before it is read again."""
 
 ACCESS_TOKEN, ID_TOKEN = "access_token", "id_token"
 """The two tokens of a response: the choices of the setting `token`."""
@@ -50,15 +80,23 @@ _MEANINGS = {
     "invalid_request": Meaning(InvalidRequest, "Check the parameters, and extra_params of the profile."),
     "invalid_client": Meaning(Unauthorized, _CLIENT_HINT),
     "invalid_grant": Meaning(Unauthorized, _CLIENT_HINT),
-    "unauthorized_client": Meaning(Forbidden, "Have the client allowed to use client credentials."),
-    "unsupported_grant_type": Meaning(InvalidRequest, "The server has no client credentials grant at this endpoint."),
+    "unauthorized_client": Meaning(Forbidden, "Have the client allowed to use the profile's grant."),
+    "unsupported_grant_type": Meaning(InvalidRequest, "The server does not have the profile's grant at this endpoint."),
+    "access_denied": Meaning(Forbidden, "The person or the server has denied it."),
+    "expired_token": Meaning(InvalidRequest, "Start the login again."),
     "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may not be allowed all of it."),
     "invalid_target": Meaning(InvalidRequest, "Check resource and audience."),
     # These two are documented for another endpoint, but servers use them here as well.
     "server_error": Meaning(ServiceUnavailable, "Try again later."),
     "temporarily_unavailable": Meaning(ServiceUnavailable, "Try again later."),
 }
-_OURS = frozenset({"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"})
+_OURS = frozenset(
+    {
+        *("grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"),
+        *("refresh_token", "code", "code_verifier", "redirect_uri", "device_code", "subject_token"),
+        *("subject_token_type", "response_type", "state", "nonce", "code_challenge", "code_challenge_method"),
+    }
+)
 
 
 class TokenEndpoint(Provider):
@@ -88,11 +126,19 @@ class TokenEndpoint(Provider):
         """Fetch the token that `token` names. The other token of the response goes into the metadata, as a `Secret`."""
         asked = call.clock.now()
         response = yield self.request(call)
+        return self.read(call, response, self.granted(call, response), asked)
+
+    def granted(self, call: Call, response: httpx.Response) -> dict[str, Any]:
+        """Return the body of a successful response. Raises the error of a refusal."""
         if response.status_code != httpx.codes.OK:
             raise self._refuse(call, response)
         body = json_object(response)
         if ACCESS_TOKEN not in body and ("error" in body or "error_code" in body):
             raise self._refuse(call, response)
+        return body
+
+    def read(self, call: Call, response: httpx.Response, body: Mapping[str, Any], asked: float) -> Token:
+        """Return the token of a successful response. asked : when the call began, in seconds since the epoch."""
         check_bearer(response, body)
         # Every response has an access_token; an id_token is optional.
         values = {name: body.get(name) for name in (ACCESS_TOKEN, ID_TOKEN)}
@@ -145,11 +191,11 @@ class TokenEndpoint(Provider):
 
 
 class OAuth2(TokenEndpoint):
-    """`POST` to the token endpoint, `grant_type=client_credentials`."""
+    """`POST` to the token endpoint, by the grant of the profile."""
 
     id = "oauth2"
-    title = "OAuth 2.0 client credentials"
-    documentation = "RFC 6749, section 4.4: Client Credentials Grant"
+    title = "OAuth 2.0 and OpenID Connect"
+    documentation = "The identity provider's page on registering a client"
     meanings: ClassVar = _MEANINGS
     life_hint = "Ask the server's administrator for the life of this client's tokens."
     without_id_hint = (
@@ -172,13 +218,25 @@ class OAuth2(TokenEndpoint):
             ("signing_algorithm", "key_id", "assertion_audience"),
             chosen_by=("auth_method", "private_key_jwt"),
         ),
+        SignIn("none", "Public client, without a secret", chosen_by=("auth_method", "none")),
     )
 
+    grant = Setting(
+        "How a token is got: client_credentials (for a program), authorization_code or device_code (a person logs in), "
+        "token_exchange (for the token of another profile).",
+        choices=GRANTS,
+        default=CLIENT_CREDENTIALS,
+    )
     endpoint = Endpoint(
         "Full URL of the token endpoint.",
         label="Token endpoint",
         example="https://login.example.com/oauth2/token",
         required=True,
+        unless="issuer",
+    )
+    issuer = Endpoint(
+        "Issuer, whose metadata names the endpoints; exactly as the server writes it.",
+        example="https://login.example.com",
     )
     base_url = Endpoint(
         "Base URL of the API that the tokens are for; nothing is sent there to get a token.",
@@ -189,14 +247,46 @@ class OAuth2(TokenEndpoint):
     client_secret = Reference("Client secret, for basic and form.", secret=True)
     private_key = Reference("Private key in PEM, unencrypted, for private_key_jwt.", secret=True)
     auth_method = Setting(
-        "How the client authenticates: basic (HTTP Basic), form (in the body), private_key_jwt (signed assertion).",
-        choices=("basic", "form", "private_key_jwt"),
+        "How the client authenticates: basic (HTTP Basic), form (in the body), private_key_jwt (signed assertion), "
+        "none (a public client, whose users log in).",
+        choices=("basic", "form", "private_key_jwt", "none"),
         default="basic",
         label="Authentication method",
     )
     signing_algorithm = Setting("What private_key_jwt signs with.", choices=ALGORITHMS, default="RS256")
     key_id = Setting("kid of the assertion, where the server knows several keys of the client.", label="Key ID")
     assertion_audience = Setting("aud of the assertion; by default the token endpoint.", advanced=True)
+    subject = Setting(
+        "For token_exchange: the profile whose token is exchanged.",
+        example="profile:hub",
+        label="Subject",
+        advanced=True,
+    )
+    subject_type = Setting(
+        "For token_exchange: what the subject's token is.",
+        choices=("access_token", "id_token", "jwt"),
+        default="access_token",
+        advanced=True,
+    )
+    authorization_endpoint = Endpoint(
+        "Where a person logs in, if there is no issuer that names it.",
+        example="https://login.example.com/oauth2/authorize",
+        advanced=True,
+    )
+    device_endpoint = Endpoint("Device authorization endpoint, if there is no issuer that names it.", advanced=True)
+    revocation_endpoint = Endpoint("Where a logout revokes, if there is no issuer that names it.", advanced=True)
+    redirect_uri = Endpoint(
+        "Redirect URI of a login from the Jupyter server, if it is not the address that the browser uses, such as a "
+        "hub's /hub/user-redirect/jupyter-tokens/login/callback.",
+        label="Redirect URI",
+        advanced=True,
+    )
+    login_store = Setting(
+        "Where a login is kept: file (mode 0600, beside the user's configuration) or keyring.",
+        choices=("file", "keyring"),
+        default="file",
+        advanced=True,
+    )
     extra_params = Setting(
         "Further parameters of each request, form-encoded: tenant=acme&realm=x. No place for secrets.",
         label="Extra parameters",
@@ -204,47 +294,182 @@ class OAuth2(TokenEndpoint):
         advanced=True,
     )
 
+    def __init__(self, **settings: str) -> None:
+        super().__init__(**settings)
+        self._server: tuple[float, Server] | None = None
+
+    @property
+    def logs_in(self) -> bool:
+        """See `Provider.logs_in`: for the grants of a person."""
+        return self.grant in _LOGINS
+
+    @property
+    def subject_profile(self) -> str:
+        """See `Provider.subject_profile`: the one that `subject` names."""
+        return self.subject.removeprefix(_SUBJECT) if self.grant == TOKEN_EXCHANGE else ""
+
     def check(self) -> None:
-        """Require the endpoint, `client_id`, and the secret or key of `auth_method`."""
+        """Require what the grant needs: an endpoint or issuer, `client_id`, the secret or key of `auth_method`."""
         super().check()
-        self._extra()
+        if self.grant == CLIENT_CREDENTIALS and self.auth_method == "none":
+            raise SettingProblem(
+                "auth_method", "none is for clients whose users log in: grant client_credentials needs a secret"
+            )
+        if self.grant == TOKEN_EXCHANGE:
+            if not self.subject:
+                raise SettingProblem("subject", missing=True)
+            if not self.subject.startswith(_SUBJECT) or not self.subject_profile:
+                raise SettingProblem("subject", "must be profile:NAME")
+        elif self.subject:
+            raise SettingProblem("subject", "is for grant token_exchange")
+        if self.endpoint and self.grant == AUTHORIZATION_CODE and not self.authorization_endpoint:
+            raise SettingProblem("authorization_endpoint", missing=True)
+        if self.endpoint and self.grant == DEVICE_CODE and not self.device_endpoint:
+            raise SettingProblem("device_endpoint", missing=True)
+        if self.logs_in and self.token == ID_TOKEN and self.endpoint:
+            raise SettingProblem(
+                "token", "id_token of a login needs an issuer without endpoint, for the keys that verify it"
+            )
+        self.extra()
 
     def base(self) -> str:
-        """Return the token endpoint unchanged: a slash at its end is part of it."""
-        return str(self.endpoint)
+        """Return the token endpoint, or the issuer, unchanged: a slash at its end is part of it."""
+        return str(self.endpoint or self.issuer)
 
     def api_url(self) -> str | None:
         """Return `base_url`: the token endpoint is not the API."""
         return self.base_url.rstrip("/") or None
 
     def credential(self, secrets: Mapping[str, Secret]) -> Client:
-        """Return the client with its secret or private key."""
-        return Client(secrets["client_id"].reveal(), secrets.get("private_key") or secrets["client_secret"])
+        """Return the client with its secret or private key, and the subject of an exchange."""
+        proof = secrets.get("private_key") or secrets.get("client_secret")
+        return Client(secrets["client_id"].reveal(), proof or Secret(""), secrets.get("subject"))
 
-    def request(self, call: Call) -> httpx.Request:
-        """Return the request for a token, with the client's authentication."""
+    def server(self, call: Call) -> Driven[Server]:
+        """Return the server's endpoints: those of the profile, or those that the issuer's metadata names."""
+        if self.endpoint:
+            # What a profile spells out is complete; `issuer` then only says who answers.
+            return Server(
+                issuer=self.issuer,
+                token=self.endpoint,
+                authorization=self.authorization_endpoint,
+                device=self.device_endpoint,
+                revocation=self.revocation_endpoint,
+            )
+        now = call.clock.elapsed()
+        if self._server is None or now >= self._server[0]:
+            self._server = now + _METADATA_SECONDS, (yield from discover(self.issuer))
+        return self._server[1]
+
+    def retrieve(self, call: Call) -> Flow:
+        """Fetch a token by the profile's grant."""
+        server = yield from self.server(call)
+        if self.logs_in:
+            return (yield from self._of_login(call, server))
+        asked = call.clock.now()
+        if self.grant == CLIENT_CREDENTIALS:
+            form = {"grant_type": "client_credentials"}
+        else:
+            assert call.credential.subject is not None
+            form = {
+                "grant_type": _EXCHANGE,
+                "subject_token": call.credential.subject.reveal(),
+                "subject_token_type": _TYPE + self.subject_type,
+                **({"requested_token_type": _TYPE + ID_TOKEN} if self.token == ID_TOKEN else {}),
+            }
+        response = yield self.post(call, server, server.token, {**form, **_texts(call.params)})
+        body = self.granted(call, response)
+        if (
+            self.grant == TOKEN_EXCHANGE
+            and self.token == ID_TOKEN
+            and body.get("issued_token_type") == _TYPE + ID_TOKEN
+        ):
+            # RFC 8693, section 2.2.1: whatever was issued is called access_token, with the type N_A if it is none.
+            body = {**body, "token_type": "Bearer", "id_token": body.get(ACCESS_TOKEN)}
+        return self.read(call, response, body, asked)
+
+    def post(self, call: Call, server: Server, url: str, form: Mapping[str, str]) -> httpx.Request:
+        """Return a request to an endpoint of the server, with the client's authentication."""
         client: Client = call.credential
         headers = {**COMMON_HEADERS, "Accept": "application/json"}
-        form = {"grant_type": "client_credentials", **{name: str(value) for name, value in call.params.items()}}
+        fields = dict(form)
         if self.auth_method == "basic":
             headers["Authorization"] = basic(client)
         elif self.auth_method == "form":
-            form |= {"client_id": client.id, "client_secret": client.proof.reveal()}
+            fields |= {"client_id": client.id, "client_secret": client.proof.reveal()}
+        elif self.auth_method == "none":
+            fields["client_id"] = client.id
         else:
-            form |= {
+            fields |= {
                 "client_id": client.id,
                 "client_assertion_type": ASSERTION_TYPE,
                 "client_assertion": assertion(
                     client,
-                    audience=self.assertion_audience or self.base(),
+                    audience=self.assertion_audience or server.token,
                     algorithm=self.signing_algorithm,
                     key_id=self.key_id,
                     now=call.clock.now(),
                 ),
             }
-        return httpx.Request("POST", parsed_url(self.base()), headers=headers, data={**self._extra(), **form})
+        return httpx.Request("POST", parsed_url(url), headers=headers, data={**self.extra(), **fields})
 
-    def _extra(self) -> dict[str, str]:
+    def _of_login(self, call: Call, server: Server) -> Flow:
+        """Fetch a token by the refresh token of a login; without one, return the token of the login itself."""
+        used = call.login
+        assert used is not None
+        login = used.login
+        if (login.server, login.client_id) != (server.token, call.credential.id):
+            raise needed(call.profile, "The login is for another server or client than the profile now names.")
+        if login.refresh_token is None:
+            return self._first(call, login)
+        asked = call.clock.now()
+        params = _texts(call.params)
+        if params.get("scope") == login.params.get("scope"):
+            params.pop("scope", None)
+        form = {"grant_type": "refresh_token", "refresh_token": login.refresh_token.reveal(), **params}
+        response = yield self.post(call, server, server.token, form)
+        try:
+            body = self.granted(call, response)
+        except ApiError as error:
+            if error.code != "invalid_grant":
+                raise
+            used.keep(None)
+            ended = needed(call.profile, f"The login has ended: {error.message}", code=error.code)
+            ended.status, ended.request_id = error.status, error.request_id
+        else:
+            rotated = body.get("refresh_token")
+            if isinstance(rotated, str) and rotated and rotated != login.refresh_token.reveal():
+                # At once: whatever fails from here on, the old one is spent.
+                used.keep(replace(login, refresh_token=Secret(rotated)))
+            token = self.read(call, response, body, asked)
+            if self.token == ID_TOKEN:
+                claims = yield from verified(token.reveal(), server, call.credential.id, asked)
+                self._check_subject(login, claims)
+            elif isinstance(body.get(ID_TOKEN), str):
+                self._check_subject(login, claims_of(body[ID_TOKEN]))
+            return token
+        raise ended
+
+    def _first(self, call: Call, login: Login) -> Token:
+        if dict(call.params) != dict(login.params):
+            raise ParameterError(
+                "The server gave no refresh token, so this login has one token, with the parameters of the profile.",
+                hint="Ask for offline access, if the server has it, or leave the parameters out of the call.",
+            )
+        now = call.clock.now()
+        if login.token is None or (login.expires_at is not None and login.expires_at <= now):
+            raise needed(call.profile, "The login has ended, and the server gave no refresh token.")
+        expires_at = None if login.expires_at is None else utc(login.expires_at)
+        return self.issued(call, login.token.reveal(), min(now, login.since), expires_at=expires_at)
+
+    @staticmethod
+    def _check_subject(login: Login, claims: Mapping[str, Any]) -> None:
+        # OpenID Connect Core 1.0, section 12.2.
+        if login.subject and claims.get("sub") != login.subject:
+            raise ResponseError("The id_token is another person's than the login's.", hint="Log out and log in again.")
+
+    def extra(self) -> dict[str, str]:
+        """Return `extra_params` by name. Raises `SettingProblem`."""
         try:
             pairs = (
                 parse_qsl(self.extra_params, keep_blank_values=True, strict_parsing=True) if self.extra_params else []
@@ -259,3 +484,7 @@ class OAuth2(TokenEndpoint):
                 where = "params" if name in self.params else "the other settings"
                 raise SettingProblem("extra_params", f"must not hold {name}, which is for {where}")
         return extra
+
+
+def _texts(params: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in params.items()}

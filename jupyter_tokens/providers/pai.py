@@ -9,14 +9,14 @@ import httpx
 
 from ..clock import utc
 from ..errors import ParameterError
-from .alibaba import AlibabaProvider
+from .alibaba import VpcProvider
 from .answers import json_object, jwt_expiry, malformed, request_id_of, token_of, unusable
-from .base import Call, Documented, Exchange, Flow, Setting, SettingProblem
+from .base import Call, Documented, Exchange, Flow
 
 __all__ = ["PaiProvider"]
 
 
-class PaiProvider(AlibabaProvider):
+class PaiProvider(VpcProvider):
     """`GET {path}` with all parameters in the query; one of them, `ExpireTime`, is the life in seconds."""
 
     action = "GetToken"
@@ -24,23 +24,6 @@ class PaiProvider(AlibabaProvider):
     """The path of the call."""
     default_life: ClassVar[int | None]
     """Life of a token without `ExpireTime`, in seconds; None if it is not documented."""
-
-    network = Setting(
-        "public, or vpc: the region's endpoint within a VPC of Alibaba Cloud.",
-        choices=("public", "vpc"),
-        default="public",
-        advanced=True,
-    )
-
-    def check(self) -> None:
-        """Check the common settings, and that `network` and endpoint agree."""
-        super().check()
-        if self.endpoint and self.network == "vpc":
-            raise SettingProblem("network", "and endpoint exclude each other: vpc stands for a region's endpoint")
-
-    def host(self) -> str:
-        """Return the host in the profile's region, public or in the VPC."""
-        return self.hosts.host(self.region, vpc=self.network == "vpc")
 
     @cached_property
     def documented(self) -> Documented:

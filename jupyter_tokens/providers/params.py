@@ -25,7 +25,8 @@ class Param:
     """One parameter of an API.
 
     An `identifier` names a resource or becomes part of a path: no slash, no control characters, not empty. An `array`
-    is a list of strings; as one string it has spaces between them.
+    is a list of strings; as one string it has spaces between them. A `pattern` is a regular expression for the whole
+    string, and `shape` says in words what it allows.
     """
 
     help: str
@@ -35,6 +36,8 @@ class Param:
     minimum: int | None = None
     maximum: int | None = None
     identifier: bool = False
+    pattern: str = ""
+    shape: str = ""
 
     def parse(self, name: str, value: object) -> ParamValue:
         """Convert a value to the parameter's type; strings such as `"60"` are accepted. Raises `ParameterError`."""
@@ -60,6 +63,8 @@ class Param:
             problem = "must be one of " + ", ".join(self.choices)
         elif self.identifier:
             problem = _identifier_problem(value)
+        elif self.pattern and not re.fullmatch(self.pattern, value):
+            problem = f"must be {self.shape}"
         if problem:
             # Python refuses to format an int of thousands of digits.
             short = isinstance(value, str | float) or (isinstance(value, int) and abs(value) < _LARGEST**4)
@@ -80,6 +85,8 @@ class Param:
             schema |= {"items": {"type": "string", "minLength": 1}, "minItems": 1}
         if self.identifier:
             schema |= {"minLength": 1, "pattern": "^[^/]+$"}
+        if self.pattern:
+            schema["pattern"] = f"^(?:{self.pattern})$"
         return schema
 
 

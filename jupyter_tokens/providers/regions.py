@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 
 from .fields import SettingProblem
 
-__all__ = ["DASHSCOPE", "DASHSCOPE_WORKSPACES", "EIAM", "IAM", "MODELARTS", "PAI_DLC", "PAI_DSW", "Hosts"]
+__all__ = [
+    "ALIBABA_STS",
+    "DASHSCOPE",
+    "DASHSCOPE_WORKSPACES",
+    "EIAM",
+    "IAM",
+    "MODELARTS",
+    "PAI_DLC",
+    "PAI_DSW",
+    "Hosts",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,9 @@ PAI_DLC = Hosts(
 # Form: the API's own page; within a VPC: the rule of the official SDK, alibabacloud-pai-dsw20220101 2.4.0, which knows
 # no region with another host.
 PAI_DSW = Hosts("PAI-DSW", public="pai-dsw.{region}.aliyuncs.com", vpc="pai-dsw-vpc.{region}.aliyuncs.com")
+
+# Form: Alibaba Cloud, "STS: Endpoints", for every region.
+ALIBABA_STS = Hosts("STS", public="sts.{region}.aliyuncs.com", vpc="sts-vpc.{region}.aliyuncs.com")
 
 # Source: Model Studio, "Generate a temporary API key". The SDK knows workspaces' hosts in further regions, but the page
 # does not say that this call is there.

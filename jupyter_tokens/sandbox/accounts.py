@@ -1,4 +1,4 @@
-"""The long-lived credentials that the sandbox knows; must not know what any API does with them."""
+"""The credentials that the sandbox knows, and what a temporary one is; must not know what any API does with them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_PAIRS = ("alibaba", "huawei", "iam", "oneaccess", "id_tokens")
+_PAIRS = ("alibaba", "huawei", "iam", "oneaccess", "id_tokens", "openid")
 _LISTS = ("astra", "dashscope")
 
 
@@ -33,6 +33,10 @@ def _id_tokens() -> dict[str, str]:
     return {"sandbox-idp": secrets.token_urlsafe(48)}
 
 
+def _openid() -> dict[str, str]:
+    return {"sandbox-program": secrets.token_urlsafe(24)}
+
+
 def _astra() -> list[str]:
     return [secrets.token_urlsafe(32)]
 
@@ -41,11 +45,21 @@ def _dashscope() -> list[str]:
     return ["sk-" + secrets.token_hex(16)]
 
 
+@dataclass(frozen=True, repr=False)
+class TemporaryKey:
+    """An access key that the sandbox has handed out: it is good with its security token alone, until it expires."""
+
+    secret: str
+    security_token: str
+    expires_at: float
+
+
 @dataclass(repr=False)
 class Accounts:
     """Id to secret for each family of APIs, and keys without an id; what is left out gets random secrets.
 
-    `id_tokens` are those of an identity provider that IAM trusts, by the provider's id.
+    `id_tokens` are those of an identity provider that IAM trusts, by the provider's id. `openid` are the confidential
+    clients of the sandbox's own OpenID provider.
     """
 
     alibaba: dict[str, str] = field(default_factory=_alibaba)
@@ -53,6 +67,7 @@ class Accounts:
     iam: dict[str, str] = field(default_factory=_iam)
     oneaccess: dict[str, str] = field(default_factory=_oneaccess)
     id_tokens: dict[str, str] = field(default_factory=_id_tokens)
+    openid: dict[str, str] = field(default_factory=_openid)
     astra: list[str] = field(default_factory=_astra)
     dashscope: list[str] = field(default_factory=_dashscope)
 

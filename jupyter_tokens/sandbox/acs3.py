@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
+from .accounts import TemporaryKey
 from .messages import Request, percent_encode
 
 WINDOW = 15 * 60
@@ -38,6 +39,9 @@ class RefusedError(Exception):
         self.status, self.code, self.message = status, code, message
 
 
+_NONE: Mapping[str, TemporaryKey] = {}
+
+
 @dataclass(frozen=True)
 class _Claim:
     access_key: str
@@ -48,8 +52,10 @@ class _Claim:
 class Acs3Verifier:
     """Refuses what is unsigned, wrongly signed, too old or replayed."""
 
-    def __init__(self, keys: Mapping[str, str], clock: Callable[[], float]) -> None:
-        self._keys, self._clock = keys, clock
+    def __init__(
+        self, keys: Mapping[str, str], clock: Callable[[], float], temporary: Mapping[str, TemporaryKey] = _NONE
+    ) -> None:
+        self._keys, self._clock, self._temporary = keys, clock, temporary
         self._nonces: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def verify(self, request: Request) -> str:
@@ -60,12 +66,15 @@ class Acs3Verifier:
         claim = _claim(request)
         _check_signed_headers(request, claim.signed)
         self._check_date(request)
-        secret = self._keys.get(claim.access_key)
+        temporary = self._temporary.get(claim.access_key)
+        secret = self._keys.get(claim.access_key) if temporary is None else temporary.secret
         if secret is None:
             raise RefusedError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
         self._check_signature(request, claim, secret)
         if request.header("x-acs-security-token") == "":
             raise RefusedError(400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.")
+        if temporary is not None:
+            self._check_temporary(request.header("x-acs-security-token"), temporary)
         # Only now: a forged or damaged request must not use up somebody else's nonce.
         self._use_nonce(claim.access_key, request.header("x-acs-signature-nonce") or "")
         return claim.access_key
@@ -91,6 +100,18 @@ class Acs3Verifier:
         if not hmac.compare_digest((request.header("x-acs-content-sha256") or "").encode(), body_hash.encode()):
             message = "Specified signature does not match: x-acs-content-sha256 is not the hash of the body."
             raise RefusedError(400, "SignatureDoesNotMatch", message)
+
+    def _check_temporary(self, given: str | None, key: TemporaryKey) -> None:
+        if given is None:
+            raise RefusedError(400, "MissingSecurityToken", "SecurityToken is mandatory for this action.")
+        if not hmac.compare_digest(given.encode(), key.security_token.encode()):
+            raise RefusedError(
+                400,
+                "InvalidSecurityToken.MismatchWithAccessKey",
+                "Specified SecurityToken mismatch with the AccessKey.",
+            )
+        if self._clock() >= key.expires_at:
+            raise RefusedError(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
 
     def _use_nonce(self, access_key: str, nonce: str) -> None:
         now = self._clock()

@@ -65,14 +65,18 @@ class AlibabaApi(Api):
         """Authenticates, then looks for action and version, then performs it."""
         request_id = str(uuid.uuid4()).upper()
         try:
-            self._verifier.verify(request)
-            if request.header("x-acs-action") != self.action:
-                raise not_found()
-            if request.header("x-acs-version") != self.version:
-                raise RefusedError(404, "InvalidVersion", "Specified parameter Version is not valid.")
+            self.check(request)
             return _reply(200, {"RequestId": request_id, **self.perform(request)})
         except RefusedError as refused:
             return _error(request_id, request.header("host") or "", refused)
+
+    def check(self, request: Request) -> None:
+        """Raises RefusedError unless the caller is known, and action and version are this API's."""
+        self._verifier.verify(request)
+        if request.header("x-acs-action") != self.action:
+            raise not_found()
+        if request.header("x-acs-version") != self.version:
+            raise RefusedError(404, "InvalidVersion", "Specified parameter Version is not valid.")
 
     def failure(self, status: int) -> Response:
         """The gateway's form of an error."""

@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from .accounts import Accounts
+from .accounts import Accounts, TemporaryKey
 from .messages import Request, Response
 
 _MOST_ISSUED = 100_000
@@ -44,6 +44,7 @@ class World:
     life: float | None = None
     issued: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
     companions: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
+    temporary: OrderedDict[str, TemporaryKey] = field(default_factory=OrderedDict, repr=False)
     ends: dict[str, float] = field(default_factory=dict)
 
     def end_of_life(self, api: str, request: Request, default: float) -> float:
@@ -65,6 +66,10 @@ class World:
         """Remember a token that an answer holds beside the one that was asked for."""
         _remember(self.companions, value, token)
 
+    def lend(self, key_id: str, key: TemporaryKey) -> None:
+        """Remember a temporary access key."""
+        _remember(self.temporary, key_id, key)
+
     def revoke(self, value: str) -> None:
         """Forgets a token at once."""
         self.issued.pop(value, None)
@@ -74,7 +79,10 @@ class World:
         return self.issued.get(value) or self.companions.get(value)
 
 
-def _remember(tokens: OrderedDict[str, Issued], value: str, token: Issued) -> None:
+_T = TypeVar("_T")
+
+
+def _remember(tokens: OrderedDict[str, _T], value: str, token: _T) -> None:
     """The oldest are forgotten, so that a benchmark does not fill the memory."""
     tokens[value] = token
     tokens.move_to_end(value)

@@ -15,6 +15,7 @@ from typing import Any
 
 from .accounts import Accounts
 from .acs3 import Acs3Verifier
+from .alibaba_sts import AlibabaSts
 from .api import Api, Issued, World
 from .astra import Astra
 from .breakage import broken
@@ -26,18 +27,22 @@ from .iam import Iam
 from .messages import Request, Response, json_response
 from .modelarts import ModelArts
 from .oneaccess import OneAccess
+from .openid import PREFIX as OPENID
+from .openid import WELL_KNOWN, OpenId
 from .pai_dlc import PaiDlc, PaiDsw
 from .profiles import neighbours, profiles
 from .sdk_hmac import ALGORITHM, SdkHmacVerifier
 from .server import Server
 
 _BY_PATH = {
+    f"{OPENID}/": OpenId.name,
+    f"{WELL_KNOWN}oauth-authorization-server{OPENID}": OpenId.name,
     "/accounts/": Astra.name,
     "/api/v2/tenant/": OneAccess.name,
     "/v3/auth/": Iam.name,
     "/v3.0/OS-AUTH/": Iam.name,
 }
-_PAI = {PaiDlc.version: PaiDlc.name, PaiDsw.version: PaiDsw.name}
+_BY_VERSION = {PaiDlc.version: PaiDlc.name, PaiDsw.version: PaiDsw.name, AlibabaSts.version: AlibabaSts.name}
 _log = logging.getLogger("jupyter_tokens.sandbox")
 
 
@@ -63,7 +68,7 @@ class Sandbox:
         self.url = ""
         world = World(self.accounts, clock, life)
         self.issued: Mapping[str, Issued] = world.issued
-        acs3 = Acs3Verifier(self.accounts.alibaba, clock)
+        acs3 = Acs3Verifier(self.accounts.alibaba, clock, world.temporary)
         sdk_hmac = SdkHmacVerifier(self.accounts.huawei, clock, lock_after)
         apis: list[Api] = [
             ModelArts(world, sdk_hmac),
@@ -75,6 +80,8 @@ class Sandbox:
             PaiDsw(world, acs3),
             EiamOauth(world, acs3),
             DashScope(world),
+            AlibabaSts(world, acs3),
+            OpenId(world, lambda: self.url),
         ]
         self._apis = {api.name: api for api in apis}
         self.requests: Counter[str] = Counter(dict.fromkeys(self._apis, 0))
@@ -134,9 +141,10 @@ def _whose(request: Request) -> str | None:
     for prefix, name in _BY_PATH.items():
         if request.path.startswith(prefix):
             return name
-    version = request.header("x-acs-version")
-    if version in _PAI:
-        return _PAI[version]
+    # An anonymous call has it in the query.
+    version = request.header("x-acs-version") or dict(request.params).get("Version")
+    if version in _BY_VERSION:
+        return _BY_VERSION[version]
     if version == Eiam.version or request.path == "/":
         return EiamOauth.name if request.header("x-acs-action") == EiamOauth.action else Eiam.name
     signed = any(key.startswith("x-acs-") for key, _ in request.headers)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import astra, eiam, modelarts
+from . import alibaba_sts, astra, eiam, modelarts, openid
 from .accounts import Accounts
 
 
@@ -111,5 +111,24 @@ def neighbours(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[st
             "domain_name": "sandbox",
             "params": {"project_id": modelarts.PROJECT},
             "env": "HUAWEI_IAM_TOKEN",
+        },
+        "alibaba-sts": {
+            "provider": "alibaba-sts",
+            **alibaba,
+            "params": {"RoleArn": alibaba_sts.ROLE_ARN, "RoleSessionName": "sandbox"},
+            "env": {
+                "AccessKeyId": "ALIBABA_CLOUD_ACCESS_KEY_ID",
+                "AccessKeySecret": "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+                "SecurityToken": "ALIBABA_CLOUD_SECURITY_TOKEN",
+            },
+        },
+        # For which a person logs in as `demo`.
+        "openid": {
+            "provider": "oauth2",
+            "grant": "authorization_code",
+            "issuer": f"{url}{openid.PREFIX}",
+            "client_id": openid.PUBLIC_CLIENT,
+            "auth_method": "none",
+            "env": "OPENID_TOKEN",
         },
     }

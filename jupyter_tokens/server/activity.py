@@ -25,6 +25,7 @@ from ..errors import TokenError
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+    from ..protocol.handles import Issued
     from ..sources.base import TokenSource
     from ..sources.local import Fetched, LocalSource
     from .base import TokensHandler
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "watch"]
 
 SCHEMA_ID = "https://github.com/jupyter-tokens/jupyter_tokens/events/{kind}/v1"
-KINDS = ("fetched", "served", "revealed", "injected", "held", "forgotten", "refused", "failed", "found")
+KINDS = ("fetched", "served", "revealed", "injected", "held", "forgotten", "refused", "failed", "found", "handle")
 
 MOST_HISTORY = 200
 """Events that are kept for the panel; the oldest are dropped first."""
@@ -95,7 +96,9 @@ class Activity:
             self._tell("failed", logging.WARNING, {**facts, **_why(fetched.error)})
 
     def served(self, handler: TokensHandler, profile: str, *, to: str, cached: bool) -> None:
-        """A token went out. to : "browser" (its facts alone, unless it was revealed), "kernel" or "proxy"."""
+        """A token went out. to : "browser" (its facts alone, unless it was revealed), "kernel", "sdk",
+        "worker" or "proxy".
+        """
         self._tell("served", logging.DEBUG, {"profile": profile, "to": to, "cached": cached, **_who(handler)})
 
     def revealed(self, handler: TokensHandler, profile: str) -> None:
@@ -115,6 +118,11 @@ class Activity:
     def held(self, kernel_id: str, profiles: list[str]) -> None:
         """A kernel holds other tokens than before. profiles : all of which it holds one."""
         self._tell("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
+
+    def handle(self, what: str, handler: TokensHandler, issued: Issued) -> None:
+        """A handle was issued or revoked. what : "issued" or "revoked"."""
+        facts = {"handle": issued.id, "what": what, "profile": issued.profile, "owner": issued.owner}
+        self._tell("handle", logging.INFO, {**facts, **_who(handler)})
 
     def forgotten(self, handler: TokensHandler, profile: str) -> None:
         """The server removed a profile's tokens because it was asked to."""

@@ -104,6 +104,6 @@ def _provider_entry(provider_id: str) -> dict[str, Any] | None:
 
 def token_answer(profile: Profile, token: Token, *, now: float, value: bool) -> str:
     """A token as JSON. value : whether to include its value. now : seconds since the epoch."""
-    about = About(profile.provider.title, profile.env, sandbox=profile.provider.sandbox)
+    about = About(profile.provider.title, profile.env, sandbox=profile.provider.sandbox, sdk=profile.sdk)
     how = {"scheme": profile.provider.scheme, "header": profile.provider.header}
     return json.dumps(token_to_dict(token, about, **how, now=now, value=value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -25,9 +26,19 @@ from .._util.threads import THREADS
 from .._version import __version__
 from ..clock import Clock, SystemClock
 from ..config.files import TokenProfiles, remove_leftovers
+from ..protocol.handles import ID, Handles
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from .activity import Activity, count_fetch, count_hit, watch
-from .base import INJECT, PROFILES, PROXY, TOKENS, TokensHandler
+from .base import INJECT, KERNELS, PROFILES, PROXY, TOKENS, TokensHandler
+from .endpoints import EndpointHandler, KernelSdkHandler, Secrets
+from .handle_handlers import (
+    HandleHandler,
+    HandleRenewalHandler,
+    HandlesHandler,
+    HandleTokenHandler,
+    KernelHandleHandler,
+    KernelHandlesHandler,
+)
 from .handlers import (
     HistoryHandler,
     HoldingsHandler,
@@ -41,7 +52,7 @@ from .handlers import (
 )
 from .holdings import Holdings, Renewals
 from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler
-from .kernel_proof import Gate
+from .kernel_proof import KernelGate
 from .kernel_push import Injection, InjectionQueue
 from .kernel_start import become_default
 from .vendor_proxy import VendorProxyHandler
@@ -65,13 +76,15 @@ _SCRUBBED = [
 _T = TypeVar("_T")
 _PROFILE = r"jupyter-tokens/profiles/(?P<name>[^/]+)"
 _KERNEL = r"jupyter-tokens/kernels/(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_HANDLE = rf"/handles/(?P<handle_id>{ID})"
 
 
 class Route(NamedTuple):
     """One path below the server's base URL.
 
-    permissions : by each method that the handler has, action and resource; None if the kernel's proof takes the place
-    of a login.
+    permissions : by each method that the handler has, action and resource; None if the proof of a kernel or of a
+    handle's holder, or a secret that a kernel got by one, takes the place of a login.
     """
 
     pattern: str
@@ -98,9 +111,17 @@ ROUTES = (
         VendorProxyHandler,
         {"get": ("read", PROXY), "post": ("write", PROXY)},
     ),
+    Route(r"jupyter-tokens/handles", HandlesHandler, {"get": ("read", INJECT), "post": ("execute", KERNELS)}),
+    Route("jupyter-tokens" + _HANDLE, HandleHandler, {"delete": ("write", TOKENS)}),
+    Route("jupyter-tokens" + _HANDLE + "/renew", HandleRenewalHandler, {"post": ("execute", KERNELS)}),
+    Route("jupyter-tokens" + _HANDLE + "/token", HandleTokenHandler, {"post": None}),
+    Route(_KERNEL + "/handles", KernelHandlesHandler, {"post": None}),
+    Route(_KERNEL + _HANDLE + "/(?P<action>renew|revoke)", KernelHandleHandler, {"post": None}),
     Route(_KERNEL + "/token", KernelTokenHandler, {"post": None}),
     Route(_KERNEL + "/profiles", KernelProfilesHandler, {"post": None}),
     Route(_KERNEL + "/holdings", KernelHoldingsHandler, {"post": None}),
+    Route(_KERNEL + "/sdk", KernelSdkHandler, {"post": None}),
+    Route(_KERNEL + r"/sdk/(?P<tool>[a-z]+)/(?P<name>[^/]+)", EndpointHandler, {"get": None, "post": None}),
 )
 """All of them. The handlers enforce these permissions by jupyter_server's own decorators; tests hold the handlers and
 rest-api.yml to this table."""
@@ -174,6 +195,7 @@ class TokensExtension(ExtensionApp):
     holdings: Holdings
     injections: InjectionQueue
     renewals: Renewals
+    secrets: Secrets
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -200,9 +222,22 @@ class TokensExtension(ExtensionApp):
         return self._source
 
     @cached_property
-    def gate(self) -> Gate:
+    def gate(self) -> KernelGate:
         """Who checks that a kernel is one."""
-        return Gate(self.clock)
+        return KernelGate(self.clock)
+
+    @cached_property
+    def handles(self) -> Handles:
+        """The handles that this server has issued."""
+        return Handles(self.clock)
+
+    @property
+    def issues_at(self) -> tuple[str, str | None]:
+        """Where the holders of handles ask, and the server's certificate (PEM), if it has one."""
+        server = self.server
+        # The file may hold the private key as well.
+        found = _CERTIFICATE.findall(Path(server.certfile).read_text()) if server.certfile and not server.sock else []
+        return public_url(server), "\n".join(found) or None
 
     def initialize_settings(self) -> None:
         """See `ExtensionApp`."""
@@ -210,6 +245,7 @@ class TokensExtension(ExtensionApp):
         self.holdings = Holdings(self.activity.held)
         self.injections = InjectionQueue(self._injected)
         self.renewals = Renewals(self)
+        self.secrets = Secrets(self.server.kernel_manager)
         # A client of the proxy may put its own secret into the query. The routes here log no query at all; Jupyter logs
         # that of a mistyped path, and compares names as they are spelt.
         scrubbed = "extra_log_scrub_param_keys"

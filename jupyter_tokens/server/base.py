@@ -19,7 +19,9 @@ from ..errors import (
     Busy,
     ConfigurationError,
     Forbidden,
+    HandleRefused,
     InvalidRequest,
+    LoginNeeded,
     NetworkError,
     NotFound,
     NoValue,
@@ -72,6 +74,8 @@ _STATUS: tuple[tuple[type[TokenError], int], ...] = (
     (ConfigurationError, 409),
     (SecretError, 409),
     (NoValue, 409),
+    (HandleRefused, 403),
+    (LoginNeeded, 409),
     (Forbidden, 502),
     (NotFound, 502),
     (InvalidRequest, 502),
@@ -236,7 +240,7 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
             "retryable": False,
         }
         if isinstance(error, TokenError):
-            status_code = status_of(error)
+            status_code = self.status_for(error)
             told |= self.facts_of(error)
         elif isinstance(error, Refused):
             told |= {"message": error.message, "reason": error.code_word, "retryable": error.retry_after is not None}
@@ -248,6 +252,10 @@ class TokensHandler(ExtensionHandlerMixin, APIHandler):
         if status_code == HTTPStatus.FORBIDDEN:
             self.extensionapp.activity.refused(self, told["reason"])
         self.finish(json.dumps(told))
+
+    def status_for(self, error: TokenError) -> int:
+        """The status of this route's answer to a token error."""
+        return status_of(error)
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
         """What this route's client is told of a token error."""

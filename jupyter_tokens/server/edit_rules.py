@@ -21,11 +21,12 @@ from typing import Any
 from ..config.profiles import provider_class
 from ..config.secrets import SecretRef
 from ..errors import ProfileRefused
+from ..protocol.messages import variables_of
 from ..providers.fields import Endpoint, Reference
 
 __all__ = ["check_change"]
 
-_VARIABLE = re.compile(r"[A-Za-z0-9_]+_(TOKEN|KEY|SECRET|PASSWORD|CREDENTIALS)", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z0-9_]+_(TOKEN|KEY|KEY_ID|AK|SK|SECRET|PASSWORD|CREDENTIALS)", re.ASCII)
 
 
 def check_change(
@@ -51,14 +52,13 @@ def check_change(
     trusted
         Whether the user may execute code in kernels.
     """
-    env = after.get("env")
-    for variable in env.values() if isinstance(env, Mapping) else () if env is None else (env,):
+    for variable in variables_of(after.get("env")).values():
         if not _VARIABLE.fullmatch(variable) and not any(fnmatchcase(variable, allowed) for allowed in variables):
             raise _refused(
                 "env",
                 f"The variable {variable[:80]!r} cannot be filled by a profile that is written here",
-                "Its name has to end in _TOKEN, _KEY, _SECRET, _PASSWORD or _CREDENTIALS, or the administrator has "
-                "to allow it in c.TokensExtension.edit_variables.",
+                "Its name has to end in _TOKEN, _KEY, _KEY_ID, _AK, _SK, _SECRET, _PASSWORD or _CREDENTIALS, or the "
+                "administrator has to allow it in c.TokensExtension.edit_variables.",
             )
     at_start = after.get("inject_at_start", False)
     if at_start and not before.get("inject_at_start", False):

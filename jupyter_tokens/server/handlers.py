@@ -106,7 +106,7 @@ class TokenHandler(TokensHandler):
         served = await extension.get_token(name, body.get("params", {}), refresh=body.get("refresh", False))
         if reveal:
             # For the error that says why there is none.
-            served.token.reveal()
+            served.token.values()
             extension.activity.revealed(self, name)
         extension.activity.served(self, name, to="browser", cached=served.cached)
         now = extension.clock.now()
@@ -209,7 +209,12 @@ class InjectHandler(TokensHandler):
     """`jupyter-tokens/kernels/{id}/inject`: 200 if it is done, 202 if it is queued, 409 if it failed."""
 
     auth_resource = INJECT
-    FIELDS: ClassVar[dict[str, type]] = {"profile": str, "params": dict, "env": str, "refresh": bool}
+    FIELDS: ClassVar[dict[str, type | tuple[type, ...]]] = {
+        "profile": str,
+        "params": dict,
+        "env": (str, dict),
+        "refresh": bool,
+    }
 
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
@@ -226,6 +231,9 @@ class InjectHandler(TokensHandler):
         env = body.get("env", profile.env)
         if env is None:
             raise ParameterError("The profile names no environment variable.", hint="Give `env`.")
+        if isinstance(env, dict) and not all(isinstance(variable, str) for variable in env.values()):
+            self.refuse(400, "The field 'env' has the wrong type.", "body")
+        profile.check_env(env)
         # A wrong language or name is refused before a token is fetched.
         errand = Errand(extension, kernel, name, params, env)
         self._check_place(kernel_id)
@@ -273,10 +281,11 @@ class InjectHandler(TokensHandler):
     def _ended(self, injection: Injection, errand: Errand, task: asyncio.Task[Given | None]) -> None:
         given = None if task.cancelled() else task.result()
         if given is not None:
-            held = Holding(
-                injection.kernel_id, injection.profile, injection.env, injection.expires_at, injection.kept_by
-            )
-            self.extensionapp.holdings.note(held, self.kernel_manager)
+            for variable in errand.variables.values():
+                held = Holding(
+                    injection.kernel_id, injection.profile, variable, injection.expires_at, injection.kept_by
+                )
+                self.extensionapp.holdings.note(held, self.kernel_manager)
             self.extensionapp.renewals.note(injection.kernel_id, errand, given.token)
         else:
             self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))

@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, ParameterError, TokenError, Unauthorized
+from ..token import Secret
 from .kernel_push import Errand, Failed, process_of
 
 if TYPE_CHECKING:
@@ -148,30 +149,37 @@ class Renewals:
 
     def note(self, kernel_id: str, errand: Errand, sent: Token | None) -> None:
         """A kernel's variable was filled. sent : the token to renew there; None if the kernel does that itself."""
-        self.release(kernel_id, [errand.env])
+        self.release(kernel_id, errand.variables.values())
         if sent is None:
             return
         self._watch()
         renewal = _Renewal(self._extension, kernel_id, errand, sent)
-        place = kernel_id, errand.env
-        self._running[place] = renewal
+        places = [(kernel_id, variable) for variable in errand.variables.values()]
+        self._running.update(dict.fromkeys(places, renewal))
         renewal.task = asyncio.create_task(renewal.run())
 
         def over(_: asyncio.Task[None]) -> None:
-            if self._running.get(place) is renewal:
-                del self._running[place]
+            for place in places:
+                if self._running.get(place) is renewal:
+                    del self._running[place]
 
         renewal.task.add_done_callback(over)
 
     def release(self, kernel_id: str, variables: Iterable[str]) -> None:
-        """Stops renewing variables of a kernel: it does that itself, or they hold something else."""
-        for env in variables:
-            self._stop((kernel_id, env))
+        """Stops renewing variables of a kernel: it does that itself, or they hold something else.
 
-    def sent(self, kernel_id: str, env: str) -> Token | None:
-        """What the server has put into a kernel's variable, if it renews that."""
+        With one value of a token the others are no longer renewed either.
+        """
+        released = set(variables)
+        for env in released:
+            renewal = self._stop((kernel_id, env))
+            for other in () if renewal is None else renewal.variables.difference(released):
+                self._extension.holdings.renewed_by_nobody(kernel_id, other)
+
+    def sent(self, kernel_id: str, env: str) -> Secret | None:
+        """The value that the server has put into a kernel's variable, if it renews that."""
         renewal = self._running.get((kernel_id, env))
-        return None if renewal is None else renewal.sent
+        return None if renewal is None else renewal.value_in(env)
 
     def forget(self, profile: str) -> None:
         """Stops renewing the tokens of a profile; kernels keep what they have."""
@@ -187,10 +195,11 @@ class Renewals:
             self._stop(place)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _stop(self, place: tuple[str, str]) -> None:
+    def _stop(self, place: tuple[str, str]) -> _Renewal | None:
         renewal = self._running.pop(place, None)
         if renewal is not None and renewal.task is not None:
             renewal.task.cancel()
+        return renewal
 
     def _watch(self) -> None:
         if self._is_watching:
@@ -212,19 +221,24 @@ class Renewals:
 
 
 class _Renewal:
-    """One variable of one kernel. sent : what it was given. news : set when the source has another token."""
+    """One token in one kernel: a variable, or one for each of its values. news : set when the source has another."""
 
     def __init__(self, extension: TokensExtension, kernel_id: str, errand: Errand, sent: Token) -> None:
         self.key = errand.key
+        self.variables = frozenset(errand.variables.values())
         self.news = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self._extension = extension
         self._kernel_id = kernel_id
         self._errand = errand
-        self.sent: Token | None = sent
+        self._sent: Token | None = sent
         self._failures = 0
         # At once if it is not held any more, because the profile has changed; one that never was came without a life.
         self._retry_at = inf if extension.source.held(errand.key) is None else -inf
+
+    def value_in(self, variable: str) -> Secret | None:
+        """What the variable was given; None once the kernel has taken over."""
+        return None if self._sent is None else Secret(self._errand.values(self._sent)[variable])
 
     async def run(self) -> None:
         """Ends with the kernel, or when the kernel has taken over."""
@@ -235,19 +249,21 @@ class _Renewal:
             # Only our own texts are known to quote nothing that was sent.
             why = str(error) if isinstance(error, Failed) else type(error).__name__
             self._log(f"ends: {why}")
-            self._extension.holdings.renewed_by_nobody(self._kernel_id, self._errand.env)
+            for variable in self.variables:
+                self._extension.holdings.renewed_by_nobody(self._kernel_id, variable)
 
     async def _renew(self) -> bool:
         """Waits for a newer token and has the kernel take it; returns whether there is more to do."""
         await self._until_due()
         token = self._newer() or await self._fetched()
-        if token is None or token is self.sent:
+        if token is None or token is self._sent:
             return True
         self._log("sends a newer token")
-        given = await self._errand.run(token, replaces=self.sent)
-        self.sent, self._failures = given.token, 0
-        held = Holding(self._kernel_id, self.key.profile, self._errand.env, given.expires_at, given.kept_by)
-        self._extension.holdings.note(held, self._extension.server.kernel_manager)
+        given = await self._errand.run(token, replaces=self._sent)
+        self._sent, self._failures = given.token, 0
+        for variable in self.variables:
+            held = Holding(self._kernel_id, self.key.profile, variable, given.expires_at, given.kept_by)
+            self._extension.holdings.note(held, self._extension.server.kernel_manager)
         return given.token is not None
 
     async def _until_due(self) -> None:
@@ -264,7 +280,7 @@ class _Renewal:
     def _newer(self) -> Token | None:
         """What is held if that is not what the kernel has, whoever has fetched it."""
         held = self._extension.source.held(self.key)
-        return None if held is None or held.token is self.sent else held.token
+        return None if held is None or held.token is self._sent else held.token
 
     def _due(self) -> float:
         held = self._extension.source.held(self.key)

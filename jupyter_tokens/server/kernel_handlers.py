@@ -1,7 +1,7 @@
 """The kernel's own routes: it proves who it is with the key of its connection file, and gets what its profiles allow.
 
 They take no login, because a kernel has none, and no XSRF token, because they look at no cookie. A browser cannot use
-them: it cannot make a proof, and what it sends says that it is a browser.
+them: it cannot make a proof, and what it sends says that it is a browser. The same holds for the holder of a handle.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from .base import CREATE, TOKENS, TokensHandler
 from .holdings import Holding
 from .kernel_proof import check_adopted, connection_key, id_here
 
-__all__ = ["KernelHoldingsHandler", "KernelProfilesHandler", "KernelTokenHandler"]
+__all__ = ["KernelHandler", "KernelHoldingsHandler", "KernelProfilesHandler", "KernelTokenHandler", "ProofHandler"]
 
 # Browsers send at least one of them with every POST.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
-class _KernelHandler(TokensHandler):
+class ProofHandler(TokensHandler):
+    """Base of the routes that a proof opens."""
+
     auth_resource = TOKENS
 
     def check_xsrf_cookie(self) -> None:
@@ -40,7 +42,22 @@ class _KernelHandler(TokensHandler):
     def check_site(self) -> None:
         """No site's pages have business here."""
         if any(name in self.request.headers for name in _BROWSER):
-            self.refuse(403, "This route is for kernels, not for browsers.", "browser")
+            self.refuse(403, "This route is for kernels and workers, not for browsers.", "browser")
+
+    def moment(self, body: dict[str, Any]) -> datetime | None:
+        """The field `newer_than`."""
+        text = body.get("newer_than")
+        if text is None:
+            return None
+        with suppress(ValueError, OverflowError):
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+        return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
+
+
+class KernelHandler(ProofHandler):
+    """Base of the kernel's routes."""
 
     async def prove(self, kernel_id: str, action: str) -> str:
         """Raises `Refused` unless the request is that kernel's; returns how this server calls it."""
@@ -53,8 +70,13 @@ class _KernelHandler(TokensHandler):
         await check_adopted(self.kernel_manager, here)
         return here
 
+    async def check_limits(self, profile: str, here: str) -> None:
+        """Refuse a profile that is limited to other kernels. here : as `prove` returned it."""
+        if not await self.extensionapp.may_have(profile, here):
+            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
 
-class KernelTokenHandler(_KernelHandler):
+
+class KernelTokenHandler(KernelHandler):
     """`jupyter-tokens/kernels/{id}/token`."""
 
     @allow_unauthenticated
@@ -70,13 +92,12 @@ class KernelTokenHandler(_KernelHandler):
         if name is None:
             self.refuse(400, "The field 'profile' is missing.", "body")
         params, extension = body.get("params", {}), self.extensionapp
-        if not await extension.may_have(name, kernel_id):
-            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+        await self.check_limits(name, kernel_id)
         if body.get("create", False):
             await self._check_create(name, kernel_id)
             served = await extension.create_token(name, params)
         else:
-            refresh, newer_than = body.get("refresh", False), self._moment(body)
+            refresh, newer_than = body.get("refresh", False), self.moment(body)
             served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
         extension.activity.served(self, name, to="kernel", cached=served.cached)
         held = Holding(kernel_id, name, None, served.token.expires_at)
@@ -91,18 +112,8 @@ class KernelTokenHandler(_KernelHandler):
         if not await self.may("execute", CREATE, User(username=f"kernel {kernel_id}")):
             self.refuse(403, "This kernel may fetch tokens, but not create them.", "create")
 
-    def _moment(self, body: dict[str, Any]) -> datetime | None:
-        text = body.get("newer_than")
-        if text is None:
-            return None
-        with suppress(ValueError, OverflowError):
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
 
-
-class KernelProfilesHandler(_KernelHandler):
+class KernelProfilesHandler(KernelHandler):
     """`jupyter-tokens/kernels/{id}/profiles`."""
 
     @allow_unauthenticated
@@ -128,7 +139,7 @@ class KernelProfilesHandler(_KernelHandler):
         self.finish(json.dumps({"profiles": entries, "params": schemas, "may_reveal": extension.allow_reveal}))
 
 
-class KernelHoldingsHandler(_KernelHandler):
+class KernelHoldingsHandler(KernelHandler):
     """`jupyter-tokens/kernels/{id}/holdings`."""
 
     @allow_unauthenticated

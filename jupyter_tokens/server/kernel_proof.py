@@ -9,25 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import stat
-from collections import defaultdict
-from math import inf
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..clock import Clock
-from ..protocol.proof import WINDOW_SECONDS, Proof
+from ..protocol.proof import Gate, ProofRefused
 from .base import Refused
 from .kernel_push import KernelChannel
 
 if TYPE_CHECKING:
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
-__all__ = ["ANSWER_SECONDS", "MOST_NONCES", "Gate", "check_adopted", "connection_key", "id_here"]
+__all__ = ["ANSWER_SECONDS", "KernelGate", "check_adopted", "connection_key", "id_here"]
 
-MOST_NONCES = 2**18
-"""The most nonces of one kernel that are remembered: 2,000 calls a second for as long as a proof is good."""
 ANSWER_SECONDS = 2.0
 """How long an adopted kernel may take to answer on its control channel, where a busy one answers too."""
 
@@ -59,64 +54,24 @@ def connection_key(kernels: AsyncMappingKernelManager, kernel_id: str) -> bytes 
     return key if isinstance(key, bytes) and key else None
 
 
-class Gate:
-    """Lets in who proves that it is a kernel of this server, once for each proof.
+class KernelGate(Gate):
+    """Lets in who proves that it is a kernel of this server, once for each proof."""
 
-    A nonce is filed under the second that its proof tells, and dropped when a proof of that second is too old anyway.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._seen: dict[str, dict[int, set[bytes]]] = {}
-        self._looked_at = -inf
-        # Stands in for the key of a kernel that is unknown, so that finding out takes as long.
-        self._nobody = secrets.token_bytes(32)
-
-    def check(self, key: bytes | None, kernel_id: str, action: str, header: str, body: bytes) -> None:
-        """Raises `Refused`. key : see `connection_key`. Time and nonce are looked at only for who has the key."""
+    def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
+        """Raises `Refused`. key : see `connection_key`."""
         try:
-            proof = Proof.parse(header)
-        except ValueError:
-            raise _refused("proof") from None
-        genuine = proof.is_of(key or self._nobody, kernel_id, action, body)
-        if key is None:
-            raise _refused("unknown_kernel")
-        if not genuine:
-            raise _refused("proof")
-        now = self._clock.now()
-        if abs(now - proof.time) > WINDOW_SECONDS:
-            raise _refused("expired")
-        self._forget(now)
-        seen = self._seen.setdefault(kernel_id, defaultdict(set))
-        nonce = bytes.fromhex(proof.nonce)
-        if nonce in seen[proof.time]:
-            raise _refused("replayed")
-        if sum(map(len, seen.values())) >= MOST_NONCES:
-            raise Refused(429, "This kernel asks too often: try again in a minute.", "too_many")
-        seen[proof.time].add(nonce)
-
-    def _forget(self, now: float) -> None:
-        """Drops what could not be used again anyway; once a second, since it looks at all kernels."""
-        if abs(now - self._looked_at) < 1:
-            return
-        self._looked_at = now
-        for kernel_id, seen in list(self._seen.items()):
-            for second in [second for second in seen if now - second > WINDOW_SECONDS]:
-                del seen[second]
-            if not seen:
-                del self._seen[kernel_id]
+            super().check(key, name, action, header, body)
+        except ProofRefused as refused:
+            raise Refused(*_REFUSED[refused.reason]) from None
 
 
-_MESSAGES = {
-    "unknown_kernel": "This server runs no such kernel.",
-    "proof": "The request does not prove that it comes from that kernel.",
-    "expired": "The proof is too old, or its clock is wrong.",
-    "replayed": "The proof has been used already.",
+_REFUSED: Mapping[str, tuple[int, str, str]] = {
+    "unknown": (403, "This server runs no such kernel.", "unknown_kernel"),
+    "proof": (403, "The request does not prove that it comes from that kernel.", "proof"),
+    "expired": (403, "The proof is too old, or its clock is wrong.", "expired"),
+    "replayed": (403, "The proof has been used already.", "replayed"),
+    "too_many": (429, "This kernel asks too often: try again in a minute.", "too_many"),
 }
-
-
-def _refused(reason: str) -> Refused:
-    return Refused(403, _MESSAGES[reason], reason)
 
 
 async def check_adopted(kernels: AsyncMappingKernelManager, kernel_id: str) -> None:

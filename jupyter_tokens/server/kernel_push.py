@@ -19,6 +19,7 @@ from jupyter_client.session import Session
 from jupyter_core.utils import ensure_async
 
 from ..errors import TokenError
+from ..protocol.messages import Env, variables_of
 from .snippets import EXPRESSION, Snippet, ask, filled, forget, snippet, unset
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
     from ..sources.cache import Key
-    from ..token import Token
+    from ..token import Secret, Token
     from .app import TokensExtension
     from .base import TokensHandler
 
@@ -57,6 +58,7 @@ LOOK_SECONDS = 0.5
 MOST_SENDINGS = 10
 """How often one injection is sent: again if a failing cell had the kernel drop it, or its token expired meanwhile."""
 
+_NOTHING: Mapping[str, str] = {}
 _ABORTED = {"aborted", "abort"}
 """In the words of ipykernel and IRkernel: a cell before the request failed, or was interrupted."""
 MOST_TOLD = 500
@@ -91,7 +93,7 @@ class Injection:
     asked_by: TokensHandler | None = field(repr=False)
     kernel_id: str
     profile: str
-    env: str
+    env: Env
     language: str
     expires_at: datetime | None
     id: str = field(default_factory=lambda: uuid4().hex)
@@ -309,13 +311,14 @@ class Errand(_Visit):
     """
 
     def __init__(
-        self, extension: TokensExtension, kernel: KernelManager, profile: str, params: Mapping[str, Any], env: str
+        self, extension: TokensExtension, kernel: KernelManager, profile: str, params: Mapping[str, Any], env: Env
     ) -> None:
         super().__init__(extension, kernel)
         self.key: Key = extension.source.key(profile, params)
         self.env = env
+        self.variables = variables_of(env)
         self._params = dict(params)
-        self._make("")
+        self._make(dict.fromkeys(self.variables.values(), ""))
 
     async def run(self, token: Token, replaces: Token | None = None) -> Given:
         """Returns what the kernel has now. Raises `Failed` or `TokenError`.
@@ -345,23 +348,27 @@ class Errand(_Visit):
         return _given_of(evaluated(reply))
 
     async def _push(self, channel: KernelChannel, token: Token, replaces: Token | None, *, lived: bool) -> Given:
-        expected = None if replaces is None else replaces.reveal()
+        expected = {} if replaces is None else self.values(replaces)
         for _ in range(MOST_SENDINGS):
             if lived and not self._lives(token):
                 # It has ended while the kernel was busy.
                 token = await self._fresh()
                 lived = self._lives(token)
-            sent = self._make(token.reveal(), expected)
+            sent = self._make(self.values(token), expected)
             reply = await self._answer(channel.execute(sent))
             if reply.get("status") not in _ABORTED:
                 if not confirmed(reply, sent):
-                    raise Failed("The kernel did not set the variable.")
+                    raise Failed(f"The kernel did not set the variable{'s' if len(self.variables) > 1 else ''}.")
                 if self._lives(token) or not lived:
                     return Given(token.expires_at, "server", token)
         raise Failed("The kernel did not take the token: cells before it failed, or took longer than it lives.")
 
-    def _make(self, value: str, expected: str | None = None) -> Snippet:
-        sent = snippet(self.language, self.env, value, expected)
+    def values(self, token: Token) -> dict[str, str]:
+        """What each variable is to hold."""
+        return {variable: token.reveal(field) for field, variable in self.variables.items()}
+
+    def _make(self, values: Mapping[str, str], expected: Mapping[str, str] = _NOTHING) -> Snippet:
+        sent = snippet(self.language, values, expected)
         if self.language.lower() != "python":
             return sent
         return filled(self.env, self.key.profile, self._params, sent)
@@ -376,11 +383,12 @@ class Errand(_Visit):
 class Removal(_Visit):
     """Takes a profile's tokens out of a kernel again.
 
-    sent : the variables that it was given, each with the token that the server has sent there; None if it is not known.
+    sent : the variables that it was given, each with the value that the server has sent there; None if it is not known.
+    A variable that holds anything else by now is the notebook's own, and stays, whatever becomes of the others.
     """
 
     def __init__(
-        self, extension: TokensExtension, kernel: KernelManager, profile: str, sent: Mapping[str, Token | None]
+        self, extension: TokensExtension, kernel: KernelManager, profile: str, sent: Mapping[str, Secret | None]
     ) -> None:
         super().__init__(extension, kernel)
         self._profile = profile
@@ -391,17 +399,17 @@ class Removal(_Visit):
         channel = KernelChannel(self.kernel, self.kernel.connect_shell)
         try:
             itself = self.language.lower() == "python" and await self._ask(channel)
-            for env, token in self._sent.items():
-                if itself and token is None:
+            for env, value in self._sent.items():
+                if itself and value is None:
                     # The kernel has put back what was there before.
                     continue
-                await self._unset(channel, env, token)
+                await self._unset(channel, env, value)
         finally:
             channel.close()
         return Given(None, None)
 
-    async def _unset(self, channel: KernelChannel, env: str, token: Token | None) -> None:
-        wanted = unset(self.language, env, None if token is None else token.reveal())
+    async def _unset(self, channel: KernelChannel, env: str, value: Secret | None) -> None:
+        wanted = unset(self.language, env, None if value is None else value.reveal())
         if not confirmed(await self._taken(channel, lambda: wanted), wanted):
             raise Failed(f"The kernel did not remove the variable {env}.")
 

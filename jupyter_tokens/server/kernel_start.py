@@ -18,7 +18,6 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from itertools import pairwise
@@ -29,11 +28,12 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from ..errors import ConfigurationError, Forbidden, TimedOut, TokenError
+from ..protocol.messages import Env, variables_of
 from ..protocol.proof import FILLED_VARIABLE, START_VARIABLE
 from .base import error_facts
 from .holdings import Holding
 from .kernel_push import Errand, process_of
-from .snippets import check_value
+from .snippets import check_value, filled_notes
 
 if TYPE_CHECKING:
     from traitlets.config import Configurable
@@ -160,7 +160,7 @@ class _Start:
         self._given = given
         self._path = path
         self._taken: dict[str, str] = {}
-        self._sent: dict[str, tuple[str, Token]] = {}
+        self._sent: dict[str, tuple[Env, Token]] = {}
 
     async def variables(self) -> dict[str, str]:
         """What is to be added to the kernel's environment. Raises nothing."""
@@ -183,46 +183,54 @@ class _Start:
             filled |= variables
             if variables:
                 self._extension.activity.injected(None, name, self._kernel.kernel_id)
-        names_only = {
-            variable: {"profile": self._taken[variable], "params": {}} for variable in filled if variable in self._taken
-        }
+        names_only: dict[str, Any] = {}
+        for name, (env, _) in self._sent.items():
+            names_only |= filled_notes(env, name, {})
         return {**filled, START_VARIABLE: json.dumps(told), FILLED_VARIABLE: json.dumps(names_only)}
 
     def launched(self) -> None:
         """Has the server renew what was filled, until the kernel does that itself."""
-        for env, (name, token) in self._sent.items():
-            held = Holding(self._kernel.kernel_id, name, env, token.expires_at, None, process_of(self._kernel))
+        for name, (env, token) in self._sent.items():
+            kept_by = None
             try:
                 errand = Errand(self._extension, self._kernel, name, {}, env)
             except TokenError as error:
                 # Its language is none that a running kernel's variables can be set in.
-                self._extension.log.debug("jupyter_tokens: %s is not renewed: %s", env, error.message)
+                self._extension.log.debug("jupyter_tokens: %s is not renewed: %s", name, error.message)
             else:
                 self._extension.renewals.note(self._kernel.kernel_id, errand, token)
-                held = replace(held, kept_by="server")
-            self._extension.holdings.note(held)
+                kept_by = "server"
+            for variable in variables_of(env).values():
+                held = Holding(
+                    self._kernel.kernel_id, name, variable, token.expires_at, kept_by, process_of(self._kernel)
+                )
+                self._extension.holdings.note(held)
         self._sent.clear()
 
     async def _fill(self, profiles: Profiles, name: str) -> dict[str, str]:
-        env = self._variable_of(profiles[name])
+        env = profiles[name].env
+        variables = self._variables_of(profiles[name])
         served = await self._extension.get_token(name)
-        value = served.token.reveal()
-        # With what does not fit into an environment, no kernel would start.
-        check_value(value)
-        self._sent[env] = name, served.token
-        return {env: value}
+        values = {variable: served.token.reveal(field) for field, variable in variables.items()}
+        for value in values.values():
+            # With what does not fit into an environment, no kernel would start.
+            check_value(value)
+        self._sent[name] = env, served.token
+        return values
 
-    def _variable_of(self, profile: Profile) -> str:
-        env = profile.env
-        assert env is not None  # inject_at_start needs it
+    def _variables_of(self, profile: Profile) -> dict[str, str]:
+        variables = variables_of(profile.env)
+        assert variables  # inject_at_start needs them
         if not profile.allows(self._kernel.kernel_name, self._paths()):
             raise Forbidden("This profile is limited to other kernels or notebooks.", unsent=True)
-        if env in self._given:
-            raise ConfigurationError(f"{env} is set already by the kernelspec, or by what started the kernel.")
-        first = self._taken.setdefault(env, profile.name)
-        if first != profile.name:
-            raise ConfigurationError(f"{env} is filled by profile {first!r} already.")
-        return env
+        for variable in variables.values():
+            if variable in self._given:
+                raise ConfigurationError(f"{variable} is set already by the kernelspec, or by what started the kernel.")
+            first = self._taken.get(variable, profile.name)
+            if first != profile.name:
+                raise ConfigurationError(f"{variable} is filled by profile {first!r} already.")
+        self._taken |= dict.fromkeys(variables.values(), profile.name)
+        return variables
 
     def _paths(self) -> list[str]:
         """The notebook as the server's clients call it. Its session is not listed before its kernel runs."""

@@ -127,10 +127,11 @@ class SaveHook:
     def _arrived(self, key: Key, token: Token) -> None:
         if token.has_value:
             with self._lock:
-                written = key.profile, token.reveal()
-                # One that comes again is among the newest again.
-                self._tokens.pop(written, None)
-                self._tokens[written] = token
+                for value in token.values().values():
+                    written = key.profile, value
+                    # One that comes again is among the newest again.
+                    self._tokens.pop(written, None)
+                    self._tokens[written] = token
                 self._known = None
                 if len(self._tokens) >= self._sweep_at:
                     # Nobody may be saving anything, and tokens come all the time.

@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError, ParameterError, UnusableToken
+from ..protocol.messages import Env, variables_of
 from ..protocol.proof import FILLED_VARIABLE
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ask",
     "check_value",
     "filled",
+    "filled_notes",
     "forget",
     "languages",
     "snippet",
@@ -51,12 +53,14 @@ _UNHEX = "__import__('binascii').unhexlify('{}').decode('utf-8')".format
 """The text that hexadecimal digits stand for, in Python."""
 
 
-def _python(name: str, value: str, expected: str | None = None) -> Snippet:
+def _python(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
     # An expression binds no name, and enters no history. Only __import__ is looked up in the user's namespace.
     environ = "__import__('os').environ"
-    done = f"{environ}.__setitem__({_UNHEX(_hex(name))}, {_UNHEX(_hex(value))})"
-    if expected is not None:
-        done = f"{done} if {environ}.get({_UNHEX(_hex(name))}) == {_UNHEX(_hex(expected))} else {{}}['left alone']"
+    pairs = ", ".join(f"{_UNHEX(_hex(name))}: {_UNHEX(_hex(value))}" for name, value in values.items())
+    done = f"{environ}.update({{{pairs}}})"
+    if expected:
+        found = (f"{environ}.get({_UNHEX(_hex(name))}) == {_UNHEX(_hex(value))}" for name, value in expected.items())
+        done = f"{done} if {' and '.join(found)} else {{}}['left alone']"
     return Snippet("", done)
 
 
@@ -78,10 +82,17 @@ def forget(profile: str) -> Snippet:
     return Snippet("", f"{kernel}('{_hex(profile)}')")
 
 
-def filled(name: str, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
-    """A Python snippet that also notes whose token the variable holds, so that the extension knows it once loaded."""
+def filled_notes(env: Env, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What `JUPYTER_TOKENS_FILLED` says of the variables that hold a token; of several values, with all of them."""
+    variables = variables_of(env)
+    note = {"profile": profile, "params": dict(params), **({} if "" in variables else {"env": variables})}
+    return dict.fromkeys(variables.values(), note)
+
+
+def filled(env: Env, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
+    """A Python snippet that also notes whose token the variables hold, so that the extension knows it once loaded."""
     environ, loads = "__import__('os').environ", "__import__('json').loads"
-    entry = _hex(json.dumps({name: {"profile": profile, "params": dict(params)}}))
+    entry = _hex(json.dumps(filled_notes(env, profile, params)))
     before = f"{loads}({environ}.get('{FILLED_VARIABLE}', '{{}}'))"
     both = f"{{**{before}, **{loads}(__import__('binascii').unhexlify('{entry}'))}}"
     # First the note: a thread that prints in between finds nothing that is not known.
@@ -103,12 +114,15 @@ base::local({
       first <- base::seq.int(1L, by = 2L, length.out = base::nchar(digits) %%/%% 2L)
       base::rawToChar(base::as.raw(base::strtoi(base::substring(digits, first, first + 1L), 16L)))
     }
-    parts <- base::strsplit(base::paste0(sent, " "), " ", fixed = TRUE)[[1L]]
-    ours <- base::length(parts) <= 3L || base::Sys.getenv(unhex(parts[1L])) == unhex(parts[3L])
-    if (parts[2L] == "-") {
-      if (ours) base::Sys.unsetenv(unhex(parts[1L]))
+    parts <- base::matrix(base::strsplit(sent, " ", fixed = TRUE)[[1L]], nrow = 3L)
+    texts <- function(digits) base::vapply(digits, unhex, "", USE.NAMES = FALSE)
+    names <- texts(parts[1L, ])
+    guarded <- parts[3L, ] != "-"
+    ours <- base::all(base::Sys.getenv(names[guarded]) == texts(base::substring(parts[3L, guarded], 2L)))
+    if (base::all(parts[2L, ] == "-")) {
+      if (ours) base::Sys.unsetenv(names)
     } else if (!ours) break
-    else base::do.call(base::Sys.setenv, base::structure(base::list(unhex(parts[2L])), names = unhex(parts[1L])))
+    else base::do.call(base::Sys.setenv, base::structure(base::as.list(texts(parts[2L, ])), names = names))
     base::assign("payload", base::list(base::list(source = "%(expression)s")), envir = base::parent.env(frame))
     break
   }
@@ -117,49 +131,28 @@ base::local({
 """ % {"expression": EXPRESSION}  # noqa: UP031 (braces are R's)
 
 
-def _r(name: str, value: str, expected: str | None = None) -> Snippet:
+def _r(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
     # IRkernel evaluates no user expressions, but its request is in the frames of whatever it runs. It calls a silent
-    # request that failed "ok", so the code confirms in the reply's payload that the variable was set.
-    guard = "" if expected is None else f" {_hex(expected)} ."
-    return Snippet(_R, f"{_hex(name)} {_hex(value)}{guard}")
+    # request that failed "ok", so the code confirms in the reply's payload that the variables were set. It gets three
+    # words for each variable: its name; its value, or "-" to unset it; "=" and what it must hold now, or "-".
+    words = (
+        f"{_hex(name)} {_hex(value)} {f'={_hex(expected[name])}' if name in expected else '-'}"
+        for name, value in values.items()
+    )
+    return Snippet(_R, " ".join(words))
 
 
-def _julia(name: str, value: str, expected: str | None = None) -> Snippet:
+def _julia(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
     unhex = 'Base.String(Base.hex2bytes("{}"))'.format
-    done = f"(Base.setindex!(Base.ENV, {unhex(_hex(value))}, {unhex(_hex(name))}); Base.nothing)"
-    if expected is not None:
-        found = f'Base.get(Base.ENV, {unhex(_hex(name))}, "") == {unhex(_hex(expected))}'
-        done = f'{found} ? {done} : Base.error("left alone")'
+    sets = (f"Base.setindex!(Base.ENV, {unhex(_hex(value))}, {unhex(_hex(name))}); " for name, value in values.items())
+    done = f"({''.join(sets)}Base.nothing)"
+    if expected:
+        found = (f'Base.get(Base.ENV, {unhex(_hex(name))}, "") == {unhex(_hex(v))}' for name, v in expected.items())
+        done = f'{" && ".join(found)} ? {done} : Base.error("left alone")'
     return Snippet("", done)
 
 
-def unset(language: str, name: str, expected: str | None = None) -> Snippet:
-    """What removes an environment variable that `snippet` has set.
-
-    expected : leaves the variable alone if it has another value, which is then the notebook's own. A language of
-    another package can only set a variable, so there it becomes empty.
-
-    Raises what `snippet` raises.
-    """
-    empty = snippet(language, name, "")
-    match language.lower():
-        case "python":
-            environ, named = "__import__('os').environ", _UNHEX(_hex(name))
-            ours = "" if expected is None else f" if {environ}.get({named}) == {_UNHEX(_hex(expected))} else None"
-            # What was there is not what the expression is: that goes into the reply.
-            return Snippet("", f"({environ}.pop({named}, None) and None){ours}")
-        case "r":
-            return Snippet(_R, f"{_hex(name)} -" + ("" if expected is None else f" {_hex(expected)} ."))
-        case "julia":
-            environ, named = "Base.ENV", f'Base.String(Base.hex2bytes("{_hex(name)}"))'
-            is_ours = "true"
-            if expected is not None:
-                value = f'Base.String(Base.hex2bytes("{_hex(expected)}"))'
-                is_ours = f'Base.get({environ}, {named}, "") == {value}'
-            return Snippet("", f"({is_ours} && Base.delete!({environ}, {named}); Base.nothing)")
-    return empty
-
-
+_NOTHING: Mapping[str, str] = {}
 _BUILT_IN = {"python": _python, "r": _r, "julia": _julia}
 
 
@@ -185,11 +178,11 @@ def check_value(value: str) -> None:
         raise UnusableToken(f"The token is longer than an environment variable can be ({MOST_BYTES} bytes).")
 
 
-def snippet(language: str, name: str, value: str, expected: str | None = None) -> Snippet:
-    """What sets the environment variable in a kernel of this language (as its kernelspec spells it).
+def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str] = _NOTHING) -> Snippet:
+    """What sets environment variables in a kernel of this language (as its kernelspec spells it): all, or none.
 
-    expected : fails if the variable has another value, which is then the notebook's own. Languages of other packages
-    take no notice of it.
+    values : by the names of the variables. expected : fails if one of these variables has another value, which is then
+    the notebook's own. Languages of other packages set one variable, and take no notice of what is expected.
 
     Raises `ParameterError` for an unknown language or a wrong name, `UnusableToken` for a value that no environment
     variable can hold, and `ConfigurationError` if another package's function fails; none of them quotes the value.
@@ -200,14 +193,20 @@ def snippet(language: str, name: str, value: str, expected: str | None = None) -
             f"Tokens cannot be put into kernels of language {language[:80]!r}.",
             hint=f"There are: {', '.join(languages())}; see docs/kernels.md for how to add one.",
         )
-    if not (name.isascii() and name.isidentifier()):
-        raise ParameterError(f"{name[:80]!r} is not a valid name for an environment variable.")
-    check_value(value)
+    for name, value in values.items():
+        if not (name.isascii() and name.isidentifier()):
+            raise ParameterError(f"{name[:80]!r} is not a valid name for an environment variable.")
+        check_value(value)
     if lower in _BUILT_IN:
-        return _BUILT_IN[lower](name, value, expected)
+        return _BUILT_IN[lower](values, expected)
+    if len(values) > 1:
+        raise ParameterError(
+            f"The package that adds the kernel language {lower!r} takes tokens of one value alone.",
+            hint=f"Of these languages a kernel takes several: {', '.join(_BUILT_IN)}.",
+        )
     found: object = None
     try:
-        found = _installed()[lower].load()(name, value)
+        found = _installed()[lower].load()(*next(iter(values.items())))
     except Exception:
         # Its message and its frames may hold the value.
         failed = True
@@ -216,6 +215,33 @@ def snippet(language: str, name: str, value: str, expected: str | None = None) -
     if failed or not isinstance(found, Snippet):
         raise ConfigurationError(f"The package that adds the kernel language {lower!r} made no snippet.")
     return found
+
+
+def unset(language: str, name: str, expected: str | None = None) -> Snippet:
+    """What removes an environment variable that `snippet` has set.
+
+    expected : leaves the variable alone if it has another value, which is then the notebook's own. A language of
+    another package can only set a variable, so there it becomes empty.
+
+    Raises what `snippet` raises.
+    """
+    empty = snippet(language, {name: ""})
+    match language.lower():
+        case "python":
+            environ, named = "__import__('os').environ", _UNHEX(_hex(name))
+            ours = "" if expected is None else f" if {environ}.get({named}) == {_UNHEX(_hex(expected))} else None"
+            # What was there is not what the expression is: that goes into the reply.
+            return Snippet("", f"({environ}.pop({named}, None) and None){ours}")
+        case "r":
+            return Snippet(_R, f"{_hex(name)} - {'-' if expected is None else f'={_hex(expected)}'}")
+        case "julia":
+            environ, named = "Base.ENV", f'Base.String(Base.hex2bytes("{_hex(name)}"))'
+            is_ours = "true"
+            if expected is not None:
+                value = f'Base.String(Base.hex2bytes("{_hex(expected)}"))'
+                is_ours = f'Base.get({environ}, {named}, "") == {value}'
+            return Snippet("", f"({is_ours} && Base.delete!({environ}, {named}); Base.nothing)")
+    return empty
 
 
 def _hex(text: str) -> str:

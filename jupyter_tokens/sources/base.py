@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ..clock import Clock, SystemClock
-from ..errors import ParameterError
+from ..errors import ConfigurationError, ParameterError
 from .cache import Ask, Held, Key, Standing, TokenCache
 
 if TYPE_CHECKING:
@@ -18,13 +18,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..errors import TokenError
+    from ..protocol.handles import Handle
     from ..protocol.messages import About, ProfileEntry
-    from ..token import Token
+    from ..token import Secret, Token
 
-__all__ = ["TokenSource"]
+__all__ = ["Endpoint", "TokenSource"]
 
 _NONE: Mapping[str, Any] = {}
 _log = logging.getLogger(__name__)
+
+
+class Endpoint(NamedTuple):
+    """Where SDKs get a token: at `url`, in which {tool} stands for the SDK, if they show the secret there."""
+
+    url: str
+    secret: Secret
 
 
 class TokenSource(ABC):
@@ -79,11 +87,33 @@ class TokenSource(ABC):
     def close(self) -> None:
         """Close the connections. Tokens already returned stay valid."""
 
+    def endpoint(self, key: Key) -> Endpoint:
+        """Return where unmodified SDKs get the token of a key. Blocks. Raises `TokenError` if nowhere."""
+        raise ConfigurationError(
+            "No Jupyter server with jupyter_tokens answers this process, which SDKs could ask for a token.",
+            hint=f"Have the SDK run a program instead, if it can: jupyter tokens sdk TOOL {key.profile}.",
+            profile=key.profile,
+        )
+
     def look_again(self) -> None:  # noqa: B027 (a source that keeps no configuration has nothing to do)
         """Read the configuration again before the next call."""
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 (most sources have nobody to report to)
         """Report this process's holdings to the process that fetches for it. Raises `TokenError`."""
+
+    def issue(self, handle: Handle, lease: float) -> Handle:
+        """Return a handle as workers can use it, with where its issuer answers. Raises `TokenError`.
+
+        Without another process to ask there is no issuer, and `url` stays empty: workers then use their own
+        configuration. lease : seconds.
+        """
+        return handle
+
+    def renew(self, handle: Handle) -> None:  # noqa: B027 (without an issuer there is no lease)
+        """Begin the lease of a handle anew. Raises `TokenError`."""
+
+    def revoke(self, handle: Handle) -> None:  # noqa: B027 (as above)
+        """End a handle for good. Raises `TokenError`."""
 
     # What all sources share
 
@@ -168,7 +198,7 @@ class TokenSource(ABC):
 
     def _fetch_renewable(self, key: Key, ask: Ask) -> Token:
         _log.debug("%s: fetching (refresh=%s)", key.profile, ask.refresh)
-        return self.fetch(key, ask).renewed_by(partial(self._renew, key))
+        return self.fetch(key, ask).renewed_by(partial(self._renew, key), dict(key.params))
 
     def _renew(self, key: Key, refused: Token | None) -> Token:
         return self.get(key, newer_than=None if refused is None else refused.obtained_at)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._util.threads import THREADS
 from ..clock import Clock, SystemClock
-from ..errors import Busy, ConfigurationError, ParameterError, TokenError, Unauthorized
+from ..errors import Busy, ConfigurationError, LoginNeeded, ParameterError, TokenError, Unauthorized
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["STATE_LABELS", "Ask", "Held", "Key", "Standing", "State", "TokenCache", "windows"]
 
 State = Literal["none", "fresh", "aging", "expired", "failed", "login"]
-"""A token's state. aging: valid, but a refresh is due or has failed; failed: not valid, and the last fetch failed."""
+"""A token's state. aging: valid, but a refresh is due or has failed; failed: not valid, and the last fetch failed;
+login: not valid, and a person has to log in."""
 STATE_LABELS: Mapping[State, str] = {
     "none": "not fetched",
     "fresh": "fresh",
@@ -139,7 +140,7 @@ class _Entry:
     def state(self, now: float) -> State:
         if self.token is None or now >= self.ends_at:
             if self.error is not None:
-                return "failed"
+                return "login" if isinstance(self.error, LoginNeeded) else "failed"
             return "none" if self.token is None else "expired"
         return "aging" if self.error is not None or now >= self.refresh_at() else "fresh"
 
@@ -409,7 +410,8 @@ class TokenCache:
                 wait = min(2.0 ** min(entry.failures, 6), _LONGEST_BACKOFF_SECONDS) * (1 + self._rng()) / 2
                 asked = failure.retry_after if failure is not None and failure.retry_after is not None else 0.0
                 entry.not_before = self._clock.elapsed() + max(wait, asked)
-                if isinstance(error, Unauthorized):
+                if isinstance(error, Unauthorized | LoginNeeded):
+                    # The next login drops what is cached.
                     # Vendors lock a key after a few refusals: it is not sent again while the cached token is valid.
                     entry.not_before = max(entry.not_before, entry.ends_at)
         if entry.token is not None:

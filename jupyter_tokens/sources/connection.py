@@ -1,4 +1,4 @@
-"""Sends the kernel's calls to its Jupyter server: proof, certificates, reused connections, time limits."""
+"""Sends calls to another process of jupyter_tokens: proof, certificates, reused connections, time limits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from urllib.parse import unquote, urlsplit
 
 from ..clock import Clock
 from ..errors import ServerGone, ServerUntrusted, TimedOut
-from ..protocol.proof import HEADER, prove
+from ..protocol.proof import HEADER
 
 if TYPE_CHECKING:
-    from ..protocol.proof import Identity
+    from ..protocol.proof import Caller
 
 __all__ = ["Connection"]
 
@@ -34,8 +34,8 @@ _HUB_CERT, _HUB_KEY = "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KEYFILE"
 class Connection:
     """The connections to one server. Thread-safe: no two calls share a connection at the same time."""
 
-    def __init__(self, identity: Identity, clock: Clock) -> None:
-        self._identity = identity
+    def __init__(self, caller: Caller, clock: Clock) -> None:
+        self._caller = caller
         self._clock = clock
         self._idle: list[http.client.HTTPConnection] = []
 
@@ -53,7 +53,7 @@ class Connection:
         Parameters
         ----------
         action : str
-            The last part of the kernel's route.
+            The last part of the caller's route.
         body : bytes
             The body, as JSON.
         seconds : float
@@ -70,7 +70,7 @@ class Connection:
         ServerGone
             The server cannot be reached.
         ServerUntrusted
-            Kernel and server do not accept each other's certificates.
+            The two processes do not accept each other's certificates.
         """
         kept = None if fresh else self._take()
         reached = kept is not None
@@ -79,15 +79,16 @@ class Connection:
                 # The server may have closed a reused connection in the meantime; then the call goes over a new one.
                 with suppress(http.client.HTTPException, ConnectionError):
                     return self._exchange(kept, action, body, seconds, meanwhile)
-                _log.debug("the Jupyter server has closed a kept connection; connecting again")
+                _log.debug("%s has closed a kept connection; connecting again", self._caller.peer)
             # Connecting takes no time unless the server hangs.
-            connection = _connected(self._identity, min(seconds, _QUIET_SECONDS))
+            connection = _connected(self._caller, min(seconds, _QUIET_SECONDS))
             reached = True
             return self._exchange(connection, action, body, seconds, meanwhile)
         except TimeoutError:
-            raise TimedOut("The Jupyter server does not answer.", hint="Try again later.", unsent=not reached) from None
+            problem = f"{_capital(self._caller.peer)} does not answer."
+            raise TimedOut(problem, hint="Try again later.", unsent=not reached) from None
         except (http.client.HTTPException, OSError) as error:
-            raise _failure(error, self._identity, reached=reached) from None
+            raise _failure(error, self._caller, reached=reached) from None
 
     def close(self) -> None:
         """Close the connections."""
@@ -102,13 +103,13 @@ class Connection:
         seconds: float,
         meanwhile: Callable[[], object] | None,
     ) -> tuple[int, bytes]:
-        me = self._identity
-        path = f"{urlsplit(me.url).path.rstrip('/')}/kernels/{me.kernel_id}/{action}"
+        me = self._caller
+        path = f"{urlsplit(me.url).path.rstrip('/')}/{me.route}/{action}"
         whole = False
         try:
             connection.sock.settimeout(seconds)
             nonce, now = secrets.token_hex(16), int(self._clock.now())
-            proof = prove(me.connection_key, me.kernel_id, action, body, time=now, nonce=nonce)
+            proof = me.prove(action, body, time=now, nonce=nonce)
             connection.request("POST", path, body, {HEADER: proof, "Content-Type": "application/json"})
             if meanwhile is not None:
                 _await_answer(connection.sock, seconds, meanwhile)
@@ -153,28 +154,32 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _failure(error: Exception, identity: Identity, *, reached: bool) -> ServerGone:
-    name, unsent = type(error).__name__, not reached
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _failure(error: Exception, caller: Caller, *, reached: bool) -> ServerGone:
+    name, unsent, peer = type(error).__name__, not reached, caller.peer
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "If the server has got a new certificate since this kernel was started, restart the kernel."
         return ServerUntrusted(
-            f"The Jupyter server cannot be reached: its certificate is not trusted ({name}).", hint=hint, unsent=unsent
+            f"{_capital(peer)} cannot be reached: its certificate is not trusted ({name}).", hint=hint, unsent=unsent
         )
     closed = isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError)
-    if identity.shows_cert and (isinstance(error, ssl.SSLError) or (closed and reached)):
+    if caller.shows_cert and (isinstance(error, ssl.SSLError) or (closed and reached)):
         # The TLS alert that says so is often lost, because the server closes the connection right after it.
         return ServerUntrusted(
-            f"The Jupyter server asks for a client certificate, and does not accept the one in {_HUB_CERT} ({name}).",
+            f"{_capital(peer)} asks for a client certificate, and does not accept the one in {_HUB_CERT} ({name}).",
             hint="It must be signed by the server's client_ca (JUPYTERHUB_SSL_CLIENT_CA).",
             unsent=unsent,
         )
     if isinstance(error, ssl.SSLError) and not closed:
-        return ServerUntrusted(f"The Jupyter server cannot be reached over TLS ({name}).", unsent=unsent)
-    return ServerGone(f"the Jupyter server cannot be reached ({name}).", unsent=unsent)
+        return ServerUntrusted(f"{_capital(peer)} cannot be reached over TLS ({name}).", unsent=unsent)
+    return ServerGone(f"{peer} cannot be reached ({name}).", unsent=unsent)
 
 
-def _connected(identity: Identity, seconds: float) -> http.client.HTTPConnection:
-    connection = _connection(identity, seconds)
+def _connected(caller: Caller, seconds: float) -> http.client.HTTPConnection:
+    connection = _connection(caller, seconds)
     try:
         connection.connect()
     except BaseException:
@@ -183,19 +188,20 @@ def _connected(identity: Identity, seconds: float) -> http.client.HTTPConnection
     return connection
 
 
-def _connection(identity: Identity, seconds: float) -> http.client.HTTPConnection:
-    parts = urlsplit(identity.url)
+def _connection(caller: Caller, seconds: float) -> http.client.HTTPConnection:
+    parts = urlsplit(caller.url)
     if parts.scheme == "http+unix":
         return _UnixConnection(unquote(parts.netloc), seconds)
     host = parts.hostname or "localhost"
     if parts.scheme == "https":
-        context = ssl.create_default_context(cafile=identity.cert)
-        if identity.cert is not None:
+        trust = caller.trust
+        context = ssl.create_default_context() if trust is None else ssl.create_default_context(**trust._asdict())
+        if trust is not None:
             # Its issuer need not be trusted: this is Python's default from 3.13 on.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         # The server's own certificate is trusted; the name in it is the public one, not the one used here.
-        context.check_hostname = identity.cert is None
-        if identity.shows_cert:
+        context.check_hostname = trust is None
+        if caller.shows_cert:
             _load_client_certificate(context)
         return http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=context)
     return http.client.HTTPConnection(host, parts.port, timeout=seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..providers.params import ParamValue
     from ..token import Token
     from ..transport import Transport
+    from .logins import Logins
     from .shared import SharedTokens
     from .upstream import Answer, Wanted
 
@@ -85,9 +86,16 @@ class LocalSource(TokenSource):
         self._keys: dict[Hashable, Key] = {}
         self._lock = threading.Lock()
         self._observers: list[Callable[[Fetched], None]] = []
-        self._upstream = Upstream(self._current, transport, self.clock)
+        self._upstream = Upstream(self._current, transport, self.clock, subject=lambda name: self.get(self.key(name)))
         self._shared: SharedTokens | None = None
         self._shared_by: object = self  # which configuration has opened it; none has
+
+    @cached_property
+    def logins(self) -> Logins:
+        """Logs people in and out."""
+        from .logins import Logins  # noqa: PLC0415 (for those who log in)
+
+        return Logins(self._upstream, self.profiles, self.forget_profile, self.clock)
 
     def profiles(self) -> Profiles:
         """Return the configured profiles. Raises `ConfigurationError`."""
@@ -137,7 +145,7 @@ class LocalSource(TokenSource):
     def about(self, profile: str) -> About:
         """Return what a card shows about a profile. Raises `TokenError` for an unknown or wrong profile."""
         found = self.profiles()[profile]
-        return About(found.provider.title, found.env, sandbox=found.provider.sandbox)
+        return About(found.provider.title, found.env, sandbox=found.provider.sandbox, sdk=found.sdk)
 
     def entries(self) -> list[ProfileEntry]:
         """Return the configured profiles; a wrong one has an `error`.

@@ -1,4 +1,4 @@
-"""`RemoteSource`: gets tokens from the Jupyter server that started this kernel and holds the secrets."""
+"""`RemoteSource`: gets tokens from another process, usually the Jupyter server that started this kernel."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import http.client
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ..clock import Clock
 from ..config.secrets import tell_seen
 from ..errors import (
+    ConfigurationError,
     KernelUnknown,
     ParameterError,
     ServerGone,
@@ -20,17 +23,18 @@ from ..errors import (
     TokenError,
     UnknownProfile,
 )
-from ..protocol.messages import About, entries_from_dict, token_from_dict
-from .base import TokenSource
+from ..protocol.messages import About, entries_from_dict, misshapen, token_from_dict
+from ..token import Secret, Token
+from .base import Endpoint, TokenSource
 from .cache import Ask, Key
 from .connection import Connection
 
 if TYPE_CHECKING:
+    from ..protocol.handles import Handle
     from ..protocol.messages import ProfileEntry
-    from ..protocol.proof import Identity
-    from ..token import Token
+    from ..protocol.proof import Caller
 
-__all__ = ["RemoteSource"]
+__all__ = ["RemoteSource", "written_key"]
 
 _log = logging.getLogger(__name__)
 _NONE: Mapping[str, Any] = {}
@@ -46,12 +50,12 @@ _FAULT = http.client.INTERNAL_SERVER_ERROR
 
 
 class RemoteSource(TokenSource):
-    """Gets tokens from the Jupyter server that started this kernel. The kernel proves who it is, and holds no secret.
+    """Gets tokens from a process that holds the secrets. This process proves who it is, and holds no secret.
 
     Parameters
     ----------
-    identity : Identity
-        Which kernel this is, and where its server answers.
+    caller : Caller
+        Who this process is, and where the other answers: a kernel and its Jupyter server.
     fallback : TokenSource, optional
         Used when no server answers; `mode` then says so. None if the configuration forbids it.
     clock : Clock, optional
@@ -64,24 +68,18 @@ class RemoteSource(TokenSource):
 
     is_remote = True
 
-    def __init__(self, identity: Identity, *, fallback: TokenSource | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, caller: Caller, *, fallback: TokenSource | None = None, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
         self.mode = "server"
+        self._caller = caller
         self._fallback = fallback
-        self._connection = Connection(identity, self.clock)
+        self._connection = Connection(caller, self.clock)
         self._answered_at = -inf
         self._about: dict[str, About] = {}
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """Return the cache key of a call. The server checks profile and parameters; this checks only their types."""
-        written: dict[str, Any] = {}
-        for name, value in params.items():
-            texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
-            if not texts and not isinstance(value, str | int | float | bool | None):
-                raise ParameterError(f"Parameter {name} must be a string, a list of strings, a number, true or false.")
-            # A magic passes numbers as strings; the server accepts both.
-            written[name] = tuple(value) if texts else str(value) if type(value) is int else value
-        return Key(profile, tuple(sorted(written.items())))
+        return written_key(profile, params)
 
     def about(self, profile: str) -> About:
         """Return what a card shows about a profile; it is known after the first token of the profile."""
@@ -97,7 +95,7 @@ class RemoteSource(TokenSource):
         except ServerUntrusted:
             raise
         except ServerGone:
-            _log.debug("no answer from the Jupyter server; listing the profiles of the fallback")
+            _log.debug("no answer from %s; listing the profiles of the fallback", self._caller.peer)
             entries = self._fallback.entries() if self._fallback is not None else []
             if not entries:
                 raise
@@ -109,9 +107,49 @@ class RemoteSource(TokenSource):
         answer = self._call("token", body, seconds=_SECONDS, fresh=True)
         return self._token(answer)
 
+    def endpoint(self, key: Key) -> Endpoint:
+        """Return where unmodified SDKs of this kernel get the token of a key: at the server. Raises `TokenError`."""
+        from ..config.profiles import is_loopback  # noqa: PLC0415 (loads httpx)
+
+        url = self._caller.url
+        if not url.startswith("http://") or not is_loopback(url):
+            raise ConfigurationError(
+                "SDKs cannot ask this Jupyter server for a token: they take plain http on a loopback address only, and "
+                "trust no certificate of its own.",
+                hint="Put the token into a variable or a file, or have the SDK run `jupyter tokens get`.",
+                profile=key.profile,
+            )
+        answer = self._call("sdk", {"profile": key.profile, "params": dict(key.params)}, seconds=_LOOK_SECONDS)
+        secret = Secret(str(answer.get("secret", "")))
+        tell_seen(key.profile, [secret])
+        return Endpoint(f"{url.rstrip('/')}/{self._caller.route}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
+
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
         """Report this kernel's holdings to the server. Raises `TokenError`."""
         self._call("holdings", {"holdings": list(held[:_MOST_HOLDINGS])}, seconds=_LOOK_SECONDS)
+
+    def issue(self, handle: Handle, lease: float) -> Handle:
+        """Have the server issue a handle, or issue it again. Raises `TokenError`."""
+        body = {"id": handle.id, "key": handle.key.hex(), "profile": handle.profile, "params": dict(handle.params)}
+        try:
+            answer = self._call("handles", {**body, "lease": lease}, seconds=_LOOK_SECONDS)
+        except ServerGone as gone:
+            if self._fallback is None or isinstance(gone, ServerUntrusted):
+                raise
+            _log.debug("%s: no answer from %s (%s); a handle without issuer", handle.profile, self._caller.peer, gone)
+            return self._fallback.issue(handle, lease)
+        try:
+            return replace(handle, url=str(answer["url"]), certificate=answer["certificate"])
+        except KeyError:
+            raise misshapen() from None
+
+    def renew(self, handle: Handle) -> None:
+        """Begin the lease of a handle anew. Raises `TokenError`."""
+        self._call(f"handles/{handle.id}/renew", {}, seconds=_LOOK_SECONDS)
+
+    def revoke(self, handle: Handle) -> None:
+        """End a handle for good. Raises `TokenError`."""
+        self._call(f"handles/{handle.id}/revoke", {}, seconds=_LOOK_SECONDS)
 
     def close(self) -> None:
         """Close the connections. Tokens already returned stay valid."""
@@ -131,7 +169,7 @@ class RemoteSource(TokenSource):
             if self._fallback is None or isinstance(gone, ServerUntrusted):
                 # The server is running, so the secret must not be read in this process.
                 raise
-            _log.debug("%s: no answer from the Jupyter server (%s); falling back", key.profile, gone.reason)
+            _log.debug("%s: no answer from %s (%s); falling back", key.profile, self._caller.peer, gone.reason)
             try:
                 local = self._fallback.key(key.profile, dict(key.params))
                 token = self._fallback.get(local, refresh=ask.refresh, newer_than=ask.newer_than)
@@ -171,9 +209,13 @@ class RemoteSource(TokenSource):
             except (ValueError, RecursionError):
                 answer = None
             if not isinstance(answer, dict):
-                raise ServerGone("what answers at the Jupyter server's address is not jupyter_tokens.", status=status)
+                raise ServerGone(
+                    f"what answers at the address of {self._caller.peer} is not jupyter_tokens.", status=status
+                )
             if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _STRANGER:
-                raise KernelUnknown(f"the Jupyter server does not serve this kernel (HTTP {status}).", status=status)
+                raise KernelUnknown(
+                    f"{self._caller.peer} does not serve this {self._caller.kind} (HTTP {status}).", status=status
+                )
         except (ServerGone, TimedOut) as gone:
             self.gone = gone.copy()
             raise
@@ -184,3 +226,15 @@ class RemoteSource(TokenSource):
         """Raise if the server does not answer a call that needs no vendor: then the server hangs, not the vendor."""
         if self.clock.elapsed() > self._answered_at + _LOOK_SECONDS:
             self._ask("profiles", {}, seconds=_LOOK_SECONDS)
+
+
+def written_key(profile: str, params: Mapping[str, Any]) -> Key:
+    """The cache key of a call that another process checks. Raises `ParameterError` for what JSON cannot hold."""
+    written: dict[str, Any] = {}
+    for name, value in params.items():
+        texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+        if not texts and not isinstance(value, str | int | float | bool | None):
+            raise ParameterError(f"Parameter {name} must be a string, a list of strings, a number, true or false.")
+        # A magic passes numbers as strings; the server accepts both.
+        written[name] = tuple(value) if texts else str(value) if type(value) is int else value
+    return Key(profile, tuple(sorted(written.items())))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedTokens"]
 
-_VERSION = 1
+_VERSION = 2
 """Of the form of what is sealed: another version has slots of its own."""
 _REFUSAL_SECONDS = 10.0
 """How long a refused credential is not shown again by any process."""
@@ -297,7 +297,7 @@ def _facts(token: Token) -> dict[str, Any] | None:
     life = None if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()
     hidden = {name: value.reveal() for name, value in token.metadata.items() if isinstance(value, Secret)}
     metadata = {name: value for name, value in token.metadata.items() if name not in hidden}
-    facts = {"value": token.reveal(), "life": life, "metadata": metadata, "hidden": hidden}
+    facts = {"values": token.values(), "life": life, "metadata": metadata, "hidden": hidden}
     try:
         return facts if json.loads(json.dumps(facts)) == facts else None
     except (TypeError, ValueError):
@@ -311,7 +311,7 @@ def _token(facts: Mapping[str, Any], left: float, wanted: Wanted, clock: Clock) 
     obtained_at = utc(ends - (_UNKNOWN_LIFE_SECONDS if life is None else life))
     provider = wanted.profile.provider
     return Token(
-        facts["value"],
+        facts["values"],
         profile=wanted.profile.name,
         provider=provider.id,
         obtained_at=obtained_at,

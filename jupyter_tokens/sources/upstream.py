@@ -6,20 +6,26 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, NamedTuple, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .._util.encodings import forms_of
 from ..clock import Clock, SystemClock
 from ..config.profiles import Profile, Profiles
 from ..config.secrets import tell_seen
-from ..errors import ApiError, TokenError
+from ..errors import ApiError, ConfigurationError, TokenError
 from ..providers.answers import malformed, plain, refusal
 from ..providers.base import Call, Driven
+from ..providers.login import LoginInUse, needed
 from ..providers.params import ParamValue
 from ..token import Secret, Token
 from ..transport import Transport
 from .cache import Key
+
+if TYPE_CHECKING:
+    from .login_store import LoginStore
 
 __all__ = ["SECRETS_SECONDS", "Answer", "Share", "Upstream", "Wanted"]
 
@@ -68,7 +74,7 @@ Share = Callable[[Wanted, Callable[[], Token]], Token]
 
 @dataclass(frozen=True)
 class _Resolved:
-    """A profile's secrets and the credential made from them.
+    """A profile's secrets and the credential made from them, and of a person's login the key that identifies it.
 
     `until` is on `Clock.elapsed`. `forms` caches the encoded forms of the secrets: finding them takes half a call.
     """
@@ -78,6 +84,12 @@ class _Resolved:
     credential: Any
     until: float
     forms: dict[str, frozenset[str]] = field(default_factory=dict)
+    login_key: Secret | None = None
+
+    def identity(self) -> Any:
+        """See `Provider.identity`; tokens of a login are shared by those who can read the login."""
+        found = self.profile.provider.identity(self.secrets, self.credential)
+        return found if self.login_key is None or found is None else (found, self.login_key)
 
     def hidden(self, secrets: Iterable[Secret]) -> list[str]:
         """Return all strings that must not be in a response, the longest first."""
@@ -99,17 +111,32 @@ class Upstream:
         For tests.
     clock : Clock, optional
         For tests.
+    subject : callable
+        Returns the token of another profile, for a profile whose token is made from it; by default without a cache.
     """
 
     def __init__(
-        self, profiles: Callable[[], Profiles], transport: Transport | None = None, clock: Clock | None = None
+        self,
+        profiles: Callable[[], Profiles],
+        transport: Transport | None = None,
+        clock: Clock | None = None,
+        *,
+        subject: Callable[[str], Token] | None = None,
     ) -> None:
         self._profiles = profiles
+        self._subject = subject or self._fetch_plain
         self._clock = clock or SystemClock()
         self._transport = transport
         self._lock = threading.Lock()
         self._resolving: dict[str, threading.Lock] = {}
         self._resolved: dict[str, _Resolved] = {}
+
+    @cached_property
+    def logins(self) -> LoginStore:
+        """Where people's logins are kept."""
+        from .login_store import LoginStore  # noqa: PLC0415 (for those who log in)
+
+        return LoginStore(self._clock)
 
     def fetch(self, key: Key, share: Share = lambda _, call: call()) -> Token:
         """Fetch a token from the API, or from `share`.
@@ -120,13 +147,14 @@ class Upstream:
         params = dict(key.params)
 
         def around(resolved: _Resolved, call: Callable[[], Token]) -> Token:
-            return share(
-                Wanted(profile, params, profile.provider.identity(resolved.secrets, resolved.credential)), call
-            )
+            return share(Wanted(profile, params, resolved.identity()), call)
 
         token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, params, around=around, idempotent=True)
         tell_seen(profile.name, [token])
         return token
+
+    def _fetch_plain(self, name: str) -> Token:
+        return self.fetch(Key(name, tuple(self._profiles()[name].call_params({}).items())))
 
     def create(self, name: str, params: Mapping[str, object]) -> Token:
         """Create a new token, if the API has a call for that. Not retried once the request may have arrived."""
@@ -135,6 +163,12 @@ class Upstream:
         token, *_ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
         tell_seen(profile.name, [token])
         return token
+
+    def drive(self, profile: Profile, flow: Callable[[Call], Driven[_T]]) -> _T:
+        """Run a flow of a login, with the profile's own parameters and client. Not retried once it may have arrived."""
+        result, *_ = self._run(profile, self._resolve_client, flow, profile.call_params({}), idempotent=False)
+        tell_seen(profile.name, _secrets_in(result))
+        return result
 
     def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
         """Make one call and return the API's own response, also a refusal. Never retried.
@@ -196,16 +230,23 @@ class Upstream:
         _log.debug("%s: calling the API of provider %s", profile.name, profile.provider.id)
         secrets: Mapping[str, Secret] = {}
         credential: object = None
+        used: LoginInUse | None = None
         try:
             resolved = resolve(profile)
             secrets, credential = resolved.secrets, resolved.credential
             call = Call(profile.name, params, credential, self._clock, path)
+            login: AbstractContextManager[LoginInUse | None] = nullcontext()
+            if resolved.login_key is not None:
+                login = self.logins.using(profile)
 
             def run() -> _T:
+                nonlocal used
                 try:
-                    return transport.run(lambda: flow(call), timeout=profile.timeout, verify=profile.verify, **how)
+                    with login as used:
+                        ours = replace(call, login=used)
+                        return transport.run(lambda: flow(ours), timeout=profile.timeout, verify=profile.verify, **how)
                 except TokenError as error:
-                    _hide(error, profile, [*secrets.values(), *_secrets_in(credential)])
+                    _hide(error, profile, [*secrets.values(), *_secrets_in(credential), *_secrets_in(used)])
                     raise
 
             result = around(resolved, run)
@@ -216,11 +257,31 @@ class Upstream:
             raise
         finally:
             tell_seen(profile.name, _secrets_of(profile, secrets, credential))
+            tell_seen(profile.name, _secrets_in(used))
 
     def _resolve(self, profile: Profile) -> _Resolved:
+        # First, as an unattended run must not wait for a keyring only to hear that nobody is logged in.
+        login = self.logins.read(profile) if profile.provider.logs_in else None
+        if profile.provider.logs_in and login is None:
+            raise needed(profile.name)
+        resolved = self._resolve_client(profile)
+        return resolved if login is None else replace(resolved, login_key=login.key)
+
+    def _resolve_client(self, profile: Profile) -> _Resolved:
         secrets = profile.secrets()
+        if profile.provider.subject_profile:
+            self._check_chain(profile)
+            secrets["subject"] = Secret(self._subject(profile.provider.subject_profile).reveal())
         credential = profile.provider.credential(secrets)
         return _Resolved(profile, secrets, credential, self._clock.elapsed() + SECRETS_SECONDS)
+
+    def _check_chain(self, profile: Profile) -> None:
+        """Raise `ConfigurationError` for profiles that are made from each other's tokens."""
+        names = [profile.name]
+        while name := self._profiles()[names[-1]].provider.subject_profile:
+            if name in names:
+                raise ConfigurationError(f"The subjects of {' and '.join(names)} lead back to {name}.")
+            names.append(name)
 
     def _recent(self, profile: Profile) -> _Resolved:
         with self._lock:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ipywidgets import BoundedIntText, Button, Checkbox, Dropdown, HBox, Layout, Text, VBox, Widget
 
 from ..errors import ParameterError
-from ..kernel.injection import Place, env_place, file_place, var_place
+from ..kernel.injection import Place, env_places, file_place, var_place
+from ..protocol.messages import text_of_env
 
 if TYPE_CHECKING:
     from ..protocol.messages import ProfileEntry
@@ -21,10 +22,10 @@ _LARGEST = 2**53 - 1
 _TRUTH = (("true", True), ("false", False))
 # Not None, which a dropdown takes for nothing at all.
 _UNSET = ""
-_KINDS: dict[str, Callable[[str], Place]] = {
-    "Environment variable": env_place,
-    "Python variable": var_place,
-    "File": file_place,
+_KINDS: dict[str, Callable[[str], Sequence[Place]]] = {
+    "Environment variable": env_places,
+    "Python variable": lambda name: [var_place(name)],
+    "File": lambda path: [file_place(path)],
 }
 
 
@@ -137,7 +138,7 @@ class Details:
             layout=Layout(width="auto"),
         )
         self._name = Text(
-            value=entry.env or "",
+            value=text_of_env(entry.env),
             placeholder="name",
             tooltip="Name of the variable, or path of the file",
             continuous_update=False,
@@ -158,8 +159,8 @@ class Details:
         """The parameters that were entered."""
         return self._form.values()
 
-    def place(self) -> Place:
-        """The place that was chosen. Raises `ParameterError`."""
+    def places(self) -> Sequence[Place]:
+        """The places that were chosen: one, or a variable for each value of the token. Raises `ParameterError`."""
         name = self._name.value.strip()
         if not name:
             raise ParameterError("Choose the variable or the file that the token is put into.")

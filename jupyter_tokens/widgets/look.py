@@ -131,7 +131,7 @@ def _state(status: Status | None, now: float) -> tuple[State, float | None]:
 
 
 def _until(status: Status | None) -> str:
-    return f"{status.expires_at:%Y-%m-%d %H:%M:%S} UTC" if status is not None and status.expires_at else ""
+    return f"{status.expires_at.astimezone():%Y-%m-%d %H:%M:%S %Z}" if status is not None and status.expires_at else ""
 
 
 def _cells(entry: ProfileEntry, status: Status | None, now: float) -> tuple[str, ...]:
@@ -139,5 +139,6 @@ def _cells(entry: ProfileEntry, status: Status | None, now: float) -> tuple[str,
     where = ", ".join(str(place) for place in status.places) if status is not None else ""
     title = entry.title + (" (sandbox)" if entry.sandbox else "")
     error = entry.error or (status.error if status is not None else None)
-    shown = STATE_LABELS[state] if error is None else f"failed: {error.message}"
+    failed = STATE_LABELS["login" if state == "login" else "failed"]
+    shown = STATE_LABELS[state] if error is None else f"{failed}: {error.message}"
     return entry.name, title, shown, _until(status) if left is not None else "", where

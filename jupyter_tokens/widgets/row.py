@@ -19,7 +19,7 @@ import comm
 from ipywidgets import HTML, Button, HBox, Layout, ToggleButton, VBox
 
 from ..errors import ParameterError, TokenError
-from ..kernel.injection import Place, env_place
+from ..kernel.injection import Place, env_places
 from ..kernel.redaction.revealing import revealing
 from . import look
 from .form import Details
@@ -43,7 +43,7 @@ TARGET = "jupyter_tokens.reveal"
 SECONDS = 20
 """How long a value stays on the screen."""
 _PATIENCE_SECONDS = 2.0
-_RANKS = ("fresh", "aging", "failed", "expired", "none")
+_RANKS = ("fresh", "aging", "login", "failed", "expired", "none")
 _log = logging.getLogger(__name__)
 
 
@@ -233,9 +233,9 @@ class ProfileRow:
 
     def _injected(self) -> Sequence[str]:
         if self._details is not None:
-            places = [self._details.place()]
+            places = self._details.places()
         elif self.entry.env:
-            places = [env_place(self.entry.env)]
+            places = env_places(self.entry.env)
         else:
             raise ParameterError("Choose the variable that the token is put into.")
         return self._fetched(places).notes
@@ -267,7 +267,8 @@ def hand_over(token: Token, action: Action, *, patience: float = _PATIENCE_SECON
     Raises `NoPlace` if no front end can, `NoValue` for a token that has none.
     """
     told = {"profile": token.profile, "action": action, "seconds": SECONDS}
-    value = token.reveal()
+    values = token.values()
+    value = values.get("") or "\n".join(f"{field}={each}" for field, each in values.items())
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
     # Listening before it is opened, so that no answer can be missed.
     line = comm.create_comm(target_name=TARGET, primary=False)
@@ -287,13 +288,13 @@ def hand_over(token: Token, action: Action, *, patience: float = _PATIENCE_SECON
             raise _no_place()
         with revealing():
             line.send({**told, "value": value})
-        _expect(answers, "shown", patience, unless=value)
+        _expect(answers, "shown", patience, unless=[*values.values()])
     finally:
         if not hung_up.is_set():
             line.close()
 
 
-def _expect(answers: queue.SimpleQueue[Any], word: str, patience: float, *, unless: str | None = None) -> None:
+def _expect(answers: queue.SimpleQueue[Any], word: str, patience: float, *, unless: Sequence[str] = ()) -> None:
     """Waits for an answer that says so. unless : what an error must not hold, for it is shown in a widget."""
     try:
         answer = answers.get(timeout=patience)
@@ -303,7 +304,7 @@ def _expect(answers: queue.SimpleQueue[Any], word: str, patience: float, *, unle
         raise _no_place()
     if answer.get(word) is not True:
         problem = str(answer.get("error") or "")
-        raise _no_place("" if unless is not None and unless in problem else problem[:200])
+        raise _no_place("" if any(value in problem for value in unless) else problem[:200])
 
 
 def _no_place(problem: str = "") -> NoPlace:

@@ -358,5 +358,7 @@ function stateName(state: State, trans: TranslationBundle): string {
       return trans.__('failed');
     case 'none':
       return trans.__('not fetched');
+    case 'login':
+      return trans.__('login needed');
   }
 }

@@ -15,7 +15,7 @@ export function eventSchema(kind: string): string {
 /** How long a value is shown at most, in seconds. */
 export const REVEAL_SECONDS = 20;
 
-export type State = 'none' | 'fresh' | 'aging' | 'expired' | 'failed';
+export type State = 'none' | 'fresh' | 'aging' | 'expired' | 'failed' | 'login';
 
 /** An error as the server reports it, with the vendor's own code and request id. */
 export interface IProblem {

@@ -53,7 +53,7 @@ def _all() -> Iterator[Allowed]:
     yield from _tokens(FILE, "work/kept.token", "modelarts", "`%gettoken --file`, not yet taken back")
     why = "ipykernel's own log at DEBUG, past its session; docs/redaction.md and docs/kernels.md say so"
     yield from _tokens(FILE, "logs/ipykernel.log", "oneaccess", why)
-    why = "what a cell's subprocess printed: ipykernel copies it to the standard output of its parent; docs/redaction.md"
+    why = "printed by a cell's subprocess, and copied by ipykernel to its own standard output; docs/redaction.md"
     yield from _tokens(FILE, "home/server.log", "oneaccess", why)
     for stream in ("stdout", "stderr"):
         yield from _tokens(COMMAND, f"nbconvert: {stream}", "oneaccess", why)

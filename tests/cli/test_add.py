@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ import pytest
 from jupyter_tokens.cli.draft import Draft
 from jupyter_tokens.config.profiles import provider_class
 from jupyter_tokens.errors import ParameterError
+from jupyter_tokens.sandbox import Sandbox
 
-from .machine import NO_KEYRING, Machine
+from .machine import NO_KEYRING, SECONDS, Machine
 
 CANARY = "c4n4ry-5ecr3t-v4lue"
 ACME = [
@@ -73,7 +76,7 @@ class TestReferences:
 
     def test_from_env_that_is_not_there_yet(self, machine: Machine) -> None:
         done = machine.run("add", "acme", *ACME, "--from-env", "client_secret=LATER")
-        assert (done.returncode, "LATER is not set here" in done.stderr) == (0, True)
+        assert (done.returncode, "LATER is not set in this shell" in done.stderr) == (0, True)
 
     def test_from_file(self, machine: Machine) -> None:
         file = private(machine.home / "secret")
@@ -105,7 +108,7 @@ class TestReferences:
         ([*ACME, "--set", CANARY], "--set takes NAME=VALUE"),
         ([*ACME], "client_secret is missing"),
         ([*ACME, "--from-env", "client_secret=not-a-name"], "name of a variable"),
-        ([*ACME, "--from-env", "endpoint=HOME"], "'endpoint' is no such setting"),
+        ([*ACME, "--from-env", "endpoint=HOME"], "'endpoint' is not a setting that can be read from elsewhere"),
         ([*ACME, "--from-env", "client_id=HOME"], "client_id is given twice"),
         ([*ACME, "--set", "client_idd=x"], "Did you mean client_id?"),
         ([*ACME, "--set", "timeout=soon"], "must be a number"),
@@ -164,7 +167,7 @@ def test_what_else_is_in_the_file_stays(machine: Machine) -> None:
 
 class TestOnATerminal:
     def test_only_what_is_missing_is_asked(self, machine: Machine) -> None:
-        code, seen = machine.answers("add", "acme", *ACME, "--store=file", to=[("client_secret", CANARY)])
+        code, seen = machine.answers("add", "--no-test", "acme", *ACME, "--store=file", to=[("client_secret", CANARY)])
         assert (code, CANARY in seen) == (0, False)
         assert profiles(machine)["acme"]["client_secret"] == "file:jupyter_tokens_secrets/acme.client_secret"
 
@@ -183,7 +186,7 @@ class TestOnATerminal:
             ("env", ""),
             ("Password [password] - The IAM user's password (hidden)", CANARY),
         ]
-        code, seen = machine.answers("add", "lab", "--provider=modelarts", "--store=file", to=asked)
+        code, seen = machine.answers("add", "--no-test", "lab", "--provider=modelarts", "--store=file", to=asked)
         assert (code, "without a slash" in seen, CANARY in seen) == (0, True, False)
         assert "Choose one of access-key, iam-user, auth-token, chain, openstack." in seen
         assert profiles(machine)["lab"] == {
@@ -204,18 +207,22 @@ class TestOnATerminal:
             ("IAM token [auth_token] - An existing IAM token (X-Auth-Token) (hidden)", CANARY),
         ]
         options = ["--provider=modelarts", "--set=region=eu-de", "--store=file"]
-        code, seen = machine.answers("add", "lab", *options, to=asked)
+        code, seen = machine.answers("add", "--no-test", "lab", *options, to=asked)
         assert (code, CANARY in seen) == (0, False)
         assert profiles(machine)["lab"]["auth_token"] == "file:jupyter_tokens_secrets/lab.auth_token"
 
     def test_to_sign_in_by_a_chain_needs_no_further_setting(self, machine: Machine) -> None:
         asked = [("How to sign in", "chain"), ("project_id", ""), ("instance_id", ""), ("env", "")]
-        assert machine.answers("add", "lab", "--provider=modelarts", "--set=region=eu-de", to=asked)[0] == 0
+        assert (
+            machine.answers("add", "--no-test", "lab", "--provider=modelarts", "--set=region=eu-de", to=asked)[0] == 0
+        )
         assert profiles(machine)["lab"] == {"provider": "modelarts", "region": "eu-de", "credentials": "chain"}
 
     def test_how_to_sign_in_is_not_asked_where_a_setting_says_it(self, machine: Machine) -> None:
         options = ["--provider=pai-dlc", "--set=region=cn-hangzhou", "--set=access_key_id=i", "--set=env=PAI_TOKEN"]
-        code, seen = machine.answers("add", "lab", *options, "--store=file", to=[("access_key_secret", CANARY)])
+        code, seen = machine.answers(
+            "add", "--no-test", "lab", *options, "--store=file", to=[("access_key_secret", CANARY)]
+        )
         assert (code, "How to sign in" in seen) == (0, False)
 
     def test_a_wrong_answer_is_asked_for_again_with_the_reason(self, machine: Machine) -> None:
@@ -230,7 +237,7 @@ class TestOnATerminal:
             ("env", "not a name"),
             ("env", "LAB_TOKEN"),
         ]
-        code, seen = machine.answers("add", "lab", "--provider=modelarts", to=asked)
+        code, seen = machine.answers("add", "--no-test", "lab", "--provider=modelarts", to=asked)
         assert (code, profiles(machine)["lab"]["region"], profiles(machine)["lab"]["env"]) == (0, "eu-de", "LAB_TOKEN")
         assert "region must be a region's id" in seen
         assert "region has no known endpoint of ModelArts" in seen
@@ -249,7 +256,7 @@ class TestOnATerminal:
             ("env", ""),
             ("access_key_secret", CANARY),
         ]
-        code, _ = machine.answers("add", "m2m", "--provider=eiam-oauth", "--store=file", to=asked)
+        code, _ = machine.answers("add", "--no-test", "m2m", "--provider=eiam-oauth", "--store=file", to=asked)
         assert code == 0
         assert profiles(machine)["m2m"]["params"]["ScopeValues"] == ["User:Read:ALL", "User:Write"]
 
@@ -261,7 +268,7 @@ class TestOnATerminal:
             ("ID token [id_token] - id_token of an OpenID Connect identity provider (hidden)", CANARY),
         ]
         options = ["--provider=huawei-iam", "--set=region=eu-de", "--store=file"]
-        code, _ = machine.answers("add", "iam", *options, to=asked)
+        code, _ = machine.answers("add", "--no-test", "iam", *options, to=asked)
         assert (code, profiles(machine)["iam"]["idp_id"]) == (0, "idp")
 
     def test_what_is_needed_is_asked_again(self, machine: Machine) -> None:
@@ -275,7 +282,7 @@ class TestOnATerminal:
             ("Client secret [client_secret] - Client secret of the application (hidden)", ""),
             ("Client secret [client_secret] - Client secret of the application (hidden)", CANARY),
         ]
-        code, seen = machine.answers("add", "acme", "--store=file", to=asked)
+        code, seen = machine.answers("add", "--no-test", "acme", "--store=file", to=asked)
         assert (code, "client_secret is needed" in seen) == (0, True)
 
     def test_a_wrong_endpoint_is_asked_for_again_and_no_answer_is_lost(self, machine: Machine) -> None:
@@ -286,24 +293,123 @@ class TestOnATerminal:
             ("env", ""),
             ("client_secret", CANARY),
         ]
-        code, seen = machine.answers("add", "acme", "--provider=oneaccess", "--store=file", to=asked)
+        code, seen = machine.answers("add", "--no-test", "acme", "--provider=oneaccess", "--store=file", to=asked)
         assert (code, "must be https" in seen, "such as https://acme.huaweioneaccess.com" in seen) == (0, True, True)
         assert profiles(machine)["acme"]["endpoint"] == "https://acme.example"
 
     def test_the_end_of_the_input_changes_nothing(self, machine: Machine) -> None:
-        code, seen = machine.answers("add", "acme", "--provider=oneaccess", to=[("endpoint", "\x04")])
+        code, seen = machine.answers("add", "--no-test", "acme", "--provider=oneaccess", to=[("endpoint", "\x04")])
         assert (code, "nothing was changed" in seen) == (2, True)
 
     def test_a_plain_keyring_is_called_that(self, machine: Machine) -> None:
-        code, seen = machine.answers("add", "acme", *ACME, to=[("client_secret", CANARY)])
+        code, seen = machine.answers("add", "--no-test", "acme", *ACME, to=[("client_secret", CANARY)])
         assert (code, "which does not encrypt" in seen) == (0, True)
+
+
+def oneaccess(sandbox: Sandbox, folder: Path) -> tuple[list[str], str]:
+    """Options for a profile of the sandbox's OneAccess, and its client secret."""
+    settings = sandbox.profiles(folder)["oneaccess"]
+    options = [f"--set={key}={settings[key]}" for key in ("endpoint", "client_id", "env")]
+    return [*options, "--store=file"], Path(settings["client_secret"].partition(":")[2]).read_text()
+
+
+class TestAFirstCall:
+    """On a terminal the new profile is tested."""
+
+    def test_a_name_that_is_a_provider_chooses_it(self, machine: Machine, sandbox: Sandbox, tmp_path: Path) -> None:
+        options, secret = oneaccess(sandbox, tmp_path)
+        code, seen = machine.answers("add", "oneaccess", *options, to=[("client_secret", secret)])
+        assert (code, profiles(machine)["oneaccess"]["provider"]) == (0, "oneaccess")
+        assert "Test ok: profile oneaccess: Huawei Cloud OneAccess returned a token, which expires in" in seen
+        assert sandbox.requests.total() == 1
+
+    def test_a_wrong_secret_is_found_and_entered_again(
+        self, machine: Machine, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        options, secret = oneaccess(sandbox, tmp_path)
+        code, seen = machine.answers("add", "oneaccess", *options, to=[("client_secret", CANARY)])
+        assert (code, CANARY in seen, "Test fail: profile oneaccess: " in seen) == (1, False, True)
+        assert "jupyter tokens set-secret oneaccess client_secret" in seen
+        code, seen = machine.answers("set-secret", "oneaccess", to=[("client_secret", secret)])
+        assert (code, secret in seen, "Test ok" in seen) == (0, False, True)
+        assert machine.holding(CANARY) == set()
+
+    def test_what_each_call_must_give_cannot_be_tested(self, machine: Machine) -> None:
+        settings = ["--set=region=cn-hangzhou", "--set=credentials=chain", "--set=env=EIAM_TOKEN"]
+        asked = [("InstanceId", ""), ("ApplicationId", "app_1"), ("ApplicationTokenId", "t_1")]
+        code, seen = machine.answers("add", "eiam", *settings, to=asked)
+        assert (code, "Test warn: profile eiam: not fetched, because each call must give InstanceId" in seen) == (
+            0,
+            True,
+        )
+
+
+class TestSetSecret:
+    @pytest.fixture
+    def acme(self, machine: Machine) -> dict[str, Any]:
+        machine.answers("add", "--no-test", "acme", *ACME, "--store=file", to=[("client_secret", "first-secret")])
+        return profiles(machine)["acme"]  # type: ignore[no-any-return]
+
+    def pipe(self, machine: Machine, secret: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "jupyter_tokens.cli.app", "set-secret", *arguments]
+        return subprocess.run(
+            command, env=machine.variables, input=secret, capture_output=True, text=True, check=False, timeout=SECONDS
+        )
+
+    def test_from_a_pipe(self, machine: Machine, acme: dict[str, Any]) -> None:
+        done = self.pipe(machine, f"{CANARY}\n", "acme")
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        now = profiles(machine)["acme"]
+        assert {**acme, "client_secret": now["client_secret"]} == now
+        assert machine.holding(CANARY) == {f".jupyter/{now['client_secret'].partition(':')[2]}"}
+        assert machine.holding("first-secret") == set()
+        assert stat.S_IMODE((machine.config / now["client_secret"].partition(":")[2]).stat().st_mode) == 0o600
+
+    def test_to_the_keyring(self, machine: Machine, acme: dict[str, Any]) -> None:
+        done = self.pipe(machine, CANARY, "acme", "client_secret", "--store=keyring")
+        assert (done.returncode, "which does not encrypt" in done.stderr) == (0, True)
+        assert profiles(machine)["acme"]["client_secret"].startswith("keyring:jupyter_tokens/acme.client_secret")
+        assert machine.holding("first-secret") == set()
+
+    def test_a_literal_secret_moves_to_the_store(self, machine: Machine) -> None:
+        settings = {"provider": "static", "token": "l1teral-value"}
+        private(machine.file, json.dumps({"TokenProfiles": {"profiles": {"hf": settings}}}))
+        assert self.pipe(machine, CANARY, "hf").returncode == 0
+        assert profiles(machine)["hf"]["token"].startswith("keyring:")
+        assert machine.holding("l1teral-value") == set()
+
+    @pytest.mark.parametrize(
+        ("arguments", "typed", "complaint"),
+        [
+            (["acme", CANARY], "x", "takes one of these as KEY: client_secret"),
+            (["acme", "client_secret", CANARY], "x", "takes NAME and KEY"),
+            (["acm"], "x", "Did you mean acme?"),
+            (["acme"], "", "The secret is empty"),
+            (["acme", "client_secret", "--store=clay"], "x", "--store must be one of keyring, file"),
+            (["mine"], "x", "a reference of your own (env:)"),
+            (["lab"], "x", "takes a KEY"),
+        ],
+    )
+    def test_what_is_wrong_changes_nothing(
+        self, machine: Machine, acme: dict[str, Any], arguments: list[str], typed: str, complaint: str
+    ) -> None:
+        config = json.loads(machine.file.read_text())
+        lab = {"provider": "modelarts", "region": "eu-de", "credentials": "chain"}
+        config["TokenProfiles"]["profiles"] |= {"mine": {**acme, "client_secret": "env:MINE"}, "lab": lab}
+        private(machine.file, json.dumps(config))
+        done = self.pipe(machine, typed, *arguments)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+        assert complaint in done.stderr
+        assert CANARY not in done.stderr
+        assert json.loads(machine.file.read_text()) == config
+        assert machine.holding("first-secret")
 
 
 class TestAnyToken:
     def test_a_key_is_typed_unseen(self, machine: Machine) -> None:
         question = "Token [token] - API key or personal access token (hidden)"
         asked = [("env", "OPENAI_API_KEY"), (question, CANARY)]
-        code, seen = machine.answers("add", "openai", "--provider", "static", "--store=file", to=asked)
+        code, seen = machine.answers("add", "--no-test", "openai", "--provider", "static", "--store=file", to=asked)
         assert (code, CANARY in seen) == (0, False)
         written = {"provider": "static", "env": "OPENAI_API_KEY", "token": "file:jupyter_tokens_secrets/openai.token"}
         assert profiles(machine)["openai"] == written
@@ -311,7 +417,9 @@ class TestAnyToken:
         assert machine.holding(CANARY) == {".jupyter/jupyter_tokens_secrets/openai.token"}
 
     def test_a_key_goes_to_the_keyring(self, machine: Machine) -> None:
-        code, _ = machine.answers("add", "hf", "--provider=static", "--set=env=HF_TOKEN", to=[("token", CANARY)])
+        code, _ = machine.answers(
+            "add", "--no-test", "hf", "--provider=static", "--set=env=HF_TOKEN", to=[("token", CANARY)]
+        )
         assert (code, profiles(machine)["hf"]["token"]) == (0, "keyring:jupyter_tokens/hf.token")
         done = machine.run("get", "hf", "--format=env")
         assert (done.returncode, done.stdout) == (0, f"export HF_TOKEN='{CANARY}'\n")
@@ -323,7 +431,7 @@ class TestAnyToken:
 
     def test_a_program_that_is_asked_for(self, machine: Machine) -> None:
         asked = [("command", ""), ("command", "gh auth token"), ("env", "GH_TOKEN")]
-        assert machine.answers("add", "gh", "--provider=command", to=asked)[0] == 0
+        assert machine.answers("add", "--no-test", "gh", "--provider=command", to=asked)[0] == 0
         assert profiles(machine)["gh"] == {"provider": "command", "command": "gh auth token", "env": "GH_TOKEN"}
 
     @pytest.mark.parametrize(
@@ -331,7 +439,10 @@ class TestAnyToken:
         [
             (["--provider=command"], "command is missing"),
             (["--provider=command", "--set", f"command=echo '{CANARY}"], "cannot be split into words"),
-            (["--provider=command", "--from-env=command=HOME"], "'command' is no such setting"),
+            (
+                ["--provider=command", "--from-env=command=HOME"],
+                "'command' is not a setting that can be read from elsewhere",
+            ),
             (["--provider=static"], "token is missing"),
             (["--provider=static", "--set", f"token={CANARY}"], "revoke this one"),
         ],
@@ -360,7 +471,7 @@ class TestRemove:
         assert profiles(machine) == {}
 
     def test_takes_the_stored_secret_along(self, machine: Machine) -> None:
-        machine.answers("add", "acme", *ACME, "--store=file", to=[("client_secret", CANARY)])
+        machine.answers("add", "--no-test", "acme", *ACME, "--store=file", to=[("client_secret", CANARY)])
         assert machine.holding(CANARY)
         assert machine.run("remove", "acme", "--yes").returncode == 0
         assert machine.holding(CANARY) == set()
@@ -379,7 +490,7 @@ class TestRemove:
 
 def test_a_keyring_that_is_not_there_is_told_before_a_secret_is_typed(machine: Machine) -> None:
     asked = [("This machine has no keyring.", "")]
-    code, seen = machine.answers("add", "acme", *ACME, to=asked, PYTHON_KEYRING_BACKEND=NO_KEYRING)
+    code, seen = machine.answers("add", "--no-test", "acme", *ACME, to=asked, PYTHON_KEYRING_BACKEND=NO_KEYRING)
     assert (code, "--store file" in seen, "hidden" in seen) == (2, True, False)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from jupyter_tokens import __version__
 from jupyter_tokens.cli.app import TokensApp, main
 from jupyter_tokens.cli.demo import DemoApp
+from jupyter_tokens.cli.get import GetApp
 
 from .machine import Machine
 
@@ -31,7 +34,16 @@ def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
-    [([], "a sub-command is missing"), (["dance"], "no sub-command 'dance'"), (["--dance"], "--dance")],
+    [
+        ([], "a sub-command is missing"),
+        (["dance"], "no sub-command 'dance'"),
+        (["--dance"], "--dance"),
+        (["demo", "--port", "70000"], "--port must be an int from 0 to 65535"),
+        (["demo", "--port"], "--port: expected one argument"),
+        (["list", "--log-level=LOUD"], "--log-level must be one of"),
+        (["list", "--no-such=c4n4ry"], "unrecognized arguments: --no-such;"),
+        (["list", "--form", "json"], "unrecognized arguments: --form"),
+    ],
 )
 def test_wrong_usage_is_one_line_and_2(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str], complaint: str
@@ -41,6 +53,33 @@ def test_wrong_usage_is_one_line_and_2(
     assert out == ""
     assert err.count("\n") == 1
     assert complaint in err
+    assert "c4n4ry" not in err
+
+
+@pytest.mark.parametrize("command", [["providers"], ["--help"], ["list", "--help-all"]])
+def test_a_closed_pipe_is_no_error_to_report(tmp_path: Path, command: list[str]) -> None:
+    machine = Machine(tmp_path)
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyter_tokens.cli.app", *command],
+        env=machine.variables,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_options_may_stand_between_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[list[str], str]] = []
+    monkeypatch.setattr(GetApp, "start", lambda self: seen.append((self.extra_args, self.form)))
+    monkeypatch.setattr(sys, "argv", ["jupyter-tokens", "get", "a", "--format", "env", "b=c", "--", "--format"])
+    main()
+    GetApp.clear_instance()
+    assert seen == [(["a", "b=c", "--format"], "env")]
 
 
 def test_without_a_sub_command_it_says_which_there_are(

@@ -115,6 +115,27 @@ def test_the_endpoint_that_a_key_is_for_is_looked_at(findings: Findings, write: 
 
 def test_wrong_usage(run: Run) -> None:
     assert run("acme").code == 2
+    assert run("--live", "--offline").code == 2
+
+
+def test_live_finds_a_wrong_secret(findings: Findings, sandbox: Sandbox, config_dir: Path, tmp_path: Path) -> None:
+    right = sandbox.profiles(tmp_path)
+    wrong = {**right["oneaccess"], "client_secret": f"file:{tmp_path / 'wrong'}"}
+    (tmp_path / "wrong").write_text(CANARY)
+    (tmp_path / "wrong").chmod(0o600)
+    each_call = {**right["eiam"], "params": {}}
+    nowhere = {**ACME, "client_secret": right["oneaccess"]["client_secret"]}
+    file = config_dir / "jupyter_tokens_config.json"
+    written = {"good": right["oneaccess"], "bad": wrong, "each-call": each_call, "nowhere": nowhere}
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": written}}))
+    file.chmod(0o600)
+    good, bad, each, gone = findings("--live")["token"]
+    assert (good["status"], "returned a token, which expires in" in good["what"]) == ("ok", True)
+    assert (bad["status"], bad["what"].startswith("profile bad: ")) == ("fail", True)
+    assert "HTTP 400, code " in bad["what"]
+    assert "jupyter tokens set-secret bad client_secret" in bad["do"]
+    assert (each["status"], "InstanceId" in each["what"]) == ("warn", True)
+    assert (gone["status"], "127.0.0.1" in gone["what"]) == ("fail", True)
 
 
 class TestConfiguration:
@@ -352,7 +373,7 @@ class TestCredentials:
         alibaba = {"region": "cn-hangzhou", "access_key_id": "a", "access_key_secret": "env:ACME_SECRET"}
         write(eiam={"provider": "eiam", **alibaba, "params": {"InstanceId": "idaas_1"}})
         status, what, _ = only(findings("--offline")["credential"])
-        assert (status, what.partition("each call: ")[2]) == ("ok", "ApplicationId, ApplicationTokenId")
+        assert (status, what.partition("each call must give ")[2]) == ("ok", "ApplicationId, ApplicationTokenId")
 
     def test_a_provider_that_breaks_is_one_finding(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ACME_SECRET", CANARY)

@@ -52,6 +52,36 @@ def test_one_line_has_no_control_characters() -> None:
     assert terminal.one_line("a\n b\x1b[2J\x00c\u202e") == "a b [2J c"
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_terminal", "shown"),
+    [
+        ({}, True, "\x1b[32mfresh\x1b[0m"),
+        ({}, False, "fresh"),
+        ({"NO_COLOR": "1"}, True, "fresh"),
+        ({"NO_COLOR": ""}, True, "\x1b[32mfresh\x1b[0m"),
+        ({"TERM": "dumb"}, True, "fresh"),
+    ],
+)
+def test_colour_is_for_terminals(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], *, is_terminal: bool, shown: str
+) -> None:
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", Terminal() if is_terminal else io.StringIO())
+    assert terminal.coloured("fresh", "green") == shown
+
+
+def test_a_colour_takes_no_room_in_a_table() -> None:
+    assert terminal.table([["\x1b[31ma\x1b[0m", "bc"], ["def", ""]]) == "\x1b[31ma\x1b[0m    bc\ndef\n"
+
+
 def test_a_table() -> None:
     assert terminal.table([["a", "bc"], ["def", ""]]) == "a    bc\ndef\n"
     assert terminal.table([]) == ""

@@ -48,6 +48,11 @@ class Home:
         """Of the profiles."""
         return self.config / "jupyter_tokens_config.json"
 
+    @property
+    def digests(self) -> Path:
+        """Of what was written into files of tokens, to know them again."""
+        return self.root / "data" / "jupyter_tokens" / "written_files"
+
     def profile(self) -> dict[str, Any]:
         """One that works, but for its secret."""
         return {"provider": "oneaccess", "endpoint": self.sandbox.url, "client_id": CLIENT, "env": "ONEACCESS_TOKEN"}

@@ -152,8 +152,10 @@ def series(
         found = file.read_text() if file.exists() else None
         assert found in {before, *new}
         assert found is None or stat.S_IMODE(file.stat().st_mode) == 0o600
-        assert home.holding(new) <= {file, *left}
-        assert all(path.parent == home.work and path.read_text() in new for path in left)
+        tokens = {path for path in left if path.parent == home.work}
+        assert home.holding(new) <= {file, *tokens}
+        assert all(path.read_text() in new for path in tokens)
+        assert all(path.parent == home.digests for path in left - tokens)
     home.leave(file)
     with start(entry) as kernel:
         kernel.run(INJECT)

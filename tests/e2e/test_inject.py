@@ -290,7 +290,7 @@ class TestAtTheStart:
     def test_a_restart_begins_anew(self, served: Served) -> None:
         with kernel(served) as before:
             before.injected("oneaccess")
-            assert ("oneaccess", "ONEACCESS_TOKEN", "kernel") in before.held()
+            until(lambda: ("oneaccess", "ONEACCESS_TOKEN", "kernel") in before.held())
             served.ask("POST", f"api/kernels/{before.id}/restart")
             with listening(served, before.id) as python:
                 assert python.run("import os; print(os.environ['BEGUN_TOKEN'])") == "[token begun]"

@@ -266,7 +266,7 @@ def test_the_server_is_killed_and_comes_back(server: Server, kernel: Kernel, api
     assert kernel.ask("get_token('oneaccess').reveal() == value() == first")
     listed = kernel.run("%tokens")
     assert "The Jupyter server is gone" in listed
-    assert "What still lives goes on being used." in listed
+    assert "Valid tokens are still used." in listed
     assert "$ONEACCESS_TOKEN" in listed
     assert "The Jupyter server is gone" not in kernel.run("%gettoken oneaccess")
     assert "ServerGone" in kernel.run("%gettoken eiam")
@@ -288,7 +288,7 @@ def test_the_server_hangs_and_goes_on(server: Server, kernel: Kernel, api: Api) 
     server.stop()
     kernel.run("looked = seconds(lambda: get_ipython().run_line_magic('tokens', ''))")
     listed = kernel.run("%tokens")
-    assert "The Jupyter server does not answer. What still lives goes on being used." in listed
+    assert "The Jupyter server does not answer. Valid tokens are still used." in listed
     assert "$ONEACCESS_TOKEN" in listed
     assert kernel.ask("looked") < 20
     # What lives is served at once.

@@ -91,7 +91,7 @@ def test_one_value_flushed_at_any_places_is_the_same_text(fuzz: Fuzz) -> None:
         text = before + value + after
         search = known([value]).search()
         # Where values overlap, or begin anew within themselves, which one is taken out may depend on what was seen.
-        assume(text.count(value) == 1)
+        assume(sum(text.startswith(value, at) for at in range(len(text))) == 1)
         assert flushed(search, text, places) == search.redacted(text)
 
     plain = st.text(st.characters(categories=["L", "N", "Zs"]), max_size=30)

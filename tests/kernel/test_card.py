@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -10,7 +11,7 @@ from IPython.core.formatters import HTMLFormatter
 
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import NotFound, ParameterError, TokenError
-from jupyter_tokens.kernel.card import Card, error_lines, remaining
+from jupyter_tokens.kernel.card import Card, as_of, error_lines, local_time, remaining
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW
@@ -88,10 +89,24 @@ def test_the_plain_form_is_the_same_at_any_time(life: float) -> None:
 def test_html_and_text_show_the_same_but_for_the_time() -> None:
     shown = card(sandbox=True, places=["$A", "b"], notes=["First.", "Second."])
     words = " ".join(Reader(html_of(shown)).texts)
-    assert "2026-01-15 08:58:39 UTC (in 29 min)" in words
+    assert f"{local_time(utc(NOW + 1719), utc(NOW))} (in 29 min)" in words
+    assert f"fresh as of {utc(NOW).astimezone():%H:%M}" in words
     for line in repr(shown).replace("29 min after it was fetched", "").splitlines():
         for part in line.replace(" · ", ": ").split(": "):
             assert part.strip() in words
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone is the process's own")
+def test_times_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        monkeypatch.setenv("TZ", "CET-1CEST")
+        time.tzset()
+        assert local_time(utc(NOW + 1719), utc(NOW)) == "09:58:39 CET"
+        assert local_time(utc(NOW + 86400), utc(NOW)) == "2026-01-16 09:30:00 CET"
+        assert as_of(utc(NOW)) == "as of 09:30"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("got", [token(), token(life=None), token(life=-5.0)])
@@ -136,7 +151,8 @@ def test_what_is_not_kept_fresh_says_no() -> None:
 def test_a_token_that_is_over_is_not_called_fresh(life: float) -> None:
     shown = repr(card(token(life=life), kept_fresh=False))
     assert "state: expired" in shown
-    assert "(in 0 s)" in html_of(card(token(life=life)))
+    assert "expired as of" in html_of(card(token(life=life)))
+    assert "(in " not in html_of(card(token(life=life)))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import ServerGone, Throttled, TimedOut, TokenError
+from jupyter_tokens.kernel.card import as_of, local_time
 from jupyter_tokens.kernel.injection import Place
 from jupyter_tokens.kernel.listing import Listing, listing_of
 from jupyter_tokens.kernel.session import Status
@@ -89,11 +90,11 @@ def test_a_row_tells_of_each_token_and_of_each_profile() -> None:
     ]
     both = "$ONEACCESS_TOKEN, /home/me/t"
     assert told == [
-        ["fresh", "2026-01-15 08:58:39 UTC (in 29 min)", both, "yes"],
-        ["expired", "2026-01-15 08:29:55 UTC", both, "no"],
+        ["fresh", f"{local_time(utc(NOW + 1719), utc(NOW))} (in 29 min)", both, "yes"],
+        ["expired", local_time(utc(NOW - 5), utc(NOW)), both, "no"],
         ["not fetched", "", "", ""],
     ]
-    assert lines[4:] == ["pai-dlc: Too many calls. [request id r-1]", "served: server"]
+    assert lines[4:] == ["pai-dlc: Too many calls. [request id r-1]", "served: server", as_of(utc(NOW))]
 
 
 def test_html_and_text_show_the_same_and_all_is_escaped() -> None:
@@ -114,16 +115,16 @@ def test_a_gone_server_is_told_and_what_lives_goes_on() -> None:
     session.gone = session.error = ServerGone("the Jupyter server cannot be reached.")
     text = repr(listed(session))
     assert "The Jupyter server is gone: the Jupyter server cannot be reached." in text
-    assert "What still lives goes on being used." in text
+    assert "Valid tokens are still used." in text
     session.rows = []
-    assert "goes on being used" not in repr(listed(session))
+    assert "still used" not in repr(listed(session))
 
 
 def test_a_server_that_hangs_is_not_called_gone() -> None:
     session = Session(row())
     session.gone = session.error = TimedOut("The Jupyter server does not answer.")
     text = repr(listed(session))
-    assert "The Jupyter server does not answer. What still lives goes on being used." in text
+    assert "The Jupyter server does not answer. Valid tokens are still used." in text
     assert "gone" not in text
 
 

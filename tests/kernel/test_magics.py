@@ -393,7 +393,7 @@ def test_tokens_lists_what_is_held_and_what_there_is(shell: InteractiveShell, sa
     done(shell, "%gettoken oneaccess --env MINE --var mine")
     outcome = done(shell, "%tokens")
     (line,) = [line for line in outcome.card.splitlines() if line.startswith("oneaccess")]
-    for word in ("(sandbox)", "fresh", "UTC (in", "$MINE, mine", "yes"):
+    for word in ("(sandbox)", "fresh", "(in ", "$MINE, mine", "yes"):
         assert word in line
     for profile in ("astra", "eiam", "modelarts", "pai-dlc"):
         assert profile in outcome.card

@@ -28,11 +28,13 @@ PAI = {"provider": "pai-dlc", "region": "cn-hangzhou", "access_key_id": "AKID", 
 EIAM = {**PAI, "provider": "eiam"}
 IDS = {"InstanceId": "i", "ApplicationId": "a", "ApplicationTokenId": "t"}
 SCOPED = {"InstanceId": "i", "ApplicationId": "a", "Audience": "https://example.com", "ScopeValues": ["a", "b c"]}
+ROLE = {"RoleArn": "acs:ram::1234567890123456:role/adminrole", "RoleSessionName": "alice"}
 APIS = {
     "pai-dlc": (PAI, {}),
     "eiam": (EIAM, IDS),
     "pai-dsw": ({**PAI, "provider": "pai-dsw"}, {"InstanceId": "dsw-1", "Audience": "a b"}),
     "eiam-oauth": ({**PAI, "provider": "eiam-oauth"}, SCOPED),
+    "alibaba-sts": ({**PAI, "provider": "alibaba-sts"}, ROLE),
 }
 every_api = pytest.mark.parametrize(("settings", "params"), APIS.values(), ids=APIS)
 
@@ -99,6 +101,7 @@ def test_throttling_tells_milliseconds_in_a_header_of_its_own(prepared, settings
         ("eiam", "eiam:ObtainApplicationToken"),
         ("pai-dsw", "paidsw:GetToken"),
         ("eiam-oauth", "eiam:GenerateOauthToken"),
+        ("alibaba-sts", "sts:AssumeRole"),
     ],
 )
 def test_a_missing_permission_is_named(prepared, name: str, action: str) -> None:

@@ -58,6 +58,23 @@ def ends(token: Token) -> float | None:
 
 
 @pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("programs/aws_credential_process", ("AccessKeyId", "SecretAccessKey", "SessionToken")),
+        ("programs/aliyun_external", ("access_key_id", "access_key_secret", "sts_token")),
+    ],
+)
+def test_a_temporary_access_key_has_its_three_values(name: str, fields: tuple[str, ...], clock: Clock) -> None:
+    printed = vector(name)["program"]["stdout"]
+    token = fetched(printing(printed), clock)
+    assert token.fields == fields
+    assert token.values() == {field: json.loads(printed)[field] for field in fields}
+    assert ends(token) == LATER
+    inside = json.dumps({"Credentials": json.loads(printed)})
+    assert fetched(printing(inside), clock).values() == token.values()
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("programs/az_get_access_token", "A"),
@@ -196,19 +213,18 @@ WRONG: dict[str, tuple[str, type[TokenError], str, str]] = {
         "access_token",
     ),
     "an empty token": (printing('{"token": "", "access_token": 5}'), ResponseError, "JSON without a token", ""),
-    "aws's": (
-        printing(vector("programs/aws_credential_process")["program"]["stdout"]),
+    "a permanent key": (
+        printing(json.dumps({"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": CANARY})),
         ResponseError,
-        "several values",
-        "credential_process",
+        "an access key without SessionToken",
+        "permanent",
     ),
-    "aliyun's": (
-        printing(vector("programs/aliyun_external")["program"]["stdout"]),
+    "aws sts, by half": (
+        printing(json.dumps({"Credentials": {"AccessKeyId": CANARY}})),
         ResponseError,
-        "several values",
+        "JSON without a token",
         "",
     ),
-    "aws sts": (printing(json.dumps({"Credentials": {"AccessKeyId": CANARY}})), ResponseError, "several values", ""),
     "expired": (
         printing(json.dumps({"token": CANARY, "expires_on": NOW})),
         UnusableToken,

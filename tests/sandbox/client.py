@@ -24,7 +24,8 @@ USER, PASSWORD = "user_name", "user_password"
 CLIENT, CLIENT_SECRET = "ONtQq2igSggfFClyGgzmuXR8ubWEP", "Xdq+U/mJ pG=19&hé"
 BEARER = "ASTRATOKEN"
 API_KEY = "sk-sandbox-test"
-SECRETS = (ALIBABA_SECRET, HUAWEI_SECRET, PASSWORD, CLIENT_SECRET, BEARER, API_KEY)
+PROGRAM, PROGRAM_SECRET = "sandbox-program", "pr0gram/s3cret+ é"
+SECRETS = (ALIBABA_SECRET, HUAWEI_SECRET, PASSWORD, CLIENT_SECRET, BEARER, API_KEY, PROGRAM_SECRET)
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -201,6 +202,13 @@ def oneaccess(url: str, **fields: str) -> Answer:
     given = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": CLIENT_SECRET, **fields}
     body = form(**{name: value for name, value in given.items() if value})
     return call(url, "POST", "/api/v2/tenant/token", {"Content-Type": "application/x-www-form-urlencoded"}, body)
+
+
+def openid(url: str, **fields: str) -> Answer:
+    """The token endpoint of the sandbox's OpenID provider; by default client credentials."""
+    given = {"grant_type": "client_credentials", "client_id": PROGRAM, "client_secret": PROGRAM_SECRET, **fields}
+    body = form(**{name: value for name, value in given.items() if value})
+    return call(url, "POST", "/openid/token", {"Content-Type": "application/x-www-form-urlencoded"}, body)
 
 
 def encoded(text: str) -> str:

@@ -25,6 +25,7 @@ def accounts() -> Accounts:
         oneaccess={client.CLIENT: client.CLIENT_SECRET},
         astra=[client.BEARER],
         dashscope=[client.API_KEY],
+        openid={client.PROGRAM: client.PROGRAM_SECRET},
     )
 
 

@@ -17,14 +17,16 @@ def test_what_a_file_leaves_out_gets_random_secrets(tmp_path: Path) -> None:
     first, second = Accounts.from_file(path), Accounts.from_file(path)
     assert first.alibaba == {"AK": "SK"}
     assert first.astra == ["bearer"]
-    for name in ("huawei", "iam", "oneaccess", "id_tokens", "dashscope"):
+    for name in ("huawei", "iam", "oneaccess", "id_tokens", "openid", "dashscope"):
         assert getattr(first, name)
         assert getattr(first, name) != getattr(second, name)
 
 
 def test_repr_shows_neither_ids_nor_secrets() -> None:
     accounts = Accounts.random()
-    assert repr(accounts) == "Accounts(alibaba=1, huawei=1, iam=1, oneaccess=1, id_tokens=1, astra=1, dashscope=1)"
+    assert repr(accounts) == (
+        "Accounts(alibaba=1, huawei=1, iam=1, oneaccess=1, id_tokens=1, openid=1, astra=1, dashscope=1)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def test_repr_shows_neither_ids_nor_secrets() -> None:
         (b"[]", "must be a JSON object"),
         (
             b'{"huawai": {}}',
-            "unknown key 'huawai'; known are alibaba, huawei, iam, oneaccess, id_tokens, astra, dashscope",
+            "unknown key 'huawai'; known are alibaba, huawei, iam, oneaccess, id_tokens, openid, astra, dashscope",
         ),
         (b'{"huawei": {}}', "'huawei' must be an object"),
         (b'{"iam": {"u": ""}}', "'iam' must be an object"),

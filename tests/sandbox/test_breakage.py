@@ -30,10 +30,12 @@ from .client import (
     form,
     login,
     oneaccess,
+    openid,
     raw_request,
     read_answer,
     sdk_hmac,
 )
+from .test_alibaba_sts import ROLE, sts
 from .test_astra import TOKENS, astra
 from .test_eiam_oauth import OAUTH
 from .test_pai_dsw import DSW
@@ -49,6 +51,8 @@ CALLS: dict[str, Callable[[str], Answer]] = {
     "pai-dsw": lambda url: dsw(url, DSW),
     "eiam-oauth": lambda url: eiam_oauth(url, OAUTH),
     "dashscope": dashscope,
+    "alibaba-sts": lambda url: sts(url, ROLE),
+    "openid": openid,
 }
 every_api = pytest.mark.parametrize("api", CALLS)
 
@@ -99,6 +103,8 @@ def test_a_status_comes_in_the_vendors_own_form(sandbox: Sandbox, api: str, stat
         ("pai-dsw", "InternalError"),
         ("eiam-oauth", "InternalError"),
         ("dashscope", "SystemError"),
+        ("alibaba-sts", "InternalError"),
+        ("openid", "server_error"),
     ],
 )
 def test_a_500_has_a_plausible_code(sandbox: Sandbox, api: str, code: str) -> None:
@@ -132,7 +138,7 @@ def test_throttling_is_the_vendors_own(sandbox: Sandbox, api: str, wait: int | N
     sandbox.plan({"api": api, "kind": "throttle", "retry_after": wait})
     answer = CALLS[api](sandbox.url)
     seconds = 1 if wait is None else wait
-    if api in ("pai-dlc", "eiam", "pai-dsw", "eiam-oauth"):
+    if api in ("pai-dlc", "eiam", "pai-dsw", "eiam-oauth", "alibaba-sts"):
         assert (answer.status, answer.code) == (400, "Throttling.User")
         assert answer.headers["x-acs-retry-after"] == str(seconds * 1000)
         assert "retry-after" not in answer.headers

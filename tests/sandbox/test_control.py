@@ -24,6 +24,8 @@ ZERO = {
     "pai-dsw": 0,
     "eiam-oauth": 0,
     "dashscope": 0,
+    "alibaba-sts": 0,
+    "openid": 0,
 }
 
 
@@ -65,7 +67,10 @@ def test_faults_are_planned_listed_and_cleared(url: str) -> None:
         ("[" * 100_000, "recursion"),
         (
             {"api": "nobody", "kind": "500"},
-            "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth, dashscope and *",
+            (
+                "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth, dashscope, "
+                "alibaba-sts, openid and *"
+            ),
         ),
         ([{"api": "oneaccess", "kind": "500"}, {"api": "oneaccess", "kind": "explode"}], "gzip-bomb"),
     ],

@@ -140,8 +140,8 @@ def tampered(vector: Vector) -> dict[str, Vector]:
 
 
 def test_the_vectors_are_there() -> None:
-    assert len(VECTORS) == 17
-    assert sum(vector.acs3 for vector in VECTORS.values()) == 12
+    assert len(VECTORS) == 19
+    assert sum(vector.acs3 for vector in VECTORS.values()) == 14
 
 
 @every_vector
@@ -295,3 +295,15 @@ def test_recorded_otc_requests_log_in_and_carry_the_token(name: str) -> None:
         renewed = token.replace(keys["x_auth_token"].encode(), given.encode())
         # Known now, and only the recorded instance is not there.
         assert send(sandbox.url, renewed).code == "ModelArts.6309"
+
+
+def test_the_recorded_oidc_token_gives_a_key_of_alibaba() -> None:
+    data, raw = (
+        json.loads((FOLDER / "sts_assumerolewithoidc.json").read_text(encoding="utf-8")),
+        _unsigned("sts_assumerolewithoidc")[1],
+    )
+    token = dict(data["request"]["query_decoded"])["OIDCToken"]
+    with running(accounts=Accounts(id_tokens={"Idp": token}), clock=Clock()) as sandbox:
+        assert send(sandbox.url, raw).json()["Credentials"]["AccessKeyId"].startswith("STS.")
+    with running(accounts=Accounts(id_tokens={"Idp": changed(token)}), clock=Clock()) as sandbox:
+        assert send(sandbox.url, raw).code == "AuthenticationFail.OIDCToken.Invalid"

@@ -13,6 +13,7 @@ from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPResponse
 from traitlets.config import Config
 
+from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS
 from jupyter_tokens.server.app import ROUTES, TokensExtension
 from jupyter_tokens.server.base import MOST_BODY_BYTES
@@ -22,6 +23,7 @@ from .kernels import started
 from .test_rest_api import path_of
 
 INJECTION = "0" * 32
+HANDLE = Handle("oneaccess", (), "0" * 32, b"k" * 32)
 
 
 class Permissions(Authorizer):
@@ -47,9 +49,11 @@ class Row:
 
     @property
     def action(self) -> str:
-        return self.path.rpartition("/")[2]
+        """What a kernel's proof is for."""
+        return self.path.partition("{kernel_id}/")[2].format(handle_id=HANDLE.id, action="renew")
 
 
+NEW_HANDLE = {"id": "1" * 32, "key": "2" * 64, "profile": "oneaccess"}
 # What who may is answered with, where that is not 200, and what has to be sent along.
 ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("get", "/jupyter-tokens/profiles/{name}"): {"status": 403},
@@ -63,6 +67,12 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("get", "/jupyter-tokens/proxy/{name}/{path}"): {"status": 405},
     ("post", "/jupyter-tokens/proxy/{name}/{path}"): {"status": 400},
     ("post", "/jupyter-tokens/kernels/{kernel_id}/token"): {"body": {"profile": "oneaccess"}},
+    ("post", "/jupyter-tokens/kernels/{kernel_id}/handles"): {"body": NEW_HANDLE},
+    ("post", "/jupyter-tokens/handles"): {"body": NEW_HANDLE},
+    ("delete", "/jupyter-tokens/handles/{handle_id}"): {"status": 204},
+    # It is a kernel's.
+    ("post", "/jupyter-tokens/handles/{handle_id}/renew"): {"status": 403},
+    ("post", "/jupyter-tokens/kernels/{kernel_id}/sdk"): {"body": {"profile": "oneaccess"}},
 }
 ROWS = [
     Row(method, path, needs, **ANSWERS.get((method, path), {}))
@@ -70,7 +80,8 @@ ROWS = [
     for method, needs in route.permissions.items()
 ]
 BROWSER = [row for row in ROWS if row.needs is not None]
-KERNEL = [row for row in ROWS if row.needs is None]
+# Who asks a credential endpoint shows a secret of the kernel's: test_endpoints.
+KERNEL = [row for row in ROWS if row.needs is None and "{kernel_id}" in row.path and "/sdk/" not in row.path]
 
 by_name = pytest.mark.parametrize("row", BROWSER, ids=lambda row: f"{row.method} {row.path}")
 by_kernel = pytest.mark.parametrize("row", KERNEL, ids=lambda row: row.action)
@@ -84,11 +95,15 @@ def jp_server_config(jp_server_config: Config) -> Config:
 
 
 @pytest.fixture
-def ask(call: Call, kernel: Kernel, profiles: Any) -> Callable[..., Any]:
+def ask(call: Call, kernel: Kernel, profiles: Any, extension: TokensExtension) -> Callable[..., Any]:
+    key = HANDLE.key.hex()
+    extension.handles.issue(f"kernel {kernel.id}", handle_id=HANDLE.id, key=key, profile=HANDLE.profile, params={})
+
     async def ask(row: Row, headers: dict[str, str] | None = None, **facts: Any) -> HTTPResponse:
         path = row.path.format(
-            name="oneaccess", kernel_id=kernel.id, injection_id=INJECTION, path="api/v2/tenant/token", **facts
-        )
+            name="oneaccess", kernel_id=kernel.id, injection_id=INJECTION, path="api/v2/tenant/token",
+            handle_id=HANDLE.id, action="renew", tool="google", **facts
+        )  # fmt: skip
         body = json.dumps(row.body).encode() if row.method in {"post", "put"} else None
         return await call(row.method.upper(), path.removeprefix("/jupyter-tokens/"), body, headers=headers)
 
@@ -131,7 +146,7 @@ async def test_login_with_permission(ask: Any, row: Row) -> None:
     # Nothing else was asked for on the way.
     assert Permissions.asked[0] == row.needs
     if row.status == 403:
-        assert told(response)["reason"] == "edit_off"
+        assert told(response)["reason"] == ("handle" if "handle" in row.path else "edit_off")
 
 
 @by_name
@@ -241,7 +256,8 @@ async def test_a_body_that_is_too_large_is_not_looked_at(
     hashed: list[int] = []
     sha256 = hashlib.sha256
     monkeypatch.setattr("hashlib.sha256", lambda data=b"", **how: (hashed.append(len(data)), sha256(data, **how))[1])
-    path = row.path.format(name="oneaccess", kernel_id=kernel.id, path="api/v2/tenant/token")
+    facts = {"name": "oneaccess", "kernel_id": kernel.id, "handle_id": HANDLE.id, "action": "renew", "tool": "google"}
+    path = row.path.format(path="api/v2/tenant/token", **facts)
     body, headers = b" " * 20_000_000, kernel.proof("token", b"", time=0, key=b"wrong") if row in KERNEL else {}
     sending: dict[str, Any] = {"body": body}
     if chunked:

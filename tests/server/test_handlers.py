@@ -76,7 +76,7 @@ class TestProviders:
         entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}
         assert list(entries) == [
             *("static", "oauth2", "command", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"),
-            *("pai-dsw", "eiam-oauth", "dashscope", "huawei-iam"),
+            *("pai-dsw", "eiam-oauth", "dashscope", "huawei-iam", "alibaba-sts"),
         ]
         settings = entries["oneaccess"]["settings"]["properties"]
         assert settings["client_secret"]["writeOnly"] is True
@@ -124,6 +124,7 @@ class TestProviders:
             "eiam-oauth",
             "dashscope",
             "huawei-iam",
+            "alibaba-sts",
         ]
 
 

@@ -21,12 +21,14 @@ from schemathesis.specs.openapi.checks import (
 )
 from tornado.web import RequestHandler
 
+from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.proof import HEADER, prove
 from jupyter_tokens.server import app
 from jupyter_tokens.server.app import ROUTES, TokensExtension
 
 from .conftest import Kernel
 
+HANDLE = Handle("oneaccess", (), "0" * 32, b"k" * 32)
 API = Path(app.__file__).parent / "rest-api.yml"
 METHODS = [method.lower() for method in HTTPMethod if method.lower() not in {"options", "head", "connect", "trace"}]
 
@@ -79,22 +81,24 @@ VENDORS = {502, 503, 504}
 
 
 class _Kernel(requests.auth.AuthBase):
-    """Proves each request of a kernel, whatever its body; logs in for the others."""
+    """Proves each request of a kernel or a worker, whatever its body; logs in for the others."""
 
     def __init__(self, kernel: Kernel, login: dict[str, str], extension: TokensExtension) -> None:
         self._kernel, self._login, self._clock = kernel, login, extension.clock
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         path = str(request.path_url).partition("?")[0]
-        action = path.rpartition("/")[2]
-        if "/kernels/" not in path or action not in {"token", "profiles", "holdings"}:
-            request.headers.update(self._login)
-            return request
+        kernel = re.search("/kernels/([^/]+)/(token|profiles|holdings|sdk|handles.*)$", path)
+        worker = re.search("/jupyter-tokens/handles/[^/]+/token$", path)
         body = request.body or b""
         body = body.encode() if isinstance(body, str) else body
-        kernel_id = path.split("/")[-2]
-        time, nonce = int(self._clock.now()), uuid4().hex
-        request.headers[HEADER] = prove(self._kernel.key, kernel_id, action, body, time=time, nonce=nonce)
+        facts: dict[str, Any] = {"time": int(self._clock.now()), "nonce": uuid4().hex}
+        if kernel is not None:
+            request.headers[HEADER] = prove(self._kernel.key, kernel[1], kernel[2], body, **facts)
+        elif worker is not None:
+            request.headers[HEADER] = HANDLE.prove("token", body, **facts)
+        else:
+            request.headers.update(self._login)
         return request
 
 
@@ -120,10 +124,13 @@ async def test_answers_as_documented(
 ) -> None:
     """schemathesis: no 5xx but the documented ones of the vendors, no undocumented answer."""
     extension.allow_edit = True
+    owner = "user" if "kernels" not in path else f"kernel {kernel.id}"
+    extension.handles.issue(owner, handle_id=HANDLE.id, key=HANDLE.key.hex(), profile=HANDLE.profile, params={})
     schema = schemathesis.openapi.from_path(API)
     schema.config.update(base_url=http_server_client.get_url(jp_base_url).rstrip("/"))
     operation = schema[path][method.upper()]
     known = {"name": ["oneaccess", "astra", "pai-dlc", "wrong", "nobody"], "kernel_id": [kernel.id]}
+    known["handle_id"] = [HANDLE.id]
     login = _Kernel(kernel, jp_auth_header, extension)
     asked: list[int] = []
 

@@ -43,7 +43,7 @@ JULIA = re.compile(
 
 @given(name=names, value=values)
 def test_python_sets_exactly_that_and_binds_no_name(name: str, value: str) -> None:
-    code, expression = snippet("python", name, value)
+    code, expression = snippet("python", {name: value})
     assert code == ""
     namespace: dict[str, object] = {}
     before = os.environ.get(name)
@@ -59,7 +59,7 @@ def test_python_sets_exactly_that_and_binds_no_name(name: str, value: str) -> No
 
 @given(name=names, value=values)
 def test_julia_is_sent_nothing_but_digits_between_its_quotes(name: str, value: str) -> None:
-    code, expression = snippet("julia", name, value)
+    code, expression = snippet("julia", {name: value})
     assert code == ""
     match = JULIA.fullmatch(expression)
     assert match is not None
@@ -68,32 +68,34 @@ def test_julia_is_sent_nothing_but_digits_between_its_quotes(name: str, value: s
 
 @given(name=names, value=values)
 def test_r_is_sent_the_same_code_whatever_the_value(name: str, value: str) -> None:
-    code, expression = snippet("R", name, value)
-    assert code == snippet("r", "OTHER", "other").code
-    assert [bytes.fromhex(digits).decode() for digits in expression.split(" ")] == [name, value]
+    code, expression = snippet("R", {name: value})
+    assert code == snippet("r", {"OTHER": "other"}).code
+    *words, guard = expression.split(" ")
+    assert [bytes.fromhex(digits).decode() for digits in words] == [name, value]
+    assert guard == "-"
 
 
 @pytest.mark.parametrize("value", ["a\0b", "\ud800"])
 def test_what_no_variable_can_hold_is_refused(value: str) -> None:
     with pytest.raises(UnusableToken, match="character"):
-        snippet("python", "NAME", value)
+        snippet("python", {"NAME": value})
 
 
 def test_a_value_that_is_too_long_is_refused() -> None:
-    assert snippet("python", "NAME", "x" * MOST_BYTES)
+    assert snippet("python", {"NAME": "x" * MOST_BYTES})
     with pytest.raises(UnusableToken, match="longer"):
-        snippet("python", "NAME", "x" * (MOST_BYTES + 1))
+        snippet("python", {"NAME": "x" * (MOST_BYTES + 1)})
 
 
 @pytest.mark.parametrize("name", ["", "A B", "A=B", "é", "1A", "A\0"])
 def test_a_wrong_name_is_refused(name: str) -> None:
     with pytest.raises(ParameterError, match="environment variable"):
-        snippet("python", name, "value")
+        snippet("python", {name: "value"})
 
 
 def test_an_unknown_language_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ParameterError, match=r"'cobol'.*python, r, julia"):
-        snippet("cobol", "NAME", "value")
+        snippet("cobol", {"NAME": "value"})
 
 
 def _octave(name: str, value: str) -> Snippet:
@@ -123,13 +125,13 @@ class TestOtherPackages:
 
     def test_can_add_a_language_but_not_change_a_built_in_one(self) -> None:
         assert languages() == ["python", "r", "julia", "broken", "gone", "octave", "wrong"]
-        assert snippet("octave", "A", "b") == Snippet("", "setenv 41 62")
-        assert "unhexlify" in snippet("python", "A", "b").expression
+        assert snippet("octave", {"A": "b"}) == Snippet("", "setenv 41 62")
+        assert "unhexlify" in snippet("python", {"A": "b"}).expression
 
     @pytest.mark.parametrize("language", ["broken", "wrong", "gone"])
     def test_that_fail_are_told_of_without_the_value(self, language: str) -> None:
         with pytest.raises(ConfigurationError, match=language) as caught:
-            snippet(language, "NAME", "c4n4ry")
+            snippet(language, {"NAME": "c4n4ry"})
         seen: TokenError | BaseException | None = caught.value
         assert "c4n4ry" not in str(seen)
         assert caught.value.__context__ is None

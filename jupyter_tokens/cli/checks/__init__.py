@@ -1,4 +1,4 @@
-"""What `jupyter tokens doctor` looks at. No check changes or prints anything; here is what a check says."""
+"""The checks of `jupyter tokens doctor`. No check changes or prints anything; this module has their result type."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ _T = TypeVar("_T")
 
 
 class CheckResult(NamedTuple):
-    """check : its name, for machines. what : was found. do : about it, or ""."""
+    """The result of a check.
+
+    Attributes
+    ----------
+    check : str
+        The name of the check, for machines.
+    status : str
+        "ok", "warn" or "fail".
+    what : str
+        What was found.
+    do : str
+        What to do about it, or "".
+    """
 
     check: str
     status: Status
@@ -25,24 +37,24 @@ class CheckResult(NamedTuple):
 
 
 def ok(check: str, what: str) -> CheckResult:
-    """All is well."""
+    """Return a result: nothing is wrong."""
     return CheckResult(check, "ok", what)
 
 
 def warn(check: str, what: str, do: str) -> CheckResult:
-    """It works, but not as well as it could, or only for some."""
+    """Return a result: it works, but with a limitation."""
     return CheckResult(check, "warn", what, do)
 
 
 def fail(check: str, what: str, do: str) -> CheckResult:
-    """It does not work."""
+    """Return a result: it does not work."""
     return CheckResult(check, "fail", what, do)
 
 
 def within(seconds: float, works: Sequence[Callable[[], _T]]) -> list[_T | TokenError | None]:
-    """What each of them returns or raises, or None if that takes longer; all at once, each on a thread.
+    """Call all of them at once, each on a thread; return their results, `TokenError`s, or None after the time limit.
 
-    A thread that hangs (in a name service, say) is left behind: the process ends without it.
+    A thread that hangs, for example in a name lookup, is abandoned: it does not keep the process from ending.
     """
     outcomes: list[_T | TokenError | None] = [None] * len(works)
 
@@ -52,7 +64,7 @@ def within(seconds: float, works: Sequence[Callable[[], _T]]) -> list[_T | Token
         except TokenError as error:
             outcomes[place] = error.copy()
         except Exception as error:
-            # Only the kind: its text may hold anything.
+            # Only the type: its text may hold anything.
             outcomes[place] = TokenError(f"An unexpected error ({type(error).__name__}).")
 
     threads = [threading.Thread(target=run, args=(place,), daemon=True) for place in range(len(works))]

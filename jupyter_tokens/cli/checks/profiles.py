@@ -1,4 +1,4 @@
-"""Configuration files, the profiles in them, the keyring, and whether a call can be signed, which is not sent."""
+"""Checks of configuration files, profiles, the keyring, credentials, and, if asked to, of real calls."""
 
 from __future__ import annotations
 
@@ -7,30 +7,36 @@ import shlex
 import stat
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...clock import SystemClock
+from ...config.keyring_access import backend
 from ...config.profiles import loads_code
-from ...errors import ConfigurationError, SecretError, TokenError
+from ...errors import ConfigurationError, ParameterError, SecretError, TokenError, Unauthorized
+from ...kernel.card import remaining
+from ...protocol.messages import variables_of
 from ...providers.base import Call
 from ...providers.fields import Program
-from ..keyring_backend import backend
+from ...sources.local import LocalSource
 from . import CheckResult, fail, ok, warn, within
 
 if TYPE_CHECKING:
     from ...config.profiles import Profile, Profiles
     from ...providers.params import Param, ParamValue
 
-__all__ = ["files", "keyring", "profiles", "signatures"]
+__all__ = ["files", "keyring", "live", "profiles", "signatures"]
 
 SECONDS = 20.0
 """Time limit for each profile: a metadata service may be missing."""
+_MORE_SECONDS = 5.0
+"""For reading the configuration and the secrets."""
 
 
 def files(found: list[Path]) -> Iterator[CheckResult]:
-    """Each file, and who may change it."""
+    """Check each file, and who can write it."""
     if os.environ.get("JUPYTER_NO_CONFIG"):
         yield fail("configuration", "JUPYTER_NO_CONFIG is set: no profile is read or kept", "unset JUPYTER_NO_CONFIG")
     elif not found:
@@ -52,22 +58,22 @@ def files(found: list[Path]) -> Iterator[CheckResult]:
 
 
 def profiles(known: Profiles) -> Iterator[CheckResult]:
-    """Each profile: whether it is right, and whether its secrets are written out in it."""
+    """Check each profile, and whether secrets are written out in it."""
     for name in known:
         try:
             with warnings.catch_warnings():
-                # Told below, for each profile.
+                # Reported below, for each profile.
                 warnings.simplefilter("ignore", UserWarning)
                 profile = known[name]
         except ConfigurationError as error:
             yield fail("profile", error.message.rstrip("."), error.hint.rstrip(".") or "correct it in its file")
             continue
-        if profile.env is not None and loads_code(profile.env):
-            what = f"profile {name}: some program loads or starts code by the variable {profile.env}"
+        for variable in filter(loads_code, variables_of(profile.env).values()):
+            what = f"profile {name}: programs load or start code from the variable {variable}"
             yield warn("variable", what, "choose another name for env")
         literal = _literals(profile)
         if literal:
-            what = f"profile {name}: {', '.join(literal)} stands in {known.file(name)}"
+            what = f"profile {name}: {', '.join(literal)} is written out in {known.file(name)}"
             yield warn(
                 "literal secret", what, "keep it elsewhere: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
             )
@@ -76,7 +82,7 @@ def profiles(known: Profiles) -> Iterator[CheckResult]:
 
 
 def keyring(known: list[Profile]) -> Iterator[CheckResult]:
-    """The backend, in the light of who needs one."""
+    """Check the keyring backend, and whether profiles need one."""
     found = backend()
     needed = [profile.name for profile in known if any(ref.kind == "keyring" for ref in profile.references.values())]
     if found.usable and found.encrypts:
@@ -105,13 +111,16 @@ def _literals(profile: Profile) -> list[str]:
 
 
 def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResult]:
-    """For each profile. A keyring may ask for its password, commands are run, a vendor's chain may use the network."""
+    """Check whether each profile's credential is complete enough to sign a call.
+
+    A keyring may ask for its password, commands are run, and a vendor's credential chain may use the network.
+    """
     for profile in profiles:
         unasked = _asks_network(profile) if offline else ""
         if unasked:
             yield warn("credential", f"profile {profile.name}: its {unasked} (--offline)", "run it without")
             continue
-        # A keyring that waits for a person is named within the profile's own limit.
+        # A keyring that waits for a person reports that within the profile's own time limit.
         [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)])
         if isinstance(outcome, TokenError):
             do = outcome.hint.rstrip(".") or "correct the profile"
@@ -131,11 +140,11 @@ def _asks_network(profile: Profile) -> str:
 
 
 def _sign(profile: Profile) -> str:
-    """Get to the point where the first request would be sent, and say what was found. Raises `TokenError`."""
+    """Prepare a call up to its first request; return what was found. Raises `TokenError`."""
     secrets = profile.secrets()
     credential = profile.provider.credential(secrets)
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
-    # What only a call gives; for a signature anything will do.
+    # Parameters that only a call gives: for a signature any value will do.
     fills = {name: _any(param) for name, param in missing.items() if param.required or param.identifier}
     call = Call(profile.name, profile.call_params(fills), credential, SystemClock())
     flow = profile.provider.retrieve(call)
@@ -151,7 +160,55 @@ def _sign(profile: Profile) -> str:
     if not sends:
         return f"token from {source}"
     given = ", ".join(name for name, param in missing.items() if param.required)
-    return f"credential from {source}, a call can be signed" + (f"; to be given in each call: {given}" if given else "")
+    return f"credential from {source}, a call can be signed" + (f"; each call must give {given}" if given else "")
+
+
+def live(profiles: list[Profile]) -> Iterator[CheckResult]:
+    """Fetch a token with each profile, all at once. Blocks for at most the longest `timeout`, and a little more."""
+    if not profiles:
+        return
+    source = LocalSource()
+    try:
+        calls = [partial(_fetch, source, profile) for profile in profiles]
+        outcomes = within(max(profile.timeout for profile in profiles) + _MORE_SECONDS, calls)
+    finally:
+        source.close()
+    for profile, outcome in zip(profiles, outcomes, strict=True):
+        if isinstance(outcome, TokenError):
+            facts = f" [{outcome.facts}]" if outcome.facts else ""
+            yield fail("token", f"profile {profile.name}: {_problem(outcome)}{facts}", _advice(profile, outcome))
+        elif outcome is None:
+            yield fail("token", f"profile {profile.name}: no token within {profile.timeout:g} s", "check the network")
+        else:
+            yield outcome
+
+
+def _fetch(source: LocalSource, profile: Profile) -> CheckResult:
+    known = profile.provider.params
+    missing = [name for name, param in known.items() if param.required and name not in profile.params]
+    if missing:
+        what = f"profile {profile.name}: not fetched, because each call must give {', '.join(missing)}"
+        example = " ".join(f"{name}=…" for name in missing)
+        return warn("token", what, f"try it with: jupyter tokens get {profile.name} {example}")
+    try:
+        token = source.get(source.key(profile.name), refresh=True)
+    except ParameterError as error:
+        # Which parameters a call needs can depend on the others.
+        what = f"profile {profile.name}: not fetched: {error.message.rstrip('.')}"
+        return warn("token", what, error.hint.rstrip(".") or "see its documentation")
+    ends = token.expires_at
+    expiry = "" if ends is None else f", which expires in {remaining((ends - datetime.now(UTC)).total_seconds())}"
+    return ok("token", f"profile {profile.name}: {profile.provider.title} returned a token{expiry}")
+
+
+def _advice(profile: Profile, error: TokenError) -> str:
+    hint = error.hint.rstrip(".")
+    if not isinstance(error, Unauthorized):
+        return hint or "see docs/troubleshooting.md"
+    known = profile.provider.settings()
+    secrets = [key for key in profile.references if known[key].secret]
+    change = "; ".join(f"jupyter tokens set-secret {profile.name} {key}" for key in secrets)
+    return "; ".join(filter(None, [hint, change and f"to enter it again: {change}"])) or "check the credential"
 
 
 def _any(param: Param) -> ParamValue:
@@ -167,7 +224,7 @@ def _any(param: Param) -> ParamValue:
 
 
 def _problem(error: TokenError) -> str:
-    """What is wrong; the profile is named in front of it already."""
+    """Return what is wrong, without the profile's name."""
     if isinstance(error, SecretError) and error.problem:
         return f"key {error.setting!r}: {error.problem}".rstrip(".")
     return error.message.rstrip(".")

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ...config.secrets import watch_seen
+from ...scan.values import is_reference
 from ...token import Secret, Token
-from .._compat import DELIMITER, expressions_point, kernel_session
+from .._compat import DELIMITER, expressions_point, kernel_session, replace
 from ..at_start import filled_variables
 from .known_values import KnownValues
 from .message_hooks import MessageHooks
 from .narrow_hooks import NarrowHooks
 from .records import Records
-from .replacement import replace
 from .revealing import is_revealing, revealing
-from .search import Search
+from .search import RUN, Search
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -36,21 +37,31 @@ __all__ = ["Redaction", "revealing", "start", "stop"]
 _STARTED = "_jupyter_tokens_redaction"
 # Of the server's side, which the kernel does not import: server/kernel_start.py and server/snippets.py.
 _PUSH = "jupyter_tokens"
+_DISTINCT = 8
+"""Different characters that the value of a variable must have to be taken for a secret."""
 
 
 class Redaction:
     """The redaction of one shell.
 
     client : whose tokens are to be known. enabled : asked at each message whether anything is to be taken out.
+    variables : patterns of names; what the environment has under them now is known.
     clock : tells when a token has ended.
     """
 
     def __init__(
-        self, shell: InteractiveShell, client: Client, enabled: Callable[[], bool], *, clock: Clock | None = None
+        self,
+        shell: InteractiveShell,
+        client: Client,
+        enabled: Callable[[], bool],
+        *,
+        variables: Iterable[str] = (),
+        clock: Clock | None = None,
     ) -> None:
         self._shell = shell
         self._client = client
         self._enabled = enabled
+        self._variables = tuple(variables)
         self._clock = clock
         self._known = KnownValues(clock)
         self._source: object = None
@@ -59,6 +70,8 @@ class Redaction:
     def open(self) -> None:
         """Hooks into the shell. Warns if its kernel's messages cannot be searched."""
         self._endings.append(watch_seen(self._seen))
+        self._know_variables()
+        # After it, so that the name of a profile replaces that of its variable.
         self._know_filled()
         self._endings.append(Records(self._shell, self.search).close)
         session = kernel_session(self._shell)
@@ -139,7 +152,8 @@ class Redaction:
         else:
             if value.has_value:
                 ends_at = inf if value.expires_at is None else value.expires_at.timestamp()
-                self.know(value.reveal(), profile, ends_at)
+                for each in value.values().values():
+                    self.know(each, profile, ends_at)
             for part in value.metadata.values():
                 if isinstance(part, Secret):
                     self._seen(profile, part)
@@ -155,6 +169,13 @@ class Redaction:
             for held in map(source.held, self._client.keys()):
                 if held is not None:
                     self._seen(held.token.profile, held.token)
+
+    def _know_variables(self) -> None:
+        """Secrets of others that this process was started with, by the names of their variables."""
+        for name, value in os.environ.items():
+            named = any(fnmatchcase(name.upper(), pattern) for pattern in self._variables)
+            if named and len(value) >= RUN and len(set(value)) >= _DISTINCT and not is_reference(value, uuid=True):
+                self._known.add(value, f"variable {name}")
 
     def _know_filled(self) -> None:
         """The tokens that the server has put into this kernel's environment."""
@@ -190,11 +211,12 @@ def start(
     client: Client,
     enabled: Callable[[], bool] = lambda: True,
     *,
+    variables: Iterable[str] = (),
     clock: Clock | None = None,
 ) -> None:
-    """Begins to take known values out of what a shell sends; once, however often it is called."""
+    """Begins to take known values out of what a shell sends; once, however often it is called. See `Redaction`."""
     if getattr(shell, _STARTED, None) is None:
-        redaction = Redaction(shell, client, enabled, clock=clock)
+        redaction = Redaction(shell, client, enabled, variables=variables, clock=clock)
         redaction.open()
         setattr(shell, _STARTED, redaction)
 

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from .._compat import DELIMITER, call_later, publisher, send_point, serialize_point
-from .replacement import replace
+from .._compat import DELIMITER, call_later, publisher, replace, send_point, serialize_point
 from .search import Search
 
 __all__ = ["HOLD_SECONDS", "PART", "MessageHooks"]

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._compat import traceback_point
-from .replacement import replace
+from .._compat import replace, traceback_point
 from .search import Search
 
 if TYPE_CHECKING:

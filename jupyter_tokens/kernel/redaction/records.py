@@ -9,8 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._compat import Point, line_magics, log_point, result_point
-from .replacement import replace
+from .._compat import Point, line_magics, log_point, replace, result_point
 from .search import Search
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
-from .._compat import publish_text, publishes
-from .replacement import replace
+from .._compat import publish_text, publishes, replace
 
 __all__ = ["is_revealing", "revealing"]
 

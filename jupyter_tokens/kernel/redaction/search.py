@@ -209,8 +209,9 @@ class Search:
             for table, key in self._keys(needle):
                 table[key] = (*table[key], needle) if key in table else needle.alone
                 self._known.add(key)
-        if len(needles[0].skeleton) < _PIECE or not value.isascii() or "\\" in value or "%" in value:
-            # What a skeleton does not keep, or what reads as an escape itself.
+        odd = not value.isascii() or ord(value[0]) in _DROPPED or "\\" in value or "%" in value
+        if odd or len(needles[0].skeleton) < _PIECE:
+            # What a skeleton does not keep, also as the beginning that `split` waits for, or what is an escape itself.
             self._plain |= dict.fromkeys(_plain_forms(value), label)
         self._needles[value] = needles
         self._revision += 1

@@ -24,10 +24,14 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered client; `proof` is its secret, or its private key in PEM."""
+    """A registered client.
+
+    proof : its secret, or its private key in PEM; empty for a public client. subject : the token to be exchanged.
+    """
 
     id: str
     proof: Secret
+    subject: Secret | None = None
 
 
 def basic(client: Client) -> str:

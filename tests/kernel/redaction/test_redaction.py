@@ -178,7 +178,7 @@ def test_nothing_is_opened_that_nobody_asked_for(shell: InteractiveShell, kernel
 
 def test_a_token_that_the_server_pushes_is_known(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
     redaction.start(shell, client)
-    sent = filled("PUSHED", "acme", {}, snippet("python", "PUSHED", VALUE))
+    sent = filled("PUSHED", "acme", {}, snippet("python", {"PUSHED": VALUE}))
     try:
         told = shell.user_expressions({EXPRESSION: sent.expression})
         assert told[EXPRESSION]["status"] == "ok"
@@ -316,3 +316,43 @@ def test_in_plain_ipython_the_narrower_hooks_serve_without_a_word(shell: Interac
         shell.run_cell("value")
     assert "[token x]" in captured.stdout
     assert VALUE not in captured.stdout
+
+
+PATTERNS = ("*_TOKEN", "*_KEY", "*_SECRET", "*PASSWORD*")
+
+
+@pytest.mark.parametrize("name", ["WANDB_API_KEY", "hub_token", "CLIENT_SECRET", "PGPASSWORD", "PASSWORD_OF_DB"])
+def test_a_secret_that_the_kernel_was_started_with_is_known_by_the_name_of_its_variable(
+    shell: InteractiveShell, kernel: Kernel, client: Client, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, VALUE)
+    redaction.start(shell, client, variables=PATTERNS)
+    assert kernel.tells(f"<{VALUE}>") == f"<[variable {name}]>"
+    assert kernel.tells(f"<{VALUE[:20]}>") == f"<[variable {name}]>"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WANDB_PROJECT", VALUE),
+        ("SSH_KEY", "/home/jovyan/.ssh/id_ed25519"),
+        ("IDENTITY_KEY", "https://login.example.com/keys/2026"),
+        ("PAGE_TOKEN", "0" * 32),
+        ("SORT_KEY", "last-name"),
+    ],
+)
+def test_what_does_not_look_like_a_secret_is_shown(
+    shell: InteractiveShell, kernel: Kernel, client: Client, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    redaction.start(shell, client, variables=PATTERNS)
+    assert kernel.tells(f"<{value}>") == f"<{value}>"
+
+
+def test_a_variable_that_a_profile_has_filled_has_the_profiles_name(
+    shell: InteractiveShell, kernel: Kernel, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUSHED_TOKEN", VALUE)
+    monkeypatch.setenv(FILLED_VARIABLE, '{"PUSHED_TOKEN": {"profile": "pushed", "params": {}}}')
+    redaction.start(shell, client, variables=PATTERNS)
+    assert kernel.tells(VALUE) == "[token pushed]"

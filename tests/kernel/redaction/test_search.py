@@ -166,6 +166,11 @@ def test_a_text_is_split_before_what_may_be_the_beginning_of_a_value(value: str)
             assert shown == form[: at - cut]
 
 
+def test_a_text_is_split_before_the_escape_that_a_value_begins_with() -> None:
+    search = search_for("<<<<aaaa")
+    assert search.split("more %3C%3") == ("more ", "%3C%3")
+
+
 @given(st.data())
 def test_however_a_text_is_cut_no_value_gets_through(data: st.DataObject) -> None:
     value = "abcab-xyzab.x-0123456789"

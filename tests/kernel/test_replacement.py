@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jupyter_tokens.kernel.redaction.replacement import replace
+from jupyter_tokens.kernel._compat import replace
 
 
 class Owner:

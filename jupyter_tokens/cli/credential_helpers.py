@@ -1,0 +1,143 @@
+"""`git-credential-jupyter-tokens` and `docker-credential-jupyter-tokens`: the programs that git and docker run.
+
+A token goes to no host but those that the profile names (`hosts`), or that git's own configuration gives the profile
+for. Nothing is ever stored here.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from ..config.files import remove_leftovers
+from ..config.profiles import Profile, Profiles, is_loopback
+from ..errors import ConfigurationError, ParameterError, TokenError
+from ..sdks import DEFAULT_USER, PROGRAMS, Asked
+from ..sources.local import LocalSource
+from ..sources.stores import TokenStore
+from .get import param
+from .terminal import one_line
+
+__all__ = ["docker", "git", "host_of"]
+
+# docker knows a missing login by this text alone, and pulls on without one.
+_DOCKER_HAS_NONE = "credentials not found in native keychain\n"
+
+
+def git() -> None:
+    """Entry point: `git-credential-jupyter-tokens [PROFILE [name=value …]] get|store|erase`."""
+    _run("git-credential-jupyter-tokens", _git)
+
+
+def docker() -> None:
+    """Entry point: `docker-credential-jupyter-tokens get|store|erase|list`."""
+    _run("docker-credential-jupyter-tokens", _docker)
+
+
+def host_of(written: str) -> str:
+    """The host of a URL, or what is none as it is: `host:port` in small letters, without scheme, user and path."""
+    text = written.strip()
+    return urlsplit(text if "://" in text else f"//{text}").netloc.rpartition("@")[2].lower()
+
+
+def _run(name: str, helper: Callable[[LocalSource, list[str]], None]) -> None:
+    source = LocalSource()
+    try:
+        remove_leftovers()
+        helper(source, sys.argv[1:])
+    except TokenError as error:
+        sys.stderr.write(f"{name}: {one_line(str(error))}\n")
+        sys.exit(1)
+    finally:
+        source.close()
+
+
+# git
+
+
+def _git(source: LocalSource, arguments: list[str]) -> None:
+    if not arguments:
+        raise ParameterError("git runs this program: [PROFILE [name=value …]] get|store|erase.")
+    *words, operation = arguments
+    if operation not in {"get", "erase"}:
+        # Operations that there are not yet are to be ignored, as `store` is: a newer token is a call away.
+        return
+    asked = dict(line.rstrip("\n").split("=", 1) for line in sys.stdin if "=" in line)
+    try:
+        _answer_git(source, words, operation, asked)
+    except TokenError:
+        # Or git would ask the person for a password.
+        sys.stdout.write("quit=1\n" if operation == "get" else "")
+        raise
+
+
+def _answer_git(source: LocalSource, words: list[str], operation: str, asked: Mapping[str, str]) -> None:
+    protocol, host = asked.get("protocol", ""), asked.get("host", "").lower()
+    if protocol != "https" and not (protocol == "http" and is_loopback(f"http://{host}")):
+        raise ParameterError(
+            f"A token is sent over https only, and {host[:200] or 'this host'} is asked over {protocol[:20] or '?'}.",
+            hint="Change the remote's URL: git remote set-url.",
+        )
+    profiles = source.profiles()
+    profile = profiles[words[0]] if words else _profile_for(profiles, host)
+    user = profile.user_at(host)
+    if profile.hosts and user is None:
+        raise ParameterError(f"The profile {profile.name!r} is not for {host[:200]}.", hint="Add it to its hosts.")
+    key = source.key(profile.name, dict(map(param, words[1:])))
+    if operation == "get":
+        user = asked.get("username") or user or DEFAULT_USER
+        sys.stdout.write(PROGRAMS["git"](source.get(key), Asked(now=time.time(), server=host, user=user)))
+    elif TokenStore.configured().url != "none" and source.get(key).reveal() == asked.get("password"):
+        # It was refused: the next run is to fetch another one.
+        source.forget(key)
+
+
+# docker
+
+
+def _docker(source: LocalSource, arguments: list[str]) -> None:
+    operation = arguments[0] if len(arguments) == 1 else ""
+    if operation == "list":
+        sys.stdout.write("{}\n")
+        return
+    if operation not in {"get", "store", "erase"}:
+        raise ParameterError("docker runs this program: get|store|erase|list.")
+    server = sys.stdin.read().strip()
+    if operation == "store":
+        raise ParameterError(
+            "Logins are not stored here: the token of a profile is the login.",
+            hint="Name this program in credHelpers for the hosts of profiles alone: jupyter tokens sdk docker NAME.",
+        )
+    if operation == "erase":
+        return
+    try:
+        profile = _profile_for(source.profiles(), host_of(server))
+    except ParameterError:
+        sys.stdout.write(_DOCKER_HAS_NONE)
+        raise
+    user = profile.user_at(host_of(server)) or DEFAULT_USER
+    token = source.get(source.key(profile.name))
+    sys.stdout.write(PROGRAMS["docker"](token, Asked(now=time.time(), server=server, user=user)))
+
+
+def _profile_for(profiles: Profiles, host: str) -> Profile:
+    """The one profile whose token is for a host. Raises `ParameterError`, or `ConfigurationError` for several."""
+    found = []
+    for name in profiles:
+        try:
+            profile = profiles[name]
+        except ConfigurationError:
+            # What is wrong with another profile is not this host's trouble.
+            continue
+        if profile.user_at(host) is not None:
+            found.append(profile)
+    if not found:
+        raise ParameterError(f"No profile is for {host[:200] or 'no host'}.", hint="Add it to the hosts of one.")
+    if len(found) > 1:
+        names = ", ".join(profile.name for profile in found)
+        raise ConfigurationError(
+            f"Several profiles are for {host[:200]}: {names}.", hint="Name it in one of them only."
+        )
+    return found[0]

@@ -1,0 +1,159 @@
+"""`jupyter tokens login`, `logout` and `whoami`: a person and a profile, without a token on the screen."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import webbrowser
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from traitlets import Bool
+
+from ..clock import utc
+from ..errors import LoginNeeded
+from ..providers.login import needed
+from ..sources.local import LocalSource
+from .command import Action
+from .completion import profile_names
+from .terminal import one_line, say
+
+if TYPE_CHECKING:
+    from ..sources.logins import Attempt, Logins
+
+__all__ = ["LoginApp", "LogoutApp", "WhoamiApp"]
+
+_SESSION = "this terminal"
+
+
+class _OfProfile(Action):
+    """An action on the login of one profile."""
+
+    completer = staticmethod(profile_names)
+
+    def run(self) -> int:
+        """See `Action`."""
+        if len(self.extra_args) != 1:
+            self.fail(2, "takes the NAME of one profile; `jupyter tokens list` says which there are")
+        with closing(LocalSource()) as source:
+            return self.act(self.extra_args[0], source.logins)
+
+    def act(self, name: str, logins: Logins) -> int:
+        """Do it; returns the exit code. Raises `TokenError`."""
+        raise NotImplementedError
+
+
+class LoginApp(_OfProfile):
+    """By a browser on this machine, or on any other device."""
+
+    name = "jupyter-tokens-login"
+    description = """Log in to the profile NAME, for a profile of provider oauth2 with grant authorization_code or
+    device_code. It opens a browser, which comes back to a port of this machine. With --device, which is for machines
+    without a browser, it shows an address and a code for a browser anywhere else, and waits.
+
+    Kernels, servers and programs of this user then get tokens until the login ends or `jupyter tokens logout`."""
+    examples = "jupyter tokens login acme\njupyter tokens login acme --device"
+
+    device = Bool(default_value=False, help="Log in with a browser on another device.").tag(config=True)
+
+    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
+        **Action.flags,
+        "device": ({"LoginApp": {"device": True}}, device.help),
+    }
+
+    def act(self, name: str, logins: Logins) -> int:
+        """See `_OfProfile`."""
+        attempt = _by_device(name, logins) if self.device or logins.is_for_device(name) else _by_browser(name, logins)
+        say(f"Logged in to {name}{f' as {one_line(attempt.who)}' if attempt.who else ''}.")
+        return 0
+
+
+def _by_browser(name: str, logins: Logins) -> Attempt:
+    from ..sources.loopback import Loopback  # noqa: PLC0415 (loads a web server)
+
+    with Loopback() as loopback:
+        attempt = logins.begin(name, session=_SESSION, redirect_uri=loopback.redirect_uri)
+        assert attempt.url is not None
+        loopback.lead(attempt.url, lambda answer: logins.finish(answer, session=_SESSION))
+        say(f"Log in with the browser on this machine: {loopback.start.reveal()}")
+        if not webbrowser.open(loopback.start.reveal()):
+            say(f"No browser could be opened. On a machine without one: jupyter tokens login {name} --device")
+        return loopback.wait(attempt.seconds)
+
+
+def _by_device(name: str, logins: Logins) -> Attempt:
+    attempt = logins.begin(name, session=_SESSION, device=True)
+    device = attempt.device
+    assert device is not None
+    say(f"Open {one_line(device.verification_uri)} in any browser, and type the code {device.user_code}")
+    pause = threading.Event()
+    while attempt.state == "waiting":
+        pause.wait(device.interval)
+        logins.look(attempt.id, session=_SESSION)
+    if attempt.error is not None:
+        raise attempt.error
+    return attempt
+
+
+class LogoutApp(_OfProfile):
+    """Here, and at the server where it can."""
+
+    name = "jupyter-tokens-logout"
+    description = """Log out of the profile NAME: the login is removed from this user's configuration or keyring, and
+    revoked at the server, if the server can do that. Tokens that notebooks hold stay valid until they expire, unless
+    the server revokes them as well."""
+    examples = "jupyter tokens logout acme"
+
+    def act(self, name: str, logins: Logins) -> int:
+        """See `_OfProfile`."""
+        revoked = logins.logout(name)
+        if revoked is None:
+            say(f"Nobody was logged in to {name}.")
+        elif revoked:
+            say(f"Logged out of {name}; the server has revoked the login.")
+        else:
+            say(f"Logged out of {name}. The server was not told, or did not revoke the login.")
+        return 0
+
+
+class WhoamiApp(_OfProfile):
+    """Asks no server."""
+
+    name = "jupyter-tokens-whoami"
+    description = """Print who is logged in to the profile NAME, since when and where. It asks no server. Exit code 1 if
+    nobody is."""
+    examples = "jupyter tokens whoami acme\njupyter tokens whoami acme --json"
+
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a line.").tag(config=True)
+
+    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
+        **Action.flags,
+        "json": ({"WhoamiApp": {"as_json": True}}, as_json.help),
+    }
+
+    def act(self, name: str, logins: Logins) -> int:
+        """See `_OfProfile`."""
+        login = logins.who(name)
+        if login is None:
+            raise needed(name)
+        ends = login.expires_at
+        if ends is not None and utc(ends) <= datetime.now(UTC):
+            raise LoginNeeded("The login has ended.", hint=needed(name).hint, profile=name)
+        facts = {
+            "profile": name,
+            "who": login.who or None,
+            "since": utc(login.since).isoformat(timespec="seconds"),
+            "server": login.server,
+            "client_id": login.client_id,
+            "expires_at": None if ends is None else utc(ends).isoformat(timespec="seconds"),
+            "renews": login.refresh_token is not None,
+        }
+        if self.as_json:
+            sys.stdout.write(json.dumps(facts) + "\n")
+        else:
+            until = f", until {facts['expires_at']}" if ends is not None else ""
+            who = one_line(login.who) or "somebody whom the server does not name"
+            sys.stdout.write(f"{who}, since {facts['since']}{until}, at {one_line(login.server)}\n")
+        return 0

@@ -1,0 +1,280 @@
+"""`jupyter tokens sdk`: the configuration that makes an unmodified SDK or tool get its tokens from a profile.
+
+The configuration is on standard output, to be redirected into its file, and holds no token. What to do with it is on
+standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from ..config.files import load_profiles
+from ..config.profiles import Profile, is_loopback
+from ..errors import ConfigurationError, ParameterError
+from ..sdks import DEFAULT_USER, EXEC_VERSIONS, GOOGLE_TYPES, SDKS, Address
+from .command import Action
+from .completion import profile_names
+from .credential_helpers import host_of
+from .terminal import say
+
+__all__ = ["SdkApp"]
+
+_GOOGLE_SECONDS = 30
+_GOOGLE_STS = "https://sts.googleapis.com/v1/token"
+
+
+class _Configuration(NamedTuple):
+    """text : the configuration. note : what to do with it."""
+
+    text: str
+    note: str
+
+
+def _program(name: str = "jupyter-tokens") -> str:
+    """The absolute path of a program of this installation: SDKs run it with another PATH."""
+    path = Path(sysconfig.get_path("scripts"), name)
+    return str(path) if path.exists() else name
+
+
+def _get(profile: Profile, form: str = "value") -> list[str]:
+    return [_program(), "get", profile.name, *([] if form == "value" else ["--format", form])]
+
+
+def _script(*lines: str) -> str:
+    return "\n".join(("#!/bin/sh", *lines)) + "\n"
+
+
+# By tool
+
+
+def _alibaba(profile: Profile, _: str) -> _Configuration:
+    external = {
+        "name": profile.name,
+        "mode": "External",
+        "process_command": shlex.join(_get(profile, "alibaba-external")),
+    }
+    return _Configuration(
+        json.dumps({"current": profile.name, "profiles": [external]}, indent=2) + "\n",
+        "For ~/.aliyun/config.json. The library writes the temporary key into that file each time: in a notebook, use "
+        f"%gettoken {profile.name} --sdk alibaba instead.",
+    )
+
+
+def _aws(profile: Profile, _: str) -> _Configuration:
+    program = shlex.join(_get(profile, "credential-process"))
+    text = f"[profile {shlex.quote(profile.name)}]\ncredential_process = {program}\n"
+    return _Configuration(text, f"Add it to ~/.aws/config, and set AWS_PROFILE to {profile.name}.")
+
+
+def _azure(profile: Profile, _: str) -> _Configuration:
+    text = _script("# Every az command but this one fails.", _CHECK_AZ, f"exec {shlex.join(_get(profile, 'az'))}")
+    return _Configuration(
+        text,
+        "A script: save it as az, executable, in a folder of its own, and put that folder first on PATH. "
+        "AzureCliCredential and DefaultAzureCredential run it for each get_token, for whatever resource.",
+    )
+
+
+_CHECK_AZ = 'case "$1 $2" in "account get-access-token") ;; *) exit 1 ;; esac'
+
+
+def _docker(profile: Profile, host: str) -> _Configuration:
+    hosts = [host_of(host)] if host else [host_of(written) for written in profile.hosts]
+    left = [host for host in hosts if profile.user_at(host) is None]
+    if left or not hosts:
+        raise _no_hosts(profile, left[0] if left else "registry.example.com")
+    return _Configuration(
+        json.dumps({"credHelpers": dict.fromkeys(hosts, "jupyter-tokens")}, indent=2) + "\n",
+        "Merge it into ~/.docker/config.json. docker looks for docker-credential-jupyter-tokens on PATH "
+        f"({Path(_program('docker-credential-jupyter-tokens')).parent}), and shows no reason if there is no token.",
+    )
+
+
+def _git(profile: Profile, host: str) -> _Configuration:
+    helper = f"{shlex.quote(_program('git-credential-jupyter-tokens'))} {shlex.quote(profile.name)}"
+    sections = [
+        # The empty one keeps helpers that stand before it from storing the token.
+        f'[credential "{url}"]\n\thelper =\n\thelper = {_quoted(helper)}\n'
+        for url in _urls(profile, host)
+    ]
+    return _Configuration("".join(sections), "Add it to ~/.gitconfig, or to .git/config of one clone.")
+
+
+def _google(profile: Profile, audience: str) -> _Configuration:
+    if not audience:
+        raise ParameterError(
+            "Google needs the audience of the workload identity provider that trusts the profile's token.",
+            hint=f"Give it: jupyter tokens sdk google {profile.name} "
+            "//iam.googleapis.com/projects/…/locations/global/workloadIdentityPools/…/providers/…",
+        )
+    executable = {
+        "command": shlex.join(_get(profile, "google-executable")),
+        "timeout_millis": _GOOGLE_SECONDS * 1000,
+    }
+    facts = {
+        "type": "external_account",
+        "audience": audience,
+        "subject_token_type": GOOGLE_TYPES[0],
+        "token_url": _GOOGLE_STS,
+        "credential_source": {"executable": executable},
+    }
+    return _Configuration(
+        json.dumps(facts, indent=2) + "\n",
+        "Save it, and set GOOGLE_APPLICATION_CREDENTIALS to the file, GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES to 1, "
+        "and GOOGLE_CLOUD_PROJECT: without a project, google-auth sends the token to the resource manager to find one.",
+    )
+
+
+def _kubectl(profile: Profile, _: str) -> _Configuration:
+    command, *arguments = _get(profile, "exec-credential")
+    plugin = {
+        "apiVersion": EXEC_VERSIONS[0],
+        "command": command,
+        "args": arguments,
+        "interactiveMode": "Never",
+    }
+    lines = [f"        {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in plugin.items()]
+    text = "\n".join(("users:", f"  - name: {json.dumps(profile.name)}", "    user:", "      exec:", *lines)) + "\n"
+    return _Configuration(
+        text, "Merge it into the kubeconfig, and name this user in a context. kubectl sends a token over https only."
+    )
+
+
+def _keyring(profile: Profile, host: str) -> _Configuration:
+    urls = _urls(profile, host)
+    known = "|".join(f"{shlex.quote(url)}|{shlex.quote(url)}/*|{shlex.quote(host_of(url))}" for url in urls)
+    user = shlex.quote(profile.user_at(host_of(urls[0])) or DEFAULT_USER)
+    text = _script(
+        "# Prints the token for these addresses alone.",
+        "for word; do",
+        f'  case "$word" in {known}) known=1 ;; esac',
+        "done",
+        '[ -n "$known" ] || exit 1',
+        'case "$*" in',
+        f"  *--output=json*) exec {shlex.join(_get(profile, 'keyring'))} ;;",
+        f'  *"--mode creds"*) echo {user}; exec {shlex.join(_get(profile))} ;;',
+        f"  *) exec {shlex.join(_get(profile))} ;;",
+        "esac",
+    )
+    return _Configuration(
+        text,
+        "A script: save it as keyring, executable, in a folder of its own, put that folder first on PATH, and give "
+        '--keyring-provider subprocess. uv asks only if the URL names a user or the index has authenticate = "always".',
+    )
+
+
+def _variable(name: str) -> Callable[[Profile, str], _Configuration]:
+    def configuration(profile: Profile, _: str) -> _Configuration:
+        return _Configuration(
+            f'export {name}="$({shlex.join(_get(profile))})"\n',
+            "A line for sh. The variable is read once, and holds the token until it expires: for what runs longer, "
+            f"write %gettoken {profile.name} in a notebook.",
+        )
+
+    return configuration
+
+
+def _in_notebook(tool: str) -> Callable[[Profile, str], _Configuration]:
+    def configuration(profile: Profile, _: str) -> _Configuration:
+        needs = "".join(f", and set {name}" for name in SDKS[tool].needs)
+        return _Configuration(
+            f"%gettoken {shlex.quote(profile.name)} --sdk {tool}\n",
+            f"A line for a notebook: it sets {', '.join(SDKS[tool].variables(_NOWHERE))}. Run it before the SDK is "
+            f"imported{needs}.",
+        )
+
+    return configuration
+
+
+_NOWHERE = Address("", "", "")
+
+TOOLS: Mapping[str, Callable[[Profile, str], _Configuration]] = {
+    "alibaba": _alibaba,
+    "aws": _aws,
+    "azure": _azure,
+    "docker": _docker,
+    "gh": _variable("GH_TOKEN"),
+    "git": _git,
+    "google": _google,
+    "kubectl": _kubectl,
+    "openai": _variable("OPENAI_API_KEY"),
+    "pip": _keyring,
+    "uv": _keyring,
+    # These run no program, and a variable would hold a token that expires.
+    **{tool: _in_notebook(tool) for tool in ("aws-web-identity", "dashscope", "databricks", "huawei", "huggingface")},
+}
+
+
+def _completed(parsed_args: Any, **_: Any) -> list[str]:
+    return profile_names() if getattr(parsed_args, "extra_args", None) else list(TOOLS)
+
+
+class SdkApp(Action):
+    """Prints one configuration."""
+
+    name = "jupyter-tokens-sdk"
+    description = f"""Print the configuration that makes an unmodified SDK or tool get its tokens from the profile NAME.
+
+    TOOL is one of {", ".join(TOOLS)}. git, docker, pip and uv take a host or URL as a third argument, by default the
+    hosts of the profile; google takes the audience of the workload identity provider. The configuration is on standard
+    output and holds no token; what to do with it is on standard error."""
+    examples = """
+    jupyter tokens sdk kubectl acme >> kubeconfig.yaml
+    jupyter tokens sdk git acme https://git.example.com >> ~/.gitconfig
+    jupyter tokens sdk pip acme https://packages.example.com > ~/keyring-shim/keyring
+    """
+    completer = staticmethod(_completed)
+
+    def run(self) -> int:
+        """See `Action`."""
+        if len(self.extra_args) not in {2, 3} or self.extra_args[0] not in TOOLS:
+            self.fail(2, f"takes a TOOL ({', '.join(TOOLS)}) and the NAME of a profile; see --help")
+        tool, name, *target = self.extra_args
+        configuration = TOOLS[tool](load_profiles()[name], *target or [""])
+        sys.stdout.write(configuration.text)
+        sys.stdout.flush()
+        say(configuration.note)
+        return 0
+
+
+def _urls(profile: Profile, given: str) -> list[str]:
+    """The addresses that the profile's token is for, as scheme and host: what was given, or the profile's hosts."""
+    written = [given] if given else [host.rpartition("@")[2] for host in profile.hosts]
+    if not written:
+        raise _no_hosts(profile, "git.example.com")
+    return [_url(text) for text in written]
+
+
+def _url(written: str) -> str:
+    host = host_of(written)
+    scheme = urlsplit(written).scheme if "://" in written else "http" if is_loopback(f"//{host}") else "https"
+    url = f"{scheme}://{host}"
+    if not _HOST.fullmatch(host) or not (scheme == "https" or (scheme == "http" and is_loopback(url))):
+        raise ParameterError(
+            f"{written[:80]!r} is no address that a token can be sent to: it must be https with a host, or http on "
+            "loopback."
+        )
+    return url
+
+
+_HOST = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-f:]+\](:[0-9]{1,5})?")
+
+
+def _no_hosts(profile: Profile, host: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The profile {profile.name!r} does not say that its token is for {host}.",
+        hint=f'Add it to its hosts: "hosts": ["{host}"], or ["USER@{host}"] for a user name that the host wants.',
+    )
+
+
+def _quoted(text: str) -> str:
+    """A value of git's configuration."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

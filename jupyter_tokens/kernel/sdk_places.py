@@ -1,0 +1,69 @@
+"""The variables and files by which an unmodified SDK gets a token: `%gettoken --sdk`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jupyter_core.paths import jupyter_runtime_dir
+
+from ..sdks import SDKS, Address, Asked
+from .injection import Place, env_place, file_place
+
+if TYPE_CHECKING:
+    from ..sources.base import TokenSource
+    from ..sources.cache import Key
+    from ..token import Token
+
+__all__ = ["places_for", "rivals_of"]
+
+_KEPT_SECONDS = 180 * 24 * 3600.0
+"""How long a file of a kernel that was killed stays. Its secret ended with the kernel."""
+
+
+def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[Place]:
+    """Where an SDK finds a token. Asks the Jupyter server for a secret, if the SDK is to ask the server for the token.
+
+    Raises `TokenError`, also for a token that is of no use to this SDK.
+    """
+    sdk = SDKS[tool]
+    url = secret = ""
+    if sdk.answer is None:
+        token.reveal()
+    else:
+        sdk.answer(token, Asked(now=source.clock.now()))
+        endpoint = source.endpoint(key)
+        url, secret = endpoint.url.replace("{tool}", tool), endpoint.secret.reveal()
+    file = "" if sdk.file is None else _file(tool, key, url)
+    address = Address(url, secret, file)
+    places = [replace(env_place(name), text=text) for name, text in sdk.variables(address).items()]
+    if sdk.file is not None:
+        places.append(replace(file_place(file), text=sdk.file(address)))
+    return places
+
+
+def rivals_of(tool: str, environ: Mapping[str, str]) -> list[str]:
+    """Sentences on what keeps an SDK from using these places."""
+    sdk = SDKS[tool]
+    notes = [f"${name} is set, and the SDK looks there first." for name in sdk.rivals if name in environ]
+    files = [name for name in sdk.rivals if name.startswith("~") and Path(name).expanduser().exists()]
+    notes += [f"There is {name}, and the SDK looks there first." for name in files]
+    return notes + [f"Set ${name} as well." for name in sdk.needs if name not in environ]
+
+
+def _file(tool: str, key: Key, url: str) -> str:
+    """A path that is the same each time. It does not name the token: what is in the folder tells nobody more."""
+    folder = Path(jupyter_runtime_dir(), "jupyter_tokens")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(OSError):
+        for old in folder.iterdir():
+            if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                old.unlink()
+    owner = url or f"process {os.getpid()}"
+    return str(folder / hashlib.sha256(repr((owner, tool, key)).encode()).hexdigest()[:32])

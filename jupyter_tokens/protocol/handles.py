@@ -1,0 +1,388 @@
+"""Handles: what a worker is given in a token's stead, and the issuer's table of them.
+
+A handle is the name of one profile, its parameters, and a key of its own. The driver makes the key and tells it to the
+issuer once. With each request the worker proves that it has the key, which does not travel again (`protocol/proof.py`).
+The issuer, which is a Jupyter server or the hub's service, keeps a lease for each handle. The driver renews it: a dead
+driver is a dead handle.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from ..clock import Clock, utc
+from ..errors import ConfigurationError, HandleRefused, ParameterError, Throttled
+from .proof import WINDOW_SECONDS, Caller, Gate, ProofRefused, Trust, prove
+
+__all__ = [
+    "ID",
+    "LEASE_SECONDS",
+    "MOST_HANDLES",
+    "MOST_LEASE_SECONDS",
+    "Handle",
+    "Handles",
+    "Issued",
+    "check_url",
+    "is_loopback",
+    "written_params",
+]
+
+LEASE_SECONDS = 900.0
+MOST_LEASE_SECONDS = 24 * 3600.0
+MOST_HANDLES = 1000
+"""The most handles of one owner that are in use at a time."""
+ID = r"[0-9a-f]{32}"
+"""The form of a handle's id, for routes."""
+
+_LABEL = b"jupyter_tokens handle proof v1"
+_KEY = re.compile(r"[0-9a-f]{64}")
+_KEPT_SECONDS = 3600.0
+"""How long an ended handle is kept, so that its holder is told why it is refused."""
+
+Params = tuple[tuple[str, Any], ...]
+
+
+def written_params(params: Mapping[str, Any]) -> Params:
+    """Parameters in an order of their own and by value, so that 1 and "1" are the same: the form that is compared."""
+    return tuple(sorted((name, _written(value)) for name, value in params.items()))
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(map(_written, value))
+    return str(value) if type(value) is int else value
+
+
+def check_url(url: str) -> None:
+    """Raise `ConfigurationError` if tokens would go over plain HTTP to another machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ConfigurationError(
+            f"Workers would fetch tokens over plain HTTP from {parts.hostname}, where others can read them.",
+            hint="Serve Jupyter by HTTPS (--certfile, --keyfile), or allow it where nobody else is on the network: "
+            "allow_plain=True.",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _within(params: Params, limit: Params) -> bool:
+    # By comparison alone: what JSON holds need not be hashable.
+    return all(pair in limit for pair in params)
+
+
+@dataclass(frozen=True, slots=True)
+class Handle(Caller):
+    """What a worker gets tokens with: it may be pickled and shipped, and holds neither a token nor a secret.
+
+    Attributes
+    ----------
+    profile : str
+        The one profile that it is good for.
+    params : tuple of (name, value)
+        The parameters of its calls, beside those of the profile.
+    id : str
+        The handle's name at the issuer.
+    key : bytes
+        32 bytes. Whoever has them gets the profile's tokens until the lease ends.
+    url : str
+        Where the issuer answers. "" if there is no issuer: a process of the same user uses its own configuration.
+    certificate : str or None
+        The issuer's certificate (PEM), if it has one of its own.
+    """
+
+    profile: str
+    params: Params
+    id: str
+    key: bytes = field(repr=False)
+    url: str = ""
+    certificate: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def new(cls, profile: str, params: Mapping[str, Any]) -> Self:
+        """A handle with a key of its own, which no issuer knows yet."""
+        return cls(profile, written_params(params), secrets.token_hex(16), secrets.token_bytes(32))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """The handle that `to_json` wrote. Raises `ConfigurationError`, which quotes nothing."""
+        try:
+            facts = json.loads(text)
+            key, params = bytes.fromhex(facts["key"]), written_params(facts["params"])
+            return cls(facts["profile"], params, facts["id"], key, facts["url"], facts["certificate"])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise ConfigurationError(
+                "This is no handle.", hint="Write one with `jupyter tokens handle NAME --file PATH`."
+            ) from None
+
+    @classmethod
+    def read(cls, path: str) -> Self:
+        """The handle in a file that `to_json` was written to. Raises `ConfigurationError`."""
+        try:
+            return cls.from_json(Path(path).read_bytes())
+        except OSError as error:
+            raise ConfigurationError(f"The handle's file {path} cannot be read ({error.strerror}).") from None
+
+    def to_json(self) -> str:
+        """The handle as a file holds it, with its key."""
+        facts = {"profile": self.profile, "params": dict(self.params), "id": self.id, "key": self.key.hex()}
+        return json.dumps({**facts, "url": self.url, "certificate": self.certificate})
+
+    def covers(self, params: Params) -> bool:
+        """Whether a call with these parameters is one of this handle's. params : as `written_params` makes them."""
+        return _within(params, self.params)
+
+    kind = "handle"
+    shows_cert = False
+
+    @property
+    def peer(self) -> str:
+        """See `Caller`."""
+        return f"the issuer of the handle, {self.url},"
+
+    @property
+    def route(self) -> str:
+        """See `Caller`."""
+        return f"handles/{self.id}"
+
+    @property
+    def trust(self) -> Trust | None:
+        """See `Caller`."""
+        return None if self.certificate is None else Trust(cadata=self.certificate)
+
+    def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
+        """See `Caller`."""
+        return prove(self.key, self.id, action, body, time=time, nonce=nonce, label=_LABEL)
+
+
+@dataclass(slots=True)
+class Issued:
+    """A handle as its issuer knows it.
+
+    Attributes
+    ----------
+    owner : str
+        Who may renew and revoke it, for example "kernel 1234…" or "user ada".
+    lease : float
+        Seconds from one renewal to the end, unless there is another renewal.
+    ends_at : float
+        When the lease ends, in seconds of `Clock.elapsed`.
+    uses : int
+        How many requests were let in.
+    used_at : datetime or None
+        When the last one was.
+    """
+
+    id: str
+    key: bytes = field(repr=False)
+    owner: str
+    profile: str
+    params: Params
+    lease: float
+    ends_at: float
+    revoked: bool = False
+    uses: int = 0
+    used_at: datetime | None = None
+
+    def call_params(self, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters to fetch with, for a call that names these. Raises `HandleRefused` for any other call."""
+        if profile != self.profile:
+            raise _refused(f"This handle is for the profile {self.profile!r}.", self.profile)
+        if not _within(written_params(params), self.params):
+            raise _refused("This handle is for calls with other parameters.", profile)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.params}
+
+
+class Handles:
+    """The handles that one issuer has issued. Thread-safe; nothing blocks.
+
+    Parameters
+    ----------
+    clock : Clock
+        Leases end by its `elapsed`, proofs are judged by its `now`.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._gate = Gate(clock, _LABEL)
+        self._known: dict[str, Issued] = {}
+        self._lock = threading.Lock()
+
+    def issue(
+        self,
+        owner: str,
+        *,
+        handle_id: str,
+        key: str,
+        profile: str,
+        params: Mapping[str, Any],
+        lease: float = LEASE_SECONDS,
+    ) -> Issued:
+        """File a handle, or file it again after this issuer was started anew.
+
+        Whether the owner may have the profile's tokens is checked by the caller.
+
+        Parameters
+        ----------
+        owner : str
+            Who may renew and revoke it.
+        handle_id, key : str
+            32 and 64 hexadecimal digits, which the driver has made.
+        profile : str
+            The profile that the handle is good for.
+        params : mapping
+            The parameters of its calls.
+        lease : float
+            Seconds, at most `MOST_LEASE_SECONDS`.
+
+        Raises
+        ------
+        ParameterError
+            Something is not of that form.
+        HandleRefused
+            Another owner, key or profile has this id, or it was revoked.
+        Throttled
+            The owner has too many handles.
+        """
+        if re.fullmatch(ID, handle_id) is None or _KEY.fullmatch(key) is None:
+            raise ParameterError("A handle needs an id of 32 and a key of 64 hexadecimal digits.")
+        if not 0 < lease <= MOST_LEASE_SECONDS:
+            raise ParameterError(f"A lease is more than 0 and at most {MOST_LEASE_SECONDS:g} seconds.")
+        with self._lock:
+            self._sweep()
+            wanted = Issued(
+                handle_id, bytes.fromhex(key), owner, profile, written_params(params), lease, self._end(lease)
+            )
+            known = self._known.get(handle_id)
+            if known is not None:
+                if known.revoked or (known.owner, known.key, known.profile, known.params) != (
+                    (owner, wanted.key, profile, wanted.params)
+                ):
+                    raise _refused("This id has been used for another handle, or was revoked.", profile)
+                known.lease, known.ends_at = lease, wanted.ends_at
+                return known
+            if sum(issued.owner == owner for issued in self._in_use()) >= MOST_HANDLES:
+                raise Throttled(f"There are {MOST_HANDLES} handles already.", hint="Revoke some.", unsent=True)
+            self._known[handle_id] = wanted
+            return wanted
+
+    def renew(self, handle_id: str) -> Issued:
+        """Begin a handle's lease anew, even if it has ended. The caller has checked the owner.
+
+        Raises `HandleRefused` if it is unknown or revoked.
+        """
+        with self._lock:
+            known = self._known.get(handle_id)
+            if known is None:
+                raise _refused("There is no such handle.")
+            if known.revoked:
+                raise _refused("This handle has been revoked.", known.profile)
+            known.ends_at = self._end(known.lease)
+            return known
+
+    def revoke(self, handle_id: str) -> None:
+        """End a handle at once and for good. The caller has checked the owner; an unknown one is ended already."""
+        with self._lock:
+            known = self._known.get(handle_id)
+            if known is not None:
+                known.revoked = True
+                known.ends_at = min(known.ends_at, self._clock.elapsed())
+
+    def of(self, handle_id: str) -> Issued | None:
+        """Return what is known of a handle, also of an ended one."""
+        return self._known.get(handle_id)
+
+    def in_use(self, owner: str | None = None) -> list[Issued]:
+        """Return the handles whose lease runs: all of them, or those of one owner."""
+        with self._lock:
+            return [issued for issued in self._in_use() if owner in {None, issued.owner}]
+
+    def told(self, issued: Issued) -> dict[str, Any]:
+        """Return what a client may know of a handle, as JSON takes it: everything but the key."""
+        return {
+            "id": issued.id,
+            "profile": issued.profile,
+            "params": dict(issued.params),
+            "owner": issued.owner,
+            "lease": issued.lease,
+            "lease_ends_at": utc(self._clock.now() + issued.ends_at - self._clock.elapsed()).isoformat(),
+            "uses": issued.uses,
+            "used_at": issued.used_at.isoformat() if issued.used_at is not None else None,
+        }
+
+    def check(self, handle_id: str, action: str, header: str, body: bytes) -> Issued:
+        """Return the handle whose holder proves itself.
+
+        Parameters
+        ----------
+        handle_id, action : str
+            From the route.
+        header : str
+            The proof; "" if there is none.
+        body : bytes
+            The request's body.
+
+        Raises
+        ------
+        HandleRefused
+            There is no such handle, the proof is not its holder's, or its lease has ended.
+        Throttled
+            Its holder asks too often.
+        """
+        with self._lock:
+            known = self._known.get(handle_id)
+            try:
+                self._gate.check(None if known is None else known.key, handle_id, action, header, body)
+            except ProofRefused as refused:
+                if refused.reason == "too_many":
+                    raise Throttled("This handle is used too often.", retry_after=WINDOW_SECONDS, unsent=True) from None
+                raise _refused(_MESSAGES[refused.reason]) from None
+            assert known is not None
+            if known.revoked:
+                raise _refused("This handle has been revoked.", known.profile)
+            if self._clock.elapsed() >= known.ends_at:
+                raise _refused("The lease of this handle has ended: its driver did not renew it.", known.profile)
+            known.uses += 1
+            known.used_at = utc(self._clock.now())
+            return known
+
+    def _end(self, lease: float) -> float:
+        return self._clock.elapsed() + lease
+
+    def _in_use(self) -> list[Issued]:
+        now = self._clock.elapsed()
+        return [issued for issued in self._known.values() if issued.ends_at > now]
+
+    def _sweep(self) -> None:
+        kept_from = self._clock.elapsed() - _KEPT_SECONDS
+        self._known = {name: issued for name, issued in self._known.items() if issued.ends_at > kept_from}
+
+
+_MESSAGES: Mapping[str, str] = {
+    "unknown": "The issuer does not know this handle: it has ended, or the issuer was started anew.",
+    "proof": "The request does not prove that it comes from the holder of this handle.",
+    "expired": "The proof is too old: the clocks of worker and issuer differ by more than a minute.",
+    "replayed": "The proof has been used already.",
+}
+
+
+def _refused(message: str, profile: str | None = None) -> HandleRefused:
+    return HandleRefused(
+        message, hint="In the driver, issue another handle and install it in the workers.", profile=profile, unsent=True
+    )

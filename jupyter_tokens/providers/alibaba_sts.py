@@ -1,0 +1,167 @@
+"""Alibaba Cloud STS: fetches a temporary access key of a RAM role (version 2015-04-01).
+
+`AssumeRole` is signed with an access key. `AssumeRoleWithOIDC` takes the token of an OIDC identity provider, and is
+anonymous. Source: Alibaba Cloud, "Resource Access Management: AssumeRole" and "AssumeRoleWithOIDC"; how the SDK sends
+the anonymous call: alibabacloud-sts20150401 1.2.0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import httpx
+
+from ..clock import utc
+from ..errors import ParameterError
+from ..token import Secret
+from .alibaba import AlibabaProvider, VpcProvider
+from .answers import json_object, key_of, object_of, request_id_of, time_of, unusable
+from .base import COMMON_HEADERS, Call, Documented, Endpoint, Exchange, Flow, Reference, SignIn, bodiless
+from .params import Param
+from .regions import ALIBABA_STS
+from .signing.acs3 import fresh_nonce, timestamp
+from .signing.canonical import AccessKey, canonical_query
+
+__all__ = ["AlibabaSts"]
+
+_LONGEST_POLICY = 2048
+_OIDC_ACTION = "AssumeRoleWithOIDC"
+_METADATA = ("AssumedRoleUser", "SourceIdentity", "OIDCTokenInfo")
+
+
+class AlibabaSts(VpcProvider):
+    """`POST /`, RPC style, with all parameters in the query."""
+
+    id = "alibaba-sts"
+    title = "Alibaba Cloud STS"
+    documentation = "Resource Access Management: AssumeRole"
+    action = "AssumeRole"
+    version = "2015-04-01"
+    ram_action = "sts:AssumeRole on the role, which has to trust you"
+    hosts = ALIBABA_STS
+    token_fields = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
+    params: ClassVar = {
+        "RoleArn": Param(
+            "The RAM role, such as acs:ram::1234567890123456:role/adminrole.",
+            required=True,
+            pattern=r"acs:ram::[^:/\s]+:role/\S+",
+            shape="acs:ram::ACCOUNT:role/NAME",
+        ),
+        "RoleSessionName": Param(
+            "Name of the session, for the role's logs.",
+            required=True,
+            pattern=r"[A-Za-z0-9.@_-]{2,64}",
+            shape="2 to 64 letters, digits, or . @ - _",
+        ),
+        "DurationSeconds": Param(
+            "Life of the key, seconds; at most the role's MaxSessionDuration. By default 3600.",
+            type="integer",
+            minimum=900,
+            maximum=43200,
+        ),
+        "Policy": Param("A RAM policy in JSON, which narrows what the role may do."),
+        "ExternalId": Param(
+            "The external id that the role's trust policy asks for; not with an OIDC token.",
+            pattern=r"[A-Za-z0-9_+=,.@:/-]{2,1224}",
+            shape="2 to 1224 letters, digits, or _ + = , . @ : / -",
+        ),
+        # The recorded SDK sends a blank in it.
+        "SourceIdentity": Param(
+            "The identity behind the session, for audits; not with an OIDC token.",
+            pattern=r"(?!acs:|aliyun:|alibabacloud:)[A-Za-z0-9_+=,.@ -]{2,64}",
+            shape="2 to 64 letters, digits, or _ + = , . @ -",
+        ),
+        "OIDCProviderArn": Param(
+            "The OIDC identity provider, such as acs:ram::1234567890123456:oidc-provider/idp; with an OIDC token.",
+            pattern=r"acs:ram::[^:/\s]+:oidc-provider/\S+",
+            shape="acs:ram::ACCOUNT:oidc-provider/NAME",
+        ),
+    }
+
+    sign_in: ClassVar = (*AlibabaProvider.sign_in, SignIn("oidc", "OpenID Connect", ("oidc_token",)))
+
+    endpoint = Endpoint(
+        "Base URL of the API.", example="https://sts.cn-hangzhou.aliyuncs.com", required=True, unless="region"
+    )
+    oidc_token = Reference(
+        "Token of an OIDC identity provider that the role trusts: the API's OIDCToken.", secret=True, label="OIDC token"
+    )
+
+    def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | Secret:
+        """Return the access key, or the OIDC token."""
+        key: AccessKey | Secret = secrets["oidc_token"] if self.oidc_token else super().credential(secrets)
+        return key
+
+    @cached_property
+    def documented(self) -> Documented | None:
+        """`POST /` with all parameters in the query; the anonymous call needs no proxy."""
+        if self.oidc_token:
+            return None
+        query = tuple(name for name in self.params if name != "OIDCProviderArn")
+        return Documented("POST", "/", query=query, headers=self.named())
+
+    def exchange(self, call: Call) -> Exchange:
+        """Make the call and return the API's own response. Raises `ParameterError` for parameters that do not fit."""
+        _check_policy(call.params.get("Policy"))
+        query = [(name, str(value)) for name, value in call.params.items()]
+        if isinstance(call.credential, Secret):
+            _allow(call, without=("ExternalId", "SourceIdentity"), because="An OIDC token takes no")
+            if "OIDCProviderArn" not in call.params:
+                raise ParameterError(
+                    "Parameter OIDCProviderArn is missing.", hint="It names the identity provider of the OIDC token."
+                )
+            return (yield self._anonymous(call, query, call.credential))
+        _allow(call, without=("OIDCProviderArn",), because="Without an OIDC token there is no")
+        return (yield self.request(call, "POST", "/", query))
+
+    def _anonymous(self, call: Call, query: list[tuple[str, str]], token: Secret) -> httpx.Request:
+        """Return the call that is authorised by the OIDC token alone, which the API takes only in the URL."""
+        common = {
+            "Action": _OIDC_ACTION,
+            "Version": self.version,
+            "Format": "json",
+            "Timestamp": timestamp(utc(call.clock.now())),
+            "SignatureNonce": fresh_nonce(),
+        }
+        url = httpx.URL(f"{self.base()}/?{canonical_query([*common.items(), *query, ('OIDCToken', token.reveal())])}")
+        named = {"x-acs-action": _OIDC_ACTION, "x-acs-version": self.version}
+        headers = {"host": url.netloc.decode("ascii"), "Accept": "application/json", **COMMON_HEADERS, **named}
+        return bodiless("POST", url, headers)
+
+    def retrieve(self, call: Call) -> Flow:
+        """Fetch the temporary access key."""
+        asked = call.clock.now()
+        response = yield from self.exchange(call)
+        if response.status_code != httpx.codes.OK:
+            raise self.refuse(call, response)
+        body = json_object(response)
+        request_id = request_id_of(response, body)
+        told = {**object_of(response, body, "Credentials"), "RequestId": request_id}
+        values = key_of(response, told, self.token_fields)
+        ends = time_of(response, told, "Expiration")
+        if ends.timestamp() <= call.clock.now():
+            raise unusable(response, "The API returned a key that has expired already.", body)
+        metadata = {name: body[name] for name in _METADATA if name in body}
+        return self.issued(call, values, asked, expires_at=ends, metadata={**metadata, "RequestId": request_id})
+
+
+def _allow(call: Call, *, without: tuple[str, ...], because: str) -> None:
+    for name in without:
+        if name in call.params:
+            raise ParameterError(f"{because} parameter {name}.")
+
+
+def _check_policy(policy: Any) -> None:
+    if policy is None:
+        return
+    try:
+        is_object = isinstance(json.loads(policy), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise ParameterError("Parameter Policy must be a JSON object, as text.")
+    if len(policy) > _LONGEST_POLICY:
+        raise ParameterError(f"Parameter Policy must have at most {_LONGEST_POLICY} characters, not {len(policy)}.")

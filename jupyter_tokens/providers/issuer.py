@@ -1,0 +1,192 @@
+"""Authorization servers: the endpoints that an issuer's metadata names, and the check of an id_token.
+
+Source: RFC 8414 and OpenID Connect Discovery 1.0, section 4 (metadata); OpenID Connect Core 1.0, section 3.1.3.7
+(id_token); RFC 7517 (keys).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from ..errors import ConfigurationError, ResponseError
+from .answers import json_object, malformed
+from .base import COMMON_HEADERS, Driven, Endpoint, SettingProblem, parsed_url
+
+__all__ = ["SIGNED_BY", "Server", "check_claims", "check_time", "claims_of", "discover", "verified"]
+
+SIGNED_BY = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""The algorithms of an id_token's signature: all with public keys, so not `none` and not the client's secret."""
+_LEEWAY_SECONDS = 60
+_OPENID, _OAUTH = ".well-known/openid-configuration", "/.well-known/oauth-authorization-server"
+_ENDPOINTS = {
+    "token": "token_endpoint",
+    "authorization": "authorization_endpoint",
+    "device": "device_authorization_endpoint",
+    "revocation": "revocation_endpoint",
+    "jwks": "jwks_uri",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An authorization server's endpoints; "" for one that it has not.
+
+    `scopes` are those that it names. `sends_issuer` says that its authorization responses have an `iss` (RFC 9207).
+    """
+
+    issuer: str = ""
+    token: str = ""
+    authorization: str = ""
+    device: str = ""
+    revocation: str = ""
+    jwks: str = ""
+    scopes: tuple[str, ...] = ()
+    sends_issuer: bool = False
+
+
+def discover(issuer: str) -> Driven[Server]:
+    """Read an issuer's metadata, as OpenID Connect has it or else as RFC 8414. Raises `ResponseError`."""
+    parts = urlsplit(issuer)
+    addresses = (
+        f"{issuer.rstrip('/')}/{_OPENID}",
+        parts._replace(path=_OAUTH + parts.path.rstrip("/")).geturl(),
+    )
+    for address in addresses:
+        headers = {**COMMON_HEADERS, "Accept": "application/json"}
+        response = yield httpx.Request("GET", parsed_url(address), headers=headers)
+        if response.status_code == httpx.codes.OK:
+            return _server(issuer, response)
+        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            break
+    raise ResponseError(
+        f"{parts.hostname} does not describe an issuer at the address of the profile.",
+        hint="Check issuer, or give endpoint and the other endpoints one by one.",
+        status=response.status_code,
+        retryable=response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR,
+    )
+
+
+def _server(issuer: str, response: httpx.Response) -> Server:
+    body = json_object(response)
+    # RFC 8414, section 3.3: another server's description must not be taken for this one's.
+    if body.get("issuer") != issuer:
+        raise ResponseError(
+            "The metadata is that of another issuer.",
+            hint="Write issuer exactly as the server does in its metadata, with or without a slash at the end.",
+            status=response.status_code,
+        )
+    found: dict[str, str] = {}
+    for name, field in _ENDPOINTS.items():
+        value = body.get(field, "")
+        try:
+            _ENDPOINT.check(field, value)
+        except SettingProblem as problem:
+            raise malformed(response, f"names a {field} that {problem.problem}") from None
+        found[name] = value
+    if not found["token"]:
+        raise malformed(response, "names no token_endpoint")
+    scopes = body.get("scopes_supported")
+    return Server(
+        issuer=issuer,
+        scopes=tuple(name for name in scopes if isinstance(name, str)) if isinstance(scopes, list) else (),
+        sends_issuer=body.get("authorization_response_iss_parameter_supported") is True,
+        **found,
+    )
+
+
+class _MetadataEndpoint(Endpoint):
+    """As `Endpoint`, but with a query, which some servers have in theirs."""
+
+    def check(self, key: str, value: object) -> None:
+        super().check(key, value.partition("?")[0] if isinstance(value, str) else value)
+
+
+_ENDPOINT = _MetadataEndpoint("")
+
+
+def claims_of(id_token: str) -> dict[str, Any]:
+    """Return the claims of an id_token without a check of its signature; {} for anything else."""
+    try:
+        payload = id_token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, IndexError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def verified(id_token: str, server: Server, client_id: str, now: float) -> Driven[dict[str, Any]]:
+    """Check an id_token's signature by the issuer's published keys, and its issuer, audience and time.
+
+    It uses PyJWT and cryptography (extra `oauth2`). Raises `ResponseError` for a token that is not the issuer's.
+    """
+    try:
+        import jwt  # noqa: PLC0415 (an extra)
+        from cryptography.hazmat.primitives import hashes  # noqa: F401, PLC0415 (PyJWT comes without it)
+    except ImportError:
+        raise ConfigurationError(
+            "token 'id_token' of a login needs the packages PyJWT and cryptography, which check its signature.",
+            hint="Install them: pip install 'jupyter-tokens[oauth2]'",
+        ) from None
+    response = yield httpx.Request("GET", parsed_url(server.jwks), headers=COMMON_HEADERS)
+    if response.status_code != httpx.codes.OK:
+        raise malformed(response, "holds no keys of the issuer")
+    keys = json_object(response).get("keys")
+    try:
+        key = _key(keys, jwt.get_unverified_header(id_token).get("kid"))
+        claims: dict[str, Any] = jwt.decode(
+            id_token,
+            jwt.PyJWK.from_dict(key).key,
+            algorithms=[name for name in SIGNED_BY if key.get("alg", name) == name],
+            audience=client_id,
+            issuer=server.issuer,
+            leeway=_LEEWAY_SECONDS,
+            # By our clock, which tests set; see below.
+            options={"require": ["exp", "iat", "sub"], "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+        )
+    except (jwt.PyJWTError, ValueError, TypeError, LookupError) as caught:
+        why = type(caught).__name__
+    else:
+        check_time(claims, now)
+        return claims
+    raise _not_the_issuers(f"its signature, issuer or audience is wrong ({why})")
+
+
+def _key(keys: Any, wanted: object) -> dict[str, Any]:
+    """Return the published key that an id_token names; one that names none must leave no choice."""
+    known = [key for key in keys if isinstance(key, dict) and key.get("use", "sig") == "sig"]
+    fitting = [key for key in known if wanted in (None, key.get("kid"))]
+    if len(fitting) != 1:
+        raise LookupError
+    return fitting[0]
+
+
+def check_time(claims: Mapping[str, Any], now: float) -> None:
+    """Raise `ResponseError` for an id_token that has expired or is not valid yet."""
+    ends = claims.get("exp")
+    if not isinstance(ends, int | float) or ends + _LEEWAY_SECONDS <= now:
+        raise _not_the_issuers("it has expired")
+
+
+def check_claims(claims: Mapping[str, Any], server: Server, client_id: str, nonce: str) -> None:
+    """Check issuer, audience and nonce of an id_token that came with a code. Raises `ResponseError`."""
+    audience = claims.get("aud")
+    if server.issuer and claims.get("iss") != server.issuer:
+        raise _not_the_issuers("it names another issuer")
+    if client_id not in (audience if isinstance(audience, list) else [audience]):
+        raise _not_the_issuers("it is for another client")
+    if nonce and claims.get("nonce") != nonce:
+        raise _not_the_issuers("its nonce is not that of this login")
+
+
+def _not_the_issuers(why: str) -> ResponseError:
+    return ResponseError(
+        f"The id_token cannot be trusted: {why}.",
+        hint="Log in again; if it happens again, tell the server's administrator.",
+    )

@@ -1,0 +1,84 @@
+"""A person's login: what is kept of it, as one JSON text, and what a flow is given to use and to renew it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import LoginNeeded
+from ..token import Secret
+
+__all__ = ["Login", "LoginInUse", "needed"]
+
+
+def needed(profile: str, why: str = "Nobody is logged in.", **facts: Any) -> LoginNeeded:
+    """Return the error that says how to log in to a profile."""
+    hint = f"Log in: jupyter tokens login {profile} (in a notebook: %tokenlogin {profile})."
+    return LoginNeeded(why, hint=hint, profile=profile, **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login of a person at an authorization server.
+
+    Attributes
+    ----------
+    server, client_id : str
+        The token endpoint and the client that it was made with: it is shown to no other.
+    since : float
+        When the person logged in, in seconds since the epoch.
+    who, subject : str
+        The person's name for people, and the server's id of the person; "" if it gives none.
+    params : Mapping
+        The parameters (scope, audience, resource) that were asked for.
+    refresh_token : Secret or None
+        What gives further tokens; None if the server gives none.
+    token, expires_at : Secret or None, float or None
+        Without a refresh token: the token, and when it expires, in seconds since the epoch.
+    key : Secret
+        Made at the login, and the same for its whole life: who can read the login may share its tokens.
+    """
+
+    server: str
+    client_id: str
+    since: float
+    who: str = ""
+    subject: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    refresh_token: Secret | None = None
+    token: Secret | None = None
+    expires_at: float | None = None
+    key: Secret = field(default_factory=lambda: Secret(secrets.token_urlsafe(32)))
+
+    def to_json(self) -> Secret:
+        """Return it as one text, to be kept as a secret."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return Secret(json.dumps({n: v.reveal() if isinstance(v, Secret) else v for n, v in values.items()}))
+
+    @classmethod
+    def from_json(cls, text: Secret) -> Login | None:
+        """Read what `to_json` wrote; None for anything else."""
+        try:
+            values = json.loads(text.reveal())
+            hidden = {name: Secret(values[name]) for name in ("refresh_token", "token", "key") if values[name]}
+            params = {name: tuple(v) if isinstance(v, list) else v for name, v in values["params"].items()}
+            return cls(**{**values, **hidden, "params": params})
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+@dataclass(slots=True)
+class LoginInUse:
+    """A login while one flow has it for itself. `keep` writes it at once; None ends the login."""
+
+    login: Login
+    write: Callable[[Login | None], None]
+
+    def keep(self, login: Login | None) -> None:
+        """Write what has become of the login, before anything else is done with the answer."""
+        self.write(login)
+        if login is not None:
+            self.login = login

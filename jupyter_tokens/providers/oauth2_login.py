@@ -1,0 +1,220 @@
+"""How a person logs in to an `oauth2` profile: by a browser that comes back with a code, or on any other device.
+
+Source: RFC 6749, section 4.1; RFC 7636 (PKCE); RFC 9207 (iss); RFC 8628 (device); RFC 7009 (revocation); OpenID Connect
+Core 1.0, sections 3.1.2, 3.1.3 and 11 (offline_access).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+
+from ..errors import ConfigurationError, Forbidden
+from ..token import Secret
+from .answers import malformed, number_of, plain, text_of, try_json_object
+from .base import Call, Driven
+from .fields import Endpoint, SettingProblem
+from .issuer import Server, check_claims, check_time, claims_of, verified
+from .login import Login, needed
+from .oauth2 import ID_TOKEN, OAuth2
+
+__all__ = ["Authorization", "DeviceCode", "authorization_url", "poll_device", "redeem", "revoke", "start_device"]
+
+_DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+_OPENID_SCOPES = ("openid", "profile", "email", "offline_access")
+_INTERVAL_SECONDS, _SLOWER_SECONDS = 5.0, 5.0
+_LONGEST_NAME = 200
+
+
+def _made_up() -> Secret:
+    return Secret(secrets.token_urlsafe(32))
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """One login by a browser: where it comes back to, and what only the two ends of it know."""
+
+    redirect_uri: str
+    state: Secret = field(default_factory=_made_up)
+    nonce: Secret = field(default_factory=_made_up)
+    verifier: Secret = field(default_factory=_made_up)
+
+
+@dataclass(slots=True)
+class DeviceCode:
+    """A login on another device. interval : seconds between two polls. expires_in : seconds from the start."""
+
+    code: Secret
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_in: float
+    interval: float
+
+
+def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Driven[str]:
+    """Return the address that the person's browser opens."""
+    server = yield from provider.server(call)
+    if not server.authorization:
+        raise ConfigurationError(
+            "The server has no authorization endpoint.", hint="Log in with --device, or give authorization_endpoint."
+        )
+    digest = hashlib.sha256(asked.verifier.reveal().encode()).digest()
+    params = _login_params(call, server)
+    query = {
+        **provider.extra(),
+        **params,
+        "response_type": "code",
+        "client_id": call.credential.id,
+        "redirect_uri": asked.redirect_uri,
+        "state": asked.state.reveal(),
+        "nonce": asked.nonce.reveal(),
+        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+        # OpenID Connect ignores offline_access unless the person is asked.
+        **({"prompt": "consent"} if "offline_access" in params.get("scope", "").split() else {}),
+    }
+    joint = "&" if urlsplit(server.authorization).query else "?"
+    return f"{server.authorization}{joint}{urlencode(query)}"
+
+
+def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[str, str]) -> Driven[Login]:
+    """Return the login that a browser came back with. answer : the query of the redirect, whose `state` is checked."""
+    server = yield from provider.server(call)
+    _check_issuer(call, server, answer)
+    if "error" in answer or not answer.get("code"):
+        code = plain(answer.get("error", ""), 60) or None
+        said = plain(answer.get("error_description", ""), 200).rstrip(".")
+        raise Forbidden(
+            f"The server has refused the login{f': {said}' if said else ''}.",
+            code=code,
+            hint="Start the login again, or ask the server's administrator.",
+        )
+    now = call.clock.now()
+    form = {
+        "grant_type": "authorization_code",
+        "code": answer["code"],
+        "redirect_uri": asked.redirect_uri,
+        "code_verifier": asked.verifier.reveal(),
+    }
+    response = yield provider.post(call, server, server.token, form)
+    body = provider.granted(call, response)
+    return (
+        yield from _login(provider, call, server, response=response, body=body, now=now, nonce=asked.nonce.reveal())
+    )
+
+
+def start_device(provider: OAuth2, call: Call) -> Driven[DeviceCode]:
+    """Return what the person types, and where."""
+    server = yield from provider.server(call)
+    if not server.device:
+        raise ConfigurationError(
+            "The server has no device authorization endpoint.", hint="Log in with a browser, without --device."
+        )
+    response = yield provider.post(call, server, server.device, _login_params(call, server))
+    body = provider.granted(call, response)
+    place, complete = text_of(response, body, "verification_uri"), body.get("verification_uri_complete", "")
+    for address in filter(None, (place, complete)):
+        try:
+            _PAGE.check("verification_uri", str(address).partition("?")[0])
+        except SettingProblem as problem:
+            raise malformed(response, f"names a verification_uri that {problem.problem}") from None
+    interval = number_of(response, body, "interval")
+    return DeviceCode(
+        code=Secret(text_of(response, body, "device_code")),
+        user_code=plain(text_of(response, body, "user_code"), 40),
+        verification_uri=place,
+        verification_uri_complete=complete if isinstance(complete, str) else "",
+        expires_in=number_of(response, body, "expires_in") or 600.0,
+        interval=_INTERVAL_SECONDS if interval is None else interval,
+    )
+
+
+_PAGE = Endpoint("")
+
+
+def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Login | None]:
+    """Return the login, or None as long as the person has not decided. Raises `TokenError` if there will be none."""
+    server = yield from provider.server(call)
+    now = call.clock.now()
+    form = {"grant_type": _DEVICE, "device_code": device.code.reveal()}
+    response = yield provider.post(call, server, server.token, form)
+    # By its code, as servers differ in the status.
+    code = (try_json_object(response) or {}).get("error")
+    if code == "slow_down":
+        device.interval += _SLOWER_SECONDS
+    if code in ("authorization_pending", "slow_down"):
+        return None
+    body = provider.granted(call, response)
+    return (yield from _login(provider, call, server, response=response, body=body, now=now))
+
+
+def revoke(provider: OAuth2, call: Call, login: Login) -> Driven[bool]:
+    """Revoke a login at its server. Returns whether the server has done so."""
+    server = yield from provider.server(call)
+    value, hint = login.refresh_token, "refresh_token"
+    if value is None:
+        value, hint = login.token, "access_token"
+    if not server.revocation or value is None or (login.server, login.client_id) != (server.token, call.credential.id):
+        return False
+    form = {"token": value.reveal(), "token_type_hint": hint}
+    response = yield provider.post(call, server, server.revocation, form)
+    return response.status_code == httpx.codes.OK
+
+
+def _check_issuer(call: Call, server: Server, answer: Mapping[str, str]) -> None:
+    """RFC 9207: an answer of another server is not taken to this one, where its code would be stolen."""
+    given = answer.get("iss")
+    if server.issuer and (given != server.issuer if given is not None else server.sends_issuer):
+        raise needed(call.profile, "The answer to the login is not from the profile's server, so it is not used.")
+
+
+def _login_params(call: Call, server: Server) -> dict[str, str]:
+    """The parameters of the profile; without a scope, what OpenID Connect calls for, as far as the server has it."""
+    params = {name: str(value) for name, value in call.params.items()}
+    if "scope" not in params and server.jwks:
+        known = server.scopes or ("openid",)
+        params["scope"] = " ".join(name for name in _OPENID_SCOPES if name in known)
+    return {name: value for name, value in params.items() if value}
+
+
+def _login(
+    provider: OAuth2,
+    call: Call,
+    server: Server,
+    *,
+    response: httpx.Response,
+    body: Mapping[str, Any],
+    now: float,
+    nonce: str = "",
+) -> Driven[Login]:
+    token = provider.read(call, response, body, now)
+    client_id: str = call.credential.id
+    id_token, claims = body.get(ID_TOKEN), {}
+    if isinstance(id_token, str):
+        # It comes from the server itself, over TLS: only one that is handed out has its signature checked as well.
+        used = provider.token == ID_TOKEN
+        claims = (yield from verified(id_token, server, client_id, now)) if used else claims_of(id_token)
+        check_claims(claims, server, client_id, nonce)
+        check_time(claims, now)
+    refresh = body.get("refresh_token")
+    who = next((claims[name] for name in ("preferred_username", "email", "name") if claims.get(name)), "")
+    refresh_token = Secret(refresh) if isinstance(refresh, str) and refresh else None
+    return Login(
+        server=server.token,
+        client_id=client_id,
+        since=now,
+        who=plain(who, _LONGEST_NAME) if isinstance(who, str) else "",
+        subject=claims["sub"] if isinstance(claims.get("sub"), str) else "",
+        params=dict(call.params),
+        refresh_token=refresh_token,
+        token=None if refresh_token else Secret(token.reveal()),
+        expires_at=None if refresh_token or token.expires_at is None else token.expires_at.timestamp(),
+    )

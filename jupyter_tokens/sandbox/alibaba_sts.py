@@ -1,0 +1,170 @@
+"""Alibaba Cloud STS 2015-04-01: temporary access keys of a role, which sign calls to the sandbox's other APIs."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import secrets
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from .accounts import TemporaryKey
+from .acs3 import WINDOW, Acs3Verifier, RefusedError
+from .alibaba import AlibabaApi, known_parameters, mandatory, not_found
+from .api import Issued, World, iso
+from .messages import Request
+
+ACCOUNT, ROLE = "1234567890123456", "adminrole"
+ROLE_ARN = f"acs:ram::{ACCOUNT}:role/{ROLE}"
+PROVIDER_ARN = f"acs:ram::{ACCOUNT}:oidc-provider/"
+_OIDC = "AssumeRoleWithOIDC"
+_COMMON = ("Action", "Version", "Format", "Timestamp", "SignatureNonce")
+_BOTH = ("RoleArn", "RoleSessionName", "DurationSeconds", "Policy")
+_SIGNED = (*_BOTH, "ExternalId", "SourceIdentity")
+_ANONYMOUS = (*_BOTH, "OIDCProviderArn", "OIDCToken")
+_ARN = re.compile(r"acs:ram::([0-9]{1,32}):role/([A-Za-z0-9._/-]{1,64})")
+# The page allows no blank in SourceIdentity, but the SDK's recorded call has one.
+_FORMS = {
+    "RoleSessionName": re.compile(r"[A-Za-z0-9.@_-]{2,64}"),
+    "ExternalId": re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"),
+    "SourceIdentity": re.compile(r"(?!acs:|aliyun:|alibabacloud:)[A-Za-z0-9_+=,.@ -]{2,64}"),
+}
+_SHORTEST_LIFE, _DEFAULT_LIFE, _LONGEST_LIFE = 900, 3600, 43200
+_LONGEST_POLICY = 2048
+_TOKEN_LENGTHS = range(4, 20_001)
+
+
+def _wrong(name: str, message: str) -> RefusedError:
+    return RefusedError(400, f"InvalidParameter.{name}", message)
+
+
+class AlibabaSts(AlibabaApi):
+    """One role, which trusts everybody who can sign, and the identity providers of the accounts."""
+
+    name: ClassVar[str] = "alibaba-sts"
+    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
+    action: ClassVar[str] = "AssumeRole"
+    version: ClassVar[str] = "2015-04-01"
+
+    def __init__(self, world: World, verifier: Acs3Verifier) -> None:
+        super().__init__(world, verifier)
+        self._anonymous_nonces: set[str] = set()
+
+    def check(self, request: Request) -> None:
+        """A call with an OIDC token is anonymous: nothing of it is signed."""
+        if _action(request) != _OIDC:
+            super().check(request)
+            return
+        given = dict(request.params)
+        if given.get("Version", request.header("x-acs-version")) != self.version:
+            raise RefusedError(404, "InvalidVersion", "Specified parameter Version is not valid.")
+        if given.get("Format", "JSON").upper() != "JSON":
+            raise RefusedError(400, "InvalidParameter.Format", "Only JSON is answered here.")
+        self._check_time(mandatory(given, "Timestamp"))
+        nonce = mandatory(given, "SignatureNonce")
+        if nonce in self._anonymous_nonces:
+            raise RefusedError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
+        self._anonymous_nonces.add(nonce)
+
+    def _check_time(self, text: str) -> None:
+        try:
+            moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            message = "Specified time stamp or date value is not well formatted."
+            raise RefusedError(400, "InvalidTimeStamp.Format", message) from None
+        if abs(self.world.clock() - moment) > WINDOW:
+            raise RefusedError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
+
+    def perform(self, request: Request) -> dict[str, Any]:
+        """The three parts of a key, and whose it is."""
+        if request.method != "POST":
+            raise RefusedError(400, "UnsupportedHTTPMethod", "This http method is not supported.")
+        if request.path != "/":
+            raise not_found()
+        anonymous = _action(request) == _OIDC
+        params = [pair for pair in request.params if not (anonymous and pair[0] in _COMMON)]
+        given = known_parameters(params, _ANONYMOUS if anonymous else _SIGNED)
+        role = _check_role(given)
+        told = self._federated(given) if anonymous else {}
+        if "SourceIdentity" in given:
+            told["SourceIdentity"] = given["SourceIdentity"]
+        end = self.world.end_of_life(self.name, request, _life(given))
+        key_id, secret, token = (
+            "STS." + secrets.token_hex(11),
+            secrets.token_urlsafe(32),
+            "CAIS" + secrets.token_hex(240),
+        )
+        self.world.lend(key_id, TemporaryKey(secret, token, end))
+        self.world.issue(token, Issued(self.name, end, {"access_key_id": key_id, "role": role}))
+        session = given["RoleSessionName"]
+        return {
+            "Credentials": {
+                "AccessKeyId": key_id,
+                "AccessKeySecret": secret,
+                "SecurityToken": token,
+                "Expiration": iso(int(end)),
+            },
+            "AssumedRoleUser": {
+                "Arn": f"acs:ram::{ACCOUNT}:role/{role}/{session}",
+                "AssumedRoleId": f"344584339364951186:{session}",
+            },
+            **told,
+        }
+
+    def _federated(self, given: dict[str, str]) -> dict[str, Any]:
+        provider, token = mandatory(given, "OIDCProviderArn"), mandatory(given, "OIDCToken")
+        if len(token) not in _TOKEN_LENGTHS:
+            raise RefusedError(401, "AuthenticationFail.OIDCToken.Invalid", "The OIDC token is not valid.")
+        if not provider.startswith(PROVIDER_ARN):
+            raise RefusedError(401, "AuthenticationFail.NoPermission", "The role does not trust the identity provider.")
+        known = self.world.accounts.id_tokens.get(provider.removeprefix(PROVIDER_ARN), "")
+        issued = self.world.find(token)
+        if issued is not None and not issued.alive(self.world.clock()):
+            raise RefusedError(401, "AuthenticationFail.OIDCToken.Expired", "The OIDC token has expired.")
+        # What the sandbox's own APIs hand out counts as a token of every identity provider.
+        if issued is None and not (known and hmac.compare_digest(known.encode(), token.encode("utf-8", "replace"))):
+            raise RefusedError(401, "AuthenticationFail.OIDCToken.Invalid", "The OIDC token is not valid.")
+        return {"OIDCTokenInfo": {"Issuer": "https://idp.example.com", "Subject": "s", "VerificationInfo": "Success"}}
+
+
+def _action(request: Request) -> str | None:
+    """By the header or, without it, by the query."""
+    return request.header("x-acs-action") or dict(request.params).get("Action")
+
+
+def _check_role(given: dict[str, str]) -> str:
+    """The name of the role, once everything is right that is said of it and of the session."""
+    arn = mandatory(given, "RoleArn")
+    match = _ARN.fullmatch(arn)
+    if match is None:
+        raise _wrong("RoleArn", "The parameter RoleArn is wrongly formed.")
+    mandatory(given, "RoleSessionName")
+    for name, form in _FORMS.items():
+        if name in given and not form.fullmatch(given[name]):
+            raise _wrong(name, f"The parameter {name} is wrongly formed.")
+    _check_policy(given.get("Policy"))
+    if match.groups() != (ACCOUNT, ROLE):
+        raise RefusedError(404, "EntityNotExist.Role", "The specified role does not exist.")
+    return match[2]
+
+
+def _check_policy(policy: str | None) -> None:
+    if policy is None:
+        return
+    if not 1 <= len(policy) <= _LONGEST_POLICY:
+        raise _wrong("PolicySize", "The size of the policy is not valid.")
+    try:
+        known = json.loads(policy)
+    except (ValueError, RecursionError):
+        known = None
+    if not isinstance(known, dict) or not {"Version", "Statement"} <= known.keys():
+        raise _wrong("PolicyGrammar", "The parameter Policy has not passed grammar check.")
+
+
+def _life(given: dict[str, str]) -> int:
+    text = given.get("DurationSeconds", str(_DEFAULT_LIFE))
+    whole = text.isascii() and text.isdigit() and len(text) <= len(str(_LONGEST_LIFE))
+    if not whole or not _SHORTEST_LIFE <= int(text) <= _LONGEST_LIFE:
+        raise _wrong("DurationSeconds", "The Min/Max value of DurationSeconds is 15min/12hr.")
+    return int(text)

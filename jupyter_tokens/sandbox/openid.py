@@ -1,0 +1,633 @@
+"""An OpenID provider: a person logs in as `demo`, and programs get tokens by every grant; must not know who uses it.
+
+It is as strict as a good real one. Source: RFC 6749, 7009, 7636 (S256 alone), 8252, 8414, 8628, 8693, 9207, 9700, and
+OpenID Connect Core and Discovery 1.0.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from .api import Api, Issued, World
+from .messages import Request, Response, form_pairs, json_response, text_pairs
+
+PREFIX = "/openid"
+WELL_KNOWN = "/.well-known/"
+PUBLIC_CLIENT = "jupyter-tokens"
+"""A client without a secret, as programs on a person's own machine are."""
+CALLBACKS = ("/jupyter-tokens/login/callback", "/callback")
+"""How the registered redirect URIs end. Their host is loopback and their port any (RFC 8252, section 7.3)."""
+PERSON = {"sub": "demo-0001", "name": "Demo Person", "preferred_username": "demo", "email": "demo@example.com"}
+SCOPES = ("openid", "profile", "email", "offline_access", "read", "write")
+LIFE, CODE_LIFE, DEVICE_LIFE, REFRESH_LIFE, PAGE_LIFE = 3600, 60, 600, 30 * 86400, 600
+INTERVAL = 5
+_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+_DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+_ACCESS_TYPE = "urn:ietf:params:oauth:token-type:access_token"
+_NO_STORE = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+_COOKIE = "sandbox_openid"
+_MOST_GUESSES = 20
+_STYLE = (
+    "<style>body{font:16px sans-serif;max-width:26em;margin:4em auto;padding:0 1em}button,input{font:inherit;"
+    "padding:.4em 1em;margin:.3em .3em .3em 0}</style>"
+)
+
+
+class _RefusedError(Exception):
+    """An error of RFC 6749, section 5.2, or of an extension."""
+
+    def __init__(self, code: str, description: str, status: int = 400) -> None:
+        super().__init__(code)
+        self.code, self.description, self.status = code, description, status
+
+
+@dataclass
+class _Grant:
+    """What a person has allowed a client, and the tokens that came of it: they end together."""
+
+    client_id: str
+    scope: tuple[str, ...]
+    nonce: str = ""
+    auth_time: int = 0
+    person: bool = True
+    access: list[str] = field(default_factory=list)
+    refresh: str = ""
+    ended: bool = False
+
+
+@dataclass
+class _Code:
+    grant: _Grant
+    redirect_uri: str
+    challenge: str
+    expires_at: float
+    spent: bool = False
+
+
+@dataclass
+class _Asked:
+    """A page that waits for a person's decision. `cookie` binds it to the browser that it was shown in."""
+
+    grant: _Grant
+    cookie: str
+    expires_at: float
+    redirect_uri: str = ""
+    challenge: str = ""
+    state: str = ""
+    device: _Device | None = None
+
+
+@dataclass
+class _Device:
+    client_id: str
+    scope: tuple[str, ...]
+    user_code: str
+    expires_at: float
+    interval: float = INTERVAL
+    polled_at: float = float("-inf")
+    grant: _Grant | None = None
+    denied: bool = False
+    spent: bool = False
+
+
+class OpenId(Api):
+    """One issuer, at `PREFIX` below the sandbox's URL. `issuer` is a function, as the port is known later."""
+
+    name: ClassVar[str] = "openid"
+    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
+
+    def __init__(self, world: World, url: Callable[[], str]) -> None:
+        self.world, self._url = world, url
+        self._codes: dict[str, _Code] = {}
+        self._asked: dict[str, _Asked] = {}
+        self._devices: dict[str, _Device] = {}
+        self._refresh: dict[str, tuple[_Grant, float]] = {}
+        self._grants: dict[str, _Grant] = {}
+        self._guesses = 0
+        self._routes: dict[str, dict[str, Callable[[Request], Response]]] = {
+            "/authorize": {"GET": self._authorize, "POST": self._decide},
+            "/device": {"GET": self._device_page, "POST": self._device_decide},
+            "/token": {"POST": self._token},
+            "/device_authorization": {"POST": self._device_authorization},
+            "/revoke": {"POST": self._revoke},
+            "/userinfo": {"GET": self._userinfo, "POST": self._userinfo},
+            "/jwks": {"GET": self._jwks},
+            f"{WELL_KNOWN}openid-configuration": {"GET": self._metadata},
+        }
+
+    @property
+    def issuer(self) -> str:
+        """The issuer's identifier."""
+        return self._url() + PREFIX
+
+    def hands_out(self, request: Request) -> bool:
+        """The token endpoint alone: the pages are for people."""
+        return request.path == f"{PREFIX}/token"
+
+    def answer(self, request: Request) -> Response:
+        """Finds the route; a refusal is JSON."""
+        if request.path == f"{WELL_KNOWN}oauth-authorization-server{PREFIX}":
+            routes: dict[str, Callable[[Request], Response]] | None = {"GET": self._metadata}
+        else:
+            routes = self._routes.get(request.path.removeprefix(PREFIX)) if request.path.startswith(PREFIX) else None
+        if routes is None:
+            return self.failure(404)
+        act = routes.get("GET" if request.method == "HEAD" else request.method)
+        if act is None:
+            return self.failure(405).with_headers({"Allow": ", ".join(routes)})
+        try:
+            return act(request)
+        except _RefusedError as error:
+            body = {"error": error.code, "error_description": error.description}
+            basic = [("WWW-Authenticate", 'Basic realm="sandbox"')] if error.status == HTTPStatus.UNAUTHORIZED else []
+            return json_response(error.status, body, [*_NO_STORE, *basic])
+
+    def failure(self, status: int) -> Response:
+        """An error in the form of RFC 6749, section 5.2."""
+        codes = {401: "invalid_client", 403: "access_denied", 503: "temporarily_unavailable"}
+        fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        code = codes.get(status, "server_error" if fault else "invalid_request")
+        return json_response(status, {"error": code, "error_description": "The sandbox was asked to fail."}, _NO_STORE)
+
+    # What the issuer says of itself
+
+    def _metadata(self, _request: Request) -> Response:
+        issuer = self.issuer
+        return json_response(
+            200,
+            {
+                "issuer": issuer,
+                "authorization_endpoint": f"{issuer}/authorize",
+                "token_endpoint": f"{issuer}/token",
+                "device_authorization_endpoint": f"{issuer}/device_authorization",
+                "revocation_endpoint": f"{issuer}/revoke",
+                "userinfo_endpoint": f"{issuer}/userinfo",
+                "jwks_uri": f"{issuer}/jwks",
+                "scopes_supported": list(SCOPES),
+                "response_types_supported": ["code"],
+                "response_modes_supported": ["query"],
+                "grant_types_supported": [*self._grant_routes],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+                "code_challenge_methods_supported": ["S256"],
+                "authorization_response_iss_parameter_supported": True,
+            },
+        )
+
+    @cached_property
+    def _key(self) -> Any:
+        from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 (for those who log in)
+
+        return rsa.generate_private_key(65537, 2048)
+
+    @cached_property
+    def _kid(self) -> str:
+        return secrets.token_hex(8)
+
+    def _jwks(self, _request: Request) -> Response:
+        numbers = self._key.public_key().public_numbers()
+        key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self._kid}
+        key |= {name: _b64(n.to_bytes((n.bit_length() + 7) // 8)) for name, n in (("n", numbers.n), ("e", numbers.e))}
+        return json_response(200, {"keys": [key]})
+
+    # Pages for a person
+
+    def _authorize(self, request: Request) -> Response:
+        given = dict(request.params)
+        if len(given) != len(request.params):
+            return _page(400, "<p>A parameter is given twice.</p>")
+        client_id, redirect_uri = given.get("client_id", ""), given.get("redirect_uri", "")
+        # Nobody is sent to an address that is not the client's.
+        if not self._is_client(client_id) or not _is_registered(redirect_uri):
+            return _page(400, "<p>The client or its redirect URI is not registered.</p>")
+        problem = _problem(given)
+        if problem:
+            return self._redirect(
+                redirect_uri, given.get("state", ""), {"error": problem[0], "error_description": problem[1]}
+            )
+        scope = _scope(given.get("scope", ""))
+        if "offline_access" in scope and "consent" not in given.get("prompt", "").split():
+            scope = tuple(name for name in scope if name != "offline_access")
+        grant = _Grant(client_id, scope, given.get("nonce", ""))
+        asked = _Asked(grant, secrets.token_urlsafe(24), self.world.clock() + PAGE_LIFE)
+        asked.redirect_uri, asked.challenge, asked.state = redirect_uri, given["code_challenge"], given.get("state", "")
+        return self._ask(asked, "/authorize")
+
+    def _ask(self, asked: _Asked, path: str) -> Response:
+        """The page with the two buttons."""
+        transaction = secrets.token_urlsafe(24)
+        self._asked[transaction] = asked
+        names = escape(", ".join(asked.grant.scope) or "nothing in particular")
+        body = (
+            f"<h1>Sandbox</h1><p><b>{escape(asked.grant.client_id)}</b> asks for access to: {names}.</p>"
+            f'<form method="post" action="{PREFIX}{path}">'
+            f'<input type="hidden" name="transaction" value="{transaction}">'
+            '<button name="decision" value="allow">Log in as demo</button>'
+            '<button name="decision" value="deny">Deny</button></form>'
+        )
+        cookie = f"{_COOKIE}={asked.cookie}; Path={PREFIX}; HttpOnly; SameSite=Lax"
+        page = _page(200, body)
+        page.headers.append(("Set-Cookie", cookie))
+        return page
+
+    def _decision(self, request: Request) -> tuple[_Asked, bool] | None:
+        """The page that was answered in the browser that it was shown in, once and in time; and whether it allows."""
+        given = dict(_form(request))
+        asked = self._asked.pop(given.get("transaction", ""), None)
+        if asked is None or self.world.clock() >= asked.expires_at:
+            return None
+        if not hmac.compare_digest(_cookie(request).encode(), asked.cookie.encode()):
+            return None
+        return asked, given.get("decision") == "allow"
+
+    def _decide(self, request: Request) -> Response:
+        decided = self._decision(request)
+        if decided is None or decided[0].device is not None:
+            return _page(400, "<p>This page is no longer valid. Start the login again.</p>")
+        asked, allowed = decided
+        if not allowed:
+            return self._redirect(asked.redirect_uri, asked.state, {"error": "access_denied"})
+        code = secrets.token_urlsafe(32)
+        now = self.world.clock()
+        asked.grant.auth_time = int(now)
+        self._codes[code] = _Code(asked.grant, asked.redirect_uri, asked.challenge, now + CODE_LIFE)
+        return self._redirect(asked.redirect_uri, asked.state, {"code": code})
+
+    def _redirect(self, to: str, state: str, params: Mapping[str, str]) -> Response:
+        query = urlencode({**params, **({"state": state} if state else {}), "iss": self.issuer})
+        headers = [("Location", f"{to}{'&' if urlsplit(to).query else '?'}{query}"), ("Referrer-Policy", "no-referrer")]
+        return Response(303, b"", [*headers, *_NO_STORE])
+
+    def _device_page(self, request: Request) -> Response:
+        shown = escape(dict(request.params).get("user_code", ""))
+        return _page(
+            200,
+            f'<h1>Sandbox</h1><form method="post" action="{PREFIX}/device"><p><label>Code shown by the device '
+            f'<input name="user_code" value="{shown}" autocomplete="off"></label></p><button>Continue</button></form>',
+        )
+
+    def _device_decide(self, request: Request) -> Response:
+        given = dict(_form(request))
+        if "transaction" not in given:
+            return self._device_asked(given.get("user_code", ""))
+        decided = self._decision(request)
+        if decided is None or decided[0].device is None:
+            return _page(400, "<p>This page is no longer valid. Start the login again.</p>")
+        asked, allowed = decided
+        device = asked.device
+        assert device is not None
+        if allowed:
+            asked.grant.auth_time = int(self.world.clock())
+            device.grant = asked.grant
+        else:
+            device.denied = True
+        return _page(
+            200, f"<p>{'Done: the device is logged in' if allowed else 'Denied'}. You can close this page.</p>"
+        )
+
+    def _device_asked(self, typed: str) -> Response:
+        if self._guesses >= _MOST_GUESSES:
+            return _page(429, "<p>Too many wrong codes.</p>")
+        code = re.sub(r"[^A-Z]", "", typed.upper())
+        now = self.world.clock()
+        for device in self._devices.values():
+            waits = device.grant is None and not device.denied and now < device.expires_at
+            if waits and hmac.compare_digest(device.user_code.replace("-", "").encode(), code.encode()):
+                grant = _Grant(device.client_id, device.scope)
+                return self._ask(_Asked(grant, secrets.token_urlsafe(24), now + PAGE_LIFE, device=device), "/device")
+        self._guesses += 1
+        return _page(400, "<p>There is no such code, or it has expired.</p>")
+
+    # Endpoints for clients
+
+    def _device_authorization(self, request: Request) -> Response:
+        given = _unique(_form(request))
+        client_id = self._client(request, given)
+        device_code, letters = secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8))
+        user_code = f"{letters[:4]}-{letters[4:]}"
+        scope = _scope(given.get("scope", ""))
+        self._devices[device_code] = _Device(client_id, scope, user_code, self.world.clock() + DEVICE_LIFE)
+        place = f"{self.issuer}/device"
+        body = {
+            "device_code": device_code,
+            "user_code": user_code,
+            "verification_uri": place,
+            "verification_uri_complete": f"{place}?user_code={user_code}",
+            "expires_in": DEVICE_LIFE,
+            "interval": INTERVAL,
+        }
+        return json_response(200, body, _NO_STORE)
+
+    @property
+    def _grant_routes(self) -> dict[str, Callable[[Request, str, dict[str, str]], dict[str, Any]]]:
+        return {
+            "authorization_code": self._by_code,
+            "refresh_token": self._by_refresh_token,
+            "client_credentials": self._by_client,
+            _DEVICE: self._by_device_code,
+            _EXCHANGE: self._by_exchange,
+        }
+
+    def _token(self, request: Request) -> Response:
+        given = _unique(_form(request))
+        client_id = self._client(request, given)
+        act = self._grant_routes.get(given.get("grant_type", ""))
+        if act is None:
+            kind = "unsupported_grant_type" if given.get("grant_type") else "invalid_request"
+            raise _RefusedError(kind, "grant_type is missing or not supported.")
+        return json_response(200, act(request, client_id, given), _NO_STORE)
+
+    def _by_code(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
+        code = self._codes.get(given.get("code", ""))
+        if code is None or code.grant.client_id != client_id:
+            raise _invalid_grant("The code is not known.")
+        if code.spent:
+            # RFC 6749, section 4.1.2: one of the two who have shown it has stolen it.
+            self._end(code.grant)
+            raise _invalid_grant("The code was used already; what it gave is revoked.")
+        code.spent = True
+        if self.world.clock() >= code.expires_at:
+            raise _invalid_grant("The code has expired.")
+        if given.get("redirect_uri") != code.redirect_uri:
+            raise _invalid_grant("redirect_uri is another than that of the authorization request.")
+        verifier = given.get("code_verifier", "")
+        digest = _b64(hashlib.sha256(verifier.encode()).digest())
+        if not _VERIFIER.fullmatch(verifier) or not hmac.compare_digest(digest, code.challenge):
+            raise _invalid_grant("code_verifier does not fit the code_challenge.")
+        return self._issue(request, code.grant, offline="offline_access" in code.grant.scope)
+
+    def _by_refresh_token(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
+        value = given.get("refresh_token", "")
+        grant, ends = self._refresh.get(value, (None, 0.0))
+        if grant is None or grant.client_id != client_id or grant.ended or self.world.clock() >= ends:
+            raise _invalid_grant("The refresh token is not known, has expired or was revoked.")
+        if grant.refresh != value:
+            # RFC 9700, section 4.14.2: it was rotated, so either this client or the one before is a thief.
+            self._end(grant)
+            raise _invalid_grant("The refresh token was used already; the login is revoked.")
+        scope = _scope(given["scope"]) if "scope" in given else grant.scope
+        if not set(scope) <= set(grant.scope):
+            raise _RefusedError("invalid_scope", "The scope is wider than what the person allowed.")
+        return self._issue(request, grant, offline=True, scope=scope)
+
+    def _by_client(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
+        if client_id == PUBLIC_CLIENT:
+            raise _RefusedError("unauthorized_client", "A client without a secret cannot sign in as itself.")
+        scope = tuple(name for name in _scope(given.get("scope", "")) if name in ("read", "write"))
+        return self._issue(request, _Grant(client_id, scope, person=False), offline=False)
+
+    def _by_device_code(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
+        device = self._devices.get(given.get("device_code", ""))
+        now = self.world.clock()
+        if device is None or device.client_id != client_id or device.spent:
+            raise _invalid_grant("The device code is not known, or was used already.")
+        if now >= device.expires_at:
+            raise _RefusedError("expired_token", "The device code has expired.")
+        early, device.polled_at = now - device.polled_at < device.interval, now
+        if early:
+            device.interval += 5
+            raise _RefusedError("slow_down", "The device asks too often.")
+        if device.denied:
+            raise _RefusedError("access_denied", "The person has denied it.")
+        if device.grant is None:
+            raise _RefusedError("authorization_pending", "The person has not decided yet.")
+        device.spent = True
+        return self._issue(request, device.grant, offline="offline_access" in device.scope)
+
+    def _by_exchange(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
+        if given.get("subject_token_type") != _ACCESS_TYPE or not given.get("subject_token"):
+            raise _RefusedError("invalid_request", "subject_token or subject_token_type is missing or not supported.")
+        if given.get("requested_token_type", _ACCESS_TYPE) != _ACCESS_TYPE:
+            raise _RefusedError("invalid_request", "requested_token_type is not supported.")
+        subject = self._grants.get(given["subject_token"])
+        if subject is None or not self._alive(given["subject_token"]):
+            raise _RefusedError("invalid_request", "The subject token is not one of this issuer, or has expired.")
+        audience = given.get("audience", "")
+        if not audience:
+            raise _RefusedError("invalid_target", "audience is missing.")
+        scope = _scope(given["scope"]) if "scope" in given else subject.scope
+        if not set(scope) <= set(subject.scope):
+            raise _RefusedError("invalid_scope", "The scope is wider than that of the subject token.")
+        plain = tuple(name for name in scope if name not in ("openid", "offline_access"))
+        issued = self._issue(request, _Grant(client_id, plain, person=subject.person), offline=False, audience=audience)
+        return {**issued, "issued_token_type": _ACCESS_TYPE}
+
+    def _issue(
+        self,
+        request: Request,
+        grant: _Grant,
+        *,
+        offline: bool,
+        scope: tuple[str, ...] | None = None,
+        audience: str = "",
+    ) -> dict[str, Any]:
+        now, scope = self.world.clock(), grant.scope if scope is None else scope
+        end = self.world.end_of_life(self.name, request, LIFE)
+        value = secrets.token_urlsafe(32)
+        who = PERSON["sub"] if grant.person else grant.client_id
+        subject = {"sub": who, "client_id": grant.client_id, "scope": " ".join(scope)}
+        self.world.issue(value, Issued(self.name, end, {**subject, **({"aud": audience} if audience else {})}))
+        grant.access.append(value)
+        self._grants[value] = grant
+        body: dict[str, Any] = {
+            "access_token": value,
+            "token_type": "Bearer",
+            "expires_in": max(0, int(end - now)),
+            "scope": " ".join(scope),
+        }
+        if offline:
+            grant.refresh = secrets.token_urlsafe(32)
+            self._refresh[grant.refresh] = grant, now + REFRESH_LIFE
+            body["refresh_token"] = grant.refresh
+        if "openid" in scope and grant.person:
+            body["id_token"] = self._id_token(grant, scope, value, now, end)
+        return body
+
+    def _id_token(self, grant: _Grant, scope: Iterable[str], access: str, now: float, end: float) -> str:
+        from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 (as above)
+        from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415 (as above)
+
+        claims: dict[str, Any] = {
+            "iss": self.issuer,
+            "sub": PERSON["sub"],
+            "aud": grant.client_id,
+            "iat": int(now),
+            "exp": int(end),
+            "auth_time": grant.auth_time,
+            "at_hash": _b64(hashlib.sha256(access.encode()).digest()[:16]),
+            **({"nonce": grant.nonce} if grant.nonce else {}),
+            **_claims(scope),
+        }
+        head = {"alg": "RS256", "typ": "JWT", "kid": self._kid}
+        signed = ".".join(_b64(json.dumps(part).encode()) for part in (head, claims))
+        value = f"{signed}.{_b64(self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+        self.world.issue_beside(value, Issued(self.name, end, {"sub": PERSON["sub"], "token": "id_token"}))
+        return value
+
+    def _userinfo(self, request: Request) -> Response:
+        value = request.credentials("Bearer") or ""
+        grant = self._grants.get(value)
+        if grant is None or not grant.person or not self._alive(value):
+            refusal = json_response(401, {"error": "invalid_token"}, _NO_STORE)
+            return refusal.with_headers({"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        if "openid" not in grant.scope:
+            return json_response(403, {"error": "insufficient_scope"}, _NO_STORE)
+        return json_response(200, {"sub": PERSON["sub"], **_claims(grant.scope)}, _NO_STORE)
+
+    def _revoke(self, request: Request) -> Response:
+        given = _unique(_form(request))
+        client_id = self._client(request, given)
+        value = given.get("token", "")
+        if not value:
+            raise _RefusedError("invalid_request", "token is missing.")
+        refresh = self._refresh.get(value)
+        grant = refresh[0] if refresh else self._grants.get(value)
+        if grant is not None and grant.client_id != client_id:
+            raise _invalid_grant("The token is another client's.")
+        if refresh is not None:
+            self._end(refresh[0])
+        else:
+            self.world.revoke(value)
+        return Response(200, b"", _NO_STORE)
+
+    def _end(self, grant: _Grant) -> None:
+        grant.ended = True
+        for value in grant.access:
+            self.world.revoke(value)
+
+    def _alive(self, value: str) -> bool:
+        issued = self.world.issued.get(value)
+        return issued is not None and issued.alive(self.world.clock())
+
+    def _is_client(self, client_id: str) -> bool:
+        return client_id == PUBLIC_CLIENT or client_id in self.world.accounts.openid
+
+    def _client(self, request: Request, given: Mapping[str, str]) -> str:
+        """Who asks, by exactly one way of client authentication (RFC 6749, section 2.3)."""
+        if request.header("authorization") is not None:
+            if "client_secret" in given:
+                raise _RefusedError("invalid_request", "The client authenticates in two ways.")
+            client_id, secret = _basic(request)
+            if given.get("client_id", client_id) != client_id:
+                raise _RefusedError("invalid_request", "client_id is another than that of Authorization.")
+            status = 401
+        else:
+            client_id, secret, status = given.get("client_id", ""), given.get("client_secret", ""), 400
+        if client_id == PUBLIC_CLIENT and not secret:
+            return client_id
+        known = self.world.accounts.openid.get(client_id)
+        if known is None or not hmac.compare_digest(known.encode(), secret.encode()):
+            raise _RefusedError("invalid_client", "The client is not known, or its secret is wrong.", status)
+        return client_id
+
+
+def _invalid_grant(description: str) -> _RefusedError:
+    return _RefusedError("invalid_grant", description)
+
+
+def _is_registered(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    here = parts.scheme in ("http", "https") and host in ("127.0.0.1", "::1", "localhost")
+    plain = not (parts.query or parts.fragment or parts.username or parts.password)
+    return here and plain and parts.path.endswith(CALLBACKS) and ".." not in parts.path
+
+
+def _problem(given: Mapping[str, str]) -> tuple[str, str] | None:
+    """What is wrong with an authorization request, as error and description."""
+    if given.get("response_type") != "code":
+        return "unsupported_response_type", "response_type must be code."
+    if given.get("response_mode", "query") != "query":
+        return "invalid_request", "response_mode must be query."
+    if given.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(given.get("code_challenge", "")):
+        return "invalid_request", "PKCE with S256 is required."
+    if given.get("prompt") == "none":
+        return "login_required", "Nobody is logged in here."
+    unknown = [name for name in given.get("scope", "").split() if name not in SCOPES]
+    return ("invalid_scope", "A scope is not known.") if unknown else None
+
+
+def _scope(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split()))
+    if any(name not in SCOPES for name in names):
+        raise _RefusedError("invalid_scope", f"A scope is not known; there are: {' '.join(SCOPES)}.")
+    return names
+
+
+def _claims(scope: Iterable[str]) -> dict[str, str]:
+    shown = {"profile": ("name", "preferred_username"), "email": ("email",)}
+    return {claim: PERSON[claim] for name in scope for claim in shown.get(name, ())}
+
+
+def _form(request: Request) -> list[tuple[str, str]]:
+    if request.media_type != "application/x-www-form-urlencoded":
+        raise _RefusedError("invalid_request", "The Content-Type must be application/x-www-form-urlencoded.")
+    return text_pairs(form_pairs(request.body.decode("latin-1")))
+
+
+def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    given = dict(pairs)
+    # `resource` and `audience` may be repeated by their RFCs, but nothing here needs that.
+    if len(given) != len(pairs):
+        raise _RefusedError("invalid_request", "A parameter is given twice.")
+    return {name: value for name, value in given.items() if value}
+
+
+def _basic(request: Request) -> tuple[str, str]:
+    """Client id and secret, which are form-encoded inside Basic."""
+    problem = _RefusedError("invalid_client", "Authorization is not Basic with an id and a secret.", 401)
+    try:
+        text = base64.b64decode(request.credentials("Basic") or "", validate=True).decode()
+        client_id, colon, secret = text.partition(":")
+        if not colon:
+            raise problem
+        pair = [parse_qsl(f"x={part}", keep_blank_values=True)[0][1] for part in (client_id, secret)]
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise problem from None
+    return pair[0], pair[1]
+
+
+def _cookie(request: Request) -> str:
+    try:
+        found = SimpleCookie("; ".join(request.values("cookie"))).get(_COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def _page(status: int, body: str) -> Response:
+    headers = [
+        ("Content-Type", "text/html; charset=utf-8"),
+        # No `form-action`: browsers would apply it to the redirect to the client as well.
+        ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+        ("X-Frame-Options", "DENY"),
+        ("Referrer-Policy", "no-referrer"),
+        *_NO_STORE,
+    ]
+    text = f'<!doctype html><html lang="en"><title>Sandbox</title>{_STYLE}{body}</html>'
+    return Response(status, text.encode(), headers)
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,131 @@
+"""`HandleSource`: gets tokens in a worker by the handles that its driver has shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..errors import ConfigurationError, HandleRefused, UnknownProfile
+from ..protocol.handles import written_params
+from .base import TokenSource
+from .remote import RemoteSource, written_key
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..protocol.handles import Handle
+    from ..protocol.messages import About, ProfileEntry
+    from ..token import Token
+    from .cache import Ask, Key
+
+__all__ = ["HandleSource"]
+
+_NONE: Mapping[str, Any] = {}
+
+
+class HandleSource(TokenSource):
+    """Asks the issuer of the handle that fits the call; without one, the source that this process would have anyway.
+
+    Parameters
+    ----------
+    open_own : callable
+        Opens the source for profiles without a handle, and for handles without an issuer.
+    handles : iterable of Handle
+        The handles to begin with; `add` and `remove` change them.
+    clock : Clock, optional
+        For tests.
+    """
+
+    mode = "handle"
+
+    def __init__(
+        self, open_own: Callable[[], TokenSource], handles: Iterable[Handle] = (), *, clock: Clock | None = None
+    ) -> None:
+        super().__init__(clock=clock)
+        self._open_own = open_own
+        # The one that was installed last comes first: it may replace one that has ended.
+        self._remotes: dict[str, tuple[Handle, RemoteSource]] = {}
+        for handle in handles:
+            self.add(handle)
+
+    def add(self, handle: Handle) -> None:
+        """Use a handle from now on."""
+        if handle.id not in self._remotes:
+            self._remotes = {handle.id: (handle, _Issuer(handle, clock=self.clock)), **self._remotes}
+
+    def remove(self, handle: Handle) -> None:
+        """Use a handle no more, and forget its profile's tokens."""
+        left = dict(self._remotes)
+        _, remote = left.pop(handle.id, (None, None))
+        if remote is not None:
+            self._remotes = left
+            remote.close()
+            self.forget_profile(handle.profile)
+
+    def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
+        """Return the cache key of a call. Issuer or own source check profile and parameters."""
+        return written_key(profile, params)
+
+    def fetch(self, key: Key, ask: Ask) -> Token:
+        """Fetch one token from the issuer. Blocks. Raises `TokenError`."""
+        mine = [(handle, remote) for handle, remote in self._remotes.values() if handle.profile == key.profile]
+        if not mine:
+            return self._from_own(key, ask)
+        asked = written_params(dict(key.params))
+        for handle, remote in mine:
+            if handle.covers(asked):
+                return remote.fetch(key, ask) if handle.url else self._from_own(key, ask, handle)
+        raise HandleRefused(
+            "The handle that this process has for the profile is for other parameters.",
+            hint="In the driver, issue one for these: issue_handle(profile, name=value).",
+            profile=key.profile,
+            unsent=True,
+        )
+
+    def create(self, profile: str, params: Mapping[str, Any]) -> NoReturn:
+        """See `TokenSource`; a handle is good for fetching alone."""
+        raise HandleRefused("A worker cannot create tokens.", hint="Create it in the driver.", profile=profile)
+
+    def entries(self) -> list[ProfileEntry]:
+        """Return the profiles of this process's own configuration, which handles add to but do not list."""
+        return self._own.entries()
+
+    def about(self, profile: str) -> About:
+        """Return what a card shows about a profile; it is known after the first token of the profile."""
+        for handle, remote in self._remotes.values():
+            if handle.profile == profile and handle.url:
+                return remote.about(profile)
+        return self._own.about(profile)
+
+    def issue(self, handle: Handle, lease: float) -> NoReturn:
+        """See `TokenSource`; only the driver can."""
+        raise ConfigurationError("A worker cannot issue handles.", hint="Issue them in the driver.")
+
+    def close(self) -> None:
+        """Close the connections. Tokens already returned stay valid."""
+        for _, remote in self._remotes.values():
+            remote.close()
+
+    @cached_property
+    def _own(self) -> TokenSource:
+        return self._open_own()
+
+    def _from_own(self, key: Key, ask: Ask, handle: Handle | None = None) -> Token:
+        try:
+            own = self._own.key(key.profile, {**dict(handle.params if handle else ()), **dict(key.params)})
+            return self._own.get(own, refresh=ask.refresh, newer_than=ask.newer_than)
+        except UnknownProfile as unknown:
+            if handle is None:
+                raise
+            raise UnknownProfile(
+                unknown.message,
+                hint="The driver runs without a Jupyter server and without a hub, so nobody issues handles: a worker "
+                "needs the profile in its own configuration. On other machines there is none: run the driver in a "
+                "kernel of a Jupyter server.",
+                profile=key.profile,
+            ) from None
+
+
+class _Issuer(RemoteSource):
+    def _look(self) -> None:
+        """Not here: a handle opens the route of its tokens, and no other."""

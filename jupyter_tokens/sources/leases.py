@@ -1,0 +1,132 @@
+"""Renews the leases of the handles that this process has had issued, and revokes them when it ends."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..clock import Clock, SystemClock
+from ..errors import HandleRefused, TokenError
+
+if TYPE_CHECKING:
+    from ..protocol.handles import Handle
+    from .base import TokenSource
+
+__all__ = ["Leases"]
+
+_LONGEST_NAP_SECONDS = 30.0
+"""A timer stands still while the machine sleeps, a lease does not: so the clock is looked at now and then."""
+_RETRY_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Lease:
+    handle: Handle
+    source: TokenSource
+    seconds: float
+    due: float
+
+
+class Leases:
+    """Renews each lease after a third of its time, from one daemon thread.
+
+    Parameters
+    ----------
+    clock : Clock, optional
+        For tests.
+    wait : callable, optional
+        Sleeps on a condition for at most so many seconds; for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        wait: Callable[[threading.Condition, float], object] = threading.Condition.wait,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._wait = wait
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a forked child: the handles are the parent's to renew and to revoke."""
+        self._changed = threading.Condition()
+        self._running: dict[str, _Lease] = {}
+        self._thread: threading.Thread | None = None
+
+    def add(self, handle: Handle, source: TokenSource, seconds: float) -> None:
+        """Keep a handle's lease, which has just begun. source : has it renewed."""
+        with self._changed:
+            if not self._running:
+                atexit.register(self.end)
+            self._running[handle.id] = _Lease(handle, source, seconds, self._clock.elapsed() + seconds / 3)
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="jupyter_tokens leases", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._changed.notify()
+
+    def has(self, handle: Handle) -> bool:
+        """Whether this very process has had a handle issued, and keeps its lease."""
+        return handle.id in self._running
+
+    def revoke(self, handle: Handle) -> None:
+        """End a handle for good. Raises `TokenError`; then it ends with its lease, which is renewed no more."""
+        with self._changed:
+            lease = self._running.pop(handle.id, None)
+            self._changed.notify()
+        if lease is not None:
+            lease.source.revoke(handle)
+
+    def end(self) -> None:
+        """Revoke all, as far as the issuer can be reached, and end the thread."""
+        atexit.unregister(self.end)
+        for lease in list(self._running.values()):
+            with suppress(TokenError):
+                self.revoke(lease.handle)
+        with self._changed:
+            thread, self._thread = self._thread, None
+            self._changed.notify()
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        while (lease := self._next()) is not None:
+            pause = self._renewed(lease)
+            with self._changed:
+                lease.due = self._clock.elapsed() + pause
+
+    def _next(self) -> _Lease | None:
+        """Sleeps until a lease is to be renewed; None when the thread is to end."""
+        with self._changed:
+            while self._thread is threading.current_thread():
+                first = min(self._running.values(), key=lambda lease: lease.due, default=None)
+                left = _LONGEST_NAP_SECONDS if first is None else first.due - self._clock.elapsed()
+                if first is not None and left <= 0:
+                    return first
+                self._wait(self._changed, min(left, _LONGEST_NAP_SECONDS))
+        return None
+
+    def _renewed(self, lease: _Lease) -> float:
+        """Seconds until the next renewal."""
+        handle = lease.handle
+        try:
+            try:
+                lease.source.renew(handle)
+            except HandleRefused:
+                _log.debug("%s: the issuer does not renew the handle; issuing it again", handle.profile)
+                lease.source.issue(handle, lease.seconds)
+        except HandleRefused as refused:
+            _log.warning("%s: the handle of the workers has ended: %s", handle.profile, refused.message)
+            with self._changed:
+                self._running.pop(handle.id, None)
+        except TokenError as error:
+            _log.debug("%s: the lease was not renewed: %s", handle.profile, error.message)
+            return min(_RETRY_SECONDS, lease.seconds / 6)
+        return lease.seconds / 3

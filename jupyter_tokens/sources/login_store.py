@@ -1,0 +1,105 @@
+"""Where logins are kept: a secret of each profile, which one process at a time uses, renews and writes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jupyter_core.paths import jupyter_config_dir
+
+from ..config import secret_store
+from ..config.secrets import SecretRef
+from ..errors import ConfigurationError, TimedOut
+from ..providers.login import Login, LoginInUse, needed
+from ..providers.oauth2 import OAuth2
+from .stores import StoreUnavailable
+from .stores.file import can_lock, locked
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..config.profiles import Profile
+
+__all__ = ["LoginStore"]
+
+
+class LoginStore:
+    """The logins of this user, in the user's configuration folder or keyring. Thread-safe; every method blocks.
+
+    A refresh token that the server replaces at each use must be used by one process at a time: two that use the same
+    one lose the login. So its reading, its use and its replacement are under one lock, which the system frees if the
+    process dies.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def read(self, profile: Profile) -> Login | None:
+        """Return the login of a profile, or None. Raises `SecretError`."""
+        reference = SecretRef.parse(
+            _reference(profile),
+            origin=f"the login of profile {profile.name!r}",
+            base=_folder(),
+            seconds=0.9 * profile.timeout,
+        )
+        text = reference.find()
+        return None if text is None else Login.from_json(text)
+
+    @contextmanager
+    def using(self, profile: Profile) -> Iterator[LoginInUse]:
+        """Have the login of a profile for oneself. Raises `LoginNeeded` if there is none, and `TokenError`."""
+        with self._locked(profile):
+            login = self.read(profile)
+            if login is None:
+                raise needed(profile.name)
+            yield LoginInUse(login, lambda changed: self._write(profile, changed))
+
+    def put(self, profile: Profile, login: Login) -> None:
+        """Keep a new login, in place of the one before. Raises `TokenError`."""
+        with self._locked(profile):
+            self._write(profile, login)
+
+    def take(self, profile: Profile) -> Login | None:
+        """Remove the login of a profile, and return it. Raises `TokenError`."""
+        with self._locked(profile):
+            login = self.read(profile)
+            if login is not None:
+                self._write(profile, None)
+            return login
+
+    @staticmethod
+    def _write(profile: Profile, login: Login | None) -> None:
+        if login is None:
+            secret_store.erase(_reference(profile), _folder())
+        else:
+            secret_store.store([(_reference(profile), login.to_json())], _folder())
+
+    @contextmanager
+    def _locked(self, profile: Profile) -> Iterator[None]:
+        if not can_lock:  # pragma: no cover (Windows)
+            yield
+            return
+        folder = _folder() / secret_store.FOLDER
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = locked(folder / f".{profile.name}.login.lock", seconds=profile.timeout, clock=self._clock)
+            lock.__enter__()
+        except OSError as error:
+            raise ConfigurationError(f"{folder} cannot be made: {error.strerror}.") from None
+        except StoreUnavailable as problem:
+            raise TimedOut(f"The login cannot be used: {problem}.", hint="Try again.", unsent=True) from None
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
+
+
+def _folder() -> Path:
+    # Also for a profile from the system's configuration, which everybody logs in to for oneself.
+    return Path(jupyter_config_dir())
+
+
+def _reference(profile: Profile) -> str:
+    assert isinstance(profile.provider, OAuth2)
+    return secret_store.login_reference(profile.provider.login_store, profile.name)

@@ -1,0 +1,290 @@
+"""People who log in and out: each login from its beginning until the person comes back, in one place for all surfaces.
+
+A login that has begun is known to the process that began it, by an id, and belongs to a session: whoever comes back
+with its `state` in another session, a second time or too late is refused.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import ConfigurationError, LoginNeeded, TokenError, detached_errors
+from ..providers.login import needed
+from ..providers.oauth2 import DEVICE_CODE, OAuth2
+from ..providers.oauth2_login import (
+    Authorization,
+    DeviceCode,
+    authorization_url,
+    poll_device,
+    redeem,
+    revoke,
+    start_device,
+)
+from ..token import Secret
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..config.profiles import Profile, Profiles
+    from ..providers.login import Login
+    from .upstream import Upstream
+
+__all__ = ["LOGIN_SECONDS", "Attempt", "Logins"]
+
+LOGIN_SECONDS = 600.0
+"""How long a person may take."""
+_MOST = 100
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A login that has begun.
+
+    Attributes
+    ----------
+    id : str
+        For `Logins.look`.
+    profile : str
+        The profile's name.
+    state : str
+        "waiting", "done" or "failed".
+    seconds : float
+        How long it waits, in seconds from its beginning.
+    url : Secret or None
+        What the person's browser opens; None for another device.
+    device : DeviceCode or None
+        What the person types on another device, and where.
+    who : str
+        Who has logged in, if the server says so.
+    error : TokenError or None
+        Why it has failed.
+    """
+
+    id: str
+    profile: str
+    session: Secret = field(repr=False)
+    used: Profile = field(repr=False)
+    seconds: float
+    ends_at: float
+    state: Literal["waiting", "done", "failed"] = "waiting"
+    asked: Authorization | None = field(default=None, repr=False)
+    url: Secret | None = field(default=None, repr=False)
+    device: DeviceCode | None = field(default=None, repr=False)
+    poll_at: float = 0.0
+    polling: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    who: str = ""
+    error: TokenError | None = None
+
+    def is_of(self, session: str) -> bool:
+        """Whether this session has begun it."""
+        return hmac.compare_digest(self.session.reveal().encode(), session.encode())
+
+
+class Logins:
+    """Logs people in and out. Thread-safe; every method blocks and raises `TokenError`.
+
+    Parameters
+    ----------
+    upstream : Upstream
+        Makes the calls.
+    profiles : callable
+        Returns the current profiles.
+    changed : callable
+        Called with the profile's name after a login or logout, so that its tokens are fetched again.
+    clock : Clock
+    """
+
+    def __init__(
+        self, upstream: Upstream, profiles: Callable[[], Profiles], changed: Callable[[str], None], clock: Clock
+    ) -> None:
+        self._upstream = upstream
+        self._store = upstream.logins
+        self._profiles = profiles
+        self._changed = changed
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._attempts: dict[str, Attempt] = {}
+
+    def begin(self, name: str, *, session: str, redirect_uri: str | None = None, device: bool = False) -> Attempt:
+        """Begin a login.
+
+        Parameters
+        ----------
+        name : str
+            The profile.
+        session : str
+            Whose login it is: only this session can come back and look.
+        redirect_uri : str, optional
+            Where the browser comes back to. Without it, or if the profile says so, another device is used.
+        device : bool
+            Whether the person uses another device.
+        """
+        profile, provider = self._of(name)
+        attempt = Attempt(
+            id=secrets.token_hex(16),
+            profile=name,
+            session=Secret(session),
+            used=profile,
+            seconds=LOGIN_SECONDS,
+            ends_at=self._clock.elapsed() + LOGIN_SECONDS,
+        )
+        with detached_errors():
+            if device or redirect_uri is None or provider.grant == DEVICE_CODE:
+                code = self._upstream.drive(profile, lambda call: start_device(provider, call))
+                attempt.device, attempt.seconds = code, code.expires_in
+                attempt.ends_at = self._clock.elapsed() + code.expires_in
+                attempt.poll_at = self._clock.elapsed() + code.interval
+            else:
+                asked = attempt.asked = Authorization(redirect_uri)
+                url = self._upstream.drive(profile, lambda call: authorization_url(provider, call, asked))
+                attempt.url = Secret(url)
+        self._note(attempt)
+        _log.debug("%s: a login by %s has begun", name, "another device" if attempt.device else "a browser")
+        return attempt
+
+    def finish(self, answer: Mapping[str, Sequence[str]], *, session: str) -> Attempt:
+        """End a login with what the browser came back with. answer : the values of each parameter of the query.
+
+        Raises `LoginNeeded` for an answer that fits no login of this session, and `TokenError`.
+        """
+        single = {name: values[0] for name, values in answer.items() if len(values) == 1}
+        attempt = self._waiting(single.get("state", ""))
+        # Whoever shows a state has used it up.
+        if attempt is None or len(single) != len(answer) or not attempt.is_of(session):
+            raise _unknown(attempt)
+        profile, provider = self._of(attempt.profile)
+        if profile is not attempt.used:
+            raise _unknown(attempt)
+        asked = attempt.asked
+        assert asked is not None
+        self._conclude(
+            attempt, lambda: self._upstream.drive(profile, lambda call: redeem(provider, call, asked, single))
+        )
+        if attempt.error is not None:
+            raise attempt.error.copy()
+        return attempt
+
+    def look(self, login_id: str, *, session: str) -> Attempt | None:
+        """Return how a login stands, or None if this session has no such login. Asks the server if it is due."""
+        with self._lock:
+            attempt = self._attempts.get(login_id)
+        if attempt is None or not attempt.is_of(session):
+            return None
+        # One caller at a time asks the server.
+        if attempt.state == "waiting" and attempt.polling.acquire(blocking=False):
+            try:
+                self._look(attempt)
+            finally:
+                attempt.polling.release()
+        return attempt
+
+    def logout(self, name: str) -> bool | None:
+        """Log the person out. Returns whether the server has revoked the login; None if nobody was logged in."""
+        profile, provider = self._of(name)
+        with self._lock:
+            for attempt in [attempt for attempt in self._attempts.values() if attempt.profile == name]:
+                del self._attempts[attempt.id]
+        login = self._store.take(profile)
+        self._changed(name)
+        if login is None:
+            return None
+        try:
+            with detached_errors():
+                return self._upstream.drive(profile, lambda call: revoke(provider, call, login))
+        except TokenError as error:
+            # It is gone from here in any case.
+            _log.warning("%s: the login is forgotten, but was not revoked: %s", name, error)
+            return False
+
+    def is_for_device(self, name: str) -> bool:
+        """Whether the profile's grant is that of another device."""
+        return self._of(name)[1].grant == DEVICE_CODE
+
+    def who(self, name: str) -> Login | None:
+        """Return the login of a profile, or None."""
+        return self._store.read(self._of(name)[0])
+
+    def _of(self, name: str) -> tuple[Profile, OAuth2]:
+        profile = self._profiles()[name]
+        if not profile.provider.logs_in or not isinstance(profile.provider, OAuth2):
+            raise ConfigurationError(
+                f"Nobody logs in to the profile {name!r}.",
+                hint="That is for provider oauth2 with grant authorization_code or device_code.",
+                profile=name,
+            )
+        return profile, profile.provider
+
+    def _note(self, attempt: Attempt) -> None:
+        with self._lock:
+            now = self._clock.elapsed()
+            for old in [old for old in self._attempts.values() if old.ends_at + LOGIN_SECONDS <= now]:
+                del self._attempts[old.id]
+            while len(self._attempts) >= _MOST:
+                del self._attempts[next(iter(self._attempts))]
+            self._attempts[attempt.id] = attempt
+
+    def _waiting(self, state: str) -> Attempt | None:
+        """The attempt whose state this is, which is used up with it; None if there is none, or it was too long ago."""
+        with self._lock:
+            for attempt in self._attempts.values():
+                asked = attempt.asked
+                if asked is not None and hmac.compare_digest(asked.state.reveal().encode(), state.encode()):
+                    if attempt.state != "waiting" or attempt.url is None:
+                        return None
+                    attempt.url = None
+                    return attempt if self._clock.elapsed() < attempt.ends_at else None
+        return None
+
+    def _look(self, attempt: Attempt) -> None:
+        now = self._clock.elapsed()
+        device = attempt.device
+        if now >= attempt.ends_at:
+            attempt.state, attempt.error = "failed", needed(attempt.profile, "The login took too long.")
+        elif device is not None and now >= attempt.poll_at:
+            profile, provider = self._of(attempt.profile)
+            if profile is not attempt.used:
+                attempt.state, attempt.error = "failed", _unknown(attempt)
+                return
+            self._conclude(
+                attempt, lambda: self._upstream.drive(profile, lambda call: poll_device(provider, call, device))
+            )
+            attempt.poll_at = self._clock.elapsed() + device.interval
+
+    def _conclude(self, attempt: Attempt, get: Callable[[], Login | None]) -> None:
+        """Keep the login that `get` returns; None leaves the attempt waiting."""
+        try:
+            with detached_errors():
+                login = get()
+                if login is None:
+                    return
+                with self._lock:
+                    # A logout meanwhile has ended it.
+                    if attempt.id not in self._attempts:
+                        raise _unknown(attempt)
+                self._store.put(attempt.used, login)
+        except TokenError as error:
+            if attempt.device is not None and error.retryable:
+                # The network, or a server that has no time just now.
+                return
+            attempt.state, attempt.error = "failed", error.copy()
+            return
+        attempt.state, attempt.who = "done", login.who
+        self._changed(attempt.profile)
+        _log.debug("%s: somebody has logged in", attempt.profile)
+
+
+def _unknown(attempt: Attempt | None) -> LoginNeeded:
+    error = LoginNeeded(
+        "This login is unknown here, was used already, is another session's, or took longer than 10 minutes.",
+        hint="Start it again.",
+    )
+    if attempt is not None:
+        attempt.state, attempt.error = "failed", error
+        error.profile = attempt.profile
+    return error.copy()

@@ -1,0 +1,143 @@
+"""A port of this process that a browser on this machine comes back to after a login.
+
+Source: RFC 8252, sections 7.3 and 8.3. The browser is started with an address that is good once and leads to the
+server: what stands on its command line, which others on the machine can read, is of no use to them afterwards.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from html import escape
+from http.cookies import CookieError, SimpleCookie
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+from ..errors import LoginNeeded, TokenError
+from ..token import Secret
+from .logins import Attempt
+
+__all__ = ["PAGE_HEADERS", "Loopback", "done", "page"]
+
+_CALLBACK = "/callback"
+_COOKIE = "jupyter_tokens_login"
+PAGE_HEADERS: Mapping[str, str] = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""The headers of the page that a browser shows in the end."""
+
+
+def page(title: str, text: str) -> bytes:
+    """Return the page that a browser shows in the end."""
+    style = "body{font:16px sans-serif;max-width:32em;margin:4em auto;padding:0 1em}"
+    body = f"<h1>{escape(title)}</h1><p>{escape(text)}</p>"
+    return f'<!doctype html><html lang="en"><title>{escape(title)}</title><style>{style}</style>{body}</html>'.encode()
+
+
+class Loopback:
+    """Waits on a free port of 127.0.0.1. A context manager.
+
+    Attributes
+    ----------
+    redirect_uri : str
+        Where the server sends the browser.
+    start : Secret
+        What to open in the browser, after `lead`.
+    """
+
+    def __init__(self) -> None:
+        self._once, self._cookie = secrets.token_urlsafe(24), Secret(secrets.token_urlsafe(32))
+        self._to: Secret | None = None
+        self._lock = threading.Lock()
+        self._ended: Future[Attempt] = Future()
+        self._finish: Callable[[Mapping[str, Sequence[str]]], Attempt] | None = None
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._host = f"127.0.0.1:{self._server.server_address[1]}"
+        self.redirect_uri = f"http://{self._host}{_CALLBACK}"
+        self.start = Secret(f"http://{self._host}/{self._once}")
+
+    def __enter__(self) -> Self:
+        serve = self._server.serve_forever
+        threading.Thread(target=serve, args=(0.1,), name="jupyter_tokens login", daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def lead(self, url: Secret, finish: Callable[[Mapping[str, Sequence[str]]], Attempt]) -> None:
+        """Send the first browser that comes to a URL. finish : ends the login with what it comes back with."""
+        self._to, self._finish = url, finish
+
+    def wait(self, seconds: float) -> Attempt:
+        """Wait until the browser has come back. Raises `TokenError`."""
+        try:
+            return self._ended.result(seconds)
+        except TimeoutError:
+            pass
+        raise LoginNeeded("Nobody has logged in.", hint="Start the login again.")
+
+    def answer(self, target: str, host: str, cookies: str) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body for a request of a browser."""
+        parts = urlsplit(target)
+        # Another name that leads here would be another site's (DNS rebinding).
+        if host == self._host and parts.path == f"/{self._once}":
+            with self._lock:
+                to, self._to = self._to, None
+            if to is not None:
+                cookie = f"{_COOKIE}={self._cookie.reveal()}; Path={_CALLBACK}; HttpOnly; SameSite=Lax"
+                return 302, {"Location": to.reveal(), "Set-Cookie": cookie, "Cache-Control": "no-store"}, b""
+        if host != self._host or parts.path != _CALLBACK or not self._is_ours(cookies):
+            return 403, dict(PAGE_HEADERS), page("Not logged in", "This page is not part of a login in this browser.")
+        return self._end(parse_qs(parts.query, keep_blank_values=True))
+
+    def _end(self, answer: Mapping[str, Sequence[str]]) -> tuple[int, dict[str, str], bytes]:
+        with self._lock:
+            finish, self._finish = self._finish, None
+        if finish is None:
+            return 403, dict(PAGE_HEADERS), page("Not logged in", "This login has ended already.")
+        try:
+            attempt = finish(answer)
+        except TokenError as error:
+            self._ended.set_exception(error.copy())
+            return 400, dict(PAGE_HEADERS), page("Not logged in", f"{error.message} {error.hint}")
+        self._ended.set_result(attempt)
+        return 200, dict(PAGE_HEADERS), page(*done(attempt))
+
+    def _is_ours(self, cookies: str) -> bool:
+        try:
+            found = SimpleCookie(cookies).get(_COOKIE)
+        except CookieError:
+            return False
+        return found is not None and secrets.compare_digest(found.value.encode(), self._cookie.reveal().encode())
+
+
+def done(attempt: Attempt) -> tuple[str, str]:
+    """Return title and text of the page after a login."""
+    return f"Logged in{f' as {attempt.who}' if attempt.who else ''}", "You can close this page and go on in Jupyter."
+
+
+def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            host, cookies = self.headers.get("Host", ""), self.headers.get("Cookie", "")
+            status, headers, body = loopback.answer(self.path, host, cookies)
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body)), "Connection": "close"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base's)
+            """Says nothing: the path holds the code."""
+
+    return Handler

@@ -1,0 +1,119 @@
+"""Handles in worker processes: multiprocessing, concurrent.futures, joblib; the other engines build on it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING
+
+from ..client import shared_client
+from ..errors import ConfigurationError, ParameterError, TokenError
+from ..kernel import token_file
+from ..kernel.refresher import Refresher
+from ..protocol.handles import Handle
+from ..protocol.messages import env_of_text, variables_of
+
+if TYPE_CHECKING:
+    from ..sources.cache import Key
+    from ..token import Token
+
+__all__ = ["install", "uninstall"]
+
+
+def install(handle: Handle | str, *, inject: str | bool = False, file: str | None = None) -> None:
+    """Use a handle in this process: `get_token` and unpickled `auth` objects then ask its issuer.
+
+    Meant as the initializer of a pool. It may be called several times, with handles for several profiles.
+
+    Parameters
+    ----------
+    handle : Handle or str
+        What `issue_handle` returned, or the path of a file that `jupyter tokens handle` wrote.
+    inject : str or bool, default False
+        Also put the token into this environment variable, and keep it fresh there. True: into the profile's own.
+    file : str, optional
+        Also write the token to this file (mode 0600), and keep it fresh there.
+
+    Raises
+    ------
+    TokenError
+        If the token has to be fetched, for `inject` or `file`, and cannot be.
+    """
+    if isinstance(handle, str):
+        handle = Handle.read(handle)
+    shared_client().install(handle)
+    if inject is not False or file is not None:
+        _places().put(handle, inject, file)
+
+
+def uninstall(handle: Handle) -> None:
+    """Use a handle no more: the variables and files that `install` filled are emptied, the tokens forgotten."""
+    _places().clear(handle)
+    shared_client().uninstall(handle)
+
+
+@cache
+def _places() -> _Places:
+    return _Places()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # The thread that keeps them fresh is the parent's.
+    os.register_at_fork(after_in_child=_places.cache_clear)
+
+
+class _Places:
+    """The variables and files of this process that hold tokens, kept fresh by one thread."""
+
+    def __init__(self) -> None:
+        self._refresher = Refresher(shared_client())
+        # Of each handle the key, the variables by the token's fields, and the file.
+        self._filled: dict[str, tuple[Key, dict[str, str], str | None]] = {}
+        self._written: dict[str, bytes] = {}
+        shared_client().source.watch(self._arrived)
+
+    def put(self, handle: Handle, inject: str | bool, file: str | None) -> None:
+        source = shared_client().source
+        key = source.key(handle.profile, dict(handle.params))
+        token = source.get(key)
+        env = source.about(handle.profile).env if inject is True else inject or None
+        if inject and not env:
+            raise ConfigurationError("The profile names no variable.", hint="Name one: inject='NAME'.")
+        variables = variables_of(env_of_text(env) if isinstance(env, str) else env)
+        for variable in variables.values():
+            if not (variable.isascii() and variable.isidentifier()):
+                raise ParameterError(f"{variable[:80]!r} is no name of an environment variable.")
+        path = None if file is None else token_file.path_of(file)
+        self._filled[handle.id] = key, variables, path
+        self._write(token, variables, path)
+        self._refresher.keep(key)
+
+    def clear(self, handle: Handle) -> None:
+        if handle.id not in self._filled:
+            return
+        key, variables, path = self._filled.pop(handle.id)
+        self._refresher.drop(key)
+        for variable in variables.values():
+            os.environ.pop(variable, None)
+        if path is not None and token_file.holds(path, self._own(path)):
+            with suppress(ParameterError):
+                token_file.restore(path, None, own=self._own(path))
+
+    def _arrived(self, key: Key, token: Token) -> None:
+        for kept, variables, path in tuple(self._filled.values()):
+            if kept == key:
+                # A file that cannot be written now is written with the next token.
+                with suppress(TokenError):
+                    self._write(token, variables, path)
+        self._refresher.arrived(key)
+
+    def _write(self, token: Token, variables: dict[str, str], path: str | None) -> None:
+        os.environ.update({name: token.reveal(field) for field, name in variables.items()})
+        if path is not None:
+            data = token_file.content(token, "raw")
+            token_file.write(path, data, own=self._own(path))
+            self._written[path] = token_file.digest(data)
+
+    def _own(self, path: str) -> list[bytes]:
+        return [self._written[path]] if path in self._written else []

@@ -1,0 +1,165 @@
+"""Unmodified SDKs in a real kernel of a real server: `%gettoken NAME --sdk TOOL`, and what they start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.protocol.proof import URL_VARIABLE
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.server.app import TokensExtension, public_url
+
+from ..doubles import loopback, raw_answer
+from .kernels import Client, started
+
+
+@pytest.fixture(autouse=True)
+def _published(jp_serverapp: Any, http_server_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest-jupyter runs no start hooks."""
+    monkeypatch.setenv(URL_VARIABLE, public_url(jp_serverapp))
+
+
+@pytest.fixture
+def profiles(
+    profiles: dict[str, Any], sandbox: Sandbox, tmp_path: Path, write_profiles: Callable[..., Path]
+) -> dict[str, Any]:
+    """With a temporary access key among them."""
+    written = {**profiles, "alibaba-sts": sandbox.neighbours(tmp_path / "secrets")["alibaba-sts"]}
+    write_profiles(written)
+    return written
+
+
+@pytest.fixture(autouse=True)
+def _workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Databricks' SDK asks its host what it is before it asks for a token, and again for minutes if none answers."""
+    with loopback(lambda asking, _: asking.sendall(raw_answer(status="404 Not Found"))) as host:
+        monkeypatch.setenv("DATABRICKS_HOST", host.url)
+        yield
+
+
+AZURE = """
+from azure.identity import ManagedIdentityCredential
+credential = ManagedIdentityCredential()
+def ask():
+    return credential.get_token("https://storage.azure.com/.default").token
+"""
+GOOGLE = """
+import google.auth, google.auth.transport.requests
+from google.auth.identity_pool import Credentials
+import os
+def ask():
+    credentials = Credentials.from_file(os.environ["GOOGLE_APPLICATION_CREDENTIALS"], scopes=["https://x/auth"])
+    credentials.refresh(google.auth.transport.requests.Request())
+    return credentials.token
+"""
+DATABRICKS = """
+import os
+from databricks.sdk.core import Config
+def ask():
+    return Config().authenticate()["Authorization"].removeprefix("Bearer ")
+"""
+AWS = """
+from boto3 import Session
+credentials = Session().get_credentials()
+def ask():
+    key = credentials.get_frozen_credentials()
+    return "|".join((key.access_key, key.secret_key, key.token))
+"""
+ALIBABA = """
+from alibabacloud_credentials.client import Client
+client = Client()
+def ask():
+    key = client.get_credential()
+    return "|".join((key.access_key_id, key.access_key_secret, key.security_token))
+"""
+HUAWEI = """
+from huaweicloudsdkcore.auth.provider import PodIdentityCredentialProvider
+def ask():
+    key = PodIdentityCredentialProvider.get_basic().get_credentials()
+    return "|".join((key.ak, key.sk, key.security_token))
+"""
+KEY = "alibaba-sts", {"DurationSeconds": 900}
+TOKEN = "pai-dlc", {"ExpireTime": 60}
+# Lives so short that each SDK asks at every call.
+SDKS = {
+    "aws": (AWS, *KEY),
+    "alibaba": (ALIBABA, *KEY),
+    "huawei": (HUAWEI, *KEY),
+    "azure": (AZURE, *TOKEN),
+    "google": (GOOGLE, *TOKEN),
+    "databricks": (DATABRICKS, *TOKEN),
+}
+PROGRAM = """
+import subprocess, sys
+print(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True).stdout)
+"""
+CHECK = """
+from hashlib import sha256
+print(sha256(ask().encode()).hexdigest()[:12])
+"""
+
+
+async def told(client: Client, code: str) -> str:
+    """The last line that a cell prints."""
+    return (await client.run(code)).strip().rpartition("\n")[2]
+
+
+@pytest.mark.parametrize("tool", SDKS)
+async def test_an_sdk_finds_the_token_and_asks_again(
+    jp_serverapp: Any, extension: TokensExtension, profiles: Any, sandbox: Sandbox, tool: str
+) -> None:
+    async with started(jp_serverapp) as client:
+        code, profile, params = SDKS[tool]
+        given = " ".join(f"{name}={value}" for name, value in params.items())
+        await client.run(f"%gettoken {profile} {given} --sdk {tool}")
+        assert not [message["content"] for message in client.heard if message["msg_type"] == "error"]
+        first = await told(client, code + CHECK)
+        for _ in range(3):
+            assert await told(client, CHECK) == first
+        assert sandbox.requests[profile] == 1
+        extension.source.get(extension.source.key(profile, params), refresh=True)
+        # In a program that the kernel starts, too.
+        await client.run(f"program = {code + CHECK!r}")
+        second = await told(client, PROGRAM)
+        assert len(first) == len(second) == 12
+        assert await told(client, CHECK) == second != first
+        await client.run(f"import os; from jupyter_tokens.sdks import SDKS, Address\n%deltoken {profile}")
+        left = f"print([name for name in SDKS[{tool!r}].variables(Address('', '', '')) if name in os.environ])"
+        assert await told(client, left) == "[]"
+        assert not [value for value in sandbox.issued if value in client.all_heard()]
+
+
+async def test_the_profile_can_name_its_sdk(
+    jp_serverapp: Any, profiles: Any, write_profiles: Callable[..., object]
+) -> None:
+    write_profiles({"mine": {**profiles["oneaccess"], "sdk": "huggingface"}})
+    async with started(jp_serverapp) as client:
+        await client.run("%gettoken mine")
+        path = await told(client, "import os, stat; print(os.environ['HF_TOKEN_PATH'])")
+        same = (
+            "print(open(os.environ['HF_TOKEN_PATH']).read() == __import__('jupyter_tokens').get_token('mine').reveal())"
+        )
+        assert await told(client, same) == "True"
+        assert await told(client, "print(oct(stat.S_IMODE(os.stat(os.environ['HF_TOKEN_PATH']).st_mode)))") == "0o600"
+        await client.run("%deltoken mine")
+        assert await told(client, f"print(os.path.exists({path!r}), 'HF_TOKEN_PATH' in os.environ)") == "False False"
+
+
+async def test_the_secret_is_taken_out_of_outputs_and_the_rivals_are_named(jp_serverapp: Any, profiles: Any) -> None:
+    async with started(jp_serverapp) as client:
+        await client.run("import os; os.environ['AZURE_CLIENT_SECRET'] = 'x'")
+        await client.run("%gettoken oneaccess --sdk azure")
+        assert "$AZURE_CLIENT_SECRET is set" in client.all_heard()
+        assert await told(client, "print(os.environ['IDENTITY_HEADER'])") == "[secret oneaccess]"
+
+
+@pytest.mark.parametrize(("line", "problem"), [("--sdk nonsense", "no SDK"), ("--sdk aws", "no temporary access key")])
+async def test_what_cannot_be(jp_serverapp: Any, profiles: Any, line: str, problem: str) -> None:
+    async with started(jp_serverapp) as client:
+        await client.run(f"%gettoken oneaccess {line}")
+        assert problem in json.dumps(client.heard, default=str)
+        assert await told(client, "import os; print([n for n in os.environ if n.startswith('AWS_CONTAINER_')])") == "[]"

@@ -1,0 +1,54 @@
+"""Pools of worker processes, by every way to start one, with a kernel of a real server as their driver."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.protocol.handles import Issued
+from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.server.app import TokensExtension
+
+from .conftest import LIFE, REFRESH, Drive
+
+SECONDS = 3 * LIFE
+
+
+def check(calls: list[list[Any]], sandbox: Sandbox, handle: Issued, *, seconds: float, processes: int) -> None:
+    """No call with a dead token, one call upstream for each life, and one to the issuer by each process."""
+    assert {status for _, status, _ in calls} == {200}
+    assert len({pid for pid, _, _ in calls}) == processes
+    assert len({token for _, _, token in calls}) >= SECONDS // LIFE
+    upstream = sandbox.requests["oneaccess"]
+    assert upstream <= seconds / REFRESH + 1
+    assert handle.uses <= processes * upstream
+
+
+POOL = """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from jupyter_tokens import get_token, issue_handle, workers
+    from tests.workers.jobs import work
+
+    auth = get_token("oneaccess").auth
+    pool = ProcessPoolExecutor(
+        2, multiprocessing.get_context(method),
+        initializer=workers.processes.install, initargs=(issue_handle("oneaccess"),),
+    )
+    with pool:
+        parts = [pool.submit(work, url, auth, seconds) for _ in range(2)]
+        result = [call for part in parts for call in part.result()]
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+async def test_a_pool_over_several_lives(
+    drive: Drive, sandbox: Sandbox, extension: TokensExtension, method: str
+) -> None:
+    async with drive() as run:
+        began = time.monotonic()
+        calls = await run(POOL, method=method, seconds=SECONDS)
+        [handle] = extension.handles.in_use()
+        check(calls, sandbox, handle, seconds=time.monotonic() - began, processes=2)
