@@ -157,10 +157,20 @@ class TokenError(Exception):
 
 
 class ConfigurationError(TokenError):
-    """A profile or configuration file is wrong; the message names file, profile and key."""
+    """A profile or configuration file is wrong; the message names file, profile and key.
+
+    Attributes
+    ----------
+    setting : str
+        The key, or "".
+    """
 
     reason = "configuration"
     default_unsent = True
+
+    def __init__(self, message: str, *, setting: str = "", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.setting = setting
 
 
 class ProfileRefused(ConfigurationError):

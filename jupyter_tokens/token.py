@@ -106,6 +106,8 @@ class Token(_Opaque):
         When the token was requested (aware).
     metadata : Mapping
         Other facts from the response, such as ids, scope and request id; never the value.
+    base_url : str or None
+        Base URL of the API that the token is for, without a slash at its end; None if the profile names none.
     """
 
     __slots__ = (
@@ -115,6 +117,7 @@ class Token(_Opaque):
         "_Token__scheme",
         "_Token__values",
         "__weakref__",
+        "base_url",
         "expires_at",
         "metadata",
         "obtained_at",
@@ -131,6 +134,7 @@ class Token(_Opaque):
     obtained_at: datetime
     expires_at: datetime | None
     metadata: Mapping[str, Any]
+    base_url: str | None
 
     def __init__(
         self,
@@ -143,6 +147,7 @@ class Token(_Opaque):
         scheme: str = "Bearer",
         header: str = "Authorization",
         metadata: Mapping[str, Any] | None = None,
+        base_url: str | None = None,
         renew: Callable[[Token | None], Token] | None = None,
         params: Mapping[str, Any] = _EMPTY,
     ) -> None:
@@ -158,6 +163,7 @@ class Token(_Opaque):
         put(self, "obtained_at", obtained_at)
         put(self, "expires_at", expires_at)
         put(self, "metadata", _frozen(metadata))
+        put(self, "base_url", base_url)
 
     def reveal(self, field: str = _SINGLE) -> str:
         """Return the value as a string. Prefer `auth` or `headers()` where they fit.
@@ -298,6 +304,7 @@ class Token(_Opaque):
             scheme=self.__scheme,
             header=self.__header,
             metadata=self.metadata,
+            base_url=self.base_url,
             renew=renew,
             params=params,
         )

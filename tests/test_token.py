@@ -159,12 +159,14 @@ def test_auth_is_for_httpx_and_requests() -> None:
 
 
 def test_renewed_by_keeps_everything_else() -> None:
-    first = token(scheme="token", expires_at=datetime(2027, 1, 1, tzinfo=UTC), metadata={"a": 1})
+    first = token(
+        scheme="token", expires_at=datetime(2027, 1, 1, tzinfo=UTC), metadata={"a": 1}, base_url="https://api.example"
+    )
     third, asked = token(), []
     second = first.renewed_by(lambda refused: (asked.append(refused), third)[1])
     assert second.reveal() == first.reveal()
     assert second.headers() == first.headers()
-    for name in ("profile", "provider", "obtained_at", "expires_at", "metadata"):
+    for name in ("profile", "provider", "obtained_at", "expires_at", "metadata", "base_url"):
         assert getattr(second, name) == getattr(first, name)
     request = httpx.Request("GET", "https://consumer.example")
     assert next(second.auth.sync_auth_flow(request)).headers["Authorization"] == third.headers()["Authorization"]

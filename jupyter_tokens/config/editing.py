@@ -52,7 +52,7 @@ def check(name: str, settings: Mapping[str, Any], *, programs: bool = False) -> 
     try:
         profile = Profiles.of({name: settings})[name]
     except ConfigurationError as error:
-        raise ProfileRefused(error.message, hint=error.hint) from None
+        raise ProfileRefused(error.message, hint=error.hint, setting=error.setting) from None
     for key, reference in profile.references.items():
         _check_reference(profile, key, reference, programs=programs)
 
@@ -63,16 +63,18 @@ def _check_reference(profile: Profile, key: str, reference: SecretRef, *, progra
         raise ProfileRefused(
             f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME, or say where "
             'the server is to store it: {"value": SECRET, "store": "keyring" or "file"}.',
+            setting=key,
         )
     if isinstance(setting, Program):
         if not programs:
             raise ProfileRefused(
                 f"The field {key!r} names a program, which the server would run.",
                 hint="Add this profile with `jupyter tokens add`, or write it into the configuration file.",
+                setting=key,
             )
     elif reference.kind == "command":
         # Users who may write profiles could run programs as the server.
-        raise ProfileRefused(f"The field {key!r} can be a command: in the configuration file alone.")
+        raise ProfileRefused(f"The field {key!r} can be a command: in the configuration file alone.", setting=key)
 
 
 def editable(name: str, profiles: Profiles) -> dict[str, Any]:

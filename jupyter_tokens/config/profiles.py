@@ -564,7 +564,7 @@ class _Reader:
         return f"{where}profile {self._name!r}" + (f", key {key!r}" if key else "")
 
     def _error(self, key: str, problem: str, hint: str = "") -> ConfigurationError:
-        return ConfigurationError(f"{self._origin(key)} {problem}.", hint=hint)
+        return ConfigurationError(f"{self._origin(key)} {problem}.", hint=hint, setting=key)
 
     def _provider_class(self, written: Mapping[str, Any]) -> type[Provider]:
         provider_id = written.get("provider")

@@ -7,6 +7,7 @@ the profile is written, nothing has changed. No function here reads a secret bac
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from ..errors import ConfigurationError, ProfileRefused
 from ..token import Secret
 from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
 
-__all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "erase", "login_reference", "store"]
+__all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "erase", "login_reference", "store", "usable"]
+
+_log = logging.getLogger(__name__)
 
 SERVICE = "jupyter_tokens"
 """The name of our service in the keyring."""
@@ -25,6 +28,20 @@ FOLDER = "jupyter_tokens_secrets"
 
 Deposit = tuple[str, Secret]
 """A reference, and the secret to store there."""
+_LOOK_SECONDS = 5.0
+
+
+def usable() -> list[str]:
+    """Return the places for secrets that this machine has, "keyring" and "file", the better first. Blocks."""
+    try:
+        # keyring's own stand-ins for no keyring have a priority of 0 or less.
+        priority: float = ask_keyring(
+            lambda keyring: keyring.get_keyring().priority, seconds=_LOOK_SECONDS, same="priority"
+        )
+    except Exception as error:
+        _log.debug("no keyring to store secrets in: %s", type(error).__name__)
+        return ["file"]
+    return ["keyring", "file"] if priority > 0 else ["file"]
 
 
 def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[Deposit]]:
@@ -61,6 +78,7 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
                 raise ProfileRefused(
                     f"The field {key[:80]!r} must be a text, "
                     '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} for the one that there is.',
+                    setting=key,
                 )
             described[key] = next(free for free in _references(place, name, key) if free != before.get(key))
             wanted.append((described[key], Secret(value)))

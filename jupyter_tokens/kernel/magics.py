@@ -19,7 +19,7 @@ from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_ar
 from IPython.display import DisplayHandle, Pretty, display
 from traitlets import Bool, List, Unicode
 
-from ..errors import TokenError
+from ..errors import TokenError, UnknownProfile
 from ..protocol.messages import variables_of
 from . import redaction
 from ._compat import replace, show_instead, unregister
@@ -32,7 +32,7 @@ from .session import Outcome, TokenSession, session_of
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["TokenMagics", "inject", "load", "unload"]
+__all__ = ["TokenMagics", "forget", "inject", "load", "unload"]
 
 _PLACES = (
     argument(
@@ -382,6 +382,24 @@ def inject(request: str) -> object:
             "kept_fresh": outcome.kept_fresh,
         }
     )
+
+
+def forget(profile: str) -> object:
+    """Takes a profile's tokens out of this kernel: the line that the Jupyter server runs here to remove them.
+
+    profile : in hexadecimal digits. The result is as that of `inject`.
+    """
+    magics: TokenMagics | None = getattr(get_ipython(), _LOADED, None)
+    if magics is None:
+        return None
+    try:
+        magics.session.forget(bytes.fromhex(profile).decode())
+    except UnknownProfile:
+        # Then nothing of it is held here.
+        pass
+    except TokenError as error:
+        return _Reply({"state": "failed", "message": str(error), "reason": error.reason})
+    return _Reply({"state": "done"})
 
 
 class _Reply:

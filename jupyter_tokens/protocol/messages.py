@@ -147,6 +147,7 @@ def token_to_dict(
         "expires_in": max(0.0, ends.timestamp() - now) if ends is not None else None,
         "obtained_at": token.obtained_at.isoformat(),
         "metadata": _plain(token.metadata),
+        "base_url": token.base_url,
     }
     return {**facts, "value": value_of(token)} if value else facts
 
@@ -168,6 +169,7 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
             scheme=facts["scheme"],
             header=facts["header"],
             metadata=facts["metadata"],
+            base_url=facts["base_url"],
         )
         return token, About(facts["title"], facts["env"], sandbox=facts["sandbox"], sdk=facts.get("sdk"))
     except (KeyError, TypeError, ValueError, OverflowError):

@@ -298,6 +298,10 @@ class Provider:
         """Return the endpoint without a slash at its end."""
         return str(self.endpoint).rstrip("/")
 
+    def api_url(self) -> str | None:
+        """Return the base URL of the API that the tokens are for; None if the profile names none."""
+        return self.base() or None
+
     @cached_property
     def sandbox(self) -> bool:
         """Whether the endpoint is on loopback."""
@@ -335,6 +339,7 @@ class Provider:
             scheme=self.scheme,
             header=self.header,
             metadata=metadata,
+            base_url=self.api_url(),
         )
 
 

@@ -238,6 +238,11 @@ class OAuth2(TokenEndpoint):
         "Issuer, whose metadata names the endpoints; exactly as the server writes it.",
         example="https://login.example.com",
     )
+    base_url = Endpoint(
+        "Base URL of the API that the tokens are for; nothing is sent there to get a token.",
+        label="Base URL of the API",
+        example="https://api.example.com/v1",
+    )
     client_id = Reference("Client id.", secret=False, label="Client ID", required=True)
     client_secret = Reference("Client secret, for basic and form.", secret=True)
     private_key = Reference("Private key in PEM, unencrypted, for private_key_jwt.", secret=True)
@@ -330,6 +335,10 @@ class OAuth2(TokenEndpoint):
     def base(self) -> str:
         """Return the token endpoint, or the issuer, unchanged: a slash at its end is part of it."""
         return str(self.endpoint or self.issuer)
+
+    def api_url(self) -> str | None:
+        """Return `base_url`: the token endpoint is not the API."""
+        return self.base_url.rstrip("/") or None
 
     def credential(self, secrets: Mapping[str, Secret]) -> Client:
         """Return the client with its secret or private key, and the subject of an exchange."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -18,6 +19,7 @@ from weakref import WeakSet
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from ..clock import Clock, utc
 from ..errors import TokenError
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ __all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "watch"
 
 SCHEMA_ID = "https://github.com/jupyter-tokens/jupyter_tokens/events/{kind}/v1"
 KINDS = ("fetched", "served", "revealed", "injected", "held", "forgotten", "refused", "failed", "found", "handle")
+
+MOST_HISTORY = 200
+"""Events that are kept for the panel; the oldest are dropped first."""
+_NOT_IN_HISTORY = {"held", "found"}
+_HISTORY = ("profile", "user", "kernel_id", "to", "reason")
 
 _SCHEMA_IDS = {kind: SCHEMA_ID.format(kind=kind) for kind in KINDS}
 _SCHEMAS = Path(__file__).parent / "events"
@@ -50,13 +57,22 @@ _HELD.set_function(lambda: sum(source.live() for source in tuple(_sources)))
 class Activity:
     """Tells of what happened, from any thread. Telling never fails: it is no part of handing out a token."""
 
-    def __init__(self, app: ServerApp, source: Callable[[], LocalSource]) -> None:
+    def __init__(self, app: ServerApp, source: Callable[[], LocalSource], clock: Clock) -> None:
         self._app = app
         self._source = source
         self._log = app.log
         assert app.event_logger is not None
         self._events = app.event_logger
         self._are_registered = False
+        self._clock = clock
+        self._history: deque[dict[str, Any]] = deque(maxlen=MOST_HISTORY)
+
+    def history(self) -> list[dict[str, Any]]:
+        """The last events, the newest first: `at`, `kind` and, where an event has them, the facts of `_HISTORY`.
+
+        A browser that was given a token's facts alone is left out.
+        """
+        return [*reversed(self._history)]
 
     def register(self) -> None:
         """Makes the events known to the server, once. Checking their schemas takes as long as a server's other work
@@ -94,6 +110,11 @@ class Activity:
         user = _who(handler)["user"] if handler is not None else None
         self._tell("injected", logging.INFO, {"profile": profile, "user": user, "kernel_id": kernel_id})
 
+    def removed(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
+        """A kernel has forgotten a profile's tokens because a user asked for it. handler : as for `injected`."""
+        user = _who(handler)["user"] if handler is not None else None
+        self._tell("forgotten", logging.DEBUG, {"profile": profile, "user": user, "kernel_id": kernel_id})
+
     def held(self, kernel_id: str, profiles: list[str]) -> None:
         """A kernel holds other tokens than before. profiles : all of which it holds one."""
         self._tell("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
@@ -125,6 +146,9 @@ class Activity:
 
     def _tell(self, kind: str, level: int, facts: dict[str, Any]) -> None:
         try:
+            if kind not in _NOT_IN_HISTORY and facts.get("to") != "browser":
+                at = utc(self._clock.now()).isoformat()
+                self._history.append({"at": at, "kind": kind, **{name: facts.get(name) for name in _HISTORY}})
             if _is_heard(self._log, level):
                 # As JSON: a name cannot forge a line.
                 self._log.log(level, "jupyter_tokens %s %s", kind, json.dumps(facts))

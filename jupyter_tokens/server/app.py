@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from jupyter_core.utils import ensure_async
+from jupyter_server.auth import AllowAllAuthorizer, PasswordIdentityProvider
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from traitlets import Bool, Enum, List, Unicode, default
@@ -38,7 +39,9 @@ from .handle_handlers import (
     KernelHandlesHandler,
 )
 from .handlers import (
+    HistoryHandler,
     HoldingsHandler,
+    ImportHandler,
     InjectHandler,
     InjectionHandler,
     ProfileHandler,
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES", "Route", "Served", "TokensExtension", "public_url"]
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared with, not bound to)
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _NONE: Mapping[str, Any] = {}
 _SCRUBBED = [
     spell(name)
@@ -90,6 +94,7 @@ class Route(NamedTuple):
 ROUTES = (
     Route(r"jupyter-tokens/profiles", ProfilesHandler, {"get": ("read", PROFILES)}),
     Route(r"jupyter-tokens/providers", ProvidersHandler, {"get": ("read", PROFILES)}),
+    Route(r"jupyter-tokens/import", ImportHandler, {"get": ("write", PROFILES)}),
     Route(
         _PROFILE,
         ProfileHandler,
@@ -100,7 +105,8 @@ ROUTES = (
     Route(_PROFILE + r"/login/(?P<login_id>[0-9a-f]{32})", LoginStateHandler, {"get": ("read", LOGIN)}),
     Route(CALLBACK, CallbackHandler, {"get": ("write", LOGIN)}),
     Route(r"jupyter-tokens/holdings", HoldingsHandler, {"get": ("read", INJECT)}),
-    Route(_KERNEL + "/inject", InjectHandler, {"post": ("execute", INJECT)}),
+    Route(r"jupyter-tokens/history", HistoryHandler, {"get": ("read", INJECT)}),
+    Route(_KERNEL + "/inject", InjectHandler, {"post": ("execute", INJECT), "delete": ("execute", INJECT)}),
     Route(_KERNEL + r"/inject/(?P<injection_id>[0-9a-f]{32})", InjectionHandler, {"get": ("read", INJECT)}),
     Route(
         r"jupyter-tokens/proxy/(?P<name>[^/]+)(?P<path>/.*)",
@@ -147,8 +153,8 @@ class TokensExtension(ExtensionApp):
         help="Whether the side panel may show a token's value. Kernels get theirs in any case.",
     ).tag(config=True)
     allow_edit = Bool(
-        default_value=False,
-        help="Whether profiles can be added, changed and removed over REST. A user who may also execute code in "
+        help="Whether profiles can be added, changed and removed over REST. By default they can on a server that "
+        "listens on loopback, with Jupyter's own login and no Authorizer. A user who may also execute code in "
         "kernels can have the server read any file, variable or keyring entry that a reference names, as in a kernel; "
         "any other user can only use secrets that are sent along.",
     ).tag(config=True)
@@ -180,6 +186,20 @@ class TokensExtension(ExtensionApp):
     @default("service_url")
     def _service_url_default(self) -> str:
         return os.environ.get(SERVICE_VARIABLE, "")
+
+    @default("allow_edit")
+    def _is_personal(self) -> bool:
+        """Whether everyone with a login can run code as the server's user: then editing gives nobody more."""
+        app = self.serverapp
+        return (
+            app is not None
+            and (bool(app.sock) or app.ip in _LOOPBACK)
+            # Subclasses, such as JupyterHub's, know several users.
+            and type(app.identity_provider) is PasswordIdentityProvider
+            and app.identity_provider.auth_enabled
+            and type(app.authorizer) is AllowAllAuthorizer
+            and not app.gateway_config.gateway_enabled
+        )
 
     clock: Clock = SystemClock()
     """For tests."""
@@ -250,7 +270,7 @@ class TokensExtension(ExtensionApp):
 
     def initialize_settings(self) -> None:
         """See `ExtensionApp`."""
-        self.activity = Activity(self.server, lambda: self.source)
+        self.activity = Activity(self.server, lambda: self.source, self.clock)
         self.holdings = Holdings(self.activity.held)
         self.injections = InjectionQueue(self._injected)
         self.renewals = Renewals(self)
@@ -344,7 +364,8 @@ class TokensExtension(ExtensionApp):
 
     def _injected(self, injection: Injection) -> None:
         if injection.state == "done":
-            self.activity.injected(injection.asked_by, injection.profile, injection.kernel_id)
+            tell = self.activity.removed if injection.removes else self.activity.injected
+            tell(injection.asked_by, injection.profile, injection.kernel_id)
 
 
 def _absolute(path: str) -> str:

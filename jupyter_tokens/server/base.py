@@ -102,12 +102,14 @@ def status_of(error: TokenError) -> int:
 
 def error_facts(error: TokenError) -> dict[str, Any]:
     """What a client is told of an error; `str(error)` also names the profile, which it knows."""
+    setting = getattr(error, "setting", "")
     return {
         "message": f"{error.message} {error.hint}".strip(),
         "reason": error.reason,
         "code": error.code,
         "request_id": error.request_id,
         "retryable": error.retryable,
+        **({"setting": setting} if setting else {}),
     }
 
 
@@ -275,6 +277,11 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
     def extensionapp(self) -> TokensExtension:
         """See `ExtensionHandlerMixin`: what the handlers share is an attribute of it."""
         return cast("TokensExtension", super().extensionapp)
+
+    def check_edit(self) -> None:
+        """Refuses what changes profiles, or prepares it, where the administrator does not allow that."""
+        if not self.extensionapp.allow_edit:
+            self.refuse(403, "The administrator does not allow to change profiles here.", "edit_off")
 
     async def may(self, action: str, resource: str, user: Any = None) -> bool:
         """Whether the Authorizer allows that. user : by default the one who is logged in."""

@@ -55,27 +55,30 @@ def check_change(
     for variable in variables_of(after.get("env")).values():
         if not _VARIABLE.fullmatch(variable) and not any(fnmatchcase(variable, allowed) for allowed in variables):
             raise _refused(
+                "env",
                 f"The variable {variable[:80]!r} cannot be filled by a profile that is written here",
                 "Its name has to end in _TOKEN, _KEY, _KEY_ID, _AK, _SK, _SECRET, _PASSWORD or _CREDENTIALS, or the "
                 "administrator has to allow it in c.TokensExtension.edit_variables.",
             )
     at_start = after.get("inject_at_start", False)
     if at_start and not before.get("inject_at_start", False):
-        raise _refused("The field 'inject_at_start' can be set in the configuration file alone", "")
+        raise _refused("inject_at_start", "The field 'inject_at_start' can be set in the configuration file alone", "")
     if after.get("hosts") and after["hosts"] != before.get("hosts"):
-        raise _refused("The field 'hosts' can be set in the configuration file alone", "")
+        raise _refused("hosts", "The field 'hosts' can be set in the configuration file alone", "")
     if trusted:
         return
     references = _references(after)
     for key in references:
         if after[key] not in sent and after[key] != before.get(key):
             raise _refused(
+                key,
                 f"The field {key!r} cannot be a reference: you may not execute code in this server's kernels",
                 'Send the secret as {"value": SECRET, "store": "keyring" or "file"}.',
             )
     kept = any(after[key] not in sent for key in references)
     if (kept or at_start) and (moved := _moved(before, after)):
         raise _refused(
+            moved,
             f"The field {moved!r} cannot change while the profile keeps a secret or inject_at_start",
             "Send all secrets anew, or change the configuration file.",
         )
@@ -99,5 +102,5 @@ def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
     return moved or ("allow_create" if after.get("allow_create") and not before.get("allow_create") else None)
 
 
-def _refused(problem: str, hint: str) -> ProfileRefused:
-    return ProfileRefused(f"{problem}.", hint=hint)
+def _refused(setting: str, problem: str, hint: str) -> ProfileRefused:
+    return ProfileRefused(f"{problem}.", hint=hint, setting=setting)

@@ -15,13 +15,15 @@ from ..errors import ParameterError, UnknownProfile
 from .base import INJECT, KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler, error_facts
 from .holdings import Holding
 from .kernel_proof import check_adopted
-from .kernel_push import Errand, Given, Injection
+from .kernel_push import Errand, Given, Injection, Removal
 
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
 
 __all__ = [
+    "HistoryHandler",
     "HoldingsHandler",
+    "ImportHandler",
     "InjectHandler",
     "InjectionHandler",
     "ProfileHandler",
@@ -65,10 +67,26 @@ class ProvidersHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
-        """Lists the providers with JSON schemas of their settings and parameters."""
+        """Lists the providers with JSON schemas of their settings and parameters, and the places for secrets."""
+        from ..config.secret_store import usable  # noqa: PLC0415 (see above)
         from .answers import provider_entries  # noqa: PLC0415 (see above)
 
-        self.finish(json.dumps({"providers": provider_entries()}))
+        stores = await self.extensionapp.on_a_thread(usable)
+        self.finish(json.dumps({"providers": provider_entries(), "secret_stores": stores}))
+
+
+class ImportHandler(TokensHandler):
+    """`jupyter-tokens/import`."""
+
+    @web.authenticated
+    @authorized(action="write", resource=PROFILES)
+    async def get(self) -> None:
+        """Lists the names of credentials that this machine has already, for users who may refer to them."""
+        from ..config.found import found  # noqa: PLC0415 (see above)
+
+        self.check_edit()
+        known = await self.extensionapp.on_a_thread(found) if await self.may("execute", KERNELS) else []
+        self.finish(json.dumps({"found": [one._asdict() for one in known]}))
 
 
 class TokenHandler(TokensHandler):
@@ -125,7 +143,7 @@ class ProfileHandler(TokensHandler):
         """The profile as a form shows it, without its secrets."""
         from ..config.editing import editable  # noqa: PLC0415 (see above)
 
-        self._check_edit()
+        self.check_edit()
         extension = self.extensionapp
         self.finish(json.dumps(await extension.on_a_thread(partial(editable, name, extension.source.profiles()))))
 
@@ -137,7 +155,7 @@ class ProfileHandler(TokensHandler):
         from .answers import profile_entry  # noqa: PLC0415 (see above)
         from .edit_rules import check_change  # noqa: PLC0415 (see above)
 
-        self._check_edit()
+        self.check_edit()
         settings = self.body(None)
         extension = self.extensionapp
         trusted = await self.may("execute", KERNELS)
@@ -155,7 +173,7 @@ class ProfileHandler(TokensHandler):
         """Removes a profile, and forgets its tokens."""
         from ..config.editing import remove  # noqa: PLC0415 (see above)
 
-        self._check_edit()
+        self.check_edit()
         extension = self.extensionapp
         await extension.on_a_thread(partial(remove, name, extension.source.profiles()))
         extension.renewals.forget(name)
@@ -163,10 +181,6 @@ class ProfileHandler(TokensHandler):
         extension.source.look_again()
         self.set_status(204)
         self.finish()
-
-    def _check_edit(self) -> None:
-        if not self.extensionapp.allow_edit:
-            self.refuse(403, "The administrator does not allow to change profiles here.", "edit_off")
 
 
 class HoldingsHandler(TokensHandler):
@@ -182,8 +196,20 @@ class HoldingsHandler(TokensHandler):
         self.finish(json.dumps({"holdings": [holding.told() for holding in known]}))
 
 
+class HistoryHandler(TokensHandler):
+    """`jupyter-tokens/history`."""
+
+    auth_resource = INJECT
+
+    @web.authenticated
+    @authorized(action="read", resource=INJECT)
+    async def get(self) -> None:
+        """Lists the last events."""
+        self.finish(json.dumps({"history": self.extensionapp.activity.history()}))
+
+
 class InjectHandler(TokensHandler):
-    """`POST jupyter-tokens/kernels/{id}/inject`: 200 if the kernel has it, 202 if it is queued, 409 if it failed."""
+    """`jupyter-tokens/kernels/{id}/inject`: 200 if it is done, 202 if it is queued, 409 if it failed."""
 
     auth_resource = INJECT
     FIELDS: ClassVar[dict[str, type | tuple[type, ...]]] = {
@@ -220,6 +246,30 @@ class InjectHandler(TokensHandler):
         injection = Injection(self, kernel_id, name, env, errand.language.lower(), token.expires_at)
         task = self.extensionapp.injections.begin(injection, partial(errand.run, token))
         task.add_done_callback(partial(self._ended, injection, errand))
+        await self._answer(kernel, injection, task)
+
+    @web.authenticated
+    @authorized(action="execute", resource=INJECT)
+    async def delete(self, kernel_id: str) -> None:
+        """Has the kernel forget the tokens of the profile that the query names."""
+        name = self.get_query_argument("profile", "")
+        extension = self.extensionapp
+        variables = extension.holdings.variables(kernel_id, name)
+        if name not in extension.source.profiles() and not variables:
+            raise UnknownProfile(f"There is no profile {name[:80]!r}.")
+        kernel = await self._kernel(kernel_id)
+        self._check_place(kernel_id)
+        sent = {env: extension.renewals.sent(kernel_id, env) for env in variables}
+        removal = Removal(extension, kernel, name, sent)
+        # What is on its way out is not renewed meanwhile.
+        extension.renewals.release(kernel_id, variables)
+        language = removal.language.lower()
+        injection = Injection(self, kernel_id, name, ", ".join(variables), language, None, removes=True)
+        task = extension.injections.begin(injection, removal.run)
+        task.add_done_callback(partial(self._removed, injection))
+        await self._answer(kernel, injection, task)
+
+    async def _answer(self, kernel: KernelManager, injection: Injection, task: asyncio.Task[Given | None]) -> None:
         is_busy = getattr(kernel, "execution_state", None) == "busy"
         await asyncio.wait({task}, timeout=BUSY_GRACE_SECONDS if is_busy else GRACE_SECONDS)
         if injection.state == "failed":
@@ -242,6 +292,15 @@ class InjectHandler(TokensHandler):
             self.extensionapp.renewals.note(injection.kernel_id, errand, given.token)
         else:
             self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))
+
+    def _removed(self, injection: Injection, task: asyncio.Task[Given | None]) -> None:
+        holdings = self.extensionapp.holdings
+        if not task.cancelled() and task.result() is not None:
+            holdings.removed(injection.kernel_id, injection.profile)
+            return
+        for env in holdings.variables(injection.kernel_id, injection.profile):
+            holdings.renewed_by_nobody(injection.kernel_id, env)
+        self.log.warning("jupyter_tokens: a removal failed: %s", json.dumps(injection.told()))
 
     async def _kernel(self, kernel_id: str) -> KernelManager:
         if kernel_id not in self.kernel_manager:

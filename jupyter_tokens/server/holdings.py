@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, ParameterError, TokenError, Unauthorized
+from ..token import Secret
 from .kernel_push import Errand, Failed, process_of
 
 if TYPE_CHECKING:
@@ -77,6 +78,17 @@ class Holdings:
                     del self._known[key]
             for holding in held:
                 self._keep(_in_its_process(holding, kernels))
+
+    def variables(self, kernel_id: str, profile: str) -> list[str]:
+        """The variables of a kernel that hold a profile's tokens."""
+        return [held.env for held in self._in(kernel_id) if held.profile == profile and held.env is not None]
+
+    def removed(self, kernel_id: str, profile: str) -> None:
+        """A kernel holds no token of a profile any more."""
+        with self._change(kernel_id):
+            for key, known in list(self._known.items()):
+                if (known.kernel_id, known.profile) == (kernel_id, profile):
+                    del self._known[key]
 
     def renewed_by_nobody(self, kernel_id: str, env: str) -> None:
         """The server has stopped renewing what it put into a kernel's variable."""
@@ -164,6 +176,11 @@ class Renewals:
             for other in () if renewal is None else renewal.variables.difference(released):
                 self._extension.holdings.renewed_by_nobody(kernel_id, other)
 
+    def sent(self, kernel_id: str, env: str) -> Secret | None:
+        """The value that the server has put into a kernel's variable, if it renews that."""
+        renewal = self._running.get((kernel_id, env))
+        return None if renewal is None else renewal.value_in(env)
+
     def forget(self, profile: str) -> None:
         """Stops renewing the tokens of a profile; kernels keep what they have."""
         for place, renewal in list(self._running.items()):
@@ -218,6 +235,10 @@ class _Renewal:
         self._failures = 0
         # At once if it is not held any more, because the profile has changed; one that never was came without a life.
         self._retry_at = inf if extension.source.held(errand.key) is None else -inf
+
+    def value_in(self, variable: str) -> Secret | None:
+        """What the variable was given; None once the kernel has taken over."""
+        return None if self._sent is None else Secret(self._errand.values(self._sent)[variable])
 
     async def run(self) -> None:
         """Ends with the kernel, or when the kernel has taken over."""

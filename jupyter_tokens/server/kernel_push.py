@@ -20,14 +20,14 @@ from jupyter_core.utils import ensure_async
 
 from ..errors import TokenError
 from ..protocol.messages import Env, variables_of
-from .snippets import EXPRESSION, Snippet, ask, filled, snippet
+from .snippets import EXPRESSION, Snippet, ask, filled, forget, snippet, unset
 
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
 
     from ..clock import Clock
     from ..sources.cache import Key
-    from ..token import Token
+    from ..token import Secret, Token
     from .app import TokensExtension
     from .base import TokensHandler
 
@@ -39,6 +39,7 @@ __all__ = [
     "InjectionQueue",
     "KernelChannel",
     "Patience",
+    "Removal",
     "confirmed",
     "evaluated",
     "process_of",
@@ -82,10 +83,11 @@ class Given(NamedTuple):
 
 @dataclass(slots=True)
 class Injection:
-    """One token on its way into a kernel.
+    """One token on its way into a kernel, or out of it.
 
     asked_by : who is to blame, for the activity log; None once that has been told.
     state : "queued", "done" or "failed"; message : why it failed. kept_by : see `Given`.
+    removes : whether it is on its way out.
     """
 
     asked_by: TokensHandler | None = field(repr=False)
@@ -96,6 +98,7 @@ class Injection:
     expires_at: datetime | None
     id: str = field(default_factory=lambda: uuid4().hex)
     kept_by: str | None = None
+    removes: bool = False
     state: str = "queued"
     message: str | None = None
 
@@ -267,7 +270,39 @@ def process_of(kernel: Any) -> object:
     return getattr(getattr(kernel, "provisioner", None), "pid", None)
 
 
-class Errand:
+class _Visit:
+    """What is done in one kernel, by requests of our own."""
+
+    def __init__(self, extension: TokensExtension, kernel: KernelManager) -> None:
+        self.kernel = kernel
+        self.language = str(getattr(kernel.kernel_spec, "language", ""))
+        self._extension = extension
+        self._process = process_of(kernel)
+
+    async def check(self) -> None:
+        """Raises `Failed` if the kernel is not the one that it was."""
+        if not await ensure_async(self.kernel.is_alive()):
+            raise Failed("The kernel died.")
+        if process_of(self.kernel) != self._process:
+            raise Failed("The kernel was restarted.")
+
+    async def _taken(self, channel: KernelChannel, make: Callable[[], Snippet]) -> dict[str, Any]:
+        for _ in range(MOST_SENDINGS):
+            reply = await self._answer(channel.execute(make()))
+            if reply.get("status") not in _ABORTED:
+                return reply
+        raise Failed("The kernel did not take the request: cells before it failed.")
+
+    async def _answer(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
+        patience = Patience(self._extension.clock)
+        while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
+            if patience.is_over(busy=getattr(self.kernel, "execution_state", None) == "busy"):
+                raise Failed("The kernel does not answer.")
+            await self.check()
+        return reply.result()
+
+
+class Errand(_Visit):
     """One token, one kernel: asks or sends, and again where that is called for, until the kernel has it.
 
     params : besides those of the profile, which the kernel's own request gets too.
@@ -278,14 +313,11 @@ class Errand:
     def __init__(
         self, extension: TokensExtension, kernel: KernelManager, profile: str, params: Mapping[str, Any], env: Env
     ) -> None:
-        self.kernel = kernel
+        super().__init__(extension, kernel)
         self.key: Key = extension.source.key(profile, params)
         self.env = env
         self.variables = variables_of(env)
         self._params = dict(params)
-        self.language = str(getattr(kernel.kernel_spec, "language", ""))
-        self._extension = extension
-        self._process = process_of(kernel)
         self._make(dict.fromkeys(self.variables.values(), ""))
 
     async def run(self, token: Token, replaces: Token | None = None) -> Given:
@@ -316,13 +348,13 @@ class Errand:
         return _given_of(evaluated(reply))
 
     async def _push(self, channel: KernelChannel, token: Token, replaces: Token | None, *, lived: bool) -> Given:
-        expected = {} if replaces is None else self._values(replaces)
+        expected = {} if replaces is None else self.values(replaces)
         for _ in range(MOST_SENDINGS):
             if lived and not self._lives(token):
                 # It has ended while the kernel was busy.
                 token = await self._fresh()
                 lived = self._lives(token)
-            sent = self._make(self._values(token), expected)
+            sent = self._make(self.values(token), expected)
             reply = await self._answer(channel.execute(sent))
             if reply.get("status") not in _ABORTED:
                 if not confirmed(reply, sent):
@@ -331,14 +363,7 @@ class Errand:
                     return Given(token.expires_at, "server", token)
         raise Failed("The kernel did not take the token: cells before it failed, or took longer than it lives.")
 
-    async def _taken(self, channel: KernelChannel, make: Callable[[], Snippet]) -> dict[str, Any]:
-        for _ in range(MOST_SENDINGS):
-            reply = await self._answer(channel.execute(make()))
-            if reply.get("status") not in _ABORTED:
-                return reply
-        raise Failed("The kernel did not take the token: cells before it failed.")
-
-    def _values(self, token: Token) -> dict[str, str]:
+    def values(self, token: Token) -> dict[str, str]:
         """What each variable is to hold."""
         return {variable: token.reveal(field) for field, variable in self.variables.items()}
 
@@ -354,32 +379,67 @@ class Errand:
     def _lives(self, token: Token) -> bool:
         return token.expires_at is None or token.expires_at.timestamp() > self._extension.clock.now()
 
-    async def check(self) -> None:
-        """Raises `Failed` if the kernel is not the one that it was."""
-        if not await ensure_async(self.kernel.is_alive()):
-            raise Failed("The kernel died.")
-        if process_of(self.kernel) != self._process:
-            raise Failed("The kernel was restarted.")
 
-    async def _answer(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
-        patience = Patience(self._extension.clock)
-        while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
-            if patience.is_over(busy=getattr(self.kernel, "execution_state", None) == "busy"):
-                raise Failed("The kernel does not answer.")
-            await self.check()
-        return reply.result()
+class Removal(_Visit):
+    """Takes a profile's tokens out of a kernel again.
+
+    sent : the variables that it was given, each with the value that the server has sent there; None if it is not known.
+    A variable that holds anything else by now is the notebook's own, and stays, whatever becomes of the others.
+    """
+
+    def __init__(
+        self, extension: TokensExtension, kernel: KernelManager, profile: str, sent: Mapping[str, Secret | None]
+    ) -> None:
+        super().__init__(extension, kernel)
+        self._profile = profile
+        self._sent = sent
+
+    async def run(self) -> Given:
+        """Returns that nobody renews anything there. Raises `Failed` or `TokenError`."""
+        channel = KernelChannel(self.kernel, self.kernel.connect_shell)
+        try:
+            itself = self.language.lower() == "python" and await self._ask(channel)
+            for env, value in self._sent.items():
+                if itself and value is None:
+                    # The kernel has put back what was there before.
+                    continue
+                await self._unset(channel, env, value)
+        finally:
+            channel.close()
+        return Given(None, None)
+
+    async def _unset(self, channel: KernelChannel, env: str, value: Secret | None) -> None:
+        wanted = unset(self.language, env, None if value is None else value.reveal())
+        if not confirmed(await self._taken(channel, lambda: wanted), wanted):
+            raise Failed(f"The kernel did not remove the variable {env}.")
+
+    async def _ask(self, channel: KernelChannel) -> bool:
+        """Has the kernel do it itself; returns whether it could."""
+        reply = await self._taken(channel, lambda: forget(self._profile))
+        return _outcome(evaluated(reply)) is not None
+
+
+def _outcome(told: str) -> dict[str, Any] | None:
+    """What a kernel says that it did itself; None if it did nothing. Raises `Failed` if it tried and could not."""
+    try:
+        outcome: dict[str, Any] = json.loads(told)
+        if outcome["state"] == "failed":
+            raise Failed(str(outcome["message"])[:MOST_TOLD])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        # It has no extension, one of another version, or something else of that name.
+        return None
+    return outcome
 
 
 def _given_of(told: str) -> Given | None:
-    """What a kernel says that it did itself; None if it did nothing. Raises `Failed` if it tried and could not."""
+    """What the kernel has after `_outcome`."""
+    outcome = _outcome(told)
+    if outcome is None:
+        return None
     try:
-        outcome = json.loads(told)
-        if outcome["state"] == "failed":
-            raise Failed(str(outcome["message"])[:MOST_TOLD])
         ends = outcome["expires_at"]
         return Given(
             None if ends is None else datetime.fromisoformat(ends), "kernel" if outcome["kept_fresh"] is True else None
         )
-    except (ValueError, TypeError, KeyError, RecursionError):
-        # It has no extension, one of another version, or something else of that name.
+    except (ValueError, TypeError, KeyError):
         return None

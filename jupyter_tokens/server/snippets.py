@@ -28,8 +28,10 @@ __all__ = [
     "check_value",
     "filled",
     "filled_notes",
+    "forget",
     "languages",
     "snippet",
+    "unset",
 ]
 
 ENTRY_POINT_GROUP = "jupyter_tokens.kernel_languages"
@@ -47,14 +49,17 @@ class Snippet(NamedTuple):
     expression: str
 
 
+_UNHEX = "__import__('binascii').unhexlify('{}').decode('utf-8')".format
+"""The text that hexadecimal digits stand for, in Python."""
+
+
 def _python(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
     # An expression binds no name, and enters no history. Only __import__ is looked up in the user's namespace.
-    unhex = "__import__('binascii').unhexlify('{}').decode('utf-8')".format
     environ = "__import__('os').environ"
-    pairs = ", ".join(f"{unhex(_hex(name))}: {unhex(_hex(value))}" for name, value in values.items())
+    pairs = ", ".join(f"{_UNHEX(_hex(name))}: {_UNHEX(_hex(value))}" for name, value in values.items())
     done = f"{environ}.update({{{pairs}}})"
     if expected:
-        found = (f"{environ}.get({unhex(_hex(name))}) == {unhex(_hex(value))}" for name, value in expected.items())
+        found = (f"{environ}.get({_UNHEX(_hex(name))}) == {_UNHEX(_hex(value))}" for name, value in expected.items())
         done = f"{done} if {' and '.join(found)} else {{}}['left alone']"
     return Snippet("", done)
 
@@ -66,6 +71,15 @@ def ask(request: Mapping[str, Any]) -> Snippet:
     """
     kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'inject', lambda request: None)"
     return Snippet("", f"{kernel}('{_hex(json.dumps(request))}')")
+
+
+def forget(profile: str) -> Snippet:
+    """The line that has a Python kernel take a profile's tokens out again, as `%deltoken` does.
+
+    It evaluates to None where the extension is not loaded, else to the outcome (`kernel.magics.forget`).
+    """
+    kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'forget', lambda profile: None)"
+    return Snippet("", f"{kernel}('{_hex(profile)}')")
 
 
 def filled_notes(env: Env, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,8 +118,11 @@ base::local({
     texts <- function(digits) base::vapply(digits, unhex, "", USE.NAMES = FALSE)
     names <- texts(parts[1L, ])
     guarded <- parts[3L, ] != "-"
-    if (base::any(base::Sys.getenv(names[guarded]) != texts(base::substring(parts[3L, guarded], 2L)))) break
-    base::do.call(base::Sys.setenv, base::structure(base::as.list(texts(parts[2L, ])), names = names))
+    ours <- base::all(base::Sys.getenv(names[guarded]) == texts(base::substring(parts[3L, guarded], 2L)))
+    if (base::all(parts[2L, ] == "-")) {
+      if (ours) base::Sys.unsetenv(names)
+    } else if (!ours) break
+    else base::do.call(base::Sys.setenv, base::structure(base::as.list(texts(parts[2L, ])), names = names))
     base::assign("payload", base::list(base::list(source = "%(expression)s")), envir = base::parent.env(frame))
     break
   }
@@ -117,7 +134,7 @@ base::local({
 def _r(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
     # IRkernel evaluates no user expressions, but its request is in the frames of whatever it runs. It calls a silent
     # request that failed "ok", so the code confirms in the reply's payload that the variables were set. It gets three
-    # words for each variable: its name, its value, and "=" and what it must hold now, or "-" if that does not matter.
+    # words for each variable: its name; its value, or "-" to unset it; "=" and what it must hold now, or "-".
     words = (
         f"{_hex(name)} {_hex(value)} {f'={_hex(expected[name])}' if name in expected else '-'}"
         for name, value in values.items()
@@ -198,6 +215,33 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
     if failed or not isinstance(found, Snippet):
         raise ConfigurationError(f"The package that adds the kernel language {lower!r} made no snippet.")
     return found
+
+
+def unset(language: str, name: str, expected: str | None = None) -> Snippet:
+    """What removes an environment variable that `snippet` has set.
+
+    expected : leaves the variable alone if it has another value, which is then the notebook's own. A language of
+    another package can only set a variable, so there it becomes empty.
+
+    Raises what `snippet` raises.
+    """
+    empty = snippet(language, {name: ""})
+    match language.lower():
+        case "python":
+            environ, named = "__import__('os').environ", _UNHEX(_hex(name))
+            ours = "" if expected is None else f" if {environ}.get({named}) == {_UNHEX(_hex(expected))} else None"
+            # What was there is not what the expression is: that goes into the reply.
+            return Snippet("", f"({environ}.pop({named}, None) and None){ours}")
+        case "r":
+            return Snippet(_R, f"{_hex(name)} - {'-' if expected is None else f'={_hex(expected)}'}")
+        case "julia":
+            environ, named = "Base.ENV", f'Base.String(Base.hex2bytes("{_hex(name)}"))'
+            is_ours = "true"
+            if expected is not None:
+                value = f'Base.String(Base.hex2bytes("{_hex(expected)}"))'
+                is_ours = f'Base.get({environ}, {named}, "") == {value}'
+            return Snippet("", f"({is_ours} && Base.delete!({environ}, {named}); Base.nothing)")
+    return empty
 
 
 def _hex(text: str) -> str:

@@ -319,4 +319,5 @@ def _token(facts: Mapping[str, Any], left: float, wanted: Wanted, clock: Clock) 
         scheme=provider.scheme,
         header=provider.header,
         metadata={**facts["metadata"], **{name: Secret(value) for name, value in facts["hidden"].items()}},
+        base_url=provider.api_url(),
     )

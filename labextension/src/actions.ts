@@ -58,13 +58,9 @@ export class Actions {
       }
       const env = this.variables[profile];
       const wanted = { params, ...(env && { env }) };
-      const done = await this._tokens.inject(kernel.id, profile, wanted, () => {
-        const text = this._trans.__(
-          'Waiting for the kernel of %1, which is busy.',
-          kernel.notebook
-        );
-        this._tokens.setOutcome(profile, { kind: 'done', text });
-      });
+      const done = await this._tokens.inject(kernel.id, profile, wanted, () =>
+        this._tokens.setOutcome(profile, { kind: 'done', text: this._waits(kernel) })
+      );
       if (done.state === 'failed') {
         throw new Error(done.message ?? this._trans.__('The kernel did not accept the token.'));
       }
@@ -79,11 +75,50 @@ export class Actions {
     });
   }
 
+  /** Takes the profile's tokens out of the current notebook's kernel. */
+  removeFrom(
+    profile: string,
+    kernel: IKernelFacts | null = this._notebook.kernel
+  ): Promise<boolean> {
+    return this._tell(profile, async () => {
+      if (!kernel) {
+        throw new Error(this._trans.__('No notebook with a running kernel is open.'));
+      }
+      const done = await this._tokens.removeFrom(kernel.id, profile, () =>
+        this._tokens.setOutcome(profile, { kind: 'done', text: this._waits(kernel) })
+      );
+      if (done.state === 'failed') {
+        throw new Error(done.message ?? this._trans.__('The kernel did not remove the token.'));
+      }
+      return { kind: 'done', text: this._trans.__('Removed from %1.', kernel.notebook) };
+    });
+  }
+
+  private _waits({ notebook }: IKernelFacts): string {
+    return this._trans.__('Waiting for the kernel of %1, which is busy.', notebook);
+  }
+
   copy(profile: string, params: Params): Promise<boolean> {
     return this._tell(profile, async () => {
       const { value } = await this._tokens.reveal(profile, params);
       await copyText(shown(value), this._trans);
       return { kind: 'done', text: this._trans.__('Copied to the clipboard.') };
+    });
+  }
+
+  /** Copies code, which holds no value. */
+  copyCode(profile: string, code: string): Promise<boolean> {
+    return this._tell(profile, async () => {
+      await copyText(code, this._trans);
+      return { kind: 'done', text: this._trans.__('Copied to the clipboard.') };
+    });
+  }
+
+  /** Inserts code as a cell of the current notebook. */
+  insert(profile: string, code: string): Promise<boolean> {
+    return this._tell(profile, () => {
+      this._notebook.insert(code);
+      return Promise.resolve({ kind: 'done', text: this._trans.__('Inserted.') });
     });
   }
 

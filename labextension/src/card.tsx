@@ -1,5 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { copyIcon, editIcon, refreshIcon, settingsIcon } from '@jupyterlab/ui-components';
+import { codeIcon, copyIcon, editIcon, refreshIcon, settingsIcon } from '@jupyterlab/ui-components';
 import type { IDisposable } from '@lumino/disposable';
 import React from 'react';
 
@@ -12,6 +12,7 @@ import type { LastParams } from './lastparams';
 import { ProblemView } from './problem';
 import { showValue } from './reveal';
 import { REVEAL_SECONDS, type IProfile, type IProvider, type Outcome, type State } from './tokens';
+import { Usage } from './usage';
 
 /** The parts that do not change while the panel exists. */
 export interface IBench {
@@ -33,6 +34,13 @@ interface ICardProps {
   readonly outcome: Outcome | null;
   /** The kernel to inject into: file name and language, or empty. */
   readonly target: string;
+  /** The language of that kernel; Python if there is none. */
+  readonly language: string;
+  /** Whether the extension is loaded in that kernel. */
+  readonly isLoaded: boolean;
+  readonly hasNotebook: boolean;
+  /** Whether that kernel has the token. */
+  readonly isHere: boolean;
   /** Whether the server does not answer, so that what is known of the token may be out of date. */
   readonly isStale: boolean;
   /** The environment variable for the token; null if there is none. */
@@ -46,6 +54,7 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
   const { bench, profile, provider, holders, busy, outcome, variable } = props;
   const { trans } = bench;
   const [open, setOpen] = React.useState(false);
+  const [isUsing, setUsing] = React.useState(false);
   const [params, setParams] = React.useState(() => bench.lastParams.of(profile.name));
   const title = `jp-Tokens-card-${React.useId()}`;
   const takesParams = Object.keys(provider?.params.properties ?? {}).length > 0;
@@ -109,6 +118,8 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
         takesParams={takesParams}
         open={open}
         setOpen={setOpen}
+        isUsing={isUsing}
+        setUsing={setUsing}
       />
       {open && provider && (
         <div
@@ -125,6 +136,14 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
             trans={trans}
           />
         </div>
+      )}
+      {isUsing && (
+        <Usage
+          bench={bench}
+          id={title}
+          use={{ profile, params, variable, language: props.language, isLoaded: props.isLoaded }}
+          hasNotebook={props.hasNotebook}
+        />
       )}
       <div role="status" className="jp-Tokens-outcome">
         {busy && <Waiting {...props} />}
@@ -151,6 +170,8 @@ interface ICardActionsProps extends ICardProps {
   readonly takesParams: boolean;
   readonly open: boolean;
   readonly setOpen: (open: boolean) => void;
+  readonly isUsing: boolean;
+  readonly setUsing: (isUsing: boolean) => void;
 }
 
 function CardActions(props: ICardActionsProps): React.JSX.Element {
@@ -178,6 +199,20 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
             title={injectTitle(props)}
           >
             {trans.__('Inject')}
+          </button>
+        )}
+        {props.isHere && (
+          <button
+            type="button"
+            className="jp-Tokens-button"
+            {...pressed(!busy, () =>
+              // The button has been removed by then.
+              actions.removeFrom(name).then(isDone => isDone && fetch.current?.focus())
+            )}
+            aria-label={trans.__('Remove %1 from the notebook', name)}
+            title={trans.__('Take it out of the kernel of this notebook again')}
+          >
+            {trans.__('Remove')}
           </button>
         )}
         <button
@@ -218,6 +253,14 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
             enabled={!busy}
             // The button has been removed by then.
             onClick={() => void actions.forget(name).then(() => fetch.current?.focus())}
+          />
+        )}
+        {profile.provider !== null && (
+          <IconButton
+            icon={codeIcon}
+            label={trans.__('Use %1', name)}
+            expanded={props.isUsing}
+            onClick={() => props.setUsing(!props.isUsing)}
           />
         )}
         {props.takesParams && (

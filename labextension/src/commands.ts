@@ -6,7 +6,8 @@ import type { Actions } from './actions';
 import { injectIcon, tokensIcon } from './icons';
 import type { LastParams } from './lastparams';
 import type { CurrentNotebook } from './notebook';
-import { NAMESPACE, written, type ITokens, type Params } from './tokens';
+import { LOAD, magic } from './snippets';
+import { NAMESPACE, type ITokens } from './tokens';
 
 export const CommandIDs = {
   showPanel: `${NAMESPACE}:show-panel`,
@@ -14,9 +15,6 @@ export const CommandIDs = {
   insertMagic: `${NAMESPACE}:insert-magic`,
   refreshAll: `${NAMESPACE}:refresh-all`
 } as const;
-
-/** Does nothing in a kernel in which the extension is already loaded. */
-const LOAD = '%load_ext jupyter_tokens';
 
 const NO_ARGS = { args: { type: 'object' as const, properties: {} } };
 
@@ -97,17 +95,6 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     commands.notifyCommandChanged(CommandIDs.inject);
     commands.notifyCommandChanged(CommandIDs.insertMagic);
   });
-}
-
-/** The magic that fetches a profile's token with these parameters, with `--env` if the variable is not the profile's. */
-export function magic(profile: string, params: Params, env?: string): string {
-  const words = Object.entries(params).map(([name, value]) => quoted(`${name}=${written(value)}`));
-  return ['%gettoken', quoted(profile), ...words, ...(env ? ['--env', env] : [])].join(' ');
-}
-
-/** Quotes a value as a shell does, because the magic parses its line that way. */
-function quoted(word: string): string {
-  return /^[\w.=:@%+/-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
 }
 
 async function chosen(

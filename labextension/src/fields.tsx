@@ -12,6 +12,8 @@ interface IFieldProps {
   /** Whether the browser refuses to send the form without it. */
   readonly enforced?: boolean;
   readonly value: Value | undefined;
+  /** What is wrong with it. */
+  readonly problem?: string | undefined;
   readonly placeholder?: string;
   /** Undefined removes the value, so that the default applies. */
   readonly onChange: (name: string, value: Value | undefined) => void;
@@ -25,6 +27,7 @@ export function Field(props: IFieldProps): React.JSX.Element {
     <div className="jp-Tokens-field">
       <FieldLabel id={id} name={name} schema={schema} required={required} />
       <Input {...props} />
+      <FieldProblem id={id} problem={props.problem} />
       {schema.description && (
         <div className="jp-Tokens-help" id={`${id}-help`}>
           {schema.description}
@@ -46,6 +49,34 @@ export function FieldLabel(
   );
 }
 
+/** What is wrong with a field. */
+export function FieldProblem(props: {
+  readonly id: string;
+  readonly problem: string | undefined;
+}): React.JSX.Element | null {
+  return props.problem === undefined ? null : (
+    <div className="jp-Tokens-wrong" id={`${props.id}-problem`} role="alert">
+      {props.problem}
+    </div>
+  );
+}
+
+/** The attributes by which an input is described to those who hear it. */
+export function described(
+  id: string,
+  schema: IFieldSchema,
+  problem: string | undefined
+): React.AriaAttributes {
+  const texts = [
+    ...(problem === undefined ? [] : [`${id}-problem`]),
+    ...(schema.description ? [`${id}-help`] : [])
+  ];
+  return {
+    ...(problem !== undefined && { 'aria-invalid': true }),
+    ...(texts.length > 0 && { 'aria-describedby': texts.join(' ') })
+  };
+}
+
 /** What an empty field shows. */
 export function hint(schema: IFieldSchema, trans: TranslationBundle): string {
   const example = schema.examples?.[0];
@@ -59,7 +90,7 @@ function Input(props: IFieldProps): React.JSX.Element {
     name,
     'aria-required': required,
     required: props.enforced === true && required,
-    ...(schema.description && { 'aria-describedby': `${id}-help` })
+    ...described(id, schema, props.problem)
   };
   const choices = schema.enum ?? (schema.type === 'boolean' ? ['true', 'false'] : null);
   if (choices) {

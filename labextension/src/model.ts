@@ -9,6 +9,8 @@ import { CANCELLED, problemOf, request, RequestError, type Method } from './requ
 import { eventSchema } from './tokens';
 import type {
   IEditable,
+  IFound,
+  IHistoryEntry,
   IHolding,
   IInjection,
   IInjectRequest,
@@ -19,7 +21,8 @@ import type {
   ITokens,
   Outcome,
   Params,
-  Settings
+  Settings,
+  Store
 } from './tokens';
 
 /** First pause between two polls of an injection that waits for a busy kernel, in ms; each pause is longer. */
@@ -34,10 +37,17 @@ const MOST_BACKOFF_MS = 30_000;
 const STALLED_MS = 10_000;
 /** Pause after an event before polling: one fetch emits several events. */
 const EVENTS_MS = 200;
-/** The server's events after which a profile or a kernel may be in another state. */
+/** The server's events after which a profile, a kernel or the history may be in another state. */
 const CHANGES: ReadonlySet<string> = new Set(
-  ['failed', 'fetched', 'forgotten', 'held', 'injected', 'served'].map(eventSchema)
+  ['failed', 'fetched', 'forgotten', 'held', 'injected', 'refused', 'revealed', 'served'].map(
+    eventSchema
+  )
 );
+
+interface IProvidersAnswer {
+  readonly providers: readonly IProvider[];
+  readonly secret_stores: readonly Store[];
+}
 
 interface IProfilesAnswer {
   readonly profiles: readonly IProfile[];
@@ -67,9 +77,11 @@ export class TokensModel implements ITokens, IDisposable {
 
   profiles: readonly IProfile[] | null = null;
   providers: readonly IProvider[] = [];
+  stores: readonly Store[] = ['file'];
   holdings: readonly IHolding[] = [];
   mayReveal = false;
   mayEdit = false;
+  happened = 0;
   problem: IProblem | null = null;
 
   get isDisposed(): boolean {
@@ -165,9 +177,26 @@ export class TokensModel implements ITokens, IDisposable {
     waits: () => void
   ): Promise<IInjection> {
     const path = ['kernels', kernelId, 'inject'];
-    let injection = await this._during(profile, signal =>
+    const injection = await this._during(profile, signal =>
       this._ask<IInjection>('POST', path, { profile, ...wanted }, signal)
     );
+    return this._untilEnded(path, injection, waits);
+  }
+
+  /** @param waits - As for `inject`. */
+  async removeFrom(kernelId: string, profile: string, waits: () => void): Promise<IInjection> {
+    const path = ['kernels', kernelId, 'inject'];
+    const removal = await this._during(profile, signal =>
+      this._ask<IInjection>('DELETE', path, undefined, signal, { profile })
+    );
+    return this._untilEnded(path, removal, waits);
+  }
+
+  private async _untilEnded(
+    path: readonly string[],
+    injection: IInjection,
+    waits: () => void
+  ): Promise<IInjection> {
     // A cell may run for hours; the card stays usable meanwhile.
     for (
       let pause = LOOK_MS;
@@ -202,6 +231,14 @@ export class TokensModel implements ITokens, IDisposable {
     }
   }
 
+  async history(): Promise<readonly IHistoryEntry[]> {
+    return (await this._ask<{ history: readonly IHistoryEntry[] }>('GET', ['history'])).history;
+  }
+
+  async importable(): Promise<readonly IFound[]> {
+    return (await this._ask<{ found: readonly IFound[] }>('GET', ['import'])).found;
+  }
+
   editable(profile: string): Promise<IEditable> {
     return this._ask<IEditable>('GET', ['profiles', profile]);
   }
@@ -229,11 +266,12 @@ export class TokensModel implements ITokens, IDisposable {
         ask<IProfilesAnswer>('profiles'),
         ask<{ holdings: readonly IHolding[] }>('holdings').catch(unlessForbidden),
         this.providers.length > 0
-          ? this.providers
-          : ask<{ providers: readonly IProvider[] }>('providers').then(answer => answer.providers)
+          ? { providers: this.providers, secret_stores: this.stores }
+          : ask<IProvidersAnswer>('providers')
       ]);
       if (turn === this._turn) {
-        this._take(listed, held.holdings, providers);
+        this.stores = providers.secret_stores;
+        this._take(listed, held.holdings, providers.providers);
         this._pace();
       }
     } catch (error) {
@@ -261,10 +299,12 @@ export class TokensModel implements ITokens, IDisposable {
       listed.may_reveal !== this.mayReveal ||
       listed.may_edit !== this.mayEdit ||
       !alike(listed.loaded_in, this._loadedIn) ||
-      providers !== this.providers;
+      providers !== this.providers ||
+      this.happened !== this._told;
     if (!another) {
       return;
     }
+    this._told = this.happened;
     this.profiles = profiles;
     this.holdings = same(this.holdings, holdings);
     this._loadedIn = listed.loaded_in;
@@ -319,9 +359,18 @@ export class TokensModel implements ITokens, IDisposable {
     method: Method,
     parts: readonly string[],
     body?: object,
-    signal?: AbortSignal
+    signal?: AbortSignal,
+    query?: Readonly<Record<string, string>>
   ): Promise<T> {
-    const answer = await request<T>(this._settings, this._trans, method, parts, body, signal);
+    const answer = await request<T>(
+      this._settings,
+      this._trans,
+      method,
+      parts,
+      body,
+      signal,
+      query
+    );
     if (answer.date !== null) {
       // The Date header has whole seconds, so only a larger difference matters.
       const ahead = answer.date - Date.now();
@@ -331,13 +380,21 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   private readonly _poll: Poll;
-  private readonly _soon = new Throttler(() => this.look(), { limit: EVENTS_MS, edge: 'trailing' });
+  private readonly _soon = new Throttler(
+    () => {
+      this.happened++;
+      return this.look();
+    },
+    { limit: EVENTS_MS, edge: 'trailing' }
+  );
   /** The running actions of each profile. */
   private readonly _waits = new Map<string, Set<AbortController>>();
   private readonly _outcomes = new Map<string, Outcome>();
   private _loadedIn: readonly string[] = [];
   private _ahead = 0;
   private _turn = 0;
+  /** The last `happened` that `changed` was emitted for. */
+  private _told = 0;
 }
 
 /** Users who may fetch but not inject see the profiles without holdings. */

@@ -33,6 +33,20 @@ export class CurrentNotebook implements IDisposable {
     return this.panel?.context.path.split('/').pop() ?? '';
   }
 
+  /** Puts code into a cell below the active one, or into that one if it is empty, and leads there. */
+  insert(code: string): void {
+    const notebook = this.panel?.content;
+    const active = notebook?.activeCell?.model;
+    if (active?.type === 'code' && active.sharedModel.getSource() === '') {
+      active.sharedModel.setSource(code);
+    } else if (notebook?.model) {
+      const index = notebook.activeCellIndex + 1;
+      notebook.model.sharedModel.insertCell(index, { cell_type: 'code', source: code });
+      notebook.activeCellIndex = index;
+    }
+    notebook?.activate();
+  }
+
   get isDisposed(): boolean {
     return this._isDisposed;
   }

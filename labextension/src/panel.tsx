@@ -1,5 +1,6 @@
 import {
   addIcon,
+  historyIcon,
   ReactWidget,
   refreshIcon,
   searchIcon,
@@ -12,12 +13,20 @@ import React from 'react';
 
 import { IconButton } from './button';
 import { Card, type IBench } from './card';
+import { History } from './history';
 import { tokensIcon } from './icons';
 import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { ProblemView } from './problem';
 import { ProfileForm } from './profileform';
 import { problemOf } from './request';
-import { NAMESPACE, namesOf, type IEditable, type IHolding, type ITokens } from './tokens';
+import {
+  NAMESPACE,
+  namesOf,
+  type IEditable,
+  type IFound,
+  type IHolding,
+  type ITokens
+} from './tokens';
 
 /** How many cards are rendered first: more than a sidebar can show. */
 const FIRST = 30;
@@ -45,7 +54,7 @@ export class TokensPanel extends ReactWidget {
     this.node.setAttribute('aria-label', trans.__('Tokens'));
     this._bench = { ...bench, edit: profile => void this.edit(profile) };
     tokens.changed.connect(this.draw, this);
-    notebook.changed.connect(this.draw, this);
+    notebook.changed.connect(this._follow, this);
     sessions.runningChanged.connect(this.draw, this);
     void _options.ready.then(() => {
       this._isReady = true;
@@ -69,9 +78,9 @@ export class TokensPanel extends ReactWidget {
     card?.scrollIntoView({ block: 'nearest' });
   }
 
-  /** Shows the form of a new profile. */
-  add(): void {
-    this._form = { editable: null };
+  /** Shows the form of a new profile. @param found - What it begins with. */
+  add(found: IFound | null = null): void {
+    this._form = { editable: null, found };
     this.draw();
   }
 
@@ -79,7 +88,7 @@ export class TokensPanel extends ReactWidget {
   async edit(profile: string): Promise<void> {
     const { tokens } = this._options;
     try {
-      this._form = { editable: await tokens.editable(profile) };
+      this._form = { editable: await tokens.editable(profile), found: null };
       this.draw();
     } catch (error) {
       tokens.setOutcome(profile, { kind: 'problem', problem: problemOf(error) });
@@ -95,6 +104,7 @@ export class TokensPanel extends ReactWidget {
             <ProfileForm
               tokens={tokens}
               editable={this._form.editable}
+              found={this._form.found}
               trans={bench.trans}
               onClose={() => this._close()}
             />
@@ -106,7 +116,7 @@ export class TokensPanel extends ReactWidget {
               notebook={notebook.name}
               bench={this._bench}
               notebooks={this._notebooks()}
-              onAdd={() => this.add()}
+              onAdd={found => this.add(found)}
             />
           )
         }
@@ -141,10 +151,18 @@ export class TokensPanel extends ReactWidget {
     return names;
   }
 
+  /** Another notebook, or another kernel: the server may have started it since it was last asked. */
+  private _follow(): void {
+    this.draw();
+    // A failure is in view.
+    void this._options.tokens.look().catch(() => undefined);
+  }
+
   private readonly _bench: IBench;
   private _isReady = false;
   private readonly _drawn = new Signal<this, void>(this);
-  private _form: { readonly editable: IEditable | null } | null = null;
+  private _form: { readonly editable: IEditable | null; readonly found: IFound | null } | null =
+    null;
 }
 
 interface IProfilesProps {
@@ -155,13 +173,15 @@ interface IProfilesProps {
   readonly notebook: string;
   readonly bench: IBench;
   readonly notebooks: ReadonlyMap<string, string>;
-  readonly onAdd: () => void;
+  /** @param found - What the new profile begins with. */
+  readonly onAdd: (found: IFound | null) => void;
 }
 
 function Profiles(props: IProfilesProps): React.JSX.Element {
   const { tokens, profiles, kernel, notebook, bench, notebooks, onAdd } = props;
   const { trans } = bench;
   const [query, setQuery] = React.useState('');
+  const [isHistory, setHistory] = React.useState(false);
   const wanted = query.trim().toLowerCase();
   const found = profiles?.filter(({ name, title, env }) =>
     `${name} ${title ?? ''} ${env === null ? '' : namesOf(env)}`.toLowerCase().includes(wanted)
@@ -175,20 +195,8 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
     }
   }, [drawn]);
   const target = kernel ? `${kernel.notebook} (${kernel.language})` : '';
-  return (
+  const cards = (
     <>
-      <div className="jp-Tokens-header">
-        <h2>{trans.__('Tokens')}</h2>
-        <IconButton
-          icon={refreshIcon}
-          label={trans.__('Refresh all tokens')}
-          enabled={(profiles?.length ?? 0) > 0}
-          onClick={() => void bench.actions.refreshAll()}
-        />
-        {tokens.mayEdit && (
-          <IconButton icon={addIcon} label={trans.__('Add a profile')} onClick={onAdd} />
-        )}
-      </div>
       {profiles !== null && profiles.length > 0 && (
         <div className="jp-Tokens-search">
           <input
@@ -220,7 +228,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
           {trans.__('Loading the profiles…')}
         </p>
       )}
-      {profiles?.length === 0 && <Empty mayAdd={tokens.mayEdit} onAdd={onAdd} bench={bench} />}
+      {profiles?.length === 0 && <Empty tokens={tokens} onAdd={onAdd} bench={bench} />}
       {wanted && found?.length === 0 && (
         <p className="jp-Tokens-hint" role="status">
           {trans.__('No profile matches “%1”.', query.trim())}
@@ -237,6 +245,12 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
             busy={tokens.busy(profile.name)}
             outcome={tokens.outcome(profile.name)}
             target={target}
+            language={kernel?.language ?? 'python'}
+            isLoaded={kernel !== null && tokens.isLoadedIn(kernel.id)}
+            hasNotebook={notebook !== ''}
+            isHere={tokens.holdings.some(
+              held => held.profile === profile.name && held.kernel_id === kernel?.id
+            )}
             isStale={tokens.problem !== null}
             variable={bench.actions.variable(profile)}
             mayReveal={tokens.mayReveal}
@@ -244,6 +258,37 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
           />
         ))}
       </ul>
+    </>
+  );
+  return (
+    <>
+      <div className="jp-Tokens-header">
+        <h2>{trans.__('Tokens')}</h2>
+        <IconButton
+          icon={refreshIcon}
+          label={trans.__('Refresh all tokens')}
+          enabled={(profiles?.length ?? 0) > 0}
+          onClick={() => void bench.actions.refreshAll()}
+        />
+        <IconButton
+          icon={historyIcon}
+          label={trans.__('History')}
+          expanded={isHistory}
+          onClick={() => setHistory(!isHistory)}
+        />
+        {tokens.mayEdit && (
+          <IconButton
+            icon={addIcon}
+            label={trans.__('Add a profile')}
+            onClick={() => onAdd(null)}
+          />
+        )}
+      </div>
+      {isHistory ? (
+        <History tokens={tokens} happened={tokens.happened} notebooks={notebooks} trans={trans} />
+      ) : (
+        cards
+      )}
     </>
   );
 }
@@ -284,32 +329,61 @@ const DEMO = 'jupyter tokens demo';
 const ADD = 'jupyter tokens add NAME';
 
 interface IEmptyProps {
-  readonly mayAdd: boolean;
-  readonly onAdd: () => void;
+  readonly tokens: ITokens;
+  readonly onAdd: (found: IFound | null) => void;
   readonly bench: IBench;
 }
 
-function Empty({ mayAdd, onAdd, bench: { trans } }: IEmptyProps): React.JSX.Element {
+/** Leads to a first profile: a new one, one for a credential that is here already, or the demo. */
+function Empty({ tokens, onAdd, bench: { trans } }: IEmptyProps): React.JSX.Element {
+  const { mayEdit } = tokens;
+  const [found, setFound] = React.useState<readonly IFound[]>([]);
+  React.useEffect(() => {
+    if (mayEdit) {
+      // Without it there is still Add.
+      tokens.importable().then(setFound, () => undefined);
+    }
+  }, [tokens, mayEdit]);
   return (
     <div className="jp-Tokens-empty">
       <tokensIcon.react tag="span" className="jp-Tokens-emptyIcon" />
       <h3>{trans.__('No profiles yet')}</h3>
-      <p>
-        {trans.__(
-          'A profile names an API and your credential for it. To try five profiles without an account, type in a terminal:'
-        )}
-      </p>
-      <pre tabIndex={0}>{DEMO}</pre>
-      {mayAdd ? (
-        <button type="button" className="jp-Tokens-button jp-Tokens-inject" onClick={onAdd}>
+      <p>{trans.__('A profile names an API and your credential for it.')}</p>
+      {mayEdit ? (
+        <button
+          type="button"
+          className="jp-Tokens-button jp-Tokens-inject"
+          onClick={() => onAdd(null)}
+        >
           {trans.__('Add a profile')}
         </button>
       ) : (
         <>
-          <p>{trans.__('For your own account:')}</p>
+          <p>{trans.__('For your own account, type in a terminal:')}</p>
           <pre tabIndex={0}>{ADD}</pre>
         </>
       )}
+      {found.length > 0 && (
+        <>
+          <p>{trans.__('Or use a credential that this server has already:')}</p>
+          <ul className="jp-Tokens-found" aria-label={trans.__('Import')}>
+            {found.map(one => (
+              <li key={one.title}>
+                <button
+                  type="button"
+                  className="jp-Tokens-button"
+                  aria-label={trans.__('Import %1', one.title)}
+                  onClick={() => onAdd(one)}
+                >
+                  {one.title}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+      <p>{trans.__('To try the demo, which needs no account, type in a terminal:')}</p>
+      <pre tabIndex={0}>{DEMO}</pre>
     </div>
   );
 }

@@ -21,12 +21,14 @@ import {
 } from './profilesettings';
 import { problemOf } from './request';
 import { SecretField, type Keeping } from './secretfield';
-import type { IEditable, IFieldSchema, IProblem, ITokens, Params, Value } from './tokens';
+import type { IEditable, IFieldSchema, IFound, IProblem, ITokens, Params, Value } from './tokens';
 
 interface IProfileFormProps {
   readonly tokens: ITokens;
   /** Null to add a profile. */
   readonly editable: IEditable | null;
+  /** What a new profile begins with. */
+  readonly found: IFound | null;
   readonly trans: TranslationBundle;
   readonly onClose: () => void;
 }
@@ -40,15 +42,18 @@ interface IReport {
 export function ProfileForm({
   tokens,
   editable: opened,
+  found,
   trans,
   onClose
 }: IProfileFormProps): React.JSX.Element {
   const form = React.useRef<HTMLFormElement>(null);
   // What the server has saved: its secrets need not be typed again to correct something else.
   const [editable, setEditable] = React.useState(opened);
-  const [name, setName] = React.useState(editable?.name ?? '');
-  const [chosen, setChosen] = React.useState(providerOf(editable) ?? tokens.providers[0]?.id ?? '');
-  const [values, setValues] = React.useState<Params>(() => plain(editable?.settings ?? {}));
+  const draft = found && { name: found.profile, settings: found.settings, secrets: [] };
+  const start = opened ?? draft;
+  const [name, setName] = React.useState(start?.name ?? '');
+  const [chosen, setChosen] = React.useState(providerOf(start) ?? tokens.providers[0]?.id ?? '');
+  const [values, setValues] = React.useState<Params>(() => plain(start?.settings ?? {}));
   const [params, setParams] = React.useState<Params>(
     () => (editable?.settings.params as Params | undefined) ?? {}
   );
@@ -60,7 +65,13 @@ export function ProfileForm({
   const ways = provider ? signIns(provider) : [];
   const way =
     ways.find(({ id }) => id === wanted) ??
-    (provider ? signInOf(provider, providerOf(editable) === chosen ? editable : null) : null);
+    (provider
+      ? signInOf(provider, providerOf(start) === chosen ? (editable ?? start) : null)
+      : null);
+  // A place that this machine has, or what was found already.
+  const keepingOf = (key: string): Keeping =>
+    keeping[key] ??
+    (found?.settings[key] === undefined ? (tokens.stores[0] ?? 'file') : 'reference');
 
   React.useEffect(() => {
     form.current?.querySelector<HTMLElement>('input:not(:disabled), select')?.focus();
@@ -68,7 +79,10 @@ export function ProfileForm({
 
   const end = React.useRef<HTMLDivElement>(null);
   React.useEffect(() => {
-    if (report) {
+    const wrong = form.current?.querySelector<HTMLElement>('[aria-invalid]');
+    if (wrong) {
+      wrong.focus();
+    } else if (report) {
       end.current?.scrollIntoView({ block: 'nearest' });
     }
   }, [report]);
@@ -84,7 +98,7 @@ export function ProfileForm({
     }
     setBusy(true);
     setReport(null);
-    const secrets = taken(form.current, provider, keeping, editable);
+    const secrets = taken(form.current, provider, keepingOf, editable);
     try {
       await tokens.put(name, {
         ...unseen(editable, provider),
@@ -113,12 +127,17 @@ export function ProfileForm({
       setValues(changed(values, 'env', variableFor(to)));
     }
   };
+  const own = provider ? Object.entries(settingsFor(provider, way)) : [];
+  const ofUse = provider ? Object.entries(common(provider).properties) : [];
+  // The field that is wrong, if the form shows it.
+  const wrong = [...own, ...ofUse].find(([key]) => key === report?.problem?.setting)?.[0];
   const field = ([key, schema]: [string, IFieldSchema]): React.JSX.Element => {
     const facts = {
       id: `jp-Tokens-form-${key}`,
       name: key,
       schema,
       required: provider ? isRequired(provider, key, way, values) : false,
+      problem: wrong === key ? report?.problem?.message : undefined,
       trans
     };
     return schema.writeOnly ? (
@@ -126,7 +145,9 @@ export function ProfileForm({
         key={`${chosen}-${key}`}
         {...facts}
         stored={editable?.secrets.includes(key) ?? false}
-        keeping={keeping[key] ?? 'keyring'}
+        keeping={keepingOf(key)}
+        stores={tokens.stores}
+        reference={providerOf(start) === chosen ? found?.settings[key] : undefined}
         onKeeping={(of, how) => setKeeping({ ...keeping, [of]: how })}
       />
     ) : (
@@ -139,8 +160,6 @@ export function ProfileForm({
       />
     );
   };
-  const own = provider ? Object.entries(settingsFor(provider, way)) : [];
-  const ofUse = provider ? Object.entries(common(provider).properties) : [];
   const isAdvanced = ([, schema]: [string, IFieldSchema]): boolean => schema['x-advanced'] === true;
   const ofSignIn = ([, schema]: [string, IFieldSchema]): boolean =>
     (schema['x-sign-in'] ?? []).length > 0;
@@ -240,7 +259,10 @@ export function ProfileForm({
           </fieldset>
           <details
             key={`${chosen}-${way?.id}`}
-            open={opened !== null && advanced.some(([key]) => values[key] !== undefined)}
+            open={
+              advanced.some(([key]) => key === wrong) ||
+              (opened !== null && advanced.some(([key]) => values[key] !== undefined))
+            }
           >
             <summary>{trans.__('Advanced')}</summary>
             {advanced.map(field)}
@@ -272,7 +294,9 @@ export function ProfileForm({
         <div role="status" className="jp-Tokens-outcome">
           {report?.text}
         </div>
-        {report?.problem && <ProblemView problem={report.problem} trans={trans} />}
+        {report?.problem && wrong === undefined && (
+          <ProblemView problem={report.problem} trans={trans} />
+        )}
       </div>
     </form>
   );

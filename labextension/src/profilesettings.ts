@@ -150,14 +150,14 @@ export function known(values: Params, provider: IProvider, way: ISignIn | null):
 export function taken(
   form: HTMLFormElement,
   provider: IProvider,
-  keeping: Readonly<Record<string, Keeping>>,
+  keeping: (name: string) => Keeping,
   editable: IEditable | null
 ): Record<string, Setting> {
   const secrets: Record<string, Setting> = {};
   for (const input of form.querySelectorAll<HTMLInputElement>('input[data-secret]')) {
     const typed = input.value;
     input.value = '';
-    const store = keeping[input.name] ?? 'keyring';
+    const store = keeping(input.name);
     if (typed) {
       secrets[input.name] = store === 'reference' ? typed : { value: typed, store };
     } else if (editable?.secrets.includes(input.name) && providerOf(editable) === provider.id) {

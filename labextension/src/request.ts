@@ -43,9 +43,11 @@ export async function request<T>(
   method: Method,
   parts: readonly string[],
   body?: object,
-  signal?: AbortSignal
+  signal?: AbortSignal,
+  query: Readonly<Record<string, string>> = {}
 ): Promise<IAnswer<T>> {
-  const url = URLExt.join(settings.baseUrl, ROOT, ...parts.map(encodeURIComponent));
+  const path = URLExt.join(settings.baseUrl, ROOT, ...parts.map(encodeURIComponent));
+  const url = path + URLExt.objectToQueryString(query);
   const init: RequestInit = {
     method,
     ...(body && { body: JSON.stringify(body) }),

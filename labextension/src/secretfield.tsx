@@ -2,11 +2,11 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { HTMLSelect } from '@jupyterlab/ui-components';
 import React from 'react';
 
-import { FieldLabel, hint } from './fields';
-import type { IFieldSchema } from './tokens';
+import { described, FieldLabel, FieldProblem, hint } from './fields';
+import type { IFieldSchema, Store } from './tokens';
 
 /** Where the server stores a secret; a reference names an existing place. */
-export type Keeping = 'keyring' | 'file' | 'reference';
+export type Keeping = Store | 'reference';
 
 interface ISecretFieldProps {
   readonly id: string;
@@ -16,13 +16,19 @@ interface ISecretFieldProps {
   /** Whether the server already has a secret; an empty field keeps it. */
   readonly stored: boolean;
   readonly keeping: Keeping;
+  /** The places that this machine has. */
+  readonly stores: readonly Store[];
+  /** A reference that a new profile begins with. */
+  readonly reference: string | undefined;
+  /** What is wrong with it. */
+  readonly problem: string | undefined;
   readonly onKeeping: (name: string, keeping: Keeping) => void;
   readonly trans: TranslationBundle;
 }
 
 /** A secret. The typed value stays in the input until it is sent, and is never in a state. */
 export function SecretField(props: ISecretFieldProps): React.JSX.Element {
-  const { id, name, schema, required, stored, keeping, onKeeping, trans } = props;
+  const { id, name, schema, required, stored, keeping, stores, onKeeping, problem, trans } = props;
   return (
     <div className="jp-Tokens-field">
       <FieldLabel id={id} name={name} schema={schema} required={required} />
@@ -37,17 +43,24 @@ export function SecretField(props: ISecretFieldProps): React.JSX.Element {
         placeholder={stored ? trans.__('stored; leave empty to keep it') : hint(schema, trans)}
         autoComplete="new-password"
         spellCheck={false}
-        aria-describedby={`${id}-help`}
+        defaultValue={props.reference}
+        {...described(id, schema, problem)}
       />
       <HTMLSelect
         aria-label={trans.__('Where to store %1', schema.title ?? name)}
         value={keeping}
         onChange={event => onKeeping(name, event.target.value as Keeping)}
       >
-        <option value="keyring">{trans.__("store in the server's keyring")}</option>
-        <option value="file">{trans.__('store in a file that only you can read')}</option>
+        {stores.map(store => (
+          <option key={store} value={store}>
+            {store === 'keyring'
+              ? trans.__("store in the server's keyring")
+              : trans.__('store in a file that only you can read')}
+          </option>
+        ))}
         <option value="reference">{trans.__('reference: keyring:, file: or env:')}</option>
       </HTMLSelect>
+      <FieldProblem id={id} problem={problem} />
       <div className="jp-Tokens-help" id={`${id}-help`}>
         {schema.description}
       </div>

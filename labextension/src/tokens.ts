@@ -24,6 +24,8 @@ export interface IProblem {
   readonly code: string | null;
   readonly request_id: string | null;
   readonly retryable: boolean;
+  /** The profile's setting that is wrong, where that is known. */
+  readonly setting?: string;
 }
 
 export type Value = string | number | boolean | readonly string[];
@@ -48,6 +50,11 @@ export interface IProfile {
   readonly provider: string | null;
   readonly title: string | null;
   readonly env: Env | null;
+  /** Base URL of the API that the token is for; null if the profile names none. */
+  readonly base_url: string | null;
+  /** The HTTP header that a request sends the token in, and the word before it; null if the profile is wrong. */
+  readonly header: string | null;
+  readonly scheme: string | null;
   readonly params: Params;
   /** The parameters of the token that state, expiry and error belong to. */
   readonly token_params: Params;
@@ -137,9 +144,21 @@ export interface IHolding {
   readonly kept_by: KeptBy;
 }
 
+/** Something that happened to a token, as the server remembers it. */
+export interface IHistoryEntry {
+  readonly at: string;
+  readonly kind:
+    'fetched' | 'served' | 'revealed' | 'injected' | 'forgotten' | 'refused' | 'failed';
+  readonly profile: string | null;
+  readonly user: string | null;
+  readonly kernel_id: string | null;
+  readonly to: 'kernel' | 'proxy' | null;
+  readonly reason: string | null;
+}
+
 /** A secret as it is sent to the server: to be stored, or to be kept. */
 export type SentSecret =
-  { readonly value: string; readonly store: 'keyring' | 'file' } | { readonly keep: true };
+  { readonly value: string; readonly store: Store } | { readonly keep: true };
 export type Setting = Value | Params | SentSecret;
 export type Settings = Readonly<Record<string, Setting>>;
 
@@ -149,6 +168,17 @@ export interface IEditable {
   readonly settings: Readonly<Record<string, Value | Params>>;
   readonly secrets: readonly string[];
 }
+
+/** A credential that the server's user has already, and a profile that would use it; no value. */
+export interface IFound {
+  /** The variable, or the file. */
+  readonly title: string;
+  readonly profile: string;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/** Where the server can store a secret. */
+export type Store = 'keyring' | 'file';
 
 /** The result of the last action, as the card shows it. */
 export type Outcome =
@@ -170,11 +200,15 @@ export interface ITokens {
   /** Null until the server has answered. */
   readonly profiles: readonly IProfile[] | null;
   readonly providers: readonly IProvider[];
+  /** Where this machine can store secrets, the better first. */
+  readonly stores: readonly Store[];
   readonly holdings: readonly IHolding[];
   /** Whether the administrator allows revealing tokens. */
   readonly mayReveal: boolean;
   /** Whether the administrator allows editing profiles. */
   readonly mayEdit: boolean;
+  /** Grows with the server's events. */
+  readonly happened: number;
   /** Why the server cannot be used; null if it can. */
   readonly problem: IProblem | null;
 
@@ -202,6 +236,15 @@ export interface ITokens {
     request: IInjectRequest,
     waits: () => void
   ): Promise<IInjection>;
+
+  /** Takes a profile's tokens out of a kernel again; as `inject` otherwise. */
+  removeFrom(kernelId: string, profile: string, waits: () => void): Promise<IInjection>;
+
+  /** The last events, the newest first. */
+  history(): Promise<readonly IHistoryEntry[]>;
+
+  /** The credentials that could be imported. */
+  importable(): Promise<readonly IFound[]>;
 
   editable(profile: string): Promise<IEditable>;
   put(profile: string, settings: Settings): Promise<void>;

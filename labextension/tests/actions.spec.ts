@@ -26,7 +26,7 @@ beforeEach(() => {
   server.answers = {
     'GET profiles': { profiles: [profile()], may_reveal: true, may_edit: true, loaded_in: [] },
     'GET holdings': { holdings: [] },
-    'GET providers': { providers: [] }
+    'GET providers': { providers: [], secret_stores: ['file'] }
   };
   model = new TokensModel(server.settings, nullTranslator.load(''), 3600);
   notebook = new CurrentNotebook(null);
@@ -144,4 +144,19 @@ it('refreshes what the cards show, with the parameters it was fetched with', asy
   await actions.refreshAll();
   const posts = server.seen.filter(({ method }) => method === 'POST');
   expect(posts.map(({ body }) => body)).toEqual([{ params: token_params, refresh: true }]);
+});
+
+it("takes the token out of the notebook's kernel again", async () => {
+  notebook.kernel = KERNEL;
+  server.answers['DELETE kernels/k1/inject'] = INJECTION;
+  expect(await actions.removeFrom('acme')).toBe(true);
+  expect(server.seen.find(({ method }) => method === 'DELETE')?.query).toContain('profile=acme');
+  expect(model.outcome('acme')).toMatchObject({ kind: 'done', text: 'Removed from a.ipynb.' });
+});
+
+it('says why a kernel keeps it', async () => {
+  notebook.kernel = KERNEL;
+  server.answers['DELETE kernels/k1/inject'] = { ...INJECTION, state: 'failed', message: 'Busy.' };
+  expect(await actions.removeFrom('acme')).toBe(false);
+  expect(model.outcome('acme')).toMatchObject({ problem: { message: 'Busy.' } });
 });

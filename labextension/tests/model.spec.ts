@@ -28,7 +28,10 @@ function list(...profiles: IProfile[]): void {
 
 beforeEach(async () => {
   server = new Server();
-  server.answers = { 'GET holdings': { holdings: [] }, 'GET providers': { providers: [PROVIDER] } };
+  server.answers = {
+    'GET holdings': { holdings: [] },
+    'GET providers': { providers: [PROVIDER], secret_stores: ['file'] }
+  };
   list(profile(), profile({ name: 'other' }));
   model = new TokensModel(server.settings, TRANS, 3600);
   model.start();
@@ -111,7 +114,7 @@ describe('TokensModel', () => {
     model.follow({ stream } as unknown as Event.IManager);
     vi.useFakeTimers();
     const before = server.seen.length;
-    stream.emit({ schema_id: eventSchema('refused') });
+    stream.emit({ schema_id: eventSchema('found') });
     stream.emit({ schema_id: 'https://schema.jupyter.org/other/v1' });
     await vi.advanceTimersByTimeAsync(1000);
     expect(server.seen).toHaveLength(before);
@@ -120,7 +123,7 @@ describe('TokensModel', () => {
   it('sends names and parameters as they are', async () => {
     server.answers['POST profiles/a%2Fb/token'] = { profile: 'a/b', has_value: true };
     await model.fetch('a/b', { ExpireTime: 60 }, true);
-    expect(server.seen.find(({ method }) => method === 'POST')).toEqual({
+    expect(server.seen.find(({ method }) => method === 'POST')).toMatchObject({
       method: 'POST',
       path: 'profiles/a%2Fb/token',
       body: { params: { ExpireTime: 60 }, refresh: true }

@@ -34,24 +34,26 @@ beforeEach(() => {
 
 it('takes a secret out of its input', () => {
   secret.value = 's3cret';
-  expect(taken(form, PROVIDER, { client_secret: 'file' }, null)).toEqual({
+  expect(taken(form, PROVIDER, () => 'file', null)).toEqual({
     client_secret: { value: 's3cret', store: 'file' }
   });
   expect(secret.value).toBe('');
 });
 
 it('has the server keep the secret that is not typed again', () => {
-  expect(taken(form, PROVIDER, {}, editable)).toEqual({ client_secret: { keep: true } });
-  expect(taken(form, PROVIDER, {}, null)).toEqual({});
+  expect(taken(form, PROVIDER, () => 'keyring', editable)).toEqual({
+    client_secret: { keep: true }
+  });
+  expect(taken(form, PROVIDER, () => 'keyring', null)).toEqual({});
 });
 
 it('keeps no secret for another provider', () => {
-  expect(taken(form, { ...PROVIDER, id: 'eiam' }, {}, editable)).toEqual({});
+  expect(taken(form, { ...PROVIDER, id: 'eiam' }, () => 'keyring', editable)).toEqual({});
 });
 
 it('sends a reference as it is', () => {
   secret.value = 'env:SECRET';
-  expect(taken(form, PROVIDER, { client_secret: 'reference' }, null)).toEqual({
+  expect(taken(form, PROVIDER, () => 'reference', null)).toEqual({
     client_secret: 'env:SECRET'
   });
 });

@@ -4,6 +4,7 @@ import { ServerConnection } from '@jupyterlab/services';
 export interface ISeen {
   readonly method: string;
   readonly path: string;
+  readonly query: string;
   readonly body: unknown;
 }
 
@@ -22,9 +23,15 @@ export class Server {
     baseUrl: 'http://server.invalid/team/',
     fetch: async (input: RequestInfo | URL, init?: RequestInit) => {
       const asked = new Request(input, init);
-      const path = new URL(asked.url).pathname.replace('/team/jupyter-tokens/', '');
+      const { pathname, search } = new URL(asked.url);
+      const path = pathname.replace('/team/jupyter-tokens/', '');
       const text = await asked.text();
-      this.seen.push({ method: asked.method, path, body: text ? JSON.parse(text) : null });
+      this.seen.push({
+        method: asked.method,
+        path,
+        query: search,
+        body: text ? JSON.parse(text) : null
+      });
       const answer = await Promise.race([
         this.answers[`${asked.method} ${path}`],
         new Promise<never>((_, reject) => {

@@ -68,6 +68,24 @@ def test_injects_into_an_r_kernel(lab: Lab) -> None:
     expect(lab.card("oneaccess")).to_contain_text("held by r.ipynb (ONEACCESS_TOKEN, kept fresh by the server)")
 
 
+@pytest.mark.parametrize("language", ["python", "R"])
+def test_takes_it_out_of_the_notebook_again(lab: Lab, language: str) -> None:
+    if language == "R" and not IR.is_dir():
+        pytest.skip("needs R and IRkernel: apt-get install r-cran-irkernel")
+    lab.open_notebook(f"out-{language}.ipynb", language)
+    expect(lab.button("oneaccess", "Remove")).to_have_count(0)
+    lab.press("oneaccess", "Inject")
+    expect(lab.card("oneaccess")).to_contain_text(f"held by out-{language}.ipynb")
+    lab.press("oneaccess", "Remove")
+    expect(lab.card("oneaccess")).to_contain_text(f"Removed from out-{language}.ipynb.")
+    expect(lab.card("oneaccess")).not_to_contain_text("held by")
+    expect(lab.button("oneaccess", "Remove")).to_have_count(0)
+    # The server has it still.
+    lab.expect_state("oneaccess", "fresh")
+    code = "cat(Sys.getenv('ONEACCESS_TOKEN') != '')" if language == "R" else "print('ONEACCESS_TOKEN' in os.environ)"
+    assert lab.run_cell(code if language == "R" else f"import os; {code}").lower() == "false"
+
+
 def test_what_the_notebook_does_is_in_view(lab: Lab) -> None:
     lab.open_notebook("follows.ipynb")
     lab.run_cell("%gettoken oneaccess --env X")
@@ -76,6 +94,25 @@ def test_what_the_notebook_does_is_in_view(lab: Lab) -> None:
     expect(lab.card("oneaccess")).to_have_attribute("data-state", "fresh")
     lab.run_cell("%deltoken oneaccess")
     expect(lab.card("oneaccess")).not_to_contain_text("held by")
+
+
+def test_the_history_is_in_view_and_survives_a_reload(lab: Lab) -> None:
+    lab.open_notebook("past.ipynb")
+    lab.panel.get_by_role("button", name="History").click()
+    past = lab.panel.get_by_role("list", name="History")
+    lab.run_cell("%gettoken oneaccess")
+    expect(past.get_by_role("listitem").first).to_contain_text("oneaccess given to past.ipynb")
+    lab.run_cell("%gettoken eiam")
+    # Without asking for it: the server's events bring it.
+    expect(past.get_by_role("listitem").first).to_contain_text("eiam given to past.ipynb")
+    expect(past.get_by_role("listitem").nth(1)).to_contain_text("eiam fetched from its API")
+    assert value_of(lab, "eiam") not in lab.page.content()
+    lab.open()
+    lab.open_panel()
+    lab.panel.get_by_role("button", name="History").click()
+    expect(past).to_contain_text("eiam given to past.ipynb")
+    lab.panel.get_by_role("button", name="History").click()
+    expect(lab.card("eiam")).to_be_visible()
 
 
 def test_a_click_sets_the_variable_at_once_also_right_after_another(lab: Lab) -> None:

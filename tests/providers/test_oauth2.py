@@ -127,8 +127,15 @@ def test_a_real_server_issues_a_token(server: Served, fetch: Callable[..., Token
     assert token.expires_at is not None
     assert (token.expires_at - token.obtained_at).total_seconds() == LIFE
     assert token.metadata == {"token_type": "Bearer", "scope": "read write"}
+    # The token endpoint is not the API.
+    assert token.base_url is None
     # An assertion is good for once: each request has another.
     assert fetch(settings).reveal() != token.reveal()
+
+
+def test_the_api_that_the_tokens_are_for(fetch: Callable[..., Token]) -> None:
+    settings = {**SETTINGS, "client_id": "former", "auth_method": "form", "base_url": "https://api.example.com/v1/"}
+    assert fetch(settings).base_url == "https://api.example.com/v1"
 
 
 def test_a_key_in_a_file(server: Served, fetch: Callable[..., Token], tmp_path: Path) -> None:

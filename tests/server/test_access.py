@@ -59,8 +59,10 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("get", "/jupyter-tokens/profiles/{name}"): {"status": 403},
     ("put", "/jupyter-tokens/profiles/{name}"): {"status": 403, "body": {"provider": "x"}},
     ("delete", "/jupyter-tokens/profiles/{name}"): {"status": 403},
+    ("get", "/jupyter-tokens/import"): {"status": 403},
     ("delete", "/jupyter-tokens/profiles/{name}/token"): {"status": 204},
     ("post", "/jupyter-tokens/kernels/{kernel_id}/inject"): {"status": 400},
+    ("delete", "/jupyter-tokens/kernels/{kernel_id}/inject"): {"status": 404},
     ("get", "/jupyter-tokens/kernels/{kernel_id}/inject/{injection_id}"): {"status": 404},
     # A profile of a program, and a login that nobody has begun.
     ("post", "/jupyter-tokens/profiles/{name}/login"): {"status": 409},

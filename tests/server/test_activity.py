@@ -12,7 +12,7 @@ from jupyter_events.yaml import load
 from jupyter_tokens.errors import TokenError
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import activity
-from jupyter_tokens.server.activity import KINDS, SCHEMA_ID
+from jupyter_tokens.server.activity import KINDS, MOST_HISTORY, SCHEMA_ID
 from jupyter_tokens.server.app import TokensExtension
 
 from .conftest import KERNEL_KEY, SECRETS, Call, Kernel, told
@@ -231,3 +231,32 @@ def test_an_error_keeps_its_kind() -> None:
         "request_id": "2",
         "retryable": False,
     }
+
+
+async def test_the_history_says_who_got_what_the_newest_first(
+    *, call: Call, profiles: Any, by_proof: Call, kernel: Kernel
+) -> None:
+    await call("POST", "profiles/oneaccess/token")
+    await call("POST", "profiles/oneaccess/token", {"reveal": True})
+    value = told(await by_proof("token", {"profile": "oneaccess"}))["value"]
+    await call("DELETE", "profiles/oneaccess/token")
+    answer = await call("GET", "history")
+    entries = told(answer)["history"]
+    assert [(entry["kind"], entry["kernel_id"], entry["to"]) for entry in entries] == [
+        ("forgotten", None, None),
+        ("served", kernel.id, "kernel"),
+        ("revealed", None, None),
+        ("fetched", None, None),
+    ]
+    assert {entry["profile"] for entry in entries} == {"oneaccess"}
+    assert entries == sorted(entries, key=lambda entry: entry["at"], reverse=True)
+    assert value not in answer.body.decode()
+
+
+async def test_the_history_has_an_end(call: Call, profiles: Any) -> None:
+    for _ in range(MOST_HISTORY):
+        await call("DELETE", "profiles/oneaccess/token")
+    await call("DELETE", "profiles/astra/token")
+    entries = told(await call("GET", "history"))["history"]
+    assert len(entries) == MOST_HISTORY
+    assert [entry["profile"] for entry in entries[:2]] == ["astra", "oneaccess"]

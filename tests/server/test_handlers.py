@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("profiles")
 
 
 class TestProfiles:
-    async def test_lists_all_of_them_and_what_is_wrong_with_one(self, call: Call) -> None:
+    async def test_lists_all_of_them_and_what_is_wrong_with_one(self, call: Call, sandbox: Sandbox) -> None:
         listed = told(await call("GET", "profiles"))["profiles"]
         by_name = {entry["name"]: entry for entry in listed}
         assert list(by_name) == ["modelarts", "pai-dlc", "oneaccess", "astra", "eiam", "wrong"]
@@ -32,6 +32,9 @@ class TestProfiles:
             "provider": "oneaccess",
             "title": "Huawei Cloud OneAccess",
             "env": "ONEACCESS_TOKEN",
+            "base_url": sandbox.url,
+            "header": "Authorization",
+            "scheme": "Bearer",
             "params": {},
             "token_params": {},
             "sandbox": True,
@@ -206,7 +209,7 @@ class TestToken:
         response = await call("POST", f"profiles/{name}/token", body)
         answer = told(response)
         assert (response.code, answer["reason"]) == (status, reason)
-        assert set(answer) == {"message", "reason", "code", "request_id", "retryable"}
+        assert set(answer) - {"setting"} == {"message", "reason", "code", "request_id", "retryable"}
         if isinstance(body, dict) and reason == "body":
             assert next(iter(body)) in answer["message"]
 
@@ -349,7 +352,7 @@ class TestKernel:
         assert answer["value"] == extension.source.get(extension.source.key("oneaccess")).reveal()
         assert set(answer) == {
             "profile", "provider", "title", "env", "sandbox", "sdk", "scheme", "header", "has_value", "value",
-            "expires_at", "expires_in", "obtained_at", "metadata",
+            "expires_at", "expires_in", "obtained_at", "metadata", "base_url",
         }  # fmt: skip
 
     async def test_token_without_value(self, by_proof: Call) -> None:

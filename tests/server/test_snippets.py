@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError, UnusableToken
 from jupyter_tokens.server import snippets
-from jupyter_tokens.server.snippets import MOST_BYTES, Snippet, languages, snippet
+from jupyter_tokens.server.snippets import MOST_BYTES, Snippet, languages, snippet, unset
 
 HOSTILE = [
     "",
@@ -135,3 +135,20 @@ class TestOtherPackages:
         seen: TokenError | BaseException | None = caught.value
         assert "c4n4ry" not in str(seen)
         assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("expected", [None, "v'al", "other"])
+def test_python_unsets_what_is_still_ours(expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "v'al")
+    code, expression = unset("python", "SOME_TOKEN", expected)
+    # What it evaluates to goes into the kernel's reply.
+    assert (code, eval(expression, {})) == ("", None)
+    assert ("SOME_TOKEN" in os.environ) == (expected == "other")
+
+
+def test_julia_unsets_by_name() -> None:
+    named = 'Base.String(Base.hex2bytes("585f544f4b454e"))'
+    assert unset("Julia", "X_TOKEN").expression == f"(true && Base.delete!(Base.ENV, {named}); Base.nothing)"
+    guarded = unset("julia", "X_TOKEN", "v").expression
+    ours = f'Base.get(Base.ENV, {named}, "") == Base.String(Base.hex2bytes("76"))'
+    assert guarded == f"({ours} && Base.delete!(Base.ENV, {named}); Base.nothing)"

@@ -1,0 +1,64 @@
+"""Finds the credentials that this user has already, by their names. No file is opened, and no value is returned."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Found", "found"]
+
+_VARIABLE = re.compile(r"([A-Za-z][A-Za-z0-9_]*?)(_API_KEY|_API_TOKEN|_ACCESS_TOKEN|_TOKEN)", re.ASCII)
+_JUPYTERS = ("JUPYTER", "JPY_")
+"""Jupyter's own, which open the server."""
+
+
+class Found(NamedTuple):
+    """A credential, and the profile that would use it.
+
+    Attributes
+    ----------
+    title : str
+        The variable, or the file.
+    profile : str
+        A name for the profile.
+    settings : Mapping
+        Its settings: a reference to the credential, or the chain that finds it.
+    """
+
+    title: str
+    profile: str
+    settings: Mapping[str, str]
+
+
+def found(environ: Mapping[str, str] = os.environ) -> list[Found]:
+    """Return what there is: variables by name, then the files of clouds' own tools. Looks at the disk."""
+    return [*_variables(environ), *_files(environ, Path.home())]
+
+
+def _variables(environ: Mapping[str, str]) -> Iterator[Found]:
+    for name in sorted(environ):
+        match = _VARIABLE.fullmatch(name)
+        if match and environ[name] and not name.upper().startswith(_JUPYTERS):
+            profile = match[1].lower().replace("_", "-")
+            yield Found(name, profile, {"provider": "static", "token": f"env:{name}", "env": name})
+
+
+def _files(environ: Mapping[str, str], home: Path) -> Iterator[Found]:
+    cache = Path(environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or home / ".cache", "huggingface"))
+    hugging_face = Path(environ.get("HF_TOKEN_PATH") or cache / "token")
+    if hugging_face.is_file():
+        settings = {"provider": "static", "token": f"file:{hugging_face}", "env": "HF_TOKEN"}
+        yield Found(str(hugging_face), "hugging-face", settings)
+    openstack = [home / ".config" / "openstack" / "clouds.yaml", Path("/etc/openstack/clouds.yaml")]
+    places = (
+        ("modelarts", "chain", [home / ".huaweicloud" / "credentials"]),
+        ("pai-dlc", "chain", [home / ".aliyun" / "config.json", home / ".alibabacloud" / "credentials.ini"]),
+        ("modelarts", "openstack", openstack),
+    )
+    for provider, credentials, files in places:
+        for file in files:
+            if file.is_file():
+                yield Found(str(file), provider, {"provider": provider, "credentials": credentials})

@@ -1,0 +1,96 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+import { ProblemView } from './problem';
+import { problemOf } from './request';
+import type { IHistoryEntry, IProblem, ITokens } from './tokens';
+
+interface IHistoryProps {
+  readonly tokens: ITokens;
+  /** Grows with what happens: the list is then read again. */
+  readonly happened: number;
+  /** The notebooks of the running kernels. */
+  readonly notebooks: ReadonlyMap<string, string>;
+  readonly trans: TranslationBundle;
+}
+
+/** Who got which token, when and where, the newest first. */
+export function History({ tokens, happened, notebooks, trans }: IHistoryProps): React.JSX.Element {
+  const [entries, setEntries] = React.useState<readonly IHistoryEntry[] | null>(null);
+  const [problem, setProblem] = React.useState<IProblem | null>(null);
+  React.useEffect(() => {
+    let isWanted = true;
+    tokens.history().then(
+      found => {
+        if (isWanted) {
+          setEntries(found);
+          setProblem(null);
+        }
+      },
+      (error: unknown) => isWanted && setProblem(problemOf(error))
+    );
+    return () => {
+      isWanted = false;
+    };
+  }, [tokens, happened]);
+  return (
+    <>
+      {problem && <ProblemView problem={problem} trans={trans} />}
+      {entries?.length === 0 && (
+        <p className="jp-Tokens-hint" role="status">
+          {trans.__('Nothing has happened since the server started.')}
+        </p>
+      )}
+      <ol className="jp-Tokens-history" aria-label={trans.__('History')}>
+        {entries?.map((entry, index) => (
+          <li key={entries.length - index}>
+            <time dateTime={entry.at} title={new Date(entry.at).toLocaleString()}>
+              {new Date(entry.at).toLocaleTimeString()}
+            </time>
+            <span>
+              {entry.profile && (
+                <>
+                  <strong>{entry.profile}</strong>{' '}
+                </>
+              )}
+              {[what(entry, notebooks, trans), who(entry, trans)].join(' ').trim()}
+            </span>
+          </li>
+        ))}
+      </ol>
+    </>
+  );
+}
+
+function what(
+  { kind, kernel_id, to, reason }: IHistoryEntry,
+  notebooks: ReadonlyMap<string, string>,
+  trans: TranslationBundle
+): string {
+  const notebook = notebooks.get(kernel_id ?? '') ?? trans.__('a kernel that has ended');
+  switch (kind) {
+    case 'fetched':
+      return trans.__('fetched from its API');
+    case 'served':
+      return to === 'kernel'
+        ? trans.__('given to %1', notebook)
+        : trans.__('used through the proxy');
+    case 'revealed':
+      return trans.__('revealed in a browser');
+    case 'injected':
+      return trans.__('injected into %1', notebook);
+    case 'forgotten':
+      return kernel_id === null
+        ? trans.__('removed from the server')
+        : trans.__('removed from %1', notebook);
+    case 'refused':
+      return trans.__('refused: %1', reason ?? '');
+    case 'failed':
+      return trans.__('could not be fetched: %1', reason ?? '');
+  }
+}
+
+/** Users who log in with the server's token have a random name, which says nothing. */
+function who({ user }: IHistoryEntry, trans: TranslationBundle): string {
+  return user === null || /^[0-9a-f]{32}$/.test(user) ? '' : trans.__('by %1', user);
+}

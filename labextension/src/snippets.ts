@@ -1,0 +1,160 @@
+import { written, type IProfile, type Params } from './tokens';
+
+/** A way to use a token, as code to run; it never holds a value. */
+export interface ISnippet {
+  readonly id: string;
+  /** What it is called, in every language. */
+  readonly name: string;
+  readonly code: string;
+  /** Whether it can be a cell of a notebook in that language; the others are for a terminal. */
+  readonly isCell: boolean;
+}
+
+/** Does nothing in a kernel in which the extension is already loaded. */
+export const LOAD = '%load_ext jupyter_tokens';
+
+/** Stands for the API of a profile that names none. */
+const ANY_API = 'https://api.example.com';
+
+export interface IUse {
+  readonly profile: IProfile;
+  readonly params: Params;
+  /** The environment variable for the token; null if there is none. */
+  readonly variable: string | null;
+  /** As the kernelspec writes it; Python if there is no kernel. */
+  readonly language: string;
+  /** Whether the extension is loaded in the kernel. */
+  readonly isLoaded: boolean;
+}
+
+/** The ways to use a profile's token in a notebook of this language, the shortest first. */
+export function snippets(use: IUse): readonly ISnippet[] {
+  const language = use.language.toLowerCase();
+  const cell = (id: string, name: string, code: string): ISnippet => ({
+    id,
+    name,
+    code,
+    isCell: true
+  });
+  if (use.profile.has_value === false) {
+    // The API only describes the token.
+    return language === 'python'
+      ? [
+          cell('gettoken', '%gettoken', gettoken(use)),
+          cell('python', 'get_token', `${getToken(use)}\ntoken.metadata`)
+        ]
+      : [];
+  }
+  if (language === 'python') {
+    return [
+      cell('gettoken', '%gettoken', gettoken(use)),
+      cell('httpx', 'httpx', withClient('httpx', use)),
+      cell('requests', 'requests', withClient('requests', use)),
+      ...(takesOpenAI(use.profile) ? [cell('openai', 'OpenAI SDK', openai(use))] : []),
+      cell('curl', 'curl', `%%bash\n${curl(use)}`)
+    ];
+  }
+  const ofLanguage =
+    use.variable === null
+      ? []
+      : language === 'r'
+        ? [cell('httr2', 'httr2', httr2(use.profile, use.variable))]
+        : language === 'julia'
+          ? [cell('http', 'HTTP.jl', httpJulia(use.profile, use.variable))]
+          : [];
+  return [...ofLanguage, { id: 'curl', name: 'curl', code: curl(use), isCell: false }];
+}
+
+/** The magic that fetches a profile's token with these parameters, with `--env` if the variable is not the profile's. */
+export function magic(profile: string, params: Params, env?: string): string {
+  return ['%gettoken', ...words(profile, params), ...(env ? ['--env', env] : [])].join(' ');
+}
+
+function gettoken({ profile, params, variable, isLoaded }: IUse): string {
+  const own = variable === null || variable === profile.env ? undefined : variable;
+  const line = magic(profile.name, params, own);
+  return isLoaded ? line : `${LOAD}\n${line}`;
+}
+
+/** Profile and parameters as a shell takes them; the magic parses its line the same way. */
+function words(profile: string, params: Params): string[] {
+  return [
+    quoted(profile),
+    ...Object.entries(params).map(([name, value]) => quoted(`${name}=${written(value)}`))
+  ];
+}
+
+function quoted(word: string): string {
+  return /^[\w.=:@%+/-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
+}
+
+function getToken({ profile, params }: IUse): string {
+  const given = Object.entries(params);
+  const plain = given.every(([name]) => /^[A-Za-z]\w*$/.test(name) && !OURS.includes(name));
+  const named = given.map(([name, value]) => `${name}=${python(value)}`);
+  const listed = given.map(([name, value]) => `${python(name)}: ${python(value)}`);
+  const all = plain ? named : [`params={${listed.join(', ')}}`];
+  return `from jupyter_tokens import get_token\n\ntoken = get_token(${[python(profile.name), ...all].join(', ')})`;
+}
+
+/** The arguments of `get_token` that are not the vendor's. */
+const OURS: readonly string[] = ['params', 'refresh'];
+
+/** A value as a Python literal: those of JSON, but for true and false. */
+function python(value: Params[string]): string {
+  return typeof value === 'boolean' ? (value ? 'True' : 'False') : JSON.stringify(value);
+}
+
+function withClient(client: 'httpx' | 'requests', use: IUse): string {
+  const url = use.profile.base_url === null ? `"${ANY_API}/"` : 'f"{token.base_url}/"';
+  return [
+    `import ${client}`,
+    getToken(use),
+    '',
+    `response = ${client}.get(${url}, auth=token.auth)`,
+    'response.raise_for_status()',
+    'response.text'
+  ].join('\n');
+}
+
+/** API keys, among them those of services with OpenAI's API. */
+function takesOpenAI({ provider }: IProfile): boolean {
+  return provider === 'static' || provider === 'dashscope';
+}
+
+function openai(use: IUse): string {
+  const { provider, base_url } = use.profile;
+  const path = provider === 'dashscope' ? '/compatible-mode/v1' : '';
+  const url = base_url === null ? '' : `base_url=f"{token.base_url}${path}", `;
+  return [
+    getToken(use).replace('\n', '\nfrom openai import OpenAI\n'),
+    `client = OpenAI(${url}api_key=token.reveal())`,
+    '[model.id for model in client.models.list()]'
+  ].join('\n');
+}
+
+/** The header goes through a pipe: other users of the machine can see the arguments of a program. */
+function curl({ profile, params }: IUse): string {
+  const get = ['jupyter tokens get', ...words(profile.name, params), '--format header'].join(' ');
+  return `${get} | curl -sS -H @- ${quoted(`${profile.base_url ?? ANY_API}/`)}`;
+}
+
+function httr2(profile: IProfile, variable: string): string {
+  const env = `Sys.getenv("${variable}")`;
+  const value = profile.scheme ? `paste("${profile.scheme}", ${env})` : env;
+  return [
+    'library(httr2)',
+    '',
+    `request(${JSON.stringify(`${profile.base_url ?? ANY_API}/`)}) |>`,
+    `  req_headers(\`${profile.header}\` = ${value}) |>`,
+    '  req_perform() |>',
+    '  resp_body_string()'
+  ].join('\n');
+}
+
+function httpJulia(profile: IProfile, variable: string): string {
+  const env = `ENV["${variable}"]`;
+  const value = profile.scheme ? `"${profile.scheme} " * ${env}` : env;
+  const url = JSON.stringify(`${profile.base_url ?? ANY_API}/`);
+  return `using HTTP\n\nHTTP.get(${url}, ["${profile.header}" => ${value}])`;
+}

@@ -1,0 +1,103 @@
+"""Takes tokens out of real kernels again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.server.app import TokensExtension
+
+from .conftest import Call, Kernel, told
+from .kernels import started, until
+from .test_kernel_push import IR, busy
+
+pytestmark = pytest.mark.usefixtures("profiles")
+
+PYTHON = "import os; print(os.environ.get('ONEACCESS_TOKEN'))"
+R = "cat(Sys.getenv('ONEACCESS_TOKEN', NA))"
+
+
+async def injected(call: Call, kernel_id: str) -> None:
+    answer = await call("POST", f"kernels/{kernel_id}/inject", {"profile": "oneaccess"})
+    assert told(answer)["state"] == "done"
+
+
+async def remove(call: Call, kernel_id: str) -> Any:
+    answer = await call("DELETE", f"kernels/{kernel_id}/inject?profile=oneaccess")
+    assert answer.code == 200, answer.body
+    return told(answer)
+
+
+async def holdings(call: Call) -> list[Any]:
+    held: list[Any] = told(await call("GET", "holdings"))["holdings"]
+    return held
+
+
+async def test_what_the_server_has_sent_is_removed_and_renewed_no_more(
+    as_sent: None, call: Call, jp_serverapp: Any, extension: TokensExtension
+) -> None:
+    async with started(jp_serverapp) as client:
+        await injected(call, client.id)
+        removed = await remove(call, client.id)
+        assert (removed["state"], removed["env"], removed["kept_by"]) == ("done", "ONEACCESS_TOKEN", None)
+        assert (await client.run(PYTHON)).strip() == "None"
+        assert await holdings(call) == []
+        assert extension.renewals.sent(client.id, "ONEACCESS_TOKEN") is None
+        # Nothing is left to remove.
+        assert (await remove(call, client.id))["state"] == "done"
+
+
+async def test_what_the_notebook_has_put_there_since_stays(as_sent: None, call: Call, jp_serverapp: Any) -> None:
+    async with started(jp_serverapp) as client:
+        await injected(call, client.id)
+        await client.run("import os; os.environ['ONEACCESS_TOKEN'] = 'mine'")
+        await remove(call, client.id)
+        assert (await client.run(PYTHON)).strip() == "mine"
+
+
+async def test_a_kernel_with_the_extension_does_it_itself(call: Call, jp_serverapp: Any) -> None:
+    async with started(jp_serverapp) as client:
+        await client.run("%gettoken oneaccess --var mine")
+        await injected(call, client.id)
+        await remove(call, client.id)
+        assert (await client.run(PYTHON)).strip() == "None"
+        assert (await client.run("print('mine' in globals())")).strip() == "False"
+
+
+async def test_a_busy_kernel_does_it_later(as_sent: None, call: Call, jp_serverapp: Any, tmp_path: Path) -> None:
+    async with started(jp_serverapp) as client:
+        await injected(call, client.id)
+        waits = tmp_path / "fifo"
+        await busy(client, waits)
+        answer = await call("DELETE", f"kernels/{client.id}/inject?profile=oneaccess")
+        assert (answer.code, told(answer)["state"]) == (202, "queued")
+        waits.write_text("")
+        await until(lambda: client.manager.execution_state != "busy")
+        assert (await client.run(PYTHON)).strip() == "None"
+        path = f"kernels/{client.id}/inject/{told(answer)['id']}"
+        while (state := told(await call("GET", path)))["state"] == "queued":
+            pass
+        assert state["state"] == "done"
+
+
+async def test_r(as_sent: None, call: Call, jp_serverapp: Any, jp_data_dir: Path) -> None:
+    shutil.copytree(IR, jp_data_dir / "kernels" / "ir")
+    async with started(jp_serverapp, "ir") as client:
+        await injected(call, client.id)
+        await remove(call, client.id)
+        assert await client.run(R) == "NA"
+        await injected(call, client.id)
+        await client.run("Sys.setenv(ONEACCESS_TOKEN = 'mine')")
+        await remove(call, client.id)
+        assert await client.run(R) == "mine"
+
+
+async def test_what_is_asked_for_has_to_exist(call: Call, kernel: Kernel) -> None:
+    for query in ("", "?profile=nothing"):
+        answer = await call("DELETE", f"kernels/{kernel.id}/inject{query}")
+        assert (answer.code, told(answer)["reason"]) == (404, "unknown_profile")
+    answer = await call("DELETE", "kernels/00000000-0000-0000-0000-000000000000/inject?profile=oneaccess")
+    assert (answer.code, told(answer)["reason"]) == (404, "kernel")
