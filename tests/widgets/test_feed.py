@@ -50,7 +50,8 @@ def test_what_counts_down_is_drawn_again_and_what_does_not_is_left_alone(
     until(lambda: still.seen is seen)
     count = len(still.drawn)
     time.sleep(0.2)
-    assert len(still.drawn) == count
+    # One may have been due already; ten ticks have passed.
+    assert len(still.drawn) <= count + 1
     counting = Viewer(counts=True)
     feed.add(counting)
     until(lambda: len(counting.drawn) > 5)
