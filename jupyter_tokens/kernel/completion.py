@@ -24,12 +24,14 @@ __all__ = ["Completion", "candidates"]
 
 _WAIT_SECONDS = 0.5
 """How long a Tab waits for the profiles: a server that hangs is asked on another thread."""
-_LINE = re.compile(r"\s*%%?(gettoken|withtoken|deltoken)\s+(.*)", re.DOTALL)
+_LINE = re.compile(r"\s*%%?(gettoken|withtoken|deltoken|tokenlogin|tokenlogout)\s+(.*)", re.DOTALL)
 _VALUED = {"--env", "--var", "--file", "--sdk", "--format"}
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "gettoken": ("--env", "--var", "--file", "--sdk", "--format", "--once", "--refresh"),
     "withtoken": ("--env", "--var", "--file", "--sdk", "--format"),
     "deltoken": (),
+    "tokenlogin": ("--device",),
+    "tokenlogout": (),
 }
 _WORDS: Mapping[str, Collection[str]] = {"--format": ("raw", "json", "header"), "--sdk": SDKS}
 
@@ -112,7 +114,7 @@ def candidates(
         yield from _beginning(word, "profile", (entry.name for entry in entries))
         return
     schema = next((entry.schema for entry in entries if entry.name == plain[0]), None)
-    if schema is None or magic == "deltoken":
+    if schema is None or magic not in {"gettoken", "withtoken"}:
         return
     known: Mapping[str, Any] = schema.get("properties", {})
     name, equals, value = word.partition("=")

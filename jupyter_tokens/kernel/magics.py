@@ -153,6 +153,34 @@ class TokenMagics(Magics):
             raise error
 
     @magic_arguments()
+    @argument("profile", help="Name of a profile.")
+    @argument("--device", action="store_true", help="As the command line has it; a notebook always logs in this way.")
+    @line_magic
+    def tokenlogin(self, line: str) -> None:
+        """Log in to a profile as yourself, with a browser on this or any other device.
+
+        Shows an address and a code to type there, and waits until you have logged in; interrupt the kernel to stop
+        waiting. In JupyterLab the panel, and in a terminal `jupyter tokens login`, can do without a code.
+        """
+        arguments = _arguments_of(self.tokenlogin.parser, line)
+        error = _error_of(lambda: self._log_in(arguments.profile))
+        if error is not None:
+            raise error
+
+    @magic_arguments()
+    @argument("profile", help="Name of a profile.")
+    @line_magic
+    def tokenlogout(self, line: str) -> None:
+        """Log out of a profile, and have its server revoke the login where it can.
+
+        A token that was fetched before may stay valid until it expires; %deltoken takes it out of this session.
+        """
+        arguments = _arguments_of(self.tokenlogout.parser, line)
+        error = _error_of(lambda: self._log_out(arguments.profile))
+        if error is not None:
+            raise error
+
+    @magic_arguments()
     @_takes_a_profile
     @line_cell_magic
     def withtoken(self, line: str, cell: str | None = None) -> None:
@@ -203,6 +231,28 @@ class TokenMagics(Magics):
         from .listing import listing_of  # noqa: PLC0415 (loads the cache and asyncio, which %load_ext does without)
 
         display(listing_of(self.session, datetime.now(UTC)))
+
+    def _log_in(self, profile: str) -> None:
+        source = self.session.client.source
+        login = source.login(profile)
+        where = f"Open {login['verification_uri']} in any browser, and type the code {login['user_code']}."
+        display(Notice(f"Log in to {profile}.", [where], accent="info"))
+        pause = threading.Event()
+        while login["state"] == "waiting":
+            pause.wait(login["interval"])
+            login = source.login(profile, login["id"])
+        if login["error"] is not None:
+            raise TokenError.from_dict(login["error"])
+        display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else "."), accent="info"))
+
+    def _log_out(self, profile: str) -> None:
+        revoked = self.session.client.source.logout(profile)
+        said = {
+            None: f"Nobody was logged in to {profile}.",
+            True: f"Logged out of {profile}; the server has revoked the login.",
+            False: f"Logged out of {profile}. The server was not told, or did not revoke the login.",
+        }
+        display(Notice(said[revoked], accent="info"))
 
     def _forget(self, profile: str) -> None:
         places, notes = self.session.forget(profile)

@@ -16,7 +16,7 @@ __all__ = ["Login", "LoginInUse", "needed"]
 
 def needed(profile: str, why: str = "Nobody is logged in.", **facts: Any) -> LoginNeeded:
     """Return the error that says how to log in to a profile."""
-    hint = f"Log in, in a terminal: jupyter tokens login {profile}"
+    hint = f"Log in: %tokenlogin {profile} in a notebook, or jupyter tokens login {profile} in a terminal."
     return LoginNeeded(why, hint=hint, profile=profile, **facts)
 
 

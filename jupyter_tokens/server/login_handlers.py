@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
-from ..clock import utc
 from ..errors import TokenError
+from ..sources.logins import attempt_to_dict
 from .base import LOGIN, TokensHandler, error_facts
 from .kernel_handlers import KernelHandler
 
@@ -32,24 +32,7 @@ _COOKIE = "jupyter-tokens-login"
 
 
 def _attempt(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[str, Any]]) -> str:
-    """A login that has begun, as JSON. told : what the client is told of an error."""
-    device = attempt.device
-    return json.dumps(
-        {
-            "id": attempt.id,
-            "profile": attempt.profile,
-            "flow": "authorization_code" if device is None else "device_code",
-            "state": attempt.state,
-            "url": attempt.url.reveal() if attempt.url is not None else None,
-            "user_code": device.user_code if device is not None else None,
-            "verification_uri": device.verification_uri if device is not None else None,
-            "verification_uri_complete": (device.verification_uri_complete or None) if device is not None else None,
-            "interval": device.interval if device is not None else 1.0,
-            "expires_at": utc(clock.now() + attempt.ends_at - clock.elapsed()).isoformat(timespec="seconds"),
-            "who": attempt.who or None,
-            "error": None if attempt.error is None else told(attempt.error),
-        }
-    )
+    return json.dumps(attempt_to_dict(attempt, clock, told))
 
 
 class _LoginHandler(TokensHandler):

@@ -75,6 +75,39 @@ class TokenSource(ABC):
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a new token, if the API has a call for that. Blocks; nothing is cached. Raises `TokenError`."""
 
+    def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
+        """Begin a person's login by any device with a browser, or return how one stands. Blocks.
+
+        Parameters
+        ----------
+        profile : str
+            Name of the profile.
+        login_id : str, optional
+            The `id` of the login to look at; None to begin one.
+
+        Returns
+        -------
+        dict
+            `id`, `state` ("waiting", "done" or "failed"), `verification_uri` and `user_code` for the person, `interval`
+            in seconds after which to look again, `who` has logged in, `error` as `TokenError.to_dict` makes it.
+
+        Raises
+        ------
+        TokenError
+            If nobody logs in to this profile, or the server cannot be reached.
+        """
+        raise self._no_logins(profile)
+
+    def logout(self, profile: str) -> bool | None:
+        """Log the person out. Raises `TokenError`.
+
+        Returns whether the login was revoked; None if nobody was logged in.
+        """
+        raise self._no_logins(profile)
+
+    def _no_logins(self, profile: str) -> TokenError:
+        return ConfigurationError("Nobody logs in to this profile here.", profile=profile)
+
     @abstractmethod
     def entries(self) -> list[ProfileEntry]:
         """Return the profiles that this source serves. Raises `TokenError`."""

@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..config.files import config_files, load_profiles, stamp
-from ..errors import ConfigurationError, TokenError, detached_errors
+from ..errors import ConfigurationError, LoginNeeded, TokenError, detached_errors
 from ..protocol.messages import About, ProfileEntry
 from .base import TokenSource
 from .cache import Ask, Key
@@ -52,6 +52,10 @@ class Fetched(NamedTuple):
     provider: str
     seconds: float
     error: TokenError | None
+
+
+_SESSION = "a login of its own"
+"""Whose the logins are that this process begins for itself."""
 
 
 class LocalSource(TokenSource):
@@ -96,6 +100,22 @@ class LocalSource(TokenSource):
         from .logins import Logins  # noqa: PLC0415 (for those who log in)
 
         return Logins(self._upstream, self.profiles, self.forget_profile, self.clock)
+
+    def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
+        """Begin a login by another device, or return how one stands. See `TokenSource`."""
+        from .logins import attempt_to_dict  # noqa: PLC0415 (as above)
+
+        if login_id is None:
+            attempt = self.logins.begin(profile, session=_SESSION, device=True)
+        elif (known := self.logins.look(login_id, session=_SESSION)) is not None:
+            attempt = known
+        else:
+            raise LoginNeeded("This login was too long ago.", hint="Begin again.", profile=profile)
+        return attempt_to_dict(attempt, self.clock, TokenError.to_dict)
+
+    def logout(self, profile: str) -> bool | None:
+        """Log the person out. See `TokenSource`."""
+        return self.logins.logout(profile)
 
     def profiles(self) -> Profiles:
         """Return the configured profiles. Raises `ConfigurationError`."""

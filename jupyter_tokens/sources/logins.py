@@ -12,8 +12,9 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from ..clock import utc
 from ..errors import ConfigurationError, LoginNeeded, TokenError, detached_errors
 from ..providers.login import needed
 from ..providers.oauth2 import DEVICE_CODE, OAuth2
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from ..providers.login import Login
     from .upstream import Upstream
 
-__all__ = ["LOGIN_SECONDS", "Attempt", "Logins"]
+__all__ = ["LOGIN_SECONDS", "Attempt", "Logins", "attempt_to_dict"]
 
 LOGIN_SECONDS = 600.0
 """How long a person may take."""
@@ -84,6 +85,25 @@ class Attempt:
     def is_of(self, session: str) -> bool:
         """Whether this session has begun it."""
         return hmac.compare_digest(self.session.reveal().encode(), session.encode())
+
+
+def attempt_to_dict(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[str, Any]]) -> dict[str, Any]:
+    """A login that has begun, as JSON takes it. told : what the client is told of an error."""
+    device = attempt.device
+    return {
+        "id": attempt.id,
+        "profile": attempt.profile,
+        "flow": "authorization_code" if device is None else "device_code",
+        "state": attempt.state,
+        "url": attempt.url.reveal() if attempt.url is not None else None,
+        "user_code": device.user_code if device is not None else None,
+        "verification_uri": device.verification_uri if device is not None else None,
+        "verification_uri_complete": (device.verification_uri_complete or None) if device is not None else None,
+        "interval": device.interval if device is not None else 1.0,
+        "expires_at": utc(clock.now() + attempt.ends_at - clock.elapsed()).isoformat(timespec="seconds"),
+        "who": attempt.who or None,
+        "error": None if attempt.error is None else told(attempt.error),
+    }
 
 
 class Logins:

@@ -113,6 +113,17 @@ class RemoteSource(TokenSource):
         answer = self._call("token", body, seconds=_SECONDS, fresh=True)
         return self._token(answer)
 
+    def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
+        """Begin a login by another device at the server, or return how one stands. See `TokenSource`."""
+        body = {"profile": profile} if login_id is None else {"profile": profile, "id": login_id}
+        return self._call("login", body, seconds=_SECONDS, fresh=True)
+
+    def logout(self, profile: str) -> bool | None:
+        """Have the server log the person out. See `TokenSource`."""
+        answer = self._call("login", {"profile": profile, "logout": True}, seconds=_SECONDS, fresh=True)
+        self.forget_profile(profile)
+        return bool(answer.get("revoked")) if answer.get("was_logged_in") else None
+
     def endpoint(self, key: Key) -> Endpoint:
         """Return where unmodified SDKs of this kernel get the token of a key: at the server. Raises `TokenError`."""
         from ..config.profiles import is_loopback  # noqa: PLC0415 (loads httpx)

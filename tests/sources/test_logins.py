@@ -26,6 +26,7 @@ from jupyter_tokens.errors import (
     TokenError,
 )
 from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.sources.base import TokenSource
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.sources.logins import LOGIN_SECONDS, Attempt
 
@@ -457,3 +458,23 @@ def test_a_damaged_record_is_no_login(opened: Open, person: Person) -> None:
     record().write_text('{"server": 7}')
     with pytest.raises(LoginNeeded):
         token(opened())
+
+
+def test_a_process_logs_in_for_itself_by_another_device(opened: Open, person: Person, clock: Clock) -> None:
+    source = opened()
+    begun = source.login("mine")
+    assert (begun["state"], begun["flow"], begun["error"]) == ("waiting", "device_code", None)
+    person.type_code(begun["verification_uri"], begun["user_code"])
+    clock.advance(begun["interval"])
+    assert source.login("mine", begun["id"])["state"] == "done"
+    assert source.get(source.key("mine")).has_value
+    assert source.logout("mine") is True
+    assert source.logout("mine") is None
+    with pytest.raises(LoginNeeded, match="too long ago"):
+        source.login("mine", "0" * 32)
+
+
+def test_a_source_without_logins_says_so(opened: Open) -> None:
+    for act in (TokenSource.login, TokenSource.logout):
+        with pytest.raises(ConfigurationError, match="Nobody logs in to this profile here"):
+            act(opened(), "mine")
