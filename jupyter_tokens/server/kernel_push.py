@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from uuid import uuid4
 
 from jupyter_client.session import Session
@@ -273,6 +273,8 @@ def process_of(kernel: Any) -> object:
 class _Visit:
     """What is done in one kernel, by requests of our own."""
 
+    _not_taken: ClassVar[str]
+
     def __init__(self, extension: TokensExtension, kernel: KernelManager) -> None:
         self.kernel = kernel
         self.language = str(getattr(kernel.kernel_spec, "language", ""))
@@ -291,7 +293,7 @@ class _Visit:
             reply = await self._answer(channel.execute(make()))
             if reply.get("status") not in _ABORTED:
                 return reply
-        raise Failed("The kernel did not take the request: cells before it failed.")
+        raise Failed(f"{self._not_taken}: cells before it failed.")
 
     async def _answer(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
         patience = Patience(self._extension.clock)
@@ -309,6 +311,8 @@ class Errand(_Visit):
 
     Raises `TokenError`, for a language that tokens cannot be put into, or a wrong name of a variable or parameter.
     """
+
+    _not_taken = "The kernel did not take the token"
 
     def __init__(
         self, extension: TokensExtension, kernel: KernelManager, profile: str, params: Mapping[str, Any], env: Env
@@ -361,7 +365,7 @@ class Errand(_Visit):
                     raise Failed(f"The kernel did not set the variable{'s' if len(self.variables) > 1 else ''}.")
                 if self._lives(token) or not lived:
                     return Given(token.expires_at, "server", token)
-        raise Failed("The kernel did not take the token: cells before it failed, or took longer than it lives.")
+        raise Failed(f"{self._not_taken}: cells before it failed, or took longer than it lives.")
 
     def values(self, token: Token) -> dict[str, str]:
         """What each variable is to hold."""
@@ -386,6 +390,8 @@ class Removal(_Visit):
     sent : the variables that it was given, each with the value that the server has sent there; None if it is not known.
     A variable that holds anything else by now is the notebook's own, and stays, whatever becomes of the others.
     """
+
+    _not_taken = "The kernel did not remove the token"
 
     def __init__(
         self, extension: TokensExtension, kernel: KernelManager, profile: str, sent: Mapping[str, Secret | None]

@@ -1,4 +1,4 @@
-import { written, type IProfile, type Params } from './tokens';
+import { namesOf, written, type IProfile, type Params } from './tokens';
 
 /** A way to use a token, as code to run; it never holds a value. */
 export interface ISnippet {
@@ -36,12 +36,14 @@ export function snippets(use: IUse): readonly ISnippet[] {
     code,
     isCell: true
   });
-  if (use.profile.has_value === false) {
-    // The API only describes the token.
+  // The API only describes the token, or it has several values, which no header takes.
+  const isDescribed = use.profile.has_value === false;
+  if (isDescribed || (use.profile.env !== null && typeof use.profile.env !== 'string')) {
+    const shown = isDescribed ? 'token.metadata' : 'token.fields';
     return language === 'python'
       ? [
           cell('gettoken', '%gettoken', gettoken(use)),
-          cell('python', 'get_token', `${getToken(use)}\ntoken.metadata`)
+          cell('python', 'get_token', `${getToken(use)}\n${shown}`)
         ]
       : [];
   }
@@ -71,7 +73,8 @@ export function magic(profile: string, params: Params, env?: string): string {
 }
 
 function gettoken({ profile, params, variable, isLoaded }: IUse): string {
-  const own = variable === null || variable === profile.env ? undefined : variable;
+  const isOfProfile = profile.env !== null && variable === namesOf(profile.env);
+  const own = variable === null || isOfProfile ? undefined : variable;
   const line = magic(profile.name, params, own);
   return isLoaded ? line : `${LOAD}\n${line}`;
 }

@@ -38,6 +38,15 @@ it('offers what a language has', () => {
   expect(ids({ profile: profile({ has_value: false }) })).toEqual(['gettoken', 'python']);
 });
 
+it('sends no token of several values in a header', () => {
+  const key = profile({ env: { AccessKeyId: 'KEY_ID', SecurityToken: 'STS' } });
+  const facts = { profile: key, variable: 'KEY_ID, STS' };
+  expect(code('gettoken', facts)).toBe('%gettoken acme');
+  expect(code('python', facts)).toContain('token.fields');
+  expect(code('httpx', facts)).toBeUndefined();
+  expect(snippets(usage({ ...facts, language: 'R' }))).toEqual([]);
+});
+
 it('loads the extension where it is not', () => {
   expect(code('gettoken', { isLoaded: false })).toBe('%load_ext jupyter_tokens\n%gettoken acme');
   expect(code('gettoken', { variable: 'MINE' })).toBe('%gettoken acme --env MINE');
