@@ -16,6 +16,7 @@ from jupyter_tokens.errors import (
     ConfigurationError,
     KernelUnknown,
     NetworkError,
+    NotGranted,
     ParameterError,
     ProfileRefused,
     SecretError,
@@ -58,7 +59,7 @@ def test_only_what_may_pass_by_itself_is_retryable(kind: type[TokenError]) -> No
     assert kind("x", retryable=False).retryable is False
 
 
-BEFORE_A_REQUEST = {ConfigurationError, ProfileRefused, UnknownProfile, ParameterError, SecretError}
+BEFORE_A_REQUEST = {ConfigurationError, NotGranted, ProfileRefused, UnknownProfile, ParameterError, SecretError}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,7 +17,6 @@ from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
 from ..errors import TokenError
-from ..sources.logins import attempt_to_dict
 from .base import LOGIN, TokensHandler, error_facts
 from .kernel_handlers import KernelHandler
 
@@ -32,6 +31,8 @@ _COOKIE = "jupyter-tokens-login"
 
 
 def _attempt(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[str, Any]]) -> str:
+    from ..sources.logins import attempt_to_dict  # noqa: PLC0415 (loads the providers)
+
     return json.dumps(attempt_to_dict(attempt, clock, told))
 
 

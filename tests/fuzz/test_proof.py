@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jupyter_tokens.protocol.proof import Proof, prove
 from jupyter_tokens.server.base import Refused
-from jupyter_tokens.server.kernel_proof import Gate
+from jupyter_tokens.server.kernel_proof import KernelGate
 
 from ..doubles import NOW, Clock
 from .conftest import Fuzz
@@ -31,7 +31,7 @@ def test_a_header_of_any_text(fuzz: Fuzz) -> None:
             assert not Proof.parse(header).is_of(KEY, ID, "token", body)
         for key in (KEY, None):
             with pytest.raises(Refused) as caught:
-                Gate(Clock()).check(key, ID, "token", header, body)
+                KernelGate(Clock()).check(key, ID, "token", header, body)
             assert caught.value.status_code == 403
 
     fuzz(check, HEADERS, st.binary(max_size=30), times=100)
@@ -41,7 +41,7 @@ def test_a_right_header_with_one_character_changed(fuzz: Fuzz) -> None:
     right = prove(KEY, ID, "token", BODY, time=int(NOW), nonce="0" * 32)
 
     def check(at: int, mark: str, body: bytes) -> None:
-        gate = Gate(Clock())
+        gate = KernelGate(Clock())
         header = right[: at % len(right)] + mark + right[at % len(right) + 1 :]
         if (header, body) == (right, BODY):
             gate.check(KEY, ID, "token", header, body)
@@ -54,7 +54,7 @@ def test_a_right_header_with_one_character_changed(fuzz: Fuzz) -> None:
 
 def test_a_genuine_one_of_any_time_and_nonce(fuzz: Fuzz) -> None:
     def check(time: int, nonce: int, again: bool) -> None:
-        gate = Gate(Clock())
+        gate = KernelGate(Clock())
         header = prove(KEY, ID, "token", BODY, time=time, nonce=f"{nonce:032x}")
         if abs(time - NOW) > 60:
             with pytest.raises(Refused) as caught:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from jupyter_tokens.cli.get import _FORMATS, _printed
 from jupyter_tokens.config.profiles import Profiles
-from jupyter_tokens.errors import NoValue, TokenError
+from jupyter_tokens.errors import NoValue, ParameterError, TokenError
 from jupyter_tokens.kernel.token_file import FORMATS, content
 from jupyter_tokens.providers.answers import jwt_expiry, retry_after_of
+from jupyter_tokens.sdks import PROGRAMS, Asked
 from jupyter_tokens.server.answers import token_answer
 from jupyter_tokens.server.base import error_facts, status_of
 from jupyter_tokens.sources.cache import Key
@@ -174,8 +175,11 @@ def handed_on(profiles: Profiles, token: Token) -> None:
     strict(token_answer(profiles[token.profile], token, now=NOW, value=True))
     for form in _FORMATS:
         with suppress(NoValue):
-            printed = _printed(token, form, "X", "v1")
-            assert strict(printed) if form in {"json", "exec-credential"} else printed.encode()
+            printed = _printed(token, form, "X")
+            assert strict(printed) if form == "json" else printed.encode()
+    for program in PROGRAMS.values():
+        with suppress(NoValue, ParameterError):
+            assert program(token, Asked(now=NOW)).encode()
     for written in FORMATS:
         with suppress(NoValue):
             assert content(token, written)

@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ConfigurationError, SecretError, UnusableToken
+from jupyter_tokens.protocol.messages import About
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 
@@ -117,6 +118,6 @@ def test_what_a_profile_must_say(settings: dict[str, Any], complaint: str) -> No
 
 def test_without_an_endpoint_it_is_not_the_sandbox(key: pytest.MonkeyPatch, clock: Clock) -> None:
     source = source_of(LINE, clock)
-    assert source.about("mine") == ("API key or personal access token", None, False)
+    assert source.about("mine") == About("API key or personal access token", None, sandbox=False)
     (entry,) = source.entries()
     assert (entry.title, entry.sandbox, entry.error) == ("API key or personal access token", False, None)

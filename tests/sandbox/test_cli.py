@@ -127,7 +127,7 @@ def run(environment: dict[str, str], *options: str) -> subprocess.CompletedProce
         (["--accounts", os.devnull], "not JSON"),
         (["--life", "0"], "--life must be"),
         (["--life", "nan"], "--life must be"),
-        (["--lock-after", "0"], "lock_after"),
+        (["--lock-after", "0"], "--lock-after must be"),
     ],
 )
 def test_wrong_usage_is_one_line_and_2(environment: dict[str, str], options: list[str], complaint: str) -> None:

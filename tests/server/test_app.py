@@ -41,7 +41,7 @@ def test_loads_neither_httpx_nor_the_providers() -> None:
 
 def test_nothing_secret_in_the_settings(extension: TokensExtension, profiles: Any, jp_serverapp: Any) -> None:
     settings = jp_serverapp.web_app.settings
-    settled = {"allow_reveal", "allow_edit", "edit_variables", "load_in_kernels", "scan_on_save"}
+    settled = {"allow_reveal", "allow_edit", "edit_variables", "load_in_kernels", "scan_on_save", "service_url"}
     assert set(settings["jupyter_tokens_config"]) == settled
     extension.source.get(extension.source.key("oneaccess"))
     assert not [secret for secret in SECRETS.values() if secret in repr(settings)]

@@ -42,6 +42,8 @@ class TestProfiles:
             "expires_at": None,
             "has_value": None,
             "login": None,
+            "origin": "",
+            "may_reveal": True,
             "error": None,
         }
         wrong = by_name["wrong"]

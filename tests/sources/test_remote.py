@@ -61,6 +61,7 @@ def told(**changes: Any) -> dict[str, Any]:
         "env": "ONEACCESS_TOKEN",
         "sandbox": True,
         "scheme": "Bearer",
+        "base_url": None,
         "header": "Authorization",
         "has_value": True,
         "value": CANARY,
