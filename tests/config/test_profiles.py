@@ -492,3 +492,21 @@ def test_what_limits_a_profile_is_a_list_of_texts(key: str, value: object) -> No
 def test_the_file_of_a_profile_is_known(tmp_path: Path) -> None:
     held = Profiles({"a": Raw(ONEACCESS, tmp_path / "x"), "b": Raw(ONEACCESS)})
     assert (held.file("a"), held.file("b"), held.file("c")) == (tmp_path / "x", None, None)
+
+
+def test_the_variables_of_a_call_fit_the_token() -> None:
+    profile = Profiles.of({"mine": ONEACCESS})["mine"]
+    profile.check_env("VARIABLE")
+    with pytest.raises(ParameterError, match="single value") as caught:
+        profile.check_env({"SecurityToken": "A", "AccessKeyId": "B"})
+    assert caught.value.profile == "mine"
+
+
+def test_a_profile_of_another_process_that_is_wrong_raises_its_error_each_time() -> None:
+    wrong = UnknownProfile("It is not here any more.")
+    both = Profiles.of({"mine": ONEACCESS}).beside({"theirs": wrong, "mine": wrong})
+    assert both["mine"].name == "mine"
+    for _ in range(2):
+        with pytest.raises(UnknownProfile, match="not here any more") as caught:
+            both["theirs"]
+        assert caught.value is not wrong

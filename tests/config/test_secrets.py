@@ -444,3 +444,15 @@ def test_where_nobody_watches_the_values_are_not_looked_through() -> None:
     values = iter([Secret("one")])
     secrets.tell_seen("mine", values)
     assert next(values)
+
+
+def test_what_may_be_missing_is_found_or_not_and_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret")
+    (tmp_path / "secret").chmod(0o600)
+    found = ref(f"file:{tmp_path / 'secret'}").find()
+    assert found is not None
+    assert found.reveal() == "s3cret"
+    assert ref(f"file:{tmp_path / 'nothing'}").find() is None
+    (tmp_path / "secret").chmod(0o644)
+    with pytest.raises(SecretError):
+        ref(f"file:{tmp_path / 'secret'}").find()

@@ -157,6 +157,7 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: 
     [
         (SETTINGS, {**ROLE, **PROVIDER}, "OIDCProviderArn"),
         (SETTINGS, {**ROLE, "Policy": "[]"}, "JSON object"),
+        (SETTINGS, {**ROLE, "Policy": "{"}, "JSON object"),
         (SETTINGS, {**ROLE, "Policy": '{"a": "' + "x" * 2048 + '"}'}, "at most 2048"),
         (OIDC, ROLE, "OIDCProviderArn is missing"),
         (OIDC, {**ROLE, **PROVIDER, "ExternalId": "abc"}, "ExternalId"),

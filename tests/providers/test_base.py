@@ -19,7 +19,7 @@ from jupyter_tokens.providers.base import (
     SignIn,
     parsed_url,
 )
-from jupyter_tokens.providers.fields import Number
+from jupyter_tokens.providers.fields import Number, Variable
 from jupyter_tokens.token import Secret
 
 from ..doubles import CANARY, Clock
@@ -275,3 +275,9 @@ def test_what_is_typed_is_read_as_the_setting_needs_it() -> None:
     assert seconds.from_text("timeout", "5") == 5.0
     with pytest.raises(ParameterError, match="timeout must be a number of seconds"):
         seconds.from_text("timeout", "soon")
+
+
+def test_a_variable_or_one_for_each_value_from_a_line() -> None:
+    field = Variable("")
+    assert field.from_text("env", "TOKEN") == "TOKEN"
+    assert field.from_text("env", "Key=A, Secret=B") == {"Key": "A", "Secret": "B"}

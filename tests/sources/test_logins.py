@@ -478,3 +478,9 @@ def test_a_source_without_logins_says_so(opened: Open) -> None:
     for act in (TokenSource.login, TokenSource.logout):
         with pytest.raises(ConfigurationError, match="Nobody logs in to this profile here"):
             act(opened(), "mine")
+
+
+def test_without_a_server_no_sdk_can_ask_for_a_token(opened: Open) -> None:
+    source = opened()
+    with pytest.raises(ConfigurationError, match="No Jupyter server"):
+        source.endpoint(source.key("mine"))

@@ -441,3 +441,22 @@ def test_of_secrets_that_cannot_be_resolved_there_is_nothing_to_tell(
     monkeypatch.delenv("CLIENT_SECRET")
     Bench().fails()
     assert not seen
+
+
+def test_a_token_of_another_profile_is_exchanged() -> None:
+    mine = {
+        **ONEACCESS,
+        "provider": "oauth2",
+        "grant": "token_exchange",
+        "subject": "profile:theirs",
+        "token": "id_token",
+    }
+    issued = {
+        "access_token": "1d.t0ken.x",
+        "token_type": "N_A",
+        "issued_token_type": "urn:ietf:params:oauth:token-type:id_token",
+        "expires_in": 60,
+    }
+    bench = Bench(answer(200, GOOD), answer(200, issued), mine=mine, theirs=ONEACCESS)
+    assert bench.upstream.fetch(Key("mine")).reveal() == "1d.t0ken.x"
+    assert "subject_token=t0k3n" in bench.script.requests[1].content.decode()
