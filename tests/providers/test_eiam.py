@@ -80,6 +80,7 @@ def test_an_unusable_token_is_not_handed_out(prepared, changes: dict[str, object
     [
         {"RequestId": "rid"},
         {"RequestId": "rid", "ApplicationToken": CANARY},
+        body(ApplicationTokenType="another"),
         body(ApplicationToken=...),
         body(ApplicationToken=""),
         body(ApplicationToken=5),
