@@ -11,10 +11,11 @@ import httpx
 from ..clock import utc
 from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ServiceUnavailable, Throttled, Unauthorized
 from ..token import Secret
-from .answers import Meaning, refusal, try_json_object
+from .answers import Meaning, json_object, object_of, refusal, request_id_of, try_json_object
 from .base import (
     COMMON_HEADERS,
     Call,
+    Driven,
     Endpoint,
     Provider,
     Reference,
@@ -124,6 +125,17 @@ class AlibabaProvider(Provider):
             (method, path, encoded), headers, b"", call.credential, date=date, nonce=fresh_nonce()
         )
         return bodiless(method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature})
+
+    def answered(self, call: Call, field: str) -> Driven[tuple[httpx.Response, dict[str, Any], dict[str, Any]]]:
+        """Make the call; return the response, its body, and the body's object `field` with the `RequestId` in it.
+
+        Raises what `refuse` makes of a status other than 200, and `ResponseError` for a body without that object.
+        """
+        response = yield from self.exchange(call)
+        if response.status_code != httpx.codes.OK:
+            raise self.refuse(call, response)
+        body = json_object(response)
+        return response, body, {**object_of(response, body, field), "RequestId": request_id_of(response, body)}
 
     def refuse(self, call: Call, response: httpx.Response) -> ApiError:
         """Return the error of a refusal. It reads `Code` and `code`, because gateways send both."""

@@ -18,7 +18,7 @@ from ..clock import utc
 from ..errors import ParameterError
 from ..token import Secret
 from .alibaba import AlibabaProvider, VpcProvider
-from .answers import json_object, key_of, object_of, request_id_of, time_of, unusable
+from .answers import key_of, time_of, unusable
 from .base import COMMON_HEADERS, Call, Documented, Endpoint, Exchange, Flow, Reference, SignIn, bodiless
 from .params import Param
 from .regions import ALIBABA_STS
@@ -134,18 +134,13 @@ class AlibabaSts(VpcProvider):
     def retrieve(self, call: Call) -> Flow:
         """Fetch the temporary access key."""
         asked = call.clock.now()
-        response = yield from self.exchange(call)
-        if response.status_code != httpx.codes.OK:
-            raise self.refuse(call, response)
-        body = json_object(response)
-        request_id = request_id_of(response, body)
-        told = {**object_of(response, body, "Credentials"), "RequestId": request_id}
+        response, body, told = yield from self.answered(call, "Credentials")
         values = key_of(response, told, self.token_fields)
         ends = time_of(response, told, "Expiration")
         if ends.timestamp() <= call.clock.now():
             raise unusable(response, "The API returned a key that has expired already.", body)
         metadata = {name: body[name] for name in _METADATA if name in body}
-        return self.issued(call, values, asked, expires_at=ends, metadata={**metadata, "RequestId": request_id})
+        return self.issued(call, values, asked, expires_at=ends, metadata={**metadata, "RequestId": told["RequestId"]})
 
 
 def _allow(call: Call, *, without: tuple[str, ...], because: str) -> None:

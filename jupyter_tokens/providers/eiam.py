@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import httpx
 
 from .alibaba import AlibabaProvider
-from .answers import json_object, malformed, moment_of, number_of, object_of, request_id_of, token_of, unusable
+from .answers import malformed, moment_of, number_of, token_of, unusable
 from .base import Call, Documented, Endpoint, Exchange, Flow
 from .params import Param
 from .regions import EIAM
@@ -63,12 +63,7 @@ class Eiam(AlibabaProvider):
     def retrieve(self, call: Call) -> Flow:
         """Fetch the application token. A disabled or expired one raises `UnusableToken`."""
         asked = call.clock.now()
-        response = yield from self.exchange(call)
-        if response.status_code != httpx.codes.OK:
-            raise self.refuse(call, response)
-        body = json_object(response)
-        request_id = request_id_of(response, body)
-        told = {**object_of(response, body, "ApplicationToken"), "RequestId": request_id}
+        response, body, told = yield from self.answered(call, "ApplicationToken")
         if told.get("ApplicationTokenType", _TYPE) != _TYPE:
             raise malformed(response, f"holds an application token that is no {_TYPE}", told)
         ends = number_of(response, told, "ExpirationTime")
@@ -87,7 +82,7 @@ class Eiam(AlibabaProvider):
             token_of(response, told, "ApplicationToken"),
             asked,
             expires_at=expires_at,
-            metadata={**{name: told[name] for name in _TOLD if name in told}, "RequestId": request_id},
+            metadata={**{name: told[name] for name in _TOLD if name in told}, "RequestId": told["RequestId"]},
         )
 
 

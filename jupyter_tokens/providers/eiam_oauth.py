@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-import httpx
-
 from ..errors import ParameterError
 from ..token import Secret
 from .alibaba import AlibabaProvider
-from .answers import check_bearer, json_object, moment_of, number_of, object_of, request_id_of, token_of, unusable
+from .answers import check_bearer, moment_of, number_of, token_of, unusable
 from .base import Call, Documented, Endpoint, Exchange, Flow, Reference
 from .params import Param
 from .regions import EIAM
@@ -103,13 +101,8 @@ class EiamOauth(AlibabaProvider):
     def retrieve(self, call: Call) -> Flow:
         """Fetch the access token. It expires at `ExpiresAt` or after `ExpiresIn`, whichever is earlier."""
         asked = call.clock.now()
-        response = yield from self.exchange(call)
-        if response.status_code != httpx.codes.OK:
-            raise self.refuse(call, response)
-        body = json_object(response)
-        request_id = request_id_of(response, body)
-        told = {**object_of(response, body, "TokenResponse"), "RequestId": request_id}
-        check_bearer(response, {"token_type": told.get("TokenType"), "RequestId": request_id})
+        response, body, told = yield from self.answered(call, "TokenResponse")
+        check_bearer(response, {"token_type": told.get("TokenType"), "RequestId": told["RequestId"]})
         value = token_of(response, told, "AccessToken")
         # Unlike EIAM's other times, both are in seconds.
         at, life = number_of(response, told, "ExpiresAt"), number_of(response, told, "ExpiresIn")
@@ -123,7 +116,7 @@ class EiamOauth(AlibabaProvider):
             expires_at=moment_of(response, told, min(ends)) if ends else None,
             metadata={
                 **{name: told[name] for name in ("TokenType", "IssuedTokenType") if name in told},
-                "RequestId": request_id,
+                "RequestId": told["RequestId"],
             },
         )
 
