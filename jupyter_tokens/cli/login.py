@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import webbrowser
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool
 
@@ -21,6 +20,8 @@ from .completion import profile_names
 from .terminal import one_line, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..sources.logins import Attempt, Logins
 
 __all__ = ["LoginApp", "LogoutApp", "WhoamiApp"]
@@ -38,9 +39,9 @@ class _OfProfile(Action):
         if len(self.extra_args) != 1:
             self.fail(2, "takes the NAME of one profile; `jupyter tokens list` says which there are")
         with closing(LocalSource()) as source:
-            return self.act(self.extra_args[0], source.logins)
+            return self.act(self.extra_args[0], source)
 
-    def act(self, name: str, logins: Logins) -> int:
+    def act(self, name: str, source: LocalSource) -> int:
         """Do it; returns the exit code. Raises `TokenError`."""
         raise NotImplementedError
 
@@ -63,10 +64,13 @@ class LoginApp(_OfProfile):
         "device": ({"LoginApp": {"device": True}}, device.help),
     }
 
-    def act(self, name: str, logins: Logins) -> int:
+    def act(self, name: str, source: LocalSource) -> int:
         """See `_OfProfile`."""
-        attempt = _by_device(name, logins) if self.device or logins.is_for_device(name) else _by_browser(name, logins)
-        say(f"Logged in to {name}{f' as {one_line(attempt.who)}' if attempt.who else ''}.")
+        if self.device or source.logins.is_for_device(name):
+            who = source.log_in(name, _show)["who"]
+        else:
+            who = _by_browser(name, source.logins).who
+        say(f"Logged in to {name}{f' as {one_line(who)}' if who else ''}.")
         return 0
 
 
@@ -83,18 +87,8 @@ def _by_browser(name: str, logins: Logins) -> Attempt:
         return loopback.wait(attempt.seconds)
 
 
-def _by_device(name: str, logins: Logins) -> Attempt:
-    attempt = logins.begin(name, session=_SESSION, device=True)
-    device = attempt.device
-    assert device is not None
-    say(f"Open {one_line(device.verification_uri)} in any browser, and type the code {device.user_code}")
-    pause = threading.Event()
-    while attempt.state == "waiting":
-        pause.wait(device.interval)
-        logins.look(attempt.id, session=_SESSION)
-    if attempt.error is not None:
-        raise attempt.error
-    return attempt
+def _show(login: Mapping[str, Any]) -> None:
+    say(f"Open {one_line(login['verification_uri'])} in any browser, and type the code {login['user_code']}")
 
 
 class LogoutApp(_OfProfile):
@@ -106,9 +100,9 @@ class LogoutApp(_OfProfile):
     the server revokes them as well."""
     examples = "jupyter tokens logout acme"
 
-    def act(self, name: str, logins: Logins) -> int:
+    def act(self, name: str, source: LocalSource) -> int:
         """See `_OfProfile`."""
-        revoked = logins.logout(name)
+        revoked = source.logout(name)
         if revoked is None:
             say(f"Nobody was logged in to {name}.")
         elif revoked:
@@ -133,9 +127,9 @@ class WhoamiApp(_OfProfile):
         "json": ({"WhoamiApp": {"as_json": True}}, as_json.help),
     }
 
-    def act(self, name: str, logins: Logins) -> int:
+    def act(self, name: str, source: LocalSource) -> int:
         """See `_OfProfile`."""
-        login = logins.who(name)
+        login = source.logins.who(name)
         if login is None:
             raise needed(name)
         ends = login.expires_at

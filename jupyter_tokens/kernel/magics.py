@@ -6,7 +6,7 @@ import json
 import shlex
 import threading
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from datetime import UTC, datetime
 from types import TracebackType
@@ -233,16 +233,11 @@ class TokenMagics(Magics):
         display(listing_of(self.session, datetime.now(UTC)))
 
     def _log_in(self, profile: str) -> None:
-        source = self.session.client.source
-        login = source.login(profile)
-        where = f"Open {login['verification_uri']} in any browser, and type the code {login['user_code']}."
-        display(Notice(f"Log in to {profile}.", [where], accent="info"))
-        pause = threading.Event()
-        while login["state"] == "waiting":
-            pause.wait(login["interval"])
-            login = source.login(profile, login["id"])
-        if login["error"] is not None:
-            raise TokenError.from_dict(login["error"])
+        def show(login: Mapping[str, Any]) -> None:
+            where = f"Open {login['verification_uri']} in any browser, and type the code {login['user_code']}."
+            display(Notice(f"Log in to {profile}.", [where], accent="info"))
+
+        login = self.session.client.source.log_in(profile, show)
         display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else "."), accent="info"))
 
     def _log_out(self, profile: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -10,14 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ..clock import Clock, SystemClock
-from ..errors import ConfigurationError, ParameterError
+from ..errors import ConfigurationError, ParameterError, TokenError
 from .cache import Ask, Held, Key, Standing, TokenCache
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
     from datetime import datetime
 
-    from ..errors import TokenError
     from ..protocol.handles import Handle
     from ..protocol.messages import About, ProfileEntry
     from ..token import Secret, Token
@@ -97,6 +97,21 @@ class TokenSource(ABC):
             If nobody logs in to this profile, or the server cannot be reached.
         """
         raise self._no_logins(profile)
+
+    def log_in(self, profile: str, show: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+        """Log a person in by any device with a browser, and wait for the person. Blocks.
+
+        show : called once with the login that has begun. Returns the login that is done. Raises `TokenError`.
+        """
+        login = self.login(profile)
+        show(login)
+        pause = threading.Event()
+        while login["state"] == "waiting":
+            pause.wait(login["interval"])
+            login = self.login(profile, login["id"])
+        if login["error"] is not None:
+            raise TokenError.from_dict(login["error"])
+        return login
 
     def logout(self, profile: str) -> bool | None:
         """Log the person out. Raises `TokenError`.

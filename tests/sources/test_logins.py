@@ -484,3 +484,14 @@ def test_without_a_server_no_sdk_can_ask_for_a_token(opened: Open) -> None:
     source = opened()
     with pytest.raises(ConfigurationError, match="No Jupyter server"):
         source.endpoint(source.key("mine"))
+
+
+def test_a_person_who_refuses_on_the_other_device(opened: Open, person: Person, clock: Clock) -> None:
+    def refuse(login: dict[str, Any]) -> None:
+        person.type_code(login["verification_uri"], login["user_code"], "deny")
+        clock.advance(login["interval"])
+        login["interval"] = 0
+
+    with pytest.raises(TokenError) as caught:
+        opened().log_in("mine", refuse)
+    assert caught.value.code == "access_denied"
