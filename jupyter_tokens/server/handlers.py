@@ -54,8 +54,12 @@ class ProfilesHandler(TokensHandler):
         entries = [profile_entry(source, name) for name in profiles]
         may_reveal = self.extensionapp.allow_reveal and await self.may("read", REVEAL)
         may_edit = self.extensionapp.allow_edit and await self.may("write", PROFILES)
-        kernels = self.extensionapp.loaded_in = {i for i in self.extensionapp.loaded_in if i in self.kernel_manager}
-        answer = {"profiles": entries, "may_reveal": may_reveal, "may_edit": may_edit, "loaded_in": sorted(kernels)}
+        answer = {
+            "profiles": entries,
+            "may_reveal": may_reveal,
+            "may_edit": may_edit,
+            "loaded_in": sorted(self.extensionapp.loaded_in),
+        }
         if source.problem is not None:
             answer["problem"] = error_facts(source.problem)
         self.finish(json.dumps(answer))

@@ -86,6 +86,7 @@ class TokensProvisioner(LocalProvisioner):
     """Starts kernels on this machine as jupyter_client does by default, with the extension and its variables."""
 
     _start: _Start | None = None
+    _loaded_in: set[str] | None = None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """See `KernelProvisionerBase`."""
@@ -101,7 +102,7 @@ class TokensProvisioner(LocalProvisioner):
             env |= await self._start.variables()
             if extension.load_in_kernels and _has_the_extension(launch["cmd"], env):
                 launch["cmd"] = [*launch["cmd"], LOAD]
-                extension.loaded_in.add(self.kernel_id)
+                self._loaded_in = extension.loaded_in
         launch["env"] = env
         return launch
 
@@ -111,6 +112,14 @@ class TokensProvisioner(LocalProvisioner):
         if self._start is not None:
             # Not before its process is known, with which the renewals end.
             self._start.launched()
+        if self._loaded_in is not None:
+            self._loaded_in.add(self.kernel_id)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """See `KernelProvisionerBase`."""
+        await super().cleanup(restart=restart)
+        if self._loaded_in is not None and not restart:
+            self._loaded_in.discard(self.kernel_id)
 
 
 def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
-from jupyter_tokens.server.kernel_start import LOAD
+from jupyter_tokens.server.kernel_start import LOAD, TokensProvisioner
 
 from .conftest import Call, told
 from .kernels import started
@@ -61,6 +61,20 @@ async def test_every_ipykernel_has_it_from_the_first_cell(jp_serverapp: Any, cal
         assert (await client.run(LOOK)).strip() == "True True"
         assert "already loaded" in await client.run("%load_ext storemagic")
     assert told(await call("GET", "profiles"))["loaded_in"] == []
+
+
+async def test_it_is_known_though_the_profiles_are_listed_while_the_kernel_starts(
+    jp_serverapp: Any, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = TokensProvisioner.launch_kernel
+
+    async def launch_later(self: TokensProvisioner, *args: Any, **kwargs: Any) -> Any:
+        assert told(await call("GET", "profiles"))["loaded_in"] == []
+        return await launch(self, *args, **kwargs)
+
+    monkeypatch.setattr(TokensProvisioner, "launch_kernel", launch_later)
+    async with started(jp_serverapp) as client:
+        assert told(await call("GET", "profiles"))["loaded_in"] == [client.id]
 
 
 async def test_it_can_be_switched_off(as_sent: None, jp_serverapp: Any, call: Call) -> None:
