@@ -333,8 +333,8 @@ def test_help_tells_what_it_is_for_and_what_it_does_not_do(shell: InteractiveShe
     from IPython.core.oinspect import getdoc
 
     for name, words in {
-        "gettoken": ("%gettoken oneaccess --env", "{job_id}", "takes no secret", "--format", "read the variable for each use"),
-        "tokens": ("Sends no", "API"),
+        "gettoken": ("%gettoken oneaccess --env", "{job_id}", "takes no secret", "--format", "for each use"),
+        "tokens": ("what failed", "request to an API"),
         "deltoken": ("restore", "The token is not revoked"),
         "withtoken": ("%%withtoken oneaccess", "even by an error"),
     }.items():
