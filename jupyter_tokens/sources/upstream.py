@@ -272,9 +272,18 @@ class Upstream:
     def _resolve_client(self, profile: Profile) -> _Resolved:
         secrets = profile.secrets()
         self._check_chain(profile)
-        secrets |= {key: Secret(self._subject(name).reveal()) for key, name in profile.subjects.items()}
+        secrets |= {key: self._value_of(name) for key, name in profile.subjects.items()}
         credential = profile.provider.credential(secrets)
         return _Resolved(profile, secrets, credential, self._clock.elapsed() + SECRETS_SECONDS)
+
+    def _value_of(self, name: str) -> Secret:
+        """The token of another profile; what goes wrong with it says so."""
+        try:
+            return Secret(self._subject(name).reveal())
+        except TokenError as error:
+            told = error.copy()
+        told.message = f"Profile {name}: {told.message}"
+        raise told
 
     def _check_chain(self, profile: Profile, before: Sequence[str] = ()) -> None:
         """Raise `ConfigurationError` for profiles that are made from each other's tokens."""
