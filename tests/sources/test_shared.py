@@ -87,17 +87,16 @@ class Vendor:
         if request.url.path == "/v3/auth/tokens":
             body: dict[str, Any] = {"token": {"expires_at": "2026-01-16T08:30:00Z"}}
             return httpx.Response(201, json=body, headers={"X-Subject-Token": f"iam-token-{len(self.calls)}"})
+        names = ("access_key_id", "secret_access_key", "security_token")
+        key = {name: f"{self.token}-{name}" for name in names}
         single = {
             "/": {"TokenResponse": {"AccessToken": self.token, "TokenType": "Bearer"}},
             "/api/v2/tokens": {"Token": self.token},
             "/api/v1/tokens": {"token": self.token},
+            "/v5/agencies/assume": {"credentials": {**key, "expiration": "2026-01-15T09:30:00.158Z"}},
         }
         if request.url.path in single:
             return httpx.Response(200, json=single[request.url.path])
-        if request.url.path.startswith("/v5/agencies/"):
-            names = ("access_key_id", "secret_access_key", "security_token")
-            key = {name: f"{self.token}-{name}" for name in names}
-            return httpx.Response(200, json={"credentials": {**key, "expiration": "2026-01-15T09:30:00.158Z"}})
         if request.url.path.startswith("/accounts/"):
             return httpx.Response(200, json={"type": "application/astra-token", "id": "t"})
         if "demanager" in request.url.path or "instances" in request.url.path:
