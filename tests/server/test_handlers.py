@@ -79,7 +79,7 @@ class TestProviders:
         entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}
         assert list(entries) == [
             *("static", "oauth2", "command", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"),
-            *("pai-dsw", "eiam-oauth", "dashscope", "huawei-iam", "alibaba-sts"),
+            *("pai-dsw", "eiam-oauth", "dashscope", "huawei-iam", "alibaba-sts", "huawei-sts"),
         ]
         settings = entries["oneaccess"]["settings"]["properties"]
         assert settings["client_secret"]["writeOnly"] is True
@@ -128,6 +128,7 @@ class TestProviders:
             "dashscope",
             "huawei-iam",
             "alibaba-sts",
+            "huawei-sts",
         ]
 
 
