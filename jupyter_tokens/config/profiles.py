@@ -57,6 +57,7 @@ _BUILT_IN = {
     "static": "jupyter_tokens.providers.static:Static",
     "oauth2": "jupyter_tokens.providers.oauth2:OAuth2",
     "command": "jupyter_tokens.providers.command:Command",
+    "jupyterhub": "jupyter_tokens.providers.jupyterhub:JupyterHub",
     "modelarts": "jupyter_tokens.providers.modelarts:ModelArts",
     "pai-dlc": "jupyter_tokens.providers.pai_dlc:PaiDlc",
     "oneaccess": "jupyter_tokens.providers.oneaccess:OneAccess",

@@ -174,15 +174,13 @@ class ProfileHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def delete(self, name: str) -> None:
-        """Remove a profile, and forget its tokens."""
-        from ..config.editing import remove  # noqa: PLC0415 (see above)
-
+        """Remove a profile, log its person out, and forget its tokens."""
         self.check_edit()
         extension = self.extensionapp
-        await extension.on_a_thread(partial(remove, name, extension.source.profiles()))
+        revoked = await extension.on_a_thread(partial(extension.source.remove_profile, name))
         extension.renewals.forget(name)
-        extension.source.forget_profile(name)
-        extension.source.look_again()
+        if revoked is not None:
+            extension.activity.login(self, name, "out")
         self.set_status(204)
         self.finish()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -88,4 +87,4 @@ def test_a_gateways_kernel_gets_its_token_by_a_handle(tmp_path: Path) -> None:
             assert "This handle has been revoked" in python.run("%gettoken oneaccess --refresh")
             assert value not in python.heard
         assert value not in (remote / "gateway.log").read_text()
-        assert os.stat(handle).st_mode & 0o077 == 0
+        assert handle.stat().st_mode & 0o077 == 0

@@ -78,7 +78,7 @@ class TestProviders:
     async def test_describes_settings_and_parameters(self, call: Call) -> None:
         entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}
         assert list(entries) == [
-            *("static", "oauth2", "command", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"),
+            *("static", "oauth2", "command", "jupyterhub", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"),
             *("pai-dsw", "eiam-oauth", "dashscope", "huawei-iam", "alibaba-sts", "huawei-sts"),
         ]
         settings = entries["oneaccess"]["settings"]["properties"]
@@ -119,6 +119,7 @@ class TestProviders:
             "static",
             "oauth2",
             "command",
+            "jupyterhub",
             "modelarts",
             "pai-dlc",
             "oneaccess",
