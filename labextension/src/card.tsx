@@ -207,12 +207,21 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
   const asksForLogin = needsLogin(profile);
   const canInject = target !== '' && variable !== null;
   const fetch = React.useRef<HTMLButtonElement>(null);
-  // The focus goes where it was lost with a button that has been removed, and nowhere else.
-  const keepFocus = (): void => {
-    if (document.activeElement === document.body) {
-      fetch.current?.focus();
+  const logIn = React.useRef<HTMLButtonElement>(null);
+  // A login or logout of this card replaces buttons: the focus of one that was removed goes to its successor.
+  const hasPressed = React.useRef(false);
+  const isWaiting = props.attempt !== null;
+  React.useEffect(() => {
+    if (hasPressed.current && document.activeElement === document.body) {
+      hasPressed.current = false;
+      (logIn.current ?? fetch.current)?.focus();
     }
-  };
+  }, [asksForLogin, isWaiting]);
+  const pressedHere = (work: () => Promise<boolean>): ReturnType<typeof pressed> =>
+    pressed(!busy, () => {
+      hasPressed.current = true;
+      return work();
+    });
   const [host, show, hide] = useReveal(trans, profile);
   return (
     <>
@@ -227,7 +236,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
             type="button"
             className="jp-Tokens-button"
             aria-label={trans.__('Log out of %1', name)}
-            {...pressed(!busy, () => actions.logOut(name).then(keepFocus))}
+            {...pressedHere(() => actions.logOut(name))}
           >
             {trans.__('Log out')}
           </button>
@@ -240,10 +249,11 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
       >
         {asksForLogin && (
           <button
+            ref={logIn}
             type="button"
             className="jp-Tokens-button jp-Tokens-inject"
             aria-label={trans.__('Log in to %1', name)}
-            {...pressed(!busy, () => actions.logIn(name, params).then(keepFocus))}
+            {...pressedHere(() => actions.logIn(name, params))}
           >
             {trans.__('Log in')}
           </button>
