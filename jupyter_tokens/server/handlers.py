@@ -195,9 +195,11 @@ class HoldingsHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
-        """Lists them."""
+        """Lists them, and the handles of those that hold tokens elsewhere: on workers."""
         known = self.extensionapp.holdings.of(self.kernel_manager)
-        self.finish(json.dumps({"holdings": [holding.told() for holding in known]}))
+        handles = self.extensionapp.handles
+        told = [handles.told(issued) for issued in handles.in_use()]
+        self.finish(json.dumps({"holdings": [holding.told() for holding in known], "handles": told}))
 
 
 class HistoryHandler(TokensHandler):
