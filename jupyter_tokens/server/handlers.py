@@ -193,9 +193,11 @@ class HoldingsHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
-        """List the holdings."""
+        """List the holdings of kernels, and the handles of workers, which hold tokens elsewhere."""
         known = self.extensionapp.holdings.of(self.kernel_manager)
-        self.finish(json.dumps({"holdings": [holding.told() for holding in known]}))
+        handles = self.extensionapp.handles
+        told = [handles.told(issued) for issued in handles.in_use()]
+        self.finish(json.dumps({"holdings": [holding.told() for holding in known], "handles": told}))
 
 
 class HistoryHandler(TokensHandler):
