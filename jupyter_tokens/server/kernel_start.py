@@ -115,7 +115,7 @@ class TokensProvisioner(LocalProvisioner):
         if self._loaded_in is not None:
             self._loaded_in.add(self.kernel_id)
 
-    async def cleanup(self, restart: bool = False) -> None:
+    async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT002 (the base's)
         """See `KernelProvisionerBase`."""
         await super().cleanup(restart=restart)
         if self._loaded_in is not None and not restart:

@@ -340,6 +340,23 @@ class TestWithoutTheExtension:
         assert sandbox.requests["pai-dlc"] <= asked + 1
 
 
+def test_over_encrypted_channels(tmp_path: Path, sandbox: Sandbox) -> None:
+    options = "--KernelManager.transport_encryption=required", "--TokensExtension.load_in_kernels=False"
+    with server(tmp_path, sandbox, *options) as served, kernel(served) as python:
+        facts = json.loads((served.home / "runtime" / f"kernel-{python.id}.json").read_text())
+        assert facts["curve_publickey"]
+        assert python.held() == {("begun", "BEGUN_TOKEN", "server")}
+        assert python.injected("oneaccess")["kept_by"] == "server"
+        digest = sha256(value_of(served, "oneaccess").encode()).hexdigest()
+        assert python.digest("ONEACCESS_TOKEN") == digest
+        python.run("%load_ext jupyter_tokens")
+        assert "served: server" in python.run("%tokens")
+        # By the kernel itself, over HTTP.
+        assert python.injected("oneaccess", env="OTHER_TOKEN")["kept_by"] == "kernel"
+        assert python.digest("OTHER_TOKEN") == digest
+        assert facts["curve_secretkey"] not in python.heard
+
+
 @pytest.mark.skipif(not IR.is_dir(), reason="needs R and IRkernel: apt-get install r-cran-irkernel")
 def test_in_r_the_server_renews_it(served: Served) -> None:
     shown = "cat(nchar(Sys.getenv('{0}')), substring(Sys.getenv('{0}'), 150))"
