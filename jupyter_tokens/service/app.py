@@ -19,9 +19,9 @@ from ..clock import Clock, SystemClock
 from ..config.files import load_settings
 from ..errors import ConfigurationError, NotGranted, UnknownProfile
 from ..protocol.handles import ID, Handles
-from ..protocol.records import MemoryRecords
 from ..server.activity import count_fetch, watch
 from ..sources.local import LocalSource
+from ..sources.stores import TokenStore
 from .activity import Audit
 from .callers import Caller, Callers
 from .handlers import (
@@ -134,8 +134,8 @@ class TokenService(Configurable):
 
     @cached_property
     def records(self) -> Records:
-        """What replicas share: handles, nonces, holdings, events."""
-        return MemoryRecords(self.clock)
+        """What replicas share: handles, nonces, holdings, events. Raises `TokenError`."""
+        return TokenStore.configured().open_records(self.clock)
 
     @cached_property
     def handles(self) -> Handles:
@@ -213,6 +213,7 @@ class TokenService(Configurable):
             default_handler_class=NothingHandler,
             log_function=_log_request,
             service=self,
+            records=self.records,  # opened now, so that what is wrong with it is told at the start
             template_path=str(Path(__file__).parent),
             login=login(prefix, self.cache_max_age),
             # Of browsers' cookies alone. After a restart the hub logs people in again by itself.

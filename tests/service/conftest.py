@@ -25,6 +25,7 @@ from jupyter_tokens.service.app import TokenService
 
 from ..doubles import Clock
 from ..leaks import Leaks
+from ..sources.conftest import redis_server  # noqa: F401 (a fixture)
 
 PREFIX = "/services/jupyter-tokens/"
 ACCESS = "access:services!service=jupyter-tokens"
