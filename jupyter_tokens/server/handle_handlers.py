@@ -6,18 +6,23 @@ kernel or the users of this server, and only the owner renews it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
+from .._util.threads import on_a_thread
+from ..errors import HandleRefused
+from ..protocol.handles import Handle
 from .base import INJECT, KERNELS, TOKENS, TokensHandler
 from .issuing import Issuing
 from .kernel_handlers import KernelHandler, ProofHandler
 
 if TYPE_CHECKING:
     from ..protocol.handles import Handles, Issued
+    from ..sources.local import LocalSource
 
 __all__ = [
     "HandleHandler",
@@ -39,14 +44,38 @@ class _Issuing(Issuing, TokensHandler):
         """See `Issuing`."""
         return self.extensionapp.handles
 
-    @property
-    def issues_at(self) -> tuple[str | None, str | None]:
+    def issues_at(self, profile: str) -> tuple[str | None, str | None]:
         """See `Issuing`."""
-        return self.extensionapp.issues_at
+        hubs = self.extensionapp.source.issuer_of(profile)
+        return (hubs, None) if hubs else self.extensionapp.issues_at
 
     def tell_of(self, what: str, issued: Issued) -> None:
         """See `Issuing`."""
         self.extensionapp.activity.handle(what, self, issued)
+
+    async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
+        """See `Issuing`; the hub's service issues those for its own profiles, too, so that workers ask it."""
+        issued = await super().issue(owner, body)
+        await self._pass_on(issued, lambda source, handle: source.issue(handle, issued.lease))
+        return issued
+
+    async def renew(self, handle_id: str) -> Issued:
+        """See `Issuing`."""
+        issued = await super().renew(handle_id)
+        await self._pass_on(issued, lambda source, handle: source.renew(handle))
+        return issued
+
+    async def revoke(self, issued: Issued) -> None:
+        """See `Issuing`."""
+        await super().revoke(issued)
+        with suppress(HandleRefused):  # it has ended there already
+            await self._pass_on(issued, lambda source, handle: source.revoke(handle))
+
+    async def _pass_on(self, issued: Issued, pass_on: Callable[[LocalSource, Handle], object]) -> None:
+        source = self.extensionapp.source
+        if source.issuer_of(issued.profile):
+            handle = Handle(issued.profile, issued.params, issued.id, issued.key)
+            await on_a_thread(lambda: pass_on(source, handle))
 
     def check_call(self, profile: str, params: Mapping[str, Any]) -> None:
         """See `Issuing`."""

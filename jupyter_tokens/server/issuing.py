@@ -40,9 +40,8 @@ class Issuing(JsonHandler):
     def handles(self) -> Handles:
         """What this issuer has issued."""
 
-    @property
     @abstractmethod
-    def issues_at(self) -> tuple[str | None, str | None]:
+    def issues_at(self, profile: str) -> tuple[str | None, str | None]:
         """Where the holders of handles ask; None: where their driver's server does. And the certificate there (PEM)."""
 
     @abstractmethod
@@ -113,7 +112,7 @@ class Issuing(JsonHandler):
 
     def tell(self, issued: Issued) -> None:
         """Answer with a handle, and with where its holder has to ask."""
-        url, certificate = self.issues_at
+        url, certificate = self.issues_at(issued.profile)
         told = {**self.handles.told(issued), "url": url, "certificate": certificate}
         self.finish(json.dumps(told))
 

@@ -25,12 +25,12 @@ __all__ = [
     "OWNER",
     "ForgetHandler",
     "HandleHandler",
-    "HandleRenewalHandler",
     "HandleTokenHandler",
     "HandlesHandler",
     "HealthHandler",
     "MetricsHandler",
     "NothingHandler",
+    "OwnHandleHandler",
     "ProfilesHandler",
     "TokenHandler",
 ]
@@ -160,13 +160,14 @@ class ForgetHandler(ServiceHandler):
 class _Issuing(Issuing, ServiceHandler):
     """The routes of handles: a user's server has them issued, so that workers reach the service without it."""
 
-    issues_at = (None, None)
-    """Where the user's server reaches the service, which is not known here."""
-
     @property
     def handles(self) -> Handles:
         """See `Issuing`."""
         return self.service.handles
+
+    def issues_at(self, profile: str) -> tuple[str | None, str | None]:
+        """See `Issuing`: where the user's server reaches the service, which is not known here."""
+        return None, None
 
     def tell_of(self, what: str, issued: Issued) -> None:
         """See `Issuing`."""
@@ -212,13 +213,17 @@ class HandleHandler(_Issuing):
         self.finish()
 
 
-class HandleRenewalHandler(_Issuing):
-    """`v1/handles/{id}/renew`."""
+class OwnHandleHandler(_Issuing):
+    """`v1/handles/{id}/renew` and `…/revoke`: what a user's server passes on."""
 
-    async def post(self, handle_id: str) -> None:
-        """Begins a handle's lease anew. Who is not granted the profile any more loses the handle."""
+    async def post(self, handle_id: str, action: str) -> None:
+        """Begins a handle's lease anew, or revokes it. Who is not granted the profile any more loses the handle."""
         issued = await self.own(handle_id)
         self.body({})
+        if action == "revoke":
+            await self.revoke(issued)
+            self.finish("{}")
+            return
         try:
             self.check_call(issued.profile, dict(issued.params))
         except NotGranted:

@@ -113,7 +113,7 @@ def test_every_route_with_every_stranger(
         body = {"profile": "oneaccess"}
         if route.pattern == "v1/handles":
             body |= {"id": uuid4().hex, "key": "0" * 64}
-    answer = ask(method, _path(route.pattern, "oneaccess", scene.handle.id), None, body, headers=show(scene))
+    answer = ask(method, _path(route.pattern, "oneaccess", scene.handle.id, "revoke"), None, body, headers=show(scene))
     always = {"anybody": 200, "login": 400, "holder": 403}
     page = {f"{method} people": 403 for method in ("get", "post")}
     expected = always.get(who) or ({**page, **by_kind}.get(f"{method} {who}") or by_kind.get(who, else_))
@@ -129,7 +129,7 @@ def test_every_route_with_every_stranger(
 def test_a_token_in_a_query_opens_nothing(ask: Ask, scene: Scene) -> None:
     for method, route in CALLS:
         body = {"profile": "oneaccess"} if route.pattern == "v1/token" else {} if method == "post" else None
-        path = _path(route.pattern, "oneaccess", scene.handle.id)
+        path = _path(route.pattern, "oneaccess", scene.handle.id, "revoke")
         status = ask(method, path, None, body, params={"token": ALICE}).status_code
         assert status == {"anybody": 200, "login": 400, "holder": 403, "people": {"get": 302}.get(method, 403)}.get(
             route.callers[method], 401

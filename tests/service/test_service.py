@@ -55,8 +55,9 @@ def test_handlers_answer_to_what_stands_in_the_table() -> None:
         assert {method for method in METHODS if any(method in vars(kind) for kind in own)} == set(route.callers)
 
 
-def _path(pattern: str, name: str = "{name}", handle_id: str = "{handle_id}") -> str:
-    return pattern.replace("(?P<name>[^/]+)", name).replace("(?P<handle_id>[0-9a-f]{32})", handle_id)
+def _path(pattern: str, name: str = "{name}", handle_id: str = "{handle_id}", action: str = "{action}") -> str:
+    filled = pattern.replace("(?P<name>[^/]+)", name).replace("(?P<handle_id>[0-9a-f]{32})", handle_id)
+    return filled.replace("(?P<action>renew|revoke)", action)
 
 
 def test_a_granted_user_gets_the_token_and_all_share_one_call(ask: Ask, hub: Hub, sandbox: Sandbox) -> None:
