@@ -25,9 +25,9 @@ class ProvidersApp(Action):
     """Describe all providers, or the named ones."""
 
     name = "jupyter-tokens-providers"
-    description = "List the providers with the settings of their profiles and their request parameters. Sends no
-    request." examples = "jupyter tokens providers\njupyter tokens providers oneaccess --json" completer =
-    staticmethod(provider_names)
+    description = "List the providers with their settings and request parameters. Sends no request."
+    examples = "jupyter tokens providers\njupyter tokens providers oneaccess --json"
+    completer = staticmethod(provider_names)
 
     as_json = Bool(default_value=False, help="Print one JSON object, with JSON schemas.").tag(config=True)
 

@@ -116,6 +116,8 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
         names = dict.fromkeys(row.profile for row in statuses if origins.get(row.profile) == origin)
         notes += [f"Fetched by {origin}: {', '.join(names)}."] if names else []
     held = {row.profile for row in statuses if row.places or row.expires_at is not None}
+    lent = dict.fromkeys(str(Key(handle.profile, handle.params)) for handle in session.handles())
+    notes += [f"Workers have a handle while this kernel runs: {', '.join(lent)}."] if lent else []
     notes += [*session.notices(), *_at_start(held), f"served: {session.mode}", as_of(now)]
     return Listing(statuses, notes, now)
 

@@ -22,6 +22,7 @@ from .refresher import Refresher
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..protocol.handles import Handle
     from ..protocol.messages import About, Env, ProfileEntry
     from ..sources.base import TokenSource
     from ..sources.cache import Held, Key, Standing, State
@@ -501,6 +502,10 @@ class TokenSession:
             variables: list[str | None] = [place.name for place in places if place.kind == "env"]
             found += [{**fact, "env": variable} for variable in variables or [None]]
         return found
+
+    def handles(self) -> list[Handle]:
+        """The handles that workers have from this kernel, and whose leases it renews."""
+        return self.client.issued
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed`, on any thread, whenever a status may have changed; returns an unsubscribe function.

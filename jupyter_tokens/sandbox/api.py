@@ -98,7 +98,7 @@ class Api(ABC):
     """The faults `expired`, `stalled` and `disabled`, as far as this API supports them."""
 
     def hands_out(self, request: Request) -> bool:
-        """Whether a call requests a token. Only such calls are counted and hit by faults, not those that use a token."""
+        """Whether a call requests a token. Only such calls are counted and hit by faults."""
         return True
 
     @abstractmethod

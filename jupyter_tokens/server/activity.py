@@ -33,12 +33,24 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "watch"]
 
 SCHEMA_ID = "https://github.com/jupyter-tokens/jupyter_tokens/events/{kind}/v1"
-KINDS = ("fetched", "served", "revealed", "injected", "held", "forgotten", "refused", "failed", "found", "handle")
+KINDS = (
+    "fetched",
+    "served",
+    "revealed",
+    "injected",
+    "held",
+    "forgotten",
+    "refused",
+    "failed",
+    "found",
+    "handle",
+    "login",
+)
 
 MOST_HISTORY = 200
 """How many events are kept for the panel; the oldest are dropped first."""
 _NOT_IN_HISTORY = {"held", "found"}
-_HISTORY = ("profile", "user", "kernel_id", "to", "reason")
+_HISTORY = ("profile", "user", "kernel_id", "to", "what", "reason")
 
 _SCHEMA_IDS = {kind: SCHEMA_ID.format(kind=kind) for kind in KINDS}
 _SCHEMAS = Path(__file__).parent / "events"
@@ -145,6 +157,10 @@ class Activity:
         """Report a handle that was issued or revoked; `what` is "issued" or "revoked"."""
         facts = {"handle": issued.id, "what": what, "profile": issued.profile, "owner": issued.owner}
         self._tell("handle", logging.INFO, {**facts, **_who(handler)})
+
+    def login(self, handler: TokensHandler, profile: str, what: str) -> None:
+        """A person has logged in or out. what : "in" or "out"."""
+        self._tell("login", logging.INFO, {"profile": profile, "what": what, **_who(handler)})
 
     def forgotten(self, handler: TokensHandler, profile: str) -> None:
         """Report a profile's tokens that were removed from the server on request."""

@@ -174,15 +174,13 @@ class ProfileHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def delete(self, name: str) -> None:
-        """Remove a profile, and forget its tokens."""
-        from ..config.editing import remove  # noqa: PLC0415 (see above)
-
+        """Remove a profile, log its person out, and forget its tokens."""
         self.check_edit()
         extension = self.extensionapp
-        await extension.on_a_thread(partial(remove, name, extension.source.profiles()))
+        revoked = await extension.on_a_thread(partial(extension.source.remove_profile, name))
         extension.renewals.forget(name)
-        extension.source.forget_profile(name)
-        extension.source.look_again()
+        if revoked is not None:
+            extension.activity.login(self, name, "out")
         self.set_status(204)
         self.finish()
 
@@ -195,9 +193,11 @@ class HoldingsHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
-        """List the holdings."""
+        """List the holdings of kernels, and the handles of workers, which hold tokens elsewhere."""
         known = self.extensionapp.holdings.of(self.kernel_manager)
-        self.finish(json.dumps({"holdings": [holding.told() for holding in known]}))
+        handles = self.extensionapp.handles
+        told = [handles.told(issued) for issued in handles.in_use()]
+        self.finish(json.dumps({"holdings": [holding.told() for holding in known], "handles": told}))
 
 
 class HistoryHandler(TokensHandler):

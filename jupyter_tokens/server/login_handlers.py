@@ -36,6 +36,16 @@ def _attempt(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[s
     return json.dumps(attempt_to_dict(attempt, clock, told))
 
 
+async def _log_out(handler: TokensHandler, name: str) -> None:
+    extension = handler.extensionapp
+    revoked = await extension.on_a_thread(partial(extension.source.logins.logout, name), name)
+    extension.renewals.forget(name)
+    extension.activity.forgotten(handler, name)
+    if revoked is not None:
+        extension.activity.login(handler, name, "out")
+    handler.finish(json.dumps({"was_logged_in": revoked is not None, "revoked": bool(revoked)}))
+
+
 class _LoginHandler(TokensHandler):
     auth_resource = LOGIN
 
@@ -79,7 +89,12 @@ class LoginHandler(_LoginHandler):
         profile = extension.source.profiles()[name]
         redirect_uri = getattr(profile.provider, "redirect_uri", "") or self._callback()
         begin = partial(
-            extension.source.logins.begin, name, session=self.begin_session(), redirect_uri=redirect_uri, device=device
+            extension.source.logins.begin,
+            name,
+            session=self.begin_session(),
+            redirect_uri=redirect_uri,
+            device=device,
+            logged_in=partial(extension.activity.login, self, name, "in"),
         )
         attempt = await extension.on_a_thread(begin, name)
         self.finish(_attempt(attempt, extension.clock, error_facts))
@@ -88,11 +103,7 @@ class LoginHandler(_LoginHandler):
     @authorized(action="write", resource=LOGIN)
     async def delete(self, name: str) -> None:
         """Log out here, and revoke the login on its server if possible."""
-        extension = self.extensionapp
-        revoked = await extension.on_a_thread(partial(extension.source.logins.logout, name), name)
-        extension.renewals.forget(name)
-        extension.activity.forgotten(self, name)
-        self.finish(json.dumps({"was_logged_in": revoked is not None, "revoked": bool(revoked)}))
+        await _log_out(self, name)
 
     def _callback(self) -> str:
         """The callback's URL for the browser: behind a proxy, only the browser knows scheme and port."""
@@ -168,16 +179,15 @@ class KernelLoginHandler(KernelHandler):
         await self.check_limits(name, kernel_id)
         logins = extension.source.logins
         if body.get("logout", False):
-            revoked = await extension.on_a_thread(partial(logins.logout, name), name)
-            extension.renewals.forget(name)
-            extension.activity.forgotten(self, name)
-            self.finish(json.dumps({"was_logged_in": revoked is not None, "revoked": bool(revoked)}))
+            await _log_out(self, name)
             return
         attempt: Attempt | None
         if "id" in body:
             attempt = await extension.on_a_thread(partial(logins.look, body["id"], session=session), name)
         else:
-            attempt = await extension.on_a_thread(partial(logins.begin, name, session=session, device=True), name)
+            told = partial(extension.activity.login, self, name, "in")
+            begin = partial(logins.begin, name, session=session, device=True, logged_in=told)
+            attempt = await extension.on_a_thread(begin, name)
         if attempt is None:
             self.refuse(404, "There is no such login of this kernel, or it has been forgotten.", "unknown_login")
         self.finish(_attempt(attempt, extension.clock, TokenError.to_dict))

@@ -34,7 +34,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 def proxies() -> Iterator[CheckResult]:
-    """Check the variables for proxies and certificates. A proxy's URL may contain a password: only its host is shown."""
+    """Check the variables for proxies and certificates. Of a proxy, only the host is shown, never a password."""
     there = {name.upper(): text for name, text in os.environ.items() if text and name.upper() in _PROXIES}
     for name, text in there.items():
         host = _host_of(text)
