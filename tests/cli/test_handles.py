@@ -95,7 +95,7 @@ def test_from_issue_to_revocation(
     [
         ((), "PROFILE"),
         (("oneaccess",), "--file"),
-        (("oneaccess", "--file", "x", "--lease", "soon"), "no time"),
+        (("oneaccess", "--file", "x", "--lease", "soon"), "not a duration"),
         (("oneaccess", "TargetId", "--file", "x"), "name=value"),
         (("oneaccess", "--file", "{folder}"), "not a regular file"),
         (("oneaccess", "--file", "{document}"), "is not a handle"),

@@ -142,7 +142,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "verify none": ({**ONEACCESS, "verify": None}, "key 'verify' must be true, or the path", ""),
     "verify of nobody": ({**ONEACCESS, "verify": "~no-such-user-here/x"}, "key 'verify' names the home", ""),
     "verify off": ({**ONEACCESS, "verify": False}, "key 'verify' can only be switched off for loopback.", "CA bundle"),
-    "verify off by region": ({**PAI, "verify": False}, "key 'verify' can be switched off", ""),
+    "verify off by region": ({**PAI, "verify": False}, "key 'verify' can only be switched off", ""),
 }
 
 
