@@ -213,7 +213,7 @@ class Proof:
         return cls(int(match[1]), match[2], match[3])
 
     def is_of(self, key: bytes, name: str, action: str, body: bytes, *, label: bytes = _LABEL) -> bool:
-        """Whether the proof was made with this key, for this kernel, action and body. The arguments are those of `prove`."""
+        """Whether the proof was made with this key, for this name, action and body. See `prove` for the arguments."""
         mac = _mac(label, key, name, action, str(self.time), self.nonce, body=body)
         return hmac.compare_digest(self.mac, mac)
 
