@@ -29,7 +29,7 @@ PREFIX = "/openid"
 WELL_KNOWN = "/.well-known/"
 PUBLIC_CLIENT = "sandbox-app"
 """A client without a secret, as programs on a person's own machine are."""
-CALLBACKS = ("/jupyter-tokens/login/callback", "/callback")
+CALLBACKS = ("/jupyter-tokens/login/callback", "/callback", "/hub/oauth_callback")
 """How the registered redirect URIs end. Their host is loopback and their port any (RFC 8252, section 7.3)."""
 PERSON = {"sub": "demo-0001", "name": "Demo Person", "preferred_username": "demo", "email": "demo@example.com"}
 SCOPES = ("openid", "profile", "email", "offline_access", "read", "write")
