@@ -258,8 +258,9 @@ class OAuth2(TokenEndpoint):
     signing_algorithm = Setting("What private_key_jwt signs with.", choices=ALGORITHMS, default="RS256")
     key_id = Setting("kid of the assertion, where the server knows several keys of the client.", label="Key ID")
     assertion_audience = Setting("aud of the assertion; by default the token endpoint.", advanced=True)
-    subject = Setting(
+    subject = Reference(
         "For token_exchange: the profile whose token is exchanged.",
+        secret=False,
         example="profile:hub",
         label="Subject",
         advanced=True,
@@ -313,11 +314,6 @@ class OAuth2(TokenEndpoint):
         """See `Provider.logs_in`: for the grants of a person."""
         return self.grant in _LOGINS
 
-    @property
-    def subject_profile(self) -> str:
-        """See `Provider.subject_profile`: the one that `subject` names."""
-        return self.subject.removeprefix(_SUBJECT) if self.grant == TOKEN_EXCHANGE else ""
-
     def check(self) -> None:
         """Require what the grant needs: an endpoint or issuer, `client_id`, the secret or key of `auth_method`."""
         super().check()
@@ -328,7 +324,7 @@ class OAuth2(TokenEndpoint):
         if self.grant == TOKEN_EXCHANGE:
             if not self.subject:
                 raise SettingProblem("subject", missing=True)
-            if not self.subject.startswith(_SUBJECT) or not self.subject_profile:
+            if not self.subject.removeprefix(_SUBJECT) or not self.subject.startswith(_SUBJECT):
                 raise SettingProblem("subject", "must be profile:NAME")
         elif self.subject:
             raise SettingProblem("subject", "is for grant token_exchange")

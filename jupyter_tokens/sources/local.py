@@ -254,6 +254,10 @@ class LocalSource(TokenSource):
             self._shared.forget(self._shared.known(profile))
         super().forget_profile(profile)
 
+    def issuer_of(self, profile: str) -> str:
+        """Return where workers ask for a profile that another process issues handles for; "" for all others."""
+        return ""
+
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a new token, if the API has a call for that. Never sent twice. Raises `TokenError`."""
         self.profiles()
