@@ -68,7 +68,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def extra(sandbox: Sandbox) -> dict[str, Any]:
+def extra(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Profiles besides the sandbox's five."""
     key, secret = next(iter(sandbox.accounts.alibaba.items()))
     person = {
@@ -78,6 +78,8 @@ def extra(sandbox: Sandbox) -> dict[str, Any]:
         "auth_method": "none",
     }
     return {
+        # A token of three values.
+        "alibaba-sts": sandbox.neighbours(tmp_path_factory.mktemp("secrets"))["alibaba-sts"],
         "openid": {**person, "grant": "authorization_code", "env": "OPENID_TOKEN"},
         "openid-device": {**person, "grant": "device_code", "env": "OPENID_DEVICE_TOKEN"},
         "refused": {
