@@ -93,7 +93,7 @@ def test_several_values_come_and_go_together(lab: Lab) -> None:
     lab.run_cell(f"import os; os.environ['{names[0]}'] = 'mine'")
     card = lab.card("alibaba-sts")
     lab.press("alibaba-sts", "Inject")
-    expect(card).to_contain_text(f"{', '.join(names)} is set in several.ipynb (python). The kernel keeps it fresh.")
+    expect(card).to_contain_text(f"{', '.join(names)} are set in several.ipynb (python). The kernel keeps it fresh.")
     assert lab.run_cell(show).count("[token alibaba-sts") == len(names)
     lab.press("alibaba-sts", "Remove")
     expect(card).to_contain_text("Removed from several.ipynb.")
