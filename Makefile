@@ -104,6 +104,7 @@ $(VENVS)/dev/.ready: $(VENVS)/dev/bin/python pyproject.toml $(PANEL) $(wildcard 
 
 $(VENVS)/scale/.ready: $(VENVS)/scale/bin/python pyproject.toml $(PANEL)
 	$(SCALE)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,scale]'
+	@scripts/need openjdk-17-jre-headless java -version
 	@scripts/need npm npm --version
 	npm install --no-audit --no-fund --silent --prefix $(VENVS)/scale configurable-http-proxy@5
 	@touch $@
