@@ -75,6 +75,7 @@ class DoctorApp(Action):
         yield from jupyter.server_extension()
         yield from jupyter.lab_extension()
         yield from jupyter.provisioner(known.at_start())
+        yield from jupyter.kernel_channels()
         yield from self._slowly("asking the Jupyter server", jupyter.kernel_route(offline=self.offline))
         yield from self._slowly("asking the hub's service", jupyter.hub_service(offline=self.offline))
         yield from network.proxies()

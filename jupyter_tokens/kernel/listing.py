@@ -109,7 +109,7 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
         is_gone = isinstance(gone, ServerGone) and not isinstance(gone, ServerUntrusted)
         what = f"The Jupyter server is gone: {gone.message}" if is_gone else gone.message
         alive = " Valid tokens are still used." if any(row.expires_at for row in statuses) else ""
-        notes.append(f"{what}{alive} The next refresh asks it again.")
+        notes.append(f"{what}{alive} The next refresh tries it again.")
     if not statuses and not notes:
         notes.append("No profile is configured: see jupyter_tokens_config, or try `jupyter tokens demo`.")
     for origin in dict.fromkeys(origins.values()):
@@ -123,7 +123,7 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
 
 
 def _at_start(held: set[str]) -> list[str]:
-    """Say what the server injected when the kernel started, for profiles without another row."""
+    """Describe what the server injected when the kernel started, for profiles without a row of their own."""
     try:
         facts = outcomes(os.environ)
     except ValueError:

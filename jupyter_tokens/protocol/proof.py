@@ -18,6 +18,7 @@ import secrets
 import sys
 from abc import ABC, abstractmethod
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import inf
@@ -39,6 +40,7 @@ __all__ = [
     "Caller",
     "Gate",
     "Identity",
+    "Nonces",
     "Proof",
     "ProofRefused",
     "Trust",
@@ -242,45 +244,20 @@ class ProofRefused(Exception):
         self.reason = reason
 
 
-class Gate:
-    """Lets in whoever proves who it is, once for each proof.
+class Nonces:
+    """Remembers the nonces of proofs for as long as these are good. Its `spend` is what a `Gate` calls.
 
     A nonce is filed under the second that its proof names, and dropped when a proof of that second is too old anyway.
-
-    Parameters
-    ----------
-    clock : Clock
-        The clock that a proof's time is compared with.
-    label : bytes, optional
-        What the proofs are for; see `prove`.
     """
 
-    def __init__(self, clock: Clock, label: bytes = _LABEL) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._label = label
         self._seen: dict[str, dict[int, set[bytes]]] = {}
         self._looked_at = -inf
-        # Takes the place of the key of an unknown caller, so that the check takes as long.
-        self._nobody = secrets.token_bytes(32)
 
-    def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
-        """Raise `ProofRefused` unless the caller `name` made the proof just now, for this action and body.
-
-        key : the caller's, or None if it is unknown. Time and nonce are looked at only if the key fits.
-        """
-        try:
-            proof = Proof.parse(header)
-        except ValueError:
-            raise ProofRefused("proof") from None
-        genuine = proof.is_of(key or self._nobody, name, action, body, label=self._label)
-        if key is None:
-            raise ProofRefused("unknown")
-        if not genuine:
-            raise ProofRefused("proof")
-        now = self._clock.now()
-        if abs(now - proof.time) > WINDOW_SECONDS:
-            raise ProofRefused("expired")
-        self._forget(now)
+    def spend(self, name: str, proof: Proof) -> None:
+        """Remember the nonce of a genuine proof of `name`. Raises `ProofRefused` if it was used before."""
+        self._forget(self._clock.now())
         seen = self._seen.setdefault(name, defaultdict(set))
         nonce = bytes.fromhex(proof.nonce)
         if nonce in seen[proof.time]:
@@ -299,3 +276,42 @@ class Gate:
                 del seen[second]
             if not seen:
                 del self._seen[name]
+
+
+class Gate:
+    """Lets in whoever proves who it is, once for each proof.
+
+    Parameters
+    ----------
+    clock : Clock
+        The clock that a proof's time is compared with.
+    label : bytes, optional
+        What the proofs are for; see `prove`.
+    spend : callable, optional
+        As `Nonces.spend`, which is the default: in memory.
+    """
+
+    def __init__(self, clock: Clock, label: bytes = _LABEL, spend: Callable[[str, Proof], None] | None = None) -> None:
+        self._clock = clock
+        self._label = label
+        self._spend = spend or Nonces(clock).spend
+        # Takes the place of the key of an unknown caller, so that the check takes as long.
+        self._nobody = secrets.token_bytes(32)
+
+    def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
+        """Raise `ProofRefused` unless the caller `name` made the proof just now, for this action and body.
+
+        key : the caller's, or None if it is unknown. Time and nonce are looked at only if the key fits.
+        """
+        try:
+            proof = Proof.parse(header)
+        except ValueError:
+            raise ProofRefused("proof") from None
+        genuine = proof.is_of(key or self._nobody, name, action, body, label=self._label)
+        if key is None:
+            raise ProofRefused("unknown")
+        if not genuine:
+            raise ProofRefused("proof")
+        if abs(self._clock.now() - proof.time) > WINDOW_SECONDS:
+            raise ProofRefused("expired")
+        self._spend(name, proof)

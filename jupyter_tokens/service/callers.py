@@ -69,6 +69,7 @@ class Callers:
         self._access = self.hub.access_scopes or {"access:services!service=jupyter-tokens"}
         self._clock = clock
         self._known: dict[bytes, _Known] = {}
+        self._groups: dict[str, frozenset[str]] = {}
         self._ask_from = -inf
 
     @property
@@ -93,7 +94,7 @@ class Callers:
         if model is None:
             self._known.pop(digest, None)
             raise Refused(403, "JupyterHub does not know this token: the server it was made for has ended.", "token")
-        caller = self._caller(model)
+        caller = self.described(model)
         self._remember(digest, caller)
         return caller
 
@@ -112,7 +113,12 @@ class Callers:
         self._ask_from = -inf
         return model
 
-    def _caller(self, model: Mapping[str, Any]) -> Caller:
+    def groups_of(self, user: str) -> frozenset[str] | None:
+        """The groups that the hub named last; None if the user has not asked here for a while."""
+        return self._groups.get(user)
+
+    def described(self, model: Mapping[str, Any]) -> Caller:
+        """Whom the hub has described. Raises `Refused` if its token is not for this service."""
         if not self.hub.check_scopes(self._access, model):
             hint = "See c.Spawner.server_token_scopes in `jupyter tokens hub-config`; then start the server again."
             raise Refused(403, f"The token has not the scope {' '.join(sorted(self._access))}. {hint}", "scope")
@@ -126,4 +132,6 @@ class Callers:
         now = self._clock.elapsed()
         if digest not in self._known and len(self._known) >= _MOST_KNOWN:
             self._known = {kept: known for kept, known in self._known.items() if now - known.asked_at <= STALE_SECONDS}
+            self._groups = {kept.caller.name: kept.caller.groups for kept in self._known.values()}
         self._known[digest] = _Known(caller, now)
+        self._groups[caller.name] = caller.groups

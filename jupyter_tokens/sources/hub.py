@@ -18,6 +18,7 @@ from .remote import RemoteSource
 
 if TYPE_CHECKING:
     from ..clock import Clock
+    from ..protocol.handles import Handle
     from ..protocol.hub import HubServer
     from ..token import Token
 
@@ -95,6 +96,22 @@ class HubSource(LocalSource):
         if not self._is_own(profile):
             raise ConfigurationError("The hub's token service creates no tokens.", profile=profile)
         return super().create(profile, params)
+
+    def issuer_of(self, profile: str) -> str:
+        """Return where the service answers, for its profiles. See `LocalSource`."""
+        return "" if self._is_own(profile) else self._service.own_url
+
+    def issue(self, handle: Handle, lease: float) -> Handle:
+        """Have the service issue a handle for one of its profiles. Raises `TokenError`."""
+        return self._service.issue(handle, lease)
+
+    def renew(self, handle: Handle) -> None:
+        """Have the service renew a handle. Raises `TokenError`."""
+        self._service.renew(handle)
+
+    def revoke(self, handle: Handle) -> None:
+        """Have the service revoke a handle. Raises `TokenError`."""
+        self._service.revoke(handle)
 
     def close(self) -> None:
         """Close the connections. Tokens already returned stay valid."""

@@ -141,8 +141,7 @@ class RemoteSource(TokenSource):
         answer = self._call("sdk", {"profile": key.profile, "params": dict(key.params)}, seconds=_LOOK_SECONDS)
         secret = Secret(str(answer.get("secret", "")))
         tell_seen(key.profile, [secret])
-        own = f"{caller.url.rstrip('/')}/{caller.route}"
-        return Endpoint(f"{own}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
+        return Endpoint(f"{self.own_url}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
         """Report this kernel's holdings to the server. Raises `TokenError`."""
@@ -159,7 +158,8 @@ class RemoteSource(TokenSource):
             _log.debug("%s: no answer from %s (%s); a handle without issuer", handle.profile, self._caller.peer, gone)
             return self._fallback.issue(handle, lease)
         try:
-            return replace(handle, url=str(answer["url"]), certificate=answer["certificate"])
+            # The hub's service does not know where it is reached from here.
+            return replace(handle, url=str(answer["url"] or self.own_url), certificate=answer["certificate"])
         except KeyError:
             raise misshapen() from None
 
@@ -170,6 +170,11 @@ class RemoteSource(TokenSource):
     def revoke(self, handle: Handle) -> None:
         """End a handle for good. Raises `TokenError`."""
         self._call(f"handles/{handle.id}/revoke", {}, seconds=_LOOK_SECONDS)
+
+    @property
+    def own_url(self) -> str:
+        """Where the other process answers this one."""
+        return f"{self._caller.url.rstrip('/')}/{self._caller.route}"
 
     def close(self) -> None:
         """Close the connections. Tokens already returned stay valid."""

@@ -258,6 +258,21 @@ class TestJupyter:
         assert [finding.status for finding in jupyter.lab_extension()] == ["ok"]
         assert jupyter_path()
 
+    @pytest.mark.parametrize(
+        ("config", "expected"),
+        [
+            ({}, "in clear"),
+            ({"transport_encryption": "required"}, "encrypted"),
+            ({"transport_encryption": "auto"}, "encrypted"),
+            ({"transport": "ipc"}, "unix sockets"),
+        ],
+    )
+    def test_kernel_channels(self, config_dir: Path, config: dict[str, str], expected: str) -> None:
+        (config_dir / "jupyter_server_config.json").write_text(json.dumps({"KernelManager": config}))
+        [finding] = jupyter.kernel_channels()
+        assert finding.status == "ok"
+        assert finding.what == expected or (expected == "in clear" and expected in finding.what)
+
     def test_provisioner(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert [finding.status for finding in jupyter.provisioner(["acme"])] == ["ok"]
         monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "other")

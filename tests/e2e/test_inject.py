@@ -92,21 +92,22 @@ def until(seen: Callable[[], object]) -> None:
 
 
 @contextmanager
-def kernel(served: Served, name: str = "python3") -> Iterator[Kernel]:
+def kernel(served: Served, name: str = "python3", *, home: Path | None = None) -> Iterator[Kernel]:
+    """home : of the Jupyter that runs it, if that is another one."""
     answer = served.ask("POST", "api/kernels", {"name": name})
     assert answer.status_code == 201, answer.text
     kernel_id = answer.json()["id"]
     try:
-        with listening(served, kernel_id) as found:
+        with listening(served, kernel_id, home) as found:
             yield found
     finally:
         served.ask("DELETE", f"api/kernels/{kernel_id}")
 
 
 @contextmanager
-def listening(served: Served, kernel_id: str) -> Iterator[Kernel]:
+def listening(served: Served, kernel_id: str, home: Path | None = None) -> Iterator[Kernel]:
     client = BlockingKernelClient()
-    client.load_connection_file(str(served.home / "runtime" / f"kernel-{kernel_id}.json"))
+    client.load_connection_file(str((home or served.home) / "runtime" / f"kernel-{kernel_id}.json"))
     client.start_channels(hb=False)
     try:
         until_heard(client, DEADLINE)
@@ -338,6 +339,23 @@ class TestWithoutTheExtension:
         asked = sandbox.requests["pai-dlc"]
         time.sleep(2 * LIFE)
         assert sandbox.requests["pai-dlc"] <= asked + 1
+
+
+def test_over_encrypted_channels(tmp_path: Path, sandbox: Sandbox) -> None:
+    options = "--KernelManager.transport_encryption=required", "--TokensExtension.load_in_kernels=False"
+    with server(tmp_path, sandbox, *options) as served, kernel(served) as python:
+        facts = json.loads((served.home / "runtime" / f"kernel-{python.id}.json").read_text())
+        assert facts["curve_publickey"]
+        assert python.held() == {("begun", "BEGUN_TOKEN", "server")}
+        assert python.injected("oneaccess")["kept_by"] == "server"
+        digest = sha256(value_of(served, "oneaccess").encode()).hexdigest()
+        assert python.digest("ONEACCESS_TOKEN") == digest
+        python.run("%load_ext jupyter_tokens")
+        assert "served: server" in python.run("%tokens")
+        # By the kernel itself, over HTTP.
+        assert python.injected("oneaccess", env="OTHER_TOKEN")["kept_by"] == "kernel"
+        assert python.digest("OTHER_TOKEN") == digest
+        assert facts["curve_secretkey"] not in python.heard
 
 
 @pytest.mark.skipif(not IR.is_dir(), reason="needs R and IRkernel: apt-get install r-cran-irkernel")

@@ -1,4 +1,4 @@
-"""Whether Jupyter knows the package: server extension, lab extension, provisioner of kernels, the kernels' route."""
+"""Whether Jupyter knows the package: server extension, lab extension, kernels' provisioner, channels and route."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.manager import KernelManager
+from jupyter_core.application import JupyterApp
 from jupyter_core.paths import jupyter_config_path, jupyter_path
 from jupyter_server.extension.config import ExtensionConfigManager
 
@@ -20,7 +22,7 @@ from ...protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE,
 from ...sources.remote import RemoteSource
 from . import CheckResult, fail, ok, warn, within
 
-__all__ = ["hub_service", "kernel_route", "lab_extension", "provisioner", "server_extension"]
+__all__ = ["hub_service", "kernel_channels", "kernel_route", "lab_extension", "provisioner", "server_extension"]
 
 _LAB_NAME = "jupyter-tokens"
 _PROVISIONER = "jupyter-tokens"
@@ -28,6 +30,12 @@ _CHECKOUT = "0.0.0"
 """The lab extension's version where it was built by hand; a wheel's is the package's own."""
 _ROUTE_SECONDS = 5.0
 _NO_KERNEL = "00000000-0000-0000-0000-000000000000"
+
+
+class _Server(JupyterApp):
+    """Reads the configuration of a Jupyter server; is none."""
+
+    name = "jupyter-server"
 
 
 def server_extension() -> Iterator[CheckResult]:
@@ -69,6 +77,22 @@ def provisioner(at_start: list[str]) -> Iterator[CheckResult]:
         yield warn("kernel provisioner", what, f"unset it, or name {_PROVISIONER} in the kernelspec")
     else:
         yield ok("kernel provisioner", "installed")
+
+
+def kernel_channels() -> Iterator[CheckResult]:
+    """How a token travels that the server sends to a kernel, by the configuration of a server of this environment."""
+    server = _Server()
+    server.load_config_file()
+    kernel = KernelManager(config=server.config)
+    # Older versions of jupyter_client do not encrypt.
+    if getattr(kernel, "transport_encryption", "disabled") != "disabled" or kernel.transport == "ipc":
+        yield ok("kernel channels", "encrypted" if kernel.transport == "tcp" else "unix sockets")
+        return
+    what = (
+        "not encrypted: a token that the server sends to a kernel without the extension crosses the loopback interface "
+        'in clear (c.KernelManager.transport_encryption = "auto" encrypts it)'
+    )
+    yield ok("kernel channels", what)
 
 
 def kernel_route(*, offline: bool) -> Iterator[CheckResult]:

@@ -19,9 +19,12 @@ from ...clock import Clock, SystemClock
 from ...config.files import load_settings
 from ...config.secrets import SecretRef
 from ...errors import ConfigurationError
+from ...protocol.records import MemoryRecords
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ...protocol.records import Records
 
 __all__ = ["Kept", "Slot", "Store", "StoreUnavailable", "TokenStore"]
 
@@ -32,6 +35,7 @@ _KEY_CHARACTERS = 32
 _MOST_KEYS = 4
 """Keys in the default file: the first seals, the others open what was sealed before."""
 _KEY_SECONDS = 10.0
+_REDIS = {"redis", "rediss", "unix"}
 _log = logging.getLogger(__name__)
 
 
@@ -136,12 +140,24 @@ class TokenStore(Configurable):
             if not folder.is_absolute():
                 raise ConfigurationError("TokenStore.url: the folder behind file: must be absolute.")
             return FileStore(folder, clock)
-        if kind in {"redis", "rediss", "unix"}:
+        if kind in _REDIS:
             from .redis import RedisStore  # noqa: PLC0415 (as above)
 
             return RedisStore(self.url, clock)
         # The text may hold a password.
         raise ConfigurationError("TokenStore.url must be file:, file:/absolute/folder, redis://…, rediss://… or none.")
+
+    def open_records(self, clock: Clock) -> Records:
+        """What the replicas of a service share: in Redis if the store is there, else in this process alone.
+
+        Raises `TokenError` or `OSError`.
+        """
+        if self.url.partition(":")[0] not in _REDIS:
+            return MemoryRecords(clock)
+        from .records import RedisRecords  # noqa: PLC0415 (an extra)
+        from .redis import RedisStore  # noqa: PLC0415 (as above)
+
+        return RedisRecords(RedisStore(self.url, clock), self.sealing_keys())
 
     def sealing_keys(self) -> list[bytes]:
         """The keys, the one that seals first. Raises `TokenError`, `OSError` or `StoreUnavailable`."""

@@ -65,9 +65,9 @@ class RedisStore(Store):
             ) from None
         self._clock = clock
         self._failures = (redis.RedisError, OSError)
-        self._damage = redis.ResponseError
+        self.damage = redis.ResponseError
         try:
-            self._redis: Any = redis.Redis.from_url(
+            self.client: Any = redis.Redis.from_url(
                 url,
                 socket_connect_timeout=_IO_SECONDS,
                 socket_timeout=_IO_SECONDS,
@@ -77,9 +77,9 @@ class RedisStore(Store):
             # Its text may quote the password.
             problem = ConfigurationError("TokenStore.url is not a URL that Redis is reached by.")
         else:
-            told = self._redis.connection_pool.connection_kwargs
+            told = self.client.connection_pool.connection_kwargs
             self.place = str(told.get("path") or f"redis://{told.get('host', 'localhost')}:{told.get('port', 6379)}")
-            self._put = self._redis.register_script(_PUT)
+            self._put = self.client.register_script(_PUT)
             self._closed_until, self._why = -inf, ""
             return
         raise problem
@@ -89,40 +89,40 @@ class RedisStore(Store):
         key = f"{_PREFIX}{name}{_SLOT}"
 
         def read() -> Kept | None:
-            with self._redis.pipeline(transaction=True) as both:
+            with self.client.pipeline(transaction=True) as both:
                 both.hmget(key, "fence", "sealed")
                 both.pttl(key)
                 try:
                     (fence, sealed), left = both.execute()
                     return Kept(sealed, left / 1000, int(fence)) if left > 0 and sealed is not None else None
-                except (self._damage, TypeError, ValueError):
+                except (self.damage, TypeError, ValueError):
                     # Somebody has damaged it: the next put replaces it.
                     return None
 
-        return self._ask(read)
+        return self.ask(read)
 
     def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
         """See `Store.put`."""
         keys = [f"{_PREFIX}{name}{_SLOT}", f"{_PREFIX}{name}{_FENCE}"]
         values: list[int | bytes] = [fence, sealed, max(1, int(life * 1000)), _FENCE_SECONDS * 1000]
-        if not self._ask(lambda: self._put(keys=keys, args=values)):
+        if not self.ask(lambda: self._put(keys=keys, args=values)):
             _log.debug("a later holder of the lock has filled the slot already")
 
     def drop(self, name: str) -> None:
         """See `Store.drop`."""
-        self._ask(lambda: self._redis.delete(f"{_PREFIX}{name}{_SLOT}"))
+        self.ask(lambda: self.client.delete(f"{_PREFIX}{name}{_SLOT}"))
 
     @contextmanager
     def lock(self, name: str, *, seconds: float) -> Iterator[int]:
         """See `Store.lock`."""
-        lock = self._redis.lock(f"{_PREFIX}{name}{_LOCK}", timeout=_LOCK_SECONDS, sleep=_PAUSE, thread_local=False)
-        if not self._ask(lambda: lock.acquire(blocking_timeout=seconds)):
+        lock = self.client.lock(f"{_PREFIX}{name}{_LOCK}", timeout=_LOCK_SECONDS, sleep=_PAUSE, thread_local=False)
+        if not self.ask(lambda: lock.acquire(blocking_timeout=seconds)):
             raise StoreUnavailable(f"another process has held a lock in {self.place} for {seconds:g} s")
         done = threading.Event()
         renewal = threading.Thread(target=self._renew, args=[lock, done], name="jupyter-tokens-lock", daemon=True)
         try:
             renewal.start()
-            fence: int = self._ask(lambda: self._fence(name))
+            fence: int = self.ask(lambda: self._fence(name))
             yield fence
         finally:
             done.set()
@@ -131,17 +131,18 @@ class RedisStore(Store):
 
     def slots(self) -> list[Slot]:
         """See `Store.slots`."""
-        return self._ask(lambda: [slot for key in self._keys() if (slot := self._told(key))])
+        return self.ask(lambda: [slot for key in self._keys() if (slot := self._told(key))])
 
     def clear(self) -> int:
         """See `Store.clear`."""
-        return sum(self._ask(lambda: [int(self._redis.delete(key)) for key in self._keys()]))
+        return sum(self.ask(lambda: [int(self.client.delete(key)) for key in self._keys()]))
 
     def close(self) -> None:
         """See `Store.close`."""
-        self._redis.close()
+        self.client.close()
 
-    def _ask(self, question: Callable[[], _T]) -> _T:
+    def ask(self, question: Callable[[], _T]) -> _T:
+        """The outcome of a question to `client`. Raises `StoreUnavailable`, at once for 10 s after a failure."""
         if self._clock.elapsed() < self._closed_until:
             raise StoreUnavailable(self._why)
         try:
@@ -154,7 +155,7 @@ class RedisStore(Store):
 
     def _fence(self, name: str) -> int:
         key = f"{_PREFIX}{name}{_FENCE}"
-        with self._redis.pipeline(transaction=True) as both:
+        with self.client.pipeline(transaction=True) as both:
             # It outlives the slot, as each put sees to; without a put it goes by itself.
             both.set(key, 0, ex=_FENCE_SECONDS, nx=True)
             both.incr(key)
@@ -170,10 +171,10 @@ class RedisStore(Store):
                 return
 
     def _keys(self) -> list[bytes]:
-        return sorted(self._redis.scan_iter(match=f"{_PREFIX}*{_SLOT}"))
+        return sorted(self.client.scan_iter(match=f"{_PREFIX}*{_SLOT}"))
 
     def _told(self, key: bytes) -> Slot | None:
-        with self._redis.pipeline(transaction=True) as all_three:
+        with self.client.pipeline(transaction=True) as all_three:
             all_three.hget(key, "life")
             all_three.hstrlen(key, "sealed")
             all_three.pttl(key)
@@ -181,5 +182,5 @@ class RedisStore(Store):
                 life, size, left = all_three.execute()
                 name = key.decode().removeprefix(_PREFIX).removesuffix(_SLOT)
                 return Slot(name, (int(life) - left) / 1000, left / 1000, size) if left > 0 else None
-            except (self._damage, TypeError, ValueError):
+            except (self.damage, TypeError, ValueError):
                 return None
