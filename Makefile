@@ -38,7 +38,7 @@ test-scale: $(VENVS)/scale/.ready
 	PATH=$(abspath $(VENVS)/scale/node_modules/.bin):$$PATH $(SCALE)/python -m pytest -m scale $(or $(ARGS),tests/workers tests/service)
 
 slow: $(VENVS)/dev/.ready
-	$(DEV)/python -m pytest -m "slow or nightly" --full $(ARGS)
+	$(DEV)/python -m pytest -m "(slow or nightly) and not scale" --full $(ARGS)
 
 # Not part of `test`: what other projects are about to release may break it, whatever we do.
 canary: $(VENVS)/canary/bin/python

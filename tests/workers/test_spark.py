@@ -20,8 +20,8 @@ from jupyter_tokens.protocol.handles import Issued
 from jupyter_tokens.sandbox import Sandbox
 
 from . import leaks
-from .conftest import Drive
-from .test_processes import SECONDS, check
+from .conftest import Drive, Pace
+from .test_processes import check
 
 pytestmark = pytest.mark.scale
 DEADLINE = 240
@@ -136,8 +136,9 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     cluster.close()
 
 
+@pytest.mark.slow
 async def test_over_several_lives_with_workers_that_come_and_go(
-    drive: Drive, sandbox: Sandbox, issued: list[Issued], cluster: Cluster, call: Any
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: list[Issued], cluster: Cluster, call: Any
 ) -> None:
     await asyncio.to_thread(cluster.worker, "first")
     async with drive() as run:
@@ -146,8 +147,8 @@ async def test_over_several_lives_with_workers_that_come_and_go(
             began = time.monotonic()
             assert {status for _, status, _ in await run(WORK, workers_there=1, seconds=1)} == {200}
             await asyncio.to_thread(cluster.worker, "late")
-            calls = await run(WORK, workers_there=2, seconds=SECONDS)
-            check(calls, sandbox, issued[0], seconds=time.monotonic() - began, processes=2)
+            calls = await run(WORK, workers_there=2, seconds=pace.job)
+            check(calls, sandbox, issued[0], pace, seconds=time.monotonic() - began, processes=2)
             cluster.kill_executors("first")
             # Spark runs the task that was there on another one.
             calls = await run(WORK, workers_there=2, seconds=1)
@@ -176,8 +177,9 @@ async def test_over_several_lives_with_workers_that_come_and_go(
     assert issued[0].revoked
 
 
+@pytest.mark.slow
 async def test_a_variable_and_a_file_are_kept_fresh_and_nothing_leaks(
-    drive: Drive, sandbox: Sandbox, issued: list[Issued], cluster: Cluster, tmp_path: Path
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: list[Issued], cluster: Cluster, tmp_path: Path
 ) -> None:
     file = tmp_path / "worker.token"
     await asyncio.to_thread(cluster.worker, "first")
@@ -189,7 +191,7 @@ async def test_a_variable_and_a_file_are_kept_fresh_and_nothing_leaks(
                 look = tokens.bound(lambda _: jobs.places("MY_TOKEN", file, seconds))
                 result = sc.parallelize([0], 1).flatMap(look).collect()
                 """,
-                seconds=SECONDS,
+                seconds=pace.job,
                 file=str(file),
             )
             assert {mode for _, _, mode in places} == {0o600}
