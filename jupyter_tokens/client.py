@@ -103,6 +103,11 @@ class Client:
                 self._leases = Leases()
             return self._leases
 
+    @property
+    def issued(self) -> list[Handle]:
+        """The handles that this process has had issued and has not revoked."""
+        return [] if self._leases is None else self._leases.handles
+
     def install(self, handle: Handle) -> None:
         """Use a handle for its profile from now on, unless this very process has had it issued."""
         if self._leases is not None and self._leases.has(handle):

@@ -142,17 +142,22 @@ def put(
     return created
 
 
-def remove(name: str, profiles: Profiles) -> None:
-    """Removes a profile and the secrets that were stored for it. Blocks. Raises `UnknownProfile`."""
+def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = lambda: None) -> None:
+    """Removes a profile and the secrets that were stored for it. Blocks. Raises `UnknownProfile`.
+
+    before_that : called once nothing speaks against the removal.
+    """
     _check_place(name, profiles)
     with _lock:
         config, written = _read()
         if name not in written:
             raise UnknownProfile(f"There is no profile {name[:80]!r}.")
         before = _settings(written, name) or {}
+        before_that()
         del written[name]
         _write(config)
-        secret_store.discard(name, before, {}, path().parent)
+        # Whatever its provider was: a login that was kept in a file.
+        secret_store.discard(name, {**before, "login": None}, {}, path().parent)
 
 
 def _settings(written: Mapping[str, Any], name: str) -> dict[str, Any] | None:

@@ -57,6 +57,7 @@ _BUILT_IN = {
     "static": "jupyter_tokens.providers.static:Static",
     "oauth2": "jupyter_tokens.providers.oauth2:OAuth2",
     "command": "jupyter_tokens.providers.command:Command",
+    "jupyterhub": "jupyter_tokens.providers.jupyterhub:JupyterHub",
     "modelarts": "jupyter_tokens.providers.modelarts:ModelArts",
     "pai-dlc": "jupyter_tokens.providers.pai_dlc:PaiDlc",
     "oneaccess": "jupyter_tokens.providers.oneaccess:OneAccess",
@@ -67,6 +68,7 @@ _BUILT_IN = {
     "dashscope": "jupyter_tokens.providers.dashscope:DashScope",
     "huawei-iam": "jupyter_tokens.providers.huawei_iam:HuaweiIam",
     "alibaba-sts": "jupyter_tokens.providers.alibaba_sts:AlibabaSts",
+    "huawei-sts": "jupyter_tokens.providers.huawei_sts:HuaweiSts",
 }
 _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 
@@ -370,9 +372,15 @@ class Profile:
         """The profile with a user's own secrets. Raises `SecretError` for a name that no reference can hold."""
         return replace(self, references={key: reference.of_user(user) for key, reference in self.references.items()})
 
+    @property
+    def subjects(self) -> dict[str, str]:
+        """The profiles whose tokens this one's are made from, by the setting that names each."""
+        return {key: reference.target for key, reference in self.references.items() if reference.kind == "profile"}
+
     def secrets(self) -> dict[str, Secret]:
-        """Resolve the references of the profile now. Blocks. Raises `SecretError`."""
-        return {key: reference.resolve() for key, reference in self.references.items()}
+        """Resolve the references of the profile now, but for `subjects`. Blocks. Raises `SecretError`."""
+        others = self.subjects
+        return {key: reference.resolve() for key, reference in self.references.items() if key not in others}
 
     def call_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
         """The profile's parameters with those of a call over them. Raises `ParameterError`."""

@@ -1,7 +1,8 @@
 """Reads secrets by reference, at the moment of use.
 
-`env:NAME`, `file:PATH`, `keyring:SERVICE/USER` and `command:PROGRAM ARGUMENT …` are references; anything else is a
-literal. In a hub's service, `{user}` in a reference stands for the name of the user who asks.
+`env:NAME`, `file:PATH`, `keyring:SERVICE/USER` and `command:PROGRAM ARGUMENT …` are references, and so is
+`profile:NAME`, the token of another profile, which only a fetch can read. Anything else is a literal. In a hub's
+service, `{user}` in a reference stands for the name of the user who asks.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class SecretRef:
     Attributes
     ----------
     kind : str
-        "env", "file", "keyring", "command" or "literal".
+        "env", "file", "keyring", "command", "profile" or "literal".
     target : str
         The part after the colon; for a literal, the secret itself.
     origin : str
@@ -116,7 +117,7 @@ class SecretRef:
     seconds: float = KEYRING_SECONDS
     setting: str = ""
 
-    KINDS: ClassVar[tuple[str, ...]] = ("env", "file", "keyring", "command")
+    KINDS: ClassVar[tuple[str, ...]] = ("env", "file", "keyring", "command", "profile")
 
     @classmethod
     def parse(
@@ -320,11 +321,16 @@ def _read_command(ref: SecretRef) -> bytes:
     return output
 
 
+def _read_profile(ref: SecretRef) -> str:
+    raise ref.error("is the token of another profile: only a profile's own settings can name it.")
+
+
 _READERS: dict[str, Callable[[SecretRef], str | bytes]] = {
     "literal": _read_literal,
     "env": _read_env,
     "file": _read_file,
     "keyring": _read_keyring,
     "command": _read_command,
+    "profile": _read_profile,
 }
-_FORMS = {"env": "NAME", "file": "PATH", "keyring": "SERVICE/USER", "command": "PROGRAM ARGUMENT …"}
+_FORMS = {"env": "NAME", "file": "PATH", "keyring": "SERVICE/USER", "command": "PROGRAM ARGUMENT …", "profile": "NAME"}

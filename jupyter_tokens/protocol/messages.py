@@ -144,7 +144,8 @@ def token_to_dict(
         "has_value": token.has_value,
         **({"fields": list(token.fields)} if token.fields else {}),
         "expires_at": ends.isoformat() if ends is not None else None,
-        "expires_in": max(0.0, ends.timestamp() - now) if ends is not None else None,
+        # To the millisecond: what floating point adds to it would promise more than the token's life.
+        "expires_in": max(0.0, round(ends.timestamp() - now, 3)) if ends is not None else None,
         "obtained_at": token.obtained_at.isoformat(),
         "metadata": _plain(token.metadata),
         "base_url": token.base_url,

@@ -7,10 +7,9 @@ the anonymous call: alibabacloud-sts20150401 1.2.0.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import httpx
 
@@ -20,7 +19,7 @@ from ..token import Secret
 from .alibaba import AlibabaProvider, VpcProvider
 from .answers import key_of, time_of, unusable
 from .base import COMMON_HEADERS, Call, Documented, Endpoint, Exchange, Flow, Reference, SignIn, bodiless
-from .params import Param
+from .params import Param, check_json_object
 from .regions import ALIBABA_STS
 from .signing.acs3 import fresh_nonce, timestamp
 from .signing.canonical import AccessKey, canonical_query
@@ -87,7 +86,9 @@ class AlibabaSts(VpcProvider):
         "Base URL of the API.", example="https://sts.cn-hangzhou.aliyuncs.com", required=True, unless="region"
     )
     oidc_token = Reference(
-        "Token of an OIDC identity provider that the role trusts: the API's OIDCToken.", secret=True, label="OIDC token"
+        "Token of an OIDC identity provider that the role trusts, such as profile:NAME; the API's OIDCToken.",
+        secret=True,
+        label="OIDC token",
     )
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | Secret:
@@ -105,7 +106,7 @@ class AlibabaSts(VpcProvider):
 
     def exchange(self, call: Call) -> Exchange:
         """Make the call and return the API's own response. Raises `ParameterError` for parameters that do not fit."""
-        _check_policy(call.params.get("Policy"))
+        check_json_object("Policy", call.params.get("Policy"), _LONGEST_POLICY)
         query = [(name, str(value)) for name, value in call.params.items()]
         if isinstance(call.credential, Secret):
             _allow(call, without=("ExternalId", "SourceIdentity"), because="An OIDC token takes no")
@@ -147,16 +148,3 @@ def _allow(call: Call, *, without: tuple[str, ...], because: str) -> None:
     for name in without:
         if name in call.params:
             raise ParameterError(f"{because} parameter {name}.")
-
-
-def _check_policy(policy: Any) -> None:
-    if policy is None:
-        return
-    try:
-        is_object = isinstance(json.loads(policy), dict)
-    except (ValueError, RecursionError):
-        is_object = False
-    if not is_object:
-        raise ParameterError("Parameter Policy must be a JSON object, as text.")
-    if len(policy) > _LONGEST_POLICY:
-        raise ParameterError(f"Parameter Policy must have at most {_LONGEST_POLICY} characters, not {len(policy)}.")

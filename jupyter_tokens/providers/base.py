@@ -259,11 +259,6 @@ class Provider:
         """Whether a person logs in to a profile: `Call.login` then is that login."""
         return False
 
-    @property
-    def subject_profile(self) -> str:
-        """The profile whose token this one is made from, or ""; `secrets` then holds that token as `subject`."""
-        return ""
-
     def identity(self, secrets: Mapping[str, Secret], credential: Any) -> Any:
         """What tells a credential from all others, so that processes with the same one can share a token.
 

@@ -334,8 +334,9 @@ class Reference(Setting):
         label: str = "",
         example: str = "",
         required: bool = False,
+        advanced: bool = False,
     ) -> None:
-        super().__init__(help, label=label, example=example, required=required)
+        super().__init__(help, label=label, example=example, required=required, advanced=advanced)
         self.secret = secret
 
     def schema(self) -> dict[str, Any]:

@@ -56,6 +56,7 @@ from .credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, b
 from .issuer import Server, claims_of, discover, verified
 from .login import Login, needed
 from .params import Param
+from .presets import Issuer, Preset, preset_of
 
 __all__ = ["AUTHORIZATION_CODE", "DEVICE_CODE", "ID_TOKEN", "OAuth2", "TokenEndpoint"]
 
@@ -234,8 +235,9 @@ class OAuth2(TokenEndpoint):
         required=True,
         unless="issuer",
     )
-    issuer = Endpoint(
-        "Issuer, whose metadata names the endpoints; exactly as the server writes it.",
+    issuer = Issuer(
+        "Issuer, whose metadata names the endpoints, exactly as the server writes it; or a well-known one by its name "
+        "in docs/login.md, such as github or entra:TENANT.",
         example="https://login.example.com",
     )
     base_url = Endpoint(
@@ -256,8 +258,9 @@ class OAuth2(TokenEndpoint):
     signing_algorithm = Setting("What private_key_jwt signs with.", choices=ALGORITHMS, default="RS256")
     key_id = Setting("kid of the assertion, where the server knows several keys of the client.", label="Key ID")
     assertion_audience = Setting("aud of the assertion; by default the token endpoint.", advanced=True)
-    subject = Setting(
+    subject = Reference(
         "For token_exchange: the profile whose token is exchanged.",
+        secret=False,
         example="profile:hub",
         label="Subject",
         advanced=True,
@@ -294,7 +297,15 @@ class OAuth2(TokenEndpoint):
         advanced=True,
     )
 
+    preset: Preset | None = None
+    """What is known of the server, if `issuer` names one of `PRESETS`; its settings are those that are not given."""
+
     def __init__(self, **settings: str) -> None:
+        named = preset_of(issuer) if isinstance(issuer := settings.get("issuer"), str) else None
+        if named is not None:
+            self.preset, tenant = named
+            del settings["issuer"]
+            settings = {**self.preset.filled(tenant), **settings}
         super().__init__(**settings)
         self._server: tuple[float, Server] | None = None
 
@@ -302,11 +313,6 @@ class OAuth2(TokenEndpoint):
     def logs_in(self) -> bool:
         """See `Provider.logs_in`: for the grants of a person."""
         return self.grant in _LOGINS
-
-    @property
-    def subject_profile(self) -> str:
-        """See `Provider.subject_profile`: the one that `subject` names."""
-        return self.subject.removeprefix(_SUBJECT) if self.grant == TOKEN_EXCHANGE else ""
 
     def check(self) -> None:
         """Require what the grant needs: an endpoint or issuer, `client_id`, the secret or key of `auth_method`."""
@@ -318,7 +324,7 @@ class OAuth2(TokenEndpoint):
         if self.grant == TOKEN_EXCHANGE:
             if not self.subject:
                 raise SettingProblem("subject", missing=True)
-            if not self.subject.startswith(_SUBJECT) or not self.subject_profile:
+            if not self.subject.removeprefix(_SUBJECT) or not self.subject.startswith(_SUBJECT):
                 raise SettingProblem("subject", "must be profile:NAME")
         elif self.subject:
             raise SettingProblem("subject", "is for grant token_exchange")

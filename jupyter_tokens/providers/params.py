@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 from ..errors import ParameterError
 
-__all__ = ["Param", "ParamValue", "closest", "params_schema", "parse_params"]
+__all__ = ["Param", "ParamValue", "check_json_object", "closest", "params_schema", "parse_params"]
 
 ParamValue = str | int | bool | tuple[str, ...]
 
@@ -140,6 +141,23 @@ def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dic
                 hint=f"Give it in the call ({name}=…) or in the profile's params.",
             )
     return parsed
+
+
+def check_json_object(name: str, text: Any, longest: int) -> None:
+    """Check a parameter that is a JSON object, as text of at most `longest` characters; None is left out.
+
+    Raises `ParameterError`.
+    """
+    if text is None:
+        return
+    try:
+        is_object = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise ParameterError(f"Parameter {name} must be a JSON object, as text.")
+    if len(text) > longest:
+        raise ParameterError(f"Parameter {name} must have at most {longest} characters, not {len(text)}.")
 
 
 def closest(name: str, known: Iterable[str]) -> str:

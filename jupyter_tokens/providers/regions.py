@@ -13,6 +13,7 @@ __all__ = [
     "DASHSCOPE",
     "DASHSCOPE_WORKSPACES",
     "EIAM",
+    "HUAWEI_STS",
     "IAM",
     "MODELARTS",
     "PAI_DLC",
@@ -144,4 +145,14 @@ IAM = Hosts(
         "eu-ch2": "iam-pub.eu-ch2.sc.otc.t-systems.com",
     },
     setting="iam_endpoint",
+)
+
+# Source: sts_region.py of the official SDK, huaweicloudsdksts 3.1.219. T Cloud documents no STS.
+HUAWEI_STS = Hosts(
+    "STS",
+    public="sts.{region}.myhuaweicloud.com",
+    regions=_names("""
+        af-south-1 ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 cn-east-3 cn-north-4 cn-south-1
+        cn-southwest-2 la-south-2 sa-brazil-1 tr-west-1
+    """),
 )

@@ -23,6 +23,7 @@ from .control import PREFIX, Control
 from .dashscope import PATH, DashScope
 from .eiam import Eiam, EiamOauth
 from .faults import Plan
+from .huawei_sts import HuaweiSts
 from .iam import Iam
 from .messages import Request, Response, json_response
 from .modelarts import ModelArts
@@ -41,6 +42,8 @@ _BY_PATH = {
     "/api/v2/tenant/": OneAccess.name,
     "/v3/auth/": Iam.name,
     "/v3.0/OS-AUTH/": Iam.name,
+    "/v3.0/OS-CREDENTIAL/": Iam.name,
+    "/v5/agencies/": HuaweiSts.name,
 }
 _BY_VERSION = {PaiDlc.version: PaiDlc.name, PaiDsw.version: PaiDsw.name, AlibabaSts.version: AlibabaSts.name}
 _log = logging.getLogger("jupyter_tokens.sandbox")
@@ -69,7 +72,7 @@ class Sandbox:
         world = World(self.accounts, clock, life)
         self.issued: Mapping[str, Issued] = world.issued
         acs3 = Acs3Verifier(self.accounts.alibaba, clock, world.temporary)
-        sdk_hmac = SdkHmacVerifier(self.accounts.huawei, clock, lock_after)
+        sdk_hmac = SdkHmacVerifier(self.accounts.huawei, clock, lock_after, world.temporary)
         apis: list[Api] = [
             ModelArts(world, sdk_hmac),
             Iam(world, sdk_hmac),
@@ -81,6 +84,7 @@ class Sandbox:
             EiamOauth(world, acs3),
             DashScope(world),
             AlibabaSts(world, acs3),
+            HuaweiSts(world, sdk_hmac),
             OpenId(world, lambda: self.url),
         ]
         self._apis = {api.name: api for api in apis}

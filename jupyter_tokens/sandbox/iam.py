@@ -1,4 +1,4 @@
-"""Huawei Cloud IAM: the logins that end in an X-Subject-Token; must not know who uses the token."""
+"""Huawei Cloud IAM: the logins that end in an X-Subject-Token, and temporary access keys for such a token."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from .api import Api, Issued, World, iso
+from .huawei_sts import MISSING, lend
 from .messages import Request, Response, json_response
 from .modelarts import PROJECT
 from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
 
 _ID_TOKEN = "/v3.0/OS-AUTH/id-token/tokens"  # noqa: S105 - a path, and no secret
+_SECURITY_TOKENS = "/v3.0/OS-CREDENTIAL/securitytokens"
 _LIFE = 24 * 3600
+_KEY_LIVES = range(900, 86_401)
+_SESSION_USER = re.compile(r"\S{5,64}")
 _PROJECT_ID = re.compile(r"[0-9a-f]{32}")
 _TITLES = {
     400: ("Bad Request", "The request body is invalid."),
@@ -47,14 +51,14 @@ class Iam(Api):
     def answer(self, request: Request) -> Response:
         """201, the token in a header, its end in the body."""
         try:
-            if request.path not in ("/v3/auth/tokens", _ID_TOKEN):
+            if request.path not in ("/v3/auth/tokens", _ID_TOKEN, _SECURITY_TOKENS):
                 raise _RefusedError(404)
             if request.method != "POST":
                 raise _RefusedError(405)
             # No login needs a signature, but the SDK signs some; the gateway looks at each that is there.
             if request.header("authorization") is not None:
                 self._verifier.verify(request)
-            return self._log_in(request)
+            return self._lend(request) if request.path == _SECURITY_TOKENS else self._log_in(request)
         except _RefusedError as refused:
             return _error(refused.status, refused.message)
         except NotVerifiedError as refused:
@@ -73,6 +77,32 @@ class Iam(Api):
             # Never later than the token that it came from.
             return self._issue("token", _named(token.subject["user"]), scope, min(end, token.expires_at or end))
         raise _RefusedError(400, "Only the methods password and token are supported here.")
+
+    def _lend(self, request: Request) -> Response:
+        """A temporary access key of the token's user, or of an agency."""
+        auth = _auth(request)
+        identity = _member(auth, "identity")
+        methods = identity.get("methods")
+        if methods not in (["token"], ["assume_role"]):
+            raise _RefusedError(400, "Only the methods token and assume_role are known.")
+        asked = identity.get(methods[0], {} if methods == ["token"] else None)
+        if not isinstance(asked, dict):
+            raise _RefusedError(400, f"The request body lacks the object {methods[0]}.")
+        # A signature stands for the token; and the token in the header for the one in the body.
+        if request.header("authorization") is None:
+            in_body = asked.get("id") if methods == ["token"] else None
+            self._token({"token": {"id": request.header("x-auth-token") or in_body}})
+        if methods == ["assume_role"]:
+            _check_agency(asked)
+        _check_policy(identity.get("policy"))
+        # Other names are let pass, such as the one that T Cloud's SDK misspells.
+        life = asked.get("duration_seconds", _KEY_LIVES.start)
+        if isinstance(life, bool) or not isinstance(life, int) or life not in _KEY_LIVES:
+            raise _RefusedError(400, "duration_seconds must be a whole number from 900 to 86400.")
+        end = self.world.end_of_life(self.name, request, life)
+        key_id, secret, token = lend(self.world, self.name, end)
+        credential = {"access": key_id, "secret": secret, "securitytoken": token, "expires_at": iso(end, fraction=True)}
+        return json_response(201, {"credential": credential}, [("X-Request-Id", secrets.token_hex(16))])
 
     def failure(self, status: int) -> Response:
         """Keystone's form of an error."""
@@ -135,6 +165,26 @@ def _auth(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise _RefusedError(400, "The request body is not JSON.") from None
     return _member(body, "auth")
+
+
+def _check_agency(asked: dict[str, Any]) -> None:
+    name = asked.get("agency_name", asked.get("xrole_name"))
+    account = asked.get("domain_id", asked.get("domain_name"))
+    if not (isinstance(name, str) and name and isinstance(account, str) and account):
+        raise _RefusedError(400, "The agency needs a name, and its account's domain_id or domain_name.")
+    user = asked.get("session_user", {"name": "sandbox"})
+    named = user.get("name") if isinstance(user, dict) else None
+    if not (isinstance(named, str) and _SESSION_USER.fullmatch(named)):
+        raise _RefusedError(400, "The name of session_user must have 5 to 64 characters.")
+    if name == MISSING:
+        raise _RefusedError(404, "The agency does not exist.")
+
+
+def _check_policy(policy: Any) -> None:
+    if policy is None:
+        return
+    if not isinstance(policy, dict) or policy.get("Version") != "1.1" or not isinstance(policy.get("Statement"), list):
+        raise _RefusedError(400, "The policy needs the Version 1.1 and a list Statement.")
 
 
 def _named(user: str) -> dict[str, Any]:

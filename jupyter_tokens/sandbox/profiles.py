@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import alibaba_sts, astra, eiam, modelarts, openid
+from . import alibaba_sts, astra, eiam, huawei_sts, modelarts, openid
 from .accounts import Accounts
 
 
@@ -25,18 +25,20 @@ def _alibaba(accounts: Accounts, url: str, directory: Path) -> dict[str, Any]:
     return {"endpoint": url, "access_key_id": access_key, "access_key_secret": reference}
 
 
+def _huawei(accounts: Accounts, url: str, directory: Path) -> dict[str, Any]:
+    access_key, secret = next(iter(accounts.huawei.items()))
+    return {"endpoint": url, "access_key": access_key, "secret_key": _reference(directory, "huawei", secret)}
+
+
 def profiles(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
     """Five profiles named as their providers; the secrets go to 0600 files in `secrets_dir`, ids stand as they are."""
     directory = Path(secrets_dir).resolve()
-    huawei_id, huawei_secret = next(iter(accounts.huawei.items()))
     client_id, client_secret = next(iter(accounts.oneaccess.items()))
     alibaba = _alibaba(accounts, url, directory)
     return {
         "modelarts": {
             "provider": "modelarts",
-            "endpoint": url,
-            "access_key": huawei_id,
-            "secret_key": _reference(directory, "huawei", huawei_secret),
+            **_huawei(accounts, url, directory),
             "params": {"project_id": modelarts.PROJECT, "instance_id": modelarts.INSTANCE},
             "env": "MODELARTS_TOKEN",
         },
@@ -120,6 +122,16 @@ def neighbours(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[st
                 "AccessKeyId": "ALIBABA_CLOUD_ACCESS_KEY_ID",
                 "AccessKeySecret": "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
                 "SecurityToken": "ALIBABA_CLOUD_SECURITY_TOKEN",
+            },
+        },
+        "huawei-sts": {
+            "provider": "huawei-sts",
+            **_huawei(accounts, url, directory),
+            "params": {"agency_urn": huawei_sts.AGENCY_URN, "agency_session_name": "sandbox"},
+            "env": {
+                "access_key_id": "HUAWEICLOUD_SDK_AK",
+                "secret_access_key": "HUAWEICLOUD_SDK_SK",
+                "security_token": "HUAWEICLOUD_SDK_SECURITY_TOKEN",
             },
         },
         # For which a person logs in as `demo`.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
+from .accounts import TemporaryKey
 from .messages import Request, percent_encode
 
 WINDOW = 15 * 60
@@ -21,6 +22,7 @@ ALGORITHM = "SDK-HMAC-SHA256"
 _DATE = "%Y%m%dT%H%M%SZ"
 _PARTS = re.compile(ALGORITHM + r" +Access=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})")
 _UNSIGNED = "UNSIGNED-PAYLOAD"
+_NONE: Mapping[str, TemporaryKey] = {}
 
 
 class NotVerifiedError(Exception):
@@ -30,10 +32,16 @@ class NotVerifiedError(Exception):
 class SdkHmacVerifier:
     """Refuses what is unsigned, wrongly signed or too old; a replay within the window is fine, as with the vendor."""
 
-    def __init__(self, keys: Mapping[str, str], clock: Callable[[], float], lock_after: int | None) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, str],
+        clock: Callable[[], float],
+        lock_after: int | None,
+        temporary: Mapping[str, TemporaryKey] = _NONE,
+    ) -> None:
         # Off unless asked for: the vendor locks an AK for five minutes after five failures in a row, which in a test
         # or a tutorial would make one mistake look like another.
-        self._keys, self._clock, self._lock_after = keys, clock, lock_after
+        self._keys, self._clock, self._lock_after, self._temporary = keys, clock, lock_after, temporary
         self._failures: dict[str, int] = {}
         self._locked_until: dict[str, float] = {}
 
@@ -43,18 +51,27 @@ class SdkHmacVerifier:
         if match is None or len(request.values("authorization")) > 1:
             raise NotVerifiedError("verify aksk signature fail, the Authorization header is malformed")
         access_key, signed, signature = match[1], match[2].split(";"), match[3]
-        secret = self._keys.get(access_key)
+        temporary = self._temporary.get(access_key)
+        secret = self._keys.get(access_key) if temporary is None else temporary.secret
         if secret is None:
             raise NotVerifiedError("verify aksk signature fail, the AK does not exist")
         if self._clock() < self._locked_until.get(access_key, float("-inf")):
             raise NotVerifiedError("AK access failed to reach the limit, forbidden")
         try:
             self._check(request, secret, signed, signature)
+            if temporary is not None:
+                self._check_temporary(request.header("x-security-token") or "", temporary)
         except NotVerifiedError:
             self._count_failure(access_key)
             raise
         self._failures.pop(access_key, None)
         return access_key
+
+    def _check_temporary(self, given: str, key: TemporaryKey) -> None:
+        if not hmac.compare_digest(given.encode(), key.security_token.encode()):
+            raise NotVerifiedError("verify aksk signature fail, the security token does not belong to the AK")
+        if self._clock() >= key.expires_at:
+            raise NotVerifiedError("verify aksk signature fail, the security token has expired")
 
     def _count_failure(self, access_key: str) -> None:
         failures = self._failures[access_key] = self._failures.get(access_key, 0) + 1

@@ -117,6 +117,30 @@ class LocalSource(TokenSource):
         """Log the person out. See `TokenSource`."""
         return self.logins.logout(profile)
 
+    def remove_profile(self, profile: str) -> bool | None:
+        """Log the person out, and remove the profile from the user's configuration with the secrets stored for it.
+
+        Returns as `logout`. Blocks. Raises `TokenError`; nothing has happened if the profile is not the user's.
+        """
+        from ..config.editing import remove  # noqa: PLC0415 (for those who edit)
+
+        revoked: bool | None = None
+
+        def log_out() -> None:
+            nonlocal revoked
+            try:
+                logs_in = self.profiles()[profile].provider.logs_in
+            except ConfigurationError:
+                # One that is wrong is removed all the same, and a login in a file with it.
+                return
+            if logs_in:
+                revoked = self.logins.logout(profile)
+
+        remove(profile, self.profiles(), log_out)
+        self.forget_profile(profile)
+        self.look_again()
+        return revoked
+
     def profiles(self) -> Profiles:
         """Return the configured profiles. Raises `ConfigurationError`."""
         if self._profiles is not None and (self._fixed or self.clock.elapsed() < self._look_at):

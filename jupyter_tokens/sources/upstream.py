@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
@@ -271,19 +271,26 @@ class Upstream:
 
     def _resolve_client(self, profile: Profile) -> _Resolved:
         secrets = profile.secrets()
-        if profile.provider.subject_profile:
-            self._check_chain(profile)
-            secrets["subject"] = Secret(self._subject(profile.provider.subject_profile).reveal())
+        self._check_chain(profile)
+        secrets |= {key: self._value_of(name) for key, name in profile.subjects.items()}
         credential = profile.provider.credential(secrets)
         return _Resolved(profile, secrets, credential, self._clock.elapsed() + SECRETS_SECONDS)
 
-    def _check_chain(self, profile: Profile) -> None:
+    def _value_of(self, name: str) -> Secret:
+        """The token of another profile; what goes wrong with it says so."""
+        try:
+            return Secret(self._subject(name).reveal())
+        except TokenError as error:
+            told = error.copy()
+        told.message = f"Profile {name}: {told.message}"
+        raise told
+
+    def _check_chain(self, profile: Profile, before: Sequence[str] = ()) -> None:
         """Raise `ConfigurationError` for profiles that are made from each other's tokens."""
-        names = [profile.name]
-        while name := self._profiles()[names[-1]].provider.subject_profile:
-            if name in names:
-                raise ConfigurationError(f"The subjects of {' and '.join(names)} lead back to {name}.")
-            names.append(name)
+        for name in profile.subjects.values():
+            if name in (chain := [*before, profile.name]):
+                raise ConfigurationError(f"The subjects of {' and '.join(chain)} lead back to {name}.")
+            self._check_chain(self._profiles()[name], chain)
 
     def _recent(self, profile: Profile) -> _Resolved:
         with self._lock:

@@ -28,6 +28,8 @@ def written(sandbox: Sandbox, config_dir: Path, tmp_path: Path) -> dict[str, Any
     profiles = sandbox.profiles(tmp_path)
     profiles["no-secret"] = {**profiles["oneaccess"], "client_secret": "env:NOT_THERE"}
     profiles["wrong"] = {**profiles["oneaccess"], "endpoint": "http://acme.example"}
+    neighbours = sandbox.neighbours(tmp_path)
+    profiles |= {name: neighbours[name] for name in ("alibaba-sts", "huawei-sts")}
     profiles["nowhere"] = {**profiles["oneaccess"], "endpoint": "https://127.0.0.1:1", "timeout": 2}
     (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
     return profiles
@@ -57,6 +59,28 @@ def test_a_token_without_a_value_is_metadata(run: Run) -> None:
     done = run("astra")
     assert (done.code, done.out) == (2, "")
     assert "never returns its value" in done.err
+
+
+@pytest.mark.parametrize("profile", ["alibaba-sts", "huawei-sts"])
+def test_several_values_are_json_or_lines_for_a_shell(run: Run, written: dict[str, Any], profile: str) -> None:
+    told = json.loads(run(profile, "--format", "json").out)
+    variables: dict[str, str] = written[profile]["env"]
+    assert set(told["token"]) == set(variables)
+    assert (len(set(told["token"].values())), told["headers"]) == (3, {})
+    lines = run(profile, "--format", "env").out
+    script = lines + "\n".join(f'printf "%s\\n" "${variable}"' for variable in variables.values())
+    shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    found = dict(zip(variables, shown, strict=True))
+    assert set(found) == set(told["token"])
+    assert len({*found.values()}) == 3
+
+
+@pytest.mark.parametrize("profile", ["alibaba-sts", "huawei-sts"])
+@pytest.mark.parametrize("form", ["value", "header", "exec-credential"])
+def test_several_values_are_no_single_one(run: Run, written: dict[str, Any], profile: str, form: str) -> None:
+    done = run(profile, "--format", form)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert all(name in done.err for name in written[profile]["env"])
 
 
 def test_what_else_the_vendor_gave_is_in_the_json(run: Run) -> None:

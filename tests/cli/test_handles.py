@@ -97,7 +97,7 @@ def test_from_issue_to_revocation(
         (("oneaccess",), "--file"),
         (("oneaccess", "--file", "x", "--lease", "soon"), "no time"),
         (("oneaccess", "TargetId", "--file", "x"), "name=value"),
-        (("oneaccess", "--file", "{folder}"), "no regular file"),
+        (("oneaccess", "--file", "{folder}"), "not a regular file"),
         (("oneaccess", "--file", "{document}"), "holds no handle"),
         (("oneaccess", "--file", "{new}"), "No Jupyter server"),
     ],

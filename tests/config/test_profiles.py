@@ -373,8 +373,8 @@ def test_nothing_shows_a_literal_secret() -> None:
 
 def test_the_built_in_providers() -> None:
     assert provider_ids() == [
-        *("static", "oauth2", "command", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"),
-        *("pai-dsw", "eiam-oauth", "dashscope", "huawei-iam", "alibaba-sts"),
+        *("static", "oauth2", "command", "jupyterhub", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"),
+        *("pai-dsw", "eiam-oauth", "dashscope", "huawei-iam", "alibaba-sts", "huawei-sts"),
     ]
     assert {name: provider_class(name).id for name in provider_ids()} == {name: name for name in provider_ids()}
     with pytest.raises(KeyError):

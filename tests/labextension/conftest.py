@@ -71,7 +71,15 @@ def sandbox() -> Iterator[Sandbox]:
 def extra(sandbox: Sandbox) -> dict[str, Any]:
     """Profiles besides the sandbox's five."""
     key, secret = next(iter(sandbox.accounts.alibaba.items()))
+    person = {
+        "provider": "oauth2",
+        "issuer": f"{sandbox.url}/openid",
+        "client_id": "sandbox-app",
+        "auth_method": "none",
+    }
     return {
+        "openid": {**person, "grant": "authorization_code", "env": "OPENID_TOKEN"},
+        "openid-device": {**person, "grant": "device_code", "env": "OPENID_DEVICE_TOKEN"},
         "refused": {
             "provider": "pai-dlc",
             "endpoint": sandbox.url,

@@ -8,11 +8,12 @@ from alibabacloud_pai_dlc20201203.client import Client as PaiDlcClient
 from alibabacloud_tea_openapi.utils_models import Config
 from huaweicloudsdkcore.auth import endpoint as huawei_iam
 from huaweicloudsdkmodelarts.v1.region.modelarts_region import ModelArtsRegion
+from huaweicloudsdksts.v1.region.sts_region import StsRegion
 
 from jupyter_tokens.config.profiles import Profile, Profiles
 from jupyter_tokens.errors import ConfigurationError
 from jupyter_tokens.providers.base import SettingProblem
-from jupyter_tokens.providers.regions import DASHSCOPE, EIAM, IAM, MODELARTS, PAI_DLC, PAI_DSW, Hosts
+from jupyter_tokens.providers.regions import DASHSCOPE, EIAM, HUAWEI_STS, IAM, MODELARTS, PAI_DLC, PAI_DSW, Hosts
 
 KEY = {"access_key_id": "AKID", "access_key_secret": "s"}
 PAI = {"provider": "pai-dlc", **KEY}
@@ -60,6 +61,11 @@ def test_modelarts_is_where_its_sdk_has_it() -> None:
 def test_iam_is_where_the_sdk_has_it() -> None:
     known = next(table for table in vars(huawei_iam).values() if isinstance(table, dict) and "cn-east-2" in table)
     assert {region: f"https://{IAM.host(region)}" for region in IAM.regions}.items() <= known.items()
+
+
+def test_huawei_sts_is_where_its_sdk_has_it() -> None:
+    known = {region.id: region.endpoints[0] for region in StsRegion.static_fields.values()}
+    assert {region: f"https://{HUAWEI_STS.host(region)}" for region in HUAWEI_STS.regions} == known
 
 
 @pytest.mark.parametrize(

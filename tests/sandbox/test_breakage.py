@@ -38,6 +38,7 @@ from .client import (
 from .test_alibaba_sts import ROLE, sts
 from .test_astra import TOKENS, astra
 from .test_eiam_oauth import OAUTH
+from .test_huawei_sts import assume
 from .test_pai_dsw import DSW
 
 IDS = {"InstanceId": INSTANCE, "ApplicationId": APPLICATION, "ApplicationTokenId": TOKEN}
@@ -52,6 +53,7 @@ CALLS: dict[str, Callable[[str], Answer]] = {
     "eiam-oauth": lambda url: eiam_oauth(url, OAUTH),
     "dashscope": dashscope,
     "alibaba-sts": lambda url: sts(url, ROLE),
+    "huawei-sts": assume,
     "openid": openid,
 }
 every_api = pytest.mark.parametrize("api", CALLS)
@@ -104,6 +106,7 @@ def test_a_status_comes_in_the_vendors_own_form(sandbox: Sandbox, api: str, stat
         ("eiam-oauth", "InternalError"),
         ("dashscope", "SystemError"),
         ("alibaba-sts", "InternalError"),
+        ("huawei-sts", "STS5.0003"),
         ("openid", "server_error"),
     ],
 )

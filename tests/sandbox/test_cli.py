@@ -80,6 +80,7 @@ def test_its_profiles_give_tokens(environment: dict[str, str]) -> None:
             assert tokens[name].headers() == {"Authorization": f"Bearer {tokens[name].reveal()}"}
         assert tokens["dashscope"].expires_at is not None
         assert tokens["alibaba-sts"].reveal("AccessKeyId").startswith("STS.")
+        assert tokens["huawei-sts"].fields == ("access_key_id", "secret_access_key", "security_token")
         assert tokens["eiam-oauth"].metadata["TokenType"] == "Bearer"
         # The IAM token opens another API.
         instance = {key: profiles["modelarts"][key] for key in ("provider", "endpoint", "params")}

@@ -25,6 +25,7 @@ ZERO = {
     "eiam-oauth": 0,
     "dashscope": 0,
     "alibaba-sts": 0,
+    "huawei-sts": 0,
     "openid": 0,
 }
 
@@ -69,7 +70,7 @@ def test_faults_are_planned_listed_and_cleared(url: str) -> None:
             {"api": "nobody", "kind": "500"},
             (
                 "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth, dashscope, "
-                "alibaba-sts, openid and *"
+                "alibaba-sts, huawei-sts, openid and *"
             ),
         ),
         ([{"api": "oneaccess", "kind": "500"}, {"api": "oneaccess", "kind": "explode"}], "gzip-bomb"),

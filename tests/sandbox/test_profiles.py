@@ -53,7 +53,7 @@ def test_they_can_be_written_again(sandbox: Sandbox, tmp_path: Path) -> None:
 
 def test_the_neighbours_have_profiles_of_their_own(sandbox: Sandbox, tmp_path: Path) -> None:
     profiles = sandbox.neighbours(tmp_path)
-    assert list(profiles) == ["pai-dsw", "eiam-oauth", "dashscope", "huawei-iam", "alibaba-sts", "openid"]
+    assert list(profiles) == ["pai-dsw", "eiam-oauth", "dashscope", "huawei-iam", "alibaba-sts", "huawei-sts", "openid"]
     assert all(profile["provider"] == name for name, profile in profiles.items() if name != "openid")
     assert not any(secret in json.dumps(profiles) for secret in SECRETS)
     settings = {"dashscope": ("api_key", API_KEY), "huawei-iam": ("password", PASSWORD)}

@@ -138,6 +138,29 @@ async def test_a_person_logs_in_and_out(browser: Open, sandbox: Sandbox) -> None
     assert told(await mine.ask("DELETE", "profiles/mine/login")) == {"was_logged_in": True, "revoked": True}
     assert token not in sandbox.issued
     assert (await entry(mine))["login"]["logged_in"] is False
+    history = told(await mine.ask("GET", "history"))["history"]
+    logins = [(one["what"], one["profile"], one["kernel_id"]) for one in history if one["kind"] == "login"]
+    assert logins == [("out", "mine", None), ("in", "mine", None)]
+    assert all(one["user"] for one in history if one["kind"] == "login")
+    # Nobody is logged in any more.
+    await mine.ask("DELETE", "profiles/mine/login")
+    assert len([one for one in told(await mine.ask("GET", "history"))["history"] if one["kind"] == "login"]) == 2
+
+
+async def test_a_profile_goes_with_its_login(
+    browser: Open, sandbox: Sandbox, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch, config_dir: Path
+) -> None:
+    monkeypatch.setattr(extension, "allow_edit", True)
+    mine = await browser()
+    await mine.come_back(await approved((await begun(mine))["url"]))
+    token = told(await mine.ask("POST", "profiles/mine/token", {"reveal": True}))["value"]
+    kept = config_dir / "jupyter_tokens_secrets" / "mine.login"
+    assert kept.exists()
+    assert (await mine.ask("DELETE", "profiles/mine")).code == 204
+    assert not kept.exists()
+    assert token not in sandbox.issued
+    history = told(await mine.ask("GET", "history"))["history"]
+    assert (history[0]["kind"], history[0]["what"], history[0]["profile"]) == ("login", "out", "mine")
 
 
 async def test_the_redirect_is_where_the_browser_is(browser: Open) -> None:
@@ -158,7 +181,7 @@ async def test_another_device(browser: Open, clock: Clock) -> None:
 
 
 async def test_a_kernel_logs_in_by_another_device(
-    profiles: Any, by_proof: Call, clock: Clock, kernel: Kernel, jp_serverapp: Any
+    *, profiles: Any, by_proof: Call, call: Call, clock: Clock, kernel: Kernel, jp_serverapp: Any
 ) -> None:
     login = told(await by_proof("login", {"profile": "mine"}))
     assert login["url"] is None
@@ -172,6 +195,9 @@ async def test_a_kernel_logs_in_by_another_device(
         assert (await by_proof("login", {"profile": "mine", "id": "0" * 32})).code == 404
         assert other.proof("login", body, time=clock.now())
     assert told(await by_proof("login", {"profile": "mine", "logout": True}))["revoked"] is True
+    history = told(await call("GET", "history"))["history"]
+    logins = [(one["what"], one["kernel_id"]) for one in history if one["kind"] == "login"]
+    assert logins == [("out", kernel.id), ("in", kernel.id)]
 
 
 ATTACKS = (

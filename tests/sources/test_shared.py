@@ -61,6 +61,13 @@ SINGLE_VALUES = {
         "domain_name": "d",
     },
 }
+STS = {
+    "provider": "huawei-sts",
+    "endpoint": "https://sts.example.com",
+    "access_key": "i",
+    "secret_key": CANARY,
+    "params": {"agency_urn": "iam::d:agency:a", "agency_session_name": "me"},
+}
 LIFE = 3600
 
 
@@ -80,10 +87,13 @@ class Vendor:
         if request.url.path == "/v3/auth/tokens":
             body: dict[str, Any] = {"token": {"expires_at": "2026-01-16T08:30:00Z"}}
             return httpx.Response(201, json=body, headers={"X-Subject-Token": f"iam-token-{len(self.calls)}"})
+        names = ("access_key_id", "secret_access_key", "security_token")
+        key = {name: f"{self.token}-{name}" for name in names}
         single = {
             "/": {"TokenResponse": {"AccessToken": self.token, "TokenType": "Bearer"}},
             "/api/v2/tokens": {"Token": self.token},
             "/api/v1/tokens": {"token": self.token},
+            "/v5/agencies/assume": {"credentials": {**key, "expiration": "2026-01-15T09:30:00.158Z"}},
         }
         if request.url.path in single:
             return httpx.Response(200, json=single[request.url.path])
@@ -222,6 +232,20 @@ def test_a_token_is_shared_with_its_header_by_those_who_have_the_same_credential
     assert second.get(second.key("one")).headers() == token.headers()
     assert len(machine.vendor.calls) == 1
     assert value(machine.source(clock, one={**settings, **changed})) != token.reveal()
+
+
+def test_the_values_of_a_key_are_shared_all_at_once(machine: Machine, clock: Clock) -> None:
+    first, second = machine.source(clock, one=STS), machine.source(clock, one=STS)
+    key = first.key("one")
+    values = first.get(key).values()
+    assert len(set(values.values())) == 3
+    assert second.get(key).values() == values
+    assert len(machine.vendor.calls) == 1
+    renewed = first.get(key, refresh=True)
+    assert second.get(key, newer_than=second.get(key).obtained_at).values() == renewed.values()
+    assert not set(renewed.values().values()) & set(values.values())
+    other = machine.source(clock, one={**STS, "secret_key": f"{CANARY}-2"})
+    assert not set(other.get(key).values().values()) & set(renewed.values().values())
 
 
 def test_a_refresh_calls_and_the_others_take_its_token(machine: Machine, clock: Clock) -> None:

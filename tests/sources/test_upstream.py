@@ -460,3 +460,48 @@ def test_a_token_of_another_profile_is_exchanged() -> None:
     bench = Bench(answer(200, GOOD), answer(200, issued), mine=mine, theirs=ONEACCESS)
     assert bench.upstream.fetch(Key("mine")).reveal() == "1d.t0ken.x"
     assert "subject_token=t0k3n" in bench.script.requests[1].content.decode()
+
+
+STS = {"provider": "huawei-sts", "endpoint": "https://iam.example.com", "auth_token": "profile:theirs"}
+LOGIN_TO_IAM = {
+    "provider": "huawei-iam",
+    "endpoint": "https://iam.example.com",
+    "username": "u",
+    "password": "env:CLIENT_SECRET",
+    "domain_name": "d",
+}
+
+
+def test_a_secret_can_be_the_token_of_another_profile() -> None:
+    login = answer(201, {"token": {"expires_at": "2026-01-16T08:30:00Z"}}, x_subject_token="MIIsubjectTOKEN")
+    key = {"access": "AK", "secret": "s3cr3t", "securitytoken": "t0k3n", "expires_at": "2026-01-15T08:45:00.000000Z"}
+    bench = Bench(login, answer(201, {"credential": key}), mine=STS, theirs=LOGIN_TO_IAM)
+    assert bench.upstream.fetch(Key("mine")).reveal("secret_access_key") == "s3cr3t"
+    assert bench.script.requests[1].headers["x-auth-token"] == "MIIsubjectTOKEN"
+
+
+def test_that_token_is_not_told_if_the_vendor_echoes_it() -> None:
+    login = answer(201, {"token": {"expires_at": "2026-01-16T08:30:00Z"}}, x_subject_token="MIIsubjectTOKEN")
+    refused = answer(401, {"error": {"code": 401, "message": "MIIsubjectTOKEN is no good"}})
+    error = Bench(login, refused, mine=STS, theirs=LOGIN_TO_IAM).fails()
+    assert error.message == "… is no good."
+    assert "MIIsubjectTOKEN" not in repr(error) + str(error.__dict__)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "words"),
+    [
+        ({**LOGIN_TO_IAM, "password": "profile:mine"}, "lead back to mine"),
+        ({**LOGIN_TO_IAM, "password": "profile:nobody"}, "no profile 'nobody'"),
+        ({**STS, "auth_token": "profile:theirs"}, "lead back to theirs"),
+    ],
+)
+def test_where_the_other_profiles_lead_nowhere(theirs: dict[str, str], words: str) -> None:
+    assert words in Bench(mine=STS, theirs=theirs).fails().message
+
+
+def test_several_values_cannot_be_one_secret() -> None:
+    sts = {"provider": "huawei-sts", "endpoint": "https://iam.example.com", "auth_token": "env:CLIENT_SECRET"}
+    key = {"access": "AK", "secret": "s3cr3t", "securitytoken": "t0k3n", "expires_at": "2026-01-15T08:45:00.000000Z"}
+    error = Bench(answer(201, {"credential": key}), mine=STS, theirs=sts).fails()
+    assert "access_key_id, secret_access_key, security_token" in str(error)

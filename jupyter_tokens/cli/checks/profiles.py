@@ -140,6 +140,8 @@ def _asks_network(profile: Profile) -> str:
 
 def _sign(profile: Profile) -> str:
     """Prepare a call up to its first request; return what was found. Raises `TokenError`."""
+    if profile.subjects:
+        return f"made from the token of profile {' and '.join(profile.subjects.values())}, which --live asks for"
     secrets = profile.secrets()
     credential = profile.provider.credential(secrets)
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
