@@ -91,6 +91,12 @@ ROWS: dict[str, dict[str, str | None]] = {
     "proxy, API of 50 ms": _served("aiohttp, API of 50 ms", "proxy, API of 50 ms", rate="1.05"),
     "signing proxy": _served("aiohttp", "signing proxy"),
     "token over HTTP": _served("trivial", "cached", rate="1.11", p50="1.15"),
+    "service": {
+        **{f"{name}, {count} clients, p50": None for name in ("bare handler", "token") for count in (1, 50)},
+        **{f"{name}, 50 clients, 1 / rate, of 1 / 1500 s": None for name in ("bare handler", "token")},
+        "token, 1 clients, p50": "1.50",
+        "token, 50 clients, 1 / rate, of 1 / 1500 s": "1.00",
+    },
     "server's start": {"initialising, without the extension": None, "what the extension adds": "1.00"},
     "panel": {"scripts, compressed, of 60 KB": "1.00", "200 profiles drawn, of 100 ms": "1.00"},
 }
