@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from jupyter_tokens.sandbox import Sandbox
