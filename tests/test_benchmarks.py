@@ -93,6 +93,12 @@ ROWS: dict[str, dict[str, str | None]] = {
     "token over HTTP": _served("trivial", "cached", rate="1.11", p50="1.15"),
     "task": {"a request with a literal header": None, "what auth adds, of 50 µs": "1.00"},
     "job": {"1000 tasks on 4 workers, a literal header": None, "1000 tasks on 4 workers, auth": "1.05"},
+    "service": {
+        **{f"{name}, {count} clients, p50": None for name in ("bare handler", "token") for count in (1, 50)},
+        **{f"{name}, 50 clients, 1 / rate, of 1 / 1500 s": None for name in ("bare handler", "token")},
+        "token, 1 clients, p50": "1.50",
+        "token, 50 clients, 1 / rate, of 1 / 1500 s": "1.00",
+    },
     "server's start": {"initialising, without the extension": None, "what the extension adds": "1.00"},
     "panel": {"scripts, compressed, of 60 KB": "1.00", "200 profiles drawn, of 100 ms": "1.00"},
 }
