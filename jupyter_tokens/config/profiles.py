@@ -385,6 +385,19 @@ class Profile:
         """The profile's parameters with those of a call over them. Raises `ParameterError`."""
         return self._parse(self.provider.params, given)
 
+    def list_params(self, name: str, given: Mapping[str, object]) -> dict[str, ParamValue]:
+        """The parameters that the API needs to list the values of another one. Raises `ParameterError`."""
+        lists = self.provider.lists
+        if name not in lists:
+            known = f"It can list: {', '.join(lists)}." if lists else ""
+            raise self._named(ParameterError(f"The API has no list of values for {name[:80]!r}.", hint=known))
+        needed = {key: replace(self.provider.params[key], required=True) for key in lists[name]}
+        merged = {key: value for key, value in {**self.params, **given}.items() if key in needed}
+        try:
+            return parse_params(needed, merged)
+        except ParameterError as error:
+            raise self._named(error) from None
+
     @property
     def create_is_off(self) -> bool:
         """Whether the API could create tokens, but the profile does not allow it."""
