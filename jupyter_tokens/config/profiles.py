@@ -392,7 +392,9 @@ class Profile:
             known = f"It can list: {', '.join(lists)}." if lists else ""
             raise self._named(ParameterError(f"The API has no list of values for {name[:80]!r}.", hint=known))
         needed = {key: replace(self.provider.params[key], required=True) for key in lists[name]}
-        merged = {key: value for key, value in {**self.params, **given}.items() if key in needed}
+        # A call cannot look where the profile does not let it.
+        free = {key: value for key, value in given.items() if key not in self.fixed_params}
+        merged = {key: value for key, value in {**self.params, **free}.items() if key in needed}
         try:
             return parse_params(needed, merged)
         except ParameterError as error:

@@ -210,11 +210,18 @@ class Provider:
             },
             "required": [name for name, needed in conditions.items() if {} in needed],
             "sign_in": [way.schema() for way in cls.sign_in],
-            "params": params_schema(cls.params),
+            "params": cls._listed_in(params_schema(cls.params)),
             "create_params": params_schema(
                 {**cls.params, **cls.create_params} if cls.create is not Provider.create else {}
             ),
         }
+
+    @classmethod
+    def _listed_in(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        """Add to each parameter in `lists` what the API needs to list its values."""
+        for name, needed in cls.lists.items():
+            schema["properties"][name]["x-listed-by"] = list(needed)
+        return schema
 
     @classmethod
     def _ways_of(cls, name: str) -> list[str]:
