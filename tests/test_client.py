@@ -543,9 +543,11 @@ class TestIssuing:
         handle = issue_handle("job", lease=60, TargetId="dlc1", params={"ExpireTime": 60})
         assert dict(handle.params) == {"TargetId": "dlc1", "ExpireTime": "60"}
         assert shared_client().leases.has(handle)
+        assert shared_client().issued == [handle]
         revoke_handle(handle)
         assert source.asked == ["issue 60", "revoke"]
         assert not shared_client().leases.has(handle)
+        assert shared_client().issued == []
 
     def test_all_are_revoked_when_the_client_is_closed(self, source: Issuing) -> None:
         issue_handle("mine")

@@ -1,1 +1,1 @@
-"""Small pieces that know nothing of tokens."""
+"""Files, encodings and threads: code that has nothing to do with tokens."""

@@ -1,7 +1,7 @@
-"""Replaces a file at one stroke: who reads it sees the old one or the new one, and nobody else a part of either.
+"""Replaces a file atomically: readers see the old content or the new one, and never a part of either.
 
-A process that is killed cannot tidy up. So what is written has no name until it is whole, where the system has such
-files (Linux, on most file systems); and whatever a killed process has left is removed by the next one.
+A killed process cannot clean up. So the new file has no name until it is complete, where the system supports that
+(Linux, on most file systems); elsewhere, the next process removes what a killed one has left.
 """
 
 from __future__ import annotations
@@ -25,9 +25,23 @@ _OPEN_FILES = Path("/proc/self/fd")
 
 
 def replace_file(file: Path, data: bytes, mode: int = 0o600) -> None:
-    """Writes to a file beside it, which only its owner can read, and renames that.
+    """Replace a file atomically.
 
-    mode : of the file in the end. Raises `OSError`; then nothing has changed. A symbolic link would be replaced itself.
+    The data is written to a temporary file in the same folder, readable only by its owner, which is then renamed.
+
+    Parameters
+    ----------
+    file : Path
+        The file. A symbolic link is itself replaced.
+    data : bytes
+        The new content.
+    mode : int
+        Permissions of the new file.
+
+    Raises
+    ------
+    OSError
+        The file could not be replaced. Nothing has changed.
     """
     remove_leftovers(file.parent, file.name)
     temporary = file.with_name(f".{file.name}.{os.urandom(8).hex()}.tmp")
@@ -56,9 +70,14 @@ def replace_file(file: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Removes what killed processes have left of files that they were replacing there; never fails.
+    """Remove the temporary files of killed processes; never fails. Files of running processes are left alone.
 
-    name : of the file; None for any. What a living process is writing now is left alone.
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    name : str, optional
+        Name of the file that was being replaced; by default any.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -69,11 +88,11 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
 
 
 def _remove_unless_locked(file: Path) -> None:
-    # Neither a link nor a pipe that somebody else has put there.
+    # Do not follow a link or wait for a pipe that somebody else has put there.
     handle = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         seen = os.fstat(handle)
-        # An empty one holds nothing, and may have been made a moment ago, before its lock.
+        # An empty file holds no secret, and may be so new that it is not locked yet.
         if not stat.S_ISREG(seen.st_mode) or not seen.st_size:
             return
         if fcntl is not None:  # pragma: no branch (see above)
@@ -88,7 +107,7 @@ def _open(file: Path) -> IO[bytes]:
 
 
 def _open_unnamed(folder: Path) -> IO[bytes] | None:
-    """A file that is gone with its process; None where there is none to be had."""
+    """Open a file without a name, which disappears with its process; None if the system has no such files."""
     with suppress(AttributeError, OSError):
         if _OPEN_FILES.is_dir():
             return os.fdopen(os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600), "wb")
@@ -96,13 +115,13 @@ def _open_unnamed(folder: Path) -> IO[bytes] | None:
 
 
 def _link(stream: IO[bytes], file: Path) -> None:
-    # With a folder's handle, of which an absolute path makes no use, Python follows the link that stands for the file.
+    # `src_dir_fd` has no effect on an absolute path, but makes Python call linkat(), which can follow the link.
     os.link(_OPEN_FILES / str(stream.fileno()), file, src_dir_fd=stream.fileno(), follow_symlinks=True)
 
 
 def _lock(stream: IO[bytes]) -> None:
-    """Held until the file is closed, also by being killed."""
+    """Lock the file until it is closed or the process is killed."""
     if fcntl is not None:  # pragma: no branch (see above)
-        # Where the file system knows no locks, it is as if nobody held one.
+        # On a file system without locks, we go on without one.
         with suppress(OSError):
             fcntl.flock(stream, fcntl.LOCK_EX)

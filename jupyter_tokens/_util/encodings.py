@@ -1,4 +1,4 @@
-"""The forms in which a value can stand in text: JSON, URL, HTML, hex, base64; knows nothing of what a value is."""
+"""The encoded forms in which a value can appear in text: JSON, URL, HTML, hex, base64."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from urllib.parse import quote, quote_plus
 __all__ = ["SHORTEST", "forms_of"]
 
 SHORTEST = 8
-"""Characters that a value has at least: a shorter one would be found in text that has nothing to do with it."""
+"""The shortest value that is searched for, in characters: shorter ones would match unrelated text."""
 
 _HTML_SAFE = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&'="}
 
 
 def forms_of(value: str) -> frozenset[str]:
-    """Every form of a value to look for, itself among them; none of a value shorter than `SHORTEST`."""
+    """Return all forms of a value to search for, including itself; empty for a value shorter than `SHORTEST`."""
     if len(value) < SHORTEST:
         return frozenset()
     return frozenset(form for form in _written(value) if len(form) >= SHORTEST)
@@ -31,9 +31,9 @@ def _written(value: str) -> Iterator[str]:
     yield from _url(value)
     escaped = html.escape(value)
     yield escaped
-    # What Jinja and MarkupSafe write.
+    # The escapes of Jinja and MarkupSafe.
     yield escaped.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
-    # What stands in a page that a browser has written.
+    # The escapes in a page that a browser has saved.
     yield html.escape(value, quote=False)
     data = value.encode("utf-8", "surrogatepass")
     yield data.hex()
@@ -45,9 +45,9 @@ def _json(value: str) -> Iterator[str]:
     for ensure_ascii in (True, False):
         once = json.dumps(value, ensure_ascii=ensure_ascii)[1:-1]
         yield once
-        # JSON that is itself a string of JSON, as messages of widgets are.
+        # JSON inside a JSON string, as in messages of widgets.
         yield json.dumps(once, ensure_ascii=ensure_ascii)[1:-1]
-        # Legal, and what keeps "</script>" out of HTML.
+        # A legal escape, used to keep "</script>" out of HTML.
         yield once.replace("/", "\\/")
         yield once.translate(_HTML_SAFE)
 
@@ -56,12 +56,12 @@ def _url(value: str) -> Iterator[str]:
     data = value.encode("utf-8", "surrogatepass")
     for encoded in (quote(data, safe=""), quote(data, safe="/"), quote_plus(data)):
         yield encoded
-        # Who reads a URL takes either case, so both are written.
+        # Hex digits in a URL may have either case.
         yield "%".join(part if not i else part[:2].lower() + part[2:] for i, part in enumerate(encoded.split("%")))
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """The part that is the same whatever stands before and after, for each of the three ways in which it can begin."""
+    """The part of the encoding that does not depend on the surroundings, for each of the three alignments."""
     for lead in range(3):
         size = lead + len(data)
         encoded = b64encode(bytes(lead) + data).decode()[-(-lead * 8 // 6) : size * 8 // 6]

@@ -1,4 +1,4 @@
-"""Runs blocking calls on a bounded number of threads: a slow API holds up neither the others nor the process."""
+"""Runs blocking calls on a bounded number of threads, so that a slow API delays neither other APIs nor the process."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["MOST_OF_ONE", "MOST_THREADS", "MOST_WAITING", "THREADS", "Threads", 
 MOST_THREADS = 128
 """The most threads of all owners together."""
 MOST_OF_ONE = 64
-"""The most threads of one owner: calls to an API that hangs leave the rest to the other APIs."""
+"""The most threads of one owner. If its API hangs, other APIs still have the rest."""
 MOST_WAITING = 1000
-"""The most calls of one owner that wait for a thread. Any further call fails at once."""
+"""The most calls of one owner that may wait for a thread. Further calls fail at once."""
 _RETRY_SECONDS = 5.0
 
 Work = Callable[[], None]
@@ -28,22 +28,22 @@ _T = TypeVar("_T")
 
 
 class Threads:
-    """Daemon threads that run calls in the order they came, in turn for each owner.
+    """A pool of daemon threads. Owners take turns, and the calls of an owner run in order.
 
-    A call beyond the limits waits. It fails with `Busy` only if `most_waiting` calls of its owner wait
-    already. The threads are daemons because an interpreter that exits must not wait for an API that hangs. An idle
-    thread ends after `idle_seconds`.
+    A call beyond the limits waits; it fails with `Busy` if `most_waiting` calls of its owner are waiting already. The
+    threads are daemons because an interpreter that exits must not wait for an API that hangs. An idle thread ends after
+    `idle_seconds`.
 
     Parameters
     ----------
-    most
-        Threads of all owners together.
-    most_of_one
-        Threads of one owner.
-    most_waiting
-        Calls of one owner that may wait for a thread.
-    idle_seconds
-        How long a thread waits for its next call. To start one takes longer than most of a call's own work.
+    most : int
+        The most threads of all owners together.
+    most_of_one : int
+        The most threads of one owner.
+    most_waiting : int
+        The most calls of one owner that may wait for a thread.
+    idle_seconds : float
+        How long a thread waits for its next call before it ends.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Threads:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything: a forked child has none of its parent's threads."""
+        """Start afresh in a forked child, which has none of its parent's threads."""
         self._lock = threading.Lock()
         self._threads = 0
         self._idle: list[SimpleQueue[tuple[str, Work]]] = []
@@ -68,27 +68,27 @@ class Threads:
         self._waiting: dict[str, deque[Work]] = {}
 
     def start(self, owner: str, work: Work) -> None:
-        """Runs `work` on a thread, now or when one is free.
+        """Run `work` on a thread, now or as soon as one is free.
 
         Parameters
         ----------
-        owner
-            What the limits count by: the name of a profile.
-        work
-            Handles its own errors: nobody waits for its outcome here.
+        owner : str
+            The name that the limits are counted by, usually a profile.
+        work : callable
+            Must handle its own errors: its outcome is ignored.
 
         Raises
         ------
         Busy
-            If too many calls of this owner wait already.
+            Too many calls of this owner are waiting already.
         RuntimeError
-            If the system starts no thread.
+            The system cannot start a thread.
         """
         with self._lock:
             waiting = self._waiting.setdefault(owner, deque())
             if len(waiting) >= self._most_waiting:
                 raise Busy(
-                    f"{self._most_waiting} calls wait for a thread already.",
+                    f"{self._most_waiting} calls are already waiting for a thread.",
                     hint=f"Try again in {_RETRY_SECONDS:g} s.",
                     unsent=True,
                     retry_after=_RETRY_SECONDS,
@@ -116,7 +116,7 @@ class Threads:
             try:
                 work()
             except BaseException as error:
-                # What a thread of its own would do with it; the calls that wait still need this one.
+                # Report the error as threading does, but keep the thread for the calls that wait.
                 facts = (type(error), error, error.__traceback__, threading.current_thread())
                 threading.excepthook(threading.ExceptHookArgs(facts))
             # An idle thread must not keep the results of its last call alive.
@@ -124,7 +124,7 @@ class Threads:
             following = self._next(owner)
 
     def _next(self, done: str) -> tuple[str, Work] | None:
-        """The thread's next call; waits for one, but not for ever. done : the owner of its last one."""
+        """Return the thread's next call, or None if none comes in time. `done` is the owner of its last call."""
         with self._lock:
             self._free(done)
             following = self._take()
@@ -140,7 +140,7 @@ class Threads:
                     self._idle.remove(mine)
                     self._threads -= 1
                     return None
-            # Just now `start` has put one there.
+            # `start` has put a call there just now.
             return mine.get()
 
     def _free(self, owner: str) -> None:
@@ -149,12 +149,12 @@ class Threads:
             del self._running[owner]
 
     def _take(self) -> tuple[str, Work] | None:
-        """The next call that may run now, if there is one. Call it with the lock held."""
+        """Return the next call that may run now, if any. Requires the lock."""
         for owner, waiting in self._waiting.items():
             if self._running[owner] < self._most_of_one:
                 work = waiting.popleft()
                 self._running[owner] += 1
-                # To the end of the queue of owners, so that each has its turn.
+                # The owner goes to the end of the queue, so that each has its turn.
                 del self._waiting[owner]
                 if waiting:
                     self._waiting[owner] = waiting
@@ -163,13 +163,25 @@ class Threads:
 
 
 THREADS = Threads()
-"""Those of this process."""
+"""The threads of this process."""
 
 
 async def on_a_thread(work: Callable[[], _T], owner: str = "") -> _T:
-    """The outcome of a blocking call, which runs on one of `THREADS`. owner : see `Threads.start`.
+    """Run a blocking call on one of `THREADS` and return its result.
 
-    Raises `Busy`, and what the call raises.
+    Parameters
+    ----------
+    work : callable
+        The call.
+    owner : str
+        See `Threads.start`.
+
+    Raises
+    ------
+    Busy
+        Too many calls of this owner are waiting already.
+    Exception
+        Whatever the call raises.
     """
     outcome: Future[_T] = Future()
 
@@ -181,7 +193,7 @@ async def on_a_thread(work: Callable[[], _T], owner: str = "") -> _T:
         else:
             outcome.set_result(result)
 
-    # It cannot be cancelled: nobody would ever know whether the API made a token.
+    # Not cancellable: otherwise it would be unknown whether the API created a token.
     outcome.set_running_or_notify_cancel()
     THREADS.start(owner, run)
     return await asyncio.wrap_future(outcome)

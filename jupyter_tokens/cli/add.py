@@ -18,6 +18,7 @@ from ..config.secret_store import FOLDER, SERVICE
 from ..config.secrets import SecretRef
 from ..errors import ConfigurationError, ParameterError, UnknownProfile
 from ..providers.params import closest
+from ..providers.presets import PRESETS
 from ..token import Secret
 from .checks.profiles import live
 from .command import Action
@@ -39,21 +40,24 @@ class AddApp(Action):
     name = "jupyter-tokens-add"
     description = """Add the profile NAME to your configuration. Prompts for missing values; secrets are hidden.
 
-    Without --provider, a NAME that is the id of a provider chooses it. A secret is never an argument: you type it at a
+    Without --provider, a NAME that is the id of a provider, or of a well-known issuer of logins (github, entra and so
+    on), chooses it. A secret is never an argument: you type it at a
     hidden prompt, and it is stored in the keyring (with --store file: in a file of mode 0600 beside the configuration).
     Or the profile refers to a secret that you keep elsewhere (--from-env, --from-file, --set
     SETTING=keyring:SERVICE/USER). On a terminal the new profile is tested: it fetches one token."""
     examples = """
     jupyter tokens add oneaccess
     jupyter tokens add acme --provider oneaccess --set endpoint=https://acme.huaweioneaccess.com --set client_id=abc
+    jupyter tokens add github --set client_id=abc
+    jupyter tokens add work --provider entra --set issuer=entra:TENANT --set client_id=abc
     jupyter tokens add openai --provider static --set env=OPENAI_API_KEY
     jupyter tokens add az --provider command --set "command=az account get-access-token --output json"
     jupyter tokens add ci --provider astra --set endpoint=https://astra.example --from-env api_token=ASTRA_TOKEN
     """
 
-    provider = Unicode("", help="Id of the provider; `jupyter tokens providers` lists them.").tag(
-        config=True, argcompleter=provider_names
-    )
+    provider = Unicode(
+        "", help="Id of the provider, or of a well-known issuer; `jupyter tokens providers` lists the providers."
+    ).tag(config=True, argcompleter=provider_names)
     settings = List(
         Unicode(), help="SETTING=VALUE of the provider, or env, timeout, verify and so on; not a secret."
     ).tag(config=True)
@@ -101,13 +105,21 @@ class AddApp(Action):
             draft.ask_secrets()
         put(name, draft.whole(store), profiles, programs=True)
         say(f"The profile {name} is in {path()}." + "".join(f" {_stored(key, store)}" for key in draft.secrets))
+        if load_profiles()[name].provider.logs_in:
+            say(f"Log in: jupyter tokens login {name}")
+            return 0
         if self.test and is_interactive():
             return _test(name)
         say(f"Try it: jupyter tokens get {name}")
         return 0
 
     def _draft(self, name: str) -> Draft:
-        draft = Draft(name, self._kind(name))
+        wanted = self._wanted(name)
+        if wanted in PRESETS:
+            draft = Draft(name, self._kind("oauth2"))
+            draft.set("issuer", self._issuer(wanted))
+        else:
+            draft = Draft(name, self._kind(wanted))
         for key, value in _pairs("--set", self.settings):
             draft.set(key, value)
         for key, value in _pairs("--param", self.params):
@@ -126,16 +138,32 @@ class AddApp(Action):
             )
         return draft
 
-    def _kind(self, name: str) -> type[Provider]:
-        known = provider_ids()
+    def _wanted(self, name: str) -> str:
+        """The id of a provider or of a well-known issuer; a provider's goes before."""
+        known = [*provider_ids(), *PRESETS]
         wanted = self.provider or (name if name in known else "")
         if not wanted and is_interactive():
-            say(table([[provider.id, provider.title] for provider in loaded(known)]).rstrip())
+            providers = [[provider.id, provider.title] for provider in loaded(provider_ids())]
+            say(table([*providers, *([key, f"log in at {preset.title}"] for key, preset in PRESETS.items())]).rstrip())
             while (wanted := ask("provider")) not in known:
                 say(f"There is no provider {wanted!r}. {closest(wanted, known)}")
         if wanted not in known:
             problem = f"There is no provider {wanted!r}." if wanted else "--provider is missing."
             raise ParameterError(problem, hint=closest(wanted, known))
+        return wanted
+
+    def _issuer(self, name: str) -> str:
+        tenant = PRESETS[name].tenant
+        given = [value for key, value in _pairs("--set", self.settings) if key == "issuer"]
+        if given or not tenant:
+            return given[-1] if given else name
+        if not is_interactive():
+            raise ParameterError(f"--set issuer={name}:TENANT is missing.", hint=f"TENANT is {tenant}.")
+        while not (answer := ask(f"{PRESETS[name].title}: {tenant}")):
+            say("It is needed. Press Ctrl-C to stop; nothing is changed.")
+        return f"{name}:{answer}"
+
+    def _kind(self, wanted: str) -> type[Provider]:
         try:
             return provider_class(wanted)
         except Exception as error:

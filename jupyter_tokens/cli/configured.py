@@ -1,6 +1,6 @@
-"""`jupyter tokens list` and `remove`: list the profiles; remove a profile and the secrets stored for it.
+"""`jupyter tokens list` and `remove`: list the profiles; remove a profile, the secrets stored for it and its login.
 
-Neither contacts an API.
+No token is fetched; a removal has the server revoke the login.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ __all__ = ["ListApp", "RemoveApp"]
 _LOCAL = {"env", "file"}
 """References that can be resolved without a keyring and without running a program."""
 
+_REVOKED = {
+    None: "",
+    True: " The server has revoked its login.",
+    False: " Its login is removed; the server was not told, or did not revoke it.",
+}
 _COLOURS = {"configured": "green", "no secret": "yellow", "wrong": "red"}
 
 
@@ -111,8 +117,8 @@ class RemoveApp(Action):
     """Remove a profile, after a question."""
 
     name = "jupyter-tokens-remove"
-    description = """Remove the profile NAME from your configuration, and the secrets that `add` stored for it. Your own
-    files, variables and keyring entries stay."""
+    description = """Remove the profile NAME from your configuration, with the secrets that `add` stored for it and
+    your login, which the server revokes if it can. Your own files, variables and keyring entries stay."""
     examples = "jupyter tokens remove acme\njupyter tokens remove acme --yes"
     completer = staticmethod(profile_names)
 
@@ -125,22 +131,23 @@ class RemoveApp(Action):
         """Run the command."""
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME; `jupyter tokens list` shows them")
-        from ..config.editing import path, remove  # noqa: PLC0415 (loads httpx)
-        from ..config.files import load_profiles  # noqa: PLC0415 (as above)
+        from ..config.editing import path  # noqa: PLC0415 (loads httpx)
         from ..providers.params import closest  # noqa: PLC0415 (as above)
+        from ..sources.local import LocalSource  # noqa: PLC0415 (as above)
 
         name = self.extra_args[0]
         # Raises before any question, if Jupyter uses no configuration.
         path()
-        profiles = load_profiles()
-        if name not in profiles:
-            raise UnknownProfile(f"There is no profile {name[:80]!r}.", hint=closest(name, profiles))
-        if not self.answer_yes:
-            if not is_interactive():
-                self.fail(2, "asks for confirmation, but there is no terminal; give --yes")
-            if not confirm(f"Remove the profile {name} from {profiles.file(name)}, and the secrets stored for it?"):
-                say("Nothing was changed.")
-                return 0
-        remove(name, profiles)
-        say(f"The profile {name} is removed.")
+        with closing(LocalSource()) as source:
+            profiles = source.profiles()
+            if name not in profiles:
+                raise UnknownProfile(f"There is no profile {name[:80]!r}.", hint=closest(name, profiles))
+            if not self.answer_yes:
+                if not is_interactive():
+                    self.fail(2, "asks for confirmation, but there is no terminal; give --yes")
+                if not confirm(f"Remove the profile {name} from {profiles.file(name)}, and the secrets stored for it?"):
+                    say("Nothing was changed.")
+                    return 0
+            revoked = source.remove_profile(name)
+        say(f"The profile {name} is removed.{_REVOKED[revoked]}")
         return 0

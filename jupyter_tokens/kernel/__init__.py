@@ -1,1 +1,1 @@
-"""The kernel's side: the Python API, magics, injection, refresh."""
+"""The IPython side: session, magics, injection, refresher and redaction."""

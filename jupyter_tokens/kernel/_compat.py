@@ -1,7 +1,7 @@
-"""What we use of IPython, ipykernel and jupyter_client beyond what they promise, each with its reason.
+"""Every use of private names of IPython, ipykernel and jupyter_client, each with its reason.
 
-Nothing else in `kernel/` and `widgets/` does. `tests/kernel/test_compat.py` looks for each item in the installed
-versions, `make canary` in the pre-releases.
+No other module in `kernel/` and `widgets/` uses private names. `tests/kernel/test_compat.py` checks each item against
+the installed versions, and `make canary` checks it against pre-releases.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-# An input transformer may only return lines: this makes the lines of a cell magic of them, as IPython itself would.
+# An input transformer may only return lines: this turns them into a call of a cell magic, as IPython itself does.
 from IPython.core.inputtransformer2 import cell_magic
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ __all__ = [
 ]
 
 DELIMITER = b"<IDS|MSG>"
-"""Before the signature in the frames of a message: what is changed behind it has to be signed again."""
+"""The frame before a message's signature. Whatever is changed after it has to be signed again."""
 
 VIEW_COUNT = "_view_count"
-"""Trait of a widget: only here does the front end report how many views of it there are."""
+"""Trait of a widget in which the front end reports the number of its views; there is no public one."""
 
 
 class Point(NamedTuple):
-    """An attribute of an object that takes no hook, and so is replaced."""
+    """An attribute that is replaced because its owner offers no hook."""
 
     owner: Any
     name: str
@@ -58,7 +58,7 @@ _ABSENT = object()
 def replace(owner: Any, name: str, replacement: object) -> Callable[[], None]:
     """Set an attribute of one object; return a function that restores it.
 
-    If another extension has replaced it again by then, that replacement stays, and goes on calling ours.
+    If another extension has replaced the attribute in the meantime, its replacement stays and still calls ours.
     """
     attributes = vars(owner)
     before = attributes.get(name, _ABSENT)
@@ -78,22 +78,22 @@ def replace(owner: Any, name: str, replacement: object) -> Callable[[], None]:
 
 
 def kernel_session(shell: InteractiveShell) -> Any:
-    """The session through which a kernel sends all it sends, or None: a shell does not name it."""
+    """The session that sends all of the kernel's messages, or None. A shell has no public attribute for it."""
     return getattr(getattr(shell, "kernel", None), "session", None)
 
 
 def serialize_point(session: Any) -> Point:
-    """Where every message becomes bytes. A session takes no filter, and exists before an extension is loaded."""
+    """Where every message becomes bytes. A session takes no filter and exists before extensions are loaded."""
     return Point(session, "serialize")
 
 
 def send_point(session: Any) -> Point:
-    """Where every message is sent: a stream's text has to be held back there, if a value may be split in it."""
+    """Where every message is sent. Stream text is held back here if its end may be the start of a value."""
     return Point(session, "send")
 
 
 def publisher(socket: Any) -> Any:
-    """The kernel's publishing thread that a socket leads to, or None. No session says on which thread it sends."""
+    """The kernel's publishing thread behind a socket, or None. A session does not say which thread it sends on."""
     thread = getattr(socket, "io_thread", None) or socket
     if hasattr(thread, "schedule") and hasattr(thread, "io_loop") and thread.thread.is_alive():
         return thread
@@ -101,19 +101,19 @@ def publisher(socket: Any) -> Any:
 
 
 def call_later(socket: Any, seconds: float, call: Callable[[], None]) -> None:
-    """Calls something on the publishing thread, which has no timer of its own; its loop is used on that thread only."""
+    """Call a function later on the publishing thread. It has no timer, and its loop may only be used on that thread."""
     thread = publisher(socket)
     if thread is not None:
         thread.schedule(lambda: thread.io_loop.call_later(seconds, call))
 
 
 def publishes(stream: Any) -> bool:
-    """Whether a stream sends what is printed, from a thread of its own."""
+    """Whether a stream publishes what is printed from its own thread."""
     return hasattr(stream, "pub_thread")
 
 
 def publish_text(stream: Any, text: str) -> None:
-    """Sends a text at once, on this thread. `flush` leaves the sending to the stream's thread."""
+    """Send text at once, on this thread. `flush` would leave the sending to the stream's thread."""
     stream.flush()  # what was printed before
     content = {"name": stream.name, "text": text}
     stream.session.send(stream.pub_thread, "stream", content, parent=stream.parent_header, ident=stream.topic)
@@ -123,40 +123,40 @@ def publish_text(stream: Any, text: str) -> None:
 
 
 def traceback_point(shell: InteractiveShell) -> Point:
-    """Where the lines of a traceback are shown. `set_custom_exc` would have to show the error itself."""
+    """Where the lines of a traceback are shown. A `set_custom_exc` handler would have to format the error itself."""
     return Point(shell, "_showtraceback")
 
 
 def show_instead(error: BaseException, lines: Sequence[str]) -> None:
-    """Has IPython show these lines in place of an error's traceback. `set_custom_exc` is the user's."""
+    """Make IPython show these lines instead of an error's traceback. `set_custom_exc` is left to the user."""
     error._render_traceback_ = lambda: list(lines)  # type: ignore[attr-defined]
 
 
 def expressions_point(shell: InteractiveShell) -> Point:
-    """Where user expressions are evaluated, by which a server sets variables: no event says so."""
+    """Where user expressions are evaluated, by which the server sets variables. IPython fires no event for that."""
     return Point(shell, "user_expressions")
 
 
 def result_point(shell: InteractiveShell) -> Point:
-    """Where a result is recorded, before it is sent, and may go to a database at once."""
+    """Where a result is recorded before it is sent; the record may be written to a database at once."""
     return Point(shell.displayhook, "log_output")
 
 
 def log_point(shell: InteractiveShell) -> Point:
-    """Where `%logstart -o` writes what is shown: the logger takes no filter."""
+    """Where `%logstart -o` writes outputs. The logger takes no filter."""
     return Point(shell.logger, "log_write")
 
 
 def line_magics(shell: InteractiveShell) -> dict[str, Callable[..., Any]]:
-    """The line magics by name. `register_function` can add one, but neither wrap nor remove it."""
+    """The line magics by name. `register_function` can add a magic, but cannot wrap or remove one."""
     magics: dict[str, Callable[..., Any]] = shell.magics_manager.magics["line"]
     return magics
 
 
 def unregister(shell: InteractiveShell, magics: Magics) -> None:
-    """Removes magics, for which IPython has no function."""
+    """Unregister magics; IPython has no function for that."""
     configurables: list[Any] = shell.configurables
-    # Or %config would go on setting these after the extension was loaded again.
+    # Otherwise %config would still set this instance's options after the extension is loaded again.
     configurables.remove(magics)
     registered: Any = shell.magics_manager
     for kind, names in magics.magics.items():

@@ -1,4 +1,4 @@
-"""What the Jupyter server has put into this kernel's environment: at its start, or by Inject."""
+"""Reads the notes that the Jupyter server leaves in this kernel's environment when it injects tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ OK = "ok"
 
 
 class Filled(NamedTuple):
-    """Whose token a variable was filled with. env : the variables of all its values, by field."""
+    """The token that a variable was filled with.
+
+    Attributes
+    ----------
+    profile : str
+        The token's profile.
+    params : dict
+        The request parameters it was fetched with.
+    env : dict
+        Variables by field of the token, for all its values; a single value has the field "".
+    """
 
     profile: str
     params: dict[str, Any]
@@ -23,9 +33,22 @@ class Filled(NamedTuple):
 
 
 def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
-    """What became of each profile that is injected at the start: "ok", or what went wrong (under "" with all of them).
+    """Outcome of each profile that was to be injected at the kernel's start.
 
-    Raises ValueError if the variable holds what no server writes there.
+    Parameters
+    ----------
+    environ : mapping of str to str
+        The process's environment.
+
+    Returns
+    -------
+    dict
+        By profile, "ok" or an error message. A message that concerns all profiles has the key "".
+
+    Raises
+    ------
+    ValueError
+        The variable does not hold what a server writes there.
     """
     try:
         told = json.loads(environ.get(START_VARIABLE, "{}"))
@@ -35,7 +58,7 @@ def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def filled_variables(environ: Mapping[str, str]) -> dict[str, Filled]:
-    """The variables that the server has filled and that are still set; none if the note of them is damaged."""
+    """Variables that the server filled and that are still set; empty if the note about them is damaged."""
     with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         told = json.loads(environ.get(FILLED_VARIABLE, "{}"))
         return {
@@ -47,7 +70,13 @@ def filled_variables(environ: Mapping[str, str]) -> dict[str, Filled]:
 
 
 class FilledVariables:
-    """The variables that the server had filled when this was made. environ : the process's."""
+    """The variables that the server had filled when this object was created.
+
+    Parameters
+    ----------
+    environ : mutable mapping of str to str
+        The process's environment.
+    """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
         self._environ = environ
@@ -56,20 +85,20 @@ class FilledVariables:
         self._hashes = {name: hash(environ[name]) for name in self._filled}
 
     def items(self) -> list[tuple[str, Filled]]:
-        """Each variable with whose token it was filled."""
+        """Each variable, and the token that it was filled with."""
         return list(self._filled.items())
 
     def tokens(self) -> list[Filled]:
-        """The tokens in these variables, each once."""
+        """The tokens in these variables, without duplicates."""
         filled = [*self._filled.values()]
         return [each for number, each in enumerate(filled) if each not in filled[:number]]
 
     def is_as_filled(self, variable: str, value: object) -> bool:
-        """Whether a value is what the server has put there."""
+        """Whether `value` is what the server put into the variable."""
         return variable in self._hashes and self._hashes[variable] == hash(value)
 
     def forget(self, profile: str) -> list[str]:
-        """Drops the notes of a profile, also those that the environment has; returns its variables."""
+        """Remove the notes about a profile, here and in the environment; returns its variables."""
         mine = [name for name, filled in self._filled.items() if filled.profile == profile]
         for name in mine:
             del self._filled[name]
@@ -79,7 +108,7 @@ class FilledVariables:
 
     def _drop(self, variable: str, names: list[str]) -> None:
         with suppress(ValueError, TypeError, AttributeError, RecursionError):
-            # What the user has written over it is the user's.
+            # The user may have overwritten the note: then it stays as it is.
             told = json.loads(self._environ.get(variable, "{}"))
             if any(told.pop(name, None) is not None for name in names):
                 self._environ[variable] = json.dumps(told)

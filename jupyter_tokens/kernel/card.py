@@ -43,7 +43,7 @@ def local_time(moment: datetime, now: datetime) -> str:
 
 
 def as_of(now: datetime) -> str:
-    """Say when something was shown, since nothing updates it: "as of 14:03"."""
+    """Format the time of an output that is not updated later: "as of 14:03"."""
     return f"as of {now.astimezone():%H:%M}"
 
 
@@ -92,7 +92,7 @@ class Card:
             expired = left <= 0
             if plain:
                 life = (token.expires_at - token.obtained_at).total_seconds()
-                # Rounded: a second more or less is the network's.
+                # Rounded, because network delays change it by a second.
                 expiry = f"{remaining(round(life, -1 if life >= _MINUTE else 0))} after it was fetched"
             else:
                 expiry = local_time(token.expires_at, self.now) + ("" if expired else f" (in {remaining(left)})")

@@ -1,4 +1,4 @@
-"""What begins and ends with a cell: tokens lent to it, and notices below it; rests on IPython's events."""
+"""Uses IPython's cell events to end the loans of `%%withtoken` and to show notices below a cell."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LINE = re.compile(r"%%withtoken(?!\w|\?)")
 
 
 def as_a_line(lines: list[str]) -> list[str]:
-    """Makes of `%%withtoken …` the line `%withtoken …` above the rest of the cell, which then runs as any other does.
+    """Turn `%%withtoken …` into the line `%withtoken …` above the rest of the cell, which then runs like any other.
 
-    A cell magic would have to run the rest by itself: without `await`, and with our frames in its tracebacks.
+    A cell magic would have to run the rest itself: without `await`, and with our frames in its tracebacks.
     """
     if not lines or not _LINE.match(lines[0]):
         return lines
@@ -38,18 +38,18 @@ class _Cell:
         self.loans: list[Loan] = []
 
     def end(self) -> None:
-        """Ends the cell's loans, the last one first; shows what could not be put back."""
+        """End the cell's loans, last one first; show what could not be restored."""
         while self.loans:
             try:
                 self.loans[-1].close()
             except TokenError as error:
-                _show("Not all could be put back as it was:", [str(error)])
-            # After it, so that an interrupt in between leaves it to whoever ends the cell again.
+                _show("Not everything could be restored:", [str(error)])
+            # Removed only now: after an interrupt, the next call of `end` closes it.
             self.loans.pop()
 
 
 class _Running(threading.local):
-    """The cells that run now, the innermost last; those of a subshell's thread apart."""
+    """The running cells, innermost last; each thread of a subshell has its own."""
 
     def __init__(self) -> None:
         self.cells: list[_Cell] = []
@@ -57,7 +57,7 @@ class _Running(threading.local):
 
 
 class Cells:
-    """The cells of one shell."""
+    """Tracks the running cells of one shell."""
 
     def __init__(self, shell: InteractiveShell, session: TokenSession) -> None:
         self._shell = shell
@@ -65,31 +65,31 @@ class Cells:
         self._running = _Running()
 
     def open(self) -> None:
-        """Registers with the shell."""
+        """Register with the shell."""
         for event, function in self._events():
             self._shell.events.register(event, function)
         self._shell.input_transformers_cleanup.append(as_a_line)
 
     def close(self) -> None:
-        """Ends that."""
+        """Unregister, and end all loans."""
         for event, function in self._events():
             self._shell.events.unregister(event, function)
         self._shell.input_transformers_cleanup.remove(as_a_line)
-        # The cell in which it is unloaded has no end that we would hear of.
+        # The cell that unloads the extension fires its end event after we have unregistered.
         for cell in (*self._running.cells, self._running.outside):
             cell.end()
         self._running.cells.clear()
 
     def lend(self, loan: Loan) -> None:
-        """Opens a loan that ends with the innermost cell that runs. Raises `TokenError`."""
+        """Open a loan that ends with the innermost running cell. Raises `TokenError`."""
         running = self._running
         cell = running.cells[-1] if running.cells else running.outside
-        # Before it is opened, so that an interrupt in between does not leave it open.
+        # Appended before it is opened, so that an interrupt in between does not leave it open.
         cell.loans.append(loan)
         loan.__enter__()
 
     def run(self, code: str) -> None:
-        """Runs code for a magic that was called by a program, and ends its loans with it; raises the code's error."""
+        """Run code for a magic that a program called, then end its loan; raises the code's error."""
         running = self._running
         cell = running.cells[-1] if running.cells else running.outside
         loan = cell.loans.pop()
@@ -99,7 +99,7 @@ class Cells:
             loan.close()
         error = result.error_before_exec or result.error_in_exec
         if error is not None:
-            # It has been shown.
+            # IPython has shown it already.
             show_instead(error, [])
             raise error
 
@@ -112,25 +112,25 @@ class Cells:
         self._session.refresher.look()
 
     def _end_silent(self) -> None:
-        # Of a cell that IPython does not announce.
+        # Ends a silent cell, for which IPython fires no pre_run_cell.
         if not self._running.cells:
             self._running.outside.end()
 
     def _end(self, result: ExecutionResult | None) -> None:
-        # Without a result the cell was cancelled. A blank cell ends without having begun.
+        # No result means that the cell was cancelled. A blank cell fires its end event but not its start event.
         info = None if result is None else result.info
         cells = self._running.cells
         if cells and (info is None or info.raw_cell == cells[-1].code):
             try:
                 cells[-1].end()
             finally:
-                # Again, for an interrupt may have come in between.
+                # Again, in case an interrupt cut the first call short.
                 cells.pop().end()
         if info is not None and info.store_history:
             self._tell()
 
     def _tell(self) -> None:
-        """Shows the session's notices below a cell that a person sees."""
+        """Show the session's notices below the cell."""
         notices = self._session.notices()
         if notices:
             _show("About your tokens:", [*notices, "%tokens lists their current state."])

@@ -1,4 +1,4 @@
-"""Tab: profiles, parameters, their values, options. Asks no vendor, and keeps nobody waiting for long."""
+"""Tab completion of profiles, parameters, values and options. Sends no request to an API, and never blocks for long."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Completion", "candidates"]
 
 _WAIT_SECONDS = 0.5
-"""How long a Tab waits for the profiles: a server that hangs is asked on another thread."""
+"""How long a completion waits for the profiles. They are read on another thread, because a server may hang."""
 _LINE = re.compile(r"\s*%%?(gettoken|withtoken|deltoken|tokenlogin|tokenlogout)\s+(.*)", re.DOTALL)
 _VALUED = {"--env", "--var", "--file", "--sdk", "--format"}
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -37,7 +37,7 @@ _WORDS: Mapping[str, Collection[str]] = {"--format": ("raw", "json", "header"), 
 
 
 class Completion:
-    """Completes the magics' lines in one shell."""
+    """Completes the lines of the magics in one shell."""
 
     def __init__(self, shell: InteractiveShell, session: TokenSession) -> None:
         self._shell = shell
@@ -46,12 +46,12 @@ class Completion:
         self._looking: threading.Thread | None = None
 
     def open(self) -> None:
-        """Registers with the shell's completer, if it has one."""
+        """Register with the shell's completer, if it has one."""
         if self._shell.Completer is not None:
             self._shell.Completer.custom_matchers.append(self._matcher)
 
     def close(self) -> None:
-        """Ends that."""
+        """Unregister."""
         if self._shell.Completer is not None:
             with suppress(ValueError):
                 self._shell.Completer.custom_matchers.remove(self._matcher)
@@ -72,7 +72,7 @@ class Completion:
                     SimpleCompletion(text, type=kind)
                     for kind, text in candidates(found[1], before, word, self.entries())
                 ],
-                # Of what stands at the cursor IPython takes the part behind the last delimiter for the word.
+                # IPython takes only the part after the last delimiter as the word at the cursor.
                 "matched_fragment": fragment if context.token.endswith(fragment) else context.token,
                 "suppress": True,
             }
@@ -80,7 +80,7 @@ class Completion:
         return matcher  # type: ignore[no-any-return]
 
     def entries(self) -> list[ProfileEntry]:
-        """The profiles, or as they were when they were last told, if telling takes long or fails."""
+        """The profiles; the last known ones if reading them fails or takes too long."""
         if self._looking is None or not self._looking.is_alive():
             self._looking = threading.Thread(target=self._look, name="jupyter_tokens completion", daemon=True)
             self._looking.start()
@@ -88,7 +88,7 @@ class Completion:
         return self._session.last_entries
 
     def _look(self) -> None:
-        # Nobody has asked for more than a list of names: %tokens tells what is wrong.
+        # A completion is no place for an error: %tokens shows it.
         with suppress(TokenError):
             self._session.entries()
 
@@ -96,9 +96,18 @@ class Completion:
 def candidates(
     magic: str, before: Sequence[str], word: str, entries: Sequence[ProfileEntry]
 ) -> Iterator[tuple[str, str]]:
-    """Kinds and texts of what can stand for the word at the cursor, of which "name=" is not replaced.
+    """Yield the completions of the word at the cursor, each with its kind.
 
-    before : the words before it.
+    Parameters
+    ----------
+    magic : str
+        Name of the magic, without `%`.
+    before : sequence of str
+        The words before the cursor's word.
+    word : str
+        The word at the cursor. In "name=value" only the value is completed.
+    entries : sequence of ProfileEntry
+        The profiles.
     """
     last = before[-1] if before else ""
     if last in _WORDS:
@@ -134,6 +143,6 @@ def _beginning(word: str, kind: str, texts: Any) -> Iterator[tuple[str, str]]:
 
 
 def _split(text: str) -> tuple[list[str], str]:
-    """The words before the one at the cursor, and that one."""
+    """Split a line into the words before the cursor's word, and that word."""
     words = text.split()
     return (words, "") if not words or text[-1].isspace() else (words[:-1], words[-1])

@@ -1,7 +1,7 @@
-"""Puts tokens where code looks for them (environment variable, Python variable, file), and takes them out again.
+"""Puts tokens where code looks for them (environment variable, Python variable, file), and removes them again.
 
-What belongs to the user is left alone. What was in a place before comes back when the token is taken out, but only if
-the token is still there: what the notebook has put there since stays, and what it has deleted stays deleted.
+When a token is removed, what was in the place before is restored, but only if the token is still there. Anything that
+the notebook has put there since stays, and anything it has deleted stays deleted.
 """
 
 from __future__ import annotations
@@ -33,13 +33,22 @@ __all__ = ["Injections", "Place", "Places", "env_place", "env_places", "file_pla
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a token goes. kind : "env", "var" or "file"; name : of the variable, or an absolute path.
+    """Where a token goes.
 
-    "sdk", with the name of an SDK, stands for the variables and files by which it finds the token.
+    Two places are equal if kind and name are: the same file in another format is the same place.
 
-    form : of the file. part : which of a token's values goes into an environment variable; "" for its only one. The
-    same file in another format, or the same variable with another value, is the same place.
-    text : what goes there instead of the token, for an SDK that gets it elsewhere.
+    Attributes
+    ----------
+    kind : str
+        "env", "var", "file", or "sdk" for the variables and files where an SDK looks for a token.
+    name : str
+        Name of the variable or the SDK, or the file's absolute path.
+    form : str
+        Format of the file: "raw", "json" or "header".
+    part : str
+        The token's field that goes into the environment variable; "" for a token with a single value.
+    text : str or None
+        Written instead of the token, for an SDK that fetches the token from an endpoint.
     """
 
     kind: str
@@ -51,7 +60,7 @@ class Place:
     def __str__(self) -> str:
         if self.kind == "env":
             return f"${self.name}" + (f" ({self.part})" if self.part else "")
-        # Short, and where possible without the folders of the person who ran the notebook.
+        # Relative where possible: short, and a saved notebook does not show its user's folders.
         return _relative(Path(self.name)) if self.kind == "file" else self.name
 
 
@@ -59,20 +68,20 @@ def _relative(path: Path) -> str:
     try:
         here = Path.cwd()
     except OSError:
-        # The current folder does not exist any more.
+        # The current folder no longer exists.
         return str(path)
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def env_place(name: str, part: str = "") -> Place:
-    """An environment variable, which subprocesses and `!cmd` see. Raises `ParameterError` for a wrong name."""
+    """An environment variable, visible to subprocesses and `!cmd`. Raises `ParameterError` for an invalid name."""
     if not (name.isascii() and name.isidentifier()):
         raise ParameterError(f"{name[:80]!r} is not a valid name for an environment variable.")
     return Place("env", name, part=part)
 
 
 def env_places(env: Env) -> list[Place]:
-    """The variables that an `env` names, each for one value. Raises `ParameterError` for a wrong name."""
+    """One place for each variable that `env` names. Raises `ParameterError` for an invalid name."""
     places = [env_place(name, part) for part, name in variables_of(env).items()]
     if len(set(places)) < len(places):
         raise ParameterError("Each value of a token needs a variable of its own.")
@@ -80,21 +89,21 @@ def env_places(env: Env) -> list[Place]:
 
 
 def var_place(name: str) -> Place:
-    """A variable of the notebook, which holds the opaque `Token`. Raises `ParameterError` for a wrong name."""
+    """A Python variable of the notebook, to hold the `Token`. Raises `ParameterError` for an invalid name."""
     if not name.isidentifier() or keyword.iskeyword(name):
         raise ParameterError(f"{name[:80]!r} is not a valid name for a Python variable.")
     return Place("var", name)
 
 
 def file_place(path: str, form: Format = "raw") -> Place:
-    """A file of mode 0600. Raises `ParameterError` for a path that cannot be, or must not be, written."""
+    """A file of mode 0600. Raises `ParameterError` for a path that cannot or must not be written."""
     name = token_file.path_of(path)
     token_file.check(name)
     return Place("file", name, form)
 
 
 def sdk_place(tool: str) -> Place:
-    """What makes an unmodified SDK find the token. Raises `ParameterError` for an unknown name."""
+    """The variables and files of an unmodified SDK. Raises `ParameterError` for an unknown SDK."""
     if tool not in SDKS:
         raise ParameterError(f"There is no SDK {tool[:80]!r}; there are: {', '.join(SDKS)}.")
     return Place("sdk", tool)
@@ -105,36 +114,36 @@ _log = logging.getLogger(__name__)
 # The kinds of places
 
 _ABSENT = object()
-"""What is in a place where nothing is."""
+"""Marks an empty place."""
 
 
 class _Kind(Protocol):
-    """What can be done with places of one kind. It keeps no account of them."""
+    """Operations on places of one kind. Keeps no state about them."""
 
     same: Callable[[Any, Any], bool]
-    """Whether two things that were looked at are the same."""
+    """Whether two results of `look` are the same."""
 
     def look(self, name: str) -> Any:
-        """What is there now. Raises `ParameterError` for a file that cannot be read."""
+        """Return what is there now. Raises `ParameterError` for a file that cannot be read."""
 
     def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        """Raises `TokenError` if the token cannot be put there. own : marks of what we have put there."""
+        """Raise `TokenError` if the token cannot be put there; `own` are the marks of what we put there before."""
 
     def mark(self, place: Place, token: Token) -> Any:
-        """What a token in a place is recognised by."""
+        """Return the mark by which a token in this place is recognised."""
 
     def holds(self, name: str, marks: Sequence[Any]) -> bool:
-        """Whether what is there now is what one of the marks stands for."""
+        """Whether one of the marks matches what is there now."""
 
     def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        """Puts a token there. Raises `TokenError`; then nothing has changed."""
+        """Put a token there. If it raises `TokenError`, nothing has changed."""
 
     def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
-        """Puts back what was there. Raises `TokenError`; then nothing has changed."""
+        """Restore what was there. If it raises `TokenError`, nothing has changed."""
 
 
 class _Variables:
-    """The notebook's variables, where a token is recognised by its identity."""
+    """The notebook's variables. A token there is recognised by identity."""
 
     same: Callable[[Any, Any], bool] = staticmethod(operator.is_)
 
@@ -145,7 +154,7 @@ class _Variables:
         return self.variables.get(name, _ABSENT)
 
     def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        """A variable takes any token, also one without a value."""
+        """Accept any token, even one without a value."""
 
     def mark(self, place: Place, token: Token) -> Any:
         return token
@@ -165,7 +174,7 @@ class _Variables:
 
 
 class _Environment(_Variables):
-    """The environment, where a token is recognised by its value."""
+    """The process's environment. A token there is recognised by its value."""
 
     same: Callable[[Any, Any], bool] = staticmethod(operator.eq)
 
@@ -187,7 +196,7 @@ class _Environment(_Variables):
 
 
 def _problem_in_environment(name: str, value: str, environ: MutableMapping[str, str]) -> str:
-    """Why a variable cannot hold a value, or "". The system would refuse it, or start no program any more."""
+    """Why a variable cannot hold a value, or "": the system would refuse it, or could not start programs any more."""
     if "\0" in value:
         return "it holds a NUL character"
     try:
@@ -196,22 +205,22 @@ def _problem_in_environment(name: str, value: str, environ: MutableMapping[str, 
         return f"it holds a character that {sys.getfilesystemencoding()} cannot encode"
     longest, most = _limits()
     if size > longest:
-        return f"with its name it is {size - 1:,} bytes long, and programs can be started with {longest - 1:,} at most"
+        return f"with its name it is {size - 1:,} bytes long; the system's limit is {longest - 1:,} bytes"
     others = sum(_size(*item) for item in environ.items() if item[0] != name)
     if others + size > most:
-        return f"all variables together would have {others + size:,} bytes, and should not have more than {most:,}"
+        return f"all environment variables together would take {others + size:,} bytes; the limit is {most:,} bytes"
     return ""
 
 
 def _size(name: str, value: str) -> int:
-    """Of a variable in a process's environment, with "=" and the NUL at its end."""
+    """Size of a variable in a process's environment in bytes, with "=" and the final NUL."""
     if os.name == "nt":  # pragma: no cover (counts UTF-16 units)
         return len(f"{name}={value}".encode("utf-16-le", "surrogatepass")) // 2 + 1
     return len(os.fsencode(name)) + len(os.fsencode(value)) + 2
 
 
 def _limits() -> tuple[int, int]:
-    """How long one variable may be, and all of them together, so that programs can still be started."""
+    """The limits in bytes of one variable and of the whole environment, above which programs cannot be started."""
     if os.name == "nt":  # pragma: no cover
         # _MAX_ENV of the C runtime; since Windows Vista there is no limit to the whole.
         return 32_767, sys.maxsize
@@ -224,7 +233,7 @@ def _limits() -> tuple[int, int]:
 
 
 class _Files:
-    """Files by absolute path, where a token is recognised by the digest of the content."""
+    """Files by absolute path. A token there is recognised by the digest of the content."""
 
     same: Callable[[Any, Any], bool] = staticmethod(operator.eq)
 
@@ -259,9 +268,10 @@ _MARKS = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layer:
-    """A token in a place. loan : what has lent it there; None if it stays until it is forgotten.
+    """A token in a place.
 
-    together : the places of all values of a token of several, which are renewed at once or not at all.
+    `loan` is the loan that put it there, or None if it stays until it is forgotten. `together` are the places of all
+    values of a token with several: they are refreshed together or not at all.
     """
 
     key: Key
@@ -279,11 +289,11 @@ def _layers(key: Key, token: Token, places: Iterable[Place], loan: object = None
 
 @dataclass(slots=True, eq=False)
 class _Pile:
-    """What is in one place: at the bottom what stays, above it what is lent. Code sees the last layer.
+    """The tokens in one place: at the bottom the one that stays, above it those on loan. Code sees the last layer.
 
-    before : what was there before. marks : of what we have put there, the latest last. More than one is kept because
-    code may put back a value that it has read earlier, as `unittest.mock.patch.dict(os.environ)` does, and because an
-    interrupt can come before a new value is there. told : that something else is there now.
+    `before` is what was there before. `marks` are the marks of what we put there, latest last. More than one is kept
+    because code may restore a value that it read earlier, as `unittest.mock.patch.dict(os.environ)` does, and because
+    an interrupt can come before a new value is written. `told` is set once the user was told that the place changed.
     """
 
     place: Place
@@ -294,63 +304,89 @@ class _Pile:
 
 
 class Places(NamedTuple):
-    """Where the tokens of a key were put. filled : where they are. changed : where something else is by now."""
+    """Where the tokens of a key were put.
+
+    Attributes
+    ----------
+    filled : tuple of Place
+        Places that still hold them.
+    changed : tuple of Place
+        Places that hold something else by now.
+    """
 
     filled: tuple[Place, ...]
     changed: tuple[Place, ...]
 
 
 class Injections:
-    """What went where. Thread-safe: refreshes come on threads of their own.
+    """Keeps track of which token was put where. Thread-safe, since refreshes arrive on other threads.
 
-    namespace : the notebook's variables. environ : the process's environment.
+    Parameters
+    ----------
+    namespace : mutable mapping
+        The notebook's variables.
+    environ : mutable mapping of str to str
+        The process's environment.
     """
 
     def __init__(self, namespace: MutableMapping[str, Any], environ: MutableMapping[str, str] = os.environ) -> None:
-        # First what is most likely to fail.
+        # In the order in which places are filled: files first, because they are the most likely to fail.
         self._kinds: dict[str, _Kind] = {
             "file": _Files(),
             "env": _Environment(environ),
             "var": _Variables(namespace),
         }
         self._piles: dict[Place, _Pile] = {}
-        # An index, which may name places that the key's tokens have left; see _piles_of.
+        # An index that may be out of date; `_piles_of` corrects it.
         self._places_of: dict[Key, tuple[Place, ...]] = {}
         self._left: dict[Place, str] = {}
         self._lock = threading.RLock()
 
     def put(self, key: Key, token: Token, places: Iterable[Place]) -> None:
-        """Puts a token into places, and remembers to put its successors there.
+        """Put a token into places; newer tokens of the key will replace it there.
 
-        Raises `TokenError` if one of the places cannot take it; then nothing has changed in any of them.
+        Raises
+        ------
+        TokenError
+            One of the places cannot take the token. None of them has changed.
         """
         self._lay(_layers(key, token, places))
 
     def lend(self, key: Key, token: Token, places: Iterable[Place], loan: object) -> None:
-        """The same until `give_back(loan)`, on top of what is there."""
+        """Like `put`, but only until `give_back(loan)`, and on top of what is there."""
         self._lay(_layers(key, token, places, loan))
 
     def give_back(self, loan: object) -> None:
-        """Puts back what was there before a loan. May be called again, also after an interrupt.
+        """Restore what was there before a loan. May be called again, for example after an interrupt.
 
-        Raises `TokenError` for a file that cannot be put back, after everything else is.
+        Raises
+        ------
+        TokenError
+            A file could not be restored. Everything else has been.
         """
         with self._lock:
             self._take_away([*self._piles.values()], lambda layer: layer.loan is loan)
 
     def take_out(self, key: Key) -> list[Place]:
-        """Puts back what was in the key's places before; returns these places.
+        """Restore what was in the key's places before, and return these places.
 
-        Raises `TokenError` for a file that cannot be put back, after everything else is.
+        Raises
+        ------
+        TokenError
+            A file could not be restored. Everything else has been.
         """
         with self._lock:
             return self._take_away(self._piles_of(key), lambda layer: layer.key == key)
 
     def arrived(self, key: Key, token: Token) -> list[TokenError]:
-        """A newer token replaces the older one wherever that still is. Returns what could not be written.
+        """Replace the older token with a newer one wherever the older one still is.
 
-        Values that belong together are replaced at once, or none of them is: where the notebook has changed one, the
-        others stay too.
+        Values that belong together are replaced together: if the notebook has changed one, the others stay as well.
+
+        Returns
+        -------
+        list of TokenError
+            One for each place that could not be written.
         """
         problems: list[TokenError] = []
         with self._lock:
@@ -380,24 +416,24 @@ class Injections:
         return problems
 
     def take_left(self) -> list[str]:
-        """A sentence about each place that was left alone, because something else is there now; each only once."""
+        """Return one sentence for each place that was left alone because something else is there; each only once."""
         with self._lock:
             left = [*self._left.values()]
             self._left.clear()
         return left
 
     def keys(self) -> list[Key]:
-        """The keys whose tokens were put anywhere, and were not deleted there."""
+        """The keys whose tokens were put somewhere and not deleted since."""
         with self._lock:
             return [key for key in [*self._places_of] if self._piles_of(key)]
 
     def has(self, key: Key) -> bool:
-        """Whether the key is one of `keys`."""
+        """Whether `keys()` contains the key."""
         with self._lock:
             return bool(self._piles_of(key))
 
     def places(self, key: Key) -> Places:
-        """Where the tokens of a key are."""
+        """The places of a key's tokens."""
         filled: list[Place] = []
         changed: list[Place] = []
         with self._lock:
@@ -406,7 +442,7 @@ class Injections:
         return Places(tuple(filled), tuple(changed))
 
     def take_earlier(self, place: Place, ours: Callable[[Any], bool]) -> bool:
-        """Takes out what was in a place before anything was put there, if it is ours; returns whether it was."""
+        """Remove what was in a place before `put`, if `ours` recognises it; returns whether it was removed."""
         with self._lock:
             pile, kind = self._piles.get(place), self._kinds[place.kind]
             if not ours(kind.look(place.name) if pile is None else pile.before):
@@ -435,7 +471,7 @@ class Injections:
                     before.append((pile, pile.layers))
                     self._add(pile, layer)
             except BaseException:
-                # Also after an interrupt.
+                # BaseException: an interrupt is undone too.
                 for pile, earlier in reversed(before):
                     self._take_back(pile, earlier)
                 raise
@@ -443,12 +479,12 @@ class Injections:
     def _pile_for(self, place: Place) -> _Pile:
         pile = self._piles.get(place)
         if pile is None or not self._is_ours(pile):
-            # What the notebook has put there since is what comes back later.
+            # The notebook has put something else there: that is what is restored later.
             pile = _Pile(place, self._kinds[place.kind].look(place.name))
         return pile
 
     def _add(self, pile: _Pile, layer: _Layer) -> None:
-        # Noted before it is done: what an interrupt leaves undone can then be put back.
+        # Recorded before the place is filled, so that it can be restored after an interrupt.
         place = layer.place
         self._piles[place] = pile
         known = self._places_of.get(layer.key, ())
@@ -462,21 +498,21 @@ class Injections:
             self._show(pile, pile.layers)
 
     def _take_back(self, pile: _Pile, earlier: tuple[_Layer, ...]) -> None:
-        """Undoes `_add`."""
+        """Undo `_add`."""
         kind, name = self._kinds[pile.place.kind], pile.place.name
         is_there = bool(earlier) and kind.holds(name, [kind.mark(earlier[-1].place, earlier[-1].token)])
         if is_there or not self._is_ours(pile):
-            # It was not done.
+            # `_add` did not get that far, or the place is no longer ours.
             self._note(pile, earlier)
             return
         try:
             self._show(pile, earlier)
         except TokenError as error:
-            # The token is there still, and is listed, so that it can be taken out later.
-            _log.warning("%s could not be put back: %s", pile.place, error.message)
+            # The token is still there, and stays listed so that it can be removed later.
+            _log.warning("%s could not be restored: %s", pile.place, error.message)
 
     def _take_away(self, piles: Iterable[_Pile], goes: Callable[[_Layer], bool]) -> list[Place]:
-        """Takes layers out of piles; what is below them comes to light. Returns the places where that was done."""
+        """Remove layers from piles, so that code sees what is below them. Returns the places where that was done."""
         places: list[Place] = []
         problem: TokenError | None = None
         for pile in piles:
@@ -492,7 +528,7 @@ class Injections:
                 continue
             else:
                 try:
-                    # Noted after it is done: what was interrupted can then be done again.
+                    # Recorded after the place is restored, so that it can be repeated after an interrupt.
                     self._show(pile, left)
                 except TokenError as error:
                     problem = error.copy()
@@ -503,7 +539,7 @@ class Injections:
         return places
 
     def _show(self, pile: _Pile, layers: tuple[_Layer, ...]) -> None:
-        """Has code see the last of these layers or, if there is none, what was there before."""
+        """Write the last of these layers to the place or, if there is none, what was there before."""
         kind, own = self._kinds[pile.place.kind], pile.marks
         if layers:
             place, token = layers[-1].place, layers[-1].token
@@ -520,10 +556,7 @@ class Injections:
             self._piles.pop(pile.place, None)
 
     def _leave(self, pile: _Pile) -> None:
-        """Leaves a place to the notebook.
-
-        If it was deleted, for good; if it was changed, until the notebook itself puts back what it found there.
-        """
+        """Leave a place to the notebook: for good if it was deleted, else until the notebook restores our value."""
         place, gone = pile.place, self._now(pile) is _ABSENT
         if not pile.told:
             by = "" if place.kind == "file" else " by the notebook"
@@ -533,9 +566,9 @@ class Injections:
             self._note(pile, ())
 
     def _leave_with_others(self, pile: _Pile) -> None:
-        """Leaves a value as it is, because one that belongs with it is the notebook's by now."""
+        """Leave a value as it is because the notebook has changed another value of the same token."""
         if not pile.told:
-            self._left[pile.place] = f"{pile.place} is no longer renewed: a value that belongs with it was changed."
+            self._left[pile.place] = f"{pile.place} is no longer kept fresh: another value of its token was changed."
             pile.told = True
 
     def _is_ours(self, pile: _Pile) -> bool:

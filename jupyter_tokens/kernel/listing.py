@@ -109,19 +109,21 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
         is_gone = isinstance(gone, ServerGone) and not isinstance(gone, ServerUntrusted)
         what = f"The Jupyter server is gone: {gone.message}" if is_gone else gone.message
         alive = " Valid tokens are still used." if any(row.expires_at for row in statuses) else ""
-        notes.append(f"{what}{alive} The next refresh asks it again.")
+        notes.append(f"{what}{alive} The next refresh tries it again.")
     if not statuses and not notes:
         notes.append("No profile is configured: see jupyter_tokens_config, or try `jupyter tokens demo`.")
     for origin in dict.fromkeys(origins.values()):
         names = dict.fromkeys(row.profile for row in statuses if origins.get(row.profile) == origin)
         notes += [f"Fetched by {origin}: {', '.join(names)}."] if names else []
     held = {row.profile for row in statuses if row.places or row.expires_at is not None}
+    lent = dict.fromkeys(str(Key(handle.profile, handle.params)) for handle in session.handles())
+    notes += [f"Workers have a handle while this kernel runs: {', '.join(lent)}."] if lent else []
     notes += [*session.notices(), *_at_start(held), f"served: {session.mode}", as_of(now)]
     return Listing(statuses, notes, now)
 
 
 def _at_start(held: set[str]) -> list[str]:
-    """Say what the server injected when the kernel started, for profiles without another row."""
+    """Describe what the server injected when the kernel started, for profiles without a row of their own."""
     try:
         facts = outcomes(os.environ)
     except ValueError:

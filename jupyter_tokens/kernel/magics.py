@@ -19,7 +19,7 @@ from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_ar
 from IPython.display import DisplayHandle, Pretty, display
 from traitlets import Bool, List, Unicode
 
-from ..errors import TokenError, UnknownProfile
+from ..errors import LoginNeeded, TokenError, UnknownProfile
 from ..protocol.messages import variables_of
 from . import redaction
 from ._compat import replace, show_instead, unregister
@@ -38,25 +38,25 @@ _PLACES = (
     argument(
         "--env",
         metavar="VAR",
-        help="Variable of the environment (default: the profile's); FIELD=VAR,FIELD=VAR for a token of several values.",
+        help="Environment variable (default: the profile's); FIELD=VAR,FIELD=VAR for a token with several values.",
     ),
     argument("--var", metavar="NAME", help="Python variable to put the opaque Token into."),
     argument("--file", metavar="PATH", help="File to write, readable by you alone (mode 0600)."),
     argument(
         "--sdk",
         metavar="TOOL",
-        help="Set what makes this unmodified SDK use the token: aws, alibaba, huawei, google, azure, databricks, …",
+        help="Make this unmodified SDK use the token: aws, alibaba, huawei, google, azure, databricks, …",
     ),
     argument(
         "--format",
         choices=("raw", "json", "header"),
-        help="Of the file: the value alone (default), JSON with the expiry, or a header line for curl -H @PATH.",
+        help="Format of the file: the value alone (default), JSON with the expiry, or a header line for curl -H @PATH.",
     ),
 )
 
 
 def _takes_a_profile(magic: Callable[..., Any]) -> Callable[..., Any]:
-    """The arguments that fetching magics share."""
+    """Add the arguments that all fetching magics share."""
     for place in reversed(_PLACES):
         magic = place(magic)
     magic = argument("params", nargs="*", default=[], metavar="name=value", help="The vendor's parameters.")(magic)
@@ -65,16 +65,24 @@ def _takes_a_profile(magic: Callable[..., Any]) -> Callable[..., Any]:
 
 @magics_class
 class TokenMagics(Magics):
-    """The magics of one shell. session : by default the shell's own."""
+    """The magics of one shell.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The shell.
+    session : TokenSession, optional
+        The session that the magics use; by default the shell's own.
+    """
 
     redact = Bool(
-        default_value=True, help="Whether known tokens and secrets are taken out of what the kernel sends."
+        default_value=True, help="Whether to redact known tokens and secrets in everything that the kernel sends."
     ).tag(config=True)
     redact_variables = List(
         Unicode(),
         ["*_TOKEN", "*_KEY", "*_SECRET", "*PASSWORD*"],
-        help="Patterns of environment variables, in capital letters. What the kernel was started with under such a "
-        "name is taken out as well, if it looks like a secret: 16 characters or more, no path and no address.",
+        help="Patterns of environment variables, in capital letters. The values of matching variables that the kernel "
+        "was started with are redacted too if they look like secrets: 16 characters or more, not a path, not a URL.",
     ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell, session: TokenSession | None = None) -> None:
@@ -85,12 +93,12 @@ class TokenMagics(Magics):
         self.reloading_again: Callable[[], None] = lambda: None
 
     def open(self) -> None:
-        """Begins to look after cells and to complete names."""
+        """Register the cell events and the completion."""
         self.cells.open()
         self.completion.open()
 
     def close(self) -> None:
-        """Stops keeping tokens fresh; what was injected stays."""
+        """Stop keeping tokens fresh. Injected tokens stay where they are."""
         self.completion.close()
         self.cells.close()
         self.session.close()
@@ -110,14 +118,14 @@ class TokenMagics(Magics):
         %gettoken oneaccess --sdk azure               an unmodified SDK finds it, and asks again when it needs to
         %gettoken pai-dlc TargetType=job TargetId={job_id} ExpireTime=3600
 
-        Parameters have the vendor's own names and add to those of the profile; {job_id} is the value of a Python
-        variable. Tab completes profiles, parameters and their values. It shows a card with state and expiry, never the
-        token, and takes no secret: secrets stand in the configuration, or stay with the Jupyter server.
+        Parameters have the vendor's own names and are added to those of the profile; {job_id} is the value of a Python
+        variable. Tab completes profiles, parameters and their values. The magic shows a card with state and expiry,
+        never the token. It takes no secrets: they are in the configuration, or stay with the Jupyter server.
 
-        A program that read the variable before a refresh goes on with the old value: read it again for each use, or
-        use token.auth. Nothing is fetched again while the token held is fresh; --refresh fetches in any case. The
-        token stays where it was put until %deltoken, and is kept fresh until the kernel ends. If you change or delete
-        the variable or the file, it is left as it is: run %gettoken again to put the token there again.
+        A program that read the variable before a refresh still has the old value: read the variable for each use, or
+        use token.auth. While the token held is fresh, it is not fetched again unless you give --refresh. The token
+        stays where it was put until %deltoken, and is kept fresh until the kernel ends. If you change or delete the
+        variable or the file, it is left as it is: run %gettoken again to put the token back.
         """
         arguments = _arguments_of(self.gettoken.parser, line)
         error = _error_of(lambda: self._get(arguments))
@@ -127,10 +135,10 @@ class TokenMagics(Magics):
     @magic_arguments()
     @line_magic
     def tokens(self, line: str) -> None:
-        """List the tokens of this session and the profiles there are.
+        """List the tokens of this session and the configured profiles.
 
-        Where each went, until when it lives, whether it is kept fresh, and what went wrong in the background. Asks no
-        vendor for anything.
+        Shows where each token is, when it expires, whether it is kept fresh, and what failed in the background. Sends
+        no request to an API.
         """
         _arguments_of(self.tokens.parser, line)
         error = _error_of(self._list)
@@ -141,11 +149,11 @@ class TokenMagics(Magics):
     @argument("profile", help="Name of a profile.")
     @line_magic
     def deltoken(self, line: str) -> None:
-        """Forget a profile's tokens everywhere in this session, and put back what was there before.
+        """Forget a profile's tokens everywhere in this session, and restore what was there before.
 
-        Variables and files are as they were before the first %gettoken; what the notebook has put there since is left
-        alone. The vendor is not told: a copied token is valid until it expires. A Jupyter server keeps its own for
-        other notebooks.
+        Variables and files are again as they were before the first %gettoken; those that the notebook has changed since
+        are left alone. The token is not revoked: a copy of it is valid until it expires. The Jupyter server keeps its
+        own copy for other notebooks.
         """
         arguments = _arguments_of(self.deltoken.parser, line)
         error = _error_of(lambda: self._forget(arguments.profile))
@@ -154,13 +162,13 @@ class TokenMagics(Magics):
 
     @magic_arguments()
     @argument("profile", help="Name of a profile.")
-    @argument("--device", action="store_true", help="As the command line has it; a notebook always logs in this way.")
+    @argument("--device", action="store_true", help="Accepted as on the command line; a notebook always uses a code.")
     @line_magic
     def tokenlogin(self, line: str) -> None:
-        """Log in to a profile as yourself, with a browser on this or any other device.
+        """Log in to a profile as yourself, in a browser on this or any other device.
 
-        Shows an address and a code to type there, and waits until you have logged in; interrupt the kernel to stop
-        waiting. In JupyterLab the panel, and in a terminal `jupyter tokens login`, can do without a code.
+        Shows a URL and a code to type there, and waits until you have logged in; interrupt the kernel to stop waiting.
+        To log in without a code, use the panel in JupyterLab, or `jupyter tokens login` in a terminal.
         """
         arguments = _arguments_of(self.tokenlogin.parser, line)
         error = _error_of(lambda: self._log_in(arguments.profile))
@@ -171,9 +179,9 @@ class TokenMagics(Magics):
     @argument("profile", help="Name of a profile.")
     @line_magic
     def tokenlogout(self, line: str) -> None:
-        """Log out of a profile, and have its server revoke the login where it can.
+        """Log out of a profile, and revoke the login if its server supports that.
 
-        A token that was fetched before may stay valid until it expires; %deltoken takes it out of this session.
+        Tokens that were fetched before may stay valid until they expire; %deltoken removes them from this session.
         """
         arguments = _arguments_of(self.tokenlogout.parser, line)
         error = _error_of(lambda: self._log_out(arguments.profile))
@@ -184,22 +192,23 @@ class TokenMagics(Magics):
     @_takes_a_profile
     @line_cell_magic
     def withtoken(self, line: str, cell: str | None = None) -> None:
-        """Lend a token to one cell, and put back what was there before when it ends, however it ends.
+        """Inject a token for one cell only, and restore what was there before when the cell ends, even by an error.
 
-        What the cell itself puts there stays.
+        Anything that the cell itself puts there stays.
 
         %%withtoken oneaccess --env API_TOKEN
         !curl -H "Authorization: Bearer $API_TOKEN" https://…
 
-        The token is kept fresh while the cell runs. The cell runs as it would without this line: its last expression
-        is shown, its errors are its own, and it may await. As a line, %withtoken lends until the end of its cell.
+        The token is kept fresh while the cell runs. The cell behaves as it would without this line: its last expression
+        is shown, its errors are its own, and it may use await. As a line magic, %withtoken lasts until the end of its
+        cell.
         """
         arguments = _arguments_of(self.withtoken.parser, line)
         error = _error_of(lambda: self._lend(arguments))
         if error is not None:
             raise error
         if cell is not None:
-            # Only for programs that call the magic themselves: `Cells` has made a line of it in a cell.
+            # Only for programs that call the magic themselves: in a cell, `Cells` has turned it into a line magic.
             self.cells.run(cell)
 
     def _get(self, arguments: Namespace) -> None:
@@ -237,6 +246,12 @@ class TokenMagics(Magics):
             where = f"Open {login['verification_uri']} in any browser, and type the code {login['user_code']}."
             display(Notice(f"Log in to {profile}.", [where], accent="info"))
 
+        if _is_unattended(self.shell):
+            raise LoginNeeded(
+                "This notebook runs unattended, so nobody would see the code to type.",
+                hint=f"Log in before it runs: jupyter tokens login {profile} in a terminal.",
+                profile=profile,
+            )
         login = self.session.client.source.log_in(profile, show)
         display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else "."), accent="info"))
 
@@ -245,7 +260,7 @@ class TokenMagics(Magics):
         said = {
             None: f"Nobody was logged in to {profile}.",
             True: f"Logged out of {profile}; the server has revoked the login.",
-            False: f"Logged out of {profile}. The server was not told, or did not revoke the login.",
+            False: f"Logged out of {profile}. The login could not be revoked on the server.",
         }
         display(Notice(said[revoked], accent="info"))
 
@@ -323,14 +338,20 @@ def _error_of(work: Callable[[], None]) -> BaseException | None:
     return error
 
 
+def _is_unattended(shell: Any) -> bool:
+    """Whether whoever runs this cell cannot be asked anything: nbclient, and with it papermill and nbconvert."""
+    get_parent = getattr(getattr(shell, "kernel", None), "get_parent", None)
+    return get_parent is not None and get_parent().get("content", {}).get("allow_stdin") is False
+
+
 def _arguments_of(parser: MagicArgumentParser, line: str) -> Namespace:
     try:
-        # As a shell would: IPython's own splitting leaves quotes where they stand.
+        # Split as a shell does: IPython's own splitting keeps the quotes.
         arguments = parser.parse_args(shlex.split(line))
     except ValueError as error:
         raise UsageError(f'{error}: quote a value with an apostrophe or a space in it, name="a b".') from None
     if getattr(arguments, "format", None) is not None and arguments.file is None:
-        raise UsageError("--format is the file's: give --file PATH.")
+        raise UsageError("--format needs --file PATH.")
     return arguments
 
 
@@ -366,7 +387,7 @@ _UNLOADED = (
 
 
 def load(shell: InteractiveShell) -> None:
-    """Registers the magics, once."""
+    """Register the magics, if they are not registered yet."""
     if getattr(shell, _LOADED, None) is None:
         magics = TokenMagics(shell)
         shell.register_magics(magics)
@@ -379,9 +400,9 @@ def load(shell: InteractiveShell) -> None:
 
 
 def _replace_load_ext(shell: InteractiveShell) -> None:
-    """Makes `%load_ext jupyter_tokens` say nothing where the server has loaded the extension already.
+    """Make `%load_ext jupyter_tokens` print nothing if the server has loaded the extension already.
 
-    Notebooks that run everywhere have that line. IPython would print that they should use %reload_ext.
+    Portable notebooks contain that line, and IPython would tell their users to use %reload_ext.
     """
     original: Any = shell.find_line_magic("load_ext")
     extensions: Any = shell.extension_manager
@@ -399,10 +420,17 @@ def _replace_load_ext(shell: InteractiveShell) -> None:
 
 
 def inject(request: str) -> object:
-    """Fetches a token into an environment variable: the line that the Jupyter server runs here for Inject.
+    """Fetch a token into an environment variable. The Jupyter server runs this in the kernel for Inject.
 
-    request : JSON in hexadecimal digits, see `server.snippets.ask`. The result is None if the server is to send the
-    value itself, else an object whose `repr` is the outcome as JSON; it holds no value.
+    Parameters
+    ----------
+    request : str
+        Hexadecimal digits of a JSON object; see `server.snippets.ask`.
+
+    Returns
+    -------
+    object
+        Its `repr` is the outcome as JSON, without the token's value. None if the server has to send the value itself.
     """
     magics: TokenMagics | None = getattr(get_ipython(), _LOADED, None)
     if magics is None:
@@ -430,9 +458,17 @@ def inject(request: str) -> object:
 
 
 def forget(profile: str) -> object:
-    """Takes a profile's tokens out of this kernel: the line that the Jupyter server runs here to remove them.
+    """Remove a profile's tokens from this kernel. The Jupyter server runs this in the kernel for Forget.
 
-    profile : in hexadecimal digits. The result is as that of `inject`.
+    Parameters
+    ----------
+    profile : str
+        Hexadecimal digits of the profile's name in UTF-8.
+
+    Returns
+    -------
+    object
+        As for `inject`.
     """
     magics: TokenMagics | None = getattr(get_ipython(), _LOADED, None)
     if magics is None:
@@ -440,7 +476,7 @@ def forget(profile: str) -> object:
     try:
         magics.session.forget(bytes.fromhex(profile).decode())
     except UnknownProfile:
-        # Then nothing of it is held here.
+        # Then this kernel holds none of its tokens.
         pass
     except TokenError as error:
         return _Reply({"state": "failed", "message": str(error), "reason": error.reason})
@@ -448,7 +484,7 @@ def forget(profile: str) -> object:
 
 
 class _Reply:
-    """JSON that a kernel sends as what an expression is."""
+    """Facts that the kernel sends as JSON, because JSON is the object's `repr`."""
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self._facts = facts
@@ -458,7 +494,7 @@ class _Reply:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Removes the magics from the shell, ends their thread, and says what no longer happens."""
+    """Remove the magics from the shell, stop their threads, and print what that means."""
     magics = getattr(shell, _LOADED, None)
     if magics is not None:
         magics.reloading_again()
@@ -470,10 +506,10 @@ def unload(shell: InteractiveShell) -> None:
 
 
 def _keep_on_reload(shell: InteractiveShell) -> Callable[[], None]:
-    """Makes `%reload_ext jupyter_tokens` leave a loaded extension as it is; returns a function that ends this.
+    """Make `%reload_ext jupyter_tokens` leave a loaded extension as it is; returns a function that undoes this.
 
-    IPython unloads an extension to reload it, and does not say which of the two it is doing. Reloading would load no
-    new code either: it reloads the package's first module only.
+    IPython reloads an extension by unloading it, which the extension cannot tell from `%unload_ext`. Reloading would
+    load no new code either: it reloads only the package's top module.
     """
     manager: Any = shell.extension_manager
     reload_extension = manager.reload_extension

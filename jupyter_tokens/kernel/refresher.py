@@ -1,7 +1,7 @@
-"""Keeps injected tokens fresh from one daemon thread, which sleeps until the next one is due; fetches nothing itself.
+"""Keeps injected tokens fresh with one daemon thread that sleeps until the next token is due for a refresh.
 
-The fetches are the cache's flights, so that an API that hangs holds up no other token. At rest the thread looks at one
-entry of a heap now and then, however many tokens there are.
+The thread only starts fetches; the cache runs them on other threads, so an API that hangs does not delay other tokens.
+While nothing is due, the thread looks at one entry of a heap now and then, however many tokens there are.
 """
 
 from __future__ import annotations
@@ -27,20 +27,28 @@ if TYPE_CHECKING:
 __all__ = ["Refresher"]
 
 _LONGEST_NAP_SECONDS = 30.0
-"""A timer stands still while the machine sleeps, a token's life does not: so the clock is looked at now and then."""
+"""A timer stops while the machine is suspended, but tokens still expire: so the thread checks the clock this often."""
 _LONGEST_PAUSE_SECONDS = 60.0
-"""Between two tries for a token of which nothing is held any more."""
+"""The longest pause between two attempts for a token that is no longer held."""
 _PAUSE_SECONDS = 1.0
-"""Between two tries to start a thread."""
+"""The pause between two attempts to start a thread."""
 _MOST_FLIGHTS = 64
-"""At a time, each a thread: after a machine's sleep all tokens are due at once."""
+"""The most concurrent fetches, each on a thread: after the machine was suspended, all tokens may be due at once."""
 
 
 class Refresher:
-    """The keys that are kept fresh.
+    """Keeps the tokens of a set of keys fresh.
 
-    failed : told of each refresh that failed, on the thread of its flight.
-    wait : sleeps on a condition for at most so many seconds (None: until woken); for tests.
+    Parameters
+    ----------
+    client : Client
+        Fetches the tokens.
+    failed : callable, optional
+        Called with the key and the error of each failed refresh, on the thread of the fetch.
+    clock : Clock, optional
+        By default the system's clock.
+    wait : callable
+        Waits on a condition for a number of seconds, or until notified if that is None. Replaced in tests.
     """
 
     def __init__(
@@ -60,19 +68,19 @@ class Refresher:
 
     def _clear(self) -> None:
         self._changed = threading.Condition()
-        self._keys: dict[Key, float] = {}  # to the moment for which the key stands in the heap, or inf
+        self._keys: dict[Key, float] = {}  # to the time at which the key is in the heap, or inf
         self._heap: list[tuple[float, int, Key]] = []
         self._under_way: set[Key] = set()
-        # Of keys of which nothing is held: how often they have failed since, and when they are due again.
+        # For keys without a token: the number of failures since, and when the next attempt is due.
         self._lost: dict[Key, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
 
     def keep(self, key: Key) -> None:
-        """Keeps a key's token fresh from now on."""
+        """Keep a key's token fresh from now on."""
         with self._changed:
             self._keys.setdefault(key, inf)
             if self._client.source.held(key) is None:
-                # It came without a life, and would come so again.
+                # The token had expired when it arrived, and a new one would too.
                 self._lost.setdefault(key, (0, inf))
             self._schedule(key)
             if self._thread is None:
@@ -82,7 +90,7 @@ class Refresher:
             self._changed.notify()
 
     def drop(self, key: Key) -> None:
-        """Lets a key's token run out."""
+        """Stop keeping a key's token fresh."""
         with self._changed:
             self._keys.pop(key, None)
             self._lost.pop(key, None)
@@ -95,25 +103,25 @@ class Refresher:
         return key in self._keys
 
     def arrived(self, key: Key) -> None:
-        """A key has a new token, whoever asked for it."""
+        """Reschedule a key that has a new token."""
         with self._changed:
             if key in self._keys and self._schedule(key):
                 self._changed.notify()
 
     def lost(self) -> None:
-        """Some tokens are held no more, because a profile has changed: those that are kept fresh are fetched anew."""
+        """Fetch the tokens again that the source has dropped because a profile changed."""
         with self._changed:
             for key in self._keys:
                 self._schedule(key)
             self._changed.notify()
 
     def look(self) -> None:
-        """Has the thread look at the clock now: the machine may have slept."""
+        """Make the thread check the clock now, because the machine may have been suspended."""
         with self._changed:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Ends the thread and waits for its end."""
+        """Stop the thread and wait until it has ended."""
         with self._changed:
             thread, self._thread = self._thread, None
             self._keys.clear()
@@ -124,17 +132,17 @@ class Refresher:
             thread.join()
 
     def after_fork(self) -> None:
-        """In a forked child: the thread is the parent's, and so are its tokens' refreshes."""
+        """Drop everything in a forked child: only the parent has the thread."""
         self._clear()
 
     def _run(self) -> None:
         while (begun := self._next_flight()) is not None:
             key, flight = begun
-            # Without the lock, for a flight that has landed already calls it here.
+            # Outside the lock, because a future that is done already calls `_done` here.
             flight.add_done_callback(partial(self._done, key))
 
     def _next_flight(self) -> tuple[Key, Future[Token]] | None:
-        """Sleeps until a token is due, and begins its flight; None when the thread is to end."""
+        """Sleep until a token is due, and start its fetch; None if the thread is to end."""
         with self._changed:
             while self._thread is threading.current_thread():
                 left = self._heap[0][0] - self._clock.elapsed() if self._heap else None
@@ -159,10 +167,10 @@ class Refresher:
         return None
 
     def _top(self) -> Key | None:
-        """Takes the first entry from the heap; its key, if that is due."""
+        """Pop the first entry of the heap; returns its key if it is due."""
         moment, _, key = heapq.heappop(self._heap)
         if self._keys.get(key) != moment:
-            # It was dropped, or was due sooner and stood in the heap for that as well.
+            # The key was dropped, or was rescheduled to an earlier time and has been handled.
             return None
         self._keys[key] = inf
         if self._due(key) <= self._clock.elapsed():
@@ -183,18 +191,18 @@ class Refresher:
             self._failed(key, error)
 
     def _note_loss(self, key: Key, error: BaseException | None) -> None:
-        """Where nothing is held of a key, the cache does not say when to try again."""
+        """Schedule the next attempt for a key without a token, for which the cache has no refresh time."""
         if self._client.source.held(key) is not None:
             self._lost.pop(key, None)
             return
         failures = self._lost.get(key, (0, 0.0))[0] + 1
-        # A token that comes without a life would come so again.
+        # No error but no token: it had expired when it arrived, and a new one would too.
         hopeless = error is None or isinstance(error, Unauthorized | LoginNeeded | ConfigurationError | ParameterError)
         pause = inf if hopeless else min(2.0**failures, _LONGEST_PAUSE_SECONDS)
         self._lost[key] = failures, self._clock.elapsed() + pause
 
     def _schedule(self, key: Key) -> bool:
-        """Puts a key into the heap for when it is due, unless it stands there for that moment or an earlier one."""
+        """Push a key onto the heap with its due time, unless it is there with the same time or an earlier one."""
         due = self._due(key)
         sooner = due < self._keys[key]
         if sooner:
@@ -208,6 +216,6 @@ class Refresher:
         held = self._client.source.held(key)
         if held is None:
             return self._lost[key][1] if key in self._lost else self._clock.elapsed()
-        # A credential that was refused is not shown again unasked: vendors lock a key after a few refusals. With the
-        # next success of anybody the error is gone, and `arrived` tells of it.
+        # A refused credential is not tried again unasked: vendors lock a key after a few refusals. As soon as any fetch
+        # succeeds, the error is gone and `arrived` schedules the key again.
         return inf if isinstance(held.error, Unauthorized | LoginNeeded) else held.refresh_at

@@ -24,13 +24,29 @@ if TYPE_CHECKING:
 __all__ = ["places_for", "rivals_of"]
 
 _KEPT_SECONDS = 180 * 24 * 3600.0
-"""How long a file of a kernel that was killed stays. Its secret ended with the kernel."""
+"""How long the file of a killed kernel is kept. The secret in it ended with the kernel."""
 
 
 def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[Place]:
-    """Where an SDK finds a token. Asks the Jupyter server for a secret, if the SDK is to ask the server for the token.
+    """Return the places where an SDK looks for a token.
 
-    Raises `TokenError`, also for a token that is of no use to this SDK.
+    If the SDK reads its credentials from an endpoint, this asks the token source for one.
+
+    Parameters
+    ----------
+    tool : str
+        Name of the SDK.
+    key : Key
+        The token's profile and parameters.
+    token : Token
+        The token.
+    source : TokenSource
+        Where the SDK's endpoint comes from.
+
+    Raises
+    ------
+    TokenError
+        There is no endpoint, or this SDK cannot use such a token.
     """
     sdk = SDKS[tool]
     url = secret = ""
@@ -49,16 +65,16 @@ def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[P
 
 
 def rivals_of(tool: str, environ: Mapping[str, str]) -> list[str]:
-    """Sentences on what keeps an SDK from using these places."""
+    """Return sentences about what keeps an SDK from using these places."""
     sdk = SDKS[tool]
     notes = [f"${name} is set, and the SDK looks there first." for name in sdk.rivals if name in environ]
     files = [name for name in sdk.rivals if name.startswith("~") and Path(name).expanduser().exists()]
-    notes += [f"There is {name}, and the SDK looks there first." for name in files]
+    notes += [f"{name} exists, and the SDK looks there first." for name in files]
     return notes + [f"Set ${name} as well." for name in sdk.needs if name not in environ]
 
 
 def _file(tool: str, key: Key, url: str) -> str:
-    """A path that is the same each time. It does not name the token: what is in the folder tells nobody more."""
+    """Return the same path each time. It is a hash, so that a listing of the folder does not show profile names."""
     folder = Path(jupyter_runtime_dir(), "jupyter_tokens")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(OSError):

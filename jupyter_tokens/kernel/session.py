@@ -1,4 +1,4 @@
-"""The tokens of one session: fetched, injected, kept fresh, forgotten; what magics and widgets share; no front end."""
+"""Fetches, injects, refreshes and forgets the tokens of one notebook session, for the magics and the widgets."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from .refresher import Refresher
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..protocol.handles import Handle
     from ..protocol.messages import About, Env, ProfileEntry
     from ..sources.base import TokenSource
     from ..sources.cache import Held, Key, Standing, State
@@ -31,18 +32,39 @@ __all__ = ["Forgotten", "Loan", "Outcome", "Status", "TokenSession", "session_of
 
 _NONE: Mapping[str, Any] = {}
 _LOOK_SECONDS = 1.0
-"""How long a look at the profiles holds."""
+"""How long a list of the profiles is reused."""
 _REPORT_PAUSE_SECONDS = 0.2
 """Pause between two reports, so that a loop that fetches many tokens is reported once."""
 _log = logging.getLogger(__name__)
 
 
 class Status(NamedTuple):
-    """The state of one token, or of a configured profile of which no token is held.
+    """The state of one token, or of a configured profile without a token.
 
-    state : see `sources.cache.State`.
-    places : where it is. error : why the last fetch or refresh failed. env : the profile's own variable or variables.
-    changed : where it was put, and is no longer, because the notebook has changed or deleted it.
+    Attributes
+    ----------
+    profile : str
+        Name of the profile.
+    params : mapping
+        Request parameters, by the vendor's names.
+    title : str
+        Title of the provider.
+    sandbox : bool
+        Whether the profile's endpoint is on this machine.
+    state : State
+        See `sources.cache.State`.
+    expires_at : datetime or None
+        When the token expires, if the API reports that.
+    places : tuple of Place
+        Where the token is.
+    kept_fresh : bool
+        Whether it is kept fresh there.
+    error : TokenError or None
+        Why the last fetch or refresh failed.
+    env : Env
+        The profile's own variable or variables.
+    changed : tuple of Place
+        Where the token was put, but is no longer because the notebook has changed or deleted it.
     """
 
     profile: str
@@ -59,7 +81,23 @@ class Status(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The result of a fetch. places : that it filled. notes : sentences on what else the user should know."""
+    """The result of a fetch.
+
+    Attributes
+    ----------
+    key : Key
+        The token's profile and parameters.
+    token : Token
+        The token.
+    about : About
+        Facts about the profile.
+    places : list of Place
+        Where the token was put.
+    kept_fresh : bool
+        Whether it is kept fresh there.
+    notes : list of str
+        Sentences about what else the user should know.
+    """
 
     key: Key
     token: Token
@@ -70,14 +108,22 @@ class Outcome(NamedTuple):
 
 
 class Forgotten(NamedTuple):
-    """What was forgotten. places : where what was there before is again. notes : on places that were left alone."""
+    """The result of forgetting a profile's tokens.
+
+    Attributes
+    ----------
+    places : list of Place
+        Places that were restored to what was there before.
+    notes : list of str
+        Sentences about places that were left alone.
+    """
 
     places: list[Place]
     notes: list[str]
 
 
 class Troubles:
-    """The last error of each token that failed, and what of that the user has not seen yet. Thread-safe."""
+    """The last error of each token that failed, and the notices that the user has not seen yet. Thread-safe."""
 
     def __init__(self) -> None:
         self._errors: dict[Key, TokenError] = {}
@@ -85,7 +131,7 @@ class Troubles:
         self._lock = threading.Lock()
 
     def of(self, key: Key) -> TokenError | None:
-        """What is wrong with a key's token."""
+        """The last error of a key's token, if any."""
         return self._errors.get(key)
 
     def keys(self) -> list[Key]:
@@ -94,29 +140,29 @@ class Troubles:
             return list(self._errors)
 
     def note(self, key: Key, error: TokenError) -> None:
-        """Notes what failed in the background."""
+        """Record a failure in the background."""
         with self._lock:
             before = self._errors.get(key)
             self._errors[key] = error.copy()
-            # By its kind: the request id is another each time.
+            # Compared by kind, because the request id differs each time.
             if before is None or (before.reason, before.code) != (error.reason, error.code):
                 self._notices[key] = _notice(key, error)
 
     def over(self, key: Key) -> None:
-        """All is well again with a key's token, or nobody wants it any more."""
+        """Drop a key's error: the token works again, or is no longer wanted."""
         with self._lock:
             self._errors.pop(key, None)
             self._notices.pop(key, None)
 
     def take_notices(self) -> list[str]:
-        """What failed in the background since the last call. Each failure is reported once until it is over."""
+        """Return what has failed in the background since the last call. A failure is reported once until it is over."""
         with self._lock:
             notices = list(self._notices.values())
             self._notices.clear()
         return notices
 
     def after_fork(self) -> None:
-        """In a forked child: another thread may have held the lock."""
+        """Replace the lock in a forked child, because another thread may have held it."""
         self._lock = threading.Lock()
 
 
@@ -132,8 +178,7 @@ class Reports:
     Parameters
     ----------
     send : callable
-        Is given what was reported last; reports what is held now if that differs, and returns it. May raise
-        `TokenError`.
+        Takes the last report. Sends a new one if it differs, and returns it. May raise `TokenError`.
     """
 
     def __init__(self, send: Callable[[object], object]) -> None:
@@ -170,18 +215,18 @@ class Reports:
             try:
                 last = self._send(last)
             except TokenError as error:
-                # The server is away, or has another version; the next change is reported again.
+                # The server is not reachable, or has another version; the next change is reported again.
                 last = None
                 _log.debug("what is held was not reported to the server: %s", error.reason)
             self._stopped.wait(_REPORT_PAUSE_SECONDS)
 
 
 class Loan:
-    """A token that is lent for the length of a `with` block, which gets its `Outcome`.
+    """A token that is injected for the length of a `with` block. The block gets the `Outcome` of the fetch.
 
-    It is kept fresh meanwhile. After the block, also after an exception or an interrupt, what was in its places before
-    comes back, and a token that was not held before is forgotten. What the block itself has put into a place stays.
-    May be closed twice, also if it was never opened.
+    The token is kept fresh meanwhile. After the block, even after an exception or an interrupt, what was in its places
+    before is restored, and a token that was not held before is forgotten. Anything that the block itself has put into
+    a place stays. `close` may be called twice, and before the block is entered.
     """
 
     def __init__(self, begin: Callable[[Loan, list[Callable[[], None]]], Outcome]) -> None:
@@ -199,23 +244,30 @@ class Loan:
         self.close()
 
     def close(self) -> None:
-        """Puts back what was there before. Raises `TokenError` for a file that could not be."""
+        """Restore what was there before. Raises `TokenError` for a file that could not be restored."""
         problem: TokenError | None = None
         while self._endings:
             try:
                 self._endings[-1]()
             except TokenError as error:
                 problem = error.copy()
-            # After it, so that an interrupted ending is not left out when this is called again.
+            # Removed only now, so that the next call repeats an ending that was interrupted.
             self._endings.pop()
         if problem is not None:
             raise problem
 
 
 class TokenSession:
-    """Thread-safe. No method shows anything; those that say so block.
+    """The tokens of one notebook session. Thread-safe. No method shows anything; methods block only if they say so.
 
-    namespace : the notebook's variables. client : by default that of the process.
+    Parameters
+    ----------
+    namespace : mutable mapping
+        The notebook's variables.
+    client : Client, optional
+        Fetches the tokens; by default the process's client.
+    clock : Clock, optional
+        By default the system's clock.
     """
 
     def __init__(
@@ -237,7 +289,7 @@ class TokenSession:
         self._lock = threading.Lock()
         _sessions.add(self)
 
-    # What is asked for
+    # Actions
 
     def fetch(
         self,
@@ -248,16 +300,33 @@ class TokenSession:
         keep: bool = True,
         refresh: bool = False,
     ) -> Outcome:
-        """A token, put where code looks for it, and kept fresh there. Blocks. Raises `TokenError`.
+        """Fetch a token, put it where code looks for it, and keep it fresh there. Blocks.
 
-        places : None for the profile's SDK or variable; empty for nowhere, which leaves alone what is kept fresh.
+        Parameters
+        ----------
+        profile : str
+            Name of the profile.
+        params : mapping, optional
+            Request parameters, by the vendor's names.
+        places : sequence of Place, optional
+            Where to put the token; by default into the variable or SDK that the profile names. An empty sequence puts
+            it nowhere and does not change whether it is kept fresh.
+        keep : bool
+            Whether to keep the token fresh.
+        refresh : bool
+            Whether to fetch a new token even if a fresh one is held.
+
+        Raises
+        ------
+        TokenError
+            The token could not be fetched or injected.
         """
         key, token, about = self._get(profile, params, refresh=refresh)
         filled, notes = self._where(key, token, about, places)
         self.injections.put(key, token, filled)
         token, held = self._latest(key, token)
         if filled or keep is False:
-            # What is not held had no life at all (ExpireTime=0), and cannot be kept fresh.
+            # A token that expired at once (ExpireTime=0) is not held, and cannot be kept fresh.
             kept = keep and held is not None and token.expires_at is not None
             with self._lock:
                 (self._kept.add if kept else self._kept.discard)(key)
@@ -266,10 +335,28 @@ class TokenSession:
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
 
     def inject(self, profile: str, params: Mapping[str, Any], env: Env, obtained_at: datetime) -> Outcome | None:
-        """`fetch` into environment variables, as the server's Inject asks for it. Blocks. Raises `TokenError`.
+        """Fetch a token into environment variables for the server's Inject. Blocks.
 
-        obtained_at : of the token that the server has now; an older one that is held here is replaced.
-        Returns None if this session does not get its tokens from that server: then the server sends the value itself.
+        Parameters
+        ----------
+        profile : str
+            Name of the profile.
+        params : mapping
+            Request parameters, by the vendor's names.
+        env : str or mapping of str to str
+            The variable, or one for each of the token's fields.
+        obtained_at : datetime
+            When the server obtained its token. An older one that is held here is replaced.
+
+        Returns
+        -------
+        Outcome or None
+            None if this session does not get its tokens from that server: then the server has to send the value itself.
+
+        Raises
+        ------
+        TokenError
+            The token could not be fetched or injected.
         """
         source = self._source()
         if not source.is_remote:
@@ -284,11 +371,11 @@ class TokenSession:
             return None
 
     def is_as_filled(self, variable: str) -> bool:
-        """Whether an environment variable holds what the server had put there when this session began."""
+        """Whether an environment variable still holds what the server had put there when this session began."""
         return self._filled.is_as_filled(variable, os.environ.get(variable))
 
     def take_over(self) -> None:
-        """Begins to keep fresh, in the background, what the server has put into the environment."""
+        """Start to keep the tokens fresh that the server has put into the environment. Works in the background."""
         if self._filled.items():
             threading.Thread(target=self._take_over, name="jupyter_tokens start", daemon=True).start()
 
@@ -301,21 +388,32 @@ class TokenSession:
                 if all(map(self.is_as_filled, env.values())):
                     self.fetch(profile, params, places=env_places(env))
         except TokenError as error:
-            # `%tokens` shows it; the server goes on renewing the variable.
+            # `%tokens` shows it; the server keeps the variable fresh.
             _log.debug("What the server has injected is not kept fresh here: %s", error.reason)
 
     def lend(self, profile: str, params: Mapping[str, Any] = _NONE, places: Sequence[Place] | None = None) -> Loan:
-        """A token for the length of a `with` block; what was there comes back after it. See `Loan`."""
+        """Return a context manager that injects a token and restores what was there before. See `Loan`."""
         return Loan(partial(self._begin_loan, profile, params, places))
 
     def forget(self, profile: str, params: Mapping[str, Any] | None = None) -> Forgotten:
-        """Forgets a profile's tokens everywhere in this session, and puts back what was there before.
+        """Forget a profile's tokens everywhere in this session, and restore what was there before.
 
-        Places where something else is by now are left alone. What the server has put into the environment goes too:
-        before that there was nothing.
+        Places that hold something else by now are left alone. Tokens that the server put into the environment are
+        removed too. May ask the server for the profiles.
 
-        params : only the token of these. Raises `TokenError` for a profile that is neither held nor configured, and,
-        when all is forgotten, for a file that could not be put back. May ask the server for the profiles.
+        Parameters
+        ----------
+        profile : str
+            Name of the profile.
+        params : mapping, optional
+            Forget only the token with these parameters.
+
+        Raises
+        ------
+        UnknownProfile
+            The profile is not configured, and no token of it is held.
+        TokenError
+            A file could not be restored. Everything else has been forgotten.
         """
         source = self._source()
         keys = {key for key in self._known() if key.profile == profile}
@@ -342,12 +440,15 @@ class TokenSession:
             raise problem
         return Forgotten(places, self.injections.take_left())
 
-    # What is told
+    # State
 
     def entries(self) -> list[ProfileEntry]:
-        """The configured profiles, as they were within the last second. Blocks: it may ask the Jupyter server.
+        """The configured profiles, at most a second old. Blocks: it may ask the Jupyter server.
 
-        Raises `TokenError`.
+        Raises
+        ------
+        TokenError
+            The configuration cannot be read, or the server does not answer.
         """
         if self._clock.elapsed() >= self._look_at:
             source = self._source()
@@ -361,13 +462,16 @@ class TokenSession:
 
     @property
     def last_entries(self) -> list[ProfileEntry]:
-        """What `entries` last told; asks nobody."""
+        """The last result of `entries`. Does not block."""
         return self._entries
 
     def statuses(self) -> list[Status]:
-        """How the tokens are: what is held, and the profiles of which nothing is, as `entries` last told of them.
+        """The state of each token that is held, and of each profile in `last_entries` without one. Sends no request.
 
-        Asks nobody for anything. Raises `TokenError` if the configuration cannot be read.
+        Raises
+        ------
+        TokenError
+            The configuration cannot be read.
         """
         source = self._source()
         entries = {entry.name: entry for entry in self._entries}
@@ -378,11 +482,11 @@ class TokenSession:
         return sorted(rows, key=lambda row: (order.get(row.profile, len(order)), row.profile, repr(row.params)))
 
     def notices(self) -> list[str]:
-        """What the user should know of the background since the last call: failures, and places left alone."""
+        """Return what happened in the background since the last call: failures, and places that were left alone."""
         return [*self.troubles.take_notices(), *self.injections.take_left()]
 
     def holdings(self) -> list[Mapping[str, Any]]:
-        """What is held and where, as the server lists it: no value, and no path of a file."""
+        """Which tokens are held and where, in the server's form: without values and without paths of files."""
         source, now = self.client.source, self._clock.elapsed()
         found: list[Mapping[str, Any]] = []
         for key in sorted(self._known(), key=repr):
@@ -399,17 +503,21 @@ class TokenSession:
             found += [{**fact, "env": variable} for variable in variables or [None]]
         return found
 
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Has `changed` told, on any thread, when a status may have changed; returns what ends that.
+    def handles(self) -> list[Handle]:
+        """The handles that workers have from this kernel, and whose leases it renews."""
+        return self.client.issued
 
-        It must be quick, and must call nothing of the session that blocks.
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed`, on any thread, whenever a status may have changed; returns an unsubscribe function.
+
+        `changed` must be quick, and must not call methods of the session that block.
         """
         self._watchers.append(changed)
         return partial(self._watchers.remove, changed)
 
     @property
     def mode(self) -> str:
-        """Which way the last token was served, as a card says it."""
+        """Where the last token came from, as a card shows it: the Jupyter server, or this process."""
         return self._source().mode
 
     @property
@@ -418,7 +526,7 @@ class TokenSession:
         return self._source().gone
 
     def close(self) -> None:
-        """Stops keeping tokens fresh; what was injected stays."""
+        """Stop keeping tokens fresh. Injected tokens stay where they are."""
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
@@ -429,20 +537,20 @@ class TokenSession:
         self._reports.stop()
         self._reports = Reports(self._report)
 
-    # Within
+    # Internals
 
     def _source(self) -> TokenSource:
         source = self.client.source
         if self._unwatch is None:
             with self._lock:
                 if self._unwatch is None:  # pragma: no branch (another thread was faster)
-                    # Not before it is needed: the client's source loads the sources and the providers.
+                    # Only when it is needed: opening the client's source imports the sources and the providers.
                     self._unwatch = source.watch(self._arrived, self._lost)
         return source
 
     def _get(self, profile: str, params: Mapping[str, Any], *, refresh: bool = False) -> tuple[Key, Token, About]:
         source = self._source()
-        # A person asks: what they have changed in the configuration counts at once.
+        # A person is asking, so changes of the configuration must count at once.
         source.look_again()
         key = source.key(profile, params)
         try:
@@ -462,7 +570,7 @@ class TokenSession:
         return token, held
 
     def _settle(self, key: Key) -> None:
-        # Not under the lock, under which the refresher's thread tells of failures.
+        # Not under the lock, because the refresher's thread takes it to report failures.
         kept = key in self._kept or key in tuple(self._lent.values())
         (self.refresher.keep if kept else self.refresher.drop)(key)
 
@@ -474,7 +582,7 @@ class TokenSession:
         loan: Loan,
         endings: list[Callable[[], None]],
     ) -> Outcome:
-        # Each ending is noted before what it ends, so that an interrupt in between leaves nothing open.
+        # Each ending is registered before the step that it undoes, so that an interrupt in between leaves nothing open.
         source = self._source()
         key = source.key(profile, params)
         if source.held(key) is None:
@@ -501,7 +609,7 @@ class TokenSession:
     def _where(
         self, key: Key, token: Token, about: About, asked: Sequence[Place] | None
     ) -> tuple[list[Place], list[str]]:
-        """The places for a token, and what the user should know about that."""
+        """Return the places for a token, and sentences about what the user should know."""
         if asked is None and about.sdk:
             asked = [sdk_place(about.sdk)]
         tools = [place.name for place in asked or () if place.kind == "sdk"]
@@ -608,11 +716,11 @@ class TokenSession:
             try:
                 changed()
             except Exception as error:
-                # Who is told of a token does not decide what becomes of it.
-                _log.warning("Telling of a change failed: %s", type(error).__name__)
+                # A broken subscriber must not affect the tokens.
+                _log.warning("A subscriber to changes failed: %s", type(error).__name__)
 
     def after_fork(self) -> None:
-        """In a forked child: what was injected stays, and is the parent's to keep fresh; what watches is its too."""
+        """Reset the state in a forked child. Injected tokens stay, but only the parent keeps them fresh."""
         self._lock = threading.Lock()
         self.troubles.after_fork()
         self._unwatch = None
@@ -625,7 +733,7 @@ class TokenSession:
 
 
 def _untouched(entry: ProfileEntry) -> Status:
-    """A profile of which no token is held."""
+    """The status of a profile without a token."""
     return Status(
         profile=entry.name,
         params={},
@@ -641,7 +749,7 @@ def _untouched(entry: ProfileEntry) -> Status:
 
 
 def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[list[Place], list[str]]:
-    """The places for a token, and what the user should know about that."""
+    """Return the places for a token, and sentences about what the user should know."""
     places = list(asked) if asked is not None else env_places(about.env)
     parts = {place.part for place in places if place.kind == "env"}
     if token.fields and parts and parts != set(token.fields):
@@ -654,11 +762,11 @@ def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[l
     if not token.has_value:
         if asked is not None and any(place.kind != "var" for place in asked):
             token.reveal()  # raises: this API never returns the value that a variable or a file needs
-        # Not the profile's environment variable, which nobody asked for.
+        # The profile's environment variable is left out, because the user did not ask for it.
         return [place for place in places if place.kind == "var"], [_described(token)]
     if asked is None and not places:
         return [], [
-            "Not injected: the profile names no environment variable; give --env VAR, --var NAME or --file PATH."
+            "Not injected: the profile names no environment variable. Give --env VAR, --var NAME or --file PATH."
         ]
     return places, []
 
@@ -671,7 +779,7 @@ def _described(token: Token) -> str:
 
 
 def _told(entry: ProfileEntry) -> tuple[ProfileEntry, str]:
-    """What two looks at a profile are compared by: an error is another object each time."""
+    """The form of an entry in which two can be compared: its error is a new object each time."""
     return entry._replace(error=None), str(entry.error)
 
 
@@ -680,7 +788,7 @@ _SESSION = "_jupyter_tokens_session"
 
 
 def session_of(shell: Any) -> TokenSession:
-    """The session of an IPython shell; made at first use."""
+    """The session of an IPython shell, created at first use."""
     session: TokenSession | None = getattr(shell, _SESSION, None)
     if session is None:
         session = TokenSession(shell.user_ns)
@@ -694,5 +802,5 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch (not on Windows)
-    # After the client's, which was registered before.
+    # Runs after the client's hook, which was registered earlier.
     os.register_at_fork(after_in_child=_after_fork)

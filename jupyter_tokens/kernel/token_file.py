@@ -1,7 +1,7 @@
-"""A token in a file: readable by its owner alone from the first byte, replaced as a whole or not at all.
+"""Token files: readable only by their owner from the first byte, replaced as a whole or not at all.
 
-A wrong path must not cost a user a document or a key. So a file is only replaced if it is empty, or if it holds a
-token: what this package wrote there, which a record of digests says, or what has the shape of a token.
+A mistyped path must not destroy a user's document or key. So a file is only replaced if it is empty or holds a token:
+something this package wrote there, according to a record of digests, or something that looks like a token.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ Format = Literal["raw", "json", "header"]
 FORMATS: tuple[Format, ...] = ("raw", "json", "header")
 
 _MOST_BYTES = 64 * 1024
-"""Of a file that is judged by its shape."""
+"""The largest file that is checked for looking like a token."""
 _MOST_WRITTEN_BYTES = 16 * 1024 * 1024
-"""No format of a token is longer: a vendor's answer has at most 1 MiB."""
+"""The largest file that this package can have written: an API's response has at most 1 MiB."""
 _RECORD_SECONDS = 180 * 24 * 3600.0
-"""How long a record is kept after the last write. Without it a token's file is known by its shape only."""
+"""How long a record is kept after the last write. Without one, a token file is recognised by its content's form."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-# What an Authorization header can hold (RFC 6750). A file of passwords with colons or spaces is not taken for a token.
+# The characters of a bearer token (RFC 6750). Passwords with colons or spaces are not mistaken for a token.
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]{8,}=*\n?")
 _HEADER = re.compile(rb"(Authorization|X-Auth-Token): [^\r\n]+\n?")
 _log = logging.getLogger(__name__)
 
 
 class Before(NamedTuple):
-    """What was in a file. mode : its permissions."""
+    """Content and permissions of a file before a token was written to it."""
 
     data: bytes
     mode: int
@@ -54,21 +54,21 @@ class Before(NamedTuple):
 
 
 def path_of(written: str) -> str:
-    """A file's absolute path, from what a user writes. Raises `ParameterError`."""
+    """Return the absolute path of a file that a user named. Raises `ParameterError`."""
     try:
         path = Path(written).expanduser()
     except RuntimeError:
-        raise ParameterError(f"{written[:80]!r} names the home of a user who has none.") from None
+        raise ParameterError(f"{written[:80]!r} names the home folder of an unknown user.") from None
     if not written or "\0" in written or not path.name or not _is_encodable(written):
-        raise ParameterError(f"{written[:80]!r} is no path of a file.")
+        raise ParameterError(f"{written[:80]!r} is not a valid path of a file.")
     if written.endswith(("/", os.sep)):
-        raise ParameterError(f"{written[:80]!r} is a folder.", hint="Add the name of a file.")
+        raise ParameterError(f"{written[:80]!r} is a folder.", hint="Add a file name.")
     try:
-        # The notebook may change its folder later.
+        # The notebook may change its current folder later.
         return str(Path(os.path.abspath(path)))  # noqa: PTH100 (resolve() would follow the link that check() refuses)
     except FileNotFoundError:
         raise ParameterError(
-            f"{written[:80]!r} is a relative path, and the current folder does not exist any more.",
+            f"{written[:80]!r} is a relative path, and the current folder no longer exists.",
             hint="Give an absolute path, or change to another folder first: %cd ~",
         ) from None
 
@@ -82,41 +82,51 @@ def _is_encodable(written: str) -> bool:
 
 
 def digest(data: bytes) -> bytes:
-    """What a file's content is recognised by. It does not give a token away."""
+    """SHA-256 digest by which a file's content is recognised without storing it."""
     return hashlib.sha256(data).digest()
 
 
 def check(name: str, own: Collection[bytes] = ()) -> None:
-    """Whether a token may be written there. Raises `ParameterError`, which says why not, and what to do.
+    """Check that a token may be written to a file.
 
-    own : digests of what this process has written there.
+    Parameters
+    ----------
+    name : str
+        Absolute path of the file.
+    own : collection of bytes
+        Digests of what this process has written there.
+
+    Raises
+    ------
+    ParameterError
+        The file cannot or must not be written.
     """
     path = Path(name)
     if not os.path.isdir(path.parent):  # noqa: PTH112 (is_dir() raises for a name that is too long)
-        _refuse(path, "cannot be written: its folder does not exist.", f"Make it: mkdir -p -m 700 {path.parent}")
+        _refuse(path, "cannot be written: its folder does not exist.", f"Create it: mkdir -p -m 700 {path.parent}")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        _refuse(path, "cannot be written: its folder may not be written to.", "Name a file in another folder.")
+        _refuse(path, "cannot be written: its folder is not writable.", "Name a file in another folder.")
     try:
         found = path.lstat()
     except FileNotFoundError:
         return
     except OSError as error:
-        _refuse(path, f"cannot be looked at ({error.strerror}).", "Name another file.")
+        _refuse(path, f"cannot be inspected ({error.strerror}).", "Name another file.")
     if stat.S_ISLNK(found.st_mode):
-        _refuse(path, "is a symbolic link, which a replacement would cut.", "Give the path that it points to.")
+        _refuse(path, "is a symbolic link, which would be replaced by a file.", "Give the path that it points to.")
     if not stat.S_ISREG(found.st_mode):
-        _refuse(path, "is no regular file.", "Give the path of a file.")
+        _refuse(path, "is not a regular file.", "Give the path of a file.")
     if found.st_size and not _is_a_tokens(path, found, own):
         _refuse(
             path,
-            "exists, and does not look like a token's file: one token, readable by you alone (mode 0600).",
-            "Name another file, or remove this one yourself.",
+            "exists and does not look like a token file: one token, readable only by you (mode 0600).",
+            "Name another file, or remove this one first.",
         )
 
 
 def _is_a_tokens(path: Path, found: os.stat_result, own: Collection[bytes]) -> bool:
     if holds(str(path), own):
-        # Whatever its mode is by now.
+        # We wrote it, so its mode does not matter.
         return True
     if hasattr(os, "getuid") and (found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & _OTHERS):
         return False
@@ -138,7 +148,22 @@ def _looks_like_a_tokens(path: Path) -> bool:
 
 
 def content(token: Token, form: Format) -> bytes:
-    """What a file of that format holds. Raises `NoValue` or, for a token that no file can hold, `ParameterError`."""
+    """Return the content of a token file.
+
+    Parameters
+    ----------
+    token : Token
+        The token.
+    form : {"raw", "json", "header"}
+        Format of the file.
+
+    Raises
+    ------
+    NoValue
+        The token has no value.
+    ParameterError
+        The value cannot be encoded as UTF-8.
+    """
     if form == "header":
         text = "".join(f"{name}: {header}\n" for name, header in token.headers().items())
     elif form == "json":
@@ -146,7 +171,7 @@ def content(token: Token, form: Format) -> bytes:
             "profile": token.profile,
             "provider": token.provider,
             "token": value_of(token),
-            # Requests are signed with a token of several values.
+            # A token with several values signs requests and has no headers.
             "headers": {} if token.fields else token.headers(),
             "obtained_at": token.obtained_at.isoformat(),
             "expires_at": token.expires_at.isoformat() if token.expires_at is not None else None,
@@ -156,9 +181,9 @@ def content(token: Token, form: Format) -> bytes:
         text = token.reveal()
     data = text.encode(errors="replace")
     if data.decode() != text:
-        # The encoding error would show the token.
+        # A UnicodeEncodeError would contain the token.
         raise ParameterError(
-            "The token holds half a surrogate pair, which no text file can hold.",
+            "The token contains half a surrogate pair, which cannot be written to a text file.",
             hint="Write it as JSON (--format json), or put it into a Python variable: --var NAME.",
             profile=token.profile,
         )
@@ -166,12 +191,12 @@ def content(token: Token, form: Format) -> bytes:
 
 
 def read(name: str) -> Before | None:
-    """What is in a file now; None if there is none. Raises `ParameterError`."""
+    """Return content and permissions of a file, or None if it does not exist. Raises `ParameterError`."""
     path = Path(name)
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             # Reading a pipe would wait for its writer.
-            _refuse(path, "is no regular file.", "Give the path of a file.")
+            _refuse(path, "is not a regular file.", "Give the path of a file.")
         return Before(path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
     except FileNotFoundError:
         return None
@@ -180,7 +205,7 @@ def read(name: str) -> Before | None:
 
 
 def holds(name: str, digests: Collection[bytes]) -> bool:
-    """Whether a file holds, as a regular file, what one of these digests is of."""
+    """Whether a path is a regular file whose digest is one of these."""
     if not digests:
         return False
     path = Path(name)
@@ -194,19 +219,19 @@ def holds(name: str, digests: Collection[bytes]) -> bool:
 
 
 def write(name: str, data: bytes, mode: int = 0o600, *, own: Collection[bytes] = ()) -> None:
-    """Replaces a file in one step. Raises `ParameterError`; then nothing has changed. own : see `check`."""
+    """Replace a file in one step; if it raises `ParameterError`, nothing has changed. See `check` for `own`."""
     path = Path(name)
     check(name, own)
-    # Before the file is written: a process that is killed in between must not leave a file that nobody recognises.
+    # Before the file is written: a process that is killed in between must not leave a file that is not recognised.
     _record(path, digest(data))
     try:
         replace_file(path, data, mode)
     except OSError as error:
-        _refuse(path, f"cannot be written ({error.strerror}).", "Free or name another place.")
+        _refuse(path, f"cannot be written ({error.strerror}).", "Free some space, or name another file.")
 
 
 def restore(name: str, before: Before | None, *, own: Collection[bytes] = ()) -> None:
-    """Puts back what was in a file that holds our token, or removes that file. Raises `ParameterError`."""
+    """Restore what was in a file before our token, or remove the file. Raises `ParameterError`."""
     if before is not None:
         write(name, before.data, before.mode, own=own)
         return
@@ -219,9 +244,9 @@ def restore(name: str, before: Before | None, *, own: Collection[bytes] = ()) ->
         _record_of(path).unlink()
 
 
-# What earlier kernels wrote. A token may look like anything, so its file is known by the digest of what was written.
-# Each path has a small file of its own: kernels that run at the same time need no lock for that. Without a home that
-# can be written to, a token's shape decides.
+# Records of what earlier kernels wrote. A token may look like anything, so its file is recognised by its digest. Each
+# path has its own small record, so that concurrent kernels need no lock. If the home folder is not writable, only the
+# form of the content decides.
 _NO_RECORD = OSError, RuntimeError
 
 
@@ -232,7 +257,7 @@ def _record_of(path: Path) -> Path:
 
 
 def _recorded(path: Path) -> list[bytes]:
-    """Digests of what was last written to a path, by any kernel with this home."""
+    """Digests of what any kernel of this user last wrote to a path."""
     try:
         return [bytes.fromhex(line) for line in _record_of(path).read_text("ascii").split()]
     except (*_NO_RECORD, ValueError):
@@ -240,7 +265,7 @@ def _recorded(path: Path) -> list[bytes]:
 
 
 def _record(path: Path, written: bytes) -> None:
-    """Remembers that this is going to be written to a path, and what was written there before."""
+    """Record the digest of what is about to be written to a path; the previous digest is kept too."""
     try:
         record = _record_of(path)
         if not record.exists():
@@ -249,7 +274,7 @@ def _record(path: Path, written: bytes) -> None:
         digests = [*_recorded(path)[-1:], written]
         replace_file(record, "".join(f"{one.hex()}\n" for one in digests).encode())
     except _NO_RECORD as error:
-        _log.debug("What was written to a token's file cannot be recorded: %s", type(error).__name__)
+        _log.debug("The record of a token file cannot be written: %s", type(error).__name__)
 
 
 def _remove_old_records(folder: Path) -> None:

@@ -1,9 +1,9 @@
-"""Handles: what a worker is given in a token's stead, and the issuer's table of them.
+"""Handles, which workers get instead of tokens, and the issuer's table of them.
 
-A handle is the name of one profile, its parameters, and a key of its own. The driver makes the key and tells it to the
-issuer once. With each request the worker proves that it has the key, which does not travel again (`protocol/proof.py`).
-The issuer, which is a Jupyter server or the hub's service, keeps a lease for each handle. The driver renews it: a dead
-driver is a dead handle.
+A handle is the name of one profile, its parameters, and a separate key. The driver creates the key and sends it to the
+issuer once. With each request the worker proves that it has the key, without sending it (`protocol/proof.py`). The
+issuer, a Jupyter server or the hub's service, keeps a lease for each handle. The driver renews it, so that a handle
+ends with its driver.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 from ..clock import Clock, utc
 from ..errors import ConfigurationError, HandleRefused, ParameterError, Throttled
 from .proof import WINDOW_SECONDS, Caller, Gate, ProofRefused, Trust, prove
+from .records import MemoryRecords, Record, Records
 
 __all__ = [
     "ID",
@@ -45,15 +45,16 @@ ID = r"[0-9a-f]{32}"
 """The form of a handle's id, for routes."""
 
 _LABEL = b"jupyter_tokens handle proof v1"
+_KIND = "handle"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _KEPT_SECONDS = 3600.0
-"""How long an ended handle is kept, so that its holder is told why it is refused."""
+"""How long an ended handle is kept, so that its holder learns why it is refused."""
 
 Params = tuple[tuple[str, Any], ...]
 
 
 def written_params(params: Mapping[str, Any]) -> Params:
-    """Parameters in an order of their own and by value, so that 1 and "1" are the same: the form that is compared."""
+    """Normalise parameters for comparison: sorted, and by value, so that 1 and "1" are the same."""
     return tuple(sorted((name, _written(value)) for name, value in params.items()))
 
 
@@ -83,7 +84,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _within(params: Params, limit: Params) -> bool:
-    # By comparison alone: what JSON holds need not be hashable.
+    # By comparison, because values from JSON may not be hashable.
     return all(pair in limit for pair in params)
 
 
@@ -116,36 +117,36 @@ class Handle(Caller):
 
     @classmethod
     def new(cls, profile: str, params: Mapping[str, Any]) -> Self:
-        """A handle with a key of its own, which no issuer knows yet."""
+        """Create a handle with a new key, which no issuer knows yet."""
         return cls(profile, written_params(params), secrets.token_hex(16), secrets.token_bytes(32))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """The handle that `to_json` wrote. Raises `ConfigurationError`, which quotes nothing."""
+        """Read a handle from the output of `to_json`. Raises `ConfigurationError`, which quotes nothing."""
         try:
             facts = json.loads(text)
             key, params = bytes.fromhex(facts["key"]), written_params(facts["params"])
             return cls(facts["profile"], params, facts["id"], key, facts["url"], facts["certificate"])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise ConfigurationError(
-                "This is no handle.", hint="Write one with `jupyter tokens handle NAME --file PATH`."
+                "This is not a handle.", hint="Create one with `jupyter tokens handle NAME --file PATH`."
             ) from None
 
     @classmethod
     def read(cls, path: str) -> Self:
-        """The handle in a file that `to_json` was written to. Raises `ConfigurationError`."""
+        """Read a handle from a file. Raises `ConfigurationError`."""
         try:
             return cls.from_json(Path(path).read_bytes())
         except OSError as error:
             raise ConfigurationError(f"The handle's file {path} cannot be read ({error.strerror}).") from None
 
     def to_json(self) -> str:
-        """The handle as a file holds it, with its key."""
+        """Return the handle as JSON, with its key."""
         facts = {"profile": self.profile, "params": dict(self.params), "id": self.id, "key": self.key.hex()}
         return json.dumps({**facts, "url": self.url, "certificate": self.certificate})
 
     def covers(self, params: Params) -> bool:
-        """Whether a call with these parameters is one of this handle's. params : as `written_params` makes them."""
+        """Whether the handle is valid for a call with these parameters, normalised by `written_params`."""
         return _within(params, self.params)
 
     kind = "handle"
@@ -171,7 +172,7 @@ class Handle(Caller):
         return prove(self.key, self.id, action, body, time=time, nonce=nonce, label=_LABEL)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Issued:
     """A handle as its issuer knows it.
 
@@ -182,9 +183,9 @@ class Issued:
     lease : float
         Seconds from one renewal to the end, unless there is another renewal.
     ends_at : float
-        When the lease ends, in seconds of `Clock.elapsed`.
+        When the lease ends, in seconds since the epoch.
     uses : int
-        How many requests were let in.
+        How many requests were accepted.
     used_at : datetime or None
         When the last one was.
     """
@@ -196,12 +197,30 @@ class Issued:
     params: Params
     lease: float
     ends_at: float
-    revoked: bool = False
-    uses: int = 0
-    used_at: datetime | None = None
+    revoked: bool = field(default=False, compare=False)
+    uses: int = field(default=0, compare=False)
+    used_at: datetime | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """The handle of a record, with its marks."""
+        facts, marks = record
+        used_at = marks.get("used_at")
+        return cls(
+            **{**facts, "key": bytes.fromhex(facts["key"]), "params": written_params(facts["params"])},
+            revoked=bool(marks.get("revoked")),
+            uses=int(marks.get("uses", 0)),
+            used_at=None if used_at is None else utc(used_at),
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a record of it holds."""
+        names = ("id", "owner", "profile", "lease", "ends_at")
+        return {**{name: getattr(self, name) for name in names}, "key": self.key.hex(), "params": dict(self.params)}
 
     def call_params(self, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters to fetch with, for a call that names these. Raises `HandleRefused` for any other call."""
+        """Return the parameters to fetch with. Raises `HandleRefused` for a call that the handle is not valid for."""
         if profile != self.profile:
             raise _refused(f"This handle is for the profile {self.profile!r}.", self.profile)
         if not _within(written_params(params), self.params):
@@ -210,19 +229,23 @@ class Issued:
 
 
 class Handles:
-    """The handles that one issuer has issued. Thread-safe; nothing blocks.
+    """The handles that one issuer, or its replicas together, have issued. Thread-safe. May block if `blocks`.
+
+    Whatever asks the records raises `Busy` if they cannot be reached: then nobody is let in.
 
     Parameters
     ----------
     clock : Clock
-        Leases end by its `elapsed`, proofs are judged by its `now`.
+        Leases and proofs use its `now`.
+    records : Records, optional
+        Where handles and nonces are kept; by default in memory.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, records: Records | None = None) -> None:
         self._clock = clock
-        self._gate = Gate(clock, _LABEL)
-        self._known: dict[str, Issued] = {}
-        self._lock = threading.Lock()
+        self._records = records or MemoryRecords(clock)
+        self._gate = Gate(clock, _LABEL, self._records.spend)
+        self.blocks = self._records.blocks
 
     def issue(
         self,
@@ -234,16 +257,16 @@ class Handles:
         params: Mapping[str, Any],
         lease: float = LEASE_SECONDS,
     ) -> Issued:
-        """File a handle, or file it again after this issuer was started anew.
+        """Record a handle, or record it again after this issuer was restarted.
 
-        Whether the owner may have the profile's tokens is checked by the caller.
+        The caller must have checked that the owner may have the profile's tokens.
 
         Parameters
         ----------
         owner : str
             Who may renew and revoke it.
         handle_id, key : str
-            32 and 64 hexadecimal digits, which the driver has made.
+            32 and 64 hexadecimal digits, created by the driver.
         profile : str
             The profile that the handle is good for.
         params : mapping
@@ -264,70 +287,64 @@ class Handles:
             raise ParameterError("A handle needs an id of 32 and a key of 64 hexadecimal digits.")
         if not 0 < lease <= MOST_LEASE_SECONDS:
             raise ParameterError(f"A lease is more than 0 and at most {MOST_LEASE_SECONDS:g} seconds.")
-        with self._lock:
-            self._sweep()
-            wanted = Issued(
-                handle_id, bytes.fromhex(key), owner, profile, written_params(params), lease, self._end(lease)
-            )
-            known = self._known.get(handle_id)
-            if known is not None:
-                if known.revoked or (known.owner, known.key, known.profile, known.params) != (
-                    (owner, wanted.key, profile, wanted.params)
-                ):
-                    raise _refused("This id has been used for another handle, or was revoked.", profile)
-                known.lease, known.ends_at = lease, wanted.ends_at
-                return known
-            if sum(issued.owner == owner for issued in self._in_use()) >= MOST_HANDLES:
+        wanted = self._begun(
+            Issued(handle_id, bytes.fromhex(key), owner, profile, written_params(params), lease, ends_at=0.0)
+        )
+        known = self.of(handle_id)
+        if known is None:
+            if len(self.in_use(owner)) >= MOST_HANDLES:
                 raise Throttled(f"There are {MOST_HANDLES} handles already.", hint="Revoke some.", unsent=True)
-            self._known[handle_id] = wanted
-            return wanted
+            if self._records.add(_KIND, handle_id, wanted.facts, seconds=lease + _KEPT_SECONDS):
+                return wanted
+            # At the same moment another replica has filed it.
+            known = self.of(handle_id)
+        if known is None or known.revoked or replace(known, lease=lease, ends_at=wanted.ends_at) != wanted:
+            raise _refused("This id has been used for another handle, or was revoked.", profile)
+        return self._kept(wanted)
 
     def renew(self, handle_id: str) -> Issued:
-        """Begin a handle's lease anew, even if it has ended. The caller has checked the owner.
+        """Renew a handle's lease, even if it has ended. The caller must have checked the owner.
 
         Raises `HandleRefused` if it is unknown or revoked.
         """
-        with self._lock:
-            known = self._known.get(handle_id)
-            if known is None:
-                raise _refused("There is no such handle.")
-            if known.revoked:
-                raise _refused("This handle has been revoked.", known.profile)
-            known.ends_at = self._end(known.lease)
-            return known
+        known = self.of(handle_id)
+        if known is None:
+            raise _refused("There is no such handle.")
+        if known.revoked:
+            raise _refused("This handle has been revoked.", known.profile)
+        return self._kept(self._begun(known))
 
     def revoke(self, handle_id: str) -> None:
-        """End a handle at once and for good. The caller has checked the owner; an unknown one is ended already."""
-        with self._lock:
-            known = self._known.get(handle_id)
-            if known is not None:
-                known.revoked = True
-                known.ends_at = min(known.ends_at, self._clock.elapsed())
+        """Revoke a handle. The caller must have checked the owner; an unknown handle is ignored."""
+        # A mark, which no renewal at another replica takes back.
+        self._records.mark(_KIND, handle_id, {"revoked": 1})
 
     def of(self, handle_id: str) -> Issued | None:
-        """Return what is known of a handle, also of an ended one."""
-        return self._known.get(handle_id)
+        """Return what is known about a handle, even if it has ended."""
+        record = self._records.get(_KIND, handle_id)
+        return None if record is None else Issued.of(record)
 
     def in_use(self, owner: str | None = None) -> list[Issued]:
-        """Return the handles whose lease runs: all of them, or those of one owner."""
-        with self._lock:
-            return [issued for issued in self._in_use() if owner in {None, issued.owner}]
+        """Return the active handles: all of them, or those of one owner."""
+        now = self._clock.now()
+        found = map(Issued.of, self._records.all(_KIND))
+        return [one for one in found if owner in {None, one.owner} and one.ends_at > now and not one.revoked]
 
     def told(self, issued: Issued) -> dict[str, Any]:
-        """Return what a client may know of a handle, as JSON takes it: everything but the key."""
+        """Return the JSON about a handle for clients: everything but the key."""
         return {
             "id": issued.id,
             "profile": issued.profile,
             "params": dict(issued.params),
             "owner": issued.owner,
             "lease": issued.lease,
-            "lease_ends_at": utc(self._clock.now() + issued.ends_at - self._clock.elapsed()).isoformat(),
+            "lease_ends_at": utc(issued.ends_at).isoformat(),
             "uses": issued.uses,
             "used_at": issued.used_at.isoformat() if issued.used_at is not None else None,
         }
 
     def check(self, handle_id: str, action: str, header: str, body: bytes) -> Issued:
-        """Return the handle whose holder proves itself.
+        """Check a proof, and return the handle of its holder.
 
         Parameters
         ----------
@@ -343,39 +360,34 @@ class Handles:
         HandleRefused
             There is no such handle, the proof is not its holder's, or its lease has ended.
         Throttled
-            Its holder asks too often.
+            Its holder sends too many requests.
         """
-        with self._lock:
-            known = self._known.get(handle_id)
-            try:
-                self._gate.check(None if known is None else known.key, handle_id, action, header, body)
-            except ProofRefused as refused:
-                if refused.reason == "too_many":
-                    raise Throttled("This handle is used too often.", retry_after=WINDOW_SECONDS, unsent=True) from None
-                raise _refused(_MESSAGES[refused.reason]) from None
-            assert known is not None
-            if known.revoked:
-                raise _refused("This handle has been revoked.", known.profile)
-            if self._clock.elapsed() >= known.ends_at:
-                raise _refused("The lease of this handle has ended: its driver did not renew it.", known.profile)
-            known.uses += 1
-            known.used_at = utc(self._clock.now())
-            return known
+        known = self.of(handle_id)
+        try:
+            self._gate.check(None if known is None else known.key, handle_id, action, header, body)
+        except ProofRefused as refused:
+            if refused.reason == "too_many":
+                raise Throttled("This handle is used too often.", retry_after=WINDOW_SECONDS, unsent=True) from None
+            raise _refused(_MESSAGES[refused.reason]) from None
+        assert known is not None
+        if known.revoked:
+            raise _refused("This handle has been revoked.", known.profile)
+        now = self._clock.now()
+        if now >= known.ends_at:
+            raise _refused("The lease of this handle has ended: its driver did not renew it.", known.profile)
+        self._records.mark(_KIND, handle_id, {"used_at": now}, counts="uses")
+        return replace(known, uses=known.uses + 1, used_at=utc(now))
 
-    def _end(self, lease: float) -> float:
-        return self._clock.elapsed() + lease
+    def _begun(self, issued: Issued) -> Issued:
+        return replace(issued, ends_at=self._clock.now() + issued.lease)
 
-    def _in_use(self) -> list[Issued]:
-        now = self._clock.elapsed()
-        return [issued for issued in self._known.values() if issued.ends_at > now]
-
-    def _sweep(self) -> None:
-        kept_from = self._clock.elapsed() - _KEPT_SECONDS
-        self._known = {name: issued for name, issued in self._known.items() if issued.ends_at > kept_from}
+    def _kept(self, issued: Issued) -> Issued:
+        self._records.put(_KIND, issued.id, issued.facts, seconds=issued.lease + _KEPT_SECONDS)
+        return issued
 
 
 _MESSAGES: Mapping[str, str] = {
-    "unknown": "The issuer does not know this handle: it has ended, or the issuer was started anew.",
+    "unknown": "The issuer does not know this handle: it has ended, or the issuer was restarted.",
     "proof": "The request does not prove that it comes from the holder of this handle.",
     "expired": "The proof is too old: the clocks of worker and issuer differ by more than a minute.",
     "replayed": "The proof has been used already.",

@@ -56,6 +56,7 @@ from .credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, b
 from .issuer import Server, claims_of, discover, verified
 from .login import Login, needed
 from .params import Param
+from .presets import Issuer, Preset, preset_of
 
 __all__ = ["AUTHORIZATION_CODE", "DEVICE_CODE", "ID_TOKEN", "OAuth2", "TokenEndpoint"]
 
@@ -234,8 +235,9 @@ class OAuth2(TokenEndpoint):
         required=True,
         unless="issuer",
     )
-    issuer = Endpoint(
-        "Issuer, whose metadata names the endpoints; exactly as the server writes it.",
+    issuer = Issuer(
+        "Issuer, whose metadata names the endpoints, exactly as the server writes it; or a well-known one by its name "
+        "in docs/login.md, such as github or entra:TENANT.",
         example="https://login.example.com",
     )
     base_url = Endpoint(
@@ -295,7 +297,15 @@ class OAuth2(TokenEndpoint):
         advanced=True,
     )
 
+    preset: Preset | None = None
+    """What is known of the server, if `issuer` names one of `PRESETS`; its settings are those that are not given."""
+
     def __init__(self, **settings: str) -> None:
+        named = preset_of(issuer) if isinstance(issuer := settings.get("issuer"), str) else None
+        if named is not None:
+            self.preset, tenant = named
+            del settings["issuer"]
+            settings = {**self.preset.filled(tenant), **settings}
         super().__init__(**settings)
         self._server: tuple[float, Server] | None = None
 

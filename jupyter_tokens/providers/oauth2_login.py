@@ -42,7 +42,8 @@ class Authorization:
     """One login by a browser: where it comes back to, and what only the two ends of it know."""
 
     redirect_uri: str
-    state: Secret = field(default_factory=_made_up)
+    # Of letters and digits: OneAccess documents no more.
+    state: Secret = field(default_factory=lambda: Secret(secrets.token_hex(32)))
     nonce: Secret = field(default_factory=_made_up)
     verifier: Secret = field(default_factory=_made_up)
 
@@ -67,8 +68,9 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
             "The server has no authorization endpoint.", hint="Log in with --device, or give authorization_endpoint."
         )
     digest = hashlib.sha256(asked.verifier.reveal().encode()).digest()
-    params = _login_params(call, server)
+    params = _login_params(provider, call, server)
     query = {
+        **(provider.preset.authorize if provider.preset else {}),
         **provider.extra(),
         **params,
         "response_type": "code",
@@ -118,7 +120,7 @@ def start_device(provider: OAuth2, call: Call) -> Driven[DeviceCode]:
         raise ConfigurationError(
             "The server has no device authorization endpoint.", hint="Log in with a browser, without --device."
         )
-    response = yield provider.post(call, server, server.device, _login_params(call, server))
+    response = yield provider.post(call, server, server.device, _login_params(provider, call, server))
     body = provider.granted(call, response)
     place, complete = text_of(response, body, "verification_uri"), body.get("verification_uri_complete", "")
     for address in filter(None, (place, complete)):
@@ -176,10 +178,12 @@ def _check_issuer(call: Call, server: Server, answer: Mapping[str, str]) -> None
         raise needed(call.profile, "The answer to the login is not from the profile's server, so it is not used.")
 
 
-def _login_params(call: Call, server: Server) -> dict[str, str]:
-    """The parameters of the profile; without a scope, what OpenID Connect calls for, as far as the server has it."""
+def _login_params(provider: OAuth2, call: Call, server: Server) -> dict[str, str]:
+    """The parameters of the profile; without a scope, the preset's, or what OpenID Connect has of the server's."""
     params = {name: str(value) for name, value in call.params.items()}
-    if "scope" not in params and server.jwks:
+    if "scope" not in params and provider.preset and provider.preset.scope:
+        params["scope"] = provider.preset.scope
+    elif "scope" not in params and server.jwks:
         known = server.scopes or ("openid",)
         params["scope"] = " ".join(name for name in _OPENID_SCOPES if name in known)
     return {name: value for name, value in params.items() if value}

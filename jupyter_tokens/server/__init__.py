@@ -1,1 +1,1 @@
-"""The server extension: tokens for kernels and browsers; secrets stay with the server."""
+"""The Jupyter server extension: hands out tokens to kernels and browsers; secrets stay in the server."""

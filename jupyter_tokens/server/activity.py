@@ -1,7 +1,7 @@
-"""What happened to tokens, as Jupyter events, in the server's log and as metrics; never a token, nor a part of one.
+"""Reports what happens to tokens as Jupyter events, log records and metrics; never a token or a part of one.
 
-An activity log, not an audit trail: whoever may write events can forge one, which is why the log tells the same. The
-metrics on the server's /metrics are made once per process, however many servers or extensions it runs.
+This is an activity log, not an audit trail: anyone who may write events can forge one, so the same facts are written to
+the server's log. The metrics on the server's /metrics exist once per process, even if it runs several servers.
 """
 
 from __future__ import annotations
@@ -33,12 +33,24 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "watch"]
 
 SCHEMA_ID = "https://github.com/jupyter-tokens/jupyter_tokens/events/{kind}/v1"
-KINDS = ("fetched", "served", "revealed", "injected", "held", "forgotten", "refused", "failed", "found", "handle")
+KINDS = (
+    "fetched",
+    "served",
+    "revealed",
+    "injected",
+    "held",
+    "forgotten",
+    "refused",
+    "failed",
+    "found",
+    "handle",
+    "login",
+)
 
 MOST_HISTORY = 200
-"""Events that are kept for the panel; the oldest are dropped first."""
+"""How many events are kept for the panel; the oldest are dropped first."""
 _NOT_IN_HISTORY = {"held", "found"}
-_HISTORY = ("profile", "user", "kernel_id", "to", "reason")
+_HISTORY = ("profile", "user", "kernel_id", "to", "what", "reason")
 
 _SCHEMA_IDS = {kind: SCHEMA_ID.format(kind=kind) for kind in KINDS}
 _SCHEMAS = Path(__file__).parent / "events"
@@ -55,7 +67,17 @@ _HELD.set_function(lambda: sum(source.live() for source in tuple(_sources)))
 
 
 class Activity:
-    """Tells of what happened, from any thread. Telling never fails: it is no part of handing out a token."""
+    """Reports events, from any thread. Reporting never raises, so that it cannot keep a token from being handed out.
+
+    Parameters
+    ----------
+    app : ServerApp
+        The Jupyter server.
+    source : callable
+        Returns the server's token source.
+    clock : Clock
+        For the times in the history.
+    """
 
     def __init__(self, app: ServerApp, source: Callable[[], LocalSource], clock: Clock) -> None:
         self._app = app
@@ -68,15 +90,17 @@ class Activity:
         self._history: deque[dict[str, Any]] = deque(maxlen=MOST_HISTORY)
 
     def history(self) -> list[dict[str, Any]]:
-        """The last events, the newest first: `at`, `kind` and, where an event has them, the facts of `_HISTORY`.
+        """The last events, newest first: `at`, `kind` and, where an event has them, the facts in `_HISTORY`.
 
-        A browser that was given a token's facts alone is left out.
+        Events for browsers that only got facts about a token are left out.
         """
         return [*reversed(self._history)]
 
     def register(self) -> None:
-        """Makes the events known to the server, once. Checking their schemas takes as long as a server's other work
-        for the extension, so it is done when the server has started, or with the first event.
+        """Register the event schemas with the server, if that has not been done.
+
+        Checking the schemas takes as long as all other work at the extension's start, so it is done after the server
+        has started, or with the first event.
         """
         if not self._are_registered:
             self._are_registered = True
@@ -84,7 +108,7 @@ class Activity:
                 self._events.register_event_schema(_SCHEMAS / f"{kind}.yaml")
 
     def fetched(self, fetched: Fetched) -> None:
-        """A call to a vendor, whether or not it yielded a token."""
+        """Report a call to an API, with or without success."""
         facts: dict[str, Any] = {
             "profile": fetched.key.profile,
             "provider": fetched.provider,
@@ -96,49 +120,63 @@ class Activity:
             self._tell("failed", logging.WARNING, {**facts, **_why(fetched.error)})
 
     def served(self, handler: TokensHandler, profile: str, *, to: str, cached: bool) -> None:
-        """A token went out. to : "browser" (its facts alone, unless it was revealed), "kernel", "sdk",
-        "worker" or "proxy".
+        """Report a token that was handed out.
+
+        Parameters
+        ----------
+        handler : TokensHandler
+            Handles the request.
+        profile : str
+            Name of the profile.
+        to : {"browser", "kernel", "sdk", "worker", "proxy"}
+            The recipient. A browser gets only facts about the token, unless the value is revealed.
+        cached : bool
+            Whether the token came from the cache.
         """
         self._tell("served", logging.DEBUG, {"profile": profile, "to": to, "cached": cached, **_who(handler)})
 
     def revealed(self, handler: TokensHandler, profile: str) -> None:
-        """A token's value went to a browser."""
+        """Report a token whose value was sent to a browser."""
         self._tell("revealed", logging.INFO, {"profile": profile, **_who(handler)})
 
     def injected(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
-        """The server put a token into a kernel. handler : None at a kernel's start, or for one that had to wait."""
+        """Report a token that the server put into a kernel; `handler` is None at its start and after queueing."""
         user = _who(handler)["user"] if handler is not None else None
         self._tell("injected", logging.INFO, {"profile": profile, "user": user, "kernel_id": kernel_id})
 
     def removed(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
-        """A kernel has forgotten a profile's tokens because a user asked for it. handler : as for `injected`."""
+        """Report a profile's tokens that were removed from a kernel on request. `handler` is as for `injected`."""
         user = _who(handler)["user"] if handler is not None else None
         self._tell("forgotten", logging.DEBUG, {"profile": profile, "user": user, "kernel_id": kernel_id})
 
     def held(self, kernel_id: str, profiles: list[str]) -> None:
-        """A kernel holds other tokens than before. profiles : all of which it holds one."""
+        """Report that the set of profiles has changed of which a kernel holds tokens; `profiles` is the new set."""
         self._tell("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
 
     def handle(self, what: str, handler: TokensHandler, issued: Issued) -> None:
-        """A handle was issued or revoked. what : "issued" or "revoked"."""
+        """Report a handle that was issued or revoked; `what` is "issued" or "revoked"."""
         facts = {"handle": issued.id, "what": what, "profile": issued.profile, "owner": issued.owner}
         self._tell("handle", logging.INFO, {**facts, **_who(handler)})
 
+    def login(self, handler: TokensHandler, profile: str, what: str) -> None:
+        """A person has logged in or out. what : "in" or "out"."""
+        self._tell("login", logging.INFO, {"profile": profile, "what": what, **_who(handler)})
+
     def forgotten(self, handler: TokensHandler, profile: str) -> None:
-        """The server removed a profile's tokens because it was asked to."""
+        """Report a profile's tokens that were removed from the server on request."""
         self._tell("forgotten", logging.DEBUG, {"profile": profile, **_who(handler)})
 
     def refused(self, handler: TokensHandler, reason: str) -> None:
-        """The server itself refused a request."""
+        """Report a request that the server itself refused."""
         facts = {"reason": reason, "resource": handler.auth_resource, "profile": self._known(handler)}
         self._tell("refused", logging.WARNING, {**facts, **_who(handler)})
 
     def found(self, path: str, outcome: str, found: list[str]) -> None:
-        """A notebook was to be saved with a token in it. outcome : "saved", "redacted" or "refused"."""
+        """Report a notebook that contained tokens when it was saved; `outcome` is "saved", "redacted" or "refused"."""
         self._tell("found", logging.DEBUG, {"path": path, "outcome": outcome, "found": found})
 
     def _known(self, handler: TokensHandler) -> str | None:
-        # What a request names may be anything, a token put into the wrong place among it: only a name that exists.
+        # Only the name of an existing profile: a request may name anything, even a token in the wrong place.
         with suppress(TokenError):
             profiles = self._source().profiles()
             return next((name for name in handler.path_kwargs.values() if name in profiles), None)
@@ -150,7 +188,7 @@ class Activity:
                 at = utc(self._clock.now()).isoformat()
                 self._history.append({"at": at, "kind": kind, **{name: facts.get(name) for name in _HISTORY}})
             if _is_heard(self._log, level):
-                # As JSON: a name cannot forge a line.
+                # As JSON, so that a name cannot forge a line of the log.
                 self._log.log(level, "jupyter_tokens %s %s", kind, json.dumps(facts))
             try:
                 asyncio.get_running_loop()
@@ -159,7 +197,7 @@ class Activity:
             else:
                 self._emit(kind, facts)
         except Exception as error:
-            self._log.warning("jupyter_tokens: telling of activity failed: %s", type(error).__name__)
+            self._log.warning("jupyter_tokens: an event was not reported: %s", type(error).__name__)
 
     def _emit(self, kind: str, facts: dict[str, Any]) -> None:
         try:
@@ -170,8 +208,10 @@ class Activity:
 
 
 def _is_heard(log: Any, level: int) -> bool:
-    """Whether a record would reach a handler. A server's logger lets all through, and its handlers drop most:
-    making a record for nothing costs as much as the rest of serving a token.
+    """Whether a record would reach a handler.
+
+    The server's logger passes all levels on and its handlers drop most records. Creating a record that is dropped costs
+    as much as the rest of serving a token.
     """
     if not log.isEnabledFor(level):
         return False
@@ -202,7 +242,7 @@ def watch(source: TokenSource) -> None:
 
 
 def count_fetch(fetched: Fetched, *, refresh: bool) -> None:
-    """Count a call to a token API. refresh : a token was cached already."""
+    """Count a call to a token API; `refresh` says that a token was cached already."""
     _FETCHES.labels(fetched.provider, "ok" if fetched.error is None else fetched.error.reason).inc()
     _SECONDS.labels(fetched.provider).observe(fetched.seconds)
     if refresh and fetched.error is not None:

@@ -1,4 +1,4 @@
-"""The JSON that the routes answer with, built field by field from what may be told."""
+"""Builds the JSON of the routes' answers, field by field, so that nothing secret can get into them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ _log = logging.getLogger(__name__)
 
 
 def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
-    """A profile, how its token is, and what is wrong with either; no secret, no reference to one, no token."""
+    """Describe a profile and the state of its token: without secrets, references to secrets, or the token.
+
+    Parameters
+    ----------
+    source : LocalSource
+        The server's token source.
+    name : str
+        Name of a configured profile.
+    """
     entry: dict[str, Any] = {
         "name": name,
         "provider": None,
@@ -80,8 +88,8 @@ def _login(source: LocalSource, name: str) -> dict[str, Any]:
 
 
 def params_schemas(ids: Iterable[str]) -> dict[str, Any]:
-    """JSON schemas of the parameters by the ids of providers that are in use."""
-    # A hub's service may have one that is not installed here.
+    """JSON schemas of the request parameters, by provider id, for the given providers."""
+    # A hub's service may use a provider that is not installed here.
     known = set(provider_ids())
     return {
         provider_id: provider_class(provider_id).schema()["params"]
@@ -91,7 +99,7 @@ def params_schemas(ids: Iterable[str]) -> dict[str, Any]:
 
 
 def provider_entries() -> list[dict[str, Any]]:
-    """The providers with JSON schemas of a profile's settings and of the parameters."""
+    """Describe all providers, with JSON schemas of the settings and of the request parameters."""
     return [entry for provider_id in provider_ids() if (entry := _provider_entry(provider_id)) is not None]
 
 
@@ -119,13 +127,13 @@ def _provider_entry(provider_id: str) -> dict[str, Any] | None:
             "create_params": schema["create_params"],
         }
     except Exception as error:
-        # Another package's provider that does not load is its maker's trouble, not that of the other providers.
+        # A provider of another package that cannot be loaded must not affect the other providers.
         _log.warning("jupyter_tokens: provider %s cannot be loaded (%s).", provider_id, type(error).__name__)
         return None
 
 
 def token_answer(profile: Profile, token: Token, *, now: float, value: bool) -> str:
-    """A token as JSON. value : whether to include its value. now : seconds since the epoch."""
+    """A token as JSON; `value` says whether to include its value, `now` is in seconds since the epoch."""
     about = About(profile.provider.title, profile.env, sandbox=profile.provider.sandbox, sdk=profile.sdk)
     how = {"scheme": profile.provider.scheme, "header": profile.provider.header}
     return json.dumps(token_to_dict(token, about, **how, now=now, value=value))

@@ -1,4 +1,4 @@
-"""The server extension: one source of tokens for the server's life, and the routes that lead to it."""
+"""The server extension: its configuration, its routes, and the one token source of the server."""
 
 from __future__ import annotations
 
@@ -83,8 +83,15 @@ _HANDLE = rf"/handles/(?P<handle_id>{ID})"
 class Route(NamedTuple):
     """One path below the server's base URL.
 
-    permissions : by each method that the handler has, action and resource; None if the proof of a kernel or of a
-    handle's holder, or a secret that a kernel got by one, takes the place of a login.
+    Attributes
+    ----------
+    pattern : str
+        Regular expression of the path.
+    handler : type
+        The handler class.
+    permissions : mapping
+        For each method of the handler, the action and the resource that the user needs. None if the request is
+        authenticated by a kernel's or a worker's proof, or by a secret that a kernel got with one, instead of a login.
     """
 
     pattern: str
@@ -128,12 +135,22 @@ ROUTES = (
     Route(_KERNEL + "/sdk", KernelSdkHandler, {"post": None}),
     Route(_KERNEL + r"/sdk/(?P<tool>[a-z]+)/(?P<name>[^/]+)", EndpointHandler, {"get": None, "post": None}),
 )
-"""All of them. The handlers enforce these permissions by jupyter_server's own decorators; tests hold the handlers and
-rest-api.yml to this table."""
+"""All routes. The handlers enforce these permissions with jupyter_server's own decorators; tests compare the handlers
+and rest-api.yml with this table."""
 
 
 class Served(NamedTuple):
-    """A token that is handed out. cached : no call to the vendor was made for it."""
+    """A token that is handed out.
+
+    Attributes
+    ----------
+    profile : Profile
+        Its profile.
+    token : Token
+        The token.
+    cached : bool
+        Whether it came from the cache, without a call to the API.
+    """
 
     profile: Profile
     token: Token
@@ -141,48 +158,48 @@ class Served(NamedTuple):
 
 
 class TokensExtension(ExtensionApp):
-    """Tokens for kernels and browsers. Profiles are not here but in `jupyter_tokens_config`, with no trait to copy."""
+    """The server extension. Its profiles are configured separately, in `jupyter_tokens_config`."""
 
     name = "jupyter_tokens"
     description = "Short-lived cloud tokens; their long-lived secrets stay with the server."
     version = __version__
     load_other_extensions = True
-    # They are described here, and read elsewhere.
+    # Listed for --help-all; config/files.py reads them.
     classes = [TokenProfiles]  # noqa: RUF012 (traitlets declares it as an instance variable)
 
     allow_reveal = Bool(
         default_value=True,
-        help="Whether the side panel may show a token's value. Kernels get theirs in any case.",
+        help="Whether the side panel may show a token's value. Kernels get their tokens in any case.",
     ).tag(config=True)
     allow_edit = Bool(
-        help="Whether profiles can be added, changed and removed over REST. By default they can on a server that "
-        "listens on loopback, with Jupyter's own login and no Authorizer. A user who may also execute code in "
-        "kernels can have the server read any file, variable or keyring entry that a reference names, as in a kernel; "
-        "any other user can only use secrets that are sent along.",
+        help="Whether profiles can be added, changed and removed over REST. The default is true for a server that "
+        "listens on loopback, with Jupyter's own login and no Authorizer. Users who may also execute code in "
+        "kernels can make the server read any file, variable or keyring entry that a reference names, as they can in a "
+        "kernel; other users can only use secrets that they send by value.",
     ).tag(config=True)
     edit_variables = List(
         Unicode(),
-        help="Further environment variables, or patterns with *, that a profile written over REST may fill, beside "
-        "those whose names end in _TOKEN, _KEY, _SECRET, _PASSWORD or _CREDENTIALS. Many other variables make a "
-        "program load code.",
+        help="Further environment variables, or patterns with *, that a profile written over REST may fill, besides "
+        "those whose names end in _TOKEN, _KEY, _SECRET, _PASSWORD or _CREDENTIALS. Be careful: many other variables "
+        "can make a program load code.",
     ).tag(config=True)
     load_in_kernels = Bool(
         default_value=True,
-        help="Whether the extension is loaded in every IPython kernel that this server starts: %gettoken works without "
-        "%load_ext, and redaction is on from the first cell. Kernels in whose environment jupyter_tokens is not "
-        "installed, and those that are started by anything but `python -m ipykernel_launcher`, are left as they are.",
+        help="Whether to load the extension in every IPython kernel that this server starts: %gettoken works without "
+        "%load_ext, and redaction is on from the first cell. Kernels whose environment lacks jupyter_tokens, and "
+        "those that are not started with `python -m ipykernel_launcher`, are left as they are.",
     ).tag(config=True)
     scan_on_save = Enum(
         ["off", "warn", "redact", "refuse"],
         default_value="off",
-        help="What to do when a notebook that is saved holds a token of this server, or what looks like one: nothing, "
-        "warn in the log and the browser, also redact it in outputs, or refuse to save. A document that is shared by "
-        "jupyter-collaboration is not refused but redacted, in its sources too.",
+        help="What to do when a notebook is saved that contains a token of this server, or something that looks like "
+        "one: nothing, warn in the log and the browser, also redact it in outputs, or refuse to save. A document that "
+        "is shared by jupyter-collaboration is not refused but redacted, in its sources too.",
     ).tag(config=True)
 
     service_url = Unicode(
-        help="Where the token service of this server's hub answers: its profiles are served beside the server's own. "
-        f"By default what the environment variable {SERVICE_VARIABLE} says.",
+        help="URL of the hub's token service. Its profiles are served besides the server's own. "
+        f"The default is the environment variable {SERVICE_VARIABLE}.",
     ).tag(config=True)
 
     @default("service_url")
@@ -191,12 +208,12 @@ class TokensExtension(ExtensionApp):
 
     @default("allow_edit")
     def _is_personal(self) -> bool:
-        """Whether everyone with a login can run code as the server's user: then editing gives nobody more."""
+        """Whether every user who can log in can also run code as the server's user: then editing adds no power."""
         app = self.serverapp
         return (
             app is not None
             and (bool(app.sock) or app.ip in _LOOPBACK)
-            # Subclasses, such as JupyterHub's, know several users.
+            # Not a subclass such as JupyterHub's, which has several users.
             and type(app.identity_provider) is PasswordIdentityProvider
             and app.identity_provider.auth_enabled
             and type(app.authorizer) is AllowAllAuthorizer

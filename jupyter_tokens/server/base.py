@@ -1,4 +1,4 @@
-"""What all handlers share: where tokens come from, bodies that are checked, errors as JSON, nothing cached."""
+"""Base classes of the handlers: they check request bodies, answer errors as JSON and forbid caching."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ __all__ = [
     "status_of",
 ]
 
-# What an Authorizer is asked about, so that it can allow to fetch but not to reveal.
+# The resources that an Authorizer is asked about. They are separate, so that it can allow fetching but not revealing.
 PROFILES = "jupyter_tokens:profiles"
 TOKENS = "jupyter_tokens:tokens"
 REVEAL = "jupyter_tokens:reveal"
@@ -67,12 +67,12 @@ PROXY = "jupyter_tokens:proxy"
 CREATE = "jupyter_tokens:create"
 LOGIN = "jupyter_tokens:login"
 KERNELS = "kernels"
-"""Jupyter's own resource: "execute" on it is running code as the server's user."""
+"""Jupyter's own resource: "execute" on it means running code as the server's user."""
 
 MOST_BODY_BYTES = 64 * 1024
 """The largest body that a request may have."""
 
-# The first that fits. What the vendor calls unauthorized is the profile's trouble, not the browser's login: 502.
+# The first match counts. A 401 of the vendor concerns the profile, not the browser's login, and so becomes a 502.
 _STATUS: tuple[tuple[type[TokenError], int], ...] = (
     (UnknownProfile, 404),
     (NotGranted, 403),
@@ -95,13 +95,13 @@ _STATUS: tuple[tuple[type[TokenError], int], ...] = (
 
 
 def status_of(error: TokenError) -> int:
-    """The HTTP status that a token error is answered with."""
-    # What is none of these and was never sent is a request that makes no sense for its profile.
+    """The HTTP status of the answer to a token error."""
+    # Any other error without a request to the API: the client's request makes no sense for its profile.
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400 if error.unsent else 502)
 
 
 def error_facts(error: TokenError) -> dict[str, Any]:
-    """What a client is told of an error; `str(error)` also names the profile, which it knows."""
+    """The facts about an error that a client gets. Unlike `str(error)`, they do not repeat the profile."""
     setting = getattr(error, "setting", "")
     return {
         "message": f"{error.message} {error.hint}".strip(),
@@ -116,11 +116,20 @@ def error_facts(error: TokenError) -> dict[str, Any]:
 class Refused(HTTPError):
     """A request that the server itself refuses.
 
-    message : for the client; it must hold no secret. retry_after : seconds after which it may succeed.
+    Parameters
+    ----------
+    status : int
+        The HTTP status.
+    message : str
+        For the client; must not contain a secret.
+    reason : str
+        One word for programs.
+    retry_after : float, optional
+        Seconds after which the request may succeed.
     """
 
     def __init__(self, status: int, message: str, reason: str, retry_after: float | None = None) -> None:
-        # log_message reaches the log as a format string, so it is given none.
+        # tornado logs log_message as a format string, so it stays empty.
         super().__init__(status)
         self.message = message
         self.code_word = reason
@@ -129,10 +138,10 @@ class Refused(HTTPError):
 
 @web.stream_request_body
 class JsonHandler(web.RequestHandler):
-    """Bodies that are checked, errors as JSON, nothing cached; of no Jupyter server, as the hub's service has none.
+    """Checks request bodies, answers errors as JSON and forbids caching. Needs no Jupyter server.
 
-    Errors are `{"message", "reason", "code", "request_id", "retryable"}`. Bodies come in pieces, so that one that is
-    too large is neither kept nor looked at.
+    Errors are `{"message", "reason", "code", "request_id", "retryable"}`. Bodies are received in chunks, so that one
+    that is too large is neither kept nor parsed.
     """
 
     log = logging.getLogger(__name__)
@@ -142,8 +151,8 @@ class JsonHandler(web.RequestHandler):
         super().initialize(*args, **kwargs)
         self._body = bytearray()
         self._body_bytes = 0
-        # Any name in a query may carry a secret, whatever its spelling, and tornado logs the whole address. The routes
-        # read path and query, which stay.
+        # Any query parameter may contain a secret, and tornado logs the whole URL, so the logged URL has no query. The
+        # handlers read `path` and `query`, which stay complete.
         self.request.uri = self.request.path + ("?[query]" if self.request.query else "")
 
     def data_received(self, chunk: bytes) -> None:
@@ -165,10 +174,17 @@ class JsonHandler(web.RequestHandler):
         self.set_header("Cache-Control", "no-store")
 
     def body(self, known: Mapping[str, type | tuple[type, ...]] | None) -> dict[str, Any]:
-        """The JSON object of the request; an empty body is an empty object.
+        """The JSON object in the request's body. An empty body counts as an empty object.
 
-        known : the fields and their types, or None if who asks checks them. Raises `Refused` for anything else, naming
-        the field.
+        Parameters
+        ----------
+        known : mapping or None
+            The allowed fields with their types; None if the caller checks them.
+
+        Raises
+        ------
+        Refused
+            The body is not a JSON object, or a field is unknown or has the wrong type.
         """
         raw = self.raw_body
         try:
@@ -202,11 +218,11 @@ class JsonHandler(web.RequestHandler):
         return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
 
     def refuse(self, status: int, message: str, reason: str, retry_after: float | None = None) -> NoReturn:
-        """Ends the request with an error of the server's own."""
+        """End the request with an error of the server itself."""
         raise Refused(status, message, reason, retry_after)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Errors as JSON, built by allow-list; the log gets the status and the reason, never more."""
+        """Answer an error as JSON from an allow-list of facts. Only the status and the reason are logged."""
         error = kwargs.get("exc_info", (None, None))[1]
         told: dict[str, Any] = {
             "message": responses.get(status_code, "Unknown HTTP error"),
@@ -233,14 +249,14 @@ class JsonHandler(web.RequestHandler):
         return status_of(error)
 
     def refused(self, status: int, reason: str) -> None:
-        """What else happens when a request is answered with an error."""
+        """Called when a request is answered with an error."""
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """What this route's client is told of a token error."""
+        """The facts about a token error that this route's client gets."""
         return error_facts(error)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """A token error is an answer, not a defect: no traceback, whose frames would name credentials."""
+        """Log no traceback for a token error: it is an answer, not a bug, and its frames could show credentials."""
         if not isinstance(value, TokenError | Refused):
             super().log_exception(typ, value, tb)
 
@@ -258,15 +274,15 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         self.check_site()
 
     def check_site(self) -> None:
-        """Refuses what another site has the browser ask with the user's cookie, such as a link or an image.
+        """Refuse requests that another site makes the browser send with the user's cookie, such as a link or an image.
 
-        Such a request changes nothing that its answer would show to that site, but it would make calls to an API. A
-        request with a token is let in, and one from an origin that the administrator allows.
+        The other site could not read the answer, but such requests would cause calls to an API. Requests with a token
+        are allowed, and so are those from an origin that the administrator allows.
         """
         site = self.request.headers.get("Sec-Fetch-Site", "none")
         allowed = "Origin" in self.request.headers and self.allow_origin != "*"  # `check_origin` has looked at it
         if site not in {"same-origin", "none"} and not allowed and not self.token_authenticated:
-            self.refuse(403, "This was asked by a page of another site.", "cross_site")
+            self.refuse(403, "The request comes from a page of another site.", "cross_site")
 
     @property
     def kernel_id(self) -> str | None:
@@ -275,16 +291,16 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
 
     @property
     def extensionapp(self) -> TokensExtension:
-        """See `ExtensionHandlerMixin`: what the handlers share is an attribute of it."""
+        """See `ExtensionHandlerMixin`; objects shared by the handlers are its attributes."""
         return cast("TokensExtension", super().extensionapp)
 
     def check_edit(self) -> None:
-        """Refuses what changes profiles, or prepares it, where the administrator does not allow that."""
+        """Refuse requests that change profiles, or prepare a change, if the administrator does not allow that."""
         if not self.extensionapp.allow_edit:
-            self.refuse(403, "The administrator does not allow to change profiles here.", "edit_off")
+            self.refuse(403, "The administrator does not allow profiles to be changed here.", "edit_off")
 
     async def may(self, action: str, resource: str, user: Any = None) -> bool:
-        """Whether the Authorizer allows that. user : by default the one who is logged in."""
+        """Whether the Authorizer allows an action on a resource to `user`, by default the one who is logged in."""
         who = self.current_user if user is None else user
         return bool(await ensure_async(self.authorizer.is_authorized(self, who, action, resource)))
 
@@ -294,6 +310,6 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
             super().update_api_activity()
 
     def refused(self, status: int, reason: str) -> None:
-        """Tells of what is forbidden."""
+        """Report forbidden requests."""
         if status == HTTPStatus.FORBIDDEN:
             self.extensionapp.activity.refused(self, reason)

@@ -1,14 +1,14 @@
-"""What a profile may say that comes over REST: whoever may only write profiles must not run code or read secrets.
+"""Rules for profiles written over REST: the permission to write profiles must not give access to code or secrets.
 
-A user who may execute code in kernels can read the files and the environment of the server's user anyway, so only the
-first two rules bind such a user:
+Users who may execute code in kernels can read the files and the environment of the server's user anyway, so only the
+first two rules apply to them:
 
-- A variable that a profile fills has a name that only secrets have. `PYTHONSTARTUP` and its like make a program load
-  code, and a profile's token is whatever its endpoint answers.
-- No profile comes to have `inject_at_start`, or other `hosts`.
-- A secret is sent along. A reference would make the server read any file, variable or keyring entry, and send it to an
-  endpoint of the writer's choice.
-- A secret that the profile has already goes only where it went before.
+- The name of a variable that a profile fills must look like that of a secret. Variables such as `PYTHONSTARTUP` make a
+  program load code, and a profile's token is whatever its endpoint returns.
+- `inject_at_start` cannot be switched on, and `hosts` cannot be changed.
+- Secrets must be sent by value. A reference would make the server read any file, variable or keyring entry, and send it
+  to an endpoint of the user's choice.
+- A secret that the profile already has can only be sent where it was sent before.
 """
 
 from __future__ import annotations
@@ -37,34 +37,39 @@ def check_change(
     variables: Iterable[str],
     trusted: bool,
 ) -> None:
-    """Raises `ProfileRefused` for a change that must not come over REST.
+    """Check that a change of a profile is allowed over REST.
 
     Parameters
     ----------
-    before
-        The profile as it is written now; empty for a new one.
-    after
-        What is to be written; it has been checked.
-    sent
-        References to the secrets that came along.
-    variables
+    before : mapping
+        The profile as it is now; empty for a new one.
+    after : mapping
+        The new profile, already validated.
+    sent : collection of str
+        References to the secrets that were sent by value.
+    variables : iterable of str
         Names, or patterns with ``*``, of further variables that the administrator allows.
-    trusted
+    trusted : bool
         Whether the user may execute code in kernels.
+
+    Raises
+    ------
+    ProfileRefused
+        The change is not allowed.
     """
     for variable in variables_of(after.get("env")).values():
         if not _VARIABLE.fullmatch(variable) and not any(fnmatchcase(variable, allowed) for allowed in variables):
             raise _refused(
                 "env",
-                f"The variable {variable[:80]!r} cannot be filled by a profile that is written here",
+                f"The variable {variable[:80]!r} cannot be filled by a profile that is written over REST",
                 "Its name has to end in _TOKEN, _KEY, _KEY_ID, _AK, _SK, _SECRET, _PASSWORD or _CREDENTIALS, or the "
                 "administrator has to allow it in c.TokensExtension.edit_variables.",
             )
     at_start = after.get("inject_at_start", False)
     if at_start and not before.get("inject_at_start", False):
-        raise _refused("inject_at_start", "The field 'inject_at_start' can be set in the configuration file alone", "")
+        raise _refused("inject_at_start", "The field 'inject_at_start' can only be set in the configuration file", "")
     if after.get("hosts") and after["hosts"] != before.get("hosts"):
-        raise _refused("hosts", "The field 'hosts' can be set in the configuration file alone", "")
+        raise _refused("hosts", "The field 'hosts' can only be set in the configuration file", "")
     if trusted:
         return
     references = _references(after)
@@ -80,7 +85,7 @@ def check_change(
         raise _refused(
             moved,
             f"The field {moved!r} cannot change while the profile keeps a secret or inject_at_start",
-            "Send all secrets anew, or change the configuration file.",
+            "Send all secrets again, or change the configuration file.",
         )
 
 
@@ -95,7 +100,7 @@ def _references(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-    """What would take a kept secret to another place, or to another use."""
+    """The first changed setting that would send a kept secret to another place or use it for something else."""
     known = provider_class(after["provider"]).settings()
     where = ("provider", "region", "verify", *(key for key, setting in known.items() if isinstance(setting, Endpoint)))
     moved = next((key for key in where if before.get(key) != after.get(key)), None)

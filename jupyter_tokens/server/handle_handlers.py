@@ -6,19 +6,23 @@ kernel or the users of this server, and only the owner renews it.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
-from ..protocol.handles import LEASE_SECONDS
-from ..protocol.proof import HEADER
+from .._util.threads import on_a_thread
+from ..errors import HandleRefused
+from ..protocol.handles import Handle
 from .base import INJECT, KERNELS, TOKENS, TokensHandler
+from .issuing import Issuing
 from .kernel_handlers import KernelHandler, ProofHandler
 
 if TYPE_CHECKING:
-    from ..protocol.handles import Issued
+    from ..protocol.handles import Handles, Issued
+    from ..sources.local import LocalSource
 
 __all__ = [
     "HandleHandler",
@@ -34,56 +38,48 @@ _USER = "user"
 """The owner of what was issued after a login: with a token Jupyter makes up another name for each request."""
 
 
-class _Issuing(TokensHandler):
-    FIELDS: ClassVar[dict[str, Any]] = {"id": str, "key": str, "profile": str, "params": dict, "lease": (int, float)}
+class _Issuing(Issuing, TokensHandler):
+    @property
+    def handles(self) -> Handles:
+        """See `Issuing`."""
+        return self.extensionapp.handles
 
-    def asked(self) -> dict[str, Any]:
-        """The body of a request to issue a handle."""
-        body = self.body(self.FIELDS)
-        missing = next((name for name in ("id", "key", "profile") if name not in body), None)
-        if missing is not None:
-            self.refuse(400, f"The field {missing!r} is missing.", "body")
-        return body
+    def issues_at(self, profile: str) -> tuple[str | None, str | None]:
+        """See `Issuing`."""
+        hubs = self.extensionapp.source.issuer_of(profile)
+        return (hubs, None) if hubs else self.extensionapp.issues_at
 
-    def issue(self, owner: str, body: dict[str, Any]) -> None:
-        """Issue the handle that the body describes."""
-        extension, params = self.extensionapp, body.get("params", {})
-        # Raises for an unknown profile or a wrong parameter.
-        extension.source.key(body["profile"], params)
-        issued = extension.handles.issue(
-            owner,
-            handle_id=body["id"],
-            key=body["key"],
-            profile=body["profile"],
-            params=params,
-            lease=float(body.get("lease", LEASE_SECONDS)),
-        )
-        extension.activity.handle("issued", self, issued)
-        self.tell(issued)
+    def tell_of(self, what: str, issued: Issued) -> None:
+        """See `Issuing`."""
+        self.extensionapp.activity.handle(what, self, issued)
 
-    def owned(self, handle_id: str, owner: str) -> Issued | None:
-        """What is known of a handle; None if nothing is. Refuses another owner's."""
-        issued = self.extensionapp.handles.of(handle_id)
-        if issued is not None and issued.owner != owner:
-            self.refuse(403, "This is another owner's handle.", "handle")
+    async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
+        """See `Issuing`; the hub's service issues those for its own profiles, too, so that workers ask it."""
+        issued = await super().issue(owner, body)
+        await self._pass_on(issued, lambda source, handle: source.issue(handle, issued.lease))
         return issued
 
-    def renew(self, handle_id: str) -> None:
-        """Renew a handle."""
-        self.tell(self.extensionapp.handles.renew(handle_id))
+    async def renew(self, handle_id: str) -> Issued:
+        """See `Issuing`."""
+        issued = await super().renew(handle_id)
+        await self._pass_on(issued, lambda source, handle: source.renew(handle))
+        return issued
 
-    def revoke(self, handle_id: str) -> None:
-        """Revoke a handle."""
-        issued = self.extensionapp.handles.of(handle_id)
-        self.extensionapp.handles.revoke(handle_id)
-        if issued is not None:
-            self.extensionapp.activity.handle("revoked", self, issued)
+    async def revoke(self, issued: Issued) -> None:
+        """See `Issuing`."""
+        await super().revoke(issued)
+        with suppress(HandleRefused):  # it has ended there already
+            await self._pass_on(issued, lambda source, handle: source.revoke(handle))
 
-    def tell(self, issued: Issued) -> None:
-        """Answer with a handle, and with where its holder has to ask."""
-        url, certificate = self.extensionapp.issues_at
-        told = {**self.extensionapp.handles.told(issued), "url": url, "certificate": certificate}
-        self.finish(json.dumps(told))
+    async def _pass_on(self, issued: Issued, pass_on: Callable[[LocalSource, Handle], object]) -> None:
+        source = self.extensionapp.source
+        if source.issuer_of(issued.profile):
+            handle = Handle(issued.profile, issued.params, issued.id, issued.key)
+            await on_a_thread(lambda: pass_on(source, handle))
+
+    def check_call(self, profile: str, params: Mapping[str, Any]) -> None:
+        """See `Issuing`."""
+        self.extensionapp.source.key(profile, params)
 
 
 class HandlesHandler(_Issuing):
@@ -95,8 +91,7 @@ class HandlesHandler(_Issuing):
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
         """Lists the handles whose lease runs: names, and no key."""
-        handles = self.extensionapp.handles
-        self.finish(json.dumps({"handles": [handles.told(issued) for issued in handles.in_use()]}))
+        self.tell_all(await self.in_use())
 
     @web.authenticated
     @authorized(action="execute", resource=KERNELS)
@@ -108,7 +103,7 @@ class HandlesHandler(_Issuing):
             self.refuse(
                 403, "This profile is limited to some kernels or notebooks: issue it in one of them.", "limited"
             )
-        self.issue(_USER, body)
+        self.tell(await self.issue(_USER, body))
 
 
 class HandleHandler(_Issuing):
@@ -120,9 +115,10 @@ class HandleHandler(_Issuing):
     @authorized(action="write", resource=TOKENS)
     async def delete(self, handle_id: str) -> None:
         """Revokes a handle, whoever owns it."""
-        if self.extensionapp.handles.of(handle_id) is None:
+        issued = await self.known(handle_id)
+        if issued is None:
             self.refuse(404, "There is no such handle.", "handle")
-        self.revoke(handle_id)
+        await self.revoke(issued)
         self.set_status(204)
         self.finish()
 
@@ -137,8 +133,8 @@ class HandleRenewalHandler(_Issuing):
     async def post(self, handle_id: str) -> None:
         """Begins a handle's lease anew."""
         self.body({})
-        self.owned(handle_id, _USER)
-        self.renew(handle_id)
+        await self.owned(handle_id, _USER)
+        self.tell(await self.renew(handle_id))
 
 
 class KernelHandlesHandler(_Issuing, KernelHandler):
@@ -150,7 +146,7 @@ class KernelHandlesHandler(_Issuing, KernelHandler):
         here = await self.prove(kernel_id, "handles")
         body = self.asked()
         await self.check_limits(body["profile"], here)
-        self.issue(f"kernel {here}", body)
+        self.tell(await self.issue(f"kernel {here}", body))
 
 
 class KernelHandleHandler(_Issuing, KernelHandler):
@@ -161,17 +157,18 @@ class KernelHandleHandler(_Issuing, KernelHandler):
         """Renews or revokes one of the kernel's own handles."""
         here = await self.prove(kernel_id, f"handles/{handle_id}/{action}")
         self.body({})
-        issued = self.owned(handle_id, f"kernel {here}")
+        issued = await self.owned(handle_id, f"kernel {here}")
         if action == "revoke":
-            self.revoke(handle_id)
+            if issued is not None:
+                await self.revoke(issued)
             self.finish("{}")
             return
         if issued is not None:
             await self.check_limits(issued.profile, here)
-        self.renew(handle_id)
+        self.tell(await self.renew(handle_id))
 
 
-class HandleTokenHandler(ProofHandler):
+class HandleTokenHandler(_Issuing, ProofHandler):
     """`jupyter-tokens/handles/{id}/token`."""
 
     @allow_unauthenticated
@@ -179,12 +176,9 @@ class HandleTokenHandler(ProofHandler):
         """A token with its value, for the worker that proves to hold the handle."""
         from .answers import token_answer  # noqa: PLC0415 (loads httpx, which no server should start with)
 
-        extension = self.extensionapp
-        issued = extension.handles.check(handle_id, "token", self.request.headers.get(HEADER, ""), self.raw_body)
-        body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, type(None))})
-        name = body.get("profile", issued.profile)
-        params = issued.call_params(name, body.get("params", {}))
-        refresh, newer_than = body.get("refresh", False), self.moment(body)
-        served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
-        extension.activity.served(self, name, to="worker", cached=served.cached)
+        extension, asked = self.extensionapp, await self.let_in(handle_id)
+        served = await extension.get_token(
+            asked.profile, asked.params, refresh=asked.refresh, newer_than=asked.newer_than
+        )
+        extension.activity.served(self, asked.profile, to="worker", cached=served.cached)
         self.finish(token_answer(served.profile, served.token, now=extension.clock.now(), value=True))

@@ -1,4 +1,4 @@
-"""The browser's routes: profiles, providers, tokens, holdings and injections. Each checks, asks and answers."""
+"""The routes for browsers: profiles, providers, tokens, holdings and injections."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ __all__ = [
 ]
 
 GRACE_SECONDS = 2.0
-"""How long the answer waits for a kernel that is not known to be busy."""
+"""How long the response waits for a kernel that does not seem busy."""
 BUSY_GRACE_SECONDS = 1.0
-"""How long it waits for one that seems to be busy. After each request, an injection among them, a kernel seems so until
-the server has heard that it is idle, which kernels send after their reply."""
+"""How long the response waits for a kernel that seems busy. A kernel seems busy after each request, until the server
+receives its idle status, which follows the reply."""
 
 
 class ProfilesHandler(TokensHandler):
@@ -46,7 +46,7 @@ class ProfilesHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
-        """Lists the profiles with their states; one that is wrong with what is wrong."""
+        """List the profiles with their states, and invalid ones with their errors."""
         from .answers import profile_entry  # noqa: PLC0415 (loads httpx, which no server should start with)
 
         source = self.extensionapp.source
@@ -72,7 +72,7 @@ class ProvidersHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
-        """Lists the providers with JSON schemas of their settings and parameters, and the places for secrets."""
+        """List the providers with JSON schemas of their settings and parameters, and the stores for secrets."""
         from ..config.secret_store import usable  # noqa: PLC0415 (see above)
         from .answers import provider_entries  # noqa: PLC0415 (see above)
 
@@ -86,7 +86,7 @@ class ImportHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def get(self) -> None:
-        """Lists the names of credentials that this machine has already, for users who may refer to them."""
+        """List the names of credentials that exist on this machine, for users who may refer to them."""
         from ..config.found import found  # noqa: PLC0415 (see above)
 
         self.check_edit()
@@ -102,7 +102,7 @@ class TokenHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def post(self, name: str) -> None:
-        """Fetches a token, or serves it from the cache: what is known of it, and its value if that may be revealed."""
+        """Fetch a token or serve it from the cache: facts about it, and on request its value."""
         from .answers import token_answer  # noqa: PLC0415 (see above)
 
         body = self.body({"reveal": bool, "refresh": bool, "params": dict})
@@ -112,7 +112,7 @@ class TokenHandler(TokensHandler):
         extension = self.extensionapp
         served = await extension.get_token(name, body.get("params", {}), refresh=body.get("refresh", False))
         if reveal:
-            # For the error that says why there is none.
+            # Raises the error that says why there is no value.
             served.token.values()
             extension.activity.revealed(self, name)
         extension.activity.served(self, name, to="browser", cached=served.cached)
@@ -122,7 +122,7 @@ class TokenHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def delete(self, name: str) -> None:
-        """Forgets the profile's tokens, whatever their parameters."""
+        """Forget all tokens of the profile."""
         if name not in self.extensionapp.source.profiles():
             raise UnknownProfile(f"There is no profile {name[:80]!r}.")
         self.extensionapp.renewals.forget(name)
@@ -134,7 +134,7 @@ class TokenHandler(TokensHandler):
     async def _check_reveal(self, name: str) -> None:
         profile = (await self.extensionapp.profiles())[name]
         if not self.extensionapp.allow_reveal or not profile.may_reveal:
-            self.refuse(403, "The administrator does not allow to reveal tokens.", "reveal_off")
+            self.refuse(403, "The administrator does not allow tokens to be revealed.", "reveal_off")
         if not await self.may("read", REVEAL):
             self.refuse(403, "You may fetch tokens, but not reveal them.", "reveal")
 
@@ -160,12 +160,12 @@ class ValuesHandler(TokensHandler):
 
 
 class ProfileHandler(TokensHandler):
-    """`jupyter-tokens/profiles/{name}`, where the administrator allows it."""
+    """`jupyter-tokens/profiles/{name}`, if the administrator allows editing."""
 
     @web.authenticated
     @authorized(action="read", resource=PROFILES)
     async def get(self, name: str) -> None:
-        """The profile as a form shows it, without its secrets."""
+        """Return the profile's settings for a form, without its secrets."""
         from ..config.editing import editable  # noqa: PLC0415 (see above)
 
         self.check_edit()
@@ -175,7 +175,7 @@ class ProfileHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def put(self, name: str) -> None:
-        """Adds a profile, or changes it, to the settings of the body."""
+        """Add or change a profile according to the settings in the body."""
         from ..config.editing import put  # noqa: PLC0415 (see above)
         from .answers import profile_entry  # noqa: PLC0415 (see above)
         from .edit_rules import check_change  # noqa: PLC0415 (see above)
@@ -186,7 +186,7 @@ class ProfileHandler(TokensHandler):
         trusted = await self.may("execute", KERNELS)
         allow = partial(check_change, variables=extension.edit_variables, trusted=trusted)
         created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
-        # Where a typed reference leads there may be a new secret, of which the source sees no change.
+        # The secret behind a reference may be new, which the source cannot see.
         extension.source.forget_profile(name)
         extension.source.look_again()
         self.set_status(201 if created else 200)
@@ -195,15 +195,13 @@ class ProfileHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def delete(self, name: str) -> None:
-        """Removes a profile, and forgets its tokens."""
-        from ..config.editing import remove  # noqa: PLC0415 (see above)
-
+        """Remove a profile, log its person out, and forget its tokens."""
         self.check_edit()
         extension = self.extensionapp
-        await extension.on_a_thread(partial(remove, name, extension.source.profiles()))
+        revoked = await extension.on_a_thread(partial(extension.source.remove_profile, name))
         extension.renewals.forget(name)
-        extension.source.forget_profile(name)
-        extension.source.look_again()
+        if revoked is not None:
+            extension.activity.login(self, name, "out")
         self.set_status(204)
         self.finish()
 
@@ -216,9 +214,11 @@ class HoldingsHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
-        """Lists them."""
+        """List the holdings of kernels, and the handles of workers, which hold tokens elsewhere."""
         known = self.extensionapp.holdings.of(self.kernel_manager)
-        self.finish(json.dumps({"holdings": [holding.told() for holding in known]}))
+        handles = self.extensionapp.handles
+        told = [handles.told(issued) for issued in handles.in_use()]
+        self.finish(json.dumps({"holdings": [holding.told() for holding in known], "handles": told}))
 
 
 class HistoryHandler(TokensHandler):
@@ -229,12 +229,12 @@ class HistoryHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
-        """Lists the last events."""
+        """List the last events."""
         self.finish(json.dumps({"history": self.extensionapp.activity.history()}))
 
 
 class InjectHandler(TokensHandler):
-    """`jupyter-tokens/kernels/{id}/inject`: 200 if it is done, 202 if it is queued, 409 if it failed."""
+    """`jupyter-tokens/kernels/{id}/inject`: answers 200 if it is done, 202 if it is queued, 409 if it failed."""
 
     auth_resource = INJECT
     FIELDS: ClassVar[dict[str, type | tuple[type, ...]]] = {
@@ -247,7 +247,7 @@ class InjectHandler(TokensHandler):
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
     async def post(self, kernel_id: str) -> None:
-        """Fetches the token and hands it to the kernel."""
+        """Fetch the token and put it into the kernel."""
         body = self.body(self.FIELDS)
         if "profile" not in body:
             self.refuse(400, "The field 'profile' is missing.", "body")
@@ -262,11 +262,11 @@ class InjectHandler(TokensHandler):
         if isinstance(env, dict) and not all(isinstance(variable, str) for variable in env.values()):
             self.refuse(400, "The field 'env' has the wrong type.", "body")
         profile.check_env(env)
-        # A wrong language or name is refused before a token is fetched.
+        # Refuses an unsupported language or an invalid name before a token is fetched.
         errand = Errand(extension, kernel, name, params, env)
         self._check_place(kernel_id)
         token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
-        # Others may have taken the last place meanwhile.
+        # The queue may have filled up while the token was fetched.
         self._check_place(kernel_id)
         injection = Injection(self, kernel_id, name, env, errand.language.lower(), token.expires_at)
         task = self.extensionapp.injections.begin(injection, partial(errand.run, token))
@@ -276,7 +276,7 @@ class InjectHandler(TokensHandler):
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
     async def delete(self, kernel_id: str) -> None:
-        """Has the kernel forget the tokens of the profile that the query names."""
+        """Make the kernel forget the tokens of the profile that the query names."""
         name = self.get_query_argument("profile", "")
         extension = self.extensionapp
         variables = extension.holdings.variables(kernel_id, name)
@@ -286,7 +286,7 @@ class InjectHandler(TokensHandler):
         self._check_place(kernel_id)
         sent = {env: extension.renewals.sent(kernel_id, env) for env in variables}
         removal = Removal(extension, kernel, name, sent)
-        # What is on its way out is not renewed meanwhile.
+        # Stop renewing it before it is removed.
         extension.renewals.release(kernel_id, variables)
         language = removal.language.lower()
         injection = Injection(self, kernel_id, name, ", ".join(variables), language, None, removes=True)
@@ -304,7 +304,7 @@ class InjectHandler(TokensHandler):
 
     def _check_place(self, kernel_id: str) -> None:
         if self.extensionapp.injections.full(kernel_id):
-            self.refuse(429, "Too many injections wait for this kernel already.", "too_many", retry_after=5.0)
+            self.refuse(429, "Too many injections are already waiting for this kernel.", "too_many", retry_after=5.0)
 
     def _ended(self, injection: Injection, errand: Errand, task: asyncio.Task[Given | None]) -> None:
         given = None if task.cancelled() else task.result()
@@ -347,8 +347,8 @@ class InjectionHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self, kernel_id: str, injection_id: str) -> None:
-        """Tells the state."""
+        """Return the state."""
         injection = self.extensionapp.injections.get(injection_id)
         if injection is None or injection.kernel_id != kernel_id:
-            self.refuse(404, "There is no such injection, or it was too long ago.", "unknown_injection")
+            self.refuse(404, "There is no such injection, or it has been forgotten.", "unknown_injection")
         self.finish(json.dumps(injection.told()))

@@ -1,4 +1,4 @@
-"""Which kernels hold which tokens, and the renewal of those that a kernel cannot keep fresh itself."""
+"""Tracks which kernels hold which tokens, and renews those that a kernel cannot keep fresh itself."""
 
 from __future__ import annotations
 
@@ -23,18 +23,23 @@ if TYPE_CHECKING:
 __all__ = ["Holding", "Holdings", "Renewals"]
 
 LONGEST_NAP_SECONDS = 30.0
-"""Between two looks at a kernel, whether it still lives, and at the clock: the machine may have slept."""
+"""How often a renewal checks that the kernel is alive, and the clock: the machine may have been suspended."""
 LONGEST_PAUSE_SECONDS = 60.0
-"""Between two tries for a token of which nothing is held any more."""
+"""The longest pause between two attempts for a token that is no longer held."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
     """A token that a kernel holds, as far as this server knows.
 
-    env : the variable that holds it, or None if it is in no environment variable.
-    kept_by : who renews it there: "kernel", "server", or None for nobody.
-    process : what is another one after a restart; None if that was not known yet.
+    Attributes
+    ----------
+    env : str or None
+        The environment variable that contains it, if any.
+    kept_by : {"kernel", "server"} or None
+        What keeps it fresh there.
+    process : object
+        Identifies the kernel's process, and so changes with a restart; None if it is not known yet.
     """
 
     kernel_id: str
@@ -45,7 +50,7 @@ class Holding:
     process: object = None
 
     def told(self) -> dict[str, Any]:
-        """What a client may know."""
+        """The JSON for clients."""
         return {
             "kernel_id": self.kernel_id,
             "profile": self.profile,
@@ -58,7 +63,10 @@ class Holding:
 class Holdings:
     """The last token of each profile and variable in each kernel.
 
-    changed : called with a kernel's id and the profiles of which it holds a token, when that or their expiry changes.
+    Parameters
+    ----------
+    changed : callable
+        Called with a kernel's id and the profiles of which it holds tokens, when these or their expiry change.
     """
 
     def __init__(self, changed: Callable[[str, list[str]], None]) -> None:
@@ -66,12 +74,12 @@ class Holdings:
         self._changed = changed
 
     def note(self, holding: Holding, kernels: Any = None) -> None:
-        """A kernel has been handed a token. kernels : the manager that runs it, unless it is yet to be started."""
+        """Record a token that a kernel got. `kernels` is the manager that runs it, unless it is yet to be started."""
         with self._change(holding.kernel_id):
             self._keep(_in_its_process(holding, kernels))
 
     def report(self, kernel_id: str, held: Iterable[Holding], kernels: Any) -> None:
-        """A kernel reports all that it holds: what it does not name is gone, but for what the server itself renews."""
+        """Replace a kernel's holdings by those that it reports, except those that the server itself renews."""
         with self._change(kernel_id):
             for key, known in list(self._known.items()):
                 if known.kernel_id == kernel_id and known.kept_by != "server":
@@ -80,18 +88,18 @@ class Holdings:
                 self._keep(_in_its_process(holding, kernels))
 
     def variables(self, kernel_id: str, profile: str) -> list[str]:
-        """The variables of a kernel that hold a profile's tokens."""
+        """The variables of a kernel that contain a profile's tokens."""
         return [held.env for held in self._in(kernel_id) if held.profile == profile and held.env is not None]
 
     def removed(self, kernel_id: str, profile: str) -> None:
-        """A kernel holds no token of a profile any more."""
+        """Drop a kernel's holdings of a profile."""
         with self._change(kernel_id):
             for key, known in list(self._known.items()):
                 if (known.kernel_id, known.profile) == (kernel_id, profile):
                     del self._known[key]
 
     def renewed_by_nobody(self, kernel_id: str, env: str) -> None:
-        """The server has stopped renewing what it put into a kernel's variable."""
+        """Record that the server no longer renews a kernel's variable."""
         with self._change(kernel_id):
             for key, known in self._known.items():
                 if (known.kernel_id, known.env, known.kept_by) == (kernel_id, env, "server"):
@@ -111,18 +119,18 @@ class Holdings:
     def _keep(self, holding: Holding) -> None:
         mine = holding.kernel_id, holding.profile, holding.env
         if holding.env is not None:
-            # A variable holds one token: the last one.
+            # A variable contains one token: the last one.
             for key, known in list(self._known.items()):
                 if key != mine and (known.kernel_id, known.env) == (holding.kernel_id, holding.env):
                     del self._known[key]
-            # What was noted when the kernel fetched it, before it said where it has put it.
+            # Replaces the entry from when the kernel fetched the token, before it reported where it has put it.
             fetched = self._known.get((holding.kernel_id, holding.profile, None))
             if fetched is not None and fetched.kept_by is None:
                 del self._known[holding.kernel_id, holding.profile, None]
         self._known[mine] = holding
 
     def of(self, kernels: Any) -> Iterable[Holding]:
-        """Those of the kernels that a manager still runs; what has ended or was restarted is forgotten."""
+        """The holdings of the kernels that a manager runs. Those of ended and restarted kernels are dropped."""
         self._known = {key: holding for key, holding in self._known.items() if _lives(holding, kernels)}
         return tuple(self._known.values())
 
@@ -140,7 +148,7 @@ def _lives(holding: Holding, kernels: Any) -> bool:
 
 
 class Renewals:
-    """The variables of kernels that this server renews. Its methods are called on the server's loop."""
+    """The variables in kernels that this server renews. Its methods must be called on the server's event loop."""
 
     def __init__(self, extension: TokensExtension) -> None:
         self._extension = extension
@@ -148,7 +156,7 @@ class Renewals:
         self._is_watching = False
 
     def note(self, kernel_id: str, errand: Errand, sent: Token | None) -> None:
-        """A kernel's variable was filled. sent : the token to renew there; None if the kernel does that itself."""
+        """Record a variable that was filled. `sent` is the token to renew, or None if the kernel does that itself."""
         self.release(kernel_id, errand.variables.values())
         if sent is None:
             return
@@ -166,9 +174,9 @@ class Renewals:
         renewal.task.add_done_callback(over)
 
     def release(self, kernel_id: str, variables: Iterable[str]) -> None:
-        """Stops renewing variables of a kernel: it does that itself, or they hold something else.
+        """Stop renewing variables of a kernel, because it does that itself or they contain something else.
 
-        With one value of a token the others are no longer renewed either.
+        All values of a token are released together.
         """
         released = set(variables)
         for env in released:
@@ -177,19 +185,19 @@ class Renewals:
                 self._extension.holdings.renewed_by_nobody(kernel_id, other)
 
     def sent(self, kernel_id: str, env: str) -> Secret | None:
-        """The value that the server has put into a kernel's variable, if it renews that."""
+        """The value that the server has put into a kernel's variable, if it renews the variable."""
         renewal = self._running.get((kernel_id, env))
         return None if renewal is None else renewal.value_in(env)
 
     def forget(self, profile: str) -> None:
-        """Stops renewing the tokens of a profile; kernels keep what they have."""
+        """Stop renewing the tokens of a profile. Kernels keep what they have."""
         for place, renewal in list(self._running.items()):
             if renewal.key.profile == profile:
                 self._stop(place)
                 self._extension.holdings.renewed_by_nobody(*place)
 
     async def close(self) -> None:
-        """Stops all."""
+        """Stop all renewals."""
         tasks = [renewal.task for renewal in self._running.values() if renewal.task is not None]
         for place in list(self._running):
             self._stop(place)
@@ -208,7 +216,7 @@ class Renewals:
         loop = asyncio.get_running_loop()
 
         def arrived(key: Key, _token: Token) -> None:
-            # On the thread of a fetch, which may outlive the loop.
+            # Called on the thread of a fetch, which may outlive the loop.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._news, key)
 
@@ -221,7 +229,7 @@ class Renewals:
 
 
 class _Renewal:
-    """One token in one kernel: a variable, or one for each of its values. news : set when the source has another."""
+    """Renews one token in one kernel: one variable, or one for each of its values."""
 
     def __init__(self, extension: TokensExtension, kernel_id: str, errand: Errand, sent: Token) -> None:
         self.key = errand.key
@@ -233,27 +241,28 @@ class _Renewal:
         self._errand = errand
         self._sent: Token | None = sent
         self._failures = 0
-        # At once if it is not held any more, because the profile has changed; one that never was came without a life.
+        # If the token is no longer held, its profile has changed: fetch at once. One that had expired on arrival never
+        # was.
         self._retry_at = inf if extension.source.held(errand.key) is None else -inf
 
     def value_in(self, variable: str) -> Secret | None:
-        """What the variable was given; None once the kernel has taken over."""
+        """The value last put into the variable; None once the kernel renews it itself."""
         return None if self._sent is None else Secret(self._errand.values(self._sent)[variable])
 
     async def run(self) -> None:
-        """Ends with the kernel, or when the kernel has taken over."""
+        """Renew the token until the kernel ends or renews it itself."""
         try:
             while await self._renew():
                 pass
         except Exception as error:
-            # Only our own texts are known to quote nothing that was sent.
+            # Only the texts of our own errors are known not to quote a value.
             why = str(error) if isinstance(error, Failed) else type(error).__name__
             self._log(f"ends: {why}")
             for variable in self.variables:
                 self._extension.holdings.renewed_by_nobody(self._kernel_id, variable)
 
     async def _renew(self) -> bool:
-        """Waits for a newer token and has the kernel take it; returns whether there is more to do."""
+        """Wait for a newer token and put it into the kernel; returns whether to go on."""
         await self._until_due()
         token = self._newer() or await self._fetched()
         if token is None or token is self._sent:
@@ -267,7 +276,7 @@ class _Renewal:
         return given.token is not None
 
     async def _until_due(self) -> None:
-        """Raises `Failed` if the kernel has ended meanwhile."""
+        """Wait until a refresh is due. Raises `Failed` if the kernel ends meanwhile."""
         while True:
             await self._errand.check()
             self.news.clear()
@@ -278,7 +287,7 @@ class _Renewal:
                 await asyncio.wait_for(self.news.wait(), min(left, LONGEST_NAP_SECONDS))
 
     def _newer(self) -> Token | None:
-        """What is held if that is not what the kernel has, whoever has fetched it."""
+        """The token that the source holds, if the kernel has another one."""
         held = self._extension.source.held(self.key)
         return None if held is None or held.token is self._sent else held.token
 
@@ -286,17 +295,17 @@ class _Renewal:
         held = self._extension.source.held(self.key)
         if held is None:
             return self._retry_at
-        # A credential that was refused is not shown again unasked.
+        # A refused credential is not tried again unasked.
         return inf if isinstance(held.error, Unauthorized) else held.refresh_at
 
     async def _fetched(self) -> Token | None:
-        """The token of the next fetch, or None if it failed."""
+        """Fetch a token; None if that failed."""
         flight = asyncio.wrap_future(self._extension.source.begin(self.key))
-        # It is others' flight too: waiting like this cancels nothing.
+        # `asyncio.wait` does not cancel the fetch, which others may be waiting for too.
         await asyncio.wait({flight})
         error = flight.exception()
         if error is None:
-            # One that comes without a life is not held, and would come so again.
+            # A token that has expired on arrival is not held, and a new one would have expired too.
             self._retry_at = inf if self._extension.source.held(self.key) is None else -inf
             return flight.result()
         hopeless = not isinstance(error, TokenError) or isinstance(

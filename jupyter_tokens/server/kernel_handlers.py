@@ -1,7 +1,7 @@
-"""The kernel's own routes: it proves who it is with the key of its connection file, and gets what its profiles allow.
+"""The routes for kernels, authenticated by a proof made with the key in the kernel's connection file.
 
-They take no login, because a kernel has none, and no XSRF token, because they look at no cookie. A browser cannot use
-them: it cannot make a proof, and what it sends says that it is a browser. The same holds for the holder of a handle.
+They need no login, because a kernel has none, and no XSRF token, because they ignore cookies. A browser cannot use
+them: it cannot make a proof, and its headers show that it is a browser. The same holds for the routes of workers.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
 class ProofHandler(TokensHandler):
-    """Base of the routes that a proof opens."""
+    """Base of the routes that are authenticated by a proof."""
 
     auth_resource = TOKENS
 
     def check_xsrf_cookie(self) -> None:
-        """Not for these routes: whoever calls is known by the proof, not by a cookie that a browser would add."""
+        """No check: the caller is authenticated by a proof, not by a cookie that a browser would add."""
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """The whole error, which the kernel raises again."""
+        """The complete error, which the kernel raises again."""
         return error.to_dict()
 
     def check_site(self) -> None:
-        """No site's pages have business here."""
+        """Refuse all requests of browsers."""
         if any(name in self.request.headers for name in _BROWSER):
             self.refuse(403, "This route is for kernels and workers, not for browsers.", "browser")
 
@@ -49,8 +49,8 @@ class KernelHandler(ProofHandler):
     """Base of the kernel's routes."""
 
     async def prove(self, kernel_id: str, action: str) -> str:
-        """Raises `Refused` unless the request is that kernel's; returns how this server calls it."""
-        # Before anything is made of it, such as a hash.
+        """Raise `Refused` unless the request comes from this kernel; returns the kernel's id on this server."""
+        # Checks the size before the body is hashed.
         body = self.raw_body
         here = id_here(self.kernel_manager, kernel_id)
         key = connection_key(self.kernel_manager, here)
@@ -60,7 +60,7 @@ class KernelHandler(ProofHandler):
         return here
 
     async def check_limits(self, profile: str, here: str) -> None:
-        """Refuse a profile that is limited to other kernels. here : as `prove` returned it."""
+        """Refuse a profile that is limited to other kernels. `here` is the id that `prove` returned."""
         if not await self.extensionapp.may_have(profile, here):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
 
@@ -70,7 +70,7 @@ class KernelTokenHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """A token with its value, for the kernel that proves itself."""
+        """Return a token with its value."""
         from .answers import token_answer  # noqa: PLC0415 (loads httpx, which no server should start with)
 
         kernel_id = await self.prove(kernel_id, "token")
@@ -97,7 +97,7 @@ class KernelTokenHandler(KernelHandler):
     async def _check_create(self, name: str, kernel_id: str) -> None:
         if self.extensionapp.source.profiles()[name].create_is_off:
             self.refuse(403, "The profile does not allow creating tokens: set allow_create in it.", "create_off")
-        # Nobody is logged in here. An Authorizer can tell kernels apart by this name.
+        # No user is logged in here. An Authorizer can distinguish kernels by this name.
         if not await self.may("execute", CREATE, User(username=f"kernel {kernel_id}")):
             self.refuse(403, "This kernel may fetch tokens, but not create them.", "create")
 
@@ -107,7 +107,7 @@ class KernelProfilesHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """The profiles that this kernel may use; one that is wrong with what is wrong. With what its forms need."""
+        """List the profiles that this kernel may use, with schemas for its forms; invalid ones have an error."""
         from .answers import params_schemas, profile_entry  # noqa: PLC0415 (see above)
 
         kernel_id = await self.prove(kernel_id, "profiles")
@@ -120,7 +120,7 @@ class KernelProfilesHandler(KernelHandler):
             try:
                 allowed = await extension.may_have(name, kernel_id)
             except TokenError:
-                # What is wrong with it is in the entry.
+                # The entry contains the error.
                 allowed = True
             if allowed:
                 entries.append(entry)
@@ -133,12 +133,12 @@ class KernelHoldingsHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """The kernel reports all that it holds, and where."""
+        """Record all tokens that the kernel holds, and where."""
         kernel_id = await self.prove(kernel_id, "holdings")
         entries = self.body({"holdings": list}).get("holdings", [])
         known = set(await self.extensionapp.profiles())
         held = [self._holding(kernel_id, entry) for entry in entries]
-        # A kernel may also have profiles of its own, of which the server's panel shows nothing.
+        # A kernel may also use profiles of its own, which the server does not know and the panel does not show.
         held = [holding for holding in held if holding.profile in known]
         self.extensionapp.holdings.report(kernel_id, held, self.kernel_manager)
         self.extensionapp.renewals.release(kernel_id, [holding.env for holding in held if holding.env is not None])
@@ -150,4 +150,4 @@ class KernelHoldingsHandler(KernelHandler):
             expires_at = None if ends is None else datetime.fromisoformat(ends)
             if isinstance(profile, str) and (env is None or (isinstance(env, str) and env.isidentifier())):
                 return Holding(kernel_id, profile, env, expires_at, "kernel" if entry["kept_fresh"] is True else None)
-        return self.refuse(400, "The field 'holdings' must be a list of what is held.", "body")
+        return self.refuse(400, "The field 'holdings' must be a list of holdings.", "body")

@@ -1,7 +1,8 @@
 """Checks a kernel's proof against the connection key that the server holds.
 
-The server does not start a kernel that it adopts (`allow_external_kernels`): it finds a connection file in a folder.
-The key in that file is the only proof of who the kernel is, so nobody else may be able to read or write it.
+A kernel that the server adopts (`allow_external_kernels`) was not started by it: the server finds its connection file
+in a folder. The key in that file is all that identifies the kernel, so no other user may be able to read or write the
+file.
 """
 
 from __future__ import annotations
@@ -24,29 +25,29 @@ if TYPE_CHECKING:
 __all__ = ["ANSWER_SECONDS", "KernelGate", "check_adopted", "connection_key", "id_here"]
 
 ANSWER_SECONDS = 2.0
-"""How long an adopted kernel may take to answer on its control channel, where a busy one answers too."""
+"""How long an adopted kernel may take to answer on its control channel, which works while the kernel is busy."""
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FACTS = ("transport", "ip", "shell_port", "control_port")
 
 
 def id_here(kernels: AsyncMappingKernelManager, kernel_id: str) -> str:
-    """How this server calls a kernel that calls itself by its connection file's name.
+    """Return the id on this server of a kernel that identifies itself by the name of its connection file.
 
-    It is the same id for a kernel that this server has started. One that it has adopted (`allow_external_kernels`) has
-    another one with each server. The id of a kernel that nobody knows stays as it is.
+    For a kernel that this server has started, it is the same id. An adopted kernel (`allow_external_kernels`) has a
+    different id on each server. The id of an unknown kernel is returned unchanged.
     """
-    # The first versions of jupyter_client 8 adopt none.
+    # Early versions of jupyter_client 8 adopt no kernels.
     if kernel_id in kernels or getattr(kernels, "external_connection_dir", None) is None:
         return kernel_id
-    # The server adopts a kernel when somebody lists its kernels: a server that has just started may know of none.
+    # The server adopts kernels when its kernels are listed, so a server that has just started may not know them yet.
     kernels.list_kernel_ids()
     name = f"kernel-{kernel_id}.json"
     return next((here for here, file in kernels.kernel_id_to_connection_file.items() if file.name == name), kernel_id)
 
 
 def connection_key(kernels: AsyncMappingKernelManager, kernel_id: str) -> bytes | None:
-    """The key of a kernel that this server runs, or None: unknown, a gateway's, or one whose messages are unsigned."""
+    """The key of a kernel of this server; None if it is unknown, is a gateway's, or does not sign its messages."""
     if kernel_id not in kernels:
         return None
     session: Any = getattr(kernels.get_kernel(kernel_id), "session", None)
@@ -55,10 +56,10 @@ def connection_key(kernels: AsyncMappingKernelManager, kernel_id: str) -> bytes 
 
 
 class KernelGate(Gate):
-    """Lets in who proves that it is a kernel of this server, once for each proof."""
+    """Accepts each valid proof of a kernel of this server once."""
 
     def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
-        """Raises `Refused`. key : see `connection_key`."""
+        """Raise `Refused` unless the proof is valid. For `key` see `connection_key`."""
         try:
             super().check(key, name, action, header, body)
         except ProofRefused as refused:
@@ -70,19 +71,24 @@ _REFUSED: Mapping[str, tuple[int, str, str]] = {
     "proof": (403, "The request does not prove that it comes from that kernel.", "proof"),
     "expired": (403, "The proof is too old, or its clock is wrong.", "expired"),
     "replayed": (403, "The proof has been used already.", "replayed"),
-    "too_many": (429, "This kernel asks too often: try again in a minute.", "too_many"),
+    "too_many": (429, "This kernel sends too many requests: try again in a minute.", "too_many"),
 }
 
 
 async def check_adopted(kernels: AsyncMappingKernelManager, kernel_id: str) -> None:
-    """Raises `Refused` for an adopted kernel that others could have forged, or that does not answer.
+    """Check that an adopted kernel answers and that other users cannot have forged it.
 
     Parameters
     ----------
-    kernels
-        The server's manager of kernels.
-    kernel_id
-        How this server calls the kernel; one that the server has started itself is let through.
+    kernels : AsyncMappingKernelManager
+        The server's kernel manager.
+    kernel_id : str
+        The kernel's id on this server. A kernel that the server has started itself passes the check.
+
+    Raises
+    ------
+    Refused
+        The kernel does not answer, or other users can read or write its connection file.
     """
     file = getattr(kernels, "kernel_id_to_connection_file", {}).get(kernel_id)
     if file is None:
@@ -90,15 +96,15 @@ async def check_adopted(kernels: AsyncMappingKernelManager, kernel_id: str) -> N
     kernel = kernels.get_kernel(kernel_id)
     problem = _problem(Path(file), kernel)
     if problem is None and not await _answers(kernel):
-        problem = f"leads to no kernel that answers within {ANSWER_SECONDS:g} s"
+        problem = f"belongs to no kernel that answers within {ANSWER_SECONDS:g} s"
     if problem is not None:
         raise Refused(403, f"The connection file of this kernel {problem}.", "adopted")
 
 
 def _problem(file: Path, kernel: Any) -> str | None:
-    """What is wrong with a connection file."""
+    """The problem with a connection file, if any."""
     try:
-        # Through a link, whose own folder decides where it leads.
+        # Links are followed first: the folder that counts is that of the file itself.
         real = file.resolve(strict=True)
         folders = [folder.stat() for folder in (file.parent, real.parent)]
         state = real.stat()
@@ -115,12 +121,12 @@ def _problem(file: Path, kernel: Any) -> str | None:
     known = kernel.get_connection_info()
     key = facts.get("key") if isinstance(facts, dict) else None
     if not (isinstance(key, str) and key.encode() == known["key"] and all(facts.get(f) == known[f] for f in _FACTS)):
-        return "is not as it was when the server read it: restart the server"
+        return "has changed since the server read it: restart the server"
     return None
 
 
 async def _answers(kernel: Any) -> bool:
-    """Whether a kernel that has the key answers on the control channel."""
+    """Whether a kernel with this key answers on the control channel."""
     channel = KernelChannel(kernel, kernel.connect_control)
     try:
         answered, _ = await asyncio.wait([channel.request("kernel_info_request", {})], timeout=ANSWER_SECONDS)

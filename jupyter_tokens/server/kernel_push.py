@@ -1,7 +1,7 @@
-"""Puts a token into a running kernel over the kernel's own channels; the browser that asks for it never sees it.
+"""Puts a token into a running kernel over the kernel's channels, so that the browser never sees the token.
 
-A Python kernel in which the extension is loaded is asked to fetch the token itself, so that no value is sent. Any other
-kernel gets the value, and the server renews it there (`holdings.Renewals`).
+A Python kernel with the extension loaded is asked to fetch the token itself, so that no value is sent. Any other kernel
+gets the value, and the server renews it there (`holdings.Renewals`).
 """
 
 from __future__ import annotations
@@ -46,34 +46,38 @@ __all__ = [
 ]
 
 MOST_FINISHED = 1000
-"""Finished injections whose state can still be asked for; the oldest are forgotten first."""
+"""How many finished injections are kept, so that their state can be read; the oldest are forgotten first."""
 MOST_QUEUED = 20
-"""Injections that may wait for one kernel at once; each holds a socket."""
+"""How many injections may wait for one kernel at once; each uses a socket."""
 IDLE_SECONDS = 15.0
-"""How long a kernel that is not known to be busy may take to answer."""
+"""How long a kernel that does not seem busy may take to answer."""
 BUSY_SECONDS = 3600.0
 """How long an injection waits for a busy kernel."""
 LOOK_SECONDS = 0.5
-"""How often a kernel that has not answered yet is looked at, whether it still lives."""
+"""How often a kernel that has not answered yet is checked for being alive."""
 MOST_SENDINGS = 10
-"""How often one injection is sent: again if a failing cell had the kernel drop it, or its token expired meanwhile."""
+"""How often one injection is sent: again if a failing cell made the kernel drop it, or if its token has expired."""
 
 _NOTHING: Mapping[str, str] = {}
 _ABORTED = {"aborted", "abort"}
-"""In the words of ipykernel and IRkernel: a cell before the request failed, or was interrupted."""
+"""How ipykernel and IRkernel report that a cell before the request failed or was interrupted."""
 MOST_TOLD = 500
-"""Characters of what a kernel says that are passed on."""
+"""How many characters of a kernel's message are passed on."""
 
 
 class Failed(Exception):
-    """The kernel cannot be given the token; the message is for the client."""
+    """The token cannot be put into the kernel; the message is for the client."""
 
 
 class Given(NamedTuple):
-    """What a kernel has now.
+    """The outcome of an injection.
 
-    kept_by : who renews it there: "kernel", "server", or None for nobody.
-    token : that the server has sent; None if the kernel has fetched it itself.
+    Attributes
+    ----------
+    kept_by : {"kernel", "server"} or None
+        What keeps the token fresh in the kernel.
+    token : Token or None
+        The token that the server has sent; None if the kernel has fetched it itself.
     """
 
     expires_at: datetime | None
@@ -83,11 +87,20 @@ class Given(NamedTuple):
 
 @dataclass(slots=True)
 class Injection:
-    """One token on its way into a kernel, or out of it.
+    """The injection of one token into a kernel, or its removal.
 
-    asked_by : who is to blame, for the activity log; None once that has been told.
-    state : "queued", "done" or "failed"; message : why it failed. kept_by : see `Given`.
-    removes : whether it is on its way out.
+    Attributes
+    ----------
+    asked_by : TokensHandler or None
+        The request, for the activity log; None once the event is reported.
+    state : {"queued", "done", "failed"}
+        The state.
+    message : str
+        Why it failed.
+    kept_by : {"kernel", "server"} or None
+        See `Given`.
+    removes : bool
+        Whether it is a removal.
     """
 
     asked_by: TokensHandler | None = field(repr=False)
@@ -103,7 +116,7 @@ class Injection:
     message: str | None = None
 
     def told(self) -> dict[str, Any]:
-        """What a client may know."""
+        """The JSON for clients."""
         return {
             "id": self.id,
             "state": self.state,
@@ -118,14 +131,14 @@ class Injection:
 
 
 class Patience:
-    """How long a kernel may leave a request unanswered: a while where it is idle, longer where it is busy."""
+    """Decides how long to wait for a kernel's answer: longer if it is busy."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._began = self._idle_since = clock.elapsed()
 
     def is_over(self, *, busy: bool) -> bool:
-        """Whether to give up. busy : whether the kernel runs something else at this moment."""
+        """Whether to give up; `busy` says whether the kernel is running something else now."""
         now = self._clock.elapsed()
         if busy:
             self._idle_since = now
@@ -133,9 +146,12 @@ class Patience:
 
 
 class InjectionQueue:
-    """The injections of one server that wait, and the last ones that ended.
+    """The waiting injections of one server, and the last finished ones.
 
-    ended : called with each that is done or failed.
+    Parameters
+    ----------
+    ended : callable
+        Called with each injection that is done or has failed.
     """
 
     def __init__(self, ended: Callable[[Injection], None] = lambda _: None) -> None:
@@ -144,15 +160,15 @@ class InjectionQueue:
         self._tasks: dict[str, asyncio.Task[Given | None]] = {}
 
     def full(self, kernel_id: str) -> bool:
-        """Whether no more can be queued for a kernel; what other kernels are busy with does not count."""
+        """Whether the queue of a kernel is full. Each kernel has its own queue."""
         return sum(self._known[each].kernel_id == kernel_id for each in self._tasks) >= MOST_QUEUED
 
     def get(self, injection_id: str) -> Injection | None:
-        """An injection by its id, if it is still known."""
+        """Return an injection by its id, if it is still known."""
         return self._known.get(injection_id)
 
     def begin(self, injection: Injection, errand: Callable[[], Awaitable[Given]]) -> asyncio.Task[Given | None]:
-        """Starts an injection; it goes on even if whoever asked for it has gone."""
+        """Start an injection. It goes on even if the client disconnects."""
         self._known[injection.id] = injection
         task = asyncio.create_task(self._run(injection, errand))
         self._tasks[injection.id] = task
@@ -168,7 +184,7 @@ class InjectionQueue:
         return task
 
     async def close(self) -> None:
-        """Gives up what is still queued."""
+        """Cancel what is still queued."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -184,8 +200,8 @@ class InjectionQueue:
             injection.state, injection.message = "failed", "The server is shutting down."
             raise
         except Exception as error:
-            # Whatever it is, its text may quote what was sent.
-            problem = f"The kernel could not be talked to ({type(error).__name__})."
+            # Only the type: the error's text may quote what was sent.
+            problem = f"The kernel could not be reached ({type(error).__name__})."
             injection.state, injection.message = "failed", problem
         else:
             injection.state = "done"
@@ -199,22 +215,27 @@ class InjectionQueue:
 
 
 class KernelChannel:
-    """A connection of our own to a channel of a kernel: nobody else sees question or answer.
+    """A separate connection to a channel of a kernel, so that no other client sees the request or the reply.
 
-    It has a session of its own too: another one may print what it sends.
+    It has its own session as well, because a shared one may print what it sends.
 
-    connect : the kernel's `connect_shell` or, for what a busy kernel answers too, its `connect_control`.
+    Parameters
+    ----------
+    kernel : KernelManager
+        The kernel.
+    connect : callable
+        The kernel's `connect_shell`, or its `connect_control` for requests that a busy kernel has to answer.
     """
 
     def __init__(self, kernel: Any, connect: Callable[..., Any]) -> None:
         self._session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        # A stream: jupyter_server's managers run on tornado's loop.
+        # The socket is a ZMQStream, since jupyter_server's managers run on tornado's loop.
         self._stream = connect(identity=self._session.bsession)
         self._stream.on_recv(self._received)
 
     def execute(self, wanted: Snippet) -> asyncio.Future[dict[str, Any]]:
-        """Has a snippet run where no one sees it; the future gets the content of the reply."""
+        """Run a snippet silently; returns a future for the content of the reply."""
         content = {
             "code": wanted.code,
             "silent": True,
@@ -226,7 +247,7 @@ class KernelChannel:
         return self.request("execute_request", content)
 
     def request(self, kind: str, content: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:
-        """Sends a request of a type that Jupyter's protocol knows; the future gets the content of the reply."""
+        """Send a request of any type in Jupyter's protocol; returns a future for the content of the reply."""
         reply = asyncio.get_running_loop().create_future()
         message = self._session.msg(kind, content)
         self._waiting[message["header"]["msg_id"]] = reply
@@ -234,14 +255,14 @@ class KernelChannel:
         return reply
 
     def close(self) -> None:
-        """Frees the socket; what has not gone out yet is dropped."""
+        """Close the socket; unsent messages are dropped."""
         self._stream.close(linger=0)
 
     def _received(self, frames: list[bytes]) -> None:
         try:
             message: Any = self._session.deserialize(self._session.feed_identities(frames)[1])
         except (ValueError, IndexError, KeyError, TypeError):
-            # Unsigned, wrongly signed, or no message at all: as good as no answer.
+            # Unsigned, wrongly signed or not a message: ignored.
             return
         reply = self._waiting.pop(message["parent_header"].get("msg_id"), None)
         if reply is not None:
@@ -249,7 +270,7 @@ class KernelChannel:
 
 
 def confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
-    """Whether the kernel says that the snippet ran."""
+    """Whether the reply confirms that the snippet ran."""
     if reply.get("status") != "ok" or not sent.expression:
         return reply.get("status") == "ok"
     found = reply.get("user_expressions", {}).get(EXPRESSION, {})
@@ -258,7 +279,7 @@ def confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
 
 
 def evaluated(reply: dict[str, Any]) -> str:
-    """What the kernel says that the expression is, as text; empty if it could not be evaluated."""
+    """The value of the expression as text; empty if it could not be evaluated."""
     try:
         return str(reply["user_expressions"][EXPRESSION]["data"]["text/plain"])
     except (KeyError, TypeError):
@@ -266,12 +287,12 @@ def evaluated(reply: dict[str, Any]) -> str:
 
 
 def process_of(kernel: Any) -> object:
-    """What is another one after a restart, where the provisioner tells."""
+    """Identifies a kernel's process, and so changes with a restart; None if the provisioner does not tell."""
     return getattr(getattr(kernel, "provisioner", None), "pid", None)
 
 
 class _Visit:
-    """What is done in one kernel, by requests of our own."""
+    """Base of the operations on one kernel."""
 
     _not_taken: ClassVar[str]
 
@@ -282,7 +303,7 @@ class _Visit:
         self._process = process_of(kernel)
 
     async def check(self) -> None:
-        """Raises `Failed` if the kernel is not the one that it was."""
+        """Raise `Failed` if the kernel has died or was restarted."""
         if not await ensure_async(self.kernel.is_alive()):
             raise Failed("The kernel died.")
         if process_of(self.kernel) != self._process:
@@ -293,7 +314,7 @@ class _Visit:
             reply = await self._answer(channel.execute(make()))
             if reply.get("status") not in _ABORTED:
                 return reply
-        raise Failed(f"{self._not_taken}: cells before it failed.")
+        raise Failed(f"{self._not_taken}: earlier cells failed.")
 
     async def _answer(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
         patience = Patience(self._extension.clock)
@@ -305,11 +326,10 @@ class _Visit:
 
 
 class Errand(_Visit):
-    """One token, one kernel: asks or sends, and again where that is called for, until the kernel has it.
+    """Puts one token into one kernel: asks the kernel to fetch it or sends it, and repeats that if necessary.
 
-    params : besides those of the profile, which the kernel's own request gets too.
-
-    Raises `TokenError`, for a language that tokens cannot be put into, or a wrong name of a variable or parameter.
+    `params` are those that the client gave; the profile's own are added. The constructor raises `TokenError` for a
+    kernel language without support, or an invalid name of a variable or parameter.
     """
 
     _not_taken = "The kernel did not take the token"
@@ -325,12 +345,22 @@ class Errand(_Visit):
         self._make(dict.fromkeys(self.variables.values(), ""))
 
     async def run(self, token: Token, replaces: Token | None = None) -> Given:
-        """Returns what the kernel has now. Raises `Failed` or `TokenError`.
+        """Put the token into the kernel.
 
-        token : of this key, that is fresh. replaces : sent before; if the variable holds anything else by now, that is
-        the notebook's own, and stays.
+        Parameters
+        ----------
+        token : Token
+            A fresh token.
+        replaces : Token, optional
+            The token that was sent before. If the variable contains anything else by now, it is left alone.
+
+        Raises
+        ------
+        Failed
+            The kernel did not take the token.
+        TokenError
+            A token could not be fetched.
         """
-        # One without a life is given as it is.
         lived = self._lives(token)
         channel = KernelChannel(self.kernel, self.kernel.connect_shell)
         try:
@@ -340,7 +370,7 @@ class Errand(_Visit):
             channel.close()
 
     async def _ask(self, channel: KernelChannel, token: Token, replaces: Token | None) -> Given | None:
-        """Has the kernel fetch it itself; None if it cannot."""
+        """Ask the kernel to fetch the token itself; None if it cannot."""
         wanted = {
             "profile": self.key.profile,
             "params": self._params,
@@ -355,7 +385,7 @@ class Errand(_Visit):
         expected = {} if replaces is None else self.values(replaces)
         for _ in range(MOST_SENDINGS):
             if lived and not self._lives(token):
-                # It has ended while the kernel was busy.
+                # The token has expired while the kernel was busy.
                 token = await self._fresh()
                 lived = self._lives(token)
             sent = self._make(self.values(token), expected)
@@ -365,10 +395,10 @@ class Errand(_Visit):
                     raise Failed(f"The kernel did not set the variable{'s' if len(self.variables) > 1 else ''}.")
                 if self._lives(token) or not lived:
                     return Given(token.expires_at, "server", token)
-        raise Failed(f"{self._not_taken}: cells before it failed, or took longer than it lives.")
+        raise Failed(f"{self._not_taken}: earlier cells failed, or took longer than the token is valid.")
 
     def values(self, token: Token) -> dict[str, str]:
-        """What each variable is to hold."""
+        """The value for each variable."""
         return {variable: token.reveal(field) for field, variable in self.variables.items()}
 
     def _make(self, values: Mapping[str, str], expected: Mapping[str, str] = _NOTHING) -> Snippet:
@@ -385,10 +415,10 @@ class Errand(_Visit):
 
 
 class Removal(_Visit):
-    """Takes a profile's tokens out of a kernel again.
+    """Removes a profile's tokens from a kernel.
 
-    sent : the variables that it was given, each with the value that the server has sent there; None if it is not known.
-    A variable that holds anything else by now is the notebook's own, and stays, whatever becomes of the others.
+    `sent` are the variables that were filled, each with the value that the server has sent, or None if it is not known.
+    A variable that contains anything else by now is left alone; the others are removed all the same.
     """
 
     _not_taken = "The kernel did not remove the token"
@@ -401,13 +431,13 @@ class Removal(_Visit):
         self._sent = sent
 
     async def run(self) -> Given:
-        """Returns that nobody renews anything there. Raises `Failed` or `TokenError`."""
+        """Remove the tokens. Raises `Failed` or `TokenError`."""
         channel = KernelChannel(self.kernel, self.kernel.connect_shell)
         try:
             itself = self.language.lower() == "python" and await self._ask(channel)
             for env, value in self._sent.items():
                 if itself and value is None:
-                    # The kernel has put back what was there before.
+                    # The kernel has restored what was there before.
                     continue
                 await self._unset(channel, env, value)
         finally:
@@ -420,25 +450,25 @@ class Removal(_Visit):
             raise Failed(f"The kernel did not remove the variable {env}.")
 
     async def _ask(self, channel: KernelChannel) -> bool:
-        """Has the kernel do it itself; returns whether it could."""
+        """Ask the kernel to forget the tokens itself; returns whether it could."""
         reply = await self._taken(channel, lambda: forget(self._profile))
         return _outcome(evaluated(reply)) is not None
 
 
 def _outcome(told: str) -> dict[str, Any] | None:
-    """What a kernel says that it did itself; None if it did nothing. Raises `Failed` if it tried and could not."""
+    """The outcome that a kernel reports; None if it did nothing. Raises `Failed` if it reports a failure."""
     try:
         outcome: dict[str, Any] = json.loads(told)
         if outcome["state"] == "failed":
             raise Failed(str(outcome["message"])[:MOST_TOLD])
     except (ValueError, TypeError, KeyError, RecursionError):
-        # It has no extension, one of another version, or something else of that name.
+        # The kernel has no extension, or one of another version.
         return None
     return outcome
 
 
 def _given_of(told: str) -> Given | None:
-    """What the kernel has after `_outcome`."""
+    """Convert a kernel's reported outcome."""
     outcome = _outcome(told)
     if outcome is None:
         return None

@@ -1,12 +1,12 @@
-"""Starts local kernels with the extension loaded, and with the variables of the profiles that say `inject_at_start`.
+"""Starts local kernels with the extension loaded, and with the variables of profiles with `inject_at_start`.
 
-jupyter_client starts a kernel through a provisioner. Ours is its local one with one more argument and a richer
-environment. It becomes the default wherever the user has not chosen another; kernelspecs stay as they are, and nothing
-here keeps a kernel from starting. `JUPYTER_TOKENS_START` reports to the kernel, as a JSON object by profile: "ok", or
-an error in the form of the REST interface. `JUPYTER_TOKENS_FILLED` names the variables that were filled.
+jupyter_client starts kernels through a provisioner. Ours is the local one, with one more argument and further
+environment variables. It becomes the default unless the user has chosen another one. Kernelspecs are not changed, and
+no error here keeps a kernel from starting. `JUPYTER_TOKENS_START` contains the outcome by profile as a JSON object:
+"ok", or an error in the form of the REST interface. `JUPYTER_TOKENS_FILLED` names the variables that were filled.
 
-A kernel in which the extension is loaded takes over what was put into its variables: it knows those values from the
-first moment, and renews them itself. In all other kernels the server does that.
+A kernel with the extension loaded takes over its variables: it redacts their values from the start, and keeps them
+fresh itself. In all other kernels, the server keeps them fresh.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 __all__ = ["MOST_SECONDS", "NAME", "TokensProvisioner", "become_default"]
 
 NAME = "jupyter-tokens"
-"""Of the provisioner's entry point; a kernelspec can name it too."""
+"""Name of the provisioner's entry point; a kernelspec can name it too."""
 MOST_SECONDS = 5.0
-"""How long a kernel's start waits for tokens, all together."""
+"""How long a kernel's start waits for all its tokens together."""
 
 LOAD = "--ext=jupyter_tokens"
-"""The argument by which ipykernel loads an IPython extension, besides those of the user's configuration."""
+"""The argument that makes ipykernel load an IPython extension in addition to those of the user's configuration."""
 
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*w?(\.exe)?", re.IGNORECASE)
 _MODULES = {("-m", "ipykernel_launcher"), ("-m", "ipykernel")}
@@ -58,15 +58,24 @@ _FACTORY_VARIABLE = KernelProvisionerFactory.default_provisioner_name_env
 
 
 def become_default(kernels: Configurable) -> bool:
-    """Has kernels start through `TokensProvisioner`, unless the user has chosen a default; returns whether they do.
+    """Make `TokensProvisioner` the default provisioner, unless the user has chosen one.
 
-    kernels : the server's manager of kernels. Neither profiles nor the factory are loaded for it: the one would cost
-    each start of a server a tenth of a second, the other a look at the metadata of every package there is.
+    Loads neither the profiles nor the provisioner factory: each would slow down every start of the server.
+
+    Parameters
+    ----------
+    kernels : Configurable
+        The server's kernel manager.
+
+    Returns
+    -------
+    bool
+        Whether it is the default.
     """
     chosen = "default_provisioner_name" in kernels.config.get("KernelProvisionerFactory", {})
     if chosen or _FACTORY_VARIABLE in os.environ or not _is_installed():
         return False
-    # The factory is a singleton that is made with this configuration when the first kernel starts.
+    # The factory is a singleton, created with this configuration when the first kernel starts.
     kernels.config.KernelProvisionerFactory.default_provisioner_name = NAME
     if KernelProvisionerFactory.initialized():
         KernelProvisionerFactory.instance().default_provisioner_name = NAME
@@ -74,7 +83,7 @@ def become_default(kernels: Configurable) -> bool:
 
 
 def _is_installed() -> bool:
-    """Whether jupyter_client will find the provisioner: from a mere source tree, no kernel would start."""
+    """Whether jupyter_client can find the provisioner; if the package is not installed, no kernel would start."""
     try:
         points = distribution("jupyter_tokens").entry_points
     except PackageNotFoundError:
@@ -83,7 +92,7 @@ def _is_installed() -> bool:
 
 
 class TokensProvisioner(LocalProvisioner):
-    """Starts kernels on this machine as jupyter_client does by default, with the extension and its variables."""
+    """Starts kernels on this machine as jupyter_client does by default, plus the extension and its variables."""
 
     _start: _Start | None = None
     _loaded_in: set[str] | None = None
@@ -91,7 +100,7 @@ class TokensProvisioner(LocalProvisioner):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """See `KernelProvisionerBase`."""
         launch = await super().pre_launch(**kwargs)
-        # Of a server that runs in a kernel of another one.
+        # A server that runs in a kernel of another server inherits these.
         ours = {START_VARIABLE, FILLED_VARIABLE}
         env = {name: value for name, value in launch["env"].items() if name not in ours}
         extension = _extension_of(self)
@@ -110,7 +119,7 @@ class TokensProvisioner(LocalProvisioner):
         """See `KernelProvisionerBase`."""
         await super().post_launch(**kwargs)
         if self._start is not None:
-            # Not before its process is known, with which the renewals end.
+            # Only when the kernel's process is known, because renewals end with it.
             self._start.launched()
         if self._loaded_in is not None:
             self._loaded_in.add(self.kernel_id)
@@ -123,10 +132,10 @@ class TokensProvisioner(LocalProvisioner):
 
 
 def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Whether a command runs ipykernel with a Python in whose environment this package is installed.
+    """Whether a command runs ipykernel with a Python that has this package installed.
 
-    Nothing is run to find that out: a launcher may start a container, or a job on another machine. What is not
-    certain (`conda run`, a script around the kernel) is left as it is.
+    Checked without running anything, because a launcher may start a container or a job on another machine. If it is not
+    certain (`conda run`, a wrapper script), the answer is no.
     """
     words = list(command)
     if Path(words[0]).name == "env":
@@ -152,15 +161,15 @@ def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
 
 
 def _runs_ipykernel(words: Sequence[str]) -> bool:
-    """Whether Python's arguments name ipykernel as the module to run."""
+    """Whether the arguments make Python run ipykernel as a module."""
     return any(pair in _MODULES for pair in pairwise(words))
 
 
 class _Start:
     """One start of one kernel.
 
-    given : variables that the kernelspec or whoever starts the kernel sets, and that are therefore left alone.
-    path : of the notebook in the file system, or "".
+    `given` are variables that the kernelspec or the caller sets, and that are therefore left alone. `path` is the path
+    of the notebook in the file system, or "".
     """
 
     def __init__(self, extension: TokensExtension, kernel: Any, given: set[str], path: str) -> None:
@@ -172,9 +181,10 @@ class _Start:
         self._sent: dict[str, tuple[Env, Token]] = {}
 
     async def variables(self) -> dict[str, str]:
-        """What is to be added to the kernel's environment. Raises nothing."""
+        """Return the variables to add to the kernel's environment. Never raises."""
         try:
-            # The first time it loads httpx and the providers, for which no one else's request should have to wait.
+            # The first call imports httpx and the providers, so it runs on a thread: other requests must not wait for
+            # it.
             await asyncio.to_thread(import_module, "jupyter_tokens.sources.local")
             profiles = self._extension.source.profiles()
             profiles.check_readable()
@@ -198,13 +208,13 @@ class _Start:
         return {**filled, START_VARIABLE: json.dumps(told), FILLED_VARIABLE: json.dumps(names_only)}
 
     def launched(self) -> None:
-        """Has the server renew what was filled, until the kernel does that itself."""
+        """Make the server renew the variables until the kernel does that itself."""
         for name, (env, token) in self._sent.items():
             kept_by = None
             try:
                 errand = Errand(self._extension, self._kernel, name, {}, env)
             except TokenError as error:
-                # Its language is none that a running kernel's variables can be set in.
+                # In kernels of this language, variables cannot be set later.
                 self._extension.log.debug("jupyter_tokens: %s is not renewed: %s", name, error.message)
             else:
                 self._extension.renewals.note(self._kernel.kernel_id, errand, token)
@@ -222,7 +232,7 @@ class _Start:
         served = await self._extension.get_token(name)
         values = {variable: served.token.reveal(field) for field, variable in variables.items()}
         for value in values.values():
-            # With what does not fit into an environment, no kernel would start.
+            # With a value that does not fit into the environment, the kernel would not start.
             check_value(value)
         self._sent[name] = env, served.token
         return values
@@ -234,15 +244,15 @@ class _Start:
             raise Forbidden("This profile is limited to other kernels or notebooks.", unsent=True)
         for variable in variables.values():
             if variable in self._given:
-                raise ConfigurationError(f"{variable} is set already by the kernelspec, or by what started the kernel.")
+                raise ConfigurationError(f"{variable} is already set by the kernelspec or the client.")
             first = self._taken.get(variable, profile.name)
             if first != profile.name:
-                raise ConfigurationError(f"{variable} is filled by profile {first!r} already.")
+                raise ConfigurationError(f"{variable} is already filled by profile {first!r}.")
         self._taken |= dict.fromkeys(variables.values(), profile.name)
         return variables
 
     def _paths(self) -> list[str]:
-        """The notebook as the server's clients call it. Its session is not listed before its kernel runs."""
+        """The notebook's path as clients know it. Its session is not listed before the kernel runs."""
         path = Path(self._path)
         if not self._path or not path.is_absolute():
             return [self._path] if self._path else []
@@ -251,37 +261,37 @@ class _Start:
 
 
 def _notebook(named: str, folder: str | None) -> str:
-    """The notebook that a kernel starts for, or "".
+    """The notebook that a kernel is started for, or "".
 
-    Jupyter joins the folder of the session's path and the session's name. A name that leads to another folder is not
-    that of the notebook, whose path is the one that counts later on.
+    Jupyter joins the folder of the session's path with the session's name. A name that leads to another folder is not
+    the notebook's, and so is ignored.
     """
     path = Path(named)
     return "" if path.is_absolute() and folder is not None and path.parent != Path(folder) else named
 
 
 def _outcome(task: asyncio.Task[dict[str, str]]) -> tuple[dict[str, str], str | dict[str, Any]]:
-    """The variables that a profile fills, and what the kernel is told of it."""
+    """The variables that a profile fills, and the outcome to report to the kernel."""
     if not task.done():
-        # Of this wait only: a fetch goes on, and the next kernel finds its token.
+        # Only the wait timed out: the fetch goes on, and the next kernel finds its token.
         task.cancel()
-        return {}, error_facts(TimedOut(f"No token within {MOST_SECONDS:g} s: the kernel was started without."))
+        return {}, error_facts(TimedOut(f"No token within {MOST_SECONDS:g} s: the kernel was started without it."))
     error = task.exception()
     if error is None:
         return task.result(), "ok"
     if isinstance(error, TokenError):
         return {}, error_facts(error)
-    # Its text may hold anything.
+    # Only the type: its text may contain anything.
     return {}, error_facts(TokenError(f"An unexpected error ({type(error).__name__})."))
 
 
 def _extension_of(provisioner: LocalProvisioner) -> TokensExtension | None:
-    """That of the server which starts the kernel: a provisioner is its manager's child, and that the server's."""
+    """The extension of the server that starts the kernel, found through the provisioner's parents."""
     above: Any = provisioner.parent
     while above is not None:
         web_app = getattr(above, "web_app", None)
         if web_app is not None:
-            # Where jupyter_server keeps each extension app, by its name.
+            # jupyter_server keeps the extension apps here by name.
             extension: TokensExtension | None = web_app.settings.get("jupyter_tokens")
             return extension
         above = getattr(above, "parent", None)

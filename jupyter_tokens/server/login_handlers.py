@@ -1,7 +1,7 @@
-"""The routes by which a person logs in and out: the browser's, the callback that it comes back to, and the kernel's.
+"""The routes for logging in and out: for the browser, the callback after a login, and for kernels.
 
-A login belongs to the user and to the browser that began it: a signed cookie, which only this server can make, says
-which. A kernel's login is by another device alone, as no browser is known to be its person's.
+A login belongs to the user and the browser that started it, identified by a cookie that this server signs. From a
+kernel, only a login on another device is possible, because a kernel does not know its user's browser.
 """
 
 from __future__ import annotations
@@ -36,18 +36,28 @@ def _attempt(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[s
     return json.dumps(attempt_to_dict(attempt, clock, told))
 
 
+async def _log_out(handler: TokensHandler, name: str) -> None:
+    extension = handler.extensionapp
+    revoked = await extension.on_a_thread(partial(extension.source.logins.logout, name), name)
+    extension.renewals.forget(name)
+    extension.activity.forgotten(handler, name)
+    if revoked is not None:
+        extension.activity.login(handler, name, "out")
+    handler.finish(json.dumps({"was_logged_in": revoked is not None, "revoked": bool(revoked)}))
+
+
 class _LoginHandler(TokensHandler):
     auth_resource = LOGIN
 
     def browser(self) -> str:
-        """The session of the user in this browser; "" if there is none yet."""
+        """The user's session in this browser; "" if there is none yet."""
         given = self.get_secure_cookie(_COOKIE)
         user, _, value = (given or b"").decode().partition(" ")
-        # A cookie that another user has been given is not this one's.
+        # A cookie set for another user does not count.
         return f"{user} {value}" if value and user == self._user() else ""
 
     def begin_session(self) -> str:
-        """The session of the user in this browser, which gets a cookie if it has none."""
+        """The user's session in this browser; sets the cookie if there is none yet."""
         session = self.browser()
         if not session:
             session = f"{self._user()} {secrets.token_urlsafe(24)}"
@@ -63,7 +73,7 @@ class _LoginHandler(TokensHandler):
         return session
 
     def _user(self) -> str:
-        # No blank, which separates it from what follows.
+        # Without blanks, because a blank separates it from the rest.
         return str(self.current_user.username).encode().hex()
 
 
@@ -73,13 +83,18 @@ class LoginHandler(_LoginHandler):
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
     async def post(self, name: str) -> None:
-        """Begins a login: the address for the browser to open, or the code to type on another device."""
+        """Start a login: returns the URL for the browser, or the code to type on another device."""
         device = self.body({"device": bool}).get("device", False)
         extension = self.extensionapp
         profile = extension.source.profiles()[name]
         redirect_uri = getattr(profile.provider, "redirect_uri", "") or self._callback()
         begin = partial(
-            extension.source.logins.begin, name, session=self.begin_session(), redirect_uri=redirect_uri, device=device
+            extension.source.logins.begin,
+            name,
+            session=self.begin_session(),
+            redirect_uri=redirect_uri,
+            device=device,
+            logged_in=partial(extension.activity.login, self, name, "in"),
         )
         attempt = await extension.on_a_thread(begin, name)
         self.finish(_attempt(attempt, extension.clock, error_facts))
@@ -87,17 +102,13 @@ class LoginHandler(_LoginHandler):
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
     async def delete(self, name: str) -> None:
-        """Logs out: here in any case, and at the server if it can."""
-        extension = self.extensionapp
-        revoked = await extension.on_a_thread(partial(extension.source.logins.logout, name), name)
-        extension.renewals.forget(name)
-        extension.activity.forgotten(self, name)
-        self.finish(json.dumps({"was_logged_in": revoked is not None, "revoked": bool(revoked)}))
+        """Log out here, and revoke the login on its server if possible."""
+        await _log_out(self, name)
 
     def _callback(self) -> str:
-        """The callback as the browser reaches it: behind a proxy only the browser knows scheme and port."""
+        """The callback's URL for the browser: behind a proxy, only the browser knows scheme and port."""
         origin = urlsplit(self.request.headers.get("Origin", ""))
-        # An origin that the administrator allows may be another site, to which no code must go.
+        # An origin that the administrator allows may be another site, which must not get the code.
         if origin.netloc != self.request.host:
             origin = urlsplit(f"{self.request.protocol}://{self.request.host}")
         return f"{origin.scheme}://{origin.netloc}{self.base_url}{CALLBACK}"
@@ -109,25 +120,25 @@ class LoginStateHandler(_LoginHandler):
     @web.authenticated
     @authorized(action="read", resource=LOGIN)
     async def get(self, name: str, login_id: str) -> None:
-        """How a login stands. Asks the server of a login by another device, if that is due."""
+        """Return the state of a login. For a login on another device, asks its server if that is due."""
         extension = self.extensionapp
         look = partial(extension.source.logins.look, login_id, session=self.browser())
         attempt = await extension.on_a_thread(look, name)
         if attempt is None or attempt.profile != name:
-            self.refuse(404, "There is no such login in this browser, or it was too long ago.", "unknown_login")
+            self.refuse(404, "There is no such login in this browser, or it has been forgotten.", "unknown_login")
         self.finish(_attempt(attempt, extension.clock, error_facts))
 
 
 class CallbackHandler(_LoginHandler):
-    """`GET jupyter-tokens/login/callback`, where the browser comes back to from another site."""
+    """`GET jupyter-tokens/login/callback`, to which the browser returns from another site."""
 
     def check_site(self) -> None:
-        """Not here: the browser does come from another site, and the state and the cookie say whose login it is."""
+        """No check: the browser does come from another site. State and cookie show whose login it is."""
 
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
     async def get(self) -> None:
-        """Ends the login."""
+        """Finish the login."""
         from ..sources.loopback import done  # noqa: PLC0415 (only for those who log in)
 
         extension = self.extensionapp
@@ -138,7 +149,7 @@ class CallbackHandler(_LoginHandler):
         self.finish(self._page(*done(attempt)))
 
     def finish(self, chunk: Any = None) -> Any:
-        """See `tornado.web.RequestHandler`; an error's JSON becomes a page for a browser."""
+        """See `tornado.web.RequestHandler`; turns the JSON of an error into a page."""
         if isinstance(chunk, str) and "text/html" in self.request.headers.get("Accept", ""):
             chunk = self._page("Not logged in", json.loads(chunk)["message"])
         return super().finish(chunk)
@@ -158,7 +169,7 @@ class KernelLoginHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """Begins a login by another device, tells how one stands, or logs out, for the kernel that proves itself."""
+        """Start a login on another device, return the state of one, or log out, for a kernel."""
         kernel_id = await self.prove(kernel_id, "login")
         body = self.body({"profile": str, "id": str, "logout": bool})
         name: str | None = body.get("profile")
@@ -168,16 +179,15 @@ class KernelLoginHandler(KernelHandler):
         await self.check_limits(name, kernel_id)
         logins = extension.source.logins
         if body.get("logout", False):
-            revoked = await extension.on_a_thread(partial(logins.logout, name), name)
-            extension.renewals.forget(name)
-            extension.activity.forgotten(self, name)
-            self.finish(json.dumps({"was_logged_in": revoked is not None, "revoked": bool(revoked)}))
+            await _log_out(self, name)
             return
         attempt: Attempt | None
         if "id" in body:
             attempt = await extension.on_a_thread(partial(logins.look, body["id"], session=session), name)
         else:
-            attempt = await extension.on_a_thread(partial(logins.begin, name, session=session, device=True), name)
+            told = partial(extension.activity.login, self, name, "in")
+            begin = partial(logins.begin, name, session=session, device=True, logged_in=told)
+            attempt = await extension.on_a_thread(begin, name)
         if attempt is None:
-            self.refuse(404, "There is no such login of this kernel, or it was too long ago.", "unknown_login")
+            self.refuse(404, "There is no such login of this kernel, or it has been forgotten.", "unknown_login")
         self.finish(_attempt(attempt, extension.clock, TokenError.to_dict))

@@ -1,7 +1,7 @@
-"""Scans notebooks when they are saved, for tokens that the server handed out and for the shapes of others.
+"""Scans notebooks on saving, for tokens that the server handed out and for strings that look like others.
 
-The live documents of jupyter-collaboration, which the server shares among browsers and saves by itself, are redacted
-in place. A fault of the scan never keeps a notebook from being saved, and no message holds a value.
+The live documents of jupyter-collaboration, which the server itself saves, are redacted in place. An error of the scan
+never keeps a notebook from being saved, and no message contains a value.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _MOST_TOLD = 5
 _UNPROCESSABLE = 422
 _FEW = 1024
 _MOST_ENDLESS = 1024
-"""Tokens without an expiry that are kept: nobody knows when one stops working, so the oldest are dropped."""
+"""How many tokens without an expiry are kept. It is unknown when they stop working, so the oldest are dropped."""
 
 
 class SaveHook:
-    """Scans each notebook before it is written, whichever contents manager writes it."""
+    """Scans each notebook before any contents manager writes it."""
 
     def __init__(self, extension: TokensExtension) -> None:
         self._extension = extension
@@ -47,30 +47,30 @@ class SaveHook:
         self._tokens: dict[tuple[str, str], Token] = {}
         self._sweep_at = _FEW
         self._known: Known | None = None
-        # From the start: a token that was refreshed since lives on, and the cache no longer holds it.
+        # From the start: a token that was refreshed is still valid, but no longer in the cache.
         extension.source.watch(self._arrived)
 
     def cover(self) -> None:
-        """Makes sure that the server's current contents manager calls `before_save`.
+        """Make sure that the server's current contents manager calls `before_save`.
 
-        Other extensions replace the manager, also after this one was loaded, so this is called again when the server
-        starts and whenever a token comes that could get into a notebook.
+        Other extensions may replace the manager at any time, so this is called again when the server has started and
+        whenever a new token arrives that could get into a notebook.
         """
         contents: Any = self._server.web_app.settings["contents_manager"]
         if any(contents is each for each in self._covered):
             return
         self._covered.append(contents)
         if str(getattr(contents.save, "__module__", "")).startswith("jupyter_server."):
-            # These run the registered hooks, after the one of the user.
+            # Jupyter's own managers run the registered hooks, after the user's own.
             contents.register_pre_save_hook(self.before_save)
             return
-        # Another package's may run no hooks, or run them for some files only, or hand the notebook to managers of its
-        # own. All saves go through `save` of the outermost.
+        # A manager of another package may run no hooks, or only for some files, or use further managers. But all saves
+        # go through `save` of the outermost.
         try:
             contents.save = self._before(contents.save)
         except AttributeError:
             self._extension.log.error(  # noqa: TRY400 (the traceback says nothing more)
-                "scan_on_save has no effect: notebooks are saved by %s, which lets nobody look at them before.",
+                "scan_on_save has no effect: notebooks are saved by %s, which offers no way to scan them before.",
                 type(contents).__qualname__,
             )
 
@@ -83,7 +83,7 @@ class SaveHook:
         return scanned
 
     def before_save(self, *, model: dict[str, Any], path: str, **_: Any) -> None:
-        """Jupyter's pre-save hook. Raises `HTTPError` if the mode is to refuse and something was found."""
+        """Jupyter's pre-save hook. Raises `HTTPError` if something was found and the mode is "refuse"."""
         content = model.get("content")
         if model.get("type") != "notebook" or not isinstance(content, dict) or content.get("nbformat") != _FORMAT:
             return
@@ -93,7 +93,7 @@ class SaveHook:
             replaces_all = is_shared and self._extension.scan_on_save == "refuse"
             scanned = (partial(scan, everywhere=True) if replaces_all else scan)(content, self._live())
         except Exception as error:
-            # Only the type: the text of the error may quote what was scanned.
+            # Only the type: the error's text may quote what was scanned.
             self._extension.log.warning("%s: could not be scanned for tokens: %s", path, type(error).__name__)
             return
         if scanned.findings:
@@ -106,9 +106,10 @@ class SaveHook:
             activity.found(path, "refused", _named(found))
             raise HTTPError(
                 _UNPROCESSABLE,
-                f"Not saved, for it holds what no notebook should: {_told(found)}. Clear that, and save again.",
+                f"Not saved, because the notebook contains secrets: {_told(found)}. Remove them, and save again.",
             )
-        # A shared document is saved by the server, which shows nobody an error: refusing would lose all other work.
+        # A shared document is saved by the server itself, without a user to see an error: refusing would lose other
+        # work.
         replaces = [each for each in found if mode == "refuse" or (mode == "redact" and each.place.may_change)]
         if replaces:
             redact(content, scanned.edits)
@@ -119,7 +120,7 @@ class SaveHook:
         left = [each for each in found if each not in replaces]
         if left:
             activity.found(path, "saved", _named(left))
-            log.warning("%s: saved with what no notebook should hold: %s", path, _told(left))
+            log.warning("%s: saved, but the notebook contains secrets: %s", path, _told(left))
 
     def _scan_known(self, content: dict[str, Any]) -> Scan:
         return scan(content, self._live())
@@ -129,12 +130,12 @@ class SaveHook:
             with self._lock:
                 for value in token.values().values():
                     written = key.profile, value
-                    # One that comes again is among the newest again.
+                    # A token that arrives again counts as new again.
                     self._tokens.pop(written, None)
                     self._tokens[written] = token
                 self._known = None
                 if len(self._tokens) >= self._sweep_at:
-                    # Nobody may be saving anything, and tokens come all the time.
+                    # Dropped here too: tokens keep arriving even if nothing is ever saved.
                     self._drop_ended()
                     self._sweep_at = max(_FEW, 2 * len(self._tokens))
             self.cover()
@@ -160,7 +161,7 @@ class SaveHook:
 
 
 def install(extension: TokensExtension) -> SaveHook:
-    """Has each notebook scanned before the server saves it; a hook of the user's own stays."""
+    """Scan each notebook before the server saves it. The user's own hook still runs."""
     hook = SaveHook(extension)
     hook.cover()
     return hook
@@ -176,7 +177,7 @@ def _told(found: Sequence[Finding]) -> str:
 
 
 class _SharedDocuments:
-    """The notebooks that are open as shared documents. scan : finds what has to be replaced."""
+    """The notebooks that are open as shared documents; `scan` finds what has to be replaced."""
 
     def __init__(self, serverapp: ServerApp, scan: Callable[[dict[str, Any]], Scan]) -> None:
         self._server = serverapp
@@ -192,7 +193,7 @@ class _SharedDocuments:
         return bool(extension.ywebsocket_server.room_exists(f"json:notebook:{file_id}"))
 
     def redact(self, path: str) -> None:
-        """Redacts the outputs and widget state of a shared document, soon and for all who have it open."""
+        """Redact the outputs and widget state of a shared document soon, for all who have it open."""
         task = asyncio.get_running_loop().create_task(self._redact(path))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -204,7 +205,7 @@ class _SharedDocuments:
             if document is not None:
                 self._redact_document(document)
         except Exception as error:
-            # Only the type: the text of the error may quote the document.
+            # Only the type: the error's text may quote the document.
             self._server.log.warning(
                 "%s: the file is redacted, the shared document is not: %s", path, type(error).__name__
             )
@@ -212,13 +213,13 @@ class _SharedDocuments:
     def _redact_document(self, document: Any) -> None:
         from pycrdt import Map  # noqa: PLC0415 (comes with jupyter-collaboration)
 
-        # Without a pause, so that no change of a user's comes in between.
+        # Without an await, so that no user's change comes in between.
         meta, cells = document.ydoc.get("meta", type=Map), document.ycells
         content = {**meta.to_py(), "cells": cells.to_py()}
         edits = self._scan(content).edits
         redact(content, edits)
         with document.ydoc.transaction():
-            # Output by output: in a new cell, the further output of a running one would be lost.
+            # Output by output: if the cell were replaced, further output of a running cell would be lost.
             for place in {path[:4] for path, _ in edits}:
                 match place:
                     case "cells", int(cell), "outputs", int(output):
@@ -238,7 +239,7 @@ def _replace(outputs: Any, index: int, output: Any) -> None:
     before = outputs[index]
     text = before.get("text")
     if isinstance(text, Text):
-        # Of a stream, to which the cell may be adding.
+        # A stream, to which the cell may still be adding.
         text.clear()
         text += output["text"]
     else:

@@ -1,10 +1,10 @@
-"""How each language sets an environment variable, as text to send to its kernel; knows nothing of kernels' channels.
+"""Code that sets environment variables in a kernel, for each language.
 
-Name and value travel as hexadecimal digits and are decoded by the kernel: they are data, never code.
+Names and values are sent as hexadecimal digits and decoded by the kernel, so that they are data and never code.
 
-A token never stands in a snippet's `code`. Kernels tell all their clients the code that they run, and IRkernel does so
-for silent requests too. So it stands in `expression`, which goes out as a user expression: that part of the protocol is
-published by no one, evaluated in the reply alone (ipykernel, IJulia) or, in R, read by the code.
+A token is never part of a snippet's `code`, because kernels publish the code they run to all clients, and IRkernel does
+so even for silent requests. It is in `expression`, which is sent as a user expression. Kernels do not publish those:
+ipykernel and IJulia evaluate them for the reply only, and in R the code reads them.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "jupyter_tokens.kernel_languages"
 EXPRESSION = "jupyter_tokens"
-"""The name that the user expression goes by, and that a kernel confirms it by."""
+"""The name of the user expression, by which a kernel also confirms it."""
 
 MOST_BYTES = 32_000
-"""Of a value: about what Windows allows; Linux refuses to start any program with a variable of four times that."""
+"""The longest value: about the limit of Windows. Linux starts no program with a variable of four times that size."""
 
 
 class Snippet(NamedTuple):
-    """What a kernel is asked to run. code : told to all clients, so without the value. expression : told to none."""
+    """What a kernel is asked to run. `code` is published to all clients, so only `expression` contains values."""
 
     code: str
     expression: str
 
 
 _UNHEX = "__import__('binascii').unhexlify('{}').decode('utf-8')".format
-"""The text that hexadecimal digits stand for, in Python."""
+"""Python code that decodes hexadecimal digits to text."""
 
 
 def _python(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
-    # An expression binds no name, and enters no history. Only __import__ is looked up in the user's namespace.
+    # An expression binds no name and is not in the history. Only __import__ is looked up in the user's namespace.
     environ = "__import__('os').environ"
     pairs = ", ".join(f"{_UNHEX(_hex(name))}: {_UNHEX(_hex(value))}" for name, value in values.items())
     done = f"{environ}.update({{{pairs}}})"
@@ -65,37 +65,37 @@ def _python(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
 
 
 def ask(request: Mapping[str, Any]) -> Snippet:
-    """The line that has a Python kernel fetch and inject a token itself; it holds no value.
+    """A snippet that makes a Python kernel fetch and inject a token itself. It contains no value.
 
-    It evaluates to None where the extension is not loaded, else to the outcome (`kernel.magics.inject`).
+    It evaluates to None if the extension is not loaded, else to the outcome (`kernel.magics.inject`).
     """
     kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'inject', lambda request: None)"
     return Snippet("", f"{kernel}('{_hex(json.dumps(request))}')")
 
 
 def forget(profile: str) -> Snippet:
-    """The line that has a Python kernel take a profile's tokens out again, as `%deltoken` does.
+    """A snippet that makes a Python kernel forget a profile's tokens, as `%deltoken` does.
 
-    It evaluates to None where the extension is not loaded, else to the outcome (`kernel.magics.forget`).
+    It evaluates to None if the extension is not loaded, else to the outcome (`kernel.magics.forget`).
     """
     kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'forget', lambda profile: None)"
     return Snippet("", f"{kernel}('{_hex(profile)}')")
 
 
 def filled_notes(env: Env, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What `JUPYTER_TOKENS_FILLED` says of the variables that hold a token; of several values, with all of them."""
+    """The entries in `JUPYTER_TOKENS_FILLED` for the variables that contain a token or its values."""
     variables = variables_of(env)
     note = {"profile": profile, "params": dict(params), **({} if "" in variables else {"env": variables})}
     return dict.fromkeys(variables.values(), note)
 
 
 def filled(env: Env, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
-    """A Python snippet that also notes whose token the variables hold, so that the extension knows it once loaded."""
+    """Extend a Python snippet: also record which token the variables contain, for when the extension is loaded."""
     environ, loads = "__import__('os').environ", "__import__('json').loads"
     entry = _hex(json.dumps(filled_notes(env, profile, params)))
     before = f"{loads}({environ}.get('{FILLED_VARIABLE}', '{{}}'))"
     both = f"{{**{before}, **{loads}(__import__('binascii').unhexlify('{entry}'))}}"
-    # First the note: a thread that prints in between finds nothing that is not known.
+    # The note is set first, so that a thread that prints in between cannot print an unknown value.
     return Snippet(
         "", f"({environ}.__setitem__('{FILLED_VARIABLE}', __import__('json').dumps({both})), {sent.expression})"
     )
@@ -132,9 +132,10 @@ base::local({
 
 
 def _r(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
-    # IRkernel evaluates no user expressions, but its request is in the frames of whatever it runs. It calls a silent
-    # request that failed "ok", so the code confirms in the reply's payload that the variables were set. It gets three
-    # words for each variable: its name; its value, or "-" to unset it; "=" and what it must hold now, or "-".
+    # IRkernel evaluates no user expressions, but the code can find its request in the calling frames. The reply to a
+    # silent request that failed is "ok", so the code confirms in the reply's payload that the variables were set. The
+    # expression has three words for each variable: its name; its value, or "-" to unset it; "=" and the expected value,
+    # or "-".
     words = (
         f"{_hex(name)} {_hex(value)} {f'={_hex(expected[name])}' if name in expected else '-'}"
         for name, value in values.items()
@@ -162,30 +163,43 @@ def _installed() -> dict[str, EntryPoint]:
 
 
 def languages() -> list[str]:
-    """The languages there are snippets for, in lower case: the built-in ones, then those of other packages."""
+    """The supported languages in lower case: the built-in ones, then those of other packages."""
     return [*_BUILT_IN, *sorted(_installed())]
 
 
 def check_value(value: str) -> None:
-    """Raises `UnusableToken` for what no environment variable can hold on every system."""
+    """Raise `UnusableToken` for a value that environment variables cannot hold on all systems."""
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
         size = -1
     if "\0" in value or size < 0:
-        raise UnusableToken("The token holds a character that no environment variable can hold.")
+        raise UnusableToken("The token contains a character that an environment variable cannot hold.")
     if size > MOST_BYTES:
         raise UnusableToken(f"The token is longer than an environment variable can be ({MOST_BYTES} bytes).")
 
 
 def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str] = _NOTHING) -> Snippet:
-    """What sets environment variables in a kernel of this language (as its kernelspec spells it): all, or none.
+    """Create a snippet that sets environment variables in a kernel: all of them, or none.
 
-    values : by the names of the variables. expected : fails if one of these variables has another value, which is then
-    the notebook's own. Languages of other packages set one variable, and take no notice of what is expected.
+    Parameters
+    ----------
+    language : str
+        The language in the kernelspec's spelling.
+    values : mapping of str to str
+        The values by the names of the variables.
+    expected : mapping of str to str
+        The expected current values. If a variable has another value, the notebook has changed it, and the snippet
+        fails. Languages of other packages ignore this and can set only one variable.
 
-    Raises `ParameterError` for an unknown language or a wrong name, `UnusableToken` for a value that no environment
-    variable can hold, and `ConfigurationError` if another package's function fails; none of them quotes the value.
+    Raises
+    ------
+    ParameterError
+        The language is not supported, or a name is invalid.
+    UnusableToken
+        An environment variable cannot hold the value.
+    ConfigurationError
+        Another package's function failed. No error quotes the value.
     """
     lower = language.lower()
     if lower not in languages():
@@ -201,36 +215,47 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
         return _BUILT_IN[lower](values, expected)
     if len(values) > 1:
         raise ParameterError(
-            f"The package that adds the kernel language {lower!r} takes tokens of one value alone.",
-            hint=f"Of these languages a kernel takes several: {', '.join(_BUILT_IN)}.",
+            f"The package that adds the kernel language {lower!r} only supports tokens with one value.",
+            hint=f"Kernels of these languages support several: {', '.join(_BUILT_IN)}.",
         )
     found: object = None
     try:
         found = _installed()[lower].load()(*next(iter(values.items())))
     except Exception:
-        # Its message and its frames may hold the value.
+        # The original error's message and frames may contain the value.
         failed = True
     else:
         failed = not isinstance(found, Snippet)
     if failed or not isinstance(found, Snippet):
-        raise ConfigurationError(f"The package that adds the kernel language {lower!r} made no snippet.")
+        raise ConfigurationError(f"The package that adds the kernel language {lower!r} failed to create a snippet.")
     return found
 
 
 def unset(language: str, name: str, expected: str | None = None) -> Snippet:
-    """What removes an environment variable that `snippet` has set.
+    """Create a snippet that removes an environment variable set by `snippet`.
 
-    expected : leaves the variable alone if it has another value, which is then the notebook's own. A language of
-    another package can only set a variable, so there it becomes empty.
+    Languages of other packages can only set a variable, so there it becomes empty.
 
-    Raises what `snippet` raises.
+    Parameters
+    ----------
+    language : str
+        The language in the kernelspec's spelling.
+    name : str
+        Name of the variable.
+    expected : str, optional
+        The expected current value. If the variable has another value, it is left alone.
+
+    Raises
+    ------
+    TokenError
+        As `snippet`.
     """
     empty = snippet(language, {name: ""})
     match language.lower():
         case "python":
             environ, named = "__import__('os').environ", _UNHEX(_hex(name))
             ours = "" if expected is None else f" if {environ}.get({named}) == {_UNHEX(_hex(expected))} else None"
-            # What was there is not what the expression is: that goes into the reply.
+            # The expression must not evaluate to the old value, because its result goes into the reply.
             return Snippet("", f"({environ}.pop({named}, None) and None){ours}")
         case "r":
             return Snippet(_R, f"{_hex(name)} - {'-' if expected is None else f'={_hex(expected)}'}")

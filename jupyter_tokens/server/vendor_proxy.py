@@ -1,8 +1,8 @@
-"""The vendors' own calls: method and path as the vendor documents them, authenticated by the server.
+"""The pass-through proxy: takes a vendor's own calls, as the vendor documents them, and adds the authentication.
 
-A request is only read, never passed on: ids and parameters are parsed against what the profile's provider declares, and
-what goes out is written anew from them. So no other host, path, method or header can be reached, whatever a client
-sends; its own credentials (Authorization, X-Auth-Token, cookies, signatures, client secrets) end here.
+A client's request is parsed, never forwarded: ids and parameters are checked against the declarations of the profile's
+provider, and a new request is built from them. So a client can reach no other host, path or method and send no other
+header. Its own credentials (Authorization, X-Auth-Token, cookies, signatures, client secrets) are not passed on.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 __all__ = ["CACHE_HEADER", "VendorProxyHandler"]
 
 CACHE_HEADER = "X-Jupyter-Tokens-Cache"
-"""`hit` or `miss` where the vendor asks to cache its token, `pass` where each call is made."""
+"""`hit` or `miss` for APIs whose tokens are cached, `pass` for those where each call is sent."""
 
 _MARK = "/jupyter-tokens/proxy/"
-# Ids are letters, digits and these at every vendor's: no escape is needed, and none is taken.
+# Every vendor's ids consist of letters, digits and these characters, so escapes are not needed and not accepted.
 _ID = r"[A-Za-z0-9_][A-Za-z0-9._~-]*"
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
-# The server's own login by query: see jupyter_server's IdentityProvider.
+# The server's own authentication by query: see jupyter_server's IdentityProvider.
 _LOGIN = "token"
 _FORM = "application/x-www-form-urlencoded"
 _NO_BODY = (b"", b"{}")
 _STATUS = range(200, 600)
-# With a charset at most: the one kind of body that no browser shows as a page or runs as a script.
+# JSON, with a charset at most: the one kind of body that no browser shows as a page or runs as a script.
 _JSON = re.compile(r"application/([a-z0-9.+-]+\+)?json( *; *charset=\"?[a-z0-9-]+\"?)?", re.ASCII | re.IGNORECASE)
 _PASSED_HEADERS = frozenset(
     (
@@ -59,7 +59,7 @@ _PASSED_HEADERS = frozenset(
 
 
 class _Asked(NamedTuple):
-    """A vendor's call as a client made it. path : as it was written. headers : by any spelling of their names."""
+    """A vendor's call as a client sent it. `path` is not decoded; the names of `headers` are case-insensitive."""
 
     method: str
     path: str
@@ -71,11 +71,11 @@ class _Asked(NamedTuple):
 class VendorProxyHandler(TokensHandler):
     """`jupyter-tokens/proxy/{profile}/{the vendor's path}`.
 
-    The profile's `params` are not mixed in: a call says what it wants. But it cannot say anything else than they do:
-    a parameter that the profile gives has to be given here, and be the same, or the call is refused with 403. An
-    administrator who configures a profile for one instance does not open the others.
+    The profile's `params` are not added: a call has to be complete. But it must agree with them: a parameter that the
+    profile sets has to have the same value in the call, or the call is refused with 403. So a profile for one instance
+    gives no access to other instances.
 
-    It hands out values, so it is closed where the administrator does not allow to reveal tokens.
+    The proxy returns token values, so it is off if the administrator does not allow tokens to be revealed.
     """
 
     auth_resource = PROXY
@@ -94,7 +94,7 @@ class VendorProxyHandler(TokensHandler):
         await self._pass(name)
 
     def set_default_headers(self) -> None:
-        """See `tornado.web.RequestHandler`, which asks for them anew where an error drops all others."""
+        """See `tornado.web.RequestHandler`, which calls this again when an error has cleared the headers."""
         super().set_default_headers()
         if self._allowed:
             self.set_header("Allow", self._allowed)
@@ -105,7 +105,7 @@ class VendorProxyHandler(TokensHandler):
     async def _pass(self, name: str) -> None:
         extension = self.extensionapp
         if not extension.allow_reveal:
-            self.refuse(403, "The administrator does not allow to reveal tokens.", "reveal_off")
+            self.refuse(403, "The administrator does not allow tokens to be revealed.", "reveal_off")
         profile = extension.source.profiles()[name]
         path, params = self._call(profile)
         if profile.provider.caches:
@@ -116,23 +116,23 @@ class VendorProxyHandler(TokensHandler):
         try:
             answer = await extension.on_a_thread(lambda: source.exchange(profile, params, path), name)
         except TokenError as error:
-            # There is no answer to the call, or a login before it was refused.
+            # The API did not answer the call, or refused the login before it.
             self._tell(profile, params, extension.clock.elapsed() - began, error)
             raise
         seconds = extension.clock.elapsed() - began
         self._answer(answer)
-        # When the answer is on its way already: it need not wait for those who count.
+        # Reported after the answer is sent, which need not wait for it.
         self._tell(profile, params, seconds, answer.error)
 
     def _call(self, profile: Profile) -> tuple[str, dict[str, ParamValue]]:
-        """Documented path and parameters of the call. Refuses a call that the vendor does not document."""
+        """Return the documented path and the parameters of the call; refuse calls that the vendor does not document."""
         from ..providers.params import parse_params  # noqa: PLC0415 (with the providers, which load httpx)
 
         documented = profile.provider.documented
         if documented is None:
-            self.refuse(404, f"The proxy takes no call of {profile.provider.title}.", "no_proxy")
+            self.refuse(404, f"The proxy does not support {profile.provider.title}.", "no_proxy")
         request = self.request
-        # As it was written: what tornado hands to `get` is decoded.
+        # The undecoded path; tornado passes a decoded one to `get`.
         path = "/" + request.path.partition(_MARK)[2].partition("/")[2]
         asked = _Asked(request.method or "", path, request.query, request.headers, self.raw_body)
         paths = documented.path, *documented.others
@@ -140,7 +140,7 @@ class VendorProxyHandler(TokensHandler):
         call, found = next(((path, found) for path, found in matches if found is not None), ("", None))
         if found is None:
             taken = " and ".join(f"{documented.method} {path}" for path in paths)
-            self.refuse(404, f"The proxy takes {taken} and no other path.", "no_such_call")
+            self.refuse(404, f"The proxy only accepts {taken} for this profile.", "no_such_call")
         if asked.method != documented.method:
             self._allowed = documented.method
             self.refuse(405, f"The vendor's method is {documented.method}.", "method")
@@ -164,7 +164,7 @@ class VendorProxyHandler(TokensHandler):
             self.set_header(CACHE_HEADER, "miss")
             status = error.status or 0
             self.set_status(status if status in _STATUS else HTTPStatus.BAD_GATEWAY, "Refused")
-            # The vendor's form; its own words may be in another of the two that it documents.
+            # In the vendor's form of errors; the original may have used the other of the two forms that it documents.
             self.finish(json.dumps({"error_code": error.code, "error_msg": error.message}))
             return
         extension.activity.served(self, profile.name, to="proxy", cached=served.cached)
@@ -172,7 +172,7 @@ class VendorProxyHandler(TokensHandler):
         self.finish(json.dumps(served.profile.provider.answer(served.token, extension.clock.now())))
 
     def _answer(self, answer: Answer) -> None:
-        # The vendor's words for the status are left out: they may hold anything.
+        # The vendor's reason phrase is left out: it may contain anything.
         self.set_status(answer.status, responses.get(answer.status, "Unknown"))
         self.set_header(CACHE_HEADER, "pass")
         for name, value in answer.headers:
@@ -182,13 +182,13 @@ class VendorProxyHandler(TokensHandler):
         if len(kinds) == 1 and _JSON.fullmatch(kinds[0]):
             self.finish(answer.body or None, set_content_type=kinds[0])
         else:
-            # Not a page of this server's own origin, whatever it is.
+            # Anything but JSON must not become a page of this server's origin.
             self.set_header("Content-Disposition", "attachment")
             self.finish(answer.body or None, set_content_type="application/octet-stream")
 
     @property
     def content_security_policy(self) -> str:
-        """See `APIHandler`; a body that a browser opens all the same has no origin and runs nothing."""
+        """See `APIHandler`; if a browser opens a body as a page, it has no origin and runs no scripts."""
         return f"{super().content_security_policy}; sandbox"
 
     def _tell(
@@ -200,7 +200,7 @@ class VendorProxyHandler(TokensHandler):
         extension = self.extensionapp
         fetched = Fetched(Key(profile.name, tuple(params.items())), profile.provider.id, seconds, error)
         if error is None:
-            # Counted, and told of as served: a second line in the log for each call would cost a tenth of the call.
+            # Counted and reported as served only: a second log record for each call would cost a tenth of the call.
             count_fetch(fetched, refresh=False)
             extension.activity.served(self, profile.name, to="proxy", cached=False)
         else:
@@ -208,7 +208,7 @@ class VendorProxyHandler(TokensHandler):
 
 
 def _match(documented: str, path: str) -> dict[str, str] | None:
-    """The ids in a path; None for any other path, and for ids with a character that needs an escape."""
+    """The ids in a path; None for any other path, and for ids with characters that need an escape."""
     found = _pattern(documented).fullmatch(path)
     return None if found is None else found.groupdict()
 
@@ -219,7 +219,7 @@ def _pattern(documented: str) -> re.Pattern[str]:
 
 
 def _said(documented: Documented, asked: _Asked) -> dict[str, str | list[str]]:
-    """The parameters in query and form. Raises `Refused` for what the call does not have."""
+    """The parameters in query and form. Raises `Refused` or `ParameterError` for those that the call does not have."""
     for name, value in documented.headers.items():
         if asked.headers.get(name, value) != value:
             raise Refused(404, f"{name} must be {value}.", "no_such_call")
@@ -227,7 +227,7 @@ def _said(documented: Documented, asked: _Asked) -> dict[str, str | list[str]]:
     if documented.fixed is not None and asked.headers.get("Content-Type", "").partition(";")[0].strip() == _FORM:
         pairs += _pairs(asked.body.decode("latin-1"))
     elif asked.body.strip() not in _NO_BODY:
-        raise Refused(400, "The call has no body of this kind.", "body")
+        raise Refused(400, "The call does not take such a body.", "body")
     fixed = documented.fixed or {}
     said: dict[str, str] = {}
     for name, value in pairs:
@@ -245,13 +245,13 @@ def _said(documented: Documented, asked: _Asked) -> dict[str, str | list[str]]:
 
 
 def _is_item(name: str, arrays: tuple[str, ...]) -> bool:
-    """Whether it is the name of one value of an array, such as ScopeValues.1."""
+    """Whether a name is that of an array's element, such as ScopeValues.1."""
     array, _, number = name.rpartition(".")
     return array in arrays and _NUMBER.fullmatch(number) is not None
 
 
 def _items(array: str, said: Mapping[str, str]) -> list[str]:
-    """The values of an array in their order. Raises `ParameterError` where one is left out."""
+    """The elements of an array in order. Raises `ParameterError` if one is missing."""
     count = sum(_is_item(name, (array,)) for name in said)
     try:
         return [said[f"{array}.{number}"] for number in range(1, count + 1)]

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tornado import web
-from traitlets import Bool, Dict, Integer, TraitError, validate
+from traitlets import Bool, Dict, Integer, List, TraitError, Unicode, validate
 from traitlets.config import Config, Configurable
 
 from .._util.threads import on_a_thread
 from ..clock import Clock, SystemClock
 from ..config.files import load_settings
 from ..errors import ConfigurationError, NotGranted, UnknownProfile
+from ..protocol.handles import ID, Handles
 from ..server.activity import count_fetch, watch
 from ..sources.local import LocalSource
-from . import activity
+from ..sources.stores import TokenStore
+from .activity import Audit
 from .callers import Caller, Callers
 from .handlers import (
+    OWNER,
     ForgetHandler,
+    HandleHandler,
+    HandlesHandler,
+    HandleTokenHandler,
     HealthHandler,
     MetricsHandler,
     NothingHandler,
+    OwnHandleHandler,
     ProfilesHandler,
-    ServiceHandler,
     TokenHandler,
 )
+from .page import LoggedInHandler, PageHandler, login
 
 if TYPE_CHECKING:
+    from ..protocol.handles import Issued
+    from ..protocol.records import Records
     from ..sources.cache import Key
     from ..sources.local import Fetched
 
@@ -40,17 +51,29 @@ _log = logging.getLogger(__name__)
 
 
 class Route(NamedTuple):
-    """One path below the service's prefix. callers : who may use it, by method."""
+    """One path below the service's prefix.
+
+    callers : who may use it, by method. granted : users who are granted the profile; users : all of them; owner : who
+    had the handle issued; holder : who proves to have the handle; people : who is logged in by a browser; login : who
+    comes back from the hub's login.
+    """
 
     pattern: str
-    handler: type[ServiceHandler]
-    callers: Mapping[str, Literal["granted", "users", "read:metrics", "anybody"]]
+    handler: type[web.RequestHandler]
+    callers: Mapping[str, Literal["granted", "users", "owner", "holder", "people", "login", "read:metrics", "anybody"]]
 
 
+_HANDLE = rf"v1/handles/(?P<handle_id>{ID})"
 ROUTES = (
     Route(r"v1/token", TokenHandler, {"post": "granted"}),
     Route(r"v1/profiles", ProfilesHandler, {"post": "users"}),
     Route(r"v1/profiles/(?P<name>[^/]+)/token", ForgetHandler, {"delete": "granted"}),
+    Route(r"v1/handles", HandlesHandler, {"get": "users", "post": "granted"}),
+    Route(_HANDLE, HandleHandler, {"delete": "owner"}),
+    Route(_HANDLE + "/(?P<action>renew|revoke)", OwnHandleHandler, {"post": "owner"}),
+    Route(_HANDLE + "/token", HandleTokenHandler, {"post": "holder"}),
+    Route(r"", PageHandler, {"get": "people", "post": "people"}),
+    Route(r"oauth_callback", LoggedInHandler, {"get": "login"}),
     Route(r"health", HealthHandler, {"get": "anybody"}),
     Route(r"metrics", MetricsHandler, {"get": "read:metrics"}),
 )
@@ -73,6 +96,11 @@ class TokenService(Configurable):
         min=1,  # JupyterHub takes 0 as for ever
         help="Seconds for which the hub's answer about a user is used again: for so long a user who was taken out of a "
         "group still gets tokens.",
+    ).tag(config=True)
+
+    admin_groups = List(
+        Unicode(),
+        help="Groups of the hub whose members see and revoke on the service's page what all users have.",
     ).tag(config=True)
 
     clock: Clock = SystemClock()
@@ -100,9 +128,24 @@ class TokenService(Configurable):
     def source(self) -> LocalSource:
         """Where tokens come from: the service's own profiles."""
         source = LocalSource(clock=self.clock)
-        source.observe(partial(_fetched, source))
+        source.observe(partial(self._fetched, source))
         watch(source)
         return source
+
+    @cached_property
+    def records(self) -> Records:
+        """What replicas share: handles, nonces, holdings, events. Raises `TokenError`."""
+        return TokenStore.configured().open_records(self.clock)
+
+    @cached_property
+    def handles(self) -> Handles:
+        """The handles that were issued here."""
+        return Handles(self.clock, self.records)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Tells of what happens."""
+        return Audit(self.records, self.clock)
 
     @cached_property
     def callers(self) -> Callers:
@@ -127,16 +170,31 @@ class TokenService(Configurable):
             grant.get("scopes", ())
         )
 
-    def key(self, caller: Caller, name: str, params: Mapping[str, Any]) -> Key:
+    def check_still_granted(self, issued: Issued) -> None:
+        """Raise `NotGranted` if the hub has said since that the user who had a handle issued has left the group.
+
+        Of scopes it is not known here who has them: then it shows when the handle is renewed.
+        """
+        groups, grant = self.callers.groups_of(issued.owner.removeprefix(OWNER)), self.grants.get(issued.profile, {})
+        granted = frozenset(grant.get("groups", ()))
+        if not grant.get("scopes") and granted.isdisjoint(granted if groups is None else groups):
+            raise NotGranted("The owner of this handle is not granted its profile any more.", profile=issued.profile)
+
+    def is_admin(self, caller: Caller) -> bool:
+        """Whether a user may see and revoke what others have."""
+        return not caller.groups.isdisjoint(self.admin_groups)
+
+    def key(self, user: str, name: str, params: Mapping[str, Any]) -> Key:
         """The key of a user's call. What the profile gives is fixed. Raises `TokenError`."""
         profile = self.source.profiles()[name]
         key = self.source.key(name, params)
-        replace(profile, fixed_params=profile.fixed_params | profile.params.keys()).call_params(params)
-        return key._replace(user=caller.name) if profile.is_personal else key
+        if params:
+            replace(profile, fixed_params=profile.fixed_params | profile.params.keys()).call_params(params)
+        return key._replace(user=user) if profile.is_personal else key
 
-    async def forget(self, caller: Caller, name: str) -> None:
+    async def forget(self, user: str, name: str) -> None:
         """Drop a profile's tokens here and in the store; of a profile with `{user}` the user's own."""
-        user = caller.name if self.source.profiles()[name].is_personal else ""
+        user = user if self.source.profiles()[name].is_personal else ""
         kept = self.source.keys()
 
         def forget() -> None:
@@ -156,16 +214,25 @@ class TokenService(Configurable):
             default_handler_class=NothingHandler,
             log_function=_log_request,
             service=self,
+            records=self.records,  # opened now, so that what is wrong with it is told at the start
+            template_path=str(Path(__file__).parent),
+            login=login(prefix, self.cache_max_age),
+            # Of browsers' cookies alone. After a restart the hub logs people in again by itself.
+            cookie_secret=secrets.token_bytes(32),
         )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.source.close()
+        self.records.close()
+
+    def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
+        count_fetch(fetched, refresh=source.held(fetched.key) is not None)
+        self.audit.fetched(fetched)
 
 
 def _is_text(word: object) -> bool:
     return isinstance(word, str)
-
-
-def _fetched(source: LocalSource, fetched: Fetched) -> None:
-    count_fetch(fetched, refresh=source.held(fetched.key) is not None)
-    activity.fetched(fetched)
 
 
 def _log_request(handler: web.RequestHandler) -> None:

@@ -65,10 +65,12 @@ class Callers:
     """
 
     def __init__(self, max_age: int, clock: Clock) -> None:
-        self.hub = HubAuth(cache_max_age=max_age)
+        self.hub = HubAuth()
+        self._max_age = max_age
         self._access = self.hub.access_scopes or {"access:services!service=jupyter-tokens"}
         self._clock = clock
         self._known: dict[bytes, _Known] = {}
+        self._groups: dict[str, frozenset[str]] = {}
         self._ask_from = -inf
 
     @property
@@ -83,17 +85,19 @@ class Callers:
             raise Refused(401, "Send a token of JupyterHub in the header Authorization.", "no_token")
         # Not the token itself, which would be kept for longer than anybody needs it.
         digest = sha256(found[1].encode()).digest()
+        known = self._known.get(digest)
+        if known is not None and self._clock.elapsed() - known.asked_at < self._max_age:
+            return known.caller
         try:
             model = await self._ask(found[1])
         except (HTTPError, TimeoutError):
-            known = self._known.get(digest)
             if known is None or self._clock.elapsed() - known.asked_at > STALE_SECONDS:
                 raise Refused(503, "JupyterHub does not answer.", "hub_down", _HUB_SECONDS) from None
             return known.caller._replace(stale=True)
         if model is None:
             self._known.pop(digest, None)
             raise Refused(403, "JupyterHub does not know this token: the server it was made for has ended.", "token")
-        caller = self._caller(model)
+        caller = self.described(model)
         self._remember(digest, caller)
         return caller
 
@@ -101,9 +105,8 @@ class Callers:
         if self._clock.elapsed() < self._ask_from:
             raise TimeoutError
         try:
-            # What is in its cache is answered at once.
             model: dict[str, Any] | None = await asyncio.wait_for(
-                self.hub.user_for_token(token, sync=False), _HUB_SECONDS
+                self.hub.user_for_token(token, use_cache=False, sync=False), _HUB_SECONDS
             )
         except (HTTPError, TimeoutError) as error:
             _log.warning("JupyterHub does not answer (%s): who was known goes on.", type(error).__name__)
@@ -112,7 +115,12 @@ class Callers:
         self._ask_from = -inf
         return model
 
-    def _caller(self, model: Mapping[str, Any]) -> Caller:
+    def groups_of(self, user: str) -> frozenset[str] | None:
+        """The groups that the hub named last; None if the user has not asked here for a while."""
+        return self._groups.get(user)
+
+    def described(self, model: Mapping[str, Any]) -> Caller:
+        """Whom the hub has described. Raises `Refused` if its token is not for this service."""
         if not self.hub.check_scopes(self._access, model):
             hint = "See c.Spawner.server_token_scopes in `jupyter tokens hub-config`; then start the server again."
             raise Refused(403, f"The token has not the scope {' '.join(sorted(self._access))}. {hint}", "scope")
@@ -126,4 +134,6 @@ class Callers:
         now = self._clock.elapsed()
         if digest not in self._known and len(self._known) >= _MOST_KNOWN:
             self._known = {kept: known for kept, known in self._known.items() if now - known.asked_at <= STALE_SECONDS}
+            self._groups = {kept.caller.name: kept.caller.groups for kept in self._known.values()}
         self._known[digest] = _Known(caller, now)
+        self._groups[caller.name] = caller.groups

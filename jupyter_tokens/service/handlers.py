@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from ..errors import ConfigurationError, SecretError, TokenError, UnknownProfile
+from ..errors import ConfigurationError, NotGranted, SecretError, TokenError, UnknownProfile
 from ..server.activity import count_hit
 from ..server.answers import params_schemas, token_answer
 from ..server.base import JsonHandler, error_facts
-from . import activity
+from ..server.issuing import Issuing
+from .callers import Caller
 
 if TYPE_CHECKING:
+    from ..protocol.handles import Handles, Issued
     from .app import TokenService
-    from .callers import Caller
 
-__all__ = ["ForgetHandler", "HealthHandler", "MetricsHandler", "NothingHandler", "ProfilesHandler", "TokenHandler"]
+__all__ = [
+    "OWNER",
+    "ForgetHandler",
+    "HandleHandler",
+    "HandleTokenHandler",
+    "HandlesHandler",
+    "HealthHandler",
+    "MetricsHandler",
+    "NothingHandler",
+    "OwnHandleHandler",
+    "ProfilesHandler",
+    "TokenHandler",
+]
+
+OWNER = "user "
+"""In front of a user's name, as the owner of a handle."""
 
 
 class ServiceHandler(JsonHandler):
@@ -54,7 +71,19 @@ class ServiceHandler(JsonHandler):
 
     def refused(self, status: int, reason: str) -> None:
         """Tells of it."""
-        activity.refused(self.caller, self.profile, reason)
+        self.service.audit.refused(self.caller, self.profile, reason)
+
+    async def serve(
+        self, caller: Caller, name: str, params: Mapping[str, Any], *, handle: str | None = None, **asked: Any
+    ) -> None:
+        """Answer with a token and its value. asked : as `TokenSource.serve` takes it."""
+        service = self.service
+        token, cached = await service.source.serve(service.key(caller.name, name, params), **asked)
+        profile = service.source.profiles()[name]
+        if cached:
+            count_hit(profile.provider.id)
+        service.audit.served(caller, token, cached=cached, handle=handle)
+        self.finish(token_answer(profile, token, now=service.clock.now(), value=True))
 
 
 class TokenHandler(ServiceHandler):
@@ -66,15 +95,9 @@ class TokenHandler(ServiceHandler):
         body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)})
         if "profile" not in body:
             self.refuse(400, "The field 'profile' is missing.", "body")
-        name, refresh, newer_than = body["profile"], body.get("refresh", False), self.moment(body)
+        name, params = body["profile"], body.get("params", {})
         self.check_granted(caller, name)
-        key = self.service.key(caller, name, body.get("params", {}))
-        token, cached = await self.service.source.serve(key, refresh=refresh, newer_than=newer_than)
-        profile = self.service.source.profiles()[name]
-        if cached:
-            count_hit(profile.provider.id)
-        activity.served(caller, name, cached=cached)
-        self.finish(token_answer(profile, token, now=self.service.clock.now(), value=True))
+        await self.serve(caller, name, params, refresh=body.get("refresh", False), newer_than=self.moment(body))
 
 
 class ProfilesHandler(ServiceHandler):
@@ -128,10 +151,99 @@ class ForgetHandler(ServiceHandler):
         """Drops the profile's token, so that the next one is fetched: the user's own, or the one that all share."""
         caller = await self.user()
         self.check_granted(caller, name)
-        await self.service.forget(caller, name)
-        activity.forgotten(caller, name)
+        await self.service.forget(caller.name, name)
+        self.service.audit.forgotten(caller, name)
         self.set_status(HTTPStatus.NO_CONTENT)
         self.finish()
+
+
+class _Issuing(Issuing, ServiceHandler):
+    """The routes of handles: a user's server has them issued, so that workers reach the service without it."""
+
+    @property
+    def handles(self) -> Handles:
+        """See `Issuing`."""
+        return self.service.handles
+
+    def issues_at(self, profile: str) -> tuple[str | None, str | None]:
+        """See `Issuing`: where the user's server reaches the service, which is not known here."""
+        return None, None
+
+    def tell_of(self, what: str, issued: Issued) -> None:
+        """See `Issuing`."""
+        assert self.caller is not None
+        self.service.audit.handle(what, issued, self.caller)
+
+    def check_call(self, profile: str, params: Mapping[str, Any]) -> None:
+        """See `Issuing`."""
+        assert self.caller is not None
+        self.check_granted(self.caller, profile)
+        self.service.key(self.caller.name, profile, params)
+
+    async def own(self, handle_id: str) -> Issued:
+        """The handle of the user who asks. Of others nothing is told, not even that there are any."""
+        owner = OWNER + (await self.user()).name
+        issued = await self.known(handle_id)
+        if issued is None or issued.owner != owner:
+            self.refuse(404, "You have no such handle.", "handle")
+        return issued
+
+
+class HandlesHandler(_Issuing):
+    """`v1/handles`."""
+
+    async def get(self) -> None:
+        """The user's handles whose lease runs."""
+        caller = await self.user()
+        self.tell_all(await self.in_use(OWNER + caller.name))
+
+    async def post(self) -> None:
+        """Issues a handle."""
+        caller = await self.user()
+        self.tell(await self.issue(OWNER + caller.name, self.asked()))
+
+
+class HandleHandler(_Issuing):
+    """`v1/handles/{id}`."""
+
+    async def delete(self, handle_id: str) -> None:
+        """Revokes a handle."""
+        await self.revoke(await self.own(handle_id))
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.finish()
+
+
+class OwnHandleHandler(_Issuing):
+    """`v1/handles/{id}/renew` and `…/revoke`: what a user's server passes on."""
+
+    async def post(self, handle_id: str, action: str) -> None:
+        """Begins a handle's lease anew, or revokes it. Who is not granted the profile any more loses the handle."""
+        issued = await self.own(handle_id)
+        self.body({})
+        if action == "revoke":
+            await self.revoke(issued)
+            self.finish("{}")
+            return
+        try:
+            self.check_call(issued.profile, dict(issued.params))
+        except NotGranted:
+            await self.revoke(issued)
+            raise
+        self.tell(await self.renew(handle_id))
+
+
+class HandleTokenHandler(_Issuing):
+    """`v1/handles/{id}/token`."""
+
+    async def post(self, handle_id: str) -> None:
+        """A token with its value, for the worker that proves to hold the handle."""
+        asked = await self.let_in(handle_id)
+        owner = asked.issued.owner.removeprefix(OWNER)
+        self.caller = caller = Caller(owner, None, frozenset(), frozenset())
+        self.service.check_still_granted(asked.issued)
+        await self.serve(
+            caller, asked.profile, asked.params, refresh=asked.refresh, newer_than=asked.newer_than, handle=handle_id
+        )
 
 
 class HealthHandler(ServiceHandler):

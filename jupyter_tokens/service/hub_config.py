@@ -34,6 +34,8 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
     service: dict[str, Any] = {"name": "jupyter-tokens"}
     if kind != "unix":
         service["url"] = url
+        # The page for people learns names and groups alone: nobody needs to be asked whether it may.
+        service["oauth_no_confirm"] = True
     if not external:
         socket = ["--socket", path] if kind == "unix" else []
         service["command"] = [sys.executable, "-m", "jupyter_tokens.cli.app", "service", "--managed", *socket]

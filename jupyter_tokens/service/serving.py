@@ -18,6 +18,8 @@ from .app import TokenService
 __all__ = ["Place", "serve"]
 
 _PARENT_SECONDS = 1.0
+_MOST_BYTES = 2**20
+"""Of a body, before anything looks at it; the routes themselves take less."""
 
 
 class Place(NamedTuple):
@@ -53,7 +55,7 @@ async def serve(service: TokenService, place: Place, *, managed: bool, ready: Ca
         If the port or the socket cannot be had.
     """
     parent = os.getppid()
-    server = HTTPServer(service.application(place.prefix))
+    server = HTTPServer(service.application(place.prefix), max_body_size=_MOST_BYTES)
     urls = []
     if place.port is not None:
         sockets = bind_sockets(place.port, place.ip, family=socket.AF_UNSPEC, reuse_port=managed)
@@ -69,7 +71,7 @@ async def serve(service: TokenService, place: Place, *, managed: bool, ready: Ca
     finally:
         server.stop()
         await server.close_all_connections()
-        service.source.close()
+        service.close()
 
 
 async def _until_told(parent: int | None) -> None:

@@ -72,6 +72,11 @@ class Leases:
                 self._thread = thread
             self._changed.notify()
 
+    @property
+    def handles(self) -> list[Handle]:
+        """The handles whose leases are kept."""
+        return [lease.handle for lease in tuple(self._running.values())]
+
     def has(self, handle: Handle) -> bool:
         """Whether this very process has had a handle issued, and keeps its lease."""
         return handle.id in self._running

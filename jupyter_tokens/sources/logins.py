@@ -81,6 +81,7 @@ class Attempt:
     polling: threading.Lock = field(default_factory=threading.Lock, repr=False)
     who: str = ""
     error: TokenError | None = None
+    logged_in: Callable[[], object] = field(default=lambda: None, repr=False)
 
     def is_of(self, session: str) -> bool:
         """Whether this session has begun it."""
@@ -132,7 +133,15 @@ class Logins:
         self._attempts: dict[str, Attempt] = {}
         self._seen: dict[str, Login | None] = {}
 
-    def begin(self, name: str, *, session: str, redirect_uri: str | None = None, device: bool = False) -> Attempt:
+    def begin(
+        self,
+        name: str,
+        *,
+        session: str,
+        redirect_uri: str | None = None,
+        device: bool = False,
+        logged_in: Callable[[], object] = lambda: None,
+    ) -> Attempt:
         """Begin a login.
 
         Parameters
@@ -145,6 +154,8 @@ class Logins:
             Where the browser comes back to. Without it, or if the profile says so, another device is used.
         device : bool
             Whether the person uses another device.
+        logged_in : callable
+            Called once the person has logged in, on the thread that hears of it.
         """
         profile, provider = self._of(name)
         attempt = Attempt(
@@ -154,6 +165,7 @@ class Logins:
             used=profile,
             seconds=LOGIN_SECONDS,
             ends_at=self._clock.elapsed() + LOGIN_SECONDS,
+            logged_in=logged_in,
         )
         with detached_errors():
             if device or redirect_uri is None or provider.grant == DEVICE_CODE:
@@ -311,6 +323,7 @@ class Logins:
         self._seen[attempt.profile] = login
         attempt.state, attempt.who = "done", login.who
         self._changed(attempt.profile)
+        attempt.logged_in()
         _log.debug("%s: somebody has logged in", attempt.profile)
 
 

@@ -1,4 +1,4 @@
-"""Widgets of stock ipywidgets over `kernel`: the profiles of a session and what can be done with their tokens."""
+"""Widgets, built from stock ipywidgets, that show a session's profiles and fetch, inject and forget their tokens."""
 
 from __future__ import annotations
 

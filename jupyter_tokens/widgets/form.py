@@ -1,4 +1,4 @@
-"""What opens below a profile's line: its parameters as controls, the variable to fill, and the rarer actions."""
+"""The details below a profile's row: controls for its parameters, the place to inject into, and further actions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Details", "ParamsForm"]
 
 _WIDTH_EM, _SET_EM = 38, 6
-# As far as JavaScript's numbers are whole.
+# The largest safe integer in JavaScript.
 _LARGEST = 2**53 - 1
 _TRUTH = (("true", True), ("false", False))
-# Not None, which a dropdown takes for nothing at all.
+# Not None, which a dropdown treats as "no selection".
 _UNSET = ""
 _KINDS: dict[str, Callable[[str], Sequence[Place]]] = {
     "Environment variable": env_places,
@@ -30,23 +30,30 @@ _KINDS: dict[str, Callable[[str], Sequence[Place]]] = {
 
 
 class ParamsForm:
-    """One control for each parameter.
+    """One control for each request parameter.
 
-    own : what the profile says, which is shown, and stands where nothing is entered. given : what is entered at first.
+    Parameters
+    ----------
+    schema : mapping
+        JSON schema of the parameters.
+    own : mapping
+        The profile's own parameters: shown, and used where nothing is entered.
+    given : mapping
+        Initial values of the controls.
     """
 
     def __init__(self, schema: Mapping[str, Any], own: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         properties: Mapping[str, Any] = schema.get("properties", {})
         self._required = set(schema.get("required", ()))
         self.description_width = f"{max(map(len, ('Inject into', *properties))) * 0.53 + 1:.1f}em"
-        # Not dropped in silence: whoever makes the call refuses them by name.
+        # Passed on, so that the fetch refuses them by name instead of dropping them silently.
         self._unknown = {name: value for name, value in given.items() if name not in properties}
         self._read: dict[str, Callable[[], Any]] = {}
         rows = [self._control(name, facts, own.get(name), given.get(name)) for name, facts in properties.items()]
         self.box = VBox(rows)
 
     def values(self) -> dict[str, Any]:
-        """What was entered, by the vendor's names."""
+        """The entered values, by the vendor's names."""
         read = {name: value() for name, value in self._read.items()}
         return {name: value for name, value in {**self._unknown, **read}.items() if value is not None}
 
@@ -66,7 +73,7 @@ class ParamsForm:
             return self._choice(name, [(str(value), value) for value in facts["enum"]], standing, given, common)
         hint = standing or ("required" if name in self._required else str(facts.get("description", "")))
         text = Text(value=_written(given), placeholder=hint, continuous_update=False, **common)
-        # Spaces around an id come from copying it.
+        # Copying an id often picks up spaces around it.
         self._read[name] = lambda: text.value.strip() or None
         return text
 
@@ -75,7 +82,7 @@ class ParamsForm:
     ) -> Widget:
         unset = standing or ("choose" if name in self._required else "not set")
         chosen = next((value for label, value in options if label == _written(given)), given)
-        # One that there is not is sent as it was given, and refused with a reason.
+        # An unknown value is sent as given, so that the fetch refuses it with a reason.
         odd = [] if given is None or any(value == chosen for _, value in options) else [(_written(given), given)]
         control = Dropdown(
             options=[(unset, _UNSET), *options, *odd], value=_UNSET if given is None else chosen, **common
@@ -88,7 +95,7 @@ class ParamsForm:
         first = next((value for value in map(_whole, (given, own, facts.get("default"))) if value is not None), 0)
         common["layout"] = Layout(width=f"{_WIDTH_EM - _SET_EM}em")
         control = BoundedIntText(value=min(max(first, least), most), min=least, max=most, **common)
-        # A number's control always shows one: whether it is meant has to be said beside it.
+        # A number control always shows a number, so a checkbox says whether to send it.
         meant = Checkbox(
             value=given is not None,
             description="set",
@@ -96,7 +103,7 @@ class ParamsForm:
             tooltip=f"Send {name}",
             layout=Layout(width=f"{_SET_EM}em", margin="2px 0 2px 8px"),
         )
-        # What the control could not take is sent as it was given, and refused with a reason.
+        # A value that the control cannot show is sent as given, so that the fetch refuses it with a reason.
         value = given
 
         def entered(_change: object) -> None:
@@ -124,7 +131,19 @@ def _written(value: Any) -> str:
 
 
 class Details:
-    """Made when they are first opened: a panel of a thousand profiles would have ten thousand widgets otherwise."""
+    """The details of one row.
+
+    Created when they are first opened; otherwise a panel of a thousand profiles would have ten thousand widgets.
+
+    Parameters
+    ----------
+    entry : ProfileEntry
+        The profile.
+    given : mapping
+        Initial values of the parameters.
+    actions : sequence of Button
+        Further buttons.
+    """
 
     def __init__(self, entry: ProfileEntry, given: Mapping[str, Any], actions: Sequence[Button]) -> None:
         self._form = ParamsForm(entry.schema, entry.params, given)
@@ -156,12 +175,12 @@ class Details:
         )
 
     def params(self) -> dict[str, Any]:
-        """The parameters that were entered."""
+        """The entered parameters."""
         return self._form.values()
 
     def places(self) -> Sequence[Place]:
-        """The places that were chosen: one, or a variable for each value of the token. Raises `ParameterError`."""
+        """The chosen place, or a variable for each value of the token. Raises `ParameterError` for an invalid name."""
         name = self._name.value.strip()
         if not name:
-            raise ParameterError("Choose the variable or the file that the token is put into.")
+            raise ParameterError("Enter the variable or the file to put the token into.")
         return _KINDS[self._kind.value](name)

@@ -1,8 +1,7 @@
-"""A box that follows a session while it is shown, and is a static table where no widget can be.
+"""The base of both widgets: a box that follows a session while it is shown, and a static table as its fallback.
 
-One feed for each session reads it, and its one thread draws all boxes, so that no two threads write to one widget.
-Reading may ask the server, so it has a thread of its own, which ends with the answer: a server that hangs stops no
-countdown.
+Each session has one feed. A single thread of the feed draws all boxes, so that no two threads write to one widget.
+Reading the session may ask the server and so happens on another thread: a server that hangs does not stop countdowns.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Feed", "Live", "Seen", "Viewer", "close_all", "feed_of"]
 
 _TICK_SECONDS = 1.0
-"""Between two drawings of a countdown."""
+"""Time between two updates of a countdown."""
 _READ_SECONDS = 10.0
-"""After which the session is looked at again though it told of nothing: configuration and server change silently."""
+"""Time between two reads without an event: changes of the configuration and of the server cause none."""
 _log = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 2.0
 """How long a cell waits for the profiles before it shows the widget without them."""
@@ -41,7 +40,17 @@ _shown: WeakSet[Live] = WeakSet()
 
 
 class Seen(NamedTuple):
-    """One look at a session. error : why the profiles could not be listed."""
+    """What one read of a session returned.
+
+    Attributes
+    ----------
+    entries : sequence of ProfileEntry
+        The profiles.
+    statuses : dict
+        The states of the tokens, by profile.
+    error : TokenError or None
+        Why the profiles could not be listed.
+    """
 
     entries: Sequence[ProfileEntry]
     statuses: dict[str, list[Status]]
@@ -49,20 +58,28 @@ class Seen(NamedTuple):
 
 
 class Viewer(Protocol):
-    """What is drawn while it is shown."""
+    """Anything that a feed draws while it is shown."""
 
     def draw(self, seen: Seen, now: float) -> bool:
-        """Draws what was seen; returns whether something counts down. Called by one thread at a time."""
+        """Draw what was read; returns whether a countdown is running. Called by one thread at a time."""
 
 
 class Feed:
-    """The looks at one session, for those who are shown; without any it has no thread and watches nothing."""
+    """Reads one session and draws its viewers. Without viewers, it has no thread and no subscription.
+
+    Parameters
+    ----------
+    session : TokenSession
+        The session.
+    clock : Clock, optional
+        By default the system's clock.
+    """
 
     def __init__(self, session: TokenSession, clock: Clock | None = None) -> None:
         self.session = session
         self.clock = clock or SystemClock()
         self._changed = threading.Condition()
-        # Held while the session is called, which meanwhile may be telling us of something, and wait for the other lock.
+        # Held while the session is called. The session may be calling `_touched` meanwhile, which takes the other lock.
         self._joining = threading.Lock()
         self._viewers: list[Viewer] = []
         self._seen: Seen | None = None
@@ -73,14 +90,25 @@ class Feed:
         self._drawing = threading.Lock()
 
     def look(self, patience: float) -> Seen | None:
-        """How it is now, or how it last was if that takes longer than so many seconds; None if that was never."""
+        """Read the session.
+
+        Parameters
+        ----------
+        patience : float
+            The longest wait in seconds.
+
+        Returns
+        -------
+        Seen or None
+            The last result if reading takes longer; None if there is none yet.
+        """
         with self._changed:
             self._read()
             self._changed.wait_for(lambda: not self._reading, patience)
             return self._seen
 
     def add(self, viewer: Viewer) -> None:
-        """Draws this one too from now on."""
+        """Draw this viewer too from now on."""
         with self._joining:
             with self._changed:
                 if viewer in self._viewers:
@@ -95,7 +123,7 @@ class Feed:
                 self._thread.start()
 
     def remove(self, viewer: Viewer) -> None:
-        """Draws it no more; with the last one the thread ends."""
+        """Stop drawing this viewer. The thread ends with the last one."""
         with self._joining:
             with self._changed:
                 if viewer in self._viewers:
@@ -109,18 +137,18 @@ class Feed:
                 self._unwatch = None
 
     def draw_now(self) -> None:
-        """Has everything drawn at once: somebody has clicked."""
+        """Draw everything at once, after a click."""
         with self._changed:
             self._draw_at = 0.0
             self._changed.notify_all()
 
     def read_now(self) -> None:
-        """Looks at the session again, because an action has changed something."""
+        """Read the session again, because an action has changed something."""
         with self._changed:
             self._read()
 
     def _touched(self) -> None:
-        # Told by the session, on any thread. A burst of news is one look.
+        # Called by the session, on any thread. A burst of events causes one read.
         with self._changed:
             self._news = True
             self._changed.notify_all()
@@ -136,7 +164,7 @@ class Feed:
                     self._draw_at = min(self._draw_at, now + _TICK_SECONDS)
 
     def _until_due(self) -> tuple[Viewer, ...] | None:
-        """Waits until there is something to draw; for whom, or None for the end."""
+        """Wait until there is something to draw; returns the viewers, or None if the thread is to end."""
         me = threading.current_thread()
         with self._changed:
             while self._thread is me:
@@ -162,7 +190,7 @@ class Feed:
             try:
                 threading.Thread(target=self._read_all, name="jupyter_tokens widgets: look", daemon=True).start()
             except RuntimeError:
-                # The process has too many threads; the next look is due as always.
+                # The process has too many threads; the next read is due as usual.
                 self._read_ends()
 
     def _read_all(self) -> None:
@@ -197,7 +225,7 @@ class Feed:
         except TokenError as error:
             problem = error.copy()
         except Exception as error:
-            # Our own mistake, or a provider's: told without its text, of which nobody knows what it holds.
+            # A bug of ours or of a provider. Its text is left out, because it may contain anything.
             _log.warning("The profiles could not be listed: %s", type(error).__name__)
             problem = TokenError(f"The profiles could not be listed ({type(error).__name__}).")
         before = self._seen
@@ -208,13 +236,19 @@ def _drawn(viewer: Viewer, seen: Seen, now: float) -> bool:
     try:
         return viewer.draw(seen, now)
     except Exception as error:
-        # A widget that is being closed at this moment does not stop the others.
+        # A widget that is being closed at this moment must not stop the others.
         _log.warning("A widget could not be drawn: %s", type(error).__name__)
         return False
 
 
 def feed_of(session: TokenSession | None, clock: Clock | None = None) -> Feed:
-    """The one feed of a session; by default of this kernel's."""
+    """Return the feed of a session; by default of this kernel's session.
+
+    Raises
+    ------
+    RuntimeError
+        No session is given, and this is not an IPython kernel.
+    """
     if session is None:
         shell = get_ipython()
         if shell is None:
@@ -227,32 +261,37 @@ def feed_of(session: TokenSession | None, clock: Clock | None = None) -> Feed:
 
 
 class Live(VBox):
-    """Drawn by its session's feed from when it is shown until no view of it is left, or until `close()`.
+    """A box that its session's feed draws while it is shown: until its last view is gone, or until `close()`.
 
-    The front end counts the views. It does so on the shell's channel, on which a cell that runs holds it up: so a
-    widget counts as shown from the moment in which a cell shows it.
+    The front end reports the number of views on the shell channel, where the report waits for the running cell. So a
+    widget counts as shown as soon as a cell displays it.
+
+    Parameters
+    ----------
+    feed : Feed
+        The session's feed.
     """
 
     _feed: Feed
     _ended = True
-    """Until it is made: Python collects, and so closes, also what could not be made."""
+    """True until `__init__` has run, because Python also finalises, and so closes, objects whose `__init__` failed."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        # The cells that show it, each with the run in which it does.
+        # The cells that show it, each with the id of its run.
         self._cells: dict[str, str] = {}
         self._notes = HTML(layout=Layout(display="none", margin="0", padding="0 8px", border_top=look.RULE))
         super().__init__(**{VIEW_COUNT: 0})
         self._ended = False
         self.layout.width = "100%"
         self.layout.max_width = "72em"
-        # Its top is the first row's.
+        # The top border is that of the first row.
         self.layout.border_left = self.layout.border_right = self.layout.border_bottom = look.RULE
         self.layout.margin = "2px 0"
         self.observe(self._views_counted, VIEW_COUNT)
         seen = feed.look(_PATIENCE_SECONDS)
         if seen is None:
-            self._say_notes("<div>The profiles are being asked for …</div>")
+            self._say_notes("<div>Reading the profiles …</div>")
         else:
             self.draw(seen, feed.clock.now())
 
@@ -261,15 +300,15 @@ class Live(VBox):
         raise NotImplementedError
 
     def rows(self, seen: Seen) -> Sequence[tuple[ProfileEntry, Status | None]]:
-        """What the static table lists."""
+        """The rows of the static table."""
         raise NotImplementedError
 
     def missing(self, seen: Seen) -> str:
-        """What it says where there are no rows."""
+        """What the static table says if there are no rows."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Ends it, and takes it out of the page. What is being fetched goes on; tokens and variables stay."""
+        """Remove the widget from the page. Running fetches go on; tokens and variables stay."""
         if self._ended:
             return
         self._ended = True
@@ -287,7 +326,7 @@ class Live(VBox):
         self._feed.add(self)
         seen, now = self._feed.look(_PATIENCE_SECONDS), self._feed.clock.now()
         rows, notes = ((), ["The profiles could not be listed in time."]) if seen is None else self._static(seen)
-        # For whoever has no widgets: nbconvert, a mail, an editor without the renderer.
+        # For readers without widgets: nbconvert, e-mail, an editor without the renderer.
         return {
             **bundle,
             "text/plain": look.static_text(rows, now, notes),
@@ -295,7 +334,7 @@ class Live(VBox):
         }
 
     def _shown_here(self) -> None:
-        """Closes what an earlier run of this cell showed, and no other cell: the page has dropped it."""
+        """Close widgets that only an earlier run of this cell showed: the page has dropped them."""
         cell, run = _running_cell()
         if cell:
             self._cells[cell] = run
@@ -304,7 +343,7 @@ class Live(VBox):
             _shown.add(self)
 
     def run_again(self, cell: str, run: str) -> None:
-        """Forgets a cell that showed this in another run; closes it if that was the last one."""
+        """Forget a cell that showed this widget in an earlier run; close the widget if no cell is left."""
         if self._cells.get(cell, run) != run:
             del self._cells[cell]
             if not self._cells:
@@ -327,7 +366,7 @@ class Live(VBox):
 
 
 def _running_cell() -> tuple[str, str]:
-    """Id of the notebook's cell that runs, "" where the front end does not tell it, and of this run of it."""
+    """The ids of the running cell and of this run. The cell's id is "" if the front end does not send it."""
     kernel = getattr(get_ipython(), "kernel", None)
     parent = kernel.get_parent() if kernel is not None else {}
     return str(parent.get("metadata", {}).get("cellId") or ""), str(parent.get("header", {}).get("msg_id") or "")

@@ -1,4 +1,4 @@
-"""How profiles, states and errors read, as HTML and as text: escaped, in JupyterLab's colours, never with a value."""
+"""Renders profiles, states and errors as HTML and as text: escaped, in JupyterLab's colours, never with a value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["RULE", "countdown", "failure", "head", "note", "places", "standing", "static_html", "static_text"]
 
 RULE = "1px solid var(--jp-border-color2,#9e9e9e)"
-"""A line between things."""
+"""The CSS of a separating line."""
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 # JupyterLab's variables, with values that are readable on light and dark where a front end has none.
 _MUTED = "color:var(--jp-ui-font-color2,#757575)"
@@ -35,7 +35,7 @@ _COLUMNS = ("profile", "provider", "state", "expires", "in")
 
 
 def countdown(seconds: float) -> str:
-    """What is left, so that one sees it move: "59:58", above an hour "23 h 59 min", above two days "7 days"."""
+    """Format the remaining time: "59:58", from an hour on "23 h 59 min", from two days on "7 days"."""
     left = max(int(seconds), 0)
     if left >= 2 * _DAY:
         return f"{seconds / _DAY:.0f} days"
@@ -45,7 +45,7 @@ def countdown(seconds: float) -> str:
 
 
 def head(entry: ProfileEntry) -> str:
-    """Name and provider of a profile."""
+    """Render name and provider of a profile."""
     badge = f'<span style="{_MUTED};{_BADGE}">sandbox</span>' if entry.sandbox else ""
     return (
         f'<div style="display:flex;gap:.6em;align-items:center;overflow:hidden"><strong>{escape(entry.name)}</strong>'
@@ -54,13 +54,23 @@ def head(entry: ProfileEntry) -> str:
 
 
 def standing(status: Status | None, now: float, others: int = 0) -> str:
-    """State and countdown. others : tokens of the same profile with other parameters."""
+    """Render state and countdown.
+
+    Parameters
+    ----------
+    status : Status or None
+        The token's state.
+    now : float
+        The current time in seconds since the epoch.
+    others : int
+        Number of the profile's tokens with other parameters.
+    """
     state, left = _state(status, now)
     word = escape(STATE_LABELS[state])
     told = "" if left is None else f' <span style="font-variant-numeric:tabular-nums">{countdown(left)}</span>'
     more = f' <span style="{_MUTED}" title="with other parameters">+{others}</span>' if others else ""
     until = f' title="until {_until(status)}"' if left is not None else ""
-    # A colour alone would not do: the word says the same.
+    # The word repeats what the colour says, for readers who cannot see the colour.
     return (
         f'<div style="{_CUT}"{until}><span aria-hidden="true" style="color:{_COLORS[state]}">&#9679;</span>'
         f" {word}{told}{more}</div>"
@@ -68,7 +78,7 @@ def standing(status: Status | None, now: float, others: int = 0) -> str:
 
 
 def places(status: Status | None) -> str:
-    """Where the token went."""
+    """Render the places of a token."""
     if status is None or not status.places:
         return ""
     where = ", ".join(str(place) for place in status.places)
@@ -77,12 +87,12 @@ def places(status: Status | None) -> str:
 
 
 def note(lines: Iterable[str]) -> str:
-    """What came of an action."""
+    """Render the outcome of an action."""
     return "".join(f'<div role="status" style="{_MUTED};line-height:1.5">{escape(line)}</div>' for line in lines)
 
 
 def failure(error: TokenError) -> str:
-    """What was wrong, the vendor's code and request id, what to do."""
+    """Render an error: the message, the vendor's code and request id, the hint."""
     facts = [
         f"HTTP {error.status}" if error.status is not None else "",
         f"code {error.code}" if error.code else "",
@@ -101,7 +111,7 @@ def failure(error: TokenError) -> str:
 
 
 def static_text(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, notes: Sequence[str] = ()) -> str:
-    """The same as a table in text, where no widget can be shown."""
+    """Render the rows as a plain-text table, for front ends without widgets."""
     table = [_COLUMNS, *(_cells(entry, status, now) for entry, status in rows)]
     widths = [max(len(line[column]) for line in table) for column in range(len(_COLUMNS))]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
@@ -109,7 +119,7 @@ def static_text(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, 
 
 
 def static_html(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, notes: Sequence[str] = ()) -> str:
-    """The same as a table in HTML, where no widget can be shown."""
+    """Render the rows as an HTML table, for front ends without widgets."""
     cell = '<{0} style="text-align:left;padding:0 1em 0 0;{1}">{2}</{0}>'
     lines = [
         "<tr>" + "".join(cell.format("td", "", escape(text)) for text in _cells(entry, status, now)) + "</tr>"
@@ -121,7 +131,7 @@ def static_html(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, 
 
 
 def _state(status: Status | None, now: float) -> tuple[State, float | None]:
-    """State and seconds left; by the clock, which goes on between two looks at the session."""
+    """State and remaining seconds at `now`, since time passes between two reads of the session."""
     if status is None:
         return "none", None
     if status.expires_at is None or status.state not in {"fresh", "aging"}:

@@ -1,4 +1,4 @@
-"""The two widgets: `TokenPanel`, all profiles of a session as lines that open, and `TokenCard`, one of them, open."""
+"""The two widgets: `TokenPanel`, a list of all profiles of a session, and `TokenCard`, a single profile."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ if TYPE_CHECKING:
 __all__ = ["TokenCard", "TokenPanel"]
 
 _MOST_ROWS = 25
-"""More are found by the filter: each row is some twenty models in the browser."""
+"""The most rows shown; the filter finds the others. Each row takes about twenty models in the browser."""
 
 
 class TokenPanel(Live):
-    """The configured profiles with the state of their tokens, and what can be done with them.
+    """Lists the configured profiles with the states of their tokens, and buttons for actions.
 
-    session : by default that of this kernel.
+    The widget's models never contain a token. `close()` removes it.
 
-    Holds no token, shown or not. `close()` ends it.
+    Parameters
+    ----------
+    session : TokenSession, optional
+        By default this kernel's session.
     """
 
     def __init__(self, *, session: TokenSession | None = None) -> None:
         self._rows: dict[str, ProfileRow] = {}
         self._filter = Text(
             placeholder="Filter profiles",
-            tooltip="Shows the profiles whose name holds this",
+            tooltip="Show profiles whose names contain this text",
             layout=Layout(width="auto", margin="4px 8px"),
         )
         self._filter.observe(self._filtered, "value")
@@ -54,7 +57,7 @@ class TokenPanel(Live):
         if not seen.entries and not notes:
             notes = look.note([self.missing(seen)])
         elif len(found) > _MOST_ROWS:
-            notes += look.note([f"{len(found) - _MOST_ROWS} more: type a part of the name."])
+            notes += look.note([f"{len(found) - _MOST_ROWS} more: type part of a name to find them."])
         self._say_notes(notes)
         counting = [row.draw(seen.statuses.get(name, []), now) for name, row in self._rows.items()]
         return any(counting)
@@ -68,7 +71,7 @@ class TokenPanel(Live):
         return "No profile is configured; add one: jupyter tokens add NAME"
 
     def _arrange(self, entries: Sequence[ProfileEntry]) -> None:
-        """Makes rows of what is new or has changed, and keeps the others with what was entered in them."""
+        """Create rows for new and changed profiles; keep the other rows, with what was entered in them."""
         kept = self._rows
         rows = {
             entry.name: kept[entry.name]
@@ -89,12 +92,18 @@ class TokenPanel(Live):
 
 
 class TokenCard(Live):
-    """One profile with the state of its token, its parameters, and what can be done with it.
+    """Shows one profile: the state of its token, its parameters, and buttons for actions.
 
-    profile : its name. params : the vendor's parameters by the vendor's names, entered at first.
-    session : by default that of this kernel.
+    The widget's models never contain a token. `close()` removes it.
 
-    Holds no token, shown or not. `close()` ends it.
+    Parameters
+    ----------
+    profile : str
+        Name of the profile.
+    session : TokenSession, optional
+        By default this kernel's session.
+    **params
+        Initial request parameters, by the vendor's names.
     """
 
     def __init__(self, profile: str, /, *, session: TokenSession | None = None, **params: Any) -> None:

@@ -1,10 +1,10 @@
-"""One profile: a line with its state and what can be done, and below it, on demand, parameters, variable and the rest.
+"""One profile as a row with its state and buttons, and on demand its details below.
 
-A click starts a thread and returns: the kernel is free at once. What came of it is drawn by the feed's thread.
+A click starts a thread and returns at once, so that the kernel is free. The feed's thread draws the outcome.
 
-A value is handed to a front end that can show it without saving it, and to no other. It goes over a comm of its own,
-because whatever a widget holds is saved with the notebook. The comm is opened without the value, which follows only
-after the front end has said that it has a place for it. The contract is in docs/widgets.md.
+A token's value is only sent to a front end that can show it without saving it. It is sent over a separate comm, because
+the state of widgets is saved with the notebook. The comm is opened without the value; the value follows only after the
+front end has confirmed that it has a place for it. The protocol is described in docs/widgets.md.
 """
 
 from __future__ import annotations
@@ -41,21 +41,35 @@ Action = Literal["show", "copy"]
 TARGET = "jupyter_tokens.reveal"
 """Name of the comm's target in the front end."""
 SECONDS = 20
-"""How long a value stays on the screen."""
+"""How long a value is shown."""
 _PATIENCE_SECONDS = 2.0
 _RANKS = ("fresh", "aging", "login", "failed", "expired", "none")
 _log = logging.getLogger(__name__)
 
 
 def best(statuses: Sequence[Status]) -> Status | None:
-    """Of a profile's tokens, the one to show: a living one first."""
+    """Choose which of a profile's tokens to show: a valid one if possible."""
     return min(statuses, key=lambda status: _RANKS.index(status.state), default=None)
 
 
 class ProfileRow:
-    """A profile's widgets, in `box`.
+    """The widgets of one profile.
 
-    given : parameters that are entered at first. opened : whether the details are there from the start.
+    Parameters
+    ----------
+    feed : Feed
+        The session's feed.
+    entry : ProfileEntry
+        The profile.
+    given : mapping, optional
+        Initial values of the parameters.
+    opened : bool
+        Whether the details are open from the start.
+
+    Attributes
+    ----------
+    box : VBox
+        Contains the widgets.
     """
 
     def __init__(
@@ -66,7 +80,7 @@ class ProfileRow:
         self._given = dict(given or {})
         self._key: Key | None = None
         self._opening, self._acting = threading.Lock(), threading.Lock()
-        # What was clicked and is not done yet, the one at work first, by what is said meanwhile.
+        # Actions that were clicked and are not done yet, the running one first, by the text shown meanwhile.
         self._wanted: dict[str, Callable[[], Sequence[str]]] = {}
         self._said = ""
         self._failed = False
@@ -89,17 +103,17 @@ class ProfileRow:
             self._more.value = True
 
     def shows(self, entry: ProfileEntry) -> bool:
-        """Whether these widgets were made for such a profile."""
+        """Whether these widgets were created for this profile as it is now."""
         mine = self.entry
-        # Errors are compared by what they say: each look makes new ones.
+        # Errors are compared by their text, because each read creates new ones.
         return mine._replace(error=None) == entry._replace(error=None) and str(mine.error) == str(entry.error)
 
     def close(self) -> None:
-        """Takes its widgets out of the page."""
+        """Remove the widgets from the page."""
         close_all(self.box)
 
     def draw(self, statuses: Sequence[Status], now: float) -> bool:
-        """Draws what is known of the profile's tokens; returns whether something counts down."""
+        """Draw the states of the profile's tokens; returns whether a countdown is running."""
         status = self._status = self._mine(statuses)
         if self._is_over(status):
             self._said, self._failed = "", False
@@ -120,7 +134,7 @@ class ProfileRow:
         return best(statuses)
 
     def _is_over(self, status: Status | None) -> bool:
-        """Whether a token has come after the failure that is shown, whoever asked for it."""
+        """Whether the profile has got a new token since the failure that is shown."""
         if not self._failed or status is None or status.state != "fresh":
             return False
         return status.expires_at != self._failed_beside
@@ -128,16 +142,16 @@ class ProfileRow:
     def _buttons(self) -> list[Button]:
         name = self.entry.name
         return [
-            _button("Fetch", f"Fetch a token of {name}, or take the one that is held", self.fetch),
-            _button("Inject", f"Put a token of {name} into a variable, and keep it fresh there", self.inject),
-            _button("Refresh", f"Fetch a new token of {name} now", self.refresh),
+            _button("Fetch", f"Fetch a token for {name}, or use the one that is held", self.fetch),
+            _button("Inject", f"Put a token for {name} into a variable, and keep it fresh there", self.inject),
+            _button("Refresh", f"Fetch a new token for {name} now", self.refresh),
         ]
 
     def _rarer_buttons(self) -> list[Button]:
-        forget = _button("Forget", f"Forget {self.entry.name}, and put back what was in its places", self.forget)
+        forget = _button("Forget", f"Forget {self.entry.name}, and restore what was in its places", self.forget)
         if not self.entry.may_reveal:
             return [forget]
-        where = "where the page can do so without saving it"
+        where = "if the page can do so without saving it"
         return [
             _button("Show", f"Show the token for {SECONDS} s, {where}", self.show),
             _button("Copy", f"Copy the token, {where}", self.copy),
@@ -151,35 +165,35 @@ class ProfileRow:
                 self.box.children = (self._line, self._message, self._details.box)
         self._details.box.layout.display = None if change["new"] else "none"
 
-    # What the buttons do
+    # Actions of the buttons
 
     def fetch(self) -> None:
-        """Fetches a token, or takes the one that is held; puts it nowhere."""
+        """Fetch a token, or use the one that is held, without injecting it."""
         self._begin("Fetching …", lambda: self._fetched().notes)
 
     def refresh(self) -> None:
-        """Fetches a new token; it goes where the old one was."""
+        """Fetch a new token; it replaces the old one in its places."""
         self._begin("Fetching a new one …", lambda: self._fetched(refresh=True).notes)
 
     def inject(self) -> None:
-        """Puts a token into the variable that was chosen, by default the profile's."""
+        """Put a token into the chosen variable, by default the profile's."""
         self._begin("Injecting …", self._injected)
 
     def forget(self) -> None:
-        """Forgets the profile's tokens everywhere, and puts back what was in their places."""
+        """Forget the profile's tokens everywhere, and restore what was in their places."""
         self._begin("Forgetting …", self._forgotten)
 
     def show(self) -> None:
-        """Has the front end show the value for some seconds."""
+        """Make the front end show the value for some seconds."""
         self._begin("Asking the page to show it …", lambda: self._revealed("show"))
 
     def copy(self) -> None:
-        """Has the front end copy the value."""
+        """Make the front end copy the value."""
         self._begin("Asking the page to copy …", lambda: self._revealed("copy"))
 
     def _begin(self, saying: str, work: Callable[[], Sequence[str]]) -> None:
         with self._acting:
-            # A second click means no more than the first; another button's comes after it.
+            # A second click on the same button is ignored; clicks on other buttons are queued.
             if saying in self._wanted:
                 return
             self._wanted[saying] = work
@@ -212,10 +226,10 @@ class ProfileRow:
             self._failed_beside = self._status.expires_at if self._status is not None else None
             self._said, self._failed = look.failure(error), True
             if isinstance(error, ParameterError):
-                # Where it is put right.
+                # Open the details, where the parameter can be corrected.
                 self._more.value = True
         except Exception as error:
-            # Our own mistake: without its text, of which nobody knows what it holds.
+            # A bug of ours. Its text is left out, because it may contain anything.
             _log.warning("An action of a widget failed: %s", type(error).__name__)
             self._say([f"This failed ({type(error).__name__})."])
 
@@ -237,13 +251,13 @@ class ProfileRow:
         elif self.entry.env:
             places = env_places(self.entry.env)
         else:
-            raise ParameterError("Choose the variable that the token is put into.")
+            raise ParameterError("Enter the variable to put the token into.")
         return self._fetched(places).notes
 
     def _forgotten(self) -> Sequence[str]:
         places, notes = self._feed.session.forget(self.entry.name)
         self._key = None
-        put_back = [f"As it was before: {', '.join(map(str, places))}."] if places else []
+        put_back = [f"Restored: {', '.join(map(str, places))}."] if places else []
         return [*put_back, *notes]
 
     def _revealed(self, action: Action) -> Sequence[str]:
@@ -258,26 +272,40 @@ def _button(text: str, tooltip: str, act: Callable[[], None]) -> Button:
 
 
 class NoPlace(TokenError):
-    """No front end has a place that shows a value without saving it."""
+    """No connected front end can show a value without saving it."""
 
 
 def hand_over(token: Token, action: Action, *, patience: float = _PATIENCE_SECONDS) -> None:
-    """Has the front end show or copy the value; blocks until it has, or at most twice `patience` seconds.
+    """Make the front end show or copy a token's value. Blocks until it has.
 
-    Raises `NoPlace` if no front end can, `NoValue` for a token that has none.
+    Parameters
+    ----------
+    token : Token
+        The token.
+    action : {"show", "copy"}
+        What the front end is to do.
+    patience : float
+        Seconds to wait for each of the front end's two answers.
+
+    Raises
+    ------
+    NoPlace
+        No front end can show or copy the value without saving it.
+    NoValue
+        The token has no value.
     """
     told = {"profile": token.profile, "action": action, "seconds": SECONDS}
     values = token.values()
     value = values.get("") or "\n".join(f"{field}={each}" for field, each in values.items())
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    # Listening before it is opened, so that no answer can be missed.
+    # Registered before the comm is opened, so that no answer can be missed.
     line = comm.create_comm(target_name=TARGET, primary=False)
     line.on_msg(lambda message: answers.put(message["content"].get("data")))
     hung_up = threading.Event()
 
     def hang_up(message: dict[str, Any]) -> None:
         hung_up.set()
-        # It can say with it how it went, but is ready for nothing any more.
+        # A close message may contain the outcome, but the front end takes no value any more.
         answers.put({**(message["content"].get("data") or {}), "ready": False})
 
     line.on_close(hang_up)
@@ -295,7 +323,7 @@ def hand_over(token: Token, action: Action, *, patience: float = _PATIENCE_SECON
 
 
 def _expect(answers: queue.SimpleQueue[Any], word: str, patience: float, *, unless: Sequence[str] = ()) -> None:
-    """Waits for an answer that says so. unless : what an error must not hold, for it is shown in a widget."""
+    """Wait for an answer with `word` set. An error text that contains one of `unless` is not shown."""
     try:
         answer = answers.get(timeout=patience)
     except queue.Empty:
@@ -309,6 +337,6 @@ def _expect(answers: queue.SimpleQueue[Any], word: str, patience: float, *, unle
 
 def _no_place(problem: str = "") -> NoPlace:
     return NoPlace(
-        problem or "This front end has no place to show a token without saving it.",
-        hint="Install jupyter_tokens for JupyterLab too, or print(token.reveal()) where the output is not kept.",
+        problem or "This front end cannot show a token without saving it.",
+        hint="Install jupyter_tokens where JupyterLab runs too, or print(token.reveal()) where output is not saved.",
     )

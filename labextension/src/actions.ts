@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { copyText } from './clipboard';
 import type { CurrentNotebook, IKernelFacts } from './notebook';
-import { CANCELLED, problemOf } from './request';
+import { CANCELLED, problemOf, RequestError } from './request';
 import { namesOf } from './tokens';
 import type { IInjection, IProfile, ITokenFacts, ITokens, Outcome, Params } from './tokens';
 
@@ -46,6 +46,41 @@ export class Actions {
     });
   }
 
+  /** Logs a person in, in a tab of the browser or on another device, and fetches a token then. */
+  logIn(profile: string, params: Params): Promise<boolean> {
+    return this._tell(profile, async () => {
+      const { state, who, error } = await this._tokens.logIn(profile, ({ url }) => {
+        if (url !== null) {
+          // The card has a link too: the browser may not allow this.
+          window.open(url, '_blank', 'noopener,noreferrer');
+        }
+      });
+      if (state === 'waiting') {
+        return { kind: 'done', text: this._trans.__('Cancelled.') };
+      }
+      if (error) {
+        throw new RequestError(error, null);
+      }
+      await this._tokens.fetch(profile, params, false);
+      const text = who
+        ? this._trans.__('Logged in as %1. A token was fetched.', who)
+        : this._trans.__('Logged in. A token was fetched.');
+      return { kind: 'done', text };
+    });
+  }
+
+  logOut(profile: string): Promise<boolean> {
+    return this._tell(profile, async () => {
+      const { was_logged_in, revoked } = await this._tokens.logOut(profile);
+      const text = !was_logged_in
+        ? this._trans.__('Nobody was logged in.')
+        : revoked
+          ? this._trans.__('Logged out; the identity provider has revoked the login.')
+          : this._trans.__('Logged out here. The identity provider did not revoke the login.');
+      return { kind: 'done', text };
+    });
+  }
+
   /** Injects the token into a kernel, by default that of the current notebook. */
   inject(
     profile: string,
@@ -64,12 +99,11 @@ export class Actions {
       if (done.state === 'failed') {
         throw new Error(done.message ?? this._trans.__('The kernel did not accept the token.'));
       }
-      const set = this._trans.__(
-        '%1 is set in %2 (%3).',
-        namesOf(done.env),
-        kernel.notebook,
-        done.language
-      );
+      const facts = [namesOf(done.env), kernel.notebook, done.language];
+      const set =
+        typeof done.env === 'string'
+          ? this._trans.__('%1 is set in %2 (%3).', ...facts)
+          : this._trans.__('%1 are set in %2 (%3).', ...facts);
       const text = [set, keptBy(done, this._trans)].join(' ').trim();
       return { kind: 'done', text, ...(isGiven(params) && { expiresAt: done.expires_at }) };
     });
@@ -106,8 +140,8 @@ export class Actions {
     });
   }
 
-  /** Copies code, which holds no value. */
-  copyCode(profile: string, code: string): Promise<boolean> {
+  /** Copies a text that is no secret: code without a value, or what a person types to log in. */
+  copyPlain(profile: string, code: string): Promise<boolean> {
     return this._tell(profile, async () => {
       await copyText(code, this._trans);
       return { kind: 'done', text: this._trans.__('Copied to the clipboard.') };

@@ -9,9 +9,17 @@ import { Countdown, type Ticker } from './countdown';
 import { Fields } from './fields';
 import { forgetIcon, revealIcon } from './icons';
 import type { LastParams } from './lastparams';
+import { LoginView, needsLogin } from './login';
 import { ProblemView } from './problem';
 import { showValue } from './reveal';
-import { REVEAL_SECONDS, type IProfile, type IProvider, type Outcome, type State } from './tokens';
+import {
+  REVEAL_SECONDS,
+  type ILoginAttempt,
+  type IProfile,
+  type IProvider,
+  type Outcome,
+  type State
+} from './tokens';
 import { Usage } from './usage';
 
 /** The parts that do not change while the panel exists. */
@@ -32,6 +40,8 @@ interface ICardProps {
   readonly holders: string;
   readonly busy: boolean;
   readonly outcome: Outcome | null;
+  /** The login that waits for the person; null if none does. */
+  readonly attempt: ILoginAttempt | null;
   /** The kernel to inject into: file name and language, or empty. */
   readonly target: string;
   /** The language of that kernel; Python if there is none. */
@@ -92,6 +102,11 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
       <div className="jp-Tokens-provider" title={profile.title ?? ''}>
         {profile.title ?? profile.provider ?? trans.__('unknown provider')}
       </div>
+      {profile.origin && (
+        <div className="jp-Tokens-provider" title={profile.origin}>
+          {trans.__('from %1', profile.origin)}
+        </div>
+      )}
       {(variable ?? profile.expires_at) && (
         <div className="jp-Tokens-row jp-Tokens-facts">
           {variable && (
@@ -146,7 +161,16 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
         />
       )}
       <div role="status" className="jp-Tokens-outcome">
-        {busy && <Waiting {...props} />}
+        {props.attempt ? (
+          <LoginView
+            actions={bench.actions}
+            name={profile.name}
+            attempt={props.attempt}
+            trans={trans}
+          />
+        ) : (
+          busy && <Waiting {...props} />
+        )}
         {outcome?.kind === 'done' && outcome.text}
         {outcome?.kind === 'done' && outcome.expiresAt && (
           <>
@@ -180,17 +204,61 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
   const name = profile.name;
   const held = profile.expires_at !== null || profile.has_value !== null;
   const noValue = profile.has_value === false;
+  const asksForLogin = needsLogin(profile);
   const canInject = target !== '' && variable !== null;
   const fetch = React.useRef<HTMLButtonElement>(null);
+  const logIn = React.useRef<HTMLButtonElement>(null);
+  // A login or logout of this card replaces buttons: the focus of one that was removed goes to its successor.
+  const hasPressed = React.useRef(false);
+  const isWaiting = props.attempt !== null;
+  React.useEffect(() => {
+    if (hasPressed.current && document.activeElement === document.body) {
+      hasPressed.current = false;
+      (logIn.current ?? fetch.current)?.focus();
+    }
+  }, [asksForLogin, isWaiting]);
+  const pressedHere = (work: () => Promise<boolean>): ReturnType<typeof pressed> =>
+    pressed(!busy, () => {
+      hasPressed.current = true;
+      return work();
+    });
   const [host, show, hide] = useReveal(trans, profile);
   return (
     <>
+      {profile.login?.logged_in && (
+        <div className="jp-Tokens-row jp-Tokens-facts">
+          <span title={profile.login.since ? new Date(profile.login.since).toLocaleString() : ''}>
+            {profile.login.who
+              ? trans.__('Logged in as %1', profile.login.who)
+              : trans.__('Logged in')}
+          </span>
+          <button
+            type="button"
+            className="jp-Tokens-button"
+            aria-label={trans.__('Log out of %1', name)}
+            {...pressedHere(() => actions.logOut(name))}
+          >
+            {trans.__('Log out')}
+          </button>
+        </div>
+      )}
       <div
         className="jp-Tokens-row jp-Tokens-actions"
         role="group"
         aria-label={trans.__('Actions')}
       >
-        {!noValue && (
+        {asksForLogin && (
+          <button
+            ref={logIn}
+            type="button"
+            className="jp-Tokens-button jp-Tokens-inject"
+            aria-label={trans.__('Log in to %1', name)}
+            {...pressedHere(() => actions.logIn(name, params))}
+          >
+            {trans.__('Log in')}
+          </button>
+        )}
+        {!noValue && !asksForLogin && (
           <button
             type="button"
             className="jp-Tokens-button jp-Tokens-inject"
@@ -229,55 +297,56 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
         >
           {held ? <refreshIcon.react tag="span" /> : trans.__('Fetch')}
         </button>
-        <span className="jp-Tokens-spacer" />
-        {mayReveal && held && !noValue && (
-          <>
+        <span className="jp-Tokens-icons">
+          {mayReveal && profile.may_reveal && held && !noValue && (
+            <>
+              <IconButton
+                icon={revealIcon}
+                label={trans.__('Reveal %1', name)}
+                enabled={!busy}
+                onClick={() => void actions.reveal(name, params, show)}
+              />
+              <IconButton
+                icon={copyIcon}
+                label={trans.__('Copy %1', name)}
+                enabled={!busy}
+                onClick={() => void actions.copy(name, params)}
+              />
+            </>
+          )}
+          {held && (
             <IconButton
-              icon={revealIcon}
-              label={trans.__('Reveal %1', name)}
+              icon={forgetIcon}
+              label={trans.__('Forget %1', name)}
               enabled={!busy}
-              onClick={() => void actions.reveal(name, params, show)}
+              // The button has been removed by then.
+              onClick={() => void actions.forget(name).then(() => fetch.current?.focus())}
             />
+          )}
+          {profile.provider !== null && (
             <IconButton
-              icon={copyIcon}
-              label={trans.__('Copy %1', name)}
-              enabled={!busy}
-              onClick={() => void actions.copy(name, params)}
+              icon={codeIcon}
+              label={trans.__('Use %1', name)}
+              expanded={props.isUsing}
+              onClick={() => props.setUsing(!props.isUsing)}
             />
-          </>
-        )}
-        {held && (
-          <IconButton
-            icon={forgetIcon}
-            label={trans.__('Forget %1', name)}
-            enabled={!busy}
-            // The button has been removed by then.
-            onClick={() => void actions.forget(name).then(() => fetch.current?.focus())}
-          />
-        )}
-        {profile.provider !== null && (
-          <IconButton
-            icon={codeIcon}
-            label={trans.__('Use %1', name)}
-            expanded={props.isUsing}
-            onClick={() => props.setUsing(!props.isUsing)}
-          />
-        )}
-        {props.takesParams && (
-          <IconButton
-            icon={settingsIcon}
-            label={trans.__('Parameters of %1', name)}
-            expanded={props.open}
-            onClick={() => props.setOpen(!props.open)}
-          />
-        )}
-        {mayEdit && (
-          <IconButton
-            icon={editIcon}
-            label={trans.__('Edit %1', name)}
-            onClick={() => bench.edit(name)}
-          />
-        )}
+          )}
+          {props.takesParams && (
+            <IconButton
+              icon={settingsIcon}
+              label={trans.__('Parameters of %1', name)}
+              expanded={props.open}
+              onClick={() => props.setOpen(!props.open)}
+            />
+          )}
+          {mayEdit && profile.origin === '' && (
+            <IconButton
+              icon={editIcon}
+              label={trans.__('Edit %1', name)}
+              onClick={() => bench.edit(name)}
+            />
+          )}
+        </span>
       </div>
       <div ref={host} />
     </>

@@ -14,6 +14,8 @@ import type {
   IHolding,
   IInjection,
   IInjectRequest,
+  ILoginAttempt,
+  ILogout,
   IProblem,
   IProfile,
   IProvider,
@@ -54,6 +56,7 @@ interface IProfilesAnswer {
   readonly may_reveal: boolean;
   readonly may_edit: boolean;
   readonly loaded_in: readonly string[];
+  readonly problem?: IProblem;
 }
 
 /** The profiles of one server, polled while the page is visible. It holds no token values. */
@@ -83,6 +86,7 @@ export class TokensModel implements ITokens, IDisposable {
   mayEdit = false;
   happened = 0;
   problem: IProblem | null = null;
+  serviceProblem: IProblem | null = null;
 
   get isDisposed(): boolean {
     return this._poll.isDisposed;
@@ -169,6 +173,49 @@ export class TokensModel implements ITokens, IDisposable {
     );
   }
 
+  attempt(profile: string): ILoginAttempt | null {
+    return this._attempts.get(profile) ?? null;
+  }
+
+  logIn(profile: string, begun: (attempt: ILoginAttempt) => void): Promise<ILoginAttempt> {
+    const path = ['profiles', profile, 'login'];
+    return this._during(profile, async signal => {
+      let attempt = await this._ask<ILoginAttempt>('POST', path, {}, signal);
+      begun(attempt);
+      try {
+        while (attempt.state === 'waiting' && !this.isDisposed) {
+          this._attempts.set(profile, attempt);
+          this.changed.emit();
+          await pause(attempt.interval * 1000, signal);
+          if (signal.aborted) {
+            break;
+          }
+          attempt = await this._lookAtLogin([...path, attempt.id], attempt);
+        }
+      } finally {
+        this._attempts.delete(profile);
+      }
+      return attempt;
+    });
+  }
+
+  private async _lookAtLogin(
+    path: readonly string[],
+    attempt: ILoginAttempt
+  ): Promise<ILoginAttempt> {
+    try {
+      return await this._ask<ILoginAttempt>('GET', path);
+    } catch (error) {
+      return unlessSilent(error, attempt);
+    }
+  }
+
+  logOut(profile: string): Promise<ILogout> {
+    return this._during(profile, () =>
+      this._ask<ILogout>('DELETE', ['profiles', profile, 'login'])
+    );
+  }
+
   /** @param waits - Called at each poll while the kernel is busy. */
   async inject(
     kernelId: string,
@@ -223,11 +270,7 @@ export class TokensModel implements ITokens, IDisposable {
       }
       return now;
     } catch (error) {
-      if (error instanceof RequestError && error.status === null) {
-        // The server does not answer. When it is back, it continues, or does not know the injection.
-        return injection;
-      }
-      throw error;
+      return unlessSilent(error, injection);
     }
   }
 
@@ -298,6 +341,7 @@ export class TokensModel implements ITokens, IDisposable {
       !alike(holdings, this.holdings) ||
       listed.may_reveal !== this.mayReveal ||
       listed.may_edit !== this.mayEdit ||
+      listed.problem?.message !== this.serviceProblem?.message ||
       !alike(listed.loaded_in, this._loadedIn) ||
       providers !== this.providers ||
       this.happened !== this._told;
@@ -312,6 +356,7 @@ export class TokensModel implements ITokens, IDisposable {
     this.mayEdit = listed.may_edit;
     this.providers = providers;
     this.problem = null;
+    this.serviceProblem = listed.problem ?? null;
     this.changed.emit();
     for (const profile of profiles) {
       const old = before.get(profile.name);
@@ -389,6 +434,8 @@ export class TokensModel implements ITokens, IDisposable {
   );
   /** The running actions of each profile. */
   private readonly _waits = new Map<string, Set<AbortController>>();
+  /** The logins that wait for a person. */
+  private readonly _attempts = new Map<string, ILoginAttempt>();
   private readonly _outcomes = new Map<string, Outcome>();
   private _loadedIn: readonly string[] = [];
   private _ahead = 0;
@@ -403,6 +450,26 @@ function unlessForbidden(error: unknown): { holdings: readonly IHolding[] } {
     return { holdings: [] };
   }
   throw error;
+}
+
+/** What was known before, if the server does not answer: when it is back it goes on, or does not know it any more. */
+function unlessSilent<T>(error: unknown, before: T): T {
+  if (error instanceof RequestError && error.status === null) {
+    return before;
+  }
+  throw error;
+}
+
+/** Waits some milliseconds, or until the signal ends it. */
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    const timer = setTimeout(resolve, milliseconds);
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    signal.addEventListener('abort', end, { once: true });
+  });
 }
 
 function alike(first: object, second: object): boolean {

@@ -223,6 +223,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
         )}
       </div>
       {tokens.problem && <ProblemView problem={tokens.problem} trans={trans} />}
+      {tokens.serviceProblem && <ProblemView problem={tokens.serviceProblem} trans={trans} />}
       {profiles === null && !tokens.problem && (
         <p className="jp-Tokens-hint" role="status">
           {trans.__('Loading the profiles…')}
@@ -244,6 +245,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
             holders={holders(tokens.holdings, profile.name, notebooks, kernel?.id, trans)}
             busy={tokens.busy(profile.name)}
             outcome={tokens.outcome(profile.name)}
+            attempt={tokens.attempt(profile.name)}
             target={target}
             language={kernel?.language ?? 'python'}
             isLoaded={kernel !== null && tokens.isLoadedIn(kernel.id)}

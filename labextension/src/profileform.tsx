@@ -115,7 +115,12 @@ export function ProfileForm({
       await tokens.fetch(name, {}, true);
       setReport({ problem: null, text: trans.__('Saved, and it works: a token was fetched.') });
     } catch (error) {
-      setReport({ problem: problemOf(error), text: '' });
+      const problem = problemOf(error);
+      setReport(
+        problem.reason === 'login'
+          ? { problem: null, text: trans.__('Saved. Close this, and log in on its card.') }
+          : { problem, text: '' }
+      );
     } finally {
       setBusy(false);
     }

@@ -44,6 +44,38 @@ export function namesOf(env: Env): string {
   return typeof env === 'string' ? env : Object.values(env).join(', ');
 }
 
+/** Who is logged in, for a profile that a person logs in to. */
+export interface ILogin {
+  readonly logged_in: boolean;
+  /** Null also if the identity provider does not say. */
+  readonly who: string | null;
+  readonly since: string | null;
+}
+
+/** A login that has begun. */
+export interface ILoginAttempt {
+  readonly id: string;
+  readonly state: 'waiting' | 'done' | 'failed';
+  /** The page for this browser to open; null for another device, and once the browser has come back. */
+  readonly url: string | null;
+  /** For another device: the code, and the page to type it on. */
+  readonly user_code: string | null;
+  readonly verification_uri: string | null;
+  /** The same page with the code filled in, if there is one. */
+  readonly verification_uri_complete: string | null;
+  /** Seconds until it is worth asking again. */
+  readonly interval: number;
+  readonly who: string | null;
+  readonly error: IProblem | null;
+}
+
+/** The end of a login. */
+export interface ILogout {
+  readonly was_logged_in: boolean;
+  /** Whether the identity provider has ended it, too. */
+  readonly revoked: boolean;
+}
+
 /** A profile, and the state of its token. */
 export interface IProfile {
   readonly name: string;
@@ -62,6 +94,12 @@ export interface IProfile {
   readonly state: State;
   readonly expires_at: string | null;
   readonly has_value: boolean | null;
+  /** Null for a profile that nobody logs in to. */
+  readonly login: ILogin | null;
+  /** Who fetches its tokens; empty for this server. */
+  readonly origin: string;
+  /** Whether whoever fetches its tokens allows revealing them. */
+  readonly may_reveal: boolean;
   readonly error: IProblem | null;
 }
 
@@ -211,6 +249,8 @@ export interface ITokens {
   readonly happened: number;
   /** Why the server cannot be used; null if it can. */
   readonly problem: IProblem | null;
+  /** Why profiles of the hub's token service are missing; null if none are. */
+  readonly serviceProblem: IProblem | null;
 
   /** Whether the server has started a kernel with the extension loaded. */
   isLoadedIn(kernelId: string): boolean;
@@ -229,6 +269,16 @@ export interface ITokens {
   forget(profile: string): Promise<void>;
   /** The token with its value. Callers must not store it. */
   reveal(profile: string, params: Params): Promise<ITokenFacts>;
+  /** The login of a profile that waits for the person; null if none does. */
+  attempt(profile: string): ILoginAttempt | null;
+  /**
+   * Logs a person in. Resolves when the login has ended, or when the user cancels: then it still waits.
+   *
+   * @param begun - Called with the login when it has begun.
+   */
+  logIn(profile: string, begun: (attempt: ILoginAttempt) => void): Promise<ILoginAttempt>;
+  logOut(profile: string): Promise<ILogout>;
+
   /** Resolves when the kernel has the token, however long it is busy. */
   inject(
     kernelId: string,

@@ -63,7 +63,7 @@ export function Usage({ bench, id, use, hasNotebook }: IUsageProps): React.JSX.E
               type="button"
               className="jp-Tokens-button"
               aria-label={trans.__('Copy the code for %1', name)}
-              {...pressed(true, () => actions.copyCode(name, way.code))}
+              {...pressed(true, () => actions.copyPlain(name, way.code))}
             >
               {trans.__('Copy')}
             </button>

@@ -1,10 +1,10 @@
 import { nullTranslator } from '@jupyterlab/translation';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Actions } from '../src/actions';
 import { TokensModel } from '../src/model';
 import { CurrentNotebook } from '../src/notebook';
-import { PROBLEM, profile } from './facts';
+import { attempt, PROBLEM, profile } from './facts';
 import { Server } from './server';
 
 const KERNEL = { id: 'k1', notebook: 'a.ipynb', language: 'python' };
@@ -159,4 +159,84 @@ it('says why a kernel keeps it', async () => {
   server.answers['DELETE kernels/k1/inject'] = { ...INJECTION, state: 'failed', message: 'Busy.' };
   expect(await actions.removeFrom('acme')).toBe(false);
   expect(model.outcome('acme')).toMatchObject({ problem: { message: 'Busy.' } });
+});
+
+describe('a login', () => {
+  const opened = vi.fn();
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    vi.stubGlobal('open', opened);
+    server.answers['POST profiles/acme/login'] = attempt();
+    server.answers['GET profiles/acme/login/l1'] = attempt();
+    server.answers['POST profiles/acme/token'] = { has_value: true, expires_at: null };
+  });
+
+  afterEach(() => {
+    opened.mockReset();
+    vi.unstubAllGlobals();
+  });
+
+  it('opens the page, waits for the person, and fetches a token', async () => {
+    const loggedIn = actions.logIn('acme', { scope: 'read' });
+    await vi.advanceTimersByTimeAsync(1500);
+    expect(opened.mock.calls).toEqual([[attempt().url, '_blank', 'noopener,noreferrer']]);
+    expect(model.attempt('acme')).toEqual(attempt());
+    expect(server.seen.some(({ path }) => path === 'profiles/acme/token')).toBe(false);
+    const done = attempt({ state: 'done', url: null, who: 'demo' });
+    server.answers['GET profiles/acme/login/l1'] = done;
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await loggedIn).toBe(true);
+    expect(model.attempt('acme')).toBeNull();
+    expect(server.seen.find(({ path }) => path === 'profiles/acme/token')?.body).toMatchObject({
+      params: { scope: 'read' },
+      refresh: false
+    });
+    expect(model.outcome('acme')).toMatchObject({
+      text: 'Logged in as demo. A token was fetched.'
+    });
+  });
+
+  it('opens nothing for another device, and asks no more often than the server wants', async () => {
+    const device = attempt({ url: null, user_code: 'ABCD-EFGH', interval: 5 });
+    server.answers['POST profiles/acme/login'] = device;
+    server.answers['GET profiles/acme/login/l1'] = device;
+    const loggedIn = actions.logIn('acme', {});
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(opened).not.toHaveBeenCalled();
+    expect(server.seen.filter(({ path }) => path === 'profiles/acme/login/l1')).toHaveLength(2);
+    actions.cancel('acme');
+    expect(await loggedIn).toBe(true);
+    expect(model.busy('acme')).toBe(false);
+    expect(model.outcome('acme')).toMatchObject({ kind: 'done', text: 'Cancelled.' });
+  });
+
+  it('goes on when the server is away for a moment', async () => {
+    const loggedIn = actions.logIn('acme', {});
+    server.answers['GET profiles/acme/login/l1'] = null;
+    await vi.advanceTimersByTimeAsync(1500);
+    expect(model.attempt('acme')).toEqual(attempt());
+    server.answers['GET profiles/acme/login/l1'] = attempt({ state: 'done' });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await loggedIn).toBe(true);
+  });
+
+  it('says why it has failed, and fetches nothing', async () => {
+    server.answers['GET profiles/acme/login/l1'] = attempt({ state: 'failed', error: PROBLEM });
+    const loggedIn = actions.logIn('acme', {});
+    await vi.advanceTimersByTimeAsync(1500);
+    expect(await loggedIn).toBe(false);
+    expect(model.outcome('acme')).toEqual({ kind: 'problem', problem: PROBLEM });
+    expect(server.seen.some(({ path }) => path === 'profiles/acme/token')).toBe(false);
+  });
+});
+
+it.each([
+  [true, true, 'Logged out; the identity provider has revoked the login.'],
+  [true, false, 'Logged out here. The identity provider did not revoke the login.'],
+  [false, false, 'Nobody was logged in.']
+])('says what became of a logout: %s, %s', async (was_logged_in, revoked, text) => {
+  server.answers['DELETE profiles/acme/login'] = { was_logged_in, revoked };
+  await actions.logOut('acme');
+  expect(model.outcome('acme')).toMatchObject({ kind: 'done', text });
 });

@@ -1,4 +1,4 @@
-import type { IProblem, IProfile, IProvider } from '../src/tokens';
+import type { ILoginAttempt, IProblem, IProfile, IProvider } from '../src/tokens';
 
 /** A profile as the server tells it. */
 export function profile(facts: Partial<IProfile> = {}): IProfile {
@@ -16,6 +16,9 @@ export function profile(facts: Partial<IProfile> = {}): IProfile {
     state: 'none',
     expires_at: null,
     has_value: null,
+    login: null,
+    origin: '',
+    may_reveal: true,
     error: null,
     ...facts
   };
@@ -47,3 +50,19 @@ export const PROVIDER: IProvider = {
     }
   }
 };
+
+/** A login in this browser, or with a code on another device, as the server tells it. */
+export function attempt(facts: Partial<ILoginAttempt> = {}): ILoginAttempt {
+  return {
+    id: 'l1',
+    state: 'waiting',
+    url: 'https://login.example/authorize?state=s',
+    user_code: null,
+    verification_uri: null,
+    verification_uri_complete: null,
+    interval: 1,
+    who: null,
+    error: null,
+    ...facts
+  };
+}

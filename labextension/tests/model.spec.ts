@@ -92,6 +92,17 @@ describe('TokensModel', () => {
     expect(model.problem).toBeNull();
   });
 
+  it("says why the hub's profiles are missing, and keeps the server's own", async () => {
+    const listed = server.answers['GET profiles'] as object;
+    server.answers['GET profiles'] = { ...listed, problem: PROBLEM };
+    await model.look();
+    expect(model.serviceProblem).toEqual(PROBLEM);
+    expect(model.problem).toBeNull();
+    server.answers['GET profiles'] = listed;
+    await model.look();
+    expect(model.serviceProblem).toBeNull();
+  });
+
   it('takes a server that stalls for one that is away', async () => {
     server.answers['GET profiles'] = new Promise<object>(() => undefined);
     vi.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort(new Error('timed out')));

@@ -131,8 +131,8 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(machine: Machine, argumen
     ("change", "complaint"),
     [
         ("endpoint=http://acme.example", "must be https"),
-        ("client_secret=command:pass show acme", "in the configuration file alone"),
-        ("verify=false", "can be switched off for loopback alone"),
+        ("client_secret=command:pass show acme", "in the configuration file"),
+        ("verify=false", "can only be switched off for loopback"),
         ("env=not a name", "must be the name of an environment variable"),
         ("auth_method=post", "must be one of form, basic"),
     ],
@@ -154,7 +154,7 @@ def test_one_that_is_there_already_is_left_alone(machine: Machine) -> None:
 
 def test_an_odd_name(machine: Machine) -> None:
     done = machine.run("add", "a/b", *ACME, "--from-env=client_secret=HOME")
-    assert (done.returncode, "A profile's name" in done.stderr) == (2, True)
+    assert (done.returncode, "The name of a profile" in done.stderr) == (2, True)
 
 
 def test_what_else_is_in_the_file_stays(machine: Machine) -> None:
@@ -516,3 +516,27 @@ class TestDraft:
         draft.set("verify", "false")
         draft.set("allow_create", "true")
         assert draft.written() == {"provider": "oneaccess", "timeout": 5.0, "verify": False, "allow_create": True}
+
+
+class TestWellKnownIssuers:
+    def test_by_the_name_of_the_profile(self, machine: Machine) -> None:
+        done = machine.run("add", "github", "--set", "client_id=abc")
+        assert (done.returncode, "jupyter tokens login github" in done.stderr) == (0, True)
+        assert profiles(machine)["github"] == {"provider": "oauth2", "issuer": "github", "client_id": "abc"}
+
+    def test_with_a_tenant(self, machine: Machine) -> None:
+        arguments = ("add", "work", "--provider=entra", "--set=client_id=abc")
+        done = machine.run(*arguments)
+        assert (done.returncode, "--set issuer=entra:TENANT is missing" in done.stderr) == (2, True)
+        assert machine.run(*arguments, "--set=issuer=entra:0000-11").returncode == 0
+        assert profiles(machine)["work"]["issuer"] == "entra:0000-11"
+
+    def test_is_asked_for(self, machine: Machine) -> None:
+        asked = [
+            ("provider", "okta"),
+            ("Okta: the domain", "acme.okta.com"),
+            ("client_id", "abc"),
+            ("Environment variable", ""),
+        ]
+        assert machine.answers("add", "work", to=asked)[0] == 0
+        assert profiles(machine)["work"] == {"provider": "oauth2", "issuer": "okta:acme.okta.com", "client_id": "abc"}

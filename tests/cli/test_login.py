@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_tokens.cli.configured import RemoveApp
 from jupyter_tokens.cli.get import GetApp
 from jupyter_tokens.cli.login import LoginApp, LogoutApp, WhoamiApp
 from jupyter_tokens.sandbox import Sandbox
@@ -26,7 +27,13 @@ Command = Callable[..., Done]
 
 @pytest.fixture
 def command(capfd: pytest.CaptureFixture[str]) -> Command:
-    apps: dict[str, Any] = {"login": LoginApp, "logout": LogoutApp, "whoami": WhoamiApp, "get": GetApp}
+    apps: dict[str, Any] = {
+        "login": LoginApp,
+        "logout": LogoutApp,
+        "whoami": WhoamiApp,
+        "get": GetApp,
+        "remove": RemoveApp,
+    }
     runs: dict[str, Run] = {name: runner(app, capfd) for name, app in apps.items()}
     return lambda name, *arguments: runs[name](*arguments)
 
@@ -149,3 +156,37 @@ def test_wrong_usage_is_one_line_and_2(command: Command, name: str, arguments: l
     done = command(name, *arguments)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert complaint in done.err
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_profile_goes_with_its_login(
+    command: Command, browser: Browser, sandbox: Sandbox, config_dir: Path, *, damaged: bool
+) -> None:
+    assert command("login", "openid").code == 0
+    browser.shown()
+    token = command("get", "openid").out.strip()
+    kept, config = config_dir / "jupyter_tokens_secrets" / "openid.login", config_dir / "jupyter_tokens_config.json"
+    assert kept.exists()
+    if damaged:
+        written = json.loads(config.read_text())
+        written["TokenProfiles"]["profiles"]["openid"]["grant"] = "nonsense"
+        config.write_text(json.dumps(written))
+    done = command("remove", "openid", "--yes")
+    assert (done.code, "has revoked" in done.err) == (0, not damaged)
+    assert not kept.exists()
+    assert "openid" not in json.loads(config.read_text())["TokenProfiles"]["profiles"]
+    assert (token in sandbox.issued) is damaged
+
+
+def test_a_profile_that_is_not_the_users_keeps_its_login(
+    command: Command, browser: Browser, config_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "system"
+    system.mkdir()
+    (config_dir / "jupyter_tokens_config.json").rename(system / "jupyter_tokens_config.json")
+    monkeypatch.setattr("jupyter_core.paths.SYSTEM_CONFIG_PATH", [str(system)])
+    assert command("login", "openid").code == 0
+    browser.shown()
+    done = command("remove", "openid", "--yes")
+    assert (done.code, "Change it there" in done.err) == (2, True)
+    assert command("whoami", "openid").out.startswith("demo, since ")

@@ -92,21 +92,22 @@ def until(seen: Callable[[], object]) -> None:
 
 
 @contextmanager
-def kernel(served: Served, name: str = "python3") -> Iterator[Kernel]:
+def kernel(served: Served, name: str = "python3", *, home: Path | None = None) -> Iterator[Kernel]:
+    """home : of the Jupyter that runs it, if that is another one."""
     answer = served.ask("POST", "api/kernels", {"name": name})
     assert answer.status_code == 201, answer.text
     kernel_id = answer.json()["id"]
     try:
-        with listening(served, kernel_id) as found:
+        with listening(served, kernel_id, home) as found:
             yield found
     finally:
         served.ask("DELETE", f"api/kernels/{kernel_id}")
 
 
 @contextmanager
-def listening(served: Served, kernel_id: str) -> Iterator[Kernel]:
+def listening(served: Served, kernel_id: str, home: Path | None = None) -> Iterator[Kernel]:
     client = BlockingKernelClient()
-    client.load_connection_file(str(served.home / "runtime" / f"kernel-{kernel_id}.json"))
+    client.load_connection_file(str((home or served.home) / "runtime" / f"kernel-{kernel_id}.json"))
     client.start_channels(hb=False)
     try:
         until_heard(client, DEADLINE)

@@ -132,7 +132,7 @@ TOLD: Mapping[str, Told] = {
             "key 'provider' names none that is installed",
             "Did you mean client_secret?",
             "must be https",
-            "can be switched off for loopback alone",
+            "can only be switched off for loopback",
             "fine",
             "a literal secret in a file that others can read",
             "injected: $ONEACCESS_TOKEN",

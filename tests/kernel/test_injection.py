@@ -207,7 +207,7 @@ def test_a_file_that_fails_later_is_told_and_the_rest_is_filled(
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda path, how: False)
         (problem,) = injections.arrived(KEY, token("second-token"))
-    assert "may not be written to" in str(problem)
+    assert "is not writable" in str(problem)
     assert (file.read_text(), environ) == ("first-token", {"ONEACCESS_TOKEN": "second-token"})
     injections.arrived(KEY, token("third-token"))
     assert file.read_text() == "third-token"
@@ -479,7 +479,7 @@ def test_all_variables_together_stay_so_short_that_a_program_can_be_started(
         for number in range(100):
             injections.put(KEY, token("y" * 100_000), [Place("env", f"TOKEN_{number}")])
 
-    with pytest.raises(ParameterError, match="all variables together"):
+    with pytest.raises(ParameterError, match="all environment variables together"):
         fill()
     assert 1 <= len(environ) < 100
     assert _starts(environ)
@@ -547,6 +547,6 @@ def test_places_can_be_named_where_the_current_folder_is_gone(
     injections.put(KEY, token("first-token"), [place])
     assert str(place) == str(tmp_path / "token")
     assert injections.take_out(KEY) == [place]
-    with pytest.raises(ParameterError, match="does not exist any more") as caught:
+    with pytest.raises(ParameterError, match="no longer exists") as caught:
         file_place("token")
     assert "absolute path" in caught.value.hint

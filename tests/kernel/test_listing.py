@@ -14,6 +14,7 @@ from jupyter_tokens.kernel.card import as_of, local_time
 from jupyter_tokens.kernel.injection import Place
 from jupyter_tokens.kernel.listing import Listing, listing_of
 from jupyter_tokens.kernel.session import Status
+from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.proof import START_VARIABLE
 
 from ..doubles import NOW
@@ -49,6 +50,7 @@ class Session:
         self.gone: TokenError | None = None
         self.mode = "server"
         self.told: list[str] = []
+        self.lent: list[Handle] = []
 
     def entries(self) -> list[Any]:
         if self.error is not None:
@@ -57,6 +59,9 @@ class Session:
 
     def statuses(self) -> list[Status]:
         return self.rows
+
+    def handles(self) -> list[Handle]:
+        return self.lent
 
     def notices(self) -> list[str]:
         return self.told
@@ -95,6 +100,12 @@ def test_a_row_tells_of_each_token_and_of_each_profile() -> None:
         ["not fetched", "", "", ""],
     ]
     assert lines[4:] == ["pai-dlc: Too many calls. [request id r-1]", "served: server", as_of(utc(NOW))]
+
+
+def test_handles_of_workers_are_named_once() -> None:
+    session = Session(row())
+    session.lent = [Handle.new("oneaccess", {}), Handle.new("oneaccess", {}), Handle.new("pai-dlc", {"TargetId": "d1"})]
+    assert "Workers have a handle while this kernel runs: oneaccess, pai-dlc TargetId=d1." in repr(listed(session))
 
 
 def test_html_and_text_show_the_same_and_all_is_escaped() -> None:

@@ -239,7 +239,7 @@ def test_a_profile_that_changed_gets_a_token_of_its_own(
         ("oneaccess =1", "name=value"),
         ("pai-dlc ExpireTime=1 ExpireTime=2", "given twice"),
         ("pai-dlc TargetId='dlc1", "closing quotation"),
-        ("oneaccess --format json", "give --file"),
+        ("oneaccess --format json", "needs --file"),
         ("oneaccess --file t --format netrc", "netrc"),
     ],
 )
@@ -333,10 +333,10 @@ def test_help_tells_what_it_is_for_and_what_it_does_not_do(shell: InteractiveShe
     from IPython.core.oinspect import getdoc
 
     for name, words in {
-        "gettoken": ("%gettoken oneaccess --env", "{job_id}", "takes no secret", "--format", "read it again"),
-        "tokens": ("Asks no", "vendor"),
-        "deltoken": ("put back", "The vendor is not told"),
-        "withtoken": ("%%withtoken oneaccess", "however it ends"),
+        "gettoken": ("%gettoken oneaccess --env", "{job_id}", "takes no secret", "--format", "for each use"),
+        "tokens": ("what failed", "request to an API"),
+        "deltoken": ("restore", "The token is not revoked"),
+        "withtoken": ("%%withtoken oneaccess", "even by an error"),
     }.items():
         text = getdoc(shell.find_line_magic(name)) or ""
         for word in words:

@@ -342,9 +342,9 @@ def test_a_file_that_cannot_be_written_in_the_background_is_a_notice_and_the_res
             assert os.environ["MINE"] != first
             assert namespace["mine"].reveal() == os.environ["MINE"]
     (notice,) = session.notices()
-    assert "may not be written to" in notice
+    assert "is not writable" in notice
     assert status(session).state == "fresh"
-    assert "may not be written to" in str(status(session).error)
+    assert "is not writable" in str(status(session).error)
     flown(session, KEY)
     assert file.read_text() == os.environ["MINE"]
     assert (status(session).error, session.notices()) == (None, [])

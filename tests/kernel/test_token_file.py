@@ -148,7 +148,7 @@ def test_an_empty_file_is_filled_whatever_its_mode(file: Path) -> None:
 def test_what_is_no_tokens_file_is_not_replaced(file: Path, data: bytes) -> None:
     file.write_bytes(data)
     file.chmod(0o600)
-    with pytest.raises(ParameterError, match="does not look like a token's file") as caught:
+    with pytest.raises(ParameterError, match="does not look like a token file") as caught:
         write(str(file), b"first-value-1")
     assert caught.value.unsent
     assert caught.value.hint
@@ -177,11 +177,11 @@ def test_a_link_is_not_cut_and_not_followed(file: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file_and_a_missing_one_is_told_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="no regular file"):
+    with pytest.raises(ParameterError, match="not a regular file"):
         check(str(tmp_path))
     os.mkfifo(tmp_path / "pipe")
     for path in (str(tmp_path / "pipe"), os.devnull):
-        with pytest.raises(ParameterError, match="no regular file"):
+        with pytest.raises(ParameterError, match="not a regular file"):
             check(path)
     with pytest.raises(ParameterError, match="does not exist") as caught:
         check(str(tmp_path / "no" / "token"))
@@ -195,16 +195,16 @@ def test_a_folder_is_no_file_and_a_missing_one_is_told_with_what_to_do(tmp_path:
 def test_a_folder_that_may_not_be_written_to_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Not by its mode: tests may run as root, who may write everywhere.
     monkeypatch.setattr(os, "access", lambda path, how: False)
-    with pytest.raises(ParameterError, match="may not be written to"):
+    with pytest.raises(ParameterError, match="is not writable"):
         check(str(file))
 
 
 def test_a_name_that_the_system_refuses_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="cannot be looked at"):
+    with pytest.raises(ParameterError, match="cannot be inspected"):
         check(str(tmp_path / ("n" * 5000)))
     with pytest.raises(ParameterError, match="its folder does not exist"):
         check(str(tmp_path / ("n" * 5000) / "token"))
-    with pytest.raises(ParameterError, match="is no path of a file"):
+    with pytest.raises(ParameterError, match="is not a valid path of a file"):
         path_of("\ud800")
 
 
@@ -269,7 +269,7 @@ def test_a_file_that_cannot_be_read_or_removed_is_told(file: Path, monkeypatch: 
         read(str(file))
     with pytest.raises(ParameterError, match="does not look like"):
         check(str(file))
-    with pytest.raises(ParameterError, match="no regular file"):
+    with pytest.raises(ParameterError, match="not a regular file"):
         read(str(file.parent))
 
 
@@ -410,5 +410,5 @@ def test_a_path_is_made_absolute_when_it_is_given(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("path", ["", "/", "a\0b", "~nobody-of-that-name/token"])
 def test_what_is_no_path_is_refused(path: str) -> None:
-    with pytest.raises(ParameterError, match=r"path of a file|home of a user"):
+    with pytest.raises(ParameterError, match=r"path of a file|home folder"):
         path_of(path)

@@ -66,10 +66,11 @@ class Served:
         return httpx.request(method, f"{self.url}/{path}", json=body, headers=headers, timeout=DEADLINE)
 
     def forget_all(self) -> None:
-        """As if nobody had been here before: tokens, kernels, faults."""
+        """As if nobody had been here before: tokens, logins, kernels, faults."""
         self.sandbox.clear_faults()
         for profile in self.ask("GET", "jupyter-tokens/profiles").json()["profiles"]:
-            self.ask("DELETE", f"jupyter-tokens/profiles/{profile['name']}/token")
+            what = "token" if profile["login"] is None else "login"
+            self.ask("DELETE", f"jupyter-tokens/profiles/{profile['name']}/{what}")
         for session in self.ask("GET", "api/sessions").json():
             self.ask("DELETE", f"api/sessions/{session['id']}")
 

@@ -154,7 +154,7 @@ async def test_telling_never_fails(
     assert "an event was not emitted: ValueError" in caplog.text
     monkeypatch.setattr(extension.activity, "_emit", lambda *_: broken())
     assert (await call("POST", "profiles/oneaccess/token")).code == 200
-    assert "telling of activity failed: ValueError" in caplog.text
+    assert "an event was not reported: ValueError" in caplog.text
     assert SECRETS["oneaccess"] not in caplog.text
     monkeypatch.setattr(extension.activity, "fetched", broken)
     assert (await call("POST", "profiles/pai-dlc/token")).code == 200

@@ -101,8 +101,8 @@ FAULTS: dict[str, tuple[Callable[[Stranger, pytest.MonkeyPatch], object], str]] 
     "folder written by the group": (lambda s, _: s.file.parent.chmod(0o775), "chmod go-w"),
     "of another user": (lambda s, m: others(s, m, s.file), "another user"),
     "folder of another user": (lambda s, m: others(s, m, s.file.parent), "another user"),
-    "changed since": (lambda s, _: s.change(shell_port=1), "not as it was"),
-    "another form": (lambda s, _: s.file.write_text("[]"), "not as it was"),
+    "changed since": (lambda s, _: s.change(shell_port=1), "has changed since"),
+    "another form": (lambda s, _: s.file.write_text("[]"), "has changed since"),
     "no JSON": (lambda s, _: s.file.write_text("{"), "cannot be read"),
 }
 

@@ -178,7 +178,7 @@ class TestReplaced:
             replace(jp_serverapp, contents)
             await start(jp_serverapp)
         await save(notebook(code(f"x = '{value}'")))
-        assert caplog.text.count("a.ipynb: saved with") == 1
+        assert caplog.text.count("a.ipynb: saved, but") == 1
 
     async def test_one_that_cannot_be_covered_is_named(
         self, jp_serverapp: Any, caplog: pytest.LogCaptureFixture

@@ -79,7 +79,7 @@ class TestProviders:
     async def test_describes_settings_and_parameters(self, call: Call) -> None:
         entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}
         assert list(entries) == [
-            *("static", "oauth2", "command", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"),
+            *("static", "oauth2", "command", "jupyterhub", "modelarts", "pai-dlc", "oneaccess", "astra", "eiam"),
             *("pai-dsw", "eiam-oauth", "dashscope", "huawei-iam", "alibaba-sts", "huawei-sts"),
         ]
         settings = entries["oneaccess"]["settings"]["properties"]
@@ -120,6 +120,7 @@ class TestProviders:
             "static",
             "oauth2",
             "command",
+            "jupyterhub",
             "modelarts",
             "pai-dlc",
             "oneaccess",
@@ -369,7 +370,7 @@ class TestEditing:
         assert (facts["value"], facts["expires_at"], facts["sandbox"]) == ("a-key-that-was-typed", None, False)
         response = await call("GET", "proxy/new/v1/models")
         assert (response.code, told(response)["reason"]) == (404, "no_proxy")
-        assert "takes no call of" in told(response)["message"]
+        assert "does not support" in told(response)["message"]
 
     @pytest.mark.parametrize("name", ["a%20b", ".hidden", "x" * 81])
     async def test_odd_names(self, call: Call, name: str) -> None:

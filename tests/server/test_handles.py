@@ -98,6 +98,8 @@ async def test_listed_and_revoked_by_a_user(*, by_kernel: Work, work: Work, call
     [listed] = told(response)["handles"]
     assert (listed["id"], listed["profile"], listed["uses"]) == (handle.id, "oneaccess", 1)
     assert handle.key.hex() not in response.body.decode()
+    # The panel asks for both at once.
+    assert told(await call("GET", "holdings"))["handles"] == [listed]
     assert (await call("DELETE", f"handles/{handle.id}")).code == 204
     assert told(await call("GET", "handles")) == {"handles": []}
     assert (await work(handle)).code == 403

@@ -89,7 +89,7 @@ def test_a_restarted_kernel_holds_only_what_its_new_start_was_given() -> None:
 @pytest.mark.usefixtures("profiles")
 class TestRoute:
     async def test_tells_what_a_kernel_fetched_by_itself(self, call: Call, by_proof: Call, kernel: Kernel) -> None:
-        assert told(await call("GET", "holdings")) == {"holdings": []}
+        assert told(await call("GET", "holdings")) == {"holdings": [], "handles": []}
         fetched = told(await by_proof("token", {"profile": "oneaccess"}))
         (holding,) = told(await call("GET", "holdings"))["holdings"]
         assert holding == {

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.httpclient import HTTPResponse
 
 from jupyter_tokens.cli.checks import jupyter
+from jupyter_tokens.errors import HandleRefused
+from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.sources import hub as hub_source
+from jupyter_tokens.sources.remote import RemoteSource
 
 from ..service.conftest import ALICE, Hub, hub, user  # noqa: F401
 from ..service.test_command import started
@@ -88,6 +94,46 @@ async def test_refresh_and_newer_than_reach_the_service(by_proof: Call, sandbox:
 async def test_limits_of_the_services_profile_hold_here(by_proof: Call) -> None:
     refused = await by_proof("token", {"profile": "limited"})
     assert (refused.code, told(refused)["reason"]) == (403, "limited")
+
+
+async def test_workers_of_a_kernel_ask_the_service(by_proof: Call, call: Call, sandbox: Sandbox) -> None:
+    handle = Handle.new("shared", {})
+    facts = {"id": handle.id, "key": handle.key.hex(), "profile": "shared", "lease": 60}
+    issued = told(await by_proof("handles", facts))
+    assert issued["url"].endswith("/services/jupyter-tokens/v1")
+    worker = RemoteSource(replace(handle, url=issued["url"]))
+    try:
+        token = await asyncio.to_thread(worker.get, worker.key("shared"))
+        assert token.reveal() == told(await by_proof("token", {"profile": "shared"}))["value"]
+        assert sandbox.requests["oneaccess"] == 1
+        renewed = told(await by_proof(f"handles/{handle.id}/renew", {}))
+        assert (renewed["url"], renewed["uses"]) == (issued["url"], 0)
+        assert (await by_proof(f"handles/{handle.id}/revoke", {})).code == 200
+        with pytest.raises(HandleRefused, match="revoked"):
+            await asyncio.to_thread(worker.get, worker.key("shared"), refresh=True)
+        # It has ended at both.
+        assert told(await call("GET", "handles")) == {"handles": []}
+        assert told(await by_proof(f"handles/{handle.id}/renew", {}))["reason"] == "handle"
+    finally:
+        worker.close()
+
+
+async def test_what_the_service_does_not_grant_it_issues_no_handle_for(
+    by_proof: Call,
+    hub: Hub,  # noqa: F811
+) -> None:
+    assert (await by_proof("token", {"profile": "shared"})).code == 200
+    hub.owners[ALICE] = user("alice", "history")
+    deadline = time.monotonic() + 60
+
+    async def ask() -> HTTPResponse:
+        handle = Handle.new("shared", {})
+        return await by_proof("handles", {"id": handle.id, "key": handle.key.hex(), "profile": "shared"})
+
+    # What the hub said before is used again for a second.
+    while (refused := await ask()).code == 200:
+        assert time.monotonic() < deadline
+    assert refused.code in {403, 404}
 
 
 async def test_what_the_service_forbids_to_show_stays_hidden(

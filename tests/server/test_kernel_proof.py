@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from jupyter_tokens.protocol import proof as proofs
-from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS, prove
+from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS, Nonces, prove
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.base import Refused
 from jupyter_tokens.server.kernel_proof import KernelGate, connection_key
@@ -94,19 +94,23 @@ def test_the_same_nonce_of_another_kernel_is_another(gate: KernelGate, clock: Cl
     gate.check(KEY, other, "token", made(clock, nonce=nonce, kernel_id=other), b"{}")
 
 
-def test_forgets_what_cannot_be_replayed(gate: KernelGate, clock: Clock) -> None:
+def test_forgets_what_cannot_be_replayed(clock: Clock) -> None:
+    nonces = Nonces(clock)
+    gate = KernelGate(clock, spend=nonces.spend)
     for ago in (0, 30):
         gate.check(KEY, ID, "token", made(clock, ago=ago), b"{}")
     clock.advance(WINDOW_SECONDS - 20)
     gate.check(KEY, ID, "token", made(clock), b"{}")
-    assert len(gate._seen[ID]) == 2
+    assert len(nonces._seen[ID]) == 2
     clock.advance(2 * WINDOW_SECONDS)
     other = ID[:-1] + "6"
     gate.check(KEY, other, "token", made(clock, kernel_id=other), b"{}")
-    assert set(gate._seen) == {other}
+    assert set(nonces._seen) == {other}
 
 
-def test_looks_at_all_kernels_once_a_second_however_many_ask(gate: KernelGate, clock: Clock) -> None:
+def test_looks_at_all_kernels_once_a_second_however_many_ask(clock: Clock) -> None:
+    nonces = Nonces(clock)
+    gate = KernelGate(clock, spend=nonces.spend)
     looks: list[float] = []
 
     class Seen(dict[str, Any]):
@@ -114,7 +118,7 @@ def test_looks_at_all_kernels_once_a_second_however_many_ask(gate: KernelGate, c
             looks.append(clock.now())
             return super().items()
 
-    gate._seen = Seen()
+    nonces._seen = Seen()
     for seconds in (0, 0, 0, 1, 0, -5, 0):
         clock.advance(seconds)
         gate.check(KEY, ID, "token", made(clock), b"{}")

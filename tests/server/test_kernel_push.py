@@ -312,7 +312,7 @@ class TestDeadKernel:
         spec = SimpleNamespace(language="python")
         vars(kernel.known).update(shell_port=1, is_alive=lambda: True, kernel_spec=spec, provisioner=None)
         answer = await call("POST", f"kernels/{kernel.id}/inject", {"profile": "oneaccess"})
-        assert (answer.code, told(answer)["message"]) == (409, "The kernel could not be talked to (AttributeError).")
+        assert (answer.code, told(answer)["message"]) == (409, "The kernel could not be reached (AttributeError).")
 
 
 class TestRefusals:

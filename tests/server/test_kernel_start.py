@@ -108,7 +108,7 @@ class TestFirstCell:
     async def test_leaves_what_whoever_starts_the_kernel_sets(self, jp_serverapp: Any, sandbox: Sandbox) -> None:
         seen, told = await start(jp_serverapp, env={**os.environ, "ONEACCESS_TOKEN": "mine"})
         assert seen["ONEACCESS_TOKEN"] == "mine"
-        assert "is set already" in told["oneaccess"]["message"]
+        assert "is already set" in told["oneaccess"]["message"]
         assert sandbox.requests["oneaccess"] == 0
 
     async def test_leaves_what_the_kernelspec_sets(self, jp_serverapp: Any, jp_data_dir: Path) -> None:

@@ -50,7 +50,7 @@ class TestRedact:
         assert value not in text
         assert text.count("[token oneaccess]") == 3
         assert "a.ipynb: redacted: cell 1 output 1, line 1: token oneaccess" in caplog.text
-        assert "saved with" not in caplog.text
+        assert "the notebook contains secrets" not in caplog.text
         assert value not in caplog.text
 
     async def test_a_source_is_told_of_and_saved(
@@ -58,7 +58,7 @@ class TestRedact:
     ) -> None:
         assert (await save(notebook(code(f"x = '{value}'")))).code == 201
         assert value in saved(jp_root_dir)
-        assert "saved with what no notebook should hold: cell 1 source, line 1: token oneaccess" in caplog.text
+        assert "saved, but the notebook contains secrets: cell 1 source, line 1: token oneaccess" in caplog.text
         assert value not in caplog.text
 
     async def test_a_token_with_parameters_of_its_own(
@@ -97,7 +97,7 @@ class TestRedact:
             {**content["cells"][0]["outputs"][0], "data": {"text/plain": [
                 "a git hash: 7211546f57cd432790643bb6612da19d"]}}
         ]  # fmt: skip
-        assert not [record for record in caplog.records if "no notebook should" in record.getMessage()]
+        assert not [record for record in caplog.records if "the notebook contains secrets" in record.getMessage()]
 
     async def test_with_a_contents_manager_that_is_not_async(
         self, extension: TokensExtension, profiles: Any, jp_root_dir: Path
@@ -164,7 +164,7 @@ class TestWarn:
         content = with_value(value)
         assert (await save(content)).code == 201
         assert json.loads(saved(jp_root_dir))["metadata"] == content["metadata"]
-        (record,) = [record for record in caplog.records if "a.ipynb: saved with" in record.getMessage()]
+        (record,) = [record for record in caplog.records if "a.ipynb: saved, but" in record.getMessage()]
         assert record.levelno == logging.WARNING
         assert value not in caplog.text
 
@@ -185,8 +185,10 @@ class TestRefuse:
         assert response.code == 422
         # JupyterLab shows the message.
         message = json.loads(response.body)["message"]
-        assert message.startswith("Not saved, for it holds what no notebook should: cell 1 output 1, line 1: token one")
-        assert message.endswith("Clear that, and save again.")
+        assert message.startswith(
+            "Not saved, because the notebook contains secrets: cell 1 output 1, line 1: token one"
+        )
+        assert message.endswith("Remove them, and save again.")
         assert value not in response.body.decode()
         assert not (jp_root_dir / "a.ipynb").exists()
 

@@ -155,7 +155,7 @@ async def test_a_source_is_the_users_and_nothing_else_is_lost(
     if mode == "redact":
         assert value in saved(jp_serverapp)
         assert found[0]["outcome"] == "saved"
-        assert "a.ipynb: saved with what no notebook should hold: cell 1 source" in caplog.text
+        assert "a.ipynb: saved, but the notebook contains secrets: cell 1 source" in caplog.text
     else:
         assert saved_source(jp_serverapp, 0) == "x = '[token oneaccess]'"
         assert found[0]["outcome"] == "redacted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -23,6 +25,7 @@ from jupyter_tokens.service.app import TokenService
 
 from ..doubles import Clock
 from ..leaks import Leaks
+from ..sources.conftest import redis_server  # noqa: F401 (a fixture)
 
 PREFIX = "/services/jupyter-tokens/"
 ACCESS = "access:services!service=jupyter-tokens"
@@ -33,6 +36,7 @@ SECRETS = {
     "astra": "c4n4ry-astra-api-t0ken-0000004",
 }
 ALICE, BOB, CAROL = "hub-t0ken-of-alice-0001", "hub-t0ken-of-bob-000002", "hub-t0ken-of-carol-00003"
+ROOT, SERVICES_OWN = "hub-t0ken-of-an-admin-04", "hub-t0ken-of-the-service"
 NARROW, SERVICE, PROMETHEUS = "hub-t0ken-without-scope", "hub-t0ken-of-a-service", "hub-t0ken-of-prometheus"
 
 
@@ -72,10 +76,11 @@ def user(name: str, *groups: str, scopes: tuple[str, ...] = (), server: str | No
 
 @dataclass
 class Hub:
-    """Who has which token, and how often that was asked."""
+    """Who has which token, and how often that was asked. codes : of logins, and the token that each is good for."""
 
     owners: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    codes: dict[str, str] = field(default_factory=dict)
     status: int = 200
     hangs: bool = False
     port: int = 0
@@ -93,7 +98,13 @@ class Hub:
                 self.set_status(hub.status if hub.status != 200 else 200 if owner else 403)
                 self.finish(json.dumps(owner or {"status": 403, "message": "Forbidden"}))
 
-        return web.Application([(r"/hub/api/user", Whoami)])
+        class Exchange(web.RequestHandler):
+            def post(self) -> None:
+                assert self.get_body_argument("client_secret") == SERVICES_OWN
+                assert self.get_body_argument("code_verifier")
+                self.finish(json.dumps({"access_token": hub.codes.pop(self.get_body_argument("code"))}))
+
+        return web.Application([(r"/hub/api/user", Whoami), (r"/hub/api/oauth2/token", Exchange)])
 
 
 @pytest.fixture
@@ -103,6 +114,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             ALICE: user("alice", "physics"),
             BOB: user("bob", "chemistry", scopes=("custom:jupyter-tokens:use:pai-dlc",), server="big"),
             CAROL: user("carol"),
+            ROOT: user("root", "admins"),
             NARROW: {"kind": "user", "name": "alice", "groups": ["physics"], "scopes": ["read:users:name!user=alice"]},
             SERVICE: {"kind": "service", "name": "cull", "scopes": [ACCESS]},
             PROMETHEUS: {"kind": "service", "name": "prometheus", "scopes": [ACCESS, "read:metrics"]},
@@ -111,6 +123,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with serving(hub.application()) as port:
         hub.port = port
         monkeypatch.setenv("JUPYTERHUB_API_URL", f"http://127.0.0.1:{port}/hub/api")
+        monkeypatch.setenv("JUPYTERHUB_API_TOKEN", SERVICES_OWN)
         yield hub
 
 
@@ -153,7 +166,7 @@ def profiles(sandbox: Sandbox, config_dir: Path) -> dict[str, Any]:
 
 def write(config_dir: Path, profiles: dict[str, Any], grants: dict[str, Any]) -> None:
     file = config_dir / "jupyter_tokens_config.json"
-    settings = {"TokenProfiles": {"profiles": profiles}, "TokenService": {"grants": grants}}
+    settings = {"TokenProfiles": {"profiles": profiles}, "TokenService": {"grants": grants, "admin_groups": ["admins"]}}
     file.write_text(json.dumps(settings))
     file.chmod(0o600)
 
@@ -165,16 +178,71 @@ def service(profiles: dict[str, Any], hub: Hub, clock: Clock) -> Iterator[TokenS
     clock.wall = time.time()
     service.clock = clock
     yield service
-    service.source.close()
+    service.close()
+
+
+class Browser:
+    """Keeps cookies, and sends what a browser does."""
+
+    def __init__(self, port: int, hub: Hub) -> None:
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        self.hub = hub
+
+    def get(self, path: str = "") -> httpx.Response:
+        return self.client.get(PREFIX + path, headers={"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"})
+
+    def log_in(self, token: str) -> httpx.Response:
+        """As the hub does it: a code for the browser, which the service exchanges."""
+        to_hub = self.get()
+        assert to_hub.status_code == 302
+        asked = parse_qs(urlsplit(to_hub.headers["Location"]).query)
+        assert asked["redirect_uri"] == [f"{PREFIX}oauth_callback"]
+        self.hub.codes["c0de-of-a-login"] = token
+        return self.get(f"oauth_callback?code=c0de-of-a-login&state={asked['state'][0]}")
+
+    def page(self, token: str) -> str:
+        assert self.log_in(token).headers["Location"] == PREFIX
+        answer = self.get()
+        assert answer.status_code == 200
+        return answer.text
+
+    def press(self, text: str, **form: str) -> httpx.Response:
+        xsrf = re.search(r'name="_xsrf" value="([^"]+)"', text)
+        headers = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin"}
+        return self.client.post(PREFIX, data={**form, **({"_xsrf": xsrf[1]} if xsrf else {})}, headers=headers)
+
+
+@pytest.fixture
+def application(service: TokenService) -> web.Application:
+    return service.application(PREFIX)
+
+
+@pytest.fixture
+def port(application: web.Application) -> Iterator[int]:
+    with serving(application) as port:
+        yield port
+
+
+@pytest.fixture
+def browse(port: int, hub: Hub) -> Iterator[Callable[[], Browser]]:
+    opened: list[Browser] = []
+
+    def browse() -> Browser:
+        opened.append(Browser(port, hub))
+        return opened[-1]
+
+    yield browse
+    for browser in opened:
+        browser.client.close()
 
 
 Ask = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def ask(service: TokenService, leaks: Leaks) -> Iterator[Ask]:
+def ask(port: int, leaks: Leaks) -> Iterator[Ask]:
     """Asks the service; the answer comes back whatever its status."""
-    with serving(service.application(PREFIX)) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
 
         def ask(method: str, path: str, token: str | None = None, body: Any = None, **options: Any) -> httpx.Response:
             headers = {**options.pop("headers", {}), **({} if token is None else {"Authorization": f"token {token}"})}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import httpx
 import psutil
 import pytest
 
+from jupyter_tokens.protocol.handles import Handle
+from jupyter_tokens.protocol.proof import HEADER
 from jupyter_tokens.sandbox import Sandbox
 
 from .test_command import run
@@ -124,6 +128,19 @@ def real_hub(tmp_path: Path, sandbox: Sandbox) -> Iterator[RealHub]:
         log.close()
 
 
+def page(real_hub: RealHub, user: str) -> tuple[httpx.Client, str]:
+    """The page as a user sees it who logs in at the hub, by a browser's redirects through the proxy."""
+    navigates = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin", "User-Agent": "tests"}
+    browser = httpx.Client(base_url=real_hub.url, headers=navigates, follow_redirects=True, timeout=60)
+    form = browser.get("/services/jupyter-tokens/")
+    assert form.url.path == "/hub/login"
+    xsrf = re.findall(r'name="_xsrf"\s+value="([^"]+)"', form.text)[0]
+    sent = {"username": user, "password": "any", "_xsrf": xsrf}
+    answer = browser.post("/hub/login", params=form.url.params, data=sent)
+    assert (answer.status_code, answer.url.path) == (200, "/services/jupyter-tokens/")
+    return browser, answer.text
+
+
 def test_who_gets_what_of_a_real_hub(real_hub: RealHub, sandbox: Sandbox) -> None:
     for user in ("alice", "bob"):
         real_hub.api.post(f"/hub/api/users/{user}")
@@ -135,6 +152,25 @@ def test_who_gets_what_of_a_real_hub(real_hub: RealHub, sandbox: Sandbox) -> Non
     assert real_hub.asks(alice).status_code == 200
     assert real_hub.asks(bob).json()["reason"] == "not_granted"
     assert sandbox.requests["oneaccess"] == 1
+    # The page, with a handle that is revoked there.
+    handle = Handle.new("shared", {})
+    facts = {"id": handle.id, "key": handle.key.hex(), "profile": "shared"}
+    shown = {"Authorization": f"token {alice}"}
+    assert httpx.post(f"{real_hub.service}/handles", headers=shown, json=facts, timeout=60).status_code == 200
+    mine, text = page(real_hub, "alice")
+    others, nothing = page(real_hub, "bob")
+    with closing(mine), closing(others):
+        assert "shared" in text
+        assert handle.id in text
+        assert handle.id not in nothing
+        assert alice not in text
+        xsrf = re.findall(r'name="_xsrf" value="([^"]+)"', text)[0]
+        left = mine.post("/services/jupyter-tokens/", data={"revoke": handle.id, "_xsrf": xsrf})
+        assert left.status_code == 200
+        assert "revoked" in left.text
+    proof = {HEADER: handle.prove("token", b"{}", time=int(time.time()), nonce=handle.id)}
+    refused = httpx.post(f"{real_hub.service}/handles/{handle.id}/token", headers=proof, content=b"{}", timeout=60)
+    assert "revoked" in refused.json()["message"]
     # Out of the group.
     left = real_hub.api.request("DELETE", "/hub/api/groups/physics/users", json={"users": ["alice"]})
     assert left.status_code == 200

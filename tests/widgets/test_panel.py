@@ -90,8 +90,8 @@ def test_no_action_puts_a_value_where_it_may_be_saved_or_sent(
         row.clicked("Inject", f"{name}.token")
         assert isinstance(namespace["mine"], Token)
         front_end.closes = {"comm_open": {}}
-        row.clicked("Show", "no place to show")
-        row.clicked("Copy", "no place to show")
+        row.clicked("Show", "cannot show")
+        row.clicked("Copy", "cannot show")
         assert not leaked(front_end, sandbox, repr(panel), str(bundle(panel)))
         row.clicked("Forget", "not fetched")
         assert not leaked(front_end, sandbox, repr(panel), str(bundle(panel)))
@@ -113,7 +113,7 @@ def test_what_is_injected_is_there_and_forgetting_puts_back_what_was_before(
     row.clicked("Inject", "$ONEACCESS_TOKEN")
     assert os.environ["ONEACCESS_TOKEN"] == session.client.get("oneaccess").reveal()
     row["More"].value = True
-    row.clicked("Forget", "As it was before: $ONEACCESS_TOKEN.")
+    row.clicked("Forget", "Restored: $ONEACCESS_TOKEN.")
     assert os.environ["ONEACCESS_TOKEN"] == "before"
 
 
@@ -126,7 +126,7 @@ def test_a_token_that_is_only_fetched_goes_nowhere(session: TokenSession, namesp
 
 def test_a_profile_without_a_variable_asks_for_one(session: TokenSession, sandbox: Sandbox) -> None:
     row = row_of(shown(TokenPanel(session=session)), "astra")
-    row.clicked("Inject", "Choose the variable")
+    row.clicked("Inject", "Enter the variable")
     assert row["More"].value
     assert not sandbox.requests["astra"]
     row["name"].value = "mine"
@@ -355,7 +355,7 @@ def test_a_server_that_hangs_holds_up_the_cell_for_a_moment_only(
     monkeypatch.setattr(live, "_PATIENCE_SECONDS", 0.05)
     with held_up(monkeypatch, session, "entries"):
         panel = shown(TokenPanel(session=session))
-        assert "being asked for" in notes_of(panel)
+        assert "Reading the profiles" in notes_of(panel)
         assert "in time" in bundle(panel)["text/plain"]
     until(lambda: list(rows(panel)) == FIVE)
     assert not notes_of(panel)

@@ -49,7 +49,7 @@ def test_the_front_end_may_say_how_it_went_by_hanging_up(front_end: FrontEnd) ->
 @pytest.mark.parametrize("last", [{}, None, READY, SHOWN])
 def test_one_that_hangs_up_at_once_gets_no_value(front_end: FrontEnd, last: Any) -> None:
     front_end.closes = {"comm_open": last}
-    with pytest.raises(NoPlace, match="no place to show"):
+    with pytest.raises(NoPlace, match="cannot show"):
         hand_over(token(), "show")
     assert [kind for _, kind, _ in front_end.heard] == ["comm_open"]
 
@@ -57,7 +57,7 @@ def test_one_that_hangs_up_at_once_gets_no_value(front_end: FrontEnd, last: Any)
 @pytest.mark.parametrize("answer", [None, {}, {"ready": False}, {"ready": 1}, {"shown": True}, "ready", ["ready"]])
 def test_without_a_clear_yes_no_value_leaves(front_end: FrontEnd, answer: Any) -> None:
     front_end.answers = {"comm_open": answer}
-    with pytest.raises(NoPlace, match="no place to show"):
+    with pytest.raises(NoPlace, match="cannot show"):
         hand_over(token(), "show")
     assert CANARY not in front_end.text()
 
@@ -163,5 +163,5 @@ def test_a_real_front_end_without_a_place_gets_no_value(kernel: BlockingKernelCl
     told = []
     while not told or told[-1]["msg_type"] != "stream":
         told.append(kernel.get_iopub_msg(timeout=300))
-    assert "no place to show" in told[-1]["content"]["text"]
+    assert "cannot show" in told[-1]["content"]["text"]
     assert value_of(sandbox) not in str(told)

@@ -1,7 +1,7 @@
-"""Takes known tokens and secrets out of what a kernel sends; protects from accidents, not from an adversary.
+"""Redacts known tokens and secrets in what a kernel sends. Protects against accidents, not against an adversary.
 
-All that a kernel tells its clients passes through its session, where it is searched (`message_hooks.py`). Where that
-cannot be had, in plain IPython or in a kernel that is built otherwise, narrower hooks serve (`narrow_hooks.py`).
+Everything that a kernel sends to its clients passes through its session and is searched there (`message_hooks.py`).
+Plain IPython and other kinds of kernels have no such session; there, narrower hooks are used (`narrow_hooks.py`).
 """
 
 from __future__ import annotations
@@ -38,15 +38,24 @@ _STARTED = "_jupyter_tokens_redaction"
 # Of the server's side, which the kernel does not import: server/kernel_start.py and server/snippets.py.
 _PUSH = "jupyter_tokens"
 _DISTINCT = 8
-"""Different characters that the value of a variable must have to be taken for a secret."""
+"""The fewest different characters in a variable's value that is taken for a secret."""
 
 
 class Redaction:
     """The redaction of one shell.
 
-    client : whose tokens are to be known. enabled : asked at each message whether anything is to be taken out.
-    variables : patterns of names; what the environment has under them now is known.
-    clock : tells when a token has ended.
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The shell.
+    client : Client
+        Its tokens are redacted.
+    enabled : callable
+        Called for each message; returns whether to redact.
+    variables : iterable of str
+        Patterns of environment variables. Their current values are redacted if they look like secrets.
+    clock : Clock, optional
+        By default the system's clock.
     """
 
     def __init__(
@@ -68,10 +77,10 @@ class Redaction:
         self._endings: list[Callable[[], None]] = []
 
     def open(self) -> None:
-        """Hooks into the shell. Warns if its kernel's messages cannot be searched."""
+        """Install the hooks. Warns if the kernel's messages cannot be searched."""
         self._endings.append(watch_seen(self._seen))
         self._know_variables()
-        # After it, so that the name of a profile replaces that of its variable.
+        # After the variables, so that the label names the profile instead of its variable.
         self._know_filled()
         self._endings.append(Records(self._shell, self.search).close)
         session = kernel_session(self._shell)
@@ -80,20 +89,20 @@ class Redaction:
             self._endings.append(NarrowHooks(self._shell, self.search).close)
         if problem:
             warnings.warn(
-                f"jupyter_tokens cannot search all messages of this kernel ({problem}). Known tokens are taken out of "
-                "what is printed, displayed and raised only: see docs/redaction.md.",
+                f"jupyter_tokens cannot search all messages of this kernel ({problem}). Known tokens are redacted only "
+                "in what is printed, displayed and raised: see docs/redaction.md.",
                 UserWarning,
                 stacklevel=2,
             )
 
     def close(self) -> None:
-        """Puts everything back as it was, and forgets all values."""
+        """Remove the hooks, and forget all values."""
         while self._endings:
             self._endings.pop()()
         self._known = KnownValues(self._clock)
 
     def search(self) -> Search | None:
-        """What to look for now; None if nothing is to be taken out."""
+        """The values to redact now; None if redaction is off."""
         if is_revealing() or not self._enabled():
             return None
         if self._client.opened is not self._source:
@@ -101,7 +110,7 @@ class Redaction:
         return self._known.search()
 
     def _hook_messages(self, session: Any) -> str | None:
-        """Returns what is wrong, if anything."""
+        """Hook into the session's messages; returns the problem if that does not work."""
         hooks = MessageHooks(session, self.search)
         problem = self._canary(session)
         if problem:
@@ -111,11 +120,11 @@ class Redaction:
         return None
 
     def _canary(self, session: Any) -> str | None:
-        """Sends a made-up value to nobody, and looks at what would have gone out. Returns as `_hook_messages` does."""
+        """Send a made-up value to a dummy socket and check that it was redacted. Returns like `_hook_messages`."""
         others = {getattr(part, "session", session) for part in (self._shell.displayhook, self._shell.display_pub)}
         if others != {session}:
             return "it sends through several sessions"
-        # As long as a token is at least in its shortest form, so that the search stays as quick as it was.
+        # Long enough not to slow down the search.
         value = f"canary-{os.urandom(32).hex()}"
         sent, enabled = _Sent(), self._enabled
         self._known.add(value, "canary")
@@ -140,9 +149,16 @@ class Redaction:
     # What is known
 
     def know(self, value: str, profile: str, ends_at: float = inf) -> None:
-        """Makes a token known that came into this process another way.
+        """Redact a token that came into this process in another way.
 
-        ends_at : on the wall clock, seconds since the epoch; for ever if nobody can tell.
+        Parameters
+        ----------
+        value : str
+            The value to redact.
+        profile : str
+            Name of its profile, for the label that replaces it.
+        ends_at : float
+            Expiry in seconds since the epoch; infinity if it is not known.
         """
         self._known.add(value, f"token {profile}", ends_at)
 
@@ -162,7 +178,7 @@ class Redaction:
         self._seen(key.profile, token)
 
     def _watch(self) -> None:
-        # Not before somebody else has opened it, which loads the sources and the providers.
+        # Only when something else has opened the source: opening it imports the sources and the providers.
         source = self._source = self._client.opened
         if source is not None:
             self._endings.append(source.watch(self._arrived))
@@ -171,19 +187,19 @@ class Redaction:
                     self._seen(held.token.profile, held.token)
 
     def _know_variables(self) -> None:
-        """Secrets of others that this process was started with, by the names of their variables."""
+        """Redact other secrets that this process was started with, found by the names of their variables."""
         for name, value in os.environ.items():
             named = any(fnmatchcase(name.upper(), pattern) for pattern in self._variables)
             if named and len(value) >= RUN and len(set(value)) >= _DISTINCT and not is_reference(value, uuid=True):
                 self._known.add(value, f"variable {name}")
 
     def _know_filled(self) -> None:
-        """The tokens that the server has put into this kernel's environment."""
+        """Redact the tokens that the server has put into this kernel's environment."""
         for name, filled in filled_variables(os.environ).items():
             self.know(os.environ[name], filled.profile)
 
     def _hook_pushes(self) -> Callable[[], None]:
-        """The server may put a token into a running kernel's environment by a user expression."""
+        """Learn the tokens that the server puts into a running kernel's environment with a user expression."""
         point = expressions_point(self._shell)
         evaluate: Callable[..., Any] = getattr(*point)
 
@@ -197,7 +213,7 @@ class Redaction:
 
 
 class _Sent:
-    """In the place of a socket: keeps what is sent."""
+    """A dummy socket that keeps what is sent."""
 
     def __init__(self) -> None:
         self.messages: list[list[bytes]] = []
@@ -214,7 +230,7 @@ def start(
     variables: Iterable[str] = (),
     clock: Clock | None = None,
 ) -> None:
-    """Begins to take known values out of what a shell sends; once, however often it is called. See `Redaction`."""
+    """Start to redact known values in what a shell sends, if not started yet. For the parameters see `Redaction`."""
     if getattr(shell, _STARTED, None) is None:
         redaction = Redaction(shell, client, enabled, variables=variables, clock=clock)
         redaction.open()
@@ -222,7 +238,7 @@ def start(
 
 
 def stop(shell: InteractiveShell) -> None:
-    """Puts everything back as it was."""
+    """Stop redacting, and remove the hooks."""
     redaction = getattr(shell, _STARTED, None)
     if redaction is not None:
         redaction.close()

@@ -1,4 +1,4 @@
-"""The values that are to be taken out, and for how long; knows neither kernels nor how a value is found."""
+"""The values to redact, and how long each is kept."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .search import Search
 __all__ = ["MOST_LIVING", "MOST_VALUES", "KnownValues"]
 
 MOST_VALUES = 500
-"""Values that are known at a time, as long as no more are alive; the one that ended first is forgotten first."""
+"""How many values are kept, including expired ones; those that expired first are forgotten first."""
 MOST_LIVING = 1_000
-"""Values that are known at most; beyond it the one that ends first is forgotten, though it is still valid."""
+"""How many values are kept at most. Beyond it, the one that expires first is forgotten even if it is valid."""
 
 _FORGOTTEN_AT_ONCE = 2
 _PLAIN = re.compile(r"[^\w .-]")
@@ -31,23 +31,38 @@ class _Known(NamedTuple):
 
 
 class KnownValues:
-    """The values, and the label that each is replaced by. clock : tells when a value has ended.
+    """The values to redact, each with the label that replaces it.
 
-    To search takes no lock, and to change one that each process has for itself, so that both survive a fork.
+    Searching takes no lock. Changes take a lock of the current process, so that both work after a fork.
+
+    Parameters
+    ----------
+    clock : Clock, optional
+        By default the system's clock.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._known: dict[str, _Known] = {}
-        # In the order in which they end; an entry counts that has the number of its value.
+        # A heap by expiry. An entry is valid only if it has the number of its value.
         self._ends: list[tuple[float, int, str]] = []
         self._numbers = count()
         self._search = Search()
         self._locks: dict[int, RLock] = {}
 
     def add(self, value: str, label: str, ends_at: float = inf) -> None:
-        """Makes a value known. ends_at : on the wall clock, seconds since the epoch, for one that does end."""
-        # A label may end in a text that is itself JSON or HTML.
+        """Redact a value from now on.
+
+        Parameters
+        ----------
+        value : str
+            The value.
+        label : str
+            Replaces the value, in square brackets.
+        ends_at : float
+            Expiry in seconds since the epoch; infinity for a value that does not expire.
+        """
+        # A label may be put into JSON or HTML.
         label = f"[{_PLAIN.sub('_', label)}]"
         with self._lock():
             before = self._known.get(value)
@@ -57,26 +72,26 @@ class KnownValues:
                 self._search.relabel(value, label)
             elif before.ends_at == ends_at:
                 return
-            # After it is looked for: a thread that is stopped in between leaves it to be added once more.
+            # Only after the search knows it: if the thread is stopped in between, the value can be added again.
             known = self._known[value] = _Known(label, ends_at, next(self._numbers))
             heappush(self._ends, (ends_at, known.number, value))
             self._forget_ended()
 
     def discard(self, value: str) -> None:
-        """Forgets a value."""
+        """Stop redacting a value."""
         with self._lock():
             if self._known.pop(value, None) is not None:
                 self._search.discard(value)
 
     def search(self) -> Search:
-        """For the values as they are at each moment."""
+        """The search for these values; it follows later changes."""
         return self._search
 
     def __repr__(self) -> str:
         return f"<KnownValues {len(self._known)}>"
 
     def _forget_ended(self) -> None:
-        # A few at a time, so that no value takes long to become known.
+        # A few at a time, so that adding a value stays quick.
         for _ in range(_FORGOTTEN_AT_ONCE):
             while self._ends and not self._counts(self._ends[0]):
                 heappop(self._ends)

@@ -1,8 +1,8 @@
-"""Searches each message that a kernel's session sends; knows nothing of where the values are from.
+"""Redacts each message that a kernel's session sends.
 
-Every message is searched once, as the bytes that go out: `serialize` is where all of them pass, whatever their kind.
-Texts of streams are searched in `send` instead, because a value may be split between two of them. A long one goes out
-in parts, so that the client reads one while the kernel searches the next.
+Every message is searched once, as the bytes that are sent: messages of all kinds pass through `serialize`. Stream text
+is searched in `send` instead, because a value may be split between two messages. Long text is sent in parts, so that
+the client reads one part while the kernel searches the next.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from .search import Search
 __all__ = ["HOLD_SECONDS", "PART", "MessageHooks"]
 
 HOLD_SECONDS = 0.25
-"""How long the end of a text that may be the beginning of a value waits for what follows."""
+"""How long the end of a text is held back if it may be the beginning of a value."""
 
 PART = 1 << 21
-"""Characters of a stream's text that are searched and sent at a time."""
-_MOST_PARTS = 64  # a socket drops what is more than 1000 messages behind
+"""How many characters of stream text are searched and sent at a time."""
+_MOST_PARTS = 64  # a socket drops messages once 1000 are queued
 
-# Of `Session.send`, after its first two.
+# The parameters of `Session.send` after the first two.
 _ARGUMENTS = ("content", "parent", "ident", "buffers", "track", "header", "metadata")
 
-# Beside its parts a message has its content under this name, if that is a text that has been searched.
+# A message keeps its content under this key as well if that has been searched already.
 _SEARCHED = "jupyter_tokens searched"
 _TEXT, _NAMES = {"name", "text"}, {"stdout", "stderr"}
 
 
 class _Held(NamedTuple):
-    """The end of a stream's text, and what it was to be sent with."""
+    """The end of a stream's text that is held back, and the arguments to send it with."""
 
     name: str
     text: str
@@ -44,10 +44,17 @@ class _Held(NamedTuple):
 
 
 class MessageHooks:
-    """The hooks of one session. search : what to look for now, or None if nothing is to be taken out.
+    """The hooks of one session.
 
-    What is held back is released by the next message of its cell: the rest of the text, a result, a question to the
-    user, the cell's end. The order of a cell's messages stays as it was.
+    Text that is held back is released by the cell's next message: the rest of the text, a result, a request for input,
+    or the end of the cell. The order of a cell's messages does not change.
+
+    Parameters
+    ----------
+    session : jupyter_client.session.Session
+        The kernel's session.
+    search : callable
+        Returns the values to redact now, or None.
     """
 
     def __init__(self, session: Any, search: Callable[[], Search | None]) -> None:
@@ -64,7 +71,7 @@ class MessageHooks:
         ]
 
     def close(self) -> None:
-        """Puts the session's own functions back, and sends what is held."""
+        """Remove the hooks, and send what is held back."""
         for ending in self._endings:
             ending()
         with self._lock:
@@ -78,7 +85,7 @@ class MessageHooks:
             return parts
         header = parts.index(DELIMITER) + 2
         changed = False
-        # Not the headers: whoever waits for an answer knows it by them.
+        # Headers are left alone: clients match replies by them.
         searched = msg.get(_SEARCHED, msg) is msg.get("content")
         for metadata_or_content in (header + 2,) if searched else (header + 2, header + 3):
             if search.may_hold(parts[metadata_or_content]):
@@ -92,7 +99,7 @@ class MessageHooks:
     def _send(self, stream: Any, msg_or_type: Any, *args: Any, **kwargs: Any) -> Any:
         pass_on = partial(self._pass_on, stream)
         if os.getpid() != self._pid or len(args) > len(_ARGUMENTS):
-            # A forked child has not the thread that would release what is held.
+            # A forked child does not have the thread that releases held text.
             return pass_on(msg_or_type, *args, **kwargs)
         given = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs
         search = self._search()
@@ -118,7 +125,7 @@ class MessageHooks:
         return told
 
     def _send_text(self, search: Search, stream: Any, message: Mapping[str, Any], text: str, given: Any) -> Any:
-        """Sends a stream's message with this text, without its values; nothing if all of it has to wait."""
+        """Send a stream message with this text redacted; nothing if all of the text is held back."""
         shown = self._hold(search, stream, {**message["content"], "text": text}, message["parent_header"], given)
         content = {**message["content"], "text": shown}
         if text and not shown:
@@ -127,7 +134,7 @@ class MessageHooks:
         return self._pass_on(stream, {**message, "content": content, _SEARCHED: searched}, **given)
 
     def _hold(self, search: Search, stream: Any, content: Mapping[str, Any], parent: Any, given: Any) -> str:
-        """What can be shown of a stream's text and of what was held before it."""
+        """Return the part of the held and the new text that can be sent now; hold back the rest."""
         parent_id = _id_of(parent)
         name, text = content.get("name", ""), content["text"]
         with self._lock:
@@ -169,7 +176,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _without_values(search: Search, buffers: Sequence[Any] | None) -> dict[str, Any]:
-    """`buffers` for a message in whose binary parts there is a value; nothing for all others."""
+    """Redacted `buffers` for a message whose binary parts contain a value, else an empty dict."""
     if not buffers:
         return {}
     redacted = [search.redacted_bytes(buffer) for buffer in buffers]

@@ -1,5 +1,6 @@
-"""Searches what a shell prints, displays and raises, where its messages cannot be searched; a value that is split gets
-through, and so does all that takes another way.
+"""Redacts what a shell prints, displays and raises, for shells whose messages cannot be searched.
+
+A value that is split between two writes gets through, and so does anything that is sent in another way.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ _Call = Callable[..., Any]
 
 
 class NarrowHooks:
-    """The hooks of one shell. search : what to look for now, or None if nothing is to be taken out."""
+    """The hooks of one shell.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The shell.
+    search : callable
+        Returns the values to redact now, or None.
+    """
 
     def __init__(self, shell: InteractiveShell, search: Callable[[], Search | None]) -> None:
         self._search = search
@@ -35,11 +44,11 @@ class NarrowHooks:
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if not hasattr(stream, "__dict__"):
-                # xeus-python's, which is written in C++: another one stands before it.
+                # A stream of xeus-python is written in C++ and takes no attributes, so it is wrapped.
                 self._endings.append(replace(sys, name, _Stream(stream, partial(self._write, stream.write))))
 
     def close(self) -> None:
-        """Puts everything back."""
+        """Remove the hooks."""
         while self._endings:
             self._endings.pop()()
 
@@ -57,14 +66,14 @@ class NarrowHooks:
         return publish(self._redacted(data), *args, **kwargs)
 
     def _show_traceback(self, show: _Call, kind: type[BaseException], error: BaseException, lines: list[str]) -> Any:
-        # Who shows it may take the message from the exception, which is not ours to change.
+        # The function may show the exception's own message, so it gets a redacted copy of the exception.
         told = str(error)
         clean = self._redacted(told)
         return show(kind, error if clean == told else Exception(clean), self._redacted(lines))
 
 
 class _Stream:
-    """A stream whose `write` is another one."""
+    """A stream with another `write`."""
 
     def __init__(self, stream: Any, write: Callable[[str], Any]) -> None:
         self._stream = stream

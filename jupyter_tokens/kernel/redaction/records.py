@@ -22,10 +22,17 @@ _WRITERS = ("notebook", "history", "hist")
 
 
 class Records:
-    """The hooks of one shell. search : what to look for now, or None if nothing is to be redacted.
+    """The hooks of one shell.
 
-    Results are redacted when they are recorded, because a log or a database may get them at once. All records are
-    redacted again just before a magic writes them: by then more values may be known. What was typed stays.
+    Results are redacted when they are recorded, because they may be written to a log or a database at once. All records
+    are redacted again just before a magic writes them, when more values may be known. Input is not redacted.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The shell.
+    search : callable
+        Returns the values to redact now, or None.
     """
 
     def __init__(self, shell: InteractiveShell, search: Callable[[], Search | None]) -> None:
@@ -39,12 +46,12 @@ class Records:
         self._endings += [self._wrap(name) for name in _WRITERS if name in self._magics]
 
     def close(self) -> None:
-        """Puts everything back. What was redacted stays so."""
+        """Remove the hooks. What was redacted stays redacted."""
         while self._endings:
             self._endings.pop()()
 
     def redact(self) -> None:
-        """Redacts what is recorded so far."""
+        """Redact everything recorded so far."""
         search, history = self._search(), self._shell.history_manager
         if search is None or history is None:
             return
@@ -95,6 +102,6 @@ def _wrap(point: Point, hook: Callable[..., Any]) -> Callable[[], None]:
 
 def _redacted(bundle: Any, search: Search) -> Any:
     if isinstance(bundle.get("stream"), list):
-        # A value may be divided between what was written at a time.
+        # A value may be split between two writes.
         return {**bundle, "stream": [search.redacted("".join(bundle["stream"]))]}
     return search.redacted_object(bundle)

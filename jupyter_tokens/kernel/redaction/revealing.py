@@ -1,4 +1,4 @@
-"""`with revealing():` lets through what is sent on purpose; knows nothing of what is known."""
+"""`with revealing():` switches redaction off for output that shows a token on purpose."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _REVEALING: ContextVar[bool] = ContextVar("jupyter_tokens_revealing", default=Fa
 
 @contextmanager
 def revealing() -> Iterator[None]:
-    """What this thread prints, displays and sends within the block is not redacted. It may be saved with the notebook.
+    """Do not redact what this thread prints, displays and sends within the block. It may be saved with the notebook.
 
-    A result, that is the last expression of a cell, is sent after the block and so does not count.
+    The value of a cell's last expression is sent after the block, and so is redacted.
     """
     before = _REVEALING.set(True)
     _streams.open()
@@ -33,12 +33,12 @@ def revealing() -> Iterator[None]:
 
 
 def is_revealing() -> bool:
-    """Whether this thread is within such a block."""
+    """Whether this thread is within a `revealing` block."""
     return _REVEALING.get()
 
 
 class _Streams:
-    """A kernel's streams send from a thread of their own; within the block what is printed has to be sent at once."""
+    """Makes a kernel's streams send at once within a block; they otherwise send later, from another thread."""
 
     def __init__(self) -> None:
         self._blocks = 0

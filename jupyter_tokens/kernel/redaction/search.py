@@ -1,10 +1,10 @@
-"""Finds known values in text, whole or in part, also escaped, coloured or wrapped; knows nothing of IPython.
+"""Finds known values in text, whole or in part, even if they are escaped, coloured or wrapped.
 
-Text and values are reduced to their skeletons: the characters that tokens are made of, without quotes, white space,
-frames of tables and so on. In a skeleton a value that was wrapped or quoted is in one piece again. A second and a third
-look decode escapes and leave out colour codes and HTML tags before. Any run of 16 characters of a value then shares
-words of 8 bytes with it, so a search looks up every eighth place of a text in one set, whatever the number of values.
-Only around a word that is known is the text looked at in full.
+Text and values are reduced to their skeletons: only the characters that tokens consist of, without quotes, white space,
+table borders and so on. In a skeleton, a wrapped or quoted value is in one piece again. Further passes decode escapes
+and drop colour codes and HTML tags first. Any run of 16 characters of a value has 8-byte words in common with it. So a
+search only has to look up every eighth position of a text in one set, whatever the number of values. Only the
+surroundings of a known word are searched in full.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from ..._util.encodings import SHORTEST, forms_of
 __all__ = ["RUN", "Found", "Search"]
 
 RUN = 16
-"""Characters in a row that count as the value they are from. Of a shorter value, only the whole counts."""
+"""A run of this many characters of a value is redacted. A shorter value is only redacted as a whole."""
 
-# RFC 6750's alphabet of a token.
+# The characters of a bearer token (RFC 6750).
 _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=")
 _DROPPED = bytes(set(range(256)) - _KEPT)
 _WORD = 8
 _DISTINCT = 4
-"""Different characters that a word must have to be a value's own: rules of `=` and rows of zeros are not."""
+"""The fewest different characters of a word that identifies a value: lines of `=` and rows of zeros do not."""
 _PIECE = 4
-"""Characters that continue a value that was found nearby, and that wait at the end of a text for what follows."""
+"""The shortest run that continues a value found nearby, or that is held back at the end of a text."""
 _NEAR = 400
-"""Characters between two parts of a value: the other columns of a table's row, or a colour's HTML."""
+"""The most characters between two parts of a value, such as other columns of a table or the HTML of a colour."""
 
 _BLOCKS, _OVERLAP = (131_072, 16_384, 2_048), 1_024
-"""Bytes that are searched at a time, and again in smaller parts where a word is known, of which the smallest are looked
-at in full; and what a run and its markup may take."""
+"""Block sizes in bytes: a block with a known word is divided into smaller ones, and the smallest are searched in full.
+The overlap is the most that a run with its markup may take."""
 
-# Not a value's own: the armour of a key and the name of RSA in it, an address, the header of a JWT.
+# Parts that do not identify a value: the armour of a key, the identifier of RSA in it, a URL, the header of a JWT.
 _PUBLIC = re.compile(rb"-{5}[A-Z0-9 ]+-{5}|ANBgkqhkiG9w0BAQEFAA|https?://[\w.:-]+|^eyJ[\w-]+(?=\.[\w-]+\.)")
 
 _HEX = rb"[0-9A-Fa-f]"
 _CONTROL = rb"\[[0-?]*[ -/]*[@-~]"
-# Each alternative begins with a literal: `re` then skips to the next of these few characters.
+# Each alternative begins with a literal, so that `re` can skip to the next of these few characters.
 _ESCAPES = (
-    # Colours and links of a terminal, as they are and as JSON and Python write them.
+    # Colours and links of a terminal, raw and as JSON and Python escape them.
     rb"\x1b(?:" + _CONTROL + rb"|\][^\x07\x1b]*(?:\x07|\x1b\\))",
     rb"\\\\*(?:u001[bB]|x1[bB]|033)(?:"
     + _CONTROL
@@ -58,7 +58,7 @@ _ESCAPES = (
     rb"\\\\*(?:u|U0000)(?P<u>" + _HEX + rb"{4})",
     rb"\\\\*u\{(?P<braces>" + _HEX + rb"{1,6})\}",
     rb"\\\\*x(?P<x>" + _HEX + rb"{2})",
-    # LaTeX, with the names that Pygments gives.
+    # LaTeX, with the macro names of Pygments.
     rb"\\\\*(?P<tex>text[a-z]{4,14}|PYZ[a-z]{2})(?:\{\}|\b ?)",
     rb"\\\\*(?P<blank>[abfnrtv])",
     rb"\\\\*(?P<mark>[!-/:-@\[\]^_`{-~])",
@@ -77,11 +77,11 @@ _MARKS = (b"\x1b", b"\\", b"%", b"&")
 _QUOTED = (b"=3D", b"=\n", b"=\r\n", b"?q?")
 _TAG = rb"</?[A-Za-z!][^<>]{0,1000}>"
 _ESCAPE_OR_TAG = re.compile(b"|".join([*_ESCAPES, _TAG]))
-# What separates the columns of tables: one character, for places stay as they are.
+# Column separators of tables. Each is one character, so that positions do not change.
 _BARS = re.compile("[│┃║┆┊╎]")
 _BARS_IN_UTF8 = (b"\xe2\x94", b"\xe2\x95")
 _FEWEST_BARS = 4
-# One that is not complete yet.
+# An escape or a tag that is not complete yet.
 _BEGINNINGS = (b"\x1b", b"\\", b"%", b"&", b"=", b"<")
 _BEGUN = re.compile(
     rb"\x1b[^A-Za-z]*|\\(?:[uU][0-9A-Fa-f{]*|x[0-9A-Fa-f]?|[a-z]*)|%[0-9A-Fa-f]*|&[#\w;]*|=[0-9A-F]?|<[^>]*"
@@ -103,14 +103,21 @@ _TEX = {
 _BLANKS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
-# The looks at a text: each leaves more out than the one before; the last reads tables column by column.
+# The passes over a text: each drops more than the one before; the last reads tables column by column.
 _AS_IT_IS, _UNESCAPED, _UNTAGGED, _COLUMNS = range(4)
 
 
 class Found(NamedTuple):
-    """A part of a text that is a value, or belongs to one, and what to put there instead.
+    """A part of a text to redact.
 
-    Of a value that markup or the other columns of a table divide, the first part gets the label.
+    If a value is divided by markup or by other columns of a table, its first part gets the label.
+
+    Attributes
+    ----------
+    start, end : int
+        Where the part begins and ends.
+    instead : str
+        The replacement: a label, or nothing.
     """
 
     start: int
@@ -119,9 +126,9 @@ class Found(NamedTuple):
 
 
 class _Needle:
-    """One form of a value to look for.
+    """One form of a value to search for.
 
-    whole : only all of it counts. exact : and with exactly the characters that a skeleton leaves out.
+    With `whole`, only the complete form is a match; with `exact`, the characters outside the skeleton must match too.
     """
 
     __slots__ = ("alone", "exact", "label", "skeleton", "text", "whole")
@@ -133,12 +140,12 @@ class _Needle:
 
     @property
     def places(self) -> list[int]:
-        """Where each character of the skeleton is in the text."""
+        """The position in the text of each character of the skeleton."""
         return [at for at, character in enumerate(self.text) if character in _KEPT]
 
 
 class _Match(NamedTuple):
-    """Characters from `first` to `last` of a needle's skeleton, at `start` to `end` of a text's."""
+    """Characters `first` to `last` of a needle's skeleton, found at `start` to `end` of a text's skeleton."""
 
     needle: _Needle
     start: int
@@ -148,14 +155,14 @@ class _Match(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Characters of the value that this may be."""
+        """The most characters of the value that this match can stand for."""
         places = self.needle.places
         last = places[self.last] if self.last < len(places) else len(self.needle.text)
         return last - (places[self.first - 1] + 1 if self.first else 0)
 
 
 class _View:
-    """A text as one of the looks at it reads it, and where each character of that is in the text itself."""
+    """A text as one pass reads it, with the position of each character in the original text."""
 
     def __init__(self, data: bytes, begin: int, end: int, look: int) -> None:
         self.look = look
@@ -174,20 +181,20 @@ class _View:
 
 
 class Search:
-    """The values to look for. Any thread may search, without a lock, while one changes them."""
+    """Searches for a changing set of values. Any thread may search without a lock while one thread changes the set."""
 
     def __init__(self) -> None:
         self._needles: dict[str, list[_Needle]] = {}
-        # By word of a skeleton, as a number; a word of several needles is rare.
+        # Needles by word of their skeleton, as a number. Few words belong to several needles.
         self._words: dict[int, tuple[_Needle, ...]] = {}
-        # Those that are too short to hold a word at a place that is looked up: skeletons, and whole forms of others.
+        # Needles too short to be sure to contain a word at a position that is looked up, by skeleton.
         self._brief: dict[bytes, tuple[_Needle, ...]] = {}
-        # The keys of both tables: a set looks up words quicker than a dict does.
+        # The keys of both tables, because a set is quicker than a dict.
         self._known = set[int | bytes]()
         self._plain: dict[str, str] = {}
         self._step = _WORD
         self._longest = 0
-        # Of all needles, at a revision; made when it is needed.
+        # Derived from all needles at a revision, when needed.
         self._revision = 0
         self._joined = (0, b"")
         self._heads: set[bytes] = set()
@@ -195,10 +202,18 @@ class Search:
     def __repr__(self) -> str:
         return f"<Search {len(self._needles)} values>"
 
-    # What is looked for
+    # Changing the values
 
     def add(self, value: str, label: str) -> None:
-        """Looks for a value from now on. One that is shorter than `forms.SHORTEST` is never found."""
+        """Search for a value from now on.
+
+        Parameters
+        ----------
+        value : str
+            The value. One with fewer characters than `encodings.SHORTEST` is ignored.
+        label : str
+            Replaces the value.
+        """
         if len(value) < SHORTEST or value in self._needles:
             return
         needles = _needles_of(value, label)
@@ -211,19 +226,19 @@ class Search:
                 self._known.add(key)
         odd = not value.isascii() or ord(value[0]) in _DROPPED or "\\" in value or "%" in value
         if odd or len(needles[0].skeleton) < _PIECE:
-            # What a skeleton does not keep, also as the beginning that `split` waits for, or what is an escape itself.
+            # A skeleton would lose too much of this value, or the value itself looks like an escape.
             self._plain |= dict.fromkeys(_plain_forms(value), label)
         self._needles[value] = needles
         self._revision += 1
 
     def relabel(self, value: str, label: str) -> None:
-        """Has another label put in the place of a value."""
+        """Replace a value by another label from now on."""
         for needle in self._needles.get(value, ()):
             needle.label = label
         self._plain |= dict.fromkeys(self._plain.keys() & _plain_forms(value), label)
 
     def discard(self, value: str) -> None:
-        """Looks for a value no more."""
+        """Stop searching for a value."""
         for needle in self._needles.pop(value, ()):
             for table, key in self._keys(needle):
                 left = tuple(other for other in table.get(key, ()) if other is not needle)
@@ -242,12 +257,12 @@ class Search:
             return [(self._words, word) for word in words]
         return [(self._brief, needle.skeleton)] if len(needle.skeleton) >= _PIECE else []
 
-    # Where it is looked for
+    # Searching
 
     def may_hold(self, data: bytes) -> bool:
-        """Whether a value may be in a text, plain or as JSON, in UTF-8. Quick, and now and then wrongly true."""
+        """Whether UTF-8 text or JSON may contain a value. Quick; may return true for text without a value."""
         if any(bar in data for bar in _BARS_IN_UTF8) or data.count(b"|") >= _FEWEST_BARS:
-            # JSON has no lines, so that its tables cannot be read before it is unpacked.
+            # In JSON, line breaks are escaped, so a table in it can only be read after unpacking.
             return bool(self._needles)
         plain = [
             as_json for form in tuple(self._plain) for as_json in (form, json.dumps(form, ensure_ascii=False)[1:-1])
@@ -257,8 +272,8 @@ class Search:
         )
 
     def found(self, text: str | bytes) -> list[Found]:
-        """The parts of a text that are values or parts of values, in order; they do not overlap."""
-        # One byte for each character, so that places are the same.
+        """Return the parts of a text that are values or parts of values, in order and without overlap."""
+        # One byte for each character, so that positions are the same.
         data = text if isinstance(text, bytes) else _bytes_of(text)
         matches: list[list[Found]] = [[one] for one in self._in_plain(text)]
         for begin, end in self._regions(data):
@@ -267,7 +282,7 @@ class Search:
         return _apart(matches)
 
     def redacted(self, text: str) -> str:
-        """A text with labels in place of the values."""
+        """Return a text with the values replaced by labels."""
         found = self.found(text)
         if not found:
             return text
@@ -278,7 +293,7 @@ class Search:
         return "".join([*pieces, text[at:]])
 
     def redacted_object(self, value: Any) -> Any:
-        """The same for all texts in an object of JSON, names among them; a new object, the old one stays as it is."""
+        """Return a copy of a JSON object with the values replaced in all strings, including keys."""
         if isinstance(value, str):
             return self.redacted(value)
         if isinstance(value, Mapping):
@@ -288,11 +303,16 @@ class Search:
         return value
 
     def redacted_bytes(self, buffer: Any) -> bytes | None:
-        """Bytes of the same length, because a reader relies on it; None if no value is in them.
+        """Return the bytes of a buffer with the values replaced, or None if there are none.
 
-        buffer : anything that has the buffer protocol.
+        The length stays the same, because readers rely on it.
+
+        Parameters
+        ----------
+        buffer : object
+            Anything that supports the buffer protocol.
         """
-        # As it lies in memory, which is how it is sent.
+        # In memory order, which is how it is sent.
         data = memoryview(buffer).tobytes("A")
         found = self.found(data)
         if not found:
@@ -304,14 +324,14 @@ class Search:
         return bytes(clean)
 
     def split(self, text: str) -> tuple[str, str]:
-        """A text in two: what can be shown, and an end that may be the beginning of a value or of a part of one."""
+        """Split a text into the part that can be shown and an end that may be the beginning of a value."""
         at = self._unfinished(text)
         return text[:at], text[at:]
 
-    # Within
+    # Internals
 
     def _blocks(self, data: bytes, begin: int = 0, end: int | None = None, size: int = _BLOCKS[0]) -> Iterator[int]:
-        """Where the blocks begin in which a known word is. Each reaches into the next."""
+        """Yield the start of each block that contains a known word. Blocks overlap."""
         end = len(data) if end is None else end
         if not self._known:
             return
@@ -336,7 +356,7 @@ class Search:
         return any(brief in skeleton for brief in tuple(self._brief))
 
     def _regions(self, data: bytes) -> list[tuple[int, int]]:
-        """The parts of a text that have to be looked at in full."""
+        """The parts of a text that have to be searched in full."""
         regions: list[tuple[int, int]] = []
         around = max(_OVERLAP, self._longest)
         for at in self._smallest_blocks(data, 0, len(data), _BLOCKS):
@@ -354,13 +374,13 @@ class Search:
             if not match.needle.whole:
                 by_needle.setdefault(match.needle, []).append(match)
         for one, other in (pair for alike in by_needle.values() for pair in pairwise(alike)):
-            # A value whose middle was cut out.
+            # Two parts of a value whose middle was cut out.
             if one.last <= other.first and other.start - one.end <= _NEAR and one.length + other.length >= RUN:
                 certain += [one, other]
         return [_parts(each, view) for match in dict.fromkeys(certain) for each in (match, *_continued(match, view))]
 
     def _matches(self, view: _View) -> list[_Match]:
-        """Wherever at least a word of a value is."""
+        """All matches of at least one word of a value."""
         skeleton, matches = view.skeleton, []
         memory = memoryview(skeleton)
         places = []
@@ -390,8 +410,8 @@ class Search:
                 at = text.find(sought, at + len(sought))
 
     def _unfinished(self, text: str) -> int:
-        """Where the end begins that may be the beginning of a value; the text's length if it is not."""
-        # More than the longest value has, because colours and tags take room.
+        """Where an end that may be the beginning of a value starts; the text's length if there is none."""
+        # Longer than the longest value, to make room for colours and tags.
         begin = max(len(text) - 2 * self._longest - 4096, 0)
         end = text[begin:]
         cut = min([len(end), *self._begun(_bytes_of(end))])
@@ -399,7 +419,7 @@ class Search:
             size = next((size for size in range(len(form) - 1, 0, -1) if end.endswith(form[:size])), 0)
             cut = min(cut, len(end) - size)
         if cut < len(end):
-            # Not within a value that is there already: a value may end as one begins.
+            # Not within a complete value: the end of a value may look like the beginning of one.
             start = 0
             for part in self.found(end):
                 start = part.start if part.instead.strip() else start
@@ -421,7 +441,7 @@ class Search:
                     yield view.starts[view.places[-size]]
 
     def _run_at_end(self, skeleton: bytes) -> int:
-        """How many characters at the end of a skeleton may go on as a value does."""
+        """How many characters at the end of a skeleton may be the beginning of a value."""
         joined, end = self._all_skeletons(), skeleton[-_PIECE:]
         if len(end) < _PIECE or end not in joined:
             few = range(min(_PIECE - 1, len(skeleton)), 0, -1)
@@ -434,7 +454,7 @@ class Search:
         return max(sizes)
 
     def _all_skeletons(self) -> bytes:
-        """All of them: a line break before each, a `!` behind it for each character left out at its end."""
+        """All skeletons, each after a line break and followed by a `!` for each character dropped at its end."""
         revision, (made, joined) = self._revision, self._joined
         if made != revision:
             needles = [needle for needles in tuple(self._needles.values()) for needle in needles]
@@ -452,7 +472,7 @@ def _needles_of(value: str, label: str) -> list[_Needle]:
     data = value.encode("utf-8", "surrogatepass")
     encoded = {data.hex().encode(), data.hex().upper().encode()}
     for lead in range(3):
-        # The part that is the same whatever is encoded before and after.
+        # The part of the encoding that does not depend on what comes before and after.
         size = lead + len(data)
         base64 = b64encode(bytes(lead) + data)[-(-lead * 8 // 6) : size * 8 // 6]
         encoded |= {base64, base64.translate(bytes.maketrans(b"+/", b"-_"))}
@@ -464,11 +484,11 @@ def _plain_forms(value: str) -> set[str]:
 
 
 def _words_of(needle: _Needle) -> set[int]:
-    """The words to know a needle by."""
+    """The words that identify a needle."""
     skeleton = needle.skeleton
     last = len(skeleton) - _WORD
     if needle.whole:
-        # As many as are looked up in any text that holds all of it. In its middle, because many begin alike.
+        # As many words as it takes for one to be looked up wherever the needle is. From the middle: many begin alike.
         begin = max(last - _WORD + 1, 0) // 2
         return {_word(skeleton, at) for at in range(begin, begin + _WORD)} if last >= _WORD - 1 else set()
     own: Sequence[int] = range(last + 1)
@@ -487,7 +507,7 @@ def _word(skeleton: bytes, at: int) -> int:
 
 
 def _step_of(text: bytes) -> int:
-    """How far apart the words may be that are looked up, so that each run of this value has one."""
+    """The largest step between looked-up words with which each run of this value contains one."""
     before = [0, *accumulate(character in _KEPT for character in text)]
     public = _public(text)
     runs = [at for at in range(len(text) - RUN + 1) if not public or public.isdisjoint(range(at, at + RUN))]
@@ -501,7 +521,7 @@ def _bytes_of(text: str) -> bytes:
 
 
 def _looks(data: bytes) -> Iterator[int]:
-    """The ways in which a text has to be read."""
+    """The passes that a text needs."""
     yield _AS_IT_IS
     if any(mark in data for mark in _MARKS) or (b"=" in data and any(mark in data for mark in _QUOTED)):
         yield _UNESCAPED
@@ -512,7 +532,7 @@ def _looks(data: bytes) -> Iterator[int]:
 
 
 def _pattern(look: int, data: bytes) -> re.Pattern[bytes] | None:
-    """What is to be decoded or left out."""
+    """What a pass decodes or drops."""
     if look == _AS_IT_IS:
         return None
     return _ESCAPE if look == _UNESCAPED or b"<" not in data else _ESCAPE_OR_TAG
@@ -528,7 +548,7 @@ def _skeleton(data: bytes, look: int) -> bytes:
 
 
 def _decoded(pattern: re.Pattern[bytes], data: bytes, begin: int, end: int) -> tuple[bytes, array[int], array[int]]:
-    """A text without its escapes, and where each of its characters began and ended."""
+    """A text with its escapes decoded, and where each of its characters began and ended."""
     text, starts, ends, at = bytearray(), array("q"), array("q"), begin
     for start, stop, character in [
         *((escape.start(), escape.end(), _meaning(escape[0])) for escape in pattern.finditer(data, begin, end)),
@@ -542,7 +562,7 @@ def _decoded(pattern: re.Pattern[bytes], data: bytes, begin: int, end: int) -> t
 
 
 def _cells(text: bytes) -> Iterator[tuple[int, int]]:
-    """The cells of a table, column by column, where lines with as many bars follow one another."""
+    """The cells of tables, column by column. Consecutive lines with the same number of bars are a table."""
     rows: list[list[tuple[int, int]]] = []
     at = 0
     for line in text.splitlines(keepends=True):
@@ -560,7 +580,7 @@ def _cells(text: bytes) -> Iterator[tuple[int, int]]:
 
 @lru_cache(4096)
 def _meaning(escape: bytes) -> bytes:
-    """The character that an escape stands for; nothing for a colour or a tag."""
+    """The character that an escape stands for; empty for a colour or a tag."""
     match = _ESCAPE.fullmatch(escape)
     kind = match.lastgroup if match else None
     if match is None or kind is None:
@@ -579,7 +599,7 @@ def _meaning(escape: bytes) -> bytes:
 
 
 def _extended(needle: _Needle, skeleton: bytes, start: int, end: int) -> Iterator[_Match]:
-    """The longest matches of a needle around a part of a text that is in it."""
+    """The longest matches of a needle around a part of a text that it contains."""
     known = needle.skeleton
     first = known.find(skeleton[start:end])
     while first >= 0:
@@ -590,7 +610,7 @@ def _extended(needle: _Needle, skeleton: bytes, start: int, end: int) -> Iterato
 
 
 def _alike(one: bytes, other: bytes) -> int:
-    """How many characters two texts begin with that are the same."""
+    """Length of the common prefix of two texts."""
     least, most = 0, min(len(one), len(other))
     while least < most:
         middle = (least + most + 1) // 2
@@ -614,7 +634,7 @@ def _counts(match: _Match, view: _View) -> bool:
 
 
 def _continued(match: _Match, view: _View) -> Iterator[_Match]:
-    """More of a value that was found, behind or before what is in the other columns of a table."""
+    """Further parts of a matched value, before or after other columns of a table."""
     needle, skeleton = match.needle, view.skeleton
     known, at = needle.skeleton, match
     while not needle.whole and len(set(piece := known[at.last : at.last + _PIECE])) >= _PIECE - 1:
@@ -635,10 +655,10 @@ def _continued(match: _Match, view: _View) -> Iterator[_Match]:
 
 
 def _parts(match: _Match, view: _View) -> list[Found]:
-    """What to put in the place of a match: the label, and nothing for what stands apart from its first part."""
+    """The replacements of a match: the label for its first part, nothing for the other parts."""
     needle, places = match.needle, match.needle.places
     first, last = view.places[match.start], view.places[match.end - 1]
-    # What a value begins or ends with that no skeleton keeps.
+    # Extend the match by characters at the value's ends that are not in the skeleton.
     at = places[match.first] - 1
     while at >= 0 and first and view.text[first - 1] == needle.text[at] not in _KEPT:
         first, at = first - 1, at - 1
@@ -654,7 +674,7 @@ def _parts(match: _Match, view: _View) -> list[Found]:
 
 
 def _apart(matches: list[list[Found]]) -> list[Found]:
-    """The parts in order, and none in another: of those that overlap the longer ones stay whole."""
+    """The parts in order and without overlap; where parts overlap, longer ones stay whole."""
     taken: list[Found] = []
     for parts in sorted(matches, key=lambda parts: -sum(part.end - part.start for part in parts)):
         for part in parts:
@@ -671,7 +691,7 @@ def _apart(matches: list[list[Found]]) -> list[Found]:
 
 
 def _is_over(run: bytes, after: bytes, joined: bytes) -> bool:
-    """Whether nothing can follow a run, and what is after it, that belongs to the value."""
+    """Whether a run ends its value, so that nothing that follows can belong to it."""
     at = joined.find(run)
     while at >= 0:
         rest = joined[at + len(run) : at + len(run) + 1]

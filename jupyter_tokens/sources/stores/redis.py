@@ -1,7 +1,7 @@
 """Slots in Redis or Valkey, for processes on several machines.
 
-A holder of the lock that is thought dead may still come back. So each one gets a fence, a number that grows, and a put
-with an older fence than the slot's is refused. Clocks decide nothing: life is what Redis counts down.
+A holder of the lock that seems dead may still come back. So each holder gets a fence, an increasing number, and a put
+with an older fence than the slot's is refused. No clocks are compared: Redis counts the expiry down.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _SLOT, _LOCK, _FENCE = ":slot", ":lock", ":fence"
 _IO_SECONDS = 1.0
 _BREAK_SECONDS = 10.0
 _LOCK_SECONDS = 5.0
-"""The lock of a holder that has died is free after so long; a living one renews it."""
+"""After this time, the lock of a dead holder is free; a living one renews it."""
 _PAUSE = 0.05
 _FENCE_SECONDS = 86_400
-"""How much longer than the slot its fence is kept."""
+"""How much longer than the slot the fence is kept."""
 _PUT = """
 local fence = 0
 if redis.call('TYPE', KEYS[1]).ok == 'hash' then fence = tonumber(redis.call('HGET', KEYS[1], 'fence')) or 0 end
@@ -43,14 +43,14 @@ _log = logging.getLogger(__name__)
 
 
 class RedisStore(Store):
-    """Keys that begin with `jupyter-tokens:`. After a failure Redis is not asked again for 10 s.
+    """A store in Redis, under keys that begin with `jupyter-tokens:`. After a failure, Redis is not used for 10 s.
 
     Parameters
     ----------
     url : str
-        As redis-py takes it.
+        In the form of redis-py.
     clock : Clock
-        For the 10 s.
+        Measures the 10 s.
     """
 
     def __init__(self, url: str, clock: Clock) -> None:
@@ -65,21 +65,21 @@ class RedisStore(Store):
             ) from None
         self._clock = clock
         self._failures = (redis.RedisError, OSError)
-        self._damage = redis.ResponseError
+        self.damage = redis.ResponseError
         try:
-            self._redis: Any = redis.Redis.from_url(
+            self.client: Any = redis.Redis.from_url(
                 url,
                 socket_connect_timeout=_IO_SECONDS,
                 socket_timeout=_IO_SECONDS,
                 retry=Retry(NoBackoff(), 0),
             )
         except ValueError:
-            # Its text may quote the password.
-            problem = ConfigurationError("TokenStore.url is not a URL that Redis is reached by.")
+            # The original error may quote the password.
+            problem = ConfigurationError("TokenStore.url is not a valid URL of Redis.")
         else:
-            told = self._redis.connection_pool.connection_kwargs
+            told = self.client.connection_pool.connection_kwargs
             self.place = str(told.get("path") or f"redis://{told.get('host', 'localhost')}:{told.get('port', 6379)}")
-            self._put = self._redis.register_script(_PUT)
+            self._put = self.client.register_script(_PUT)
             self._closed_until, self._why = -inf, ""
             return
         raise problem
@@ -89,40 +89,40 @@ class RedisStore(Store):
         key = f"{_PREFIX}{name}{_SLOT}"
 
         def read() -> Kept | None:
-            with self._redis.pipeline(transaction=True) as both:
+            with self.client.pipeline(transaction=True) as both:
                 both.hmget(key, "fence", "sealed")
                 both.pttl(key)
                 try:
                     (fence, sealed), left = both.execute()
                     return Kept(sealed, left / 1000, int(fence)) if left > 0 and sealed is not None else None
-                except (self._damage, TypeError, ValueError):
+                except (self.damage, TypeError, ValueError):
                     # Somebody has damaged it: the next put replaces it.
                     return None
 
-        return self._ask(read)
+        return self.ask(read)
 
     def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
         """See `Store.put`."""
         keys = [f"{_PREFIX}{name}{_SLOT}", f"{_PREFIX}{name}{_FENCE}"]
         values: list[int | bytes] = [fence, sealed, max(1, int(life * 1000)), _FENCE_SECONDS * 1000]
-        if not self._ask(lambda: self._put(keys=keys, args=values)):
+        if not self.ask(lambda: self._put(keys=keys, args=values)):
             _log.debug("a later holder of the lock has filled the slot already")
 
     def drop(self, name: str) -> None:
         """See `Store.drop`."""
-        self._ask(lambda: self._redis.delete(f"{_PREFIX}{name}{_SLOT}"))
+        self.ask(lambda: self.client.delete(f"{_PREFIX}{name}{_SLOT}"))
 
     @contextmanager
     def lock(self, name: str, *, seconds: float) -> Iterator[int]:
         """See `Store.lock`."""
-        lock = self._redis.lock(f"{_PREFIX}{name}{_LOCK}", timeout=_LOCK_SECONDS, sleep=_PAUSE, thread_local=False)
-        if not self._ask(lambda: lock.acquire(blocking_timeout=seconds)):
+        lock = self.client.lock(f"{_PREFIX}{name}{_LOCK}", timeout=_LOCK_SECONDS, sleep=_PAUSE, thread_local=False)
+        if not self.ask(lambda: lock.acquire(blocking_timeout=seconds)):
             raise StoreUnavailable(f"another process has held a lock in {self.place} for {seconds:g} s")
         done = threading.Event()
         renewal = threading.Thread(target=self._renew, args=[lock, done], name="jupyter-tokens-lock", daemon=True)
         try:
             renewal.start()
-            fence: int = self._ask(lambda: self._fence(name))
+            fence: int = self.ask(lambda: self._fence(name))
             yield fence
         finally:
             done.set()
@@ -131,31 +131,32 @@ class RedisStore(Store):
 
     def slots(self) -> list[Slot]:
         """See `Store.slots`."""
-        return self._ask(lambda: [slot for key in self._keys() if (slot := self._told(key))])
+        return self.ask(lambda: [slot for key in self._keys() if (slot := self._told(key))])
 
     def clear(self) -> int:
         """See `Store.clear`."""
-        return sum(self._ask(lambda: [int(self._redis.delete(key)) for key in self._keys()]))
+        return sum(self.ask(lambda: [int(self.client.delete(key)) for key in self._keys()]))
 
     def close(self) -> None:
         """See `Store.close`."""
-        self._redis.close()
+        self.client.close()
 
-    def _ask(self, question: Callable[[], _T]) -> _T:
+    def ask(self, question: Callable[[], _T]) -> _T:
+        """Call a function that uses `client`. Raises `StoreUnavailable`, without a call for 10 s after a failure."""
         if self._clock.elapsed() < self._closed_until:
             raise StoreUnavailable(self._why)
         try:
             return question()
         except self._failures as failure:
             self._closed_until = self._clock.elapsed() + _BREAK_SECONDS
-            # Only the kind: a text may quote what was sent.
+            # Only the type: the text may quote what was sent.
             self._why = f"{self.place} does not answer as it should ({type(failure).__name__})"
         raise StoreUnavailable(self._why)
 
     def _fence(self, name: str) -> int:
         key = f"{_PREFIX}{name}{_FENCE}"
-        with self._redis.pipeline(transaction=True) as both:
-            # It outlives the slot, as each put sees to; without a put it goes by itself.
+        with self.client.pipeline(transaction=True) as both:
+            # Each put makes it outlive the slot; without a put it expires by itself.
             both.set(key, 0, ex=_FENCE_SECONDS, nx=True)
             both.incr(key)
             return int(both.execute()[1])
@@ -165,15 +166,15 @@ class RedisStore(Store):
             try:
                 lock.reacquire()
             except self._failures as failure:
-                # Another process may call as well; whose token stays, the fence decides.
+                # Another process may call the API too; the fence decides whose token stays.
                 _log.debug("a lock was lost: %s", type(failure).__name__)
                 return
 
     def _keys(self) -> list[bytes]:
-        return sorted(self._redis.scan_iter(match=f"{_PREFIX}*{_SLOT}"))
+        return sorted(self.client.scan_iter(match=f"{_PREFIX}*{_SLOT}"))
 
     def _told(self, key: bytes) -> Slot | None:
-        with self._redis.pipeline(transaction=True) as all_three:
+        with self.client.pipeline(transaction=True) as all_three:
             all_three.hget(key, "life")
             all_three.hstrlen(key, "sealed")
             all_three.pttl(key)
@@ -181,5 +182,5 @@ class RedisStore(Store):
                 life, size, left = all_three.execute()
                 name = key.decode().removeprefix(_PREFIX).removesuffix(_SLOT)
                 return Slot(name, (int(life) - left) / 1000, left / 1000, size) if left > 0 else None
-            except (self._damage, TypeError, ValueError):
+            except (self.damage, TypeError, ValueError):
                 return None

@@ -1,0 +1,140 @@
+"""What an issuer of tokens notes for a time: handles, who holds what, what happened. Replicas of it share one place."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .proof import Nonces
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from .proof import Proof
+
+__all__ = ["MOST_EVENTS", "MemoryRecords", "Record", "Records"]
+
+MOST_EVENTS = 1000
+"""How many of the last events are kept."""
+_NONE: Mapping[str, float] = {}
+
+
+class Record(NamedTuple):
+    """facts : as JSON holds them. marks : numbers that are set and counted beside them, by any replica."""
+
+    facts: Mapping[str, Any]
+    marks: Mapping[str, float]
+
+
+class Records(ABC):
+    """A place for records, by kind and name. Thread-safe. Where it `blocks`, call it on a thread.
+
+    Every method raises `Busy` if the place cannot be reached.
+    """
+
+    blocks: bool
+
+    @abstractmethod
+    def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
+        """Keep a new record for `seconds`. False, and nothing is changed, if there is one of this name."""
+
+    @abstractmethod
+    def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
+        """Keep a record for `seconds` from now, in place of the one that is there; its marks stay."""
+
+    @abstractmethod
+    def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
+        """Set marks of a record, and count one up. Of a record that is gone nothing is kept."""
+
+    @abstractmethod
+    def get(self, kind: str, name: str) -> Record | None:
+        """Return a record whose time is not over."""
+
+    @abstractmethod
+    def all(self, kind: str) -> list[Record]:
+        """Return all records of a kind whose time is not over."""
+
+    @abstractmethod
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Add to the events; the oldest of more than `MOST_EVENTS` are dropped."""
+
+    @abstractmethod
+    def events(self) -> list[Mapping[str, Any]]:
+        """Return the last events, the newest first."""
+
+    @abstractmethod
+    def spend(self, name: str, proof: Proof) -> None:
+        """Note the nonce of a genuine proof of `name`. Raises `ProofRefused` if it was noted before."""
+
+    def close(self) -> None:  # noqa: B027 (most have nothing open)
+        """Close connections."""
+
+
+class _Kept:
+    __slots__ = ("ends_at", "facts", "marks")
+
+    def __init__(self, facts: Mapping[str, Any], ends_at: float) -> None:
+        self.facts, self.ends_at = facts, ends_at
+        self.marks: dict[str, float] = defaultdict(float)
+
+
+class MemoryRecords(Records):
+    """In this process alone."""
+
+    blocks = False
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: dict[str, dict[str, _Kept]] = defaultdict(dict)
+        self._events: deque[Mapping[str, Any]] = deque(maxlen=MOST_EVENTS)
+        self._nonces = Nonces(clock)
+        self._lock = threading.Lock()
+
+    def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
+        """See `Records`."""
+        with self._lock:
+            now = self._clock.elapsed()
+            self._kept[kind] = {known: kept for known, kept in self._kept[kind].items() if kept.ends_at > now}
+            new = _Kept(facts, now + seconds)
+            return self._kept[kind].setdefault(name, new) is new
+
+    def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
+        """See `Records`."""
+        if not self.add(kind, name, facts, seconds=seconds):
+            kept = self._kept[kind][name]
+            kept.facts, kept.ends_at = facts, self._clock.elapsed() + seconds
+
+    def mark(self, kind: str, name: str, marks: Mapping[str, float] = _NONE, *, counts: str = "") -> None:
+        """See `Records`."""
+        with self._lock:
+            kept = self._kept[kind].get(name)
+            if kept is not None:
+                kept.marks.update(marks)
+                if counts:
+                    kept.marks[counts] += 1
+
+    def get(self, kind: str, name: str) -> Record | None:
+        """See `Records`."""
+        kept = self._kept[kind].get(name)
+        return None if kept is None or kept.ends_at <= self._clock.elapsed() else Record(kept.facts, kept.marks)
+
+    def all(self, kind: str) -> list[Record]:
+        """See `Records`."""
+        with self._lock:
+            now = self._clock.elapsed()
+            return [Record(kept.facts, kept.marks) for kept in self._kept[kind].values() if kept.ends_at > now]
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """See `Records`."""
+        self._events.append(event)
+
+    def events(self) -> list[Mapping[str, Any]]:
+        """See `Records`."""
+        return [*reversed(self._events)]
+
+    def spend(self, name: str, proof: Proof) -> None:
+        """See `Records`."""
+        with self._lock:
+            self._nonces.spend(name, proof)

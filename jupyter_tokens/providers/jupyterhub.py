@@ -1,0 +1,103 @@
+"""`jupyterhub`: the token that the hub's own login gave a user, as the hub keeps it in `auth_state` and renews it.
+
+Source: JupyterHub's REST API, `GET /users/{name}` (`GET /user` has an empty `auth_state`), and its page on
+authenticators; oauthenticator 17, where the fields of `auth_state` have these names and the hub refreshes them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import httpx
+
+from ..clock import utc
+from ..errors import ConfigurationError, Forbidden, LoginNeeded
+from ..token import Secret
+from .answers import Meaning, json_object, jwt_expiry, refusal, token_of, try_json_object
+from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Setting, parsed_url
+from .fields import is_url
+
+__all__ = ["JupyterHub"]
+
+REFRESH_SECONDS = 300.0
+"""How long a token is used whose end nobody knows: the hub looks whether to renew it as often (`auth_refresh_age`)."""
+_SCOPES = "read:users:name!user and admin:auth_state!user"
+_API, _USER, _TOKEN = "JUPYTERHUB_API_URL", "JUPYTERHUB_USER", "JUPYTERHUB_API_TOKEN"
+_MEANINGS = {
+    "401": Meaning(Forbidden, "Restart your server: the hub no longer knows its token."),
+    "403": Meaning(Forbidden, f"Have the roles user and server given the scopes {_SCOPES}; then restart your server."),
+    "404": Meaning(Forbidden, f"Have the roles user and server given the scopes {_SCOPES}; then restart your server."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """Who this server is to its hub. url : of the user in the hub's API."""
+
+    url: str
+    token: Secret
+
+
+class JupyterHub(Provider):
+    """`GET /users/{name}` of the hub that this server runs under, with the server's own token."""
+
+    id = "jupyterhub"
+    title = "JupyterHub: the token of your login"
+    documentation = "JupyterHub: authentication state"
+
+    endpoint = Endpoint(
+        "Base URL of the API that the token is for; nothing is sent there to get the token.", advanced=True
+    )
+    token = Setting(
+        "Which token of the login to use: access_token, or id_token for an API that asks for one.",
+        choices=("access_token", "id_token"),
+        default="access_token",
+        advanced=True,
+    )
+
+    def credential(self, secrets: Mapping[str, Secret]) -> _Server:
+        """Return what the hub has put into the environment of its server. Raises `ConfigurationError` elsewhere."""
+        api, user, token = (os.environ.get(name, "") for name in (_API, _USER, _TOKEN))
+        if not (api and user and token):
+            raise ConfigurationError(
+                "This process belongs to no server of a JupyterHub, so there is no login of a hub.",
+                hint=f"Use this profile in a server that a hub has started: it sets {_API}, {_USER} and {_TOKEN}.",
+            )
+        # Plain http is usual inside a cluster: it is how the hub and all of its servers talk, with this very token.
+        if not api.startswith(("http://", "https://")) or not is_url(api):
+            raise ConfigurationError(f"{_API} is not a URL.", hint="The hub sets it to the URL of its API.")
+        return _Server(f"{api.rstrip('/')}/users/{quote(user, safe='')}", Secret(token))
+
+    def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
+        """See `Provider.identity`. The hub itself shares the token."""
+
+    def retrieve(self, call: Call) -> Flow:
+        """Read the token. It ends with the `exp` of a JWT, or is read again after `REFRESH_SECONDS`."""
+        server: _Server = call.credential
+        asked = call.clock.now()
+        headers = {**COMMON_HEADERS, "Accept": "application/json", "Authorization": f"token {server.token.reveal()}"}
+        response = yield httpx.Request("GET", parsed_url(server.url), headers=headers)
+        if response.status_code != httpx.codes.OK:
+            body = try_json_object(response) or {}
+            status = response.status_code
+            raise refusal(
+                response, now=asked, body=body, code=str(status), message=body.get("message"), meanings=_MEANINGS
+            )
+        body = json_object(response)
+        if "auth_state" not in body:
+            raise Forbidden("The hub does not show the login to this server.", hint=_MEANINGS["403"].hint)
+        state = body["auth_state"]
+        if not isinstance(state, dict) or not state.get(self.token):
+            raise LoginNeeded(
+                f"The hub keeps no {self.token} of your login.",
+                hint="Log out of the hub and in again. If it stays so: the hub needs c.Authenticator.enable_auth_state "
+                "and a login by OAuth.",
+            )
+        value = token_of(response, state, self.token)
+        ends = jwt_expiry(value)
+        if ends is not None and ends <= asked:
+            raise LoginNeeded("Your login to the hub has ended.", hint="Log out of the hub and in again.")
+        return self.issued(call, value, asked, expires_at=utc(asked + REFRESH_SECONDS if ends is None else ends))

@@ -1,0 +1,206 @@
+"""Well-known authorization servers by name, as data: `issuer: "github"`, or with its tenant `issuer: "entra:TENANT"`.
+
+Each row is from the server's own pages and was not tried against the real service, which needs an account there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from .fields import Endpoint, SettingProblem
+
+__all__ = ["PRESETS", "Issuer", "Preset", "preset_of"]
+
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,250}")
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What is known of an authorization server.
+
+    Attributes
+    ----------
+    title : str
+        Its name for people.
+    settings : Mapping
+        Settings of `oauth2`, which a profile's own go before; `{tenant}` stands for what follows the colon.
+    source : str
+        The title of the server's page.
+    tenant : str
+        What follows the colon, for people; "" if nothing does.
+    scope : str
+        The scopes of a login that names none; "" for those that the metadata calls for.
+    authorize : Mapping
+        Further parameters of the address that the browser opens.
+    note : str
+        What differs from other servers.
+    """
+
+    title: str
+    settings: Mapping[str, str]
+    source: str
+    tenant: str = ""
+    scope: str = ""
+    authorize: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    def filled(self, tenant: str) -> dict[str, str]:
+        """Return the settings for a tenant."""
+        return {key: value.replace("{tenant}", tenant) for key, value in self.settings.items()}
+
+
+_PERSON = {"grant": "authorization_code", "auth_method": "none"}
+_SECRET = {"grant": "authorization_code", "auth_method": "form"}
+
+PRESETS: Mapping[str, Preset] = {
+    "github": Preset(
+        "GitHub",
+        {
+            "grant": "device_code",
+            "auth_method": "none",
+            "endpoint": "https://github.com/login/oauth/access_token",
+            "authorization_endpoint": "https://github.com/login/oauth/authorize",
+            "device_endpoint": "https://github.com/login/device/code",
+            "base_url": "https://api.github.com",
+        },
+        "Authorizing OAuth apps",
+        scope="read:user",
+        note="Switch the device flow on in the app. By a browser it needs auth_method form and the client's secret. "
+        "An OAuth app's token does not expire; a logout does not revoke it.",
+    ),
+    "gitlab": Preset(
+        "GitLab",
+        {**_PERSON, "issuer": "https://gitlab.com", "base_url": "https://gitlab.com/api/v4"},
+        "OAuth 2.0 identity provider API",
+        scope="openid profile email read_api",
+        note="The application has to be allowed these scopes. Your own GitLab: give its URL as issuer.",
+    ),
+    "google": Preset(
+        "Google",
+        {**_SECRET, "issuer": "https://accounts.google.com"},
+        "OAuth 2.0 for Mobile & Desktop Apps",
+        authorize={"access_type": "offline", "prompt": "consent"},
+        note="A client of the type Desktop app has a secret too. Give scope for the API, beside openid email.",
+    ),
+    "entra": Preset(
+        "Microsoft Entra ID",
+        {**_PERSON, "issuer": "https://login.microsoftonline.com/{tenant}/v2.0"},
+        "Microsoft identity platform and OAuth 2.0 authorization code flow",
+        tenant="the directory (tenant) ID",
+        note="The ID, not a name: the metadata names it. For an API scope is openid offline_access api://…/.default. "
+        "A logout does not revoke.",
+    ),
+    "keycloak": Preset(
+        "Keycloak",
+        {**_PERSON, "issuer": "https://{tenant}"},
+        "Securing applications and services with OpenID Connect",
+        tenant="HOST/realms/REALM",
+        note="The client is public, with Standard flow or OAuth 2.0 Device Authorization Grant switched on.",
+    ),
+    "auth0": Preset(
+        "Auth0",
+        {**_PERSON, "issuer": "https://{tenant}/"},
+        "Authorization Code Flow with PKCE",
+        tenant="the domain, such as acme.eu.auth0.com",
+        note="Give audience for a token of your API, which has to allow offline access. It compares redirect URIs with "
+        "their port: use --device on the command line.",
+    ),
+    "okta": Preset(
+        "Okta",
+        {**_PERSON, "issuer": "https://{tenant}/oauth2/default"},
+        "OpenID Connect & OAuth 2.0 API",
+        tenant="the domain, such as acme.okta.com",
+        note="The client needs the grant Refresh Token. Another authorization server: give its issuer URI.",
+    ),
+    "huggingface": Preset(
+        "Hugging Face",
+        {**_PERSON, "issuer": "https://huggingface.co", "base_url": "https://huggingface.co"},
+        "Sign in with Hugging Face",
+        scope="openid profile read-repos inference-api",
+        note="A public app has no secret.",
+    ),
+    "egi": Preset(
+        "EGI Check-in",
+        {**_PERSON, "issuer": "https://aai.egi.eu/auth/realms/egi"},
+        "EGI Check-in: Service Providers",
+        note="Register the client as public, in the federation registry.",
+    ),
+    "cern": Preset(
+        "CERN",
+        {**_PERSON, "issuer": "https://auth.cern.ch/auth/realms/cern"},
+        "CERN Authorization Service: Application configuration",
+        note="For another application's API: a second profile with token_exchange and audience.",
+    ),
+    "globus": Preset(
+        "Globus",
+        {**_PERSON, "issuer": "https://auth.globus.org"},
+        "Globus Auth: Developer Guide",
+        authorize={"access_type": "offline"},
+        note="One API's scopes at a time: a token of another API in the same answer is not used. No device flow.",
+    ),
+    "orcid": Preset(
+        "ORCID",
+        {
+            **_SECRET,
+            "issuer": "https://orcid.org",
+            "endpoint": "https://orcid.org/oauth/token",
+            "authorization_endpoint": "https://orcid.org/oauth/authorize",
+            "revocation_endpoint": "https://orcid.org/oauth/revoke",
+        },
+        "3-legged OAuth",
+        scope="openid",
+        note="Redirect URIs are https: a Jupyter server with https, not the command line. Tokens last 20 years.",
+    ),
+    "oneaccess-user": Preset(
+        "OneAccess, a user's login",
+        {
+            **_SECRET,
+            "endpoint": "https://{tenant}/api/v1/oauth2/token",
+            "authorization_endpoint": "https://{tenant}/api/v1/oauth2/authorize",
+        },
+        "OneAccess API Reference: Application Integration, OAuth2",
+        tenant="the user domain of the instance",
+        scope="get_user_info",
+        note="No refresh token unless the application is set so: then a login is one token. It documents no PKCE.",
+    ),
+    "idaas-m2m": Preset(
+        "Alibaba Cloud IDaaS, for programs",
+        {"grant": "client_credentials", "endpoint": "https://{tenant}/api/v2/iauths_system/oauth2/token"},
+        "M2M client token",
+        tenant="the domain of the EIAM instance",
+        note="scope is AUDIENCE, a vertical bar and SCOPE; blanks between several.",
+    ),
+}
+"""By the name that `issuer` gives."""
+
+
+def preset_of(issuer: str) -> tuple[Preset, str] | None:
+    """Return the preset that an `issuer` names and its tenant; None for a URL. Raises `SettingProblem`."""
+    name, colon, tenant = issuer.partition(":")
+    preset = PRESETS.get(name)
+    if preset is None:
+        return None
+    if bool(preset.tenant) != bool(colon) or (colon and not _TENANT.fullmatch(tenant)):
+        after = f"{name}:TENANT, where TENANT is {preset.tenant}" if preset.tenant else f"{name} alone"
+        raise SettingProblem("issuer", f"must be {after}")
+    return preset, tenant
+
+
+class Issuer(Endpoint):
+    """The URL of an issuer, or the name of one in `PRESETS`."""
+
+    type_schema: ClassVar = {"type": "string"}
+
+    def check(self, key: str, value: object) -> None:
+        """See `Field.check`."""
+        if isinstance(value, str) and preset_of(value) is not None:
+            return
+        try:
+            super().check(key, value)
+        except SettingProblem as problem:
+            if "://" in str(value):
+                raise
+            raise SettingProblem(key, f"{problem.problem}, or one of {', '.join(PRESETS)}") from None

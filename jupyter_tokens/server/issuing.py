@@ -1,0 +1,124 @@
+"""What an issuer of handles answers, be it a Jupyter server or the hub's service; who may ask, its handlers check."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import NoneType
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from .._util.threads import on_a_thread
+from ..protocol.handles import LEASE_SECONDS, Handles, Issued
+from ..protocol.proof import HEADER
+from .base import JsonHandler
+
+__all__ = ["Asked", "Issuing"]
+
+_OWNER = "handles"
+_T = TypeVar("_T")
+
+
+class Asked(NamedTuple):
+    """What the holder of a handle asks for."""
+
+    issued: Issued
+    profile: str
+    params: Mapping[str, Any]
+    refresh: bool
+    newer_than: datetime | None
+
+
+class Issuing(JsonHandler):
+    """Base of the handlers that issue handles, renew and revoke them, and let their holders in."""
+
+    FIELDS: ClassVar[dict[str, Any]] = {"id": str, "key": str, "profile": str, "params": dict, "lease": (int, float)}
+
+    @property
+    @abstractmethod
+    def handles(self) -> Handles:
+        """What this issuer has issued."""
+
+    @abstractmethod
+    def issues_at(self, profile: str) -> tuple[str | None, str | None]:
+        """Where the holders of handles ask; None: where their driver's server does. And the certificate there (PEM)."""
+
+    @abstractmethod
+    def tell_of(self, what: str, issued: Issued) -> None:
+        """Note that a handle was "issued" or "revoked"."""
+
+    @abstractmethod
+    def check_call(self, profile: str, params: Mapping[str, Any]) -> None:
+        """Raise `TokenError` for an unknown profile or a wrong parameter."""
+
+    def asked(self) -> dict[str, Any]:
+        """The body of a request to issue a handle."""
+        body = self.body(self.FIELDS)
+        missing = next((name for name in ("id", "key", "profile") if name not in body), None)
+        if missing is not None:
+            self.refuse(400, f"The field {missing!r} is missing.", "body")
+        return body
+
+    async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
+        """Issue the handle that the body describes."""
+        params = body.get("params", {})
+        self.check_call(body["profile"], params)
+        issued = await self._ask(
+            lambda: self.handles.issue(
+                owner,
+                handle_id=body["id"],
+                key=body["key"],
+                profile=body["profile"],
+                params=params,
+                lease=float(body.get("lease", LEASE_SECONDS)),
+            )
+        )
+        self.tell_of("issued", issued)
+        return issued
+
+    async def known(self, handle_id: str) -> Issued | None:
+        """What is known of a handle."""
+        return await self._ask(lambda: self.handles.of(handle_id))
+
+    async def in_use(self, owner: str | None = None) -> list[Issued]:
+        """The handles whose lease runs."""
+        return await self._ask(lambda: self.handles.in_use(owner))
+
+    async def owned(self, handle_id: str, owner: str) -> Issued | None:
+        """What is known of a handle; None if nothing is. Refuses another owner's."""
+        issued = await self.known(handle_id)
+        if issued is not None and issued.owner != owner:
+            self.refuse(403, "This is another owner's handle.", "handle")
+        return issued
+
+    async def renew(self, handle_id: str) -> Issued:
+        """Renew a handle."""
+        return await self._ask(lambda: self.handles.renew(handle_id))
+
+    async def revoke(self, issued: Issued) -> None:
+        """Revoke a handle."""
+        await self._ask(lambda: self.handles.revoke(issued.id))
+        self.tell_of("revoked", issued)
+
+    async def let_in(self, handle_id: str) -> Asked:
+        """What the worker asks for that proves to hold the handle."""
+        raw, header = self.raw_body, self.request.headers.get(HEADER, "")
+        issued = await self._ask(lambda: self.handles.check(handle_id, "token", header, raw))
+        body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)})
+        name = body.get("profile", issued.profile)
+        params = issued.call_params(name, body.get("params", {}))
+        return Asked(issued, name, params, body.get("refresh", False), self.moment(body))
+
+    def tell(self, issued: Issued) -> None:
+        """Answer with a handle, and with where its holder has to ask."""
+        url, certificate = self.issues_at(issued.profile)
+        told = {**self.handles.told(issued), "url": url, "certificate": certificate}
+        self.finish(json.dumps(told))
+
+    def tell_all(self, issued: list[Issued]) -> None:
+        """Answer with handles: names, and no key."""
+        self.finish(json.dumps({"handles": list(map(self.handles.told, issued))}))
+
+    async def _ask(self, question: Callable[[], _T]) -> _T:
+        return await on_a_thread(question, _OWNER) if self.handles.blocks else question()

@@ -1,0 +1,171 @@
+"""The page for people: who holds which profile's token, and the handles; a user's own, or everybody's to an admin.
+
+It is the one part of the service that a browser's cookie opens, and it shows no value. The hub logs people in (OAuth).
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from http import HTTPStatus
+from http.client import responses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
+from tornado import web
+
+from .._util.threads import on_a_thread
+from ..errors import Busy, TokenError
+from ..server.base import Refused, status_of
+from .handlers import OWNER
+
+if TYPE_CHECKING:
+    from ..protocol.handles import Issued
+    from .activity import Holding
+    from .app import TokenService
+    from .callers import Caller
+
+__all__ = ["LoggedInHandler", "PageHandler", "login"]
+
+_STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; "
+    f"style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",  # the hub's own check of a form looks at it
+    "X-Content-Type-Options": "nosniff",
+}
+_MOST_EVENTS = 50
+
+
+def login(prefix: str, max_age: int) -> HubOAuth | None:
+    """How the hub logs people in; None if this service has no token of its own at the hub."""
+    if not os.environ.get("JUPYTERHUB_API_TOKEN"):
+        return None
+    client = os.environ.get("JUPYTERHUB_CLIENT_ID") or "service-jupyter-tokens"
+    return HubOAuth(base_url=prefix, oauth_client_id=client, cache_max_age=max_age, allow_token_in_url=False)
+
+
+class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # JupyterHub has no types
+    caller: Caller | None = None
+
+    @property
+    def service(self) -> TokenService:
+        return cast("TokenService", self.settings["service"])
+
+    def initialize(self) -> None:
+        # The query of the callback holds a code, and tornado logs the whole address.
+        self.request.uri = self.request.path
+        self.hub_auth = self.settings["login"]
+        # Else the hub would be asked for each page of an error too, and the loop would wait for it.
+        self.current_user = None
+
+    def set_default_headers(self) -> None:
+        for name, value in _HEADERS.items():
+            self.set_header(name, value)
+
+    async def prepare(self) -> None:
+        if self.settings["login"] is None:
+            raise Refused(
+                404,
+                "The service has no token of its own (JUPYTERHUB_API_TOKEN), so nobody can log in here.",
+                "no_login",
+            )
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None))[1]
+        message = responses.get(status_code, "Unknown error")
+        reason = "http"
+        if isinstance(error, Refused):
+            message, reason = error.message, error.code_word
+        elif isinstance(error, TokenError):
+            status_code, message, reason = status_of(error), error.message, error.reason
+        self.set_status(status_code)
+        self.service.audit.refused(self.caller, None, reason)
+        self.render("page.html", style=_STYLE, problem=message)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, TokenError | Refused):
+            super().log_exception(typ, value, tb)
+
+
+class PageHandler(_Page):
+    """The page itself, and its buttons."""
+
+    async def prepare(self) -> None:
+        """Find out who is logged in."""
+        await super().prepare()
+        model = await self.hub_auth.get_user(self, sync=False)
+        if model is not None:
+            self.caller = self.service.callers.described(model)
+            if not self.caller.name:
+                raise Refused(403, "This page is for people, and this is the token of a service.", "no_user")
+        self.current_user = self.caller
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Show it."""
+        caller, service = self._caller, self.service
+        everybody = service.is_admin(caller)
+
+        def look() -> tuple[list[Holding], list[Issued], list[Mapping[str, Any]]]:
+            owner = None if everybody else OWNER + caller.name
+            return service.audit.holdings(), service.handles.in_use(owner), service.audit.events()
+
+        try:
+            holdings, handles, events = await on_a_thread(look)
+        except Busy as problem:
+            raise Refused(503, problem.message, problem.reason) from None
+        self.render(
+            "page.html",
+            style=_STYLE,
+            problem=None,
+            caller=caller,
+            everybody=everybody,
+            holdings=[held for held in holdings if everybody or held.user == caller.name],
+            handles=sorted(handles, key=lambda handle: (handle.owner, handle.profile, handle.ends_at)),
+            events=[event for event in events if everybody or event["user"] == caller.name][:_MOST_EVENTS],
+            told=service.handles.told,
+            xsrf=self.xsrf_token,
+            owner_of=lambda handle: handle.owner.removeprefix(OWNER),
+        )
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Revoke a handle, or forget a profile's token."""
+        caller, service = self._caller, self.service
+        handle_id, profile = self.get_body_argument("revoke", ""), self.get_body_argument("forget", "")
+        if handle_id:
+            issued = await on_a_thread(lambda: service.handles.of(handle_id))
+            if issued is None or (issued.owner != OWNER + caller.name and not service.is_admin(caller)):
+                self._refuse(404, "You have no such handle.", "handle")
+            await on_a_thread(lambda: service.handles.revoke(handle_id))
+            service.audit.handle("revoked", issued, caller)
+        elif profile:
+            user = self.get_body_argument("user", caller.name)
+            if not service.is_admin(caller):
+                if user != caller.name:
+                    self._refuse(403, "This is another user's.", "not_admin")
+                service.check_granted(caller, profile)
+            service.source.profiles()[profile]
+            await service.forget(user, profile)
+            service.audit.forgotten(caller, profile)
+        else:
+            self._refuse(400, "The form says neither what to revoke nor what to forget.", "body")
+        self.redirect(self.hub_auth.base_url, status=HTTPStatus.SEE_OTHER)
+
+    @property
+    def _caller(self) -> Caller:
+        assert self.caller is not None
+        return self.caller
+
+    def _refuse(self, status: int, message: str, reason: str) -> NoReturn:
+        raise Refused(status, message, reason)
+
+
+class LoggedInHandler(_Page, HubOAuthCallbackHandler):  # type: ignore[misc] # as above
+    """Where the hub sends a browser back to after its login."""

@@ -1,0 +1,190 @@
+"""Records in Redis or Valkey, for the replicas of a service: sealed, under names that say nothing.
+
+A hash for each record: `sealed` holds its facts, with kind and name inside, and the other fields are its marks. Who can
+write there can delete a record, or bring back an older one: that undoes a revocation until the lease ends, which is
+sealed as well; it opens nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...errors import Busy
+from ...protocol.proof import WINDOW_SECONDS, Proof, ProofRefused
+from ...protocol.records import MOST_EVENTS, Record, Records
+from . import StoreUnavailable
+
+if TYPE_CHECKING:
+    from .redis import RedisStore
+
+__all__ = ["RedisRecords"]
+
+_PREFIX = "jupyter-tokens:"
+_EVENTS = f"{_PREFIX}events"
+_SEALED = b"sealed"
+_NONCE_SECONDS = 2 * WINDOW_SECONDS + 1
+"""For so long a proof can be good: its time may be ahead by as much as it may be behind."""
+_RETRY_SECONDS = 10.0
+_SCANNED = 1000
+# A mark alone would be kept for ever.
+_MARK = """
+if redis.call('HEXISTS', KEYS[1], 'sealed') == 0 then return 0 end
+for field = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[field], ARGV[field + 1]) end
+if ARGV[1] ~= '' then redis.call('HINCRBY', KEYS[1], ARGV[1], 1) end
+return 1
+"""
+_T = TypeVar("_T")
+
+
+class RedisRecords(Records):
+    """Keys that begin with `jupyter-tokens:`.
+
+    Parameters
+    ----------
+    store : RedisStore
+        For its connection, which is not asked again for 10 s after a failure.
+    keys : sequence of bytes
+        The installation's: the first one seals and names, all of them open and find.
+    """
+
+    blocks = True
+
+    def __init__(self, store: RedisStore, keys: Sequence[bytes]) -> None:
+        from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 (40 ms)
+
+        self._store = store
+        self._redis = store.client
+        self._mark = self._redis.register_script(_MARK)
+        self._names = [hmac.digest(key, b"name of a record", hashlib.sha256) for key in keys]
+        seals = [hmac.digest(key, b"seal of a record", hashlib.sha256) for key in keys]
+        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(seal)) for seal in seals])
+
+    def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
+        """See `Records`."""
+        key, sealed = self._keys(kind, name)[0], self._close(kind, name, facts)
+
+        def add() -> bool:
+            with self._redis.pipeline(transaction=True) as both:
+                both.hsetnx(key, _SEALED, sealed)
+                both.pexpire(key, _ms(seconds), gt=True)
+                both.pexpire(key, _ms(seconds), nx=True)
+                return bool(both.execute()[0])
+
+        return self._ask(add)
+
+    def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
+        """See `Records`."""
+        key, sealed = self._keys(kind, name)[0], self._close(kind, name, facts)
+
+        def put() -> None:
+            with self._redis.pipeline(transaction=True) as both:
+                both.hset(key, _SEALED, sealed)
+                both.pexpire(key, _ms(seconds))
+                both.execute()
+
+        self._ask(put)
+
+    def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
+        """See `Records`."""
+        given = [part for mark in marks.items() for part in mark]
+        for key in self._keys(kind, name):
+            self._ask(lambda key=key: self._mark(keys=[key], args=[counts, *given]))  # type: ignore[misc]
+
+    def get(self, kind: str, name: str) -> Record | None:
+        """See `Records`."""
+        for key in self._keys(kind, name):
+            found = self._open(kind, key, self._ask(lambda key=key: self._read(key)))  # type: ignore[misc]
+            if found is not None:
+                return found
+        return None
+
+    def all(self, kind: str) -> list[Record]:
+        """See `Records`."""
+
+        def look() -> list[tuple[bytes, Mapping[bytes, bytes]]]:
+            keys = list(self._redis.scan_iter(match=f"{_PREFIX}{kind}:*", count=_SCANNED))
+            return [(key, self._read(key)) for key in keys]
+
+        found = [self._open(kind, key.decode(), fields) for key, fields in self._ask(look)]
+        return [record for record in found if record is not None]
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """See `Records`."""
+        sealed = self._fernet.encrypt(json.dumps(event).encode())
+
+        def append() -> None:
+            with self._redis.pipeline(transaction=True) as both:
+                both.lpush(_EVENTS, sealed)
+                both.ltrim(_EVENTS, 0, MOST_EVENTS - 1)
+                both.execute()
+
+        self._ask(append)
+
+    def events(self) -> list[Mapping[str, Any]]:
+        """See `Records`."""
+        found = [self._opened(sealed) for sealed in self._ask(lambda: self._redis.lrange(_EVENTS, 0, -1))]
+        return [event for event in found if event is not None]
+
+    def spend(self, name: str, proof: Proof) -> None:
+        """See `Records`. How many there are is limited by how fast they can be asked for."""
+        key = f"{self._keys('nonce', name)[0]}:{proof.nonce}"
+        if not self._ask(lambda: self._redis.set(key, 1, nx=True, px=_ms(_NONCE_SECONDS))):
+            raise ProofRefused("replayed")
+
+    def close(self) -> None:
+        """See `Records`."""
+        self._store.close()
+
+    def _keys(self, kind: str, name: str) -> list[str]:
+        text = f"{kind}\0{name}".encode()
+        return [f"{_PREFIX}{kind}:{hmac.digest(key, text, hashlib.sha256).hex()[:40]}" for key in self._names]
+
+    def _close(self, kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
+        return self._fernet.encrypt(json.dumps({"kind": kind, "name": name, "facts": facts}).encode())
+
+    def _read(self, key: str | bytes) -> Mapping[bytes, bytes]:
+        try:
+            return self._redis.hgetall(key)  # type: ignore[no-any-return]
+        except self._store.damage:
+            return {}
+
+    def _open(self, kind: str, key: str, fields: Mapping[bytes, bytes]) -> Record | None:
+        said = self._opened(fields.get(_SEALED, b""))
+        # It cannot be moved to another name.
+        if said is None or said.get("kind") != kind or key not in self._keys(kind, said["name"]):
+            return None
+        marks = {name.decode(): _number(value) for name, value in fields.items() if name != _SEALED}
+        return Record(said["facts"], marks)
+
+    def _opened(self, sealed: bytes) -> dict[str, Any] | None:
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 (as above)
+
+        try:
+            said: dict[str, Any] = json.loads(self._fernet.decrypt(sealed))
+        except InvalidToken:
+            return None
+        return said
+
+    def _ask(self, question: Callable[[], _T]) -> _T:
+        try:
+            return self._store.ask(question)
+        except StoreUnavailable as problem:
+            why = str(problem)
+        raise Busy(f"What the replicas of this service share cannot be reached: {why}.", retry_after=_RETRY_SECONDS)
+
+
+def _ms(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
+
+
+def _number(value: bytes) -> float:
+    """A mark; one that somebody has damaged counts as set."""
+    try:
+        return float(value)
+    except ValueError:
+        return 1.0
