@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from contextlib import closing
 from typing import Any
 
 from argcomplete.shell_integration import shellcode
@@ -29,15 +30,18 @@ def provider_names(**_: Any) -> list[str]:
     return provider_ids()
 
 
-def profile_then_params(parsed_args: Any, **_: Any) -> list[str]:
-    """Complete a profile, then the parameters of its provider."""
+def profile_then_params(parsed_args: Any, prefix: str = "", **_: Any) -> list[str]:
+    """Complete a profile, then the parameters of its provider; after `NAME=` the ids that its API lists."""
     before = getattr(parsed_args, "extra_args", None) or []
     if not before:
         return profile_names()
+    name, equals, _value = prefix.partition("=")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             provider = load_profiles()[before[0]].provider
+            if equals and name in provider.lists:
+                return _listed(before[0], name, before[1:])
     except TokenError:
         return []
     return [
@@ -45,6 +49,14 @@ def profile_then_params(parsed_args: Any, **_: Any) -> list[str]:
         for name, param in provider.params.items()
         for choice in (param.choices or (("true", "false") if param.type == "boolean" else ("",)))
     ]
+
+
+def _listed(profile: str, name: str, written: list[str]) -> list[str]:
+    from ..sources.local import LocalSource  # noqa: PLC0415 (httpx, which no other completion needs)
+
+    given = dict(word.split("=", 1) for word in written if "=" in word)
+    with closing(LocalSource()) as source:
+        return [f"{name}={one.id}" for one in source.list_values(profile, name, given)]
 
 
 def shells(**_: Any) -> list[str]:

@@ -402,6 +402,21 @@ class Profile:
         """The profile's parameters, overridden by those of a call. Raises `ParameterError`."""
         return self._parse(self.provider.params, given)
 
+    def list_params(self, name: str, given: Mapping[str, object]) -> dict[str, ParamValue]:
+        """The parameters that the API needs to list the values of another one. Raises `ParameterError`."""
+        lists = self.provider.lists
+        if name not in lists:
+            known = f"It can list: {', '.join(lists)}." if lists else ""
+            raise self._named(ParameterError(f"The API has no list of values for {name[:80]!r}.", hint=known))
+        needed = {key: replace(self.provider.params[key], required=True) for key in lists[name]}
+        # A call cannot look where the profile does not let it.
+        free = {key: value for key, value in given.items() if key not in self.fixed_params}
+        merged = {key: value for key, value in {**self.params, **free}.items() if key in needed}
+        try:
+            return parse_params(needed, merged)
+        except ParameterError as error:
+            raise self._named(error) from None
+
     @property
     def create_is_off(self) -> bool:
         """Whether the API can create tokens, but the profile does not allow it."""

@@ -11,12 +11,13 @@ import httpx
 from ..clock import utc
 from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ServiceUnavailable, Throttled, Unauthorized
 from ..token import Secret
-from .answers import Meaning, json_object, object_of, refusal, request_id_of, try_json_object
+from .answers import Meaning, json_object, list_of, object_of, refusal, request_id_of, text_of, try_json_object
 from .base import (
     COMMON_HEADERS,
     Call,
     Driven,
     Endpoint,
+    Listed,
     Provider,
     Reference,
     Region,
@@ -113,12 +114,22 @@ class AlibabaProvider(Provider):
         return {"x-acs-action": self.action, "x-acs-version": self.version}
 
     def request(
-        self, call: Call, method: str, path: str, query: Iterable[tuple[str, str]], *, kept: bool = True
+        self,
+        call: Call,
+        method: str,
+        path: str,
+        query: Iterable[tuple[str, str]],
+        *,
+        kept: bool = True,
+        action: str = "",
     ) -> httpx.Request:
-        """Return a signed request without a body. Use `kept=False` for a query with a secret: its URL is not cached."""
+        """Return a signed request without a body, for `action` or the provider's own.
+
+        Use `kept=False` for a query with a secret: its URL is not cached.
+        """
         target = _target if kept else _target.__wrapped__
         encoded, url, host = target(self.base(), path, tuple(query))
-        headers = {"host": host, **self.named()}
+        headers = {"host": host, **self.named(), **({"x-acs-action": action} if action else {})}
         date = timestamp(utc(call.clock.now()))
         # Signed before the request is made: changing an httpx.Headers costs as much as the signature itself.
         signature = signed_headers(
@@ -137,7 +148,23 @@ class AlibabaProvider(Provider):
         body = json_object(response)
         return response, body, {**object_of(response, body, field), "RequestId": request_id_of(response, body)}
 
-    def refuse(self, call: Call, response: httpx.Response) -> ApiError:
+    def listed(
+        self, call: Call, request: httpx.Request, field: str, columns: tuple[str, ...], *, ram_action: str
+    ) -> Driven[list[Listed]]:
+        """Make a call that lists, and return the entries of `field`; the first of the columns has the id."""
+        response = yield request
+        if response.status_code != httpx.codes.OK:
+            raise self.refuse(call, response, ram_action)
+        body = json_object(response)
+        if body.get("Success", True) is not True:
+            raise self.refuse(call, response, ram_action)
+        key, *told = columns
+        return [
+            Listed(text_of(response, entry, key), ", ".join(str(entry[name]) for name in told if entry.get(name)))
+            for entry in list_of(response, body, field)
+        ]
+
+    def refuse(self, call: Call, response: httpx.Response, ram_action: str = "") -> ApiError:
         """Return the error of a refusal. It reads `Code` and `code`, because gateways send both."""
         body = try_json_object(response) or {}
         code = body.get("Code", body.get("code"))
@@ -149,7 +176,7 @@ class AlibabaProvider(Provider):
             message=body.get("Message", body.get("message")),
             meanings=_meanings(code, response.status_code),
         )
-        error.hint = error.hint.format(action=self.ram_action)
+        error.hint = error.hint.format(action=ram_action or self.ram_action)
         return error
 
 

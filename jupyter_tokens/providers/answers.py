@@ -40,6 +40,7 @@ __all__ = [
     "jwt_expiry",
     "key_of",
     "life_of",
+    "list_of",
     "malformed",
     "moment_of",
     "number_of",
@@ -189,6 +190,14 @@ def object_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> d
     value = body.get(name)
     if not isinstance(value, dict):
         raise malformed(response, f"has no object {name!r}", body)
+    return value
+
+
+def list_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return a field that must be a list of objects."""
+    value = body.get(name)
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise malformed(response, f"has no list of objects {name!r}", body)
     return value
 
 

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import httpx
 
@@ -41,6 +41,7 @@ __all__ = [
     "Endpoint",
     "Exchange",
     "Flow",
+    "Listed",
     "Program",
     "Provider",
     "Reference",
@@ -96,6 +97,21 @@ class Call:
     login: LoginInUse | None = None
 
 
+class Listed(NamedTuple):
+    """A value that a parameter can have.
+
+    Attributes
+    ----------
+    id : str
+        The value.
+    label : str
+        What it stands for, for people: a name, a state.
+    """
+
+    id: str
+    label: str
+
+
 @dataclass(frozen=True, slots=True)
 class Documented:
     """The call of a token API as the vendor documents it; the proxy accepts this call and nothing else.
@@ -145,6 +161,8 @@ class Provider:
     """The parameters of a call, by the vendor's names."""
     create_params: ClassVar[Mapping[str, Param]] = {}
     """Additional parameters of the call that creates a token, if the API has one."""
+    lists: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The parameters whose values the API can list, each with the parameters that it needs for that."""
     scheme: ClassVar[str] = "Bearer"
     """The authorisation scheme of the token: `Authorization: SCHEME …`. If empty, the header holds the token alone."""
     header: ClassVar[str] = "Authorization"
@@ -192,11 +210,18 @@ class Provider:
             },
             "required": [name for name, needed in conditions.items() if {} in needed],
             "sign_in": [way.schema() for way in cls.sign_in],
-            "params": params_schema(cls.params),
+            "params": cls._listed_in(params_schema(cls.params)),
             "create_params": params_schema(
                 {**cls.params, **cls.create_params} if cls.create is not Provider.create else {}
             ),
         }
+
+    @classmethod
+    def _listed_in(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        """Add to each parameter in `lists` what the API needs to list its values."""
+        for name, needed in cls.lists.items():
+            schema["properties"][name]["x-listed-by"] = list(needed)
+        return schema
 
     @classmethod
     def _ways_of(cls, name: str) -> list[str]:
@@ -288,6 +313,10 @@ class Provider:
     def create(self, call: Call) -> Flow:
         """Return the flow that creates a new token, if the API has such a call. It is not idempotent."""
         raise TokenError(f"{self.title} has no call that creates a token.", unsent=True)
+
+    def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
+        """Return the flow that lists the values of a parameter in `lists`; of a long list it returns the first page."""
+        raise TokenError(f"{self.title} has no call that lists {name}.", unsent=True)
 
     def base(self) -> str:
         """Return the endpoint without a slash at its end."""

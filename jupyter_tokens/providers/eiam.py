@@ -12,7 +12,7 @@ import httpx
 
 from .alibaba import AlibabaProvider
 from .answers import malformed, moment_of, number_of, token_of, unusable
-from .base import Call, Documented, Endpoint, Exchange, Flow
+from .base import Call, Documented, Driven, Endpoint, Exchange, Flow, Listed
 from .params import Param
 from .regions import EIAM
 
@@ -46,6 +46,8 @@ class Eiam(AlibabaProvider):
         "ApplicationId": Param("Id of the application.", required=True, identifier=True),
         "ApplicationTokenId": Param("Id of the application token.", required=True, identifier=True),
     }
+
+    lists: ClassVar = {"ApplicationTokenId": ("InstanceId", "ApplicationId")}
 
     endpoint = Endpoint(
         "Base URL of the API.", example="https://eiam.cn-hangzhou.aliyuncs.com", required=True, unless="region"
@@ -84,6 +86,13 @@ class Eiam(AlibabaProvider):
             expires_at=expires_at,
             metadata={**{name: told[name] for name in _TOLD if name in told}, "RequestId": told["RequestId"]},
         )
+
+    def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
+        """See `Provider.list_values`: the tokens of the application."""
+        query = [(needed, str(call.params[needed])) for needed in self.lists[name]]
+        request = self.request(call, "POST", "/", query, action="ListApplicationTokens")
+        columns = ("ApplicationTokenId", "Description", "Status")
+        return self.listed(call, request, "ApplicationTokens", columns, ram_action="eiam:ListApplicationTokens")
 
 
 def _problem(response: httpx.Response, told: dict[str, Any], expired: bool) -> str:

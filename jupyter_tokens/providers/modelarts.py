@@ -28,9 +28,11 @@ from ..token import Secret, Token
 from .answers import (
     Meaning,
     json_object,
+    list_of,
     moment_of,
     number_of,
     request_id_of,
+    text_of,
     token_of,
     unusable,
 )
@@ -38,9 +40,11 @@ from .base import (
     COMMON_HEADERS,
     Call,
     Documented,
+    Driven,
     Endpoint,
     Exchange,
     Flow,
+    Listed,
     Provider,
     Reference,
     Region,
@@ -84,6 +88,7 @@ _PATHS = {
     "notebooks": "/v1/{project_id}/notebooks/{instance_id}",
     "demanager": "/v1/{project_id}/demanager/instances/{instance_id}/token",
 }
+_LIST = "/v1/{project_id}/notebooks?limit=50"
 _METADATA = ("id", "name", "status", "url", "flavor", "image")
 _CONSOLE = "See the instance in the ModelArts console."
 # The states in which a notebook cannot be opened, and what to do. A starting notebook already has its token.
@@ -126,6 +131,8 @@ class ModelArts(Provider):
             chosen_by=("credentials", "openstack"),
         ),
     )
+
+    lists: ClassVar = {"instance_id": ("project_id",)}
 
     endpoint = Endpoint(
         "Base URL of the API.",
@@ -259,6 +266,20 @@ class ModelArts(Provider):
         """Make the call that the client of the proxy made, and return the API's own response."""
         return (yield from self._ask(call, call.path or self.documented.path))
 
+    def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
+        """See `Provider.list_values`: the notebooks of the project, whose tokens are in the response too."""
+        response = yield from self._ask(call, _LIST)
+        if response.status_code != httpx.codes.OK:
+            raise refuse(call, response, _MEANINGS, _STATUS_OF)
+        entries = list_of(response, json_object(response), "data")
+        return [
+            Listed(
+                text_of(response, entry, "id"),
+                ", ".join(str(entry[key]) for key in ("name", "status") if entry.get(key)),
+            )
+            for entry in entries
+        ]
+
     def _apis(self) -> tuple[str, ...]:
         """Return the calls to make, in this order."""
         return (self.api,) if self.api != "auto" else tuple(sorted(_PATHS, key=lambda api: api != self._worked))
@@ -281,14 +302,15 @@ class ModelArts(Provider):
         return response
 
     def _request(self, call: Call, path: str, credential: AccessKey | Secret) -> httpx.Request:
-        ids = {name: percent_encode(str(call.params[name])) for name in ("project_id", "instance_id")}
+        ids = {name: percent_encode(str(value)) for name, value in call.params.items()}
         headers = {**COMMON_HEADERS, "Accept": "application/json", "Content-Type": "application/json"}
         url = parsed_url(self.base() + path.format_map(ids))
         if isinstance(credential, Secret):
             return httpx.Request("GET", url, headers={**headers, "X-Auth-Token": credential.reveal()})
         project = ids["project_id"]
         signed = {"host": url.netloc.decode("ascii"), "content-type": "application/json", "x-project-id": project}
-        target = ("GET", url.raw_path.decode("ascii"), ())
+        path, _, query = url.raw_path.decode("ascii").partition("?")
+        target = ("GET", path, query)
         signature = signed_headers(target, signed, b"", credential, date=timestamp(utc(call.clock.now())))
         return bodiless("GET", url, {**headers, "Host": signed["host"], "X-Project-Id": project, **signature})
 

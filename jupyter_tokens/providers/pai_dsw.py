@@ -1,14 +1,14 @@
 """Alibaba Cloud PAI-DSW: fetches a token of a notebook instance (GetToken, version 2022-01-01).
 
-Source: Alibaba Cloud, "Platform For AI: GetToken" (pai-dsw 2022-01-01). It says neither how long a token lives without
-`ExpireTime`, nor how a token opens the instance.
+Source: Alibaba Cloud, "Platform For AI: GetToken" and "ListInstances" (pai-dsw 2022-01-01). The page of GetToken says
+neither how long a token lives without `ExpireTime`, nor how a token opens the instance.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from .base import Endpoint
+from .base import Call, Driven, Endpoint, Listed
 from .pai import PaiProvider
 from .params import Param
 from .regions import PAI_DSW
@@ -37,6 +37,14 @@ class PaiDsw(PaiProvider):
         "Audience": Param("Aliyun; ThirdParty where a web application of your own opens DSW's page."),
     }
 
+    lists: ClassVar = {"InstanceId": ()}
+
     endpoint = Endpoint(
         "Base URL of the API.", example="https://pai-dsw.cn-hangzhou.aliyuncs.com", required=True, unless="region"
     )
+
+    def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
+        """See `Provider.list_values`: the instances."""
+        request = self.request(call, "GET", "/api/v2/instances", [("PageSize", "100")], action="ListInstances")
+        columns = ("InstanceId", "InstanceName", "Status")
+        return self.listed(call, request, "Instances", columns, ram_action="paidsw:ListInstances")

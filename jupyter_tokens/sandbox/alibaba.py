@@ -52,6 +52,8 @@ class AlibabaApi(Api):
     """Base class of the APIs behind the gateway."""
 
     action: ClassVar[str]
+    list_action: ClassVar[str] = ""
+    """The action of the call that lists what tokens are for."""
     version: ClassVar[str]
 
     def __init__(self, world: World, verifier: Acs3Verifier) -> None:
@@ -73,10 +75,18 @@ class AlibabaApi(Api):
     def check(self, request: Request) -> None:
         """Raise RefusedError unless the request is authenticated, and action and version are this API's."""
         self._verifier.verify(request)
-        if request.header("x-acs-action") != self.action:
+        if request.header("x-acs-action") not in (self.action, self.list_action):
             raise not_found()
         if request.header("x-acs-version") != self.version:
             raise RefusedError(404, "InvalidVersion", "Specified parameter Version is not valid.")
+
+    def lists(self, request: Request) -> bool:
+        """Whether a call asks for the list."""
+        return bool(self.list_action) and request.header("x-acs-action") == self.list_action
+
+    def hands_out(self, request: Request) -> bool:
+        """All calls but those for the list."""
+        return not self.lists(request)
 
     def failure(self, status: int) -> Response:
         """The gateway's form of an error."""

@@ -44,6 +44,7 @@ class Eiam(AlibabaApi):
     name: ClassVar[str] = "eiam"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled", "disabled"})
     action: ClassVar[str] = "ObtainApplicationToken"
+    list_action: ClassVar[str] = "ListApplicationTokens"
     version: ClassVar[str] = "2021-12-01"
 
     def __init__(self, world: World, verifier: Acs3Verifier) -> None:
@@ -54,11 +55,25 @@ class Eiam(AlibabaApi):
     def perform(self, request: Request) -> dict[str, Any]:
         """Return the stored token in any state: a disabled or expired one is also answered with 200."""
         _check_rpc(request)
+        if self.lists(request):
+            return self._list(request)
         ids = _ids(dict(request.params))
         value = self._values.get(ids)
         if value is None:
             raise _unknown(ids)
         return {"ApplicationToken": self._resource(request, ids, value)}
+
+    def _list(self, request: Request) -> dict[str, Any]:
+        """What there is, without the tokens themselves."""
+        given = known_parameters(request.params, ("InstanceId", "ApplicationId", "ApplicationTokenType"))
+        wanted = mandatory(given, "InstanceId"), mandatory(given, "ApplicationId")
+        found = [ids for ids in _STORED if ids[:2] == wanted]
+        if not found:
+            raise _unknown((*wanted, ""))
+        told = [
+            {"ApplicationTokenId": ids[2], "Status": "disabled" if ids[2] == DISABLED else "enabled"} for ids in found
+        ]
+        return {"ApplicationTokens": told}
 
     def _resource(self, request: Request, ids: tuple[str, str, str], value: str) -> dict[str, Any]:
         # The real API stores a fixed expiry; here each call extends it, so that a token with a short `life` can be

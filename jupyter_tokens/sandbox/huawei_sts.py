@@ -17,7 +17,6 @@ from .messages import Request, Response, json_response
 from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
 
 AGENCY_URN = "iam::sandbox:agency:admin"
-PROVIDER_URN = "iam::sandbox:oidc-provider:"
 MISSING = "missing"
 """The name of an agency that does not exist; any other does, in any account."""
 _ASSUME, _WITH_OIDC = "/v5/agencies/assume", "/v5/agencies/assume-with-oidc"

@@ -19,6 +19,7 @@ NOT_RUNNING, FROZEN = "00000000-0000-4000-8000-000000006327", "00000000-0000-400
 LEASED, OLD_INSTANCE = "6fa459ea-ee8a-3ca4-894e-000000003600", "DE-6fa459ea"
 LEASE_SECONDS = 3600
 _DEMANAGER = re.compile(r"/v1/([^/]+)/demanager/instances/([^/]+)/token")
+_LIST = re.compile(r"/v1/([^/]+)/notebooks")
 _NOTEBOOK = re.compile(r"/v1/([^/]+)/notebooks/([^/]+)")
 _PROJECT_ID = re.compile(r"[0-9a-f]{32}")
 _STATUS = {INSTANCE: "RUNNING", OLD_INSTANCE: "RUNNING", NOT_RUNNING: "STOPPED", FROZEN: "FROZEN"}
@@ -62,18 +63,24 @@ class ModelArts(Api):
         try:
             projects = self._authenticate(request)
             demanager, notebook = _DEMANAGER.fullmatch(request.path), _NOTEBOOK.fullmatch(request.path)
-            match = demanager or notebook
+            match = demanager or notebook or _LIST.fullmatch(request.path)
             if request.method != "GET" or match is None:
                 raise _RefusedError(404, *_PLAUSIBLE[404])
             if not _PROJECT_ID.fullmatch(match[1]) or projects not in ("", match[1]):
                 raise _RefusedError(
                     403, "ModelArts.0210", "The project id in the request URL does not match the token."
                 )
+            if not (demanager or notebook):
+                return json_response(200, self._list(request), [("X-Request-Id", request_id)])
             body = self._instance_token(match[2]) if demanager else self._notebook(match[2])
             self.world.issue(str(body["token"]), Issued(self.name, None, {"instance_id": match[2]}))
             return json_response(200, body, [("X-Request-Id", request_id)])
         except _RefusedError as refused:
             return _error(request_id, refused)
+
+    def hands_out(self, request: Request) -> bool:
+        """All calls but those for the list."""
+        return _LIST.fullmatch(request.path) is None
 
     def failure(self, status: int) -> Response:
         """The gateway's form of an error."""
@@ -116,6 +123,14 @@ class ModelArts(Api):
         if status in _CLOSED:
             raise _RefusedError(400, *_CLOSED[status])
         return {"token": self._tokens[instance_id][1]}
+
+    def _list(self, request: Request) -> dict[str, Any]:
+        """All notebooks, their tokens too."""
+        limit = dict(request.params).get("limit", "10")
+        if limit not in ("10", "20", "50"):
+            raise _RefusedError(400, *_PLAUSIBLE[400])
+        found = [self._notebook(instance_id) for instance_id in self._tokens if instance_id != OLD_INSTANCE]
+        return {"current": 0, "data": found, "pages": 1, "size": int(limit), "total": len(found)}
 
     def _notebook(self, instance_id: str) -> dict[str, Any]:
         """`notebooks`: return the notebook, with its token in any state."""

@@ -18,7 +18,8 @@ from .messages import Request
 _DEFAULT_LIFE = 604_800
 _DSW_LIFE = 3600  # Not documented.
 _DSW_INSTANCE = re.compile(r"dsw-[A-Za-z0-9-]+")
-_MOST_DIGITS = 10
+_MOST_DIGITS, _MOST_LISTED = 10, 100
+DSW_INSTANCES = {"dsw-730abcdefghij": "Running", "dsw-730klmnopqrst": "Stopped"}
 _SETTINGS = ("TokenSettings.EnableCrossAccountAccess", "TokenSettings.EnableLogDownloadJob")
 
 
@@ -61,10 +62,13 @@ class PaiDsw(_Pai):
     """Accepts any instance id that begins with `dsw-`. Errors of the service itself have status 200."""
 
     name: ClassVar[str] = "pai-dsw"
+    list_action: ClassVar[str] = "ListInstances"
     version: ClassVar[str] = "2022-01-01"
 
     def perform(self, request: Request) -> dict[str, Any]:
-        """Return the token of an instance, or `Success: false`."""
+        """Return the token of an instance, or `Success: false`; or the list of instances."""
+        if self.lists(request):
+            return _instances(request)
         if (request.method, request.path) != ("GET", "/api/v2/tokens"):
             raise not_found()
         given = known_parameters(request.params, ("InstanceId", "ExpireTime", "Type", "Audience"))
@@ -75,6 +79,19 @@ class PaiDsw(_Pai):
         if given.get("Type", "Access") not in ("Access", "View"):
             return _validation_error("Type must be Access or View.")
         return {"Success": True, "Token": self._issue(request, life, {"instance_id": instance})}
+
+
+def _instances(request: Request) -> dict[str, Any]:
+    if (request.method, request.path) != ("GET", "/api/v2/instances"):
+        raise not_found()
+    given = known_parameters(request.params, ("PageNumber", "PageSize"))
+    if _seconds(given.get("PageSize", "10")) > _MOST_LISTED:
+        return _validation_error(f"PageSize must be at most {_MOST_LISTED}.")
+    instances = [
+        {"InstanceId": name, "InstanceName": f"training {state.lower()}", "Status": state}
+        for name, state in DSW_INSTANCES.items()
+    ]
+    return {"Success": True, "Instances": instances, "TotalCount": len(instances)}
 
 
 def _validation_error(message: str) -> dict[str, Any]:

@@ -48,6 +48,7 @@ from .handlers import (
     ProfilesHandler,
     ProvidersHandler,
     TokenHandler,
+    ValuesHandler,
 )
 from .holdings import Holdings, Renewals
 from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler
@@ -108,6 +109,7 @@ ROUTES = (
         {"get": ("read", PROFILES), "put": ("write", PROFILES), "delete": ("write", PROFILES)},
     ),
     Route(_PROFILE + "/token", TokenHandler, {"post": ("write", TOKENS), "delete": ("write", TOKENS)}),
+    Route(_PROFILE + "/values", ValuesHandler, {"post": ("write", TOKENS)}),
     Route(_PROFILE + "/login", LoginHandler, {"post": ("write", LOGIN), "delete": ("write", LOGIN)}),
     Route(_PROFILE + r"/login/(?P<login_id>[0-9a-f]{32})", LoginStateHandler, {"get": ("read", LOGIN)}),
     Route(CALLBACK, CallbackHandler, {"get": ("write", LOGIN)}),

@@ -30,6 +30,7 @@ __all__ = [
     "ProfilesHandler",
     "ProvidersHandler",
     "TokenHandler",
+    "ValuesHandler",
 ]
 
 GRACE_SECONDS = 2.0
@@ -136,6 +137,26 @@ class TokenHandler(TokensHandler):
             self.refuse(403, "The administrator does not allow tokens to be revealed.", "reveal_off")
         if not await self.may("read", REVEAL):
             self.refuse(403, "You may fetch tokens, but not reveal them.", "reveal")
+
+
+class ValuesHandler(TokensHandler):
+    """`jupyter-tokens/profiles/{name}/values`."""
+
+    auth_resource = TOKENS
+
+    @web.authenticated
+    @authorized(action="write", resource=TOKENS)
+    async def post(self, name: str) -> None:
+        """The values that a parameter can have, where the API can list them: ids and names, and no token."""
+        body = self.body({"param": str, "params": dict})
+        if "param" not in body:
+            self.refuse(400, "The field 'param' is missing.", "body")
+        extension = self.extensionapp
+        await extension.profiles()
+        found = await extension.on_a_thread(
+            partial(extension.source.list_values, name, body["param"], body.get("params", {})), name
+        )
+        self.finish(json.dumps({"values": [one._asdict() for one in found]}))
 
 
 class ProfileHandler(TokensHandler):

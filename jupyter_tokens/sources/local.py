@@ -19,6 +19,7 @@ from .upstream import Upstream
 if TYPE_CHECKING:
     from ..clock import Clock
     from ..config.profiles import Profile, Profiles
+    from ..providers.base import Listed
     from ..providers.params import ParamValue
     from ..token import Token
     from ..transport import Transport
@@ -263,6 +264,12 @@ class LocalSource(TokenSource):
         self.profiles()
         with detached_errors():
             return self._upstream.create(profile, params)
+
+    def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
+        """List the values that a parameter of a profile can have, where the API can. Blocks. Raises `TokenError`."""
+        self.profiles()
+        with detached_errors():
+            return self._upstream.list_values(profile, param, given)
 
     def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
         """Make one call without the cache and return the API's own response, as `Upstream.exchange`. Blocks."""

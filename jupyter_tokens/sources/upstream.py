@@ -17,7 +17,7 @@ from ..config.profiles import Profile, Profiles
 from ..config.secrets import tell_seen
 from ..errors import ApiError, ConfigurationError, TokenError
 from ..providers.answers import malformed, plain, refusal
-from ..providers.base import Call, Driven
+from ..providers.base import Call, Driven, Listed
 from ..providers.login import LoginInUse, needed
 from ..providers.params import ParamValue
 from ..token import Secret, Token
@@ -165,6 +165,17 @@ class Upstream:
         token, *_ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
         tell_seen(profile.name, [token])
         return token
+
+    def list_values(self, name: str, param: str, given: Mapping[str, object]) -> list[Listed]:
+        """List the values that a parameter can have; `given` are parameters of the call. Raises `TokenError`."""
+        profile = self._profiles()[name]
+        asked = profile.list_params(param, given)
+
+        def flow(call: Call) -> Driven[list[Listed]]:
+            return profile.provider.list_values(call, param)
+
+        found, *_ = self._run(profile, self._resolve, flow, asked, idempotent=True)
+        return found
 
     def drive(self, profile: Profile, flow: Callable[[Call], Driven[_T]]) -> _T:
         """Run a flow of a login, with the profile's own parameters and client. Not retried once it may have arrived."""

@@ -14,11 +14,16 @@ from uuid import UUID
 import pytest
 import requests
 from alibabacloud_eiam20211201.client import Client as EiamClient
-from alibabacloud_eiam20211201.models import GenerateOauthTokenRequest, ObtainApplicationTokenRequest
+from alibabacloud_eiam20211201.models import (
+    GenerateOauthTokenRequest,
+    ListApplicationTokensRequest,
+    ObtainApplicationTokenRequest,
+)
 from alibabacloud_pai_dlc20201203.client import Client as PaiClient
 from alibabacloud_pai_dlc20201203.models import GetTokenRequest, TokenSettings
 from alibabacloud_pai_dsw20220101.client import Client as DswClient
 from alibabacloud_pai_dsw20220101.models import GetTokenRequest as DswRequest
+from alibabacloud_pai_dsw20220101.models import ListInstancesRequest
 from alibabacloud_tea_openapi.exceptions import ClientException, ServerException, ThrottlingException
 from alibabacloud_tea_openapi.utils_models import Config
 from astraSDK.common import SDKCommon
@@ -27,7 +32,7 @@ from darabonba.policy.retry import RetryOptions
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions import exceptions as huawei
 from huaweicloudsdkcore.http.http_config import HttpConfig
-from huaweicloudsdkmodelarts.v1 import ModelArtsClient, ShowNotebookRequest
+from huaweicloudsdkmodelarts.v1 import ListNotebooksRequest, ModelArtsClient, ShowNotebookRequest
 
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.sandbox.astra import ACCOUNT, TOKEN, USER
@@ -130,6 +135,17 @@ def test_the_sdk_gets_what_the_neighbours_of_both_hand_out(sandbox: Sandbox, asy
     token = eiam_oauth(sandbox.url, asynchronous=asynchronous).body.token_response
     assert (token.token_type, token.expires_in, token.access_token[:2]) == ("Bearer", 1200, "AT")
     assert (sandbox.requests["pai-dsw"], sandbox.requests["eiam-oauth"]) == (1, 1)
+
+
+def test_the_sdk_lists_what_tokens_are_for(sandbox: Sandbox) -> None:
+    found = DswClient(alibaba_config(sandbox.url)).list_instances(ListInstancesRequest(page_size=100)).body
+    assert (found.total_count, [one.status for one in found.instances]) == (2, ["Running", "Stopped"])
+    wanted = ListApplicationTokensRequest(instance_id=INSTANCE, application_id=APPLICATION)
+    tokens = EiamClient(alibaba_config(sandbox.url)).list_application_tokens(wanted).body.application_tokens
+    assert APPLICATION_TOKEN in [one.application_token_id for one in tokens]
+    notebooks = huawei_client(sandbox.url).list_notebooks(ListNotebooksRequest(limit=50)).data
+    assert NOTEBOOK in [one.id for one in notebooks]
+    assert sandbox.requests.total() == 0
 
 
 def test_a_refusal_of_dsw_is_no_error_to_the_sdk(sandbox: Sandbox) -> None:

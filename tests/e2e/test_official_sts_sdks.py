@@ -23,10 +23,11 @@ from huaweicloudsdksts import v1 as sts
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.sandbox.alibaba_sts import PROVIDER_ARN, ROLE_ARN
 from jupyter_tokens.sandbox.eiam import APPLICATION, INSTANCE, TOKEN
-from jupyter_tokens.sandbox.huawei_sts import AGENCY_URN, PROVIDER_URN
+from jupyter_tokens.sandbox.huawei_sts import AGENCY_URN
 from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 from jupyter_tokens.sandbox.modelarts import PROJECT
 
+PROVIDER_URN = "iam::sandbox:oidc-provider:"
 ALIBABA, HUAWEI, ID_TOKEN = ("LTAIexample", "alibaba-secret"), ("HWAKEXAMPLE", "huawei-secret"), "eyJ.e30.c2ln"
 
 

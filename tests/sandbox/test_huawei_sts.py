@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.sandbox import Accounts
-from jupyter_tokens.sandbox.huawei_sts import AGENCY_URN, PROVIDER_URN
+from jupyter_tokens.sandbox.huawei_sts import AGENCY_URN
 from jupyter_tokens.sandbox.modelarts import INSTANCE
 
 from .client import NOW, PROJECT, Answer, Clock, call, login, oneaccess, sdk_hmac
 
+PROVIDER_URN = "iam::sandbox:oidc-provider:"
 AGENCY = {"agency_urn": AGENCY_URN, "agency_session_name": "alice"}
 JSON = {"Content-Type": "application/json"}
 ID_TOKEN = "eyJ.e30.c2ln"

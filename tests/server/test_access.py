@@ -65,6 +65,8 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("delete", "/jupyter-tokens/kernels/{kernel_id}/inject"): {"status": 404},
     ("get", "/jupyter-tokens/kernels/{kernel_id}/inject/{injection_id}"): {"status": 404},
     # A profile of a program, and a login that nobody has begun.
+    # This API lists nothing.
+    ("post", "/jupyter-tokens/profiles/{name}/values"): {"status": 400, "body": {"param": "x"}},
     ("post", "/jupyter-tokens/profiles/{name}/login"): {"status": 409},
     ("delete", "/jupyter-tokens/profiles/{name}/login"): {"status": 409},
     ("get", "/jupyter-tokens/profiles/{name}/login/{login_id}"): {"status": 404},

@@ -13,6 +13,7 @@ from jupyter_tokens.config import editing
 from jupyter_tokens.config.profiles import provider_class
 from jupyter_tokens.errors import ProfileRefused, TokenError
 from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.sandbox.modelarts import INSTANCE
 from jupyter_tokens.server import answers
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.base import MOST_BODY_BYTES, status_of
@@ -131,6 +132,58 @@ class TestProviders:
             "alibaba-sts",
             "huawei-sts",
         ]
+
+
+class TestValues:
+    async def test_lists_ids_and_no_token(self, call: Call, sandbox: Sandbox) -> None:
+        answer = await call("POST", "profiles/modelarts/values", {"param": "instance_id"})
+        assert answer.code == 200
+        assert {tuple(one) for one in told(answer)["values"]} == {("id", "label")}
+        assert INSTANCE in [one["id"] for one in told(answer)["values"]]
+        given = await call("POST", "profiles/modelarts/token", {"reveal": True})
+        assert told(given)["value"] not in answer.body.decode()
+        assert sandbox.requests["modelarts"] == 1
+
+    async def test_the_schema_says_where(self, call: Call) -> None:
+        entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}
+        known = {
+            (name, param): facts["x-listed-by"]
+            for name, entry in entries.items()
+            for param, facts in entry["params"]["properties"].items()
+            if "x-listed-by" in facts
+        }
+        assert known == {
+            ("modelarts", "instance_id"): ["project_id"],
+            ("eiam", "ApplicationTokenId"): ["InstanceId", "ApplicationId"],
+            ("pai-dsw", "InstanceId"): [],
+        }
+
+    async def test_a_fixed_parameter_cannot_be_left(
+        self, call: Call, profiles: dict[str, Any], write_profiles: Any, sandbox: Sandbox
+    ) -> None:
+        write_profiles({"modelarts": {**profiles["modelarts"], "fixed_params": ["project_id"]}})
+        other = {"param": "instance_id", "params": {"project_id": "0" * 32}}
+        # The profile's own project is asked, and another one is not.
+        assert (await call("POST", "profiles/modelarts/values", other)).code == 200
+
+    @pytest.mark.parametrize(
+        ("body", "code", "reason"),
+        [
+            ({}, 400, "body"),
+            ({"param": 5}, 400, "body"),
+            ({"param": "project_id"}, 400, "parameter"),
+            ({"param": "instance_id", "params": {"project_id": "a/b"}}, 400, "parameter"),
+        ],
+    )
+    async def test_what_cannot_be_listed(self, call: Call, body: Any, code: int, reason: str) -> None:
+        answer = await call("POST", "profiles/modelarts/values", body)
+        assert (answer.code, told(answer)["reason"]) == (code, reason)
+
+    async def test_a_refusal_is_the_vendors(self, call: Call, profiles: Any, write_profiles: Any) -> None:
+        write_profiles({"eiam": {**profiles["eiam"], "access_key_id": "NOBODY"}})
+        answer = await call("POST", "profiles/eiam/values", {"param": "ApplicationTokenId"})
+        assert (answer.code, told(answer)["reason"]) == (502, "unauthorized")
+        assert told(answer)["request_id"]
 
 
 class TestToken:

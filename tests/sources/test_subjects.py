@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import Unauthorized
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sandbox.alibaba_sts import PROVIDER_ARN, ROLE_ARN
-from jupyter_tokens.sandbox.huawei_sts import AGENCY_URN, PROVIDER_URN
+from jupyter_tokens.sandbox.huawei_sts import AGENCY_URN
 
-Get = Callable[..., Any]
+PROVIDER_URN = "iam::sandbox:oidc-provider:"
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""`jupyter tokens values`: the ids that a parameter can have, where the API can list them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+
+from traitlets import Bool
+
+from ..sources.local import LocalSource
+from .command import Action
+from .completion import profile_names
+from .get import param
+from .terminal import progress, table
+
+__all__ = ["ValuesApp"]
+
+
+class ValuesApp(Action):
+    """Asks the API of a profile."""
+
+    name = "jupyter-tokens-values"
+    description = """List the values that a PARAMETER of a PROFILE can have: ModelArts' and PAI-DSW's instances, EIAM's
+    application tokens. Ids and names alone, no token. It needs the permission to list. Without a PARAMETER: those of
+    the profile whose values its API can list."""
+    examples = """
+    jupyter tokens values modelarts instance_id
+    jupyter tokens values eiam ApplicationTokenId ApplicationId=app_…
+    """
+    completer = staticmethod(profile_names)
+
+    as_json = Bool(default_value=False, help="Print one JSON list.").tag(config=True)
+
+    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
+        **Action.flags,
+        "json": ({"ValuesApp": {"as_json": True}}, as_json.help),
+    }
+
+    def run(self) -> int:
+        """See `Action`."""
+        if not self.extra_args:
+            self.fail(2, "takes the name of a PROFILE and of a PARAMETER")
+        name, *rest = self.extra_args
+        with closing(LocalSource()) as source:
+            provider = source.profiles()[name].provider
+            if not rest:
+                sys.stdout.write("".join(f"{param}\n" for param in provider.lists))
+                return 0
+            with progress(f"asking {provider.title}"):
+                found = source.list_values(name, rest[0], dict(map(param, rest[1:])))
+        if self.as_json:
+            sys.stdout.write(json.dumps([one._asdict() for one in found]) + "\n")
+        elif found:
+            sys.stdout.write(table([[one.id, one.label] for one in found]))
+        return 0
