@@ -64,7 +64,7 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
     described: dict[str, Any] = {}
     wanted: list[Deposit] = []
     for key, given in settings.items():
-        if not isinstance(given, dict) or key == "params":
+        if not isinstance(given, dict) or key in {"params", "env"}:
             described[key] = given
         elif given == {"keep": True} and isinstance(before.get(key), str):
             described[key] = before[key]

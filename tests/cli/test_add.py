@@ -271,6 +271,15 @@ class TestOnATerminal:
         code, _ = machine.answers("add", "--no-test", "iam", *options, to=asked)
         assert (code, profiles(machine)["iam"]["idp_id"]) == (0, "idp")
 
+    def test_a_variable_for_each_of_several_values(self, machine: Machine) -> None:
+        place = ["--set=region=eu-de", "--set=auth_token=profile:iam"]
+        variables = {"access_key_id": "AK", "secret_access_key": "SK", "security_token": "ST"}
+        env = ",".join(f"{name}={variable}" for name, variable in variables.items())
+        options = ["--provider=huawei-sts", *place, f"--set=env={env}"]
+        code, _ = machine.answers("add", "--no-test", "key", *options, to=[])
+        assert (code, profiles(machine)["key"]["env"]) == (0, variables)
+        assert profiles(machine)["key"]["auth_token"] == "profile:iam"
+
     def test_what_is_needed_is_asked_again(self, machine: Machine) -> None:
         asked = [
             ("provider", "nonsense"),

@@ -139,6 +139,37 @@ TOLD: Mapping[str, Told] = {
             "Ada Lovelace",
         ),
     ),
+    "12-sts-and-sdk": Told(
+        {"alibaba-sts", "pai-dsw"},
+        (
+            "$ALIBABA_CLOUD_SECURITY_TOKEN (SecurityToken)",
+            "('AccessKeyId', 'AccessKeySecret', 'SecurityToken')",
+            "role/adminrole/tutorial",
+            "signed with STS.…",
+            "0 calls of STS for 5 calls of the SDK",
+            "tutorial-role is forgotten.",
+        ),
+        (
+            ("NotFound", "EntityNotExist.Role", "request id"),
+            ("ParameterError", "DurationSeconds must be at least 900"),
+        ),
+    ),
+    "13-pai-dsw": Told(
+        {"pai-dsw"},
+        (
+            "injected: $PAI_DSW_TOKEN",
+            "'instance_id': 'dsw-730abcdefghij'",
+            "True True",
+            "Still there? False",
+            "True True\n'pai-dsw'",
+            "ValidationError: correct the request, because it will not get better. Retry? False",
+            "tutorial-instance is forgotten.",
+        ),
+        (
+            ("InvalidRequest", "ValidationError", "request id"),
+            ("ParameterError", "ExpireTime must be a whole number"),
+        ),
+    ),
 }
 # With what JSON, URLs and HTML write otherwise, where the vendor's protocol bears it.
 CANARIES = (
