@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ can_lock = fcntl is not None
 _SLOT, _LOCK = ".slot", ".lock"
 _MOST_BYTES = 1 << 20
 _OLD_LOCK_SECONDS = 86_400.0
+_SWEEP_SECONDS = 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 _T = TypeVar("_T")
 
@@ -37,6 +39,7 @@ class FileStore(Store):
         self.place = str(folder)
         self._folder = folder
         self._clock = clock
+        self._sweep_at = -inf
 
     def get(self, name: str) -> Kept | None:
         """See `Store.get`."""
@@ -114,7 +117,14 @@ class FileStore(Store):
         return None if kept is None else Slot(file.name.removesuffix(_SLOT), age, kept.left, facts.st_size)
 
     def _sweep(self) -> None:
-        """Remove expired and damaged slots, and lock files that were not used for a day."""
+        """Remove expired and damaged slots, and lock files that were not used for a day.
+
+        Not with each put: this reads all slots, and a hub's service has one for each user.
+        """
+        now = self._clock.elapsed()
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + _SWEEP_SECONDS
         with suppress(OSError):
             for file in self._files():
                 # If another process is replacing the file now, the worst effect is one more call.
