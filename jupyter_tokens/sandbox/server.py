@@ -33,7 +33,7 @@ class _TooLargeError(Exception):
 
 
 def loopback(host: str) -> str:
-    """Return the address to bind to. Raises ValueError if it is not loopback: any client could get tokens."""
+    """Return the address to bind to. Raises ValueError unless it is loopback, because any client can get tokens."""
     if host == "localhost":
         return "127.0.0.1"
     try:

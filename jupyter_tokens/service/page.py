@@ -95,7 +95,7 @@ class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # Jupy
 
 
 class PageHandler(_Page):
-    """The page itself, and its buttons."""
+    """Shows the page, and handles its buttons."""
 
     async def prepare(self) -> None:
         """Find out who is logged in."""
