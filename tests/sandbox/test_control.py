@@ -69,7 +69,7 @@ def test_faults_are_planned_listed_and_cleared(url: str) -> None:
         (
             {"api": "nobody", "kind": "500"},
             (
-                "known are modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth, dashscope, "
+                "known APIs: modelarts, iam, pai-dlc, oneaccess, astra, eiam, pai-dsw, eiam-oauth, dashscope, "
                 "alibaba-sts, huawei-sts, openid and *"
             ),
         ),
