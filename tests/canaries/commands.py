@@ -12,6 +12,7 @@ import pexpect
 from ..cli.machine import SECONDS, Machine, answer_all
 from ..e2e.test_escapes import PREPARE
 from ..e2e.ways_out import STOPPED
+from ..person import Person
 from .house import House
 from .places import COMMAND, TERMINAL
 from .vendors import Vendors
@@ -55,7 +56,7 @@ class Commands:
         for name, option in (("typed", ""), ("stored", " --store file"), ("removed", "")):
             shell.sendline(f"jupyter tokens {_ADD.format(name, self._vendors.url, name.upper())}{option}")
             seen += answer_all(shell, [(_HIDDEN, self._house.made[name])])
-            shell.expect_exact(f"Try it: jupyter tokens get {name}")
+            shell.expect_exact(f"Test ok: profile {name}")
             seen += str(shell.before)
         shell.sendline('eval "$(jupyter tokens get typed --format env)" && env | grep -c ^TYPED_TOKEN= && exit')
         shell.expect(pexpect.EOF)
@@ -74,6 +75,7 @@ class Commands:
 
     def looks(self) -> None:
         """What tells of profiles, and what goes wrong."""
+        self.logs_in()
         self._tokens("list")
         self._tokens("list", "--json")
         self._tokens("providers")
@@ -84,6 +86,20 @@ class Commands:
         for kind in ("html", "wrong-types"):
             self._vendors.fails("oneaccess", kind)
             self._tokens("get", "oneaccess", code=1, note=f"get oneaccess, {kind}")
+
+    def logs_in(self) -> None:
+        """On another device, and out again."""
+        terminal = self._machine.terminal("login", "device", "--debug")
+        terminal.expect(r"Open (\S+) in any browser, and type the code (\S+)\r\n")
+        seen, code = str(terminal.before) + str(terminal.after), terminal.match
+        Person().type_code(str(code[1]), str(code[2]))
+        terminal.expect("Logged in to device as demo")
+        seen += str(terminal.before)
+        terminal.wait()
+        self._house.note(TERMINAL, "login", seen)
+        for words in (("whoami", "device"), ("whoami", "openid", "--json"), ("logout", "device")):
+            self._tokens(*words)
+        self._tokens("get", "device", code=1, note="get device, logged out")
 
     def notebooks(self) -> None:
         """Run with nobody there, and looked for tokens."""

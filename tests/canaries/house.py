@@ -119,6 +119,8 @@ class House:
         profiles = vendors.profiles(self.secrets)
         written = {
             **profiles,
+            "openid": vendors.openid(self.secrets),
+            "device": {**vendors.openid(self.secrets), "grant": "device_code"},
             "wrong": {**client, "client_id": "client", "client_secret": self._file("wrong"), "env": "WRONG_TOKEN"},
             "iam": {
                 **{name: it for name, it in profiles["modelarts"].items() if name not in {"access_key", "secret_key"}},

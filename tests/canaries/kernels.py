@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -20,6 +21,7 @@ from ..e2e.test_server_mode import run, text
 from ..e2e.ways_out import STOPPED
 from ..hearing import until_heard
 from ..labextension.served import DEADLINE
+from ..person import Person
 from ..server.test_vendor_proxy import CALLS
 from .house import House, Server
 from .places import MESSAGE
@@ -31,6 +33,7 @@ CELLS = (
     "%gettoken iam --env IAM_TOKEN",
     "%gettoken oneaccess --var other --refresh",
     "%gettoken short",
+    "%gettoken openid --var mine",
     "%gettoken astra",
     "%tokens",
     "%%withtoken eiam --env LENT\nimport os; print(os.environ['LENT'])",
@@ -126,10 +129,36 @@ def routes(house: House, server: Server, vendors: Vendors) -> None:
     nowhere = {"client_secret": {"value": house.made["edited"], "store": "nowhere"}}
     asked("PUT", "jupyter-tokens/profiles/edited", {**client, **nowhere}, status=400, note="refused")
     asked("GET", "jupyter-tokens/profiles/edited")
+    logins(server)
     asked("GET", "jupyter-tokens/profiles")
+    asked("GET", "jupyter-tokens/history")
     asked("GET", "jupyter-tokens/holdings")
     asked("GET", "metrics")
     saved(server, value)
+
+
+def logins(server: Server) -> None:
+    """A person logs in by a browser, and by another device after a logout; each login is refreshed, so it rotates."""
+    path = "jupyter-tokens/profiles/openid/login"
+    for device in (False, True):
+        begun = server.ask("POST", path, {"device": device}, note="device" if device else "").json()
+        if device:
+            Person().type_code(begun["verification_uri"], begun["user_code"])
+        else:
+            query = urlsplit(Person().log_in(begun["url"])).query
+            answer = server.ask("GET", f"jupyter-tokens/login/callback?{query}")
+            assert answer.status_code == OK, answer.text
+            # It is good for once.
+            assert server.ask("GET", f"jupyter-tokens/login/callback?{query}").status_code != OK
+        until = time.monotonic() + DEADLINE
+        while server.ask("GET", f"{path}/{begun['id']}").json()["state"] != "done":
+            assert time.monotonic() < until
+            time.sleep(begun["interval"])
+        for _ in range(2):
+            body = {"refresh": True}
+            assert server.ask("POST", "jupyter-tokens/profiles/openid/token", body).status_code == OK
+        if not device:
+            assert server.ask("DELETE", path).json()["revoked"]
 
 
 def saved(server: Server, value: str) -> None:

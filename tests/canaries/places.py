@@ -51,6 +51,10 @@ def _all() -> Iterator[Allowed]:
         file = f"home/config/jupyter_tokens_secrets/{name}.client_secret"
         yield from _secrets(FILE, file, name, "the user chose a file in place of the keyring")
     yield from _tokens(FILE, "work/kept.token", "modelarts", "`%gettoken --file`, not yet taken back")
+    file = "home/config/jupyter_tokens_secrets/openid.login"
+    yield Allowed(Place(FILE, file, "token of openid-refresh_token"), "the login, in a file of mode 0600")
+    why = "the address that the browser comes back to; the code is good once, with a verifier that only we know"
+    yield Allowed(Place(CLIENT, "GET jupyter-tokens/login/callback", "token of openid-code"), why)
     why = "ipykernel's own log at DEBUG, past its session; docs/redaction.md and docs/kernels.md say so"
     yield from _tokens(FILE, "logs/ipykernel.log", "oneaccess", why)
     why = "printed by a cell's subprocess, and copied by ipykernel to its own standard output; docs/redaction.md"

@@ -1,7 +1,7 @@
 """The sandbox in a process of its own, with its log in a file, which tells every token that it has handed out.
 
 This file is the process's program too: it reads its accounts, tells where it serves, and then, for each line that it
-reads, all tokens.
+reads, all tokens, and whatever else of a login has to stay secret.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 from jupyter_tokens.sandbox import Accounts, Sandbox, app, running
 from jupyter_tokens.sandbox.api import Issued, World
 from jupyter_tokens.sandbox.messages import Request, Response
-from jupyter_tokens.sandbox.profiles import profiles
+from jupyter_tokens.sandbox.openid import PREFIX
+from jupyter_tokens.sandbox.profiles import neighbours, profiles
 from jupyter_tokens.sandbox.server import Server
 
 
@@ -36,6 +38,10 @@ class Vendors:
 
     def profiles(self, secrets: Path) -> dict[str, dict[str, Any]]:
         return profiles(self.accounts, self.url, secrets)
+
+    def openid(self, secrets: Path) -> dict[str, Any]:
+        """The profile that a person logs in to."""
+        return neighbours(self.accounts, self.url, secrets)["openid"]
 
     def issued(self) -> dict[str, str]:
         """All tokens that there ever were, and whose each is."""
@@ -74,6 +80,22 @@ def serving(accounts: Accounts, folder: Path, environment: dict[str, str]) -> It
             process.terminate()
 
 
+def _of_a_login(request: Request, answer: Response) -> Iterator[tuple[str, str]]:
+    """What the provider and its clients tell each other, and nobody else: each value, and what it is."""
+    said = {name: values[0] for name, values in parse_qs(request.body.decode("latin-1")).items()}
+    back = parse_qs(urlsplit(dict(answer.headers).get("Location", "")).query)
+    given = json.loads(answer.body) if answer.body.startswith(b"{") else {}
+    for name, where in (
+        ("code", {name: values[0] for name, values in back.items()}),
+        ("code_verifier", said),
+        ("device_code", given),
+        ("refresh_token", given),
+        ("id_token", given),
+    ):
+        if isinstance(value := where.get(name), str):
+            yield value, f"openid-{name}"
+
+
 def main(folder: Path) -> None:
     logging.basicConfig(level=logging.DEBUG)
     issued: dict[str, str] = {}
@@ -89,7 +111,10 @@ def main(folder: Path) -> None:
             def logged(request: Request) -> Response:
                 with (folder / "addresses.txt").open("a", encoding="utf-8") as file:
                     file.write(f"{request.method} {request.target}\n")
-                return handle(request)
+                answer = handle(request)
+                if request.path.startswith(PREFIX):
+                    issued.update(_of_a_login(request, answer))
+                return answer
 
             super().__init__(logged, *options)
 
