@@ -1,14 +1,14 @@
-"""What unmodified SDKs and tools read: the output of a credential program, and the answer of a credential endpoint.
+"""The formats that unmodified SDKs and tools read, from credential programs and from credential endpoints.
 
-A program is started by the SDK, and is `jupyter tokens get --format …`. An endpoint is asked over HTTP, and is the
-Jupyter server, for the SDKs in its kernels.
+The credential program is `jupyter tokens get --format …`, which the SDK runs. The credential endpoint is a route of the
+Jupyter server, for SDKs in its kernels.
 
 Sources: AWS, "Process credential provider" and "Container credential provider"; Alibaba Cloud, "Credentials URI" and
 the CLI's mode External; Huawei Cloud's SDK, `PodIdentityCredentialProvider`; Microsoft, "REST endpoint reference" for
 managed identities in App Service, and `az account get-access-token`; RFC 8693; Databricks' SDK, `metadata-service`;
 Kubernetes, "client-go credential plugins"; Google, "Executable-sourced credentials"; git, "gitcredentials" and
-"git-credential"; docker, "Credential helper protocol"; keyring, "Command-line utility". What the SDKs really send and
-take was recorded from them.
+"git-credential"; docker, "Credential helper protocol"; keyring, "Command-line utility". The actual requests of the SDKs
+were recorded.
 """
 
 from __future__ import annotations
@@ -41,21 +41,32 @@ __all__ = [
 ]
 
 DEFAULT_USER = "oauth2"
-"""User name beside a token in Basic authentication: GitLab and Gitea want it, GitHub takes any."""
+"""User name for a token in Basic authentication: GitLab and Gitea need it, GitHub accepts any."""
 EXEC_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
-"""Of an ExecCredential; the first if nobody names one."""
+"""API versions of ExecCredential; the first is the default."""
 GOOGLE_TYPES = ("urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token")
-"""Of Google's subject token; the first if nobody names one."""
+"""Types of Google's subject token; the first is the default."""
 UNKNOWN_SECONDS = 900.0
-"""Life to tell, in seconds, if the API reports no expiry and the SDK insists on one: it asks again after that."""
+"""Life in seconds to report to SDKs that need an expiry if the API reports none: they fetch again after that."""
 
 
 class Asked(NamedTuple):
-    """What a program was asked for.
+    """The request of an SDK or tool.
 
-    now : seconds since the epoch.
-    server : the host, as docker and git name it. user : beside the token in Basic authentication.
-    version : of an ExecCredential. token_type : of Google's subject token. resource : that Azure's SDK names.
+    Attributes
+    ----------
+    now : float
+        Seconds since the epoch.
+    server : str
+        The host, as docker and git name it.
+    user : str
+        The user name for Basic authentication.
+    version : str
+        The API version of ExecCredential.
+    token_type : str
+        The type of Google's subject token.
+    resource : str
+        The resource that Azure's SDK names.
     """
 
     now: float
@@ -67,7 +78,7 @@ class Asked(NamedTuple):
 
 
 def google_failure(code: str, message: str) -> str:
-    """The output of Google's executable if there is no token. It exits with 0, or the reason is not shown."""
+    """The output of Google's executable for a failure. The exit code must be 0, or the reason is not shown."""
     return json.dumps({"version": 1, "success": False, "code": code, "message": message}) + "\n"
 
 
@@ -133,16 +144,23 @@ PROGRAMS: Mapping[str, Callable[[Token, Asked], str]] = {
     "docker": _docker,
     "keyring": _keyring,
 }
-"""By the names of `jupyter tokens get --format`: what the program writes to standard output, to the last newline."""
+"""The output of the program, including the final newline, by the names of `jupyter tokens get --format`."""
 
 
 # Endpoints
 
 
 class Address(NamedTuple):
-    """Where an SDK in a kernel finds what it asks for.
+    """Where an SDK in a kernel finds its credential.
 
-    url : of the endpoint. secret : that an SDK shows there. file : a path for what the SDK reads from a file.
+    Attributes
+    ----------
+    url : str
+        URL of the endpoint.
+    secret : str
+        The secret that the SDK has to present there.
+    file : str
+        The path of a file that the SDK reads.
     """
 
     url: str
@@ -151,23 +169,32 @@ class Address(NamedTuple):
 
     @property
     def url_with_secret(self) -> str:
-        """For SDKs that send no header."""
+        """The URL for SDKs that send no header."""
         return f"{self.url}?{SECRET_FIELD}={self.secret}"
 
 
 SECRET_FIELD = "key"  # noqa: S105 (a name)
-"""Of a query. Jupyter's own authentication reads `token`."""
+"""Name of the query parameter. Not `token`, which Jupyter's own authentication reads."""
 Where = Literal["Authorization", "X-IDENTITY-HEADER", "query", "subject_token"]
 
 
 class Sdk(NamedTuple):
     """How an SDK in a kernel gets its credential.
 
-    variables : the environment variables, by name; None stands for the token itself.
-    file : what the file at `Address.file` holds; None stands for the token itself. Without it there is no file.
-    answer : of the endpoint; without it none is asked. shown : where a request shows the secret: in a header, in the
-    query, or in a form.
-    rivals : variables and files that the SDK looks at first. needs : variables that it needs beside these.
+    Attributes
+    ----------
+    variables : callable
+        Returns the environment variables by name; a value of None means the token itself.
+    file : callable or None
+        Returns the content of the file at `Address.file`, or None for the token itself. Without it there is no file.
+    answer : callable or None
+        Returns the JSON of the endpoint. Without it there is no endpoint.
+    shown : str
+        Where a request contains the secret: in a header, in the query, or in a form.
+    rivals : tuple of str
+        Variables and files that the SDK looks at first.
+    needs : tuple of str
+        Further variables that the SDK needs.
     """
 
     variables: Callable[[Address], Mapping[str, str | None]]
@@ -201,7 +228,7 @@ def _alibaba_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
 
 def _huawei_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
     key = access_key(token)
-    # The SDK takes no time without a fraction.
+    # The SDK needs a fraction of seconds.
     ends = _ends(token, asked.now).astimezone(UTC)
     return {
         "credentials": {
@@ -225,11 +252,11 @@ def _google_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
 def _google_file(at: Address) -> str:
     facts = {
         "type": "external_account",
-        # Not of the form of Google's own, of which google-auth would ask Google with the token.
+        # Not in the form of Google's own URLs, for which google-auth would send the token to Google.
         "audience": "jupyter-tokens",
         "subject_token_type": GOOGLE_TYPES[0],
         "token_url": at.url,
-        # The file itself: the secret is what our exchange takes for the token.
+        # The subject token is read from this same file: our exchange accepts the secret as the subject token.
         "credential_source": {"file": at.file, "format": {"type": "json", "subject_token_field_name": SECRET_FIELD}},
         SECRET_FIELD: at.secret,
     }
@@ -277,7 +304,7 @@ SDKS: Mapping[str, Sdk] = {
     "alibaba": Sdk(
         lambda at: {
             "ALIBABA_CLOUD_CREDENTIALS_URI": at.url_with_secret,
-            # Asked before the URI; where there is none, that takes its time.
+            # The SDK tries the metadata service before the URI, which is slow outside the cloud.
             "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
         },
         answer=_alibaba_answer,
@@ -303,7 +330,7 @@ SDKS: Mapping[str, Sdk] = {
         _google_file,
         _google_answer,
         shown="subject_token",
-        # Without one, google-auth sends the token to the resource manager to learn the project.
+        # Without a project, google-auth sends the token to the resource manager to find one.
         needs=("GOOGLE_CLOUD_PROJECT",),
     ),
     "azure": Sdk(
@@ -329,30 +356,30 @@ SDKS: Mapping[str, Sdk] = {
     "gh": _in_variable("GH_TOKEN"),
     "openai": _in_variable("OPENAI_API_KEY"),
 }
-"""By the names of `%gettoken --sdk`."""
+"""The SDKs by the names of `%gettoken --sdk`."""
 
 
 class AccessKey(NamedTuple):
-    """A temporary access key: its id, its secret and the session token beside them."""
+    """A temporary access key: its id, secret and session token."""
 
     id: str
     secret: str
     session: str
 
 
-# By what each API calls them, without its spelling.
+# The APIs' names of the fields, in lower case and without separators.
 _ID = ("accesskeyid", "access")
 _SECRET = ("accesskeysecret", "secretaccesskey", "secret")
 _SESSION = ("securitytoken", "sessiontoken", "ststoken")
 
 
 def access_key(token: Token) -> AccessKey:
-    """The access key that a token is. Raises `ParameterError` if it is none, or not a whole one."""
+    """Convert a token to an access key. Raises `ParameterError` if it is not a complete one."""
     values = {name.replace("_", "").lower(): value for name, value in token.values().items()}
     found = [next((values[name] for name in names if values.get(name)), "") for names in (_ID, _SECRET, _SESSION)]
     if not all(found):
         raise ParameterError(
-            "The token is no temporary access key: that has an id, a secret and a session token.",
+            "The token is not a temporary access key, which has an id, a secret and a session token.",
             hint="Use a profile whose API returns one, such as an AssumeRole.",
             profile=token.profile,
             provider=token.provider,
@@ -365,11 +392,11 @@ def _ends(token: Token, now: float) -> datetime:
 
 
 def _z(moment: datetime) -> str:
-    """ISO 8601 in UTC without a fraction of seconds, on which some SDKs choke."""
+    """ISO 8601 in UTC without fractions of seconds, which some SDKs cannot parse."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _in_one_line(text: str) -> str:
     if any(character in text for character in "\n\r\0"):
-        raise ParameterError("A line break cannot be part of what a credential helper says.")
+        raise ParameterError("The output of a credential helper must not contain a line break.")
     return text

@@ -59,7 +59,7 @@ def _run(name: str, helper: Callable[[LocalSource, list[str]], None]) -> None:
 
 def _git(source: LocalSource, arguments: list[str]) -> None:
     if not arguments:
-        raise ParameterError("git runs this program: [PROFILE [name=value …]] get|store|erase.")
+        raise ParameterError("git runs this program with the arguments [PROFILE [name=value …]] get|store|erase.")
     *words, operation = arguments
     if operation not in {"get", "erase"}:
         # git requires unknown operations to be ignored. `store` is ignored too, because the next call fetches a token.
@@ -103,7 +103,7 @@ def _docker(source: LocalSource, arguments: list[str]) -> None:
         sys.stdout.write("{}\n")
         return
     if operation not in {"get", "store", "erase"}:
-        raise ParameterError("docker runs this program: get|store|erase|list.")
+        raise ParameterError("docker runs this program with one argument: get|store|erase|list.")
     server = sys.stdin.read().strip()
     if operation == "store":
         raise ParameterError(

@@ -86,7 +86,9 @@ def _check_reference(profile: Profile, key: str, reference: SecretRef, *, progra
             )
     elif reference.kind == "command":
         # Users who may write profiles could run programs as the server.
-        raise ProfileRefused(f"The field {key!r} may only be a command: in the configuration file.", setting=key)
+        raise ProfileRefused(
+            f"The field {key!r} may be a command: reference only in the configuration file.", setting=key
+        )
 
 
 def editable(name: str, profiles: Profiles) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
     Raises
     ------
     ProfileRefused
-        If a secret has neither of the two forms.
+        A secret is neither a value to store nor marked to be kept.
     """
     described: dict[str, Any] = {}
     wanted: list[Deposit] = []

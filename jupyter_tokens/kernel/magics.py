@@ -339,7 +339,7 @@ def _error_of(work: Callable[[], None]) -> BaseException | None:
 
 
 def _is_unattended(shell: Any) -> bool:
-    """Whether whoever runs this cell cannot be asked anything: nbclient, and with it papermill and nbconvert."""
+    """Whether there is no person to ask: the cell is run by nbclient, and so also by papermill or nbconvert."""
     get_parent = getattr(getattr(shell, "kernel", None), "get_parent", None)
     return get_parent is not None and get_parent().get("content", {}).get("allow_stdin") is False
 

@@ -1,4 +1,4 @@
-"""What an issuer of tokens notes for a time: handles, who holds what, what happened. Replicas of it share one place."""
+"""Records that an issuer keeps for a time: handles, holdings, events. Replicas of a service share them."""
 
 from __future__ import annotations
 
@@ -22,54 +22,54 @@ _NONE: Mapping[str, float] = {}
 
 
 class Record(NamedTuple):
-    """facts : as JSON holds them. marks : numbers that are set and counted beside them, by any replica."""
+    """A record: its `facts`, as JSON, and its `marks`, numbers that any replica can set and count."""
 
     facts: Mapping[str, Any]
     marks: Mapping[str, float]
 
 
 class Records(ABC):
-    """A place for records, by kind and name. Thread-safe. Where it `blocks`, call it on a thread.
+    """Stores records by kind and name. Thread-safe. If `blocks` is true, call the methods on a thread.
 
-    Every method raises `Busy` if the place cannot be reached.
+    Every method raises `Busy` if the records cannot be reached.
     """
 
     blocks: bool
 
     @abstractmethod
     def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
-        """Keep a new record for `seconds`. False, and nothing is changed, if there is one of this name."""
+        """Store a new record for `seconds`. Returns False, and changes nothing, if there is one with this name."""
 
     @abstractmethod
     def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
-        """Keep a record for `seconds` from now, in place of the one that is there; its marks stay."""
+        """Store or replace a record for `seconds` from now. Its marks stay."""
 
     @abstractmethod
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
-        """Set marks of a record, and count one up. Of a record that is gone nothing is kept."""
+        """Set marks of a record, and increment the one that `counts` names. Ignored if there is no such record."""
 
     @abstractmethod
     def get(self, kind: str, name: str) -> Record | None:
-        """Return a record whose time is not over."""
+        """Return a record that has not expired, or None."""
 
     @abstractmethod
     def all(self, kind: str) -> list[Record]:
-        """Return all records of a kind whose time is not over."""
+        """Return all records of a kind that have not expired."""
 
     @abstractmethod
     def append(self, event: Mapping[str, Any]) -> None:
-        """Add to the events; the oldest of more than `MOST_EVENTS` are dropped."""
+        """Add an event; only the last `MOST_EVENTS` are kept."""
 
     @abstractmethod
     def events(self) -> list[Mapping[str, Any]]:
-        """Return the last events, the newest first."""
+        """Return the last events, newest first."""
 
     @abstractmethod
     def spend(self, name: str, proof: Proof) -> None:
-        """Note the nonce of a genuine proof of `name`. Raises `ProofRefused` if it was noted before."""
+        """Record the nonce of a valid proof of `name`. Raises `ProofRefused` if it was used before."""
 
     def close(self) -> None:  # noqa: B027 (most have nothing open)
-        """Close connections."""
+        """Close the connections."""
 
 
 class _Kept:
@@ -81,7 +81,7 @@ class _Kept:
 
 
 class MemoryRecords(Records):
-    """In this process alone."""
+    """Records in this process's memory."""
 
     blocks = False
 

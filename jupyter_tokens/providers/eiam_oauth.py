@@ -83,7 +83,7 @@ class EiamOauth(AlibabaProvider):
         )
 
     def exchange(self, call: Call) -> Exchange:
-        """Make the call and return the API's own response. Raises `ParameterError` if a token exchange lacks a part."""
+        """Make the call and return the API's own response. Raises `ParameterError` for an incomplete token exchange."""
         credential: _Credential = call.credential
         exchanges = call.params.get("GrantType") == _EXCHANGE
         if exchanges and credential.subject is None:

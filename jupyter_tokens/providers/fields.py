@@ -192,7 +192,7 @@ class Field(ABC):
 
     @abstractmethod
     def check(self, key: str, value: object) -> None:
-        """Raises `SettingProblem` for a value that it cannot have. key : for the error."""
+        """Raise `SettingProblem` for an invalid value; `key` names the setting in the error."""
 
     def from_text(self, key: str, text: str) -> Any:
         """The value that was typed. Raises `ParameterError` for a text that is of another type."""

@@ -23,7 +23,7 @@ from .fields import is_url
 __all__ = ["JupyterHub"]
 
 REFRESH_SECONDS = 300.0
-"""How long a token is used whose end nobody knows: the hub looks whether to renew it as often (`auth_refresh_age`)."""
+"""How long a token without a known expiry is used, in seconds: the hub checks it as often (`auth_refresh_age`)."""
 _SCOPES = "read:users:name!user and admin:auth_state!user"
 _API, _USER, _TOKEN = "JUPYTERHUB_API_URL", "JUPYTERHUB_USER", "JUPYTERHUB_API_TOKEN"
 _MEANINGS = {
@@ -35,7 +35,7 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """Who this server is to its hub. url : of the user in the hub's API."""
+    """The identity of this server for its hub; `url` is that of the user in the hub's API."""
 
     url: str
     token: Secret

@@ -83,7 +83,7 @@ _MEANINGS = {
     "invalid_grant": Meaning(Unauthorized, _CLIENT_HINT),
     "unauthorized_client": Meaning(Forbidden, "Have the client allowed to use the profile's grant."),
     "unsupported_grant_type": Meaning(InvalidRequest, "The server does not have the profile's grant at this endpoint."),
-    "access_denied": Meaning(Forbidden, "The person or the server has denied it."),
+    "access_denied": Meaning(Forbidden, "The person or the server has denied access."),
     "expired_token": Meaning(InvalidRequest, "Start the login again."),
     "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may not be allowed all of it."),
     "invalid_target": Meaning(InvalidRequest, "Check resource and audience."),
@@ -139,7 +139,7 @@ class TokenEndpoint(Provider):
         return body
 
     def read(self, call: Call, response: httpx.Response, body: Mapping[str, Any], asked: float) -> Token:
-        """Return the token of a successful response. asked : when the call began, in seconds since the epoch."""
+        """Return the token of a successful response; `asked` is when the call began, in seconds since the epoch."""
         check_bearer(response, body)
         # Every response has an access_token; an id_token is optional.
         values = {name: body.get(name) for name in (ACCESS_TOKEN, ID_TOKEN)}

@@ -50,7 +50,7 @@ class Authorization:
 
 @dataclass(slots=True)
 class DeviceCode:
-    """A login on another device. interval : seconds between two polls. expires_in : seconds from the start."""
+    """A login on another device; `interval` is in seconds between two polls, `expires_in` in seconds from the start."""
 
     code: Secret
     user_code: str
@@ -88,7 +88,7 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
 
 
 def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[str, str]) -> Driven[Login]:
-    """Return the login that a browser came back with. answer : the query of the redirect, whose `state` is checked."""
+    """Exchange the code in the redirect's query for a login. The `state` in it has been checked."""
     server = yield from provider.server(call)
     _check_issuer(call, server, answer)
     if "error" in answer or not answer.get("code"):

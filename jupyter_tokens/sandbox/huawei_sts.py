@@ -65,7 +65,7 @@ class HuaweiSts(Api):
         self.world, self._verifier = world, verifier
 
     def answer(self, request: Request) -> Response:
-        """The caller first, then the body."""
+        """Check the caller, then the body."""
         try:
             if request.path not in (_ASSUME, _WITH_OIDC):
                 raise _RefusedError(404, "The API does not exist", "APIGW.0101")

@@ -1,4 +1,4 @@
-"""An OpenID provider: a person logs in as `demo`, and programs get tokens by every grant; must not know who uses it.
+"""An OpenID provider: a person logs in as `demo`, and programs get tokens with any grant.
 
 It is as strict as a good real one. Source: RFC 6749, 7009, 7636 (S256 alone), 8252, 8414, 8628, 8693, 9207, 9700, and
 OpenID Connect Core and Discovery 1.0.

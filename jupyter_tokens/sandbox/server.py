@@ -1,7 +1,7 @@
-"""A small HTTP/1.1 server on asyncio streams and h11, loopback only; must not know any API.
+"""A small HTTP/1.1 server on asyncio streams and h11, for loopback only.
 
-Not tornado or http.server: the official Alibaba SDK sends a whole URL as its Host, and planned faults need the raw
-connection (a RST, half an answer, a byte a second).
+Not tornado or http.server: the official Alibaba SDK sends a complete URL as its Host, and planned faults need the raw
+connection (a RST, half a response, a byte per second).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _TooLargeError(Exception):
 
 
 def loopback(host: str) -> str:
-    """The address to bind to, or ValueError: the sandbox hands tokens to whoever reaches it."""
+    """Return the address to bind to. Raises ValueError unless it is loopback, because any client can get tokens."""
     if host == "localhost":
         return "127.0.0.1"
     try:
@@ -46,7 +46,7 @@ def loopback(host: str) -> str:
 
 
 class Server:
-    """Serves `handle`, one task a connection."""
+    """Calls `handle` for each request, with one task per connection."""
 
     def __init__(
         self, handle: Callable[[Request], Response], clock: Callable[[], float], ssl_context: ssl.SSLContext | None
@@ -59,37 +59,37 @@ class Server:
         self._date = (-1, "")
 
     async def start(self, host: str, port: int) -> str:
-        """Binds and returns the URL; OSError where the port is taken, ValueError where it is not loopback."""
+        """Bind, and return the URL. Raises OSError if the port is taken, ValueError if the host is not loopback."""
         address = loopback(host)
         self._stopping = False
-        # reuse_port is off by default, and so a taken port is an error rather than a shared one.
+        # reuse_port is off by default, so a taken port is an error and not shared.
         self._server = await asyncio.start_server(self._connected, address, port, ssl=self._ssl, backlog=512)
         bound = self._server.sockets[0].getsockname()
         name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         return f"{'https' if self._ssl else 'http'}://{name}:{bound[1]}"
 
     async def stop(self) -> None:
-        """Ends every connection, also those that hang on purpose."""
+        """Close all connections, including those that hang on purpose."""
         if self._server is not None:
             self._server.close()
             self._server, self._interruption, self._stopping = None, None, True
             for task in self._connections:
                 task.cancel()
-            # Not Server.wait_closed: since Python 3.12 it waits for clients that are still shaking hands.
+            # Not Server.wait_closed: since Python 3.12 it waits for clients that are still in the TLS handshake.
             await asyncio.gather(*self._connections)
 
     def interrupt(self) -> None:
-        """Ends the waits of connections that hang or drip on purpose."""
+        """End the waits of connections that are slow or hang on purpose."""
         self.interruption().set_result(None)
         self._interruption = None
 
     def interruption(self) -> asyncio.Future[None]:
-        """What the waits of now end with; those that begin after an interrupt wait for the next one."""
+        """The future that ends current waits. After an interrupt there is a new one."""
         self._interruption = self._interruption or asyncio.get_running_loop().create_future()
         return self._interruption
 
     def date(self) -> str:
-        """The Date header of this second, by the sandbox's clock."""
+        """The current Date header, by the sandbox's clock."""
         second = int(self._clock())
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True))
@@ -113,7 +113,7 @@ class Server:
 
 
 class _Connection:
-    """One connection, and the Wire that deliveries write to."""
+    """One connection; implements the Wire that deliveries write to."""
 
     def __init__(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server, self._reader, self._writer = server, reader, writer
@@ -122,13 +122,13 @@ class _Connection:
         self._gone: asyncio.Task[None] | None = None
 
     def close(self) -> None:
-        """Ends the connection and the watch for the client's leaving."""
+        """Close the connection, and stop watching for the client to leave."""
         if self._gone is not None:
             self._gone.cancel()
         self._writer.close()
 
     async def serve(self, handle: Callable[[Request], Response]) -> None:
-        """One request after the other, until either side has had enough."""
+        """Serve one request after the other until either side closes the connection."""
         while True:
             try:
                 request = await self._read()
@@ -186,23 +186,23 @@ class _Connection:
         await self._reply(json_response(status, {"message": message}, [("Connection", "close")]))
 
     async def head(self, response: Response, length: int | None) -> None:
-        """Sends the status line and headers."""
+        """Send the status line and headers."""
         chunked, sized = ("Transfer-Encoding", "chunked"), ("Content-Length", str(length))
         self._write(self._head(response, [chunked if length is None else sized]))
         await self._writer.drain()
 
     async def send(self, data: bytes) -> None:
-        """Sends a part of the body, as fast as the client takes it."""
+        """Send a part of the body, as fast as the client reads."""
         self._write(h11.Data(data=data))
         await self._writer.drain()
 
     async def finish(self) -> None:
-        """Ends a chunked body."""
+        """End a chunked body."""
         self._write(h11.EndOfMessage())
         await self._writer.drain()
 
     async def idle(self, seconds: float | None) -> bool:
-        """Waits; False as soon as there is nothing left to wait for."""
+        """Wait; return False as soon as the client, the fault or the server has gone."""
         assert self._interrupted is not None
         self._gone = self._gone or asyncio.create_task(self._until_gone())
         done, _ = await asyncio.wait(
@@ -216,7 +216,7 @@ class _Connection:
                 pass
 
     def reset(self) -> None:
-        """Ends the connection with a RST rather than a FIN."""
+        """End the connection with a RST instead of a FIN."""
         self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
         self._writer.transport.abort()
 
@@ -225,6 +225,6 @@ def _answer(handle: Callable[[Request], Response], request: Request) -> Response
     try:
         return handle(request)
     except Exception as error:  # One broken call must not end the sandbox.
-        # The type alone: the message of an exception may quote what was sent.
+        # Only the type: the message of an exception may quote what was sent.
         _log.error("the sandbox itself failed: %s", type(error).__name__)
-        return json_response(500, {"message": "the sandbox itself failed; this is no answer of a vendor"})
+        return json_response(500, {"message": "the sandbox itself failed; this is not a vendor's response"})

@@ -133,9 +133,7 @@ def _parsed(text: str) -> dict[str, Any]:
         # Python does not read numbers of thousands of digits.
         raise _NotANotebookError("holds a number that is too long to be read") from None
     except _TwiceError:
-        raise _NotANotebookError(
-            "names something twice in one object, so that readers see only one of the two"
-        ) from None
+        raise _NotANotebookError("has an object with duplicate names, of which readers see only one") from None
     except RecursionError:
         raise _NotANotebookError("is nested too deeply") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("nbformat"), int):

@@ -294,8 +294,8 @@ class TokensExtension(ExtensionApp):
         self.injections = InjectionQueue(self._injected)
         self.renewals = Renewals(self)
         self.secrets = Secrets(self.server.kernel_manager)
-        # A client of the proxy may put its own secret into the query. The routes here log no query at all; Jupyter logs
-        # that of a mistyped path, and compares names as they are spelt.
+        # A client of the proxy may put its own secret into the query. Our routes log no queries, but Jupyter logs that
+        # of a mistyped path, and its filter compares names case-sensitively.
         scrubbed = "extra_log_scrub_param_keys"
         self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), *_SCRUBBED]
         become_default(self.server.kernel_manager)
@@ -316,7 +316,7 @@ class TokensExtension(ExtensionApp):
         refresh: bool = False,
         newer_than: datetime | None = None,
     ) -> Served:
-        """A token of a profile, for the handlers. Raises `TokenError`."""
+        """Return a token of a profile, for the handlers. Raises `TokenError`."""
         source = self.source
         profile = (await self.profiles())[name]
         token, cached = await source.serve(source.key(name, params), refresh=refresh, newer_than=newer_than)
@@ -325,12 +325,12 @@ class TokensExtension(ExtensionApp):
         return Served(profile, token, cached)
 
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
-        """A new token at the vendor, which is kept by nobody here. Raises `TokenError`."""
+        """Create a new token with the API's own call. It is not cached. Raises `TokenError`."""
         profile = self.source.profiles()[name]
         return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params), name), cached=False)
 
     async def may_have(self, name: str, kernel_id: str) -> bool:
-        """Whether a kernel of this server may have a profile's token. Raises for an unknown or wrong profile."""
+        """Whether a kernel of this server may get a profile's token. Raises for an unknown or invalid profile."""
         profile = (await self.profiles())[name]
         if profile.kernels is None and profile.notebooks is None:
             return True
@@ -342,7 +342,7 @@ class TokensExtension(ExtensionApp):
         return profile.allows(server.kernel_manager.get_kernel(kernel_id).kernel_name, paths)
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
-        # Kernels inherit the environment. Extensions load before the port is known, so not earlier.
+        # Kernels inherit these variables. They cannot be set earlier, because extensions load before the port is known.
         self._published = {URL_VARIABLE: public_url(serverapp)}
         if serverapp.certfile and not serverapp.sock:
             self._published[CERT_VARIABLE] = _absolute(serverapp.certfile)

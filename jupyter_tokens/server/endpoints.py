@@ -1,8 +1,8 @@
-"""Credential endpoints: what unmodified SDKs in a kernel, and in what it starts, ask for a credential.
+"""Credential endpoints, from which unmodified SDKs in a kernel and its child processes get credentials.
 
-Each answer comes from the cache: an SDK may ask at every call. Who asks is known by a secret of one kernel and profile,
-which the kernel gets by its proof, and which ends with the kernel's process. SDKs log and raise what they are answered,
-some with the URL. So an error holds nothing that is secret, and the secret is of no use but on this machine.
+Answers come from the cache, because an SDK may send a request for every call. Requests are authenticated by a secret
+for one kernel and profile, which the kernel gets with its proof, and which ends with the kernel's process. SDKs log and
+raise the answers, some with the URL. So errors contain nothing secret, and the secret only works on this machine.
 """
 
 from __future__ import annotations
@@ -34,14 +34,17 @@ if TYPE_CHECKING:
 __all__ = ["EndpointHandler", "KernelSdkHandler", "Secrets"]
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
-"""What a proxy adds: behind one, everybody's requests come from loopback."""
+"""Headers that a proxy adds. Behind a proxy, all requests come from loopback."""
 _ENDPOINTS = {tool: sdk for tool, sdk in SDKS.items() if sdk.answer is not None}
 
 
 class Secrets:
-    """The secrets of running kernels, one for each kernel, profile and parameters.
+    """The secrets of running kernels, one for each kernel, profile and set of parameters.
 
-    kernels : the server's manager of kernels.
+    Parameters
+    ----------
+    kernels : MappingKernelManager
+        The server's kernel manager.
     """
 
     def __init__(self, kernels: MappingKernelManager) -> None:
@@ -49,20 +52,20 @@ class Secrets:
         self._of: dict[tuple[str, object], dict[Key, str]] = {}
 
     def get(self, kernel_id: str, key: Key) -> str:
-        """The secret by which that kernel's SDKs get a token; the same one each time, until the kernel ends."""
+        """Return the secret with which the kernel's SDKs get a token. It does not change until the kernel ends."""
         for kernel in [kernel for kernel in self._of if kernel != self._process(kernel[0])]:
             del self._of[kernel]
         return self._of.setdefault(self._process(kernel_id), {}).setdefault(key, secrets.token_urlsafe(32))
 
     def key(self, kernel_id: str, profile: str, shown: str) -> Key | None:
-        """The token that a secret is for, or None: it is another's, or its kernel has ended."""
+        """Return the key of the token that a secret is for; None for a wrong secret, or if its kernel has ended."""
         known = self._of.get(self._process(kernel_id), {})
-        # As bytes: what is shown may be any text.
+        # Compared as bytes, because the received text may contain any characters.
         is_shown = [hmac.compare_digest(secret.encode(), shown.encode()) for secret in known.values()]
         return next((key for key, ours in zip(known, is_shown, strict=True) if ours and key.profile == profile), None)
 
     def _process(self, kernel_id: str) -> tuple[str, object]:
-        """What is another one after a restart."""
+        """Identifies the kernel's process, and so changes with a restart."""
         if kernel_id not in self._kernels:
             return kernel_id, self
         return kernel_id, process_of(self._kernels.get_kernel(kernel_id))
@@ -73,7 +76,7 @@ class KernelSdkHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """The secret by which the SDKs of the kernel that proves itself get the token of a profile."""
+        """Return the secret with which the SDKs of the kernel get the token of a profile."""
         kernel_id = await self.prove(kernel_id, "sdk")
         body, extension = self.body({"profile": str, "params": dict}), self.extensionapp
         name: str | None = body.get("profile")
@@ -89,12 +92,12 @@ class EndpointHandler(KernelHandler):
 
     @allow_unauthenticated
     async def get(self, kernel_id: str, tool: str, name: str) -> None:
-        """The credential, as the SDK expects it."""
+        """Return the credential in the form that the SDK expects."""
         await self._answer(kernel_id, tool, name)
 
     @allow_unauthenticated
     async def post(self, kernel_id: str, tool: str, name: str) -> None:
-        """The same, for SDKs that post."""
+        """As `get`, for SDKs that use POST."""
         await self._answer(kernel_id, tool, name)
 
     async def _answer(self, kernel_id: str, tool: str, name: str) -> None:
@@ -103,7 +106,7 @@ class EndpointHandler(KernelHandler):
         here = id_here(self.kernel_manager, kernel_id)
         key = None if sdk is None else extension.secrets.key(here, name, self._shown(sdk))
         if sdk is None or sdk.answer is None or key is None:
-            self.refuse(403, "This is not the address that a running kernel was given: run %gettoken again.", "secret")
+            self.refuse(403, "The secret belongs to no running kernel: run %gettoken again.", "secret")
         await self.check_limits(name, here)
         served = await extension.get_token(name, dict(key.params))
         asked = Asked(now=extension.clock.now(), resource=self.get_query_argument("resource", ""))
@@ -112,12 +115,12 @@ class EndpointHandler(KernelHandler):
         self.finish(json.dumps(answer))
 
     def _check_machine(self) -> None:
-        """Raises `Refused` for a request from another machine, also through a proxy on this one."""
+        """Raise `Refused` for a request from another machine, or through a proxy on this one."""
         local = False
         with suppress(ValueError):
             local = ip_address(self.request.remote_ip or "").is_loopback
         if not local or any(name in self.request.headers for name in _FORWARDED):
-            self.refuse(403, "This address is for the server's own machine.", "remote")
+            self.refuse(403, "This URL only works on the server's own machine.", "remote")
 
     def _shown(self, sdk: Sdk) -> str:
         if sdk.shown == "query":
@@ -128,9 +131,9 @@ class EndpointHandler(KernelHandler):
         return self.request.headers.get(sdk.shown, "")
 
     def status_for(self, error: TokenError) -> int:
-        """One that SDKs do not retry, for what will not go away by itself."""
+        """A status that SDKs do not retry, for errors that do not go away by themselves."""
         return status_of(error) if error.retryable else 400
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """What a person reads in the exception of the SDK."""
+        """The facts that appear in the SDK's exception."""
         return error_facts(error)

@@ -1,7 +1,7 @@
-"""The routes of handles: a kernel or a user has them issued, renewed and revoked, and a worker gets tokens with one.
+"""The routes of handles: kernels and users issue, renew and revoke them, and workers get tokens with them.
 
-Whoever may run code in kernels may issue handles, as a kernel can do so by its proof. Each handle has an owner, a
-kernel or the users of this server, and only the owner renews it.
+Users who may run code in kernels may issue handles, because their kernels can do so anyway. Each handle has an owner, a
+kernel or the users of this server, and only the owner can renew it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 
 _USER = "user"
-"""The owner of what was issued after a login: with a token Jupyter makes up another name for each request."""
+"""The owner of handles issued after a login. Not the user's name: with a token, Jupyter invents one per request."""
 
 
 class _Issuing(Issuing, TokensHandler):
@@ -54,7 +54,7 @@ class _Issuing(Issuing, TokensHandler):
         self.extensionapp.activity.handle(what, self, issued)
 
     async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
-        """See `Issuing`; the hub's service issues those for its own profiles, too, so that workers ask it."""
+        """See `Issuing`; handles for profiles of the hub's service are also issued there, so that workers use it."""
         issued = await super().issue(owner, body)
         await self._pass_on(issued, lambda source, handle: source.issue(handle, issued.lease))
         return issued
@@ -90,13 +90,13 @@ class HandlesHandler(_Issuing):
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
-        """Lists the handles whose lease runs: names, and no key."""
+        """List the active handles, without keys."""
         self.tell_all(await self.in_use())
 
     @web.authenticated
     @authorized(action="execute", resource=KERNELS)
     async def post(self) -> None:
-        """Issues a handle."""
+        """Issue a handle."""
         body = self.asked()
         profile = (await self.extensionapp.profiles())[body["profile"]]
         if profile.kernels is not None or profile.notebooks is not None:
@@ -114,7 +114,7 @@ class HandleHandler(_Issuing):
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def delete(self, handle_id: str) -> None:
-        """Revokes a handle, whoever owns it."""
+        """Revoke a handle of any owner."""
         issued = await self.known(handle_id)
         if issued is None:
             self.refuse(404, "There is no such handle.", "handle")
@@ -131,7 +131,7 @@ class HandleRenewalHandler(_Issuing):
     @web.authenticated
     @authorized(action="execute", resource=KERNELS)
     async def post(self, handle_id: str) -> None:
-        """Begins a handle's lease anew."""
+        """Renew a handle's lease."""
         self.body({})
         await self.owned(handle_id, _USER)
         self.tell(await self.renew(handle_id))
@@ -142,7 +142,7 @@ class KernelHandlesHandler(_Issuing, KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """Issues a handle to the kernel that proves itself."""
+        """Issue a handle to the kernel."""
         here = await self.prove(kernel_id, "handles")
         body = self.asked()
         await self.check_limits(body["profile"], here)
@@ -154,7 +154,7 @@ class KernelHandleHandler(_Issuing, KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str, handle_id: str, action: str) -> None:
-        """Renews or revokes one of the kernel's own handles."""
+        """Renew or revoke one of the kernel's own handles."""
         here = await self.prove(kernel_id, f"handles/{handle_id}/{action}")
         self.body({})
         issued = await self.owned(handle_id, f"kernel {here}")
@@ -173,7 +173,7 @@ class HandleTokenHandler(_Issuing, ProofHandler):
 
     @allow_unauthenticated
     async def post(self, handle_id: str) -> None:
-        """A token with its value, for the worker that proves to hold the handle."""
+        """Return a token with its value, to the worker with the handle."""
         from .answers import token_answer  # noqa: PLC0415 (loads httpx, which no server should start with)
 
         extension, asked = self.extensionapp, await self.let_in(handle_id)

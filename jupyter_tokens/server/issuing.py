@@ -1,4 +1,4 @@
-"""What an issuer of handles answers, be it a Jupyter server or the hub's service; who may ask, its handlers check."""
+"""Base of the routes of handles, for a Jupyter server and for the hub's service. Subclasses check permissions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 class Asked(NamedTuple):
-    """What the holder of a handle asks for."""
+    """The request of a handle's holder."""
 
     issued: Issued
     profile: str
@@ -31,26 +31,26 @@ class Asked(NamedTuple):
 
 
 class Issuing(JsonHandler):
-    """Base of the handlers that issue handles, renew and revoke them, and let their holders in."""
+    """Base of the handlers that issue, renew and revoke handles, and of the route for their holders."""
 
     FIELDS: ClassVar[dict[str, Any]] = {"id": str, "key": str, "profile": str, "params": dict, "lease": (int, float)}
 
     @property
     @abstractmethod
     def handles(self) -> Handles:
-        """What this issuer has issued."""
+        """The handles that were issued here."""
 
     @abstractmethod
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        """Where the holders of handles ask; None: where their driver's server does. And the certificate there (PEM)."""
+        """URL of the issuer for holders (None: that of their driver's server), and its certificate (PEM)."""
 
     @abstractmethod
     def tell_of(self, what: str, issued: Issued) -> None:
-        """Note that a handle was "issued" or "revoked"."""
+        """Report that a handle was "issued" or "revoked"."""
 
     @abstractmethod
     def check_call(self, profile: str, params: Mapping[str, Any]) -> None:
-        """Raise `TokenError` for an unknown profile or a wrong parameter."""
+        """Raise `TokenError` for an unknown profile or an invalid parameter."""
 
     def asked(self) -> dict[str, Any]:
         """The body of a request to issue a handle."""
@@ -78,15 +78,15 @@ class Issuing(JsonHandler):
         return issued
 
     async def known(self, handle_id: str) -> Issued | None:
-        """What is known of a handle."""
+        """The facts about a handle for the answer."""
         return await self._ask(lambda: self.handles.of(handle_id))
 
     async def in_use(self, owner: str | None = None) -> list[Issued]:
-        """The handles whose lease runs."""
+        """The active handles."""
         return await self._ask(lambda: self.handles.in_use(owner))
 
     async def owned(self, handle_id: str, owner: str) -> Issued | None:
-        """What is known of a handle; None if nothing is. Refuses another owner's."""
+        """Return a handle, or None if it is unknown. Refuses that of another owner."""
         issued = await self.known(handle_id)
         if issued is not None and issued.owner != owner:
             self.refuse(403, "This is another owner's handle.", "handle")
@@ -102,7 +102,7 @@ class Issuing(JsonHandler):
         self.tell_of("revoked", issued)
 
     async def let_in(self, handle_id: str) -> Asked:
-        """What the worker asks for that proves to hold the handle."""
+        """Check the holder's proof; return its request."""
         raw, header = self.raw_body, self.request.headers.get(HEADER, "")
         issued = await self._ask(lambda: self.handles.check(handle_id, "token", header, raw))
         body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)})
@@ -111,13 +111,13 @@ class Issuing(JsonHandler):
         return Asked(issued, name, params, body.get("refresh", False), self.moment(body))
 
     def tell(self, issued: Issued) -> None:
-        """Answer with a handle, and with where its holder has to ask."""
+        """Answer with a handle and the issuer's URL."""
         url, certificate = self.issues_at(issued.profile)
         told = {**self.handles.told(issued), "url": url, "certificate": certificate}
         self.finish(json.dumps(told))
 
     def tell_all(self, issued: list[Issued]) -> None:
-        """Answer with handles: names, and no key."""
+        """Answer with a list of handles, without keys."""
         self.finish(json.dumps({"handles": list(map(self.handles.told, issued))}))
 
     async def _ask(self, question: Callable[[], _T]) -> _T:

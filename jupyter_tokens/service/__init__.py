@@ -1,1 +1,1 @@
-"""A hub's service: it keeps the long-lived secrets, and gives users' servers tokens of what they are granted."""
+"""A hub's token service: keeps the long-lived secrets, and gives users' servers the tokens they are granted."""

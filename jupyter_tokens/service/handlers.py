@@ -1,4 +1,4 @@
-"""The service's routes. Each checks who asks and what for, asks the source, and answers."""
+"""The handlers of the service's routes."""
 
 from __future__ import annotations
 
@@ -36,47 +36,47 @@ __all__ = [
 ]
 
 OWNER = "user "
-"""In front of a user's name, as the owner of a handle."""
+"""Prefix of a user's name as the owner of a handle."""
 
 
 class ServiceHandler(JsonHandler):
-    """Base of the handlers. profile : the one that the request is about, as soon as it is known that it exists."""
+    """Base of the handlers. `profile` is the request's profile, once it is known to exist."""
 
     caller: Caller | None = None
     profile: str | None = None
 
     @property
     def service(self) -> TokenService:
-        """What the handlers share."""
+        """The objects that the handlers share."""
         return cast("TokenService", self.settings["service"])
 
     async def user(self) -> Caller:
-        """The user who asks. Raises `Refused`."""
+        """Return the user who sent the request. Raises `Refused`."""
         self.caller = caller = await self.service.callers.identify(self.request.headers)
         if not caller.name:
             self.refuse(403, "Profiles are granted to users, and this is the token of a service.", "no_user")
         return caller
 
     def check_granted(self, caller: Caller, name: str) -> None:
-        """Raises `TokenError` unless the user is granted the profile."""
+        """Raise `TokenError` unless the user is granted the profile."""
         self.profile = name if name in self.service.source.profiles() else None
         self.service.check_granted(caller, name)
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """The whole error, which the user's server raises again; but what is wrong here is the administrator's."""
+        """The complete error, which the user's server raises again; errors for the administrator are left out."""
         if isinstance(error, ConfigurationError | SecretError) and not isinstance(error, UnknownProfile):
             self.log.warning("%s", error)
             return error_facts(_at_home(error))
         return error.to_dict()
 
     def refused(self, status: int, reason: str) -> None:
-        """Tells of it."""
+        """Report the refusal."""
         self.service.audit.refused(self.caller, self.profile, reason)
 
     async def serve(
         self, caller: Caller, name: str, params: Mapping[str, Any], *, handle: str | None = None, **asked: Any
     ) -> None:
-        """Answer with a token and its value. asked : as `TokenSource.serve` takes it."""
+        """Answer with a token and its value. `asked` are the arguments of `TokenSource.serve`."""
         service = self.service
         token, cached = await service.source.serve(service.key(caller.name, name, params), **asked)
         profile = service.source.profiles()[name]
@@ -90,7 +90,7 @@ class TokenHandler(ServiceHandler):
     """`v1/token`."""
 
     async def post(self) -> None:
-        """A token with its value, for the server of a user who is granted the profile."""
+        """Return a token with its value, to the server of a user who is granted the profile."""
         caller = await self.user()
         body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)})
         if "profile" not in body:
@@ -104,7 +104,7 @@ class ProfilesHandler(ServiceHandler):
     """`v1/profiles`."""
 
     async def post(self) -> None:
-        """The profiles that the user is granted; one that is wrong without details, which are in the log."""
+        """List the profiles that the user is granted; details of an invalid one are only in the log."""
         caller = await self.user()
         self.body({})
         entries = [self._entry(name) for name in self.service.granted_to(caller)]
@@ -148,7 +148,7 @@ class ForgetHandler(ServiceHandler):
     """`v1/profiles/{name}/token`."""
 
     async def delete(self, name: str) -> None:
-        """Drops the profile's token, so that the next one is fetched: the user's own, or the one that all share."""
+        """Forget the profile's token (the user's own, or the shared one); the next request fetches a new one."""
         caller = await self.user()
         self.check_granted(caller, name)
         await self.service.forget(caller.name, name)
@@ -158,7 +158,7 @@ class ForgetHandler(ServiceHandler):
 
 
 class _Issuing(Issuing, ServiceHandler):
-    """The routes of handles: a user's server has them issued, so that workers reach the service without it."""
+    """Base of the routes of handles, which a user's server issues so that workers reach the service directly."""
 
     @property
     def handles(self) -> Handles:
@@ -166,7 +166,7 @@ class _Issuing(Issuing, ServiceHandler):
         return self.service.handles
 
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        """See `Issuing`: where the user's server reaches the service, which is not known here."""
+        """See `Issuing`; the URL for the user's server is not known here."""
         return None, None
 
     def tell_of(self, what: str, issued: Issued) -> None:
@@ -181,7 +181,7 @@ class _Issuing(Issuing, ServiceHandler):
         self.service.key(self.caller.name, profile, params)
 
     async def own(self, handle_id: str) -> Issued:
-        """The handle of the user who asks. Of others nothing is told, not even that there are any."""
+        """Return a handle of the user. Those of other users are treated as unknown."""
         owner = OWNER + (await self.user()).name
         issued = await self.known(handle_id)
         if issued is None or issued.owner != owner:
@@ -193,12 +193,12 @@ class HandlesHandler(_Issuing):
     """`v1/handles`."""
 
     async def get(self) -> None:
-        """The user's handles whose lease runs."""
+        """List the user's active handles."""
         caller = await self.user()
         self.tell_all(await self.in_use(OWNER + caller.name))
 
     async def post(self) -> None:
-        """Issues a handle."""
+        """Issue a handle."""
         caller = await self.user()
         self.tell(await self.issue(OWNER + caller.name, self.asked()))
 
@@ -207,17 +207,17 @@ class HandleHandler(_Issuing):
     """`v1/handles/{id}`."""
 
     async def delete(self, handle_id: str) -> None:
-        """Revokes a handle."""
+        """Revoke a handle."""
         await self.revoke(await self.own(handle_id))
         self.set_status(HTTPStatus.NO_CONTENT)
         self.finish()
 
 
 class OwnHandleHandler(_Issuing):
-    """`v1/handles/{id}/renew` and `…/revoke`: what a user's server passes on."""
+    """`v1/handles/{id}/renew` and `…/revoke`: requests forwarded by a user's server."""
 
     async def post(self, handle_id: str, action: str) -> None:
-        """Begins a handle's lease anew, or revokes it. Who is not granted the profile any more loses the handle."""
+        """Renew a handle's lease, or revoke it. A user who is no longer granted the profile loses the handle."""
         issued = await self.own(handle_id)
         self.body({})
         if action == "revoke":
@@ -236,7 +236,7 @@ class HandleTokenHandler(_Issuing):
     """`v1/handles/{id}/token`."""
 
     async def post(self, handle_id: str) -> None:
-        """A token with its value, for the worker that proves to hold the handle."""
+        """Return a token with its value, to the worker with the handle."""
         asked = await self.let_in(handle_id)
         owner = asked.issued.owner.removeprefix(OWNER)
         self.caller = caller = Caller(owner, None, frozenset(), frozenset())
@@ -247,10 +247,10 @@ class HandleTokenHandler(_Issuing):
 
 
 class HealthHandler(ServiceHandler):
-    """`health`."""
+    """`health`: whether the service works, without authentication."""
 
     async def get(self) -> None:
-        """Whether the service answers, and whether the hub answered it last time."""
+        """Return whether the service works, and whether the hub answered last time."""
         self.finish(json.dumps({"status": "ok", "hub": "ok" if self.service.callers.hub_answers else "down"}))
 
 
@@ -258,16 +258,16 @@ class MetricsHandler(ServiceHandler):
     """`metrics`."""
 
     async def get(self) -> None:
-        """For Prometheus, by the scope that the hub's own metrics need."""
+        """Return the metrics for Prometheus; needs the same scope as the hub's own metrics."""
         self.caller = caller = await self.service.callers.identify(self.request.headers)
         if "read:metrics" not in caller.scopes:
-            self.refuse(403, "The token has not the scope read:metrics.", "scope")
+            self.refuse(403, "The token does not have the scope read:metrics.", "scope")
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.finish(generate_latest())
 
 
 class NothingHandler(ServiceHandler):
-    """All other paths."""
+    """Answers all other paths with 404."""
 
     async def prepare(self) -> None:
         """Says so."""

@@ -10,20 +10,20 @@ from urllib.parse import quote
 __all__ = ["hub_config"]
 
 _ALWAYS = ("users:activity!user", "access:servers!server", "access:services!service=jupyter-tokens")
-"""What a server's token needs in any case: the first two are JupyterHub's own default."""
+"""The scopes that a server's token always needs; the first two are JupyterHub's own default."""
 
 
 def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
-    """The text of a block for jupyterhub_config.py.
+    """Return the lines for jupyterhub_config.py.
 
     Parameters
     ----------
     url : str
-        Where users' servers reach the service: `http://…`, `https://…` or `unix:/path`.
+        URL of the service for users' servers: `http://…`, `https://…` or `unix:/path`.
     grants : mapping
         `c.TokenService.grants`, for the scopes in it.
     external : bool
-        True if something else than the hub starts the service.
+        True if the service is not started by the hub.
     """
     named = [scope for grant in grants.values() for scope in grant.get("scopes", ())]
     scopes = list(dict.fromkeys([*_ALWAYS, *named]))
@@ -34,12 +34,12 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
     service: dict[str, Any] = {"name": "jupyter-tokens"}
     if kind != "unix":
         service["url"] = url
-        # The page for people learns names and groups alone: nobody needs to be asked whether it may.
+        # The page only learns names and groups of users, so the hub need not ask them for consent.
         service["oauth_no_confirm"] = True
     if not external:
         socket = ["--socket", path] if kind == "unix" else []
         service["command"] = [sys.executable, "-m", "jupyter_tokens.cli.app", "service", "--managed", *socket]
-        # Of its own environment the hub passes on almost nothing.
+        # The hub passes almost nothing of its own environment on.
         service["environment"] = {"JUPYTER_CONFIG_DIR": "/etc/jupyter-tokens"}
         service["user"] = "jupyter-tokens"
     lines = [
@@ -59,7 +59,7 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
 
 
 def _literal(value: Any) -> str:
-    """As Python, one entry a line."""
+    """Format a value as Python code, one entry per line."""
     if isinstance(value, Mapping):
         inner = [f"    {key!r}: {part!r}," for key, part in value.items()]
         return "\n".join(["{", *inner, "}"]).replace("'", '"')

@@ -1,6 +1,7 @@
-"""The page for people: who holds which profile's token, and the handles; a user's own, or everybody's to an admin.
+"""The page for people: lists tokens and handles, those of the user, or for an administrator those of all users.
 
-It is the one part of the service that a browser's cookie opens, and it shows no value. The hub logs people in (OAuth).
+It is the only part of the service that accepts a browser's cookie, and it shows no values. The hub logs people in
+(OAuth).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _MOST_EVENTS = 50
 
 
 def login(prefix: str, max_age: int) -> HubOAuth | None:
-    """How the hub logs people in; None if this service has no token of its own at the hub."""
+    """The hub's login for people; None if this service has no token of its own at the hub."""
     if not os.environ.get("JUPYTERHUB_API_TOKEN"):
         return None
     client = os.environ.get("JUPYTERHUB_CLIENT_ID") or "service-jupyter-tokens"
@@ -58,10 +59,10 @@ class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # Jupy
         return cast("TokenService", self.settings["service"])
 
     def initialize(self) -> None:
-        # The query of the callback holds a code, and tornado logs the whole address.
+        # The callback's query contains a code, and tornado logs the whole URL.
         self.request.uri = self.request.path
         self.hub_auth = self.settings["login"]
-        # Else the hub would be asked for each page of an error too, and the loop would wait for it.
+        # Otherwise error pages would cause requests to the hub as well, which block the event loop.
         self.current_user = None
 
     def set_default_headers(self) -> None:
@@ -94,7 +95,7 @@ class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # Jupy
 
 
 class PageHandler(_Page):
-    """The page itself, and its buttons."""
+    """Shows the page, and handles its buttons."""
 
     async def prepare(self) -> None:
         """Find out who is logged in."""
@@ -149,13 +150,13 @@ class PageHandler(_Page):
             user = self.get_body_argument("user", caller.name)
             if not service.is_admin(caller):
                 if user != caller.name:
-                    self._refuse(403, "This is another user's.", "not_admin")
+                    self._refuse(403, "This belongs to another user.", "not_admin")
                 service.check_granted(caller, profile)
             service.source.profiles()[profile]
             await service.forget(user, profile)
             service.audit.forgotten(caller, profile)
         else:
-            self._refuse(400, "The form says neither what to revoke nor what to forget.", "body")
+            self._refuse(400, "The form does not name what to revoke or forget.", "body")
         self.redirect(self.hub_auth.base_url, status=HTTPStatus.SEE_OTHER)
 
     @property
@@ -168,4 +169,4 @@ class PageHandler(_Page):
 
 
 class LoggedInHandler(_Page, HubOAuthCallbackHandler):  # type: ignore[misc] # as above
-    """Where the hub sends a browser back to after its login."""
+    """The callback to which the hub redirects a browser after a login."""

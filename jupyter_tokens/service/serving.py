@@ -1,4 +1,4 @@
-"""Runs the service: on a port, on a unix socket, or on both, until it is told to end or its parent has gone."""
+"""Runs the service on a port, a unix socket, or both, until it is stopped or its parent has ended."""
 
 from __future__ import annotations
 
@@ -19,13 +19,22 @@ __all__ = ["Place", "serve"]
 
 _PARENT_SECONDS = 1.0
 _MOST_BYTES = 2**20
-"""Of a body, before anything looks at it; the routes themselves take less."""
+"""The size limit of a request's body, before it is parsed; the routes have smaller limits."""
 
 
 class Place(NamedTuple):
-    """Where the service answers.
+    """Where the service listens.
 
-    ip, port : None if not on a port; 0 takes a free one. path : of a unix socket, or "". prefix : of the routes.
+    Attributes
+    ----------
+    ip : str
+        Address to listen on.
+    port : int or None
+        The port; 0 means a free one, None no port.
+    path : str
+        Path of a unix socket, or "".
+    prefix : str
+        Prefix of the routes.
     """
 
     ip: str
@@ -44,15 +53,15 @@ async def serve(service: TokenService, place: Place, *, managed: bool, ready: Ca
     place : Place
         Where.
     managed : bool
-        Whether the hub started this process: then it ends when the hub has gone, and a restarted hub can start the
-        next one before this one has noticed.
+        Whether the hub started this process. Then it ends when the hub has ended, and a restarted hub can start the
+        next process before this one has noticed.
     ready : callable
         Called with the URLs when requests are answered.
 
     Raises
     ------
     OSError
-        If the port or the socket cannot be had.
+        The port or the socket cannot be opened.
     """
     parent = os.getppid()
     server = HTTPServer(service.application(place.prefix), max_body_size=_MOST_BYTES)
@@ -62,7 +71,8 @@ async def serve(service: TokenService, place: Place, *, managed: bool, ready: Ca
         server.add_sockets(sockets)
         urls += [f"http://{place.ip}:{sockets[0].getsockname()[1]}{place.prefix}"]
     if place.path:
-        # Everybody may connect: who asks is known by the token. The folder decides who may put a socket there.
+        # All users may connect, because requests carry a token. The folder's mode decides who may create a socket
+        # there.
         server.add_socket(bind_unix_socket(place.path, mode=0o666))
         urls += [f"http+unix://{quote(place.path, safe='')}{place.prefix}"]
     ready(urls)

@@ -1,4 +1,4 @@
-"""`HandleSource`: gets tokens in a worker by the handles that its driver has shipped."""
+"""`HandleSource`: gets tokens in a worker with the handles that its driver has sent."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _NONE: Mapping[str, Any] = {}
 
 
 class HandleSource(TokenSource):
-    """Asks the issuer of the handle that fits the call; without one, the source that this process would have anyway.
+    """Gets tokens from the issuer of the matching handle; without one, from this process's usual source.
 
     Parameters
     ----------
     open_own : callable
         Opens the source for profiles without a handle, and for handles without an issuer.
     handles : iterable of Handle
-        The handles to begin with; `add` and `remove` change them.
+        The initial handles; `add` and `remove` change them.
     clock : Clock, optional
         For tests.
     """
@@ -43,7 +43,7 @@ class HandleSource(TokenSource):
     ) -> None:
         super().__init__(clock=clock)
         self._open_own = open_own
-        # The one that was installed last comes first: it may replace one that has ended.
+        # The latest handle comes first: it may replace one that has ended.
         self._remotes: dict[str, tuple[Handle, RemoteSource]] = {}
         for handle in handles:
             self.add(handle)
@@ -54,7 +54,7 @@ class HandleSource(TokenSource):
             self._remotes = {handle.id: (handle, _Issuer(handle, clock=self.clock)), **self._remotes}
 
     def remove(self, handle: Handle) -> None:
-        """Use a handle no more, and forget its profile's tokens."""
+        """Stop using a handle, and forget its profile's tokens."""
         left = dict(self._remotes)
         _, remote = left.pop(handle.id, (None, None))
         if remote is not None:
@@ -63,7 +63,7 @@ class HandleSource(TokenSource):
             self.forget_profile(handle.profile)
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """Return the cache key of a call. Issuer or own source check profile and parameters."""
+        """Return the cache key of a call. Profile and parameters are checked by the issuer or the own source."""
         return written_key(profile, params)
 
     def fetch(self, key: Key, ask: Ask) -> Token:
@@ -76,14 +76,14 @@ class HandleSource(TokenSource):
             if handle.covers(asked):
                 return remote.fetch(key, ask) if handle.url else self._from_own(key, ask, handle)
         raise HandleRefused(
-            "The handle that this process has for the profile is for other parameters.",
-            hint="In the driver, issue one for these: issue_handle(profile, name=value).",
+            "This process has a handle for the profile, but for other parameters.",
+            hint="In the driver, issue one for these parameters: issue_handle(profile, name=value).",
             profile=key.profile,
             unsent=True,
         )
 
     def create(self, profile: str, params: Mapping[str, Any]) -> NoReturn:
-        """See `TokenSource`; a handle is good for fetching alone."""
+        """See `TokenSource`; handles are only for fetching."""
         raise HandleRefused("A worker cannot create tokens.", hint="Create it in the driver.", profile=profile)
 
     def entries(self) -> list[ProfileEntry]:
@@ -128,4 +128,4 @@ class HandleSource(TokenSource):
 
 class _Issuer(RemoteSource):
     def _look(self) -> None:
-        """Not here: a handle opens the route of its tokens, and no other."""
+        """Do nothing: a handle only gives access to the route for its tokens."""

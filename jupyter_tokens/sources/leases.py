@@ -1,4 +1,4 @@
-"""Renews the leases of the handles that this process has had issued, and revokes them when it ends."""
+"""Renews the leases of the handles that were issued for this process, and revokes them when it ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Leases"]
 
 _LONGEST_NAP_SECONDS = 30.0
-"""A timer stands still while the machine sleeps, a lease does not: so the clock is looked at now and then."""
+"""A timer stops while the machine is suspended, but leases still end: so the thread checks the clock this often."""
 _RETRY_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Leases:
     clock : Clock, optional
         For tests.
     wait : callable, optional
-        Sleeps on a condition for at most so many seconds; for tests.
+        Waits on a condition for a number of seconds. Replaced in tests.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Leases:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """In a forked child: the handles are the parent's to renew and to revoke."""
+        """Drop everything in a forked child: only the parent renews and revokes the handles."""
         self._changed = threading.Condition()
         self._running: dict[str, _Lease] = {}
         self._thread: threading.Thread | None = None
 
     def add(self, handle: Handle, source: TokenSource, seconds: float) -> None:
-        """Keep a handle's lease, which has just begun. source : has it renewed."""
+        """Renew the lease of a new handle through `source` from now on."""
         with self._changed:
             if not self._running:
                 atexit.register(self.end)
@@ -74,15 +74,15 @@ class Leases:
 
     @property
     def handles(self) -> list[Handle]:
-        """The handles whose leases are kept."""
+        """The handles whose leases are renewed."""
         return [lease.handle for lease in tuple(self._running.values())]
 
     def has(self, handle: Handle) -> bool:
-        """Whether this very process has had a handle issued, and keeps its lease."""
+        """Whether a handle was issued for this process, and its lease is renewed."""
         return handle.id in self._running
 
     def revoke(self, handle: Handle) -> None:
-        """End a handle for good. Raises `TokenError`; then it ends with its lease, which is renewed no more."""
+        """Revoke a handle. If that raises `TokenError`, the handle ends with its lease, which is no longer renewed."""
         with self._changed:
             lease = self._running.pop(handle.id, None)
             self._changed.notify()
@@ -90,7 +90,7 @@ class Leases:
             lease.source.revoke(handle)
 
     def end(self) -> None:
-        """Revoke all, as far as the issuer can be reached, and end the thread."""
+        """Revoke all handles, as far as the issuer can be reached, and end the thread."""
         atexit.unregister(self.end)
         for lease in list(self._running.values()):
             with suppress(TokenError):
@@ -108,7 +108,7 @@ class Leases:
                 lease.due = self._clock.elapsed() + pause
 
     def _next(self) -> _Lease | None:
-        """Sleeps until a lease is to be renewed; None when the thread is to end."""
+        """Sleep until a lease has to be renewed; None if the thread is to end."""
         with self._changed:
             while self._thread is threading.current_thread():
                 first = min(self._running.values(), key=lambda lease: lease.due, default=None)
@@ -119,7 +119,7 @@ class Leases:
         return None
 
     def _renewed(self, lease: _Lease) -> float:
-        """Seconds until the next renewal."""
+        """Renew a lease; returns the seconds until the next renewal."""
         handle = lease.handle
         try:
             try:

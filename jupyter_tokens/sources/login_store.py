@@ -1,4 +1,4 @@
-"""Where logins are kept: a secret of each profile, which one process at a time uses, renews and writes back."""
+"""Stores logins: one secret for each profile, used and renewed by one process at a time."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ __all__ = ["LoginStore"]
 class LoginStore:
     """The logins of this user, in the user's configuration folder or keyring. Thread-safe; every method blocks.
 
-    A refresh token that the server replaces at each use must be used by one process at a time: two that use the same
-    one lose the login. So its reading, its use and its replacement are under one lock, which the system frees if the
-    process dies.
+    If the server replaces the refresh token at each use, two processes that use the same one lose the login. So it is
+    read, used and replaced under one lock, which the system releases if the process dies.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -48,7 +47,7 @@ class LoginStore:
 
     @contextmanager
     def using(self, profile: Profile) -> Iterator[LoginInUse]:
-        """Have the login of a profile for oneself. Raises `LoginNeeded` if there is none, and `TokenError`."""
+        """Use the login of a profile exclusively. Raises `LoginNeeded` if there is none, and `TokenError`."""
         with self._locked(profile):
             login = self.read(profile)
             if login is None:
@@ -56,7 +55,7 @@ class LoginStore:
             yield LoginInUse(login, lambda changed: self._write(profile, changed))
 
     def put(self, profile: Profile, login: Login) -> None:
-        """Keep a new login, in place of the one before. Raises `TokenError`."""
+        """Store a new login, replacing the previous one. Raises `TokenError`."""
         with self._locked(profile):
             self._write(profile, login)
 
@@ -86,7 +85,7 @@ class LoginStore:
             lock = locked(folder / f".{profile.name}.login.lock", seconds=profile.timeout, clock=self._clock)
             lock.__enter__()
         except OSError as error:
-            raise ConfigurationError(f"{folder} cannot be made: {error.strerror}.") from None
+            raise ConfigurationError(f"{folder} cannot be created: {error.strerror}.") from None
         except StoreUnavailable as problem:
             raise TimedOut(f"The login cannot be used: {problem}.", hint="Try again.", unsent=True) from None
         try:
@@ -96,7 +95,7 @@ class LoginStore:
 
 
 def _folder() -> Path:
-    # Also for a profile from the system's configuration, which everybody logs in to for oneself.
+    # Even for a profile from the system's configuration: each user logs in separately.
     return Path(jupyter_config_dir())
 
 

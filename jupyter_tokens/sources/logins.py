@@ -1,7 +1,7 @@
-"""People who log in and out: each login from its beginning until the person comes back, in one place for all surfaces.
+"""Logs people in and out, for the panel, the magics and the command line.
 
-A login that has begun is known to the process that began it, by an id, and belongs to a session: whoever comes back
-with its `state` in another session, a second time or too late is refused.
+A running login has an id in the process that started it, and belongs to a session: a response with its `state` in
+another session, for the second time, or too late is refused.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 __all__ = ["LOGIN_SECONDS", "Attempt", "Logins", "attempt_to_dict"]
 
 LOGIN_SECONDS = 600.0
-"""How long a person may take."""
+"""How long a login may take, in seconds."""
 _MOST = 100
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Attempt:
-    """A login that has begun.
+    """A running or finished login.
 
     Attributes
     ----------
@@ -56,13 +56,13 @@ class Attempt:
     state : str
         "waiting", "done" or "failed".
     seconds : float
-        How long it waits, in seconds from its beginning.
+        Time limit, in seconds from the start.
     url : Secret or None
-        What the person's browser opens; None for another device.
+        The URL for the person's browser; None for a login on another device.
     device : DeviceCode or None
-        What the person types on another device, and where.
+        The code to type on another device, and the URL for that.
     who : str
-        Who has logged in, if the server says so.
+        The person who has logged in, if the server names them.
     error : TokenError or None
         Why it has failed.
     """
@@ -84,12 +84,12 @@ class Attempt:
     logged_in: Callable[[], object] = field(default=lambda: None, repr=False)
 
     def is_of(self, session: str) -> bool:
-        """Whether this session has begun it."""
+        """Whether this session has started the login."""
         return hmac.compare_digest(self.session.reveal().encode(), session.encode())
 
 
 def attempt_to_dict(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[str, Any]]) -> dict[str, Any]:
-    """A login that has begun, as JSON takes it. told : what the client is told of an error."""
+    """Convert a login to JSON; `told` converts an error for the client."""
     device = attempt.device
     return {
         "id": attempt.id,
@@ -142,20 +142,20 @@ class Logins:
         device: bool = False,
         logged_in: Callable[[], object] = lambda: None,
     ) -> Attempt:
-        """Begin a login.
+        """Start a login.
 
         Parameters
         ----------
         name : str
             The profile.
         session : str
-            Whose login it is: only this session can come back and look.
+            The session that the login belongs to: only this session can finish or look at it.
         redirect_uri : str, optional
-            Where the browser comes back to. Without it, or if the profile says so, another device is used.
+            The URL to which the browser returns. Without it, or if the profile requires that, another device is used.
         device : bool
             Whether the person uses another device.
         logged_in : callable
-            Called once the person has logged in, on the thread that hears of it.
+            Called once the person has logged in, on the thread that notices it.
         """
         profile, provider = self._of(name)
         attempt = Attempt(
@@ -182,13 +182,13 @@ class Logins:
         return attempt
 
     def finish(self, answer: Mapping[str, Sequence[str]], *, session: str) -> Attempt:
-        """End a login with what the browser came back with. answer : the values of each parameter of the query.
+        """Finish a login with the browser's response; `answer` has the values of each query parameter.
 
-        Raises `LoginNeeded` for an answer that fits no login of this session, and `TokenError`.
+        Raises `LoginNeeded` for a response that matches no login of this session, and `TokenError`.
         """
         single = {name: values[0] for name, values in answer.items() if len(values) == 1}
         attempt = self._waiting(single.get("state", ""))
-        # Whoever shows a state has used it up.
+        # A state can only be used once, even in a wrong session.
         if attempt is None or len(single) != len(answer) or not attempt.is_of(session):
             raise _unknown(attempt)
         profile, provider = self._of(attempt.profile)
@@ -204,12 +204,12 @@ class Logins:
         return attempt
 
     def look(self, login_id: str, *, session: str) -> Attempt | None:
-        """Return how a login stands, or None if this session has no such login. Asks the server if it is due."""
+        """Return a login, or None if this session has no such login. Polls the server if that is due."""
         with self._lock:
             attempt = self._attempts.get(login_id)
         if attempt is None or not attempt.is_of(session):
             return None
-        # One caller at a time asks the server.
+        # Only one caller at a time polls the server.
         if attempt.state == "waiting" and attempt.polling.acquire(blocking=False):
             try:
                 self._look(attempt)
@@ -232,12 +232,12 @@ class Logins:
             with detached_errors():
                 return self._upstream.drive(profile, lambda call: revoke(provider, call, login))
         except TokenError as error:
-            # It is gone from here in any case.
+            # The local login is removed in any case.
             _log.warning("%s: the login is forgotten, but was not revoked: %s", name, error)
             return False
 
     def is_for_device(self, name: str) -> bool:
-        """Whether the profile's grant is that of another device."""
+        """Whether the profile's grant is the device flow."""
         return self._of(name)[1].grant == DEVICE_CODE
 
     def who(self, name: str) -> Login | None:
@@ -247,7 +247,7 @@ class Logins:
         return login
 
     def seen(self, name: str) -> Login | None:
-        """Return the login of a profile for a list of profiles: without a keyring, which may wait for a person."""
+        """Return the login of a profile without asking a keyring, which may wait for a person."""
         if self._of(name)[1].login_store == "keyring":
             return self._seen.get(name)
         try:
@@ -276,7 +276,7 @@ class Logins:
             self._attempts[attempt.id] = attempt
 
     def _waiting(self, state: str) -> Attempt | None:
-        """The attempt whose state this is, which is used up with it; None if there is none, or it was too long ago."""
+        """Remove and return the attempt with this state; None if there is none, or it is too old."""
         with self._lock:
             for attempt in self._attempts.values():
                 asked = attempt.asked
@@ -303,20 +303,20 @@ class Logins:
             attempt.poll_at = self._clock.elapsed() + device.interval
 
     def _conclude(self, attempt: Attempt, get: Callable[[], Login | None]) -> None:
-        """Keep the login that `get` returns; None leaves the attempt waiting."""
+        """Store the login that `get` returns; None leaves the attempt waiting."""
         try:
             with detached_errors():
                 login = get()
                 if login is None:
                     return
                 with self._lock:
-                    # A logout meanwhile has ended it.
+                    # A logout has ended it meanwhile.
                     if attempt.id not in self._attempts:
                         raise _unknown(attempt)
                 self._store.put(attempt.used, login)
         except TokenError as error:
             if attempt.device is not None and error.retryable:
-                # The network, or a server that has no time just now.
+                # A problem with the network, or a busy server.
                 return
             attempt.state, attempt.error = "failed", error.copy()
             return
@@ -329,7 +329,7 @@ class Logins:
 
 def _unknown(attempt: Attempt | None) -> LoginNeeded:
     error = LoginNeeded(
-        "This login is unknown here, was used already, is another session's, or took longer than 10 minutes.",
+        "This login is unknown here, was used already, belongs to another session, or took longer than 10 minutes.",
         hint="Start it again.",
     )
     if attempt is not None:

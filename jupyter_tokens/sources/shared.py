@@ -1,7 +1,7 @@
-"""One call a token life over all processes: look, lock, look again, call, put.
+"""Shares tokens between processes, with one call for each life of a token: look, lock, look again, call, put.
 
-What stands in the store is sealed with a key that is made of the installation's key and of what the provider
-authenticates with. Whoever cannot fetch a token cannot find or read it there.
+The entries of the store are encrypted with a key derived from the installation's key and from what the provider
+authenticates with. So a process that cannot fetch a token cannot find or read it there.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["SharedTokens"]
 
 _VERSION = 2
-"""Of the form of what is sealed: another version has slots of its own."""
+"""Version of the encrypted content: other versions have separate slots."""
 _REFUSAL_SECONDS = 10.0
-"""How long a refused credential is not shown again by any process."""
+"""How long no process sends a refused credential again, in seconds."""
 _UNKNOWN_LIFE_SECONDS = 300.0
-"""How long a token is shared whose API tells no expiry."""
+"""How long a token is shared whose API reports no expiry, in seconds."""
 _STEP = timedelta(seconds=1)
-"""Moments of two processes that differ by less are taken as the same."""
+"""Times of two processes that differ by less count as equal, in seconds."""
 _WARNING_SECONDS = 600.0
 _MOST = 1024
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class _Found(NamedTuple):
 
 
 class _Last(NamedTuple):
-    """What this process was last given for a key."""
+    """The token that this process last used for a key."""
 
     name: str
     obtained_at: datetime
@@ -61,12 +61,12 @@ class _Last(NamedTuple):
 class SharedTokens:
     """The tokens in a store. Thread-safe.
 
-    Whatever is wrong with the store, a token is fetched all the same, by this process for itself.
+    If the store cannot be used, this process fetches tokens for itself.
 
     Parameters
     ----------
     settings : TokenStore
-        Says which keys seal.
+        Configures the keys.
     store : Store
     clock : Clock
     """
@@ -79,7 +79,7 @@ class SharedTokens:
         self._warned: dict[str, float] = {}
 
     def get(self, key: Key, ask: Ask, wanted: Wanted, call: Callable[[], Token]) -> Token:
-        """A token from the store, or by `call`, which at most one process makes at a time. Raises `TokenError`."""
+        """Return a token from the store, or from `call`, which one process at a time runs. Raises `TokenError`."""
         seals = self._seals(wanted)
         if not seals:
             return call()
@@ -128,7 +128,7 @@ class SharedTokens:
         self._store.close()
 
     def _seals(self, wanted: Wanted) -> list[_Seal]:
-        """By the installation's keys, the one that seals first; none where this token cannot be shared."""
+        """The slots by the installation's keys, the encrypting key first; empty if this token cannot be shared."""
         identity = _identity(wanted)
         if identity is None:
             _log.debug("%s: not shared, as its credential has no identity", wanted.profile.name)
@@ -138,7 +138,7 @@ class SharedTokens:
         except (TokenError, StoreUnavailable) as problem:
             self._warn(str(problem))
         except OSError as problem:
-            self._warn(f"its key file cannot be made or read: {problem.strerror}")
+            self._warn(f"its key file cannot be created or read: {problem.strerror}")
         return []
 
     def _call(self, key: Key, seal: _Seal, fence: int, call: Callable[[], Token]) -> Token:
@@ -152,7 +152,7 @@ class SharedTokens:
         return token
 
     def _seal_anew(self, seal: _Seal, found: _Found, fence: int) -> _Found:
-        """What an older key has sealed moves to the slot of the key that seals now."""
+        """Move an entry of an older key to the slot of the current key."""
         self._put_token(seal, found.token, fence)
         try:
             self._store.drop(found.seal.name)
@@ -189,10 +189,10 @@ class SharedTokens:
         return None if kept is None or facts is None else (TokenError.from_dict(facts["error"]), kept.fence)
 
     def _serves(self, key: Key, found: _Found, ask: Ask, seen: int | None) -> bool:
-        """Whether a stored token is what was asked for. seen : the fence of the one that was there before the lock."""
+        """Whether a stored token satisfies the request; `seen` is the fence of the token found before locking."""
         token = found.token
         life = inf if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()
-        # For a token in its last moments callers would wait for a new one at once.
+        # Not a token in its mandatory window, for which callers would have to wait for a refresh at once.
         if found.left <= windows(life)[1]:
             return False
         if seen is not None and found.fence > seen:
@@ -203,7 +203,7 @@ class SharedTokens:
             return True
         last = self._last.get(key)
         if last is not None and last.name == found.seal.name and ask.newer_than >= last.obtained_at:
-            # By the fence, as two machines' clocks differ.
+            # Compared by fence, because clocks of machines differ.
             return found.fence > last.fence
         return token.obtained_at > ask.newer_than + _STEP
 
@@ -221,7 +221,7 @@ class SharedTokens:
         now = self._clock.elapsed()
         if now >= self._warned.get(problem, -inf):
             self._warned[problem] = now + _WARNING_SECONDS
-            _log.warning("The token store is not used: %s. This process fetches by itself.", problem.rstrip("."))
+            _log.warning("The token store is not used: %s. This process fetches for itself.", problem.rstrip("."))
 
 
 class _Seal:
@@ -238,12 +238,12 @@ class _Seal:
         self._fernet = Fernet(base64.urlsafe_b64encode(derived(b"seal")))
 
     def close(self, fence: int, facts: Mapping[str, Any]) -> bytes:
-        """What is put, with name and fence inside: it cannot be moved to another slot, or made to look newer."""
+        """Encrypt facts with name and fence, so that they cannot be moved to another slot or made to look newer."""
         name = self.refusal_name if "error" in facts else self.name
         return self._fernet.encrypt(json.dumps({"slot": name, "fence": fence, **facts}).encode())
 
     def open(self, kept: Kept) -> dict[str, Any] | None:
-        """What was put, or None if this is something else."""
+        """Decrypt facts; None if they were not encrypted for this slot."""
         from cryptography.fernet import InvalidToken  # noqa: PLC0415 (as above)
 
         try:
@@ -256,12 +256,12 @@ class _Seal:
 
 
 def _identity(wanted: Wanted) -> bytes | None:
-    """What has to be the same for two processes to share a token; None if it is not known in full."""
+    """Everything that must be equal for two processes to share a token; None if it is not completely known."""
     profile, provider = wanted.profile, wanted.profile.provider
     settings = {
         name: getattr(provider, name)
         for name, trait in provider.settings().items()
-        # Where a secret comes from does not matter, what it is does.
+        # The secrets themselves count, not where they come from.
         if not isinstance(trait, Reference)
     }
     try:
@@ -275,7 +275,7 @@ def _identity(wanted: Wanted) -> bytes | None:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON takes it, each kind apart from the others. Raises `TypeError` for what has no such form."""
+    """Convert a value to unambiguous JSON. Raises `TypeError` for other types."""
     if isinstance(value, Secret):
         return {"secret": value.reveal()}
     if isinstance(value, str | int | float | bool | None):
@@ -291,7 +291,7 @@ def _plain(value: Any) -> Any:
 
 
 def _facts(token: Token) -> dict[str, Any] | None:
-    """A token as JSON takes it; None for one that has no value, or says what JSON does not take."""
+    """Convert a token to JSON; None if it has no value, or facts that JSON cannot represent."""
     if not token.has_value:
         return None
     life = None if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()
@@ -305,7 +305,7 @@ def _facts(token: Token) -> dict[str, Any] | None:
 
 
 def _token(facts: Mapping[str, Any], left: float, wanted: Wanted, clock: Clock) -> Token:
-    """The token of the profile that asks. It expires by the time that is left, as clocks may differ."""
+    """Create the token for a profile. The expiry is computed from the remaining time, because clocks may differ."""
     life = facts["life"]
     ends = clock.now() + left
     obtained_at = utc(ends - (_UNKNOWN_LIFE_SECONDS if life is None else life))

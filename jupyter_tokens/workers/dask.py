@@ -1,4 +1,4 @@
-"""Tokens on the workers of a Dask cluster: a plugin that is on each worker, also on those that join later."""
+"""Tokens on the workers of a Dask cluster: a plugin for all workers, including those that join later."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def tokens(
     params: Mapping[str, Any] = _NONE,
     **named_params: Any,
 ) -> Iterator[Handle]:
-    """Let the workers of a cluster fetch a profile's tokens for as long as the `with` block runs.
+    """Let the workers of a cluster fetch a profile's tokens while the `with` block runs.
 
-    Each worker gets a handle: `token.auth` that is sent to a task, and `get_token` in a task, then ask the issuer, and
-    one call for each worker and token life is made. Workers that join later get it too. At the end of the block the
-    handle is revoked.
+    Each worker gets a handle, so that `token.auth` passed to a task, and `get_token` in a task, get tokens from the
+    issuer, with one request for each worker and life of a token. Workers that join later get it too. At the end of the
+    block the handle is revoked.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def tokens(
         If the handle would go to other machines over plain TCP.
     """
     if client.asynchronous:
-        raise ConfigurationError("The client is asynchronous.", hint="Use one that is not: Client(cluster).")
+        raise ConfigurationError("The client is asynchronous.", hint="Use a synchronous one: Client(cluster).")
     if not allow_plain:
         _check_wires(client)
     handle = issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params={**params, **named_params})
@@ -87,7 +87,7 @@ def tokens(
 
 
 class _Tokens(WorkerPlugin):
-    """Installs a handle. What the scheduler keeps and logs of it is this object, pickled."""
+    """Installs a handle. The scheduler keeps and logs this object in pickled form."""
 
     def __init__(self, handle: Handle, inject: str | bool, file: str | None) -> None:
         self.name = f"jupyter_tokens {handle.profile} {handle.id}"
@@ -96,7 +96,7 @@ class _Tokens(WorkerPlugin):
         self._file = file
 
     async def setup(self, worker: Worker) -> None:
-        """See `WorkerPlugin`. The fetch must not hold up the worker's loop."""
+        """See `WorkerPlugin`. The fetch must not block the worker's event loop."""
         await asyncio.to_thread(processes.install, self._handle, inject=self._inject, file=self._file)
 
     async def teardown(self, worker: Worker) -> None:

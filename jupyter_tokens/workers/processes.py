@@ -1,4 +1,4 @@
-"""Handles in worker processes: multiprocessing, concurrent.futures, joblib; the other engines build on it."""
+"""Installs handles in worker processes: multiprocessing, concurrent.futures, joblib. The other engines use it too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["install", "uninstall"]
 
 
 def install(handle: Handle | str, *, inject: str | bool = False, file: str | None = None) -> None:
-    """Use a handle in this process: `get_token` and unpickled `auth` objects then ask its issuer.
+    """Use a handle in this process: `get_token` and unpickled `auth` objects then get tokens from its issuer.
 
     Meant as the initializer of a pool. It may be called several times, with handles for several profiles.
 
@@ -38,7 +38,7 @@ def install(handle: Handle | str, *, inject: str | bool = False, file: str | Non
     Raises
     ------
     TokenError
-        If the token has to be fetched, for `inject` or `file`, and cannot be.
+        The token cannot be fetched for `inject` or `file`.
     """
     if isinstance(handle, str):
         handle = Handle.read(handle)
@@ -48,7 +48,7 @@ def install(handle: Handle | str, *, inject: str | bool = False, file: str | Non
 
 
 def uninstall(handle: Handle) -> None:
-    """Use a handle no more: the variables and files that `install` filled are emptied, the tokens forgotten."""
+    """Stop using a handle: remove the variables and files that `install` filled, and forget the tokens."""
     _places().clear(handle)
     shared_client().uninstall(handle)
 
@@ -59,16 +59,16 @@ def _places() -> _Places:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    # The thread that keeps them fresh is the parent's.
+    # Only the parent has the thread that keeps them fresh.
     os.register_at_fork(after_in_child=_places.cache_clear)
 
 
 class _Places:
-    """The variables and files of this process that hold tokens, kept fresh by one thread."""
+    """The variables and files of this process with tokens, kept fresh by one thread."""
 
     def __init__(self) -> None:
         self._refresher = Refresher(shared_client())
-        # Of each handle the key, the variables by the token's fields, and the file.
+        # For each handle: the key, the variables by the token's fields, and the file.
         self._filled: dict[str, tuple[Key, dict[str, str], str | None]] = {}
         self._written: dict[str, bytes] = {}
         shared_client().source.watch(self._arrived)
@@ -83,7 +83,7 @@ class _Places:
         variables = variables_of(env_of_text(env) if isinstance(env, str) else env)
         for variable in variables.values():
             if not (variable.isascii() and variable.isidentifier()):
-                raise ParameterError(f"{variable[:80]!r} is no name of an environment variable.")
+                raise ParameterError(f"{variable[:80]!r} is not a valid name for an environment variable.")
         path = None if file is None else token_file.path_of(file)
         self._filled[handle.id] = key, variables, path
         self._write(token, variables, path)

@@ -27,7 +27,7 @@ def runtime_env(
     params: Mapping[str, Any] = _NONE,
     **named_params: Any,
 ) -> dict[str, Any]:
-    """Return the runtime environment in which Ray's tasks and actors can fetch a profile's tokens.
+    """Return a runtime environment in which Ray's tasks and actors can fetch a profile's tokens.
 
     Pass it to `ray.init`. It can have further entries: `{**runtime_env("oneaccess"), "pip": […]}`. The handle ends with
     this process, or with `revoke_handle`.
@@ -44,12 +44,12 @@ def runtime_env(
     Raises
     ------
     TokenError
-        If no handle is issued.
+        The handle could not be issued.
 
     Notes
     -----
-    The handle is in the hook's closure. Ray shows `env_vars` in its dashboard, its APIs and its logs, but no closure.
-    Between machines Ray's connections are plain unless it is told to use TLS (RAY_USE_TLS).
+    The handle is in the hook's closure: Ray shows `env_vars` in its dashboard, APIs and logs, but not closures. Between
+    machines, Ray's connections are not encrypted unless RAY_USE_TLS is set.
     """
     handle = issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params={**params, **named_params})
     return {"worker_process_setup_hook": _installs(handle, inject, file)}

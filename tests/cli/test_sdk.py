@@ -380,7 +380,7 @@ def test_an_access_key_has_the_fields_that_were_recorded(get: Run, key: dict[str
 
 def test_a_token_is_no_access_key(get: Run) -> None:
     done = get("mine", "--format", "credential-process")
-    assert (done.code, done.out, "no temporary access key" in done.err) == (2, "", True)
+    assert (done.code, done.out, "not a temporary access key" in done.err) == (2, "", True)
 
 
 def test_boto3_runs_the_credential_process(

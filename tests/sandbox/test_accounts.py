@@ -37,7 +37,7 @@ def test_repr_shows_neither_ids_nor_secrets() -> None:
         (b"[]", "must be a JSON object"),
         (
             b'{"huawai": {}}',
-            "unknown key 'huawai'; known are alibaba, huawei, iam, oneaccess, id_tokens, openid, astra, dashscope",
+            "unknown key 'huawai'; known keys: alibaba, huawei, iam, oneaccess, id_tokens, openid, astra, dashscope",
         ),
         (b'{"huawei": {}}', "'huawei' must be an object"),
         (b'{"iam": {"u": ""}}', "'iam' must be an object"),

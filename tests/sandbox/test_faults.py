@@ -61,7 +61,7 @@ def test_every_kind_can_be_planned(plan: Plan, kind: str) -> None:
     [
         ("text", "an object"),
         ({"api": "eiam"}, "at least 'api' and 'kind'"),
-        ({"api": "nobody", "kind": "500"}, "known are oneaccess, astra, eiam and *"),
+        ({"api": "nobody", "kind": "500"}, "known APIs: oneaccess, astra, eiam and *"),
         ({"api": ["eiam"], "kind": "500"}, "unknown api"),
         ({"api": "eiam", "kind": "explode"}, "reset-mid"),
         ({"api": "eiam", "kind": "199"}, "from 200 to 599"),

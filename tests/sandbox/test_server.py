@@ -197,7 +197,7 @@ def test_a_failure_of_its_own_is_a_500_without_details(caplog: pytest.LogCapture
             client_secret=next(iter(sandbox.accounts.oneaccess.values())),
         )
     assert answer.status == 500
-    assert "no answer of a vendor" in answer.json()["message"]
+    assert "not a vendor's response" in answer.json()["message"]
     assert "RuntimeError" in caplog.text
     assert "secret-value" not in caplog.text
 

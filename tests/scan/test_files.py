@@ -86,7 +86,7 @@ class TestSearchedAsText:
             ('{"a": \n"held-value-of-A9', "is not JSON (line 2, column 1"),
             ('["held-value-of-A9"]', "is not a notebook"),
             ('{"nbformat": "4", "a": "held-value-of-A9"}', "is not a notebook"),
-            ('{"nbformat": 4, "a": {"x": "held-value-of-A9", "x": 1}}', "names something twice"),
+            ('{"nbformat": 4, "a": {"x": "held-value-of-A9", "x": 1}}', "duplicate names"),
             (f'{{"nbformat": {"4" * 5000}, "a": "held-value-of-A9"}}', "a number that is too long"),
             ("[" * 200_000 + "held-value-of-A9", "nested too deeply"),
             ("<<<<<<< HEAD\nheld-value-of-A9", "is not JSON (line 1"),

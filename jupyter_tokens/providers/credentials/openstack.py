@@ -69,7 +69,7 @@ def _login_of(known: Mapping[str, Any], looked: str) -> IamLogin | Secret:
         return Secret(_text(known, "token", looked))
     if kind not in {"password", "v3password"}:
         raise SecretError(
-            f"OpenStack's configuration asks for the login {kind[:40]!r}: password and v3token are known here.",
+            f"OpenStack's configuration asks for the login {kind[:40]!r}; only password and v3token are supported.",
             hint=looked,
         )
     return IamLogin(

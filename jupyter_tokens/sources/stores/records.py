@@ -1,8 +1,8 @@
-"""Records in Redis or Valkey, for the replicas of a service: sealed, under names that say nothing.
+"""Records in Redis or Valkey, for the replicas of a service: encrypted, under opaque names.
 
-A hash for each record: `sealed` holds its facts, with kind and name inside, and the other fields are its marks. Who can
-write there can delete a record, or bring back an older one: that undoes a revocation until the lease ends, which is
-sealed as well; it opens nothing.
+Each record is a hash: the field `sealed` contains its facts, encrypted together with kind and name, and the other
+fields are its marks. Anyone who can write there can delete a record, or restore an older one: that undoes a revocation
+until the lease ends, which is encrypted as well, but it gives no access.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _PREFIX = "jupyter-tokens:"
 _EVENTS = f"{_PREFIX}events"
 _SEALED = b"sealed"
 _NONCE_SECONDS = 2 * WINDOW_SECONDS + 1
-"""For so long a proof can be good: its time may be ahead by as much as it may be behind."""
+"""How long a proof can be valid: its time may be ahead of the clock by as much as it may be behind."""
 _RETRY_SECONDS = 10.0
 _SCANNED = 1000
-# A mark alone would be kept for ever.
+# Only if the record exists: a mark alone would never expire.
 _MARK = """
 if redis.call('HEXISTS', KEYS[1], 'sealed') == 0 then return 0 end
 for field = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[field], ARGV[field + 1]) end
@@ -42,14 +42,14 @@ _T = TypeVar("_T")
 
 
 class RedisRecords(Records):
-    """Keys that begin with `jupyter-tokens:`.
+    """Records under keys that begin with `jupyter-tokens:`.
 
     Parameters
     ----------
     store : RedisStore
-        For its connection, which is not asked again for 10 s after a failure.
+        Provides the connection, which is not used for 10 s after a failure.
     keys : sequence of bytes
-        The installation's: the first one seals and names, all of them open and find.
+        The installation's keys: the first one encrypts and names, all of them decrypt and find.
     """
 
     blocks = True
@@ -131,7 +131,7 @@ class RedisRecords(Records):
         return [event for event in found if event is not None]
 
     def spend(self, name: str, proof: Proof) -> None:
-        """See `Records`. How many there are is limited by how fast they can be asked for."""
+        """See `Records`. There is no limit on the number of nonces but the rate of requests."""
         key = f"{self._keys('nonce', name)[0]}:{proof.nonce}"
         if not self._ask(lambda: self._redis.set(key, 1, nx=True, px=_ms(_NONCE_SECONDS))):
             raise ProofRefused("replayed")
@@ -155,7 +155,7 @@ class RedisRecords(Records):
 
     def _open(self, kind: str, key: str, fields: Mapping[bytes, bytes]) -> Record | None:
         said = self._opened(fields.get(_SEALED, b""))
-        # It cannot be moved to another name.
+        # The name is part of the encrypted content, so that a record cannot be moved to another name.
         if said is None or said.get("kind") != kind or key not in self._keys(kind, said["name"]):
             return None
         marks = {name.decode(): _number(value) for name, value in fields.items() if name != _SEALED}
@@ -175,7 +175,9 @@ class RedisRecords(Records):
             return self._store.ask(question)
         except StoreUnavailable as problem:
             why = str(problem)
-        raise Busy(f"What the replicas of this service share cannot be reached: {why}.", retry_after=_RETRY_SECONDS)
+        raise Busy(
+            f"The records that this service's replicas share cannot be reached: {why}.", retry_after=_RETRY_SECONDS
+        )
 
 
 def _ms(seconds: float) -> int:
@@ -183,7 +185,7 @@ def _ms(seconds: float) -> int:
 
 
 def _number(value: bytes) -> float:
-    """A mark; one that somebody has damaged counts as set."""
+    """A mark as a number; a damaged one counts as set."""
     try:
         return float(value)
     except ValueError:
