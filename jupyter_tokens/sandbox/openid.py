@@ -29,8 +29,8 @@ PREFIX = "/openid"
 WELL_KNOWN = "/.well-known/"
 PUBLIC_CLIENT = "sandbox-app"
 """A public client, that is, one without a secret, for programs on a person's own machine."""
-CALLBACKS = ("/jupyter-tokens/login/callback", "/callback")
-"""The paths of the registered redirect URIs. Their host is loopback and any port is allowed (RFC 8252, section 7.3)."""
+CALLBACKS = ("/jupyter-tokens/login/callback", "/callback", "/hub/oauth_callback")
+"""The ends of the registered redirect URIs. Their host is loopback and any port is allowed (RFC 8252, section 7.3)."""
 PERSON = {"sub": "demo-0001", "name": "Demo Person", "preferred_username": "demo", "email": "demo@example.com"}
 SCOPES = ("openid", "profile", "email", "offline_access", "read", "write")
 LIFE, CODE_LIFE, DEVICE_LIFE, REFRESH_LIFE, PAGE_LIFE = 3600, 60, 600, 30 * 86400, 600

@@ -99,12 +99,11 @@ export class Actions {
       if (done.state === 'failed') {
         throw new Error(done.message ?? this._trans.__('The kernel did not accept the token.'));
       }
-      const set = this._trans.__(
-        '%1 is set in %2 (%3).',
-        namesOf(done.env),
-        kernel.notebook,
-        done.language
-      );
+      const facts = [namesOf(done.env), kernel.notebook, done.language];
+      const set =
+        typeof done.env === 'string'
+          ? this._trans.__('%1 is set in %2 (%3).', ...facts)
+          : this._trans.__('%1 are set in %2 (%3).', ...facts);
       const text = [set, keptBy(done, this._trans)].join(' ').trim();
       return { kind: 'done', text, ...(isGiven(params) && { expiresAt: done.expires_at }) };
     });

@@ -297,55 +297,56 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
         >
           {held ? <refreshIcon.react tag="span" /> : trans.__('Fetch')}
         </button>
-        <span className="jp-Tokens-spacer" />
-        {mayReveal && profile.may_reveal && held && !noValue && (
-          <>
+        <span className="jp-Tokens-icons">
+          {mayReveal && profile.may_reveal && held && !noValue && (
+            <>
+              <IconButton
+                icon={revealIcon}
+                label={trans.__('Reveal %1', name)}
+                enabled={!busy}
+                onClick={() => void actions.reveal(name, params, show)}
+              />
+              <IconButton
+                icon={copyIcon}
+                label={trans.__('Copy %1', name)}
+                enabled={!busy}
+                onClick={() => void actions.copy(name, params)}
+              />
+            </>
+          )}
+          {held && (
             <IconButton
-              icon={revealIcon}
-              label={trans.__('Reveal %1', name)}
+              icon={forgetIcon}
+              label={trans.__('Forget %1', name)}
               enabled={!busy}
-              onClick={() => void actions.reveal(name, params, show)}
+              // The button has been removed by then.
+              onClick={() => void actions.forget(name).then(() => fetch.current?.focus())}
             />
+          )}
+          {profile.provider !== null && (
             <IconButton
-              icon={copyIcon}
-              label={trans.__('Copy %1', name)}
-              enabled={!busy}
-              onClick={() => void actions.copy(name, params)}
+              icon={codeIcon}
+              label={trans.__('Use %1', name)}
+              expanded={props.isUsing}
+              onClick={() => props.setUsing(!props.isUsing)}
             />
-          </>
-        )}
-        {held && (
-          <IconButton
-            icon={forgetIcon}
-            label={trans.__('Forget %1', name)}
-            enabled={!busy}
-            // The button has been removed by then.
-            onClick={() => void actions.forget(name).then(() => fetch.current?.focus())}
-          />
-        )}
-        {profile.provider !== null && (
-          <IconButton
-            icon={codeIcon}
-            label={trans.__('Use %1', name)}
-            expanded={props.isUsing}
-            onClick={() => props.setUsing(!props.isUsing)}
-          />
-        )}
-        {props.takesParams && (
-          <IconButton
-            icon={settingsIcon}
-            label={trans.__('Parameters of %1', name)}
-            expanded={props.open}
-            onClick={() => props.setOpen(!props.open)}
-          />
-        )}
-        {mayEdit && profile.origin === '' && (
-          <IconButton
-            icon={editIcon}
-            label={trans.__('Edit %1', name)}
-            onClick={() => bench.edit(name)}
-          />
-        )}
+          )}
+          {props.takesParams && (
+            <IconButton
+              icon={settingsIcon}
+              label={trans.__('Parameters of %1', name)}
+              expanded={props.open}
+              onClick={() => props.setOpen(!props.open)}
+            />
+          )}
+          {mayEdit && profile.origin === '' && (
+            <IconButton
+              icon={editIcon}
+              label={trans.__('Edit %1', name)}
+              onClick={() => bench.edit(name)}
+            />
+          )}
+        </span>
       </div>
       <div ref={host} />
     </>

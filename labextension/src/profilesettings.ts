@@ -21,7 +21,9 @@ const OTHERS = [
   'kernels',
   'notebooks',
   'inject_at_start',
-  'fixed_params'
+  'fixed_params',
+  'hosts',
+  'sdk'
 ];
 
 /** Null for a new profile, or one without a provider. */
@@ -114,12 +116,22 @@ export function common(provider: IProvider): IObjectSchema {
   };
 }
 
-/** The values that are strings, numbers or booleans. */
+/** The values that are strings, numbers or booleans; the variables of several values as `FIELD=VAR,FIELD=VAR`. */
 export function plain(settings: IEditable['settings']): Params {
+  const written = ([key, value]: [string, Value | Params]): [string, Value | Params] => [
+    key,
+    key === 'env' && typeof value === 'object'
+      ? Object.entries(value)
+          .map(pair => pair.join('='))
+          .join(',')
+      : value
+  ];
   return Object.fromEntries(
-    Object.entries(settings).filter(
-      (entry): entry is [string, Value] => entry[0] !== 'provider' && typeof entry[1] !== 'object'
-    )
+    Object.entries(settings)
+      .map(written)
+      .filter(
+        (entry): entry is [string, Value] => entry[0] !== 'provider' && typeof entry[1] !== 'object'
+      )
   );
 }
 

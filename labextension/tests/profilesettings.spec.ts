@@ -5,6 +5,7 @@ import {
   isRequired,
   known,
   own,
+  plain,
   settingsFor,
   signInOf,
   signIns,
@@ -73,13 +74,24 @@ it('sends back what it does not show', () => {
   const properties = {
     ...PROVIDER.settings.properties,
     inject_at_start: { type: 'boolean' },
-    fixed_params: { type: 'boolean' }
+    fixed_params: { type: 'boolean' },
+    hosts: { type: 'array' },
+    sdk: { type: 'string' }
   };
   const provider = { ...PROVIDER, settings: { ...PROVIDER.settings, properties } };
-  const settings = { provider: 'oneaccess', inject_at_start: true, fixed_params: true };
+  const hosts = ['git.example'];
+  const settings = {
+    provider: 'oneaccess',
+    inject_at_start: true,
+    fixed_params: true,
+    hosts,
+    sdk: 'aws'
+  };
   expect(unseen({ ...editable, settings }, provider)).toEqual({
     inject_at_start: true,
-    fixed_params: true
+    fixed_params: true,
+    hosts,
+    sdk: 'aws'
   });
   expect(Object.keys(own(provider))).toEqual(['endpoint', 'client_secret']);
   expect(Object.keys(common(provider).properties)).not.toContain('inject_at_start');
@@ -156,4 +168,14 @@ it.each([
   ['', undefined]
 ])('prefills the variable of %j', (name, variable) => {
   expect(variableFor(name)).toBe(variable);
+});
+
+it('writes the variables of several values on one line', () => {
+  const env = { AccessKeyId: 'KEY_ID', AccessKeySecret: 'KEY_SECRET' };
+  expect(plain({ provider: 'alibaba-sts', env, params: { RoleArn: 'acs:ram::1:role/x' } })).toEqual(
+    {
+      env: 'AccessKeyId=KEY_ID,AccessKeySecret=KEY_SECRET'
+    }
+  );
+  expect(plain({ env: 'ACME_TOKEN' })).toEqual({ env: 'ACME_TOKEN' });
 });

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 from pytest_playwright import CreateContextCallback
 
 from jupyter_tokens.sandbox import Sandbox, running
@@ -16,6 +16,7 @@ from .page import Lab
 from .recording import Recording, confidential
 from .served import Served, serving
 
+KEY = "an-api-key-that-the-tests-made-up"
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -68,7 +69,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def extra(sandbox: Sandbox) -> dict[str, Any]:
+def extra(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Profiles besides the sandbox's five."""
     key, secret = next(iter(sandbox.accounts.alibaba.items()))
     person = {
@@ -78,6 +79,8 @@ def extra(sandbox: Sandbox) -> dict[str, Any]:
         "auth_method": "none",
     }
     return {
+        # A token of three values.
+        "alibaba-sts": sandbox.neighbours(tmp_path_factory.mktemp("secrets"))["alibaba-sts"],
         "openid": {**person, "grant": "authorization_code", "env": "OPENID_TOKEN"},
         "openid-device": {**person, "grant": "device_code", "env": "OPENID_DEVICE_TOKEN"},
         "refused": {
@@ -134,3 +137,26 @@ def lab(page: Page, jupyterlab: Served) -> Lab:
     opened.open()
     opened.open_panel()
     return opened
+
+
+@pytest.fixture(scope="session")
+def new_user(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Iterator[Served]:
+    """A server whose user has no profile, but an API key in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACME_API_KEY", KEY)
+        with serving("jupyterlab", tmp_path_factory.mktemp("new"), sandbox) as served:
+            yield served
+
+
+@pytest.fixture
+def empty(page: Page, new_user: Served) -> Lab:
+    """The empty panel."""
+    file = new_user.home / "config" / "jupyter_tokens_config.json"
+    file.unlink(missing_ok=True)
+    lab = Lab(page, new_user)
+    lab.open()
+    # It takes the focus when it comes.
+    expect(page.locator(".jp-Launcher")).to_be_visible()
+    lab.open_panel()
+    expect(lab.panel).to_contain_text("No profiles yet")
+    return lab

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from playwright.sync_api import expect
 
 from .page import Lab
+from .test_usage import choose
 
+THEMES = ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast")
 AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -30,24 +33,107 @@ def violations(lab: Lab) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"])
-def test_axe_finds_nothing(lab: Lab, theme: str) -> None:
-    # All cards in view: of what is not drawn, axe-core sees no colours.
-    lab.page.set_viewport_size({"width": 1280, "height": 2400})
-    lab.page.add_script_tag(path=AXE)
-    lab.theme(theme)
-    lab.open_notebook("axe.ipynb")
-    assert violations(lab) == []
+def states(lab: Lab) -> Iterator[str]:
+    """Leads the panel through what it can show; each state by its name."""
+    lab.open_notebook("states.ipynb")
+    expect(lab.panel).to_contain_text("Inject into states.ipynb")
+    yield "cards"
     lab.press("oneaccess", "Inject")
     expect(lab.card("oneaccess")).to_contain_text("is set in")
     lab.press("oneaccess", "Reveal")
     lab.press("refused", "Fetch")
     expect(lab.card("refused").get_by_role("alert")).to_be_visible()
     lab.press("short", "Parameters of")
-    assert violations(lab) == []
+    yield "a value, an error and parameters"
+    choose(lab, "eiam", "httpx")
+    expect(lab.card("eiam").get_by_label("Code for eiam", exact=True)).to_contain_text("get_token")
+    yield "use it"
+    lab.press("openid-device", "Log in to")
+    expect(lab.card("openid-device")).to_contain_text("and enter the code")
+    yield "a login"
+    lab.press("openid-device", "Cancel the login to")
+    lab.panel.get_by_role("button", name="History").click()
+    expect(lab.panel.get_by_role("list", name="History")).to_contain_text("injected into states.ipynb")
+    yield "the history"
+    lab.panel.get_by_role("button", name="History").click()
     lab.panel.get_by_role("button", name="Add a profile").click()
-    expect(lab.panel.get_by_role("form")).to_be_visible()
-    assert violations(lab) == []
+    form = lab.panel.get_by_role("form")
+    form.get_by_label("Provider", exact=True).select_option("oauth2")
+    form.get_by_text("Advanced").click()
+    yield "the form"
+    form.get_by_label("Provider", exact=True).select_option("static")
+    form.get_by_label("Name", exact=True).fill("states")
+    form.get_by_label("Token", exact=True).fill("a-key-of-this-test")
+    form.get_by_label("Environment variable", exact=True).fill("PATH")
+    form.get_by_role("button", name="Save and test").click()
+    expect(form.get_by_role("alert")).to_contain_text("PATH")
+    yield "an error at a field"
+
+
+@pytest.mark.parametrize("look", [*THEMES, "forced colours"])
+def test_axe_finds_nothing(lab: Lab, look: str) -> None:
+    # All cards in view: of what is not drawn, axe-core sees no colours.
+    lab.page.set_viewport_size({"width": 1280, "height": 3200})
+    lab.page.add_script_tag(path=AXE)
+    if look in THEMES:
+        lab.theme(look)
+    else:
+        lab.page.emulate_media(forced_colors="active")
+    assert {state: found for state in states(lab) if (found := violations(lab))} == {}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_in_the_empty_panel(empty: Lab, theme: str) -> None:
+    empty.page.add_script_tag(path=AXE)
+    empty.theme(theme)
+    assert violations(empty) == []
+    narrow(empty, 250)
+    assert wider(empty) == []
+
+
+@pytest.mark.parametrize(
+    "viewport", [pytest.param((1280, 860), id="narrow"), pytest.param((640, 430), id="at twice the size")]
+)
+def test_nothing_is_wider_than_the_panel(lab: Lab, viewport: tuple[int, int]) -> None:
+    """What a browser shows at 200 % is a page of half the width and height."""
+    width, height = viewport
+    lab.page.set_viewport_size({"width": width, "height": height})
+    seen = {}
+    for state in states(lab):
+        narrow(lab, 250)
+        seen[state] = wider(lab)
+    assert not any(seen.values()), seen
+    assert len(seen) > 1
+
+
+def narrow(lab: Lab, width: int) -> None:
+    """Makes the sidebar as narrow as this, in pixels."""
+    handle = lab.page.locator("#jp-main-split-panel > .lm-SplitPanel-handle:visible").last
+    for _ in range(2):
+        box, panel = handle.bounding_box(), lab.panel.bounding_box()
+        assert box is not None
+        assert panel is not None
+        lab.page.mouse.move(box["x"] + 2, box["y"] + 100)
+        lab.page.mouse.down()
+        lab.page.mouse.move(box["x"] + 2 + panel["width"] - width, box["y"] + 100)
+        lab.page.mouse.up()
+    box = lab.panel.bounding_box()
+    assert box is not None
+    assert abs(box["width"] - width) <= 1
+
+
+def wider(lab: Lab) -> list[str]:
+    """What reaches over the panel's right edge."""
+    found: list[str] = lab.page.evaluate(
+        """() => {
+          const panel = document.querySelector('#jupyter-tokens-panel');
+          const edge = panel.getBoundingClientRect().left + panel.clientWidth + 0.5;
+          return [...panel.querySelectorAll('*')]
+            .filter(one => one.getBoundingClientRect().right > edge)
+            .map(one => one.outerHTML.slice(0, 120));
+        }"""
+    )
+    return found
 
 
 def test_every_action_can_be_reached_by_keyboard(lab: Lab) -> None:

@@ -86,6 +86,22 @@ def test_takes_it_out_of_the_notebook_again(lab: Lab, language: str) -> None:
     assert lab.run_cell(code if language == "R" else f"import os; {code}").lower() == "false"
 
 
+def test_several_values_come_and_go_together(lab: Lab) -> None:
+    names = [f"ALIBABA_CLOUD_{name}" for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")]
+    show = f"import os; print([os.environ.get(name, 'nothing') for name in {names}])"
+    lab.open_notebook("several.ipynb")
+    lab.run_cell(f"import os; os.environ['{names[0]}'] = 'mine'")
+    card = lab.card("alibaba-sts")
+    lab.press("alibaba-sts", "Inject")
+    expect(card).to_contain_text(f"{', '.join(names)} are set in several.ipynb (python). The kernel keeps it fresh.")
+    assert lab.run_cell(show).count("[token alibaba-sts") == len(names)
+    lab.press("alibaba-sts", "Remove")
+    expect(card).to_contain_text("Removed from several.ipynb.")
+    expect(card).not_to_contain_text("held by")
+    # What was there before is there again.
+    assert lab.run_cell(show) == "['mine', 'nothing', 'nothing']"
+
+
 def test_what_the_notebook_does_is_in_view(lab: Lab) -> None:
     lab.open_notebook("follows.ipynb")
     lab.run_cell("%gettoken oneaccess --env X")

@@ -15,6 +15,7 @@ from jupyter_tokens.sandbox import Sandbox
 
 from .page import Lab
 from .served import serving
+from .test_login import allow
 
 CODE = "import os\nimport httpx\n\nheaders = {'Authorization': 'Bearer ' + os.environ['ONEACCESS_TOKEN']}"
 SIZE = {"width": 1180, "height": 760}
@@ -82,6 +83,24 @@ def test_an_error(lab: Lab, shoot: Any) -> None:
     expect(lab.card("refused").get_by_role("alert")).to_be_visible()
     wide(lab)
     shoot("error")
+
+
+def test_a_login(lab: Lab, shoot: Any) -> None:
+    lab.theme("JupyterLab Light")
+    lab.open_notebook("analysis.ipynb", source=CODE)
+    lab.panel.get_by_role("searchbox").fill("openid")
+    with lab.page.context.expect_page() as opened:
+        lab.press("openid", "Log in to")
+    allow(opened.value)
+    lab.expect_state("openid", "fresh")
+    opened.value.close()
+    lab.press("openid-device", "Log in to")
+    expect(lab.card("openid-device")).to_contain_text("and enter the code")
+    wide(lab)
+    shoot("login")
+    lab.press("openid-device", "Cancel the login to")
+    lab.press("openid", "Log out of")
+    expect(lab.card("openid")).to_contain_text("Logged out")
 
 
 def test_the_form(lab: Lab, shoot: Any) -> None:
@@ -167,7 +186,6 @@ def test_nothing_yet(page: Page, shoot: Any, tmp_path: Path, sandbox: Sandbox) -
         lab.open_panel()
         expect(lab.panel).to_contain_text("No profiles yet")
         expect(lab.panel).to_contain_text("jupyter tokens demo")
-        lab.command("launcher:create")
         expect(page.locator(".jp-Launcher")).to_be_visible()
         wide(lab)
         shoot("empty")

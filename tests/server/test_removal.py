@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 
 from .conftest import Call, Kernel, told
@@ -65,6 +67,34 @@ async def test_a_kernel_with_the_extension_does_it_itself(call: Call, jp_servera
         await remove(call, client.id)
         assert (await client.run(PYTHON)).strip() == "None"
         assert (await client.run("print('mine' in globals())")).strip() == "False"
+
+
+async def test_several_values_go_together(
+    *,
+    as_sent: None,
+    jp_serverapp: Any,
+    call: Call,
+    extension: TokensExtension,
+    profiles: dict[str, Any],
+    sandbox: Sandbox,
+    tmp_path: Path,
+    write_profiles: Callable[..., Path],
+) -> None:
+    key = sandbox.neighbours(tmp_path / "secrets")["alibaba-sts"]
+    write_profiles({**profiles, "alibaba-sts": key})
+    variables = [*key["env"].values()]
+    show = f"import os; print([len(os.environ.get(name, '')) > 0 for name in {variables}])"
+    async with started(jp_serverapp) as client:
+        answer = told(await call("POST", f"kernels/{client.id}/inject", {"profile": "alibaba-sts"}))
+        assert (answer["state"], answer["env"]) == ("done", key["env"])
+        assert (await client.run(show)).strip() == "[True, True, True]"
+        assert {holding["env"] for holding in await holdings(call)} == set(variables)
+        removed = await call("DELETE", f"kernels/{client.id}/inject?profile=alibaba-sts")
+        assert (removed.code, told(removed)["state"]) == (200, "done")
+        assert set(told(removed)["env"].split(", ")) == set(variables)
+        assert (await client.run(show)).strip() == "[False, False, False]"
+        assert await holdings(call) == []
+        assert not [name for name in variables if extension.renewals.sent(client.id, name) is not None]
 
 
 async def test_a_busy_kernel_does_it_later(as_sent: None, call: Call, jp_serverapp: Any, tmp_path: Path) -> None:

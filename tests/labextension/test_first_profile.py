@@ -1,0 +1,169 @@
+"""From the empty panel to the first token: by import, by form, and by keyboard alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from jupyter_tokens.sandbox import Sandbox
+
+from .conftest import KEY
+from .page import Lab
+
+MOST_ACTIONS = 30
+
+
+def saved(lab: Lab) -> Any:
+    """The profiles as they are written."""
+    file = lab.served.home / "config" / "jupyter_tokens_config.json"
+    return json.loads(file.read_text())["TokenProfiles"]["profiles"]
+
+
+def test_a_key_that_is_here_already_is_imported_by_name(empty: Lab) -> None:
+    lab = empty
+    offered = lab.panel.get_by_role("list", name="Import")
+    expect(offered.get_by_role("button", name="Import ACME_API_KEY")).to_be_visible()
+    # The server's own.
+    expect(offered).not_to_contain_text("JUPYTER")
+    assert KEY not in lab.page.content()
+    offered.get_by_role("button", name="Import ACME_API_KEY").click()
+    form = lab.panel.get_by_role("form", name="Add a profile")
+    expect(form.get_by_label("Name", exact=True)).to_have_value("acme")
+    expect(form.get_by_label("Token", exact=True)).to_have_value("env:ACME_API_KEY")
+    expect(form.get_by_label("Environment variable", exact=True)).to_have_value("ACME_API_KEY")
+    form.get_by_role("button", name="Save and test").click()
+    expect(form.get_by_role("status")).to_contain_text("it works")
+    form.get_by_role("button", name="Close").click()
+    lab.expect_state("acme", "fresh")
+    assert saved(lab) == {"acme": {"provider": "static", "token": "env:ACME_API_KEY", "env": "ACME_API_KEY"}}
+
+
+def test_an_error_is_shown_at_its_field(empty: Lab) -> None:
+    lab = empty
+    lab.panel.get_by_role("button", name="Add a profile").last.click()
+    form = lab.panel.get_by_role("form", name="Add a profile")
+    form.get_by_label("Name", exact=True).fill("acme")
+    form.get_by_label("Token", exact=True).fill(KEY)
+    variable = form.get_by_label("Environment variable", exact=True)
+    variable.fill("PATH")
+    form.get_by_role("button", name="Save and test").click()
+    expect(variable).to_be_focused()
+    expect(variable).to_have_attribute("aria-invalid", "true")
+    told = form.get_by_role("alert")
+    expect(told).to_have_count(1)
+    expect(told).to_contain_text("PATH")
+    # For those who hear the page, too.
+    assert str(told.get_attribute("id")) in str(variable.get_attribute("aria-describedby")).split()
+    variable.fill("ACME_TOKEN")
+    # A secret is not kept in the page: it is typed again.
+    form.get_by_label("Token", exact=True).fill(KEY)
+    form.get_by_role("button", name="Save and test").click()
+    expect(form.get_by_role("status")).to_contain_text("it works")
+    expect(variable).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_the_place_for_a_secret_is_chosen(empty: Lab) -> None:
+    lab = empty
+    lab.panel.get_by_role("button", name="Add a profile").last.click()
+    form = lab.panel.get_by_role("form", name="Add a profile")
+    form.get_by_label("Name", exact=True).fill("acme")
+    place = form.get_by_label("Where to store Token")
+    expect(place).to_have_value("keyring")
+    token = form.get_by_label("Token", exact=True)
+    expect(token).to_have_attribute("type", "password")
+    place.select_option("reference")
+    # A reference is no secret, and can be read.
+    expect(token).to_have_attribute("type", "text")
+    place.select_option("file")
+    token.fill(KEY)
+    form.get_by_role("button", name="Save", exact=True).click()
+    lab.expect_state("acme", "none")
+    file = lab.served.home / "config" / "jupyter_tokens_secrets" / "acme.token"
+    assert saved(lab)["acme"]["token"] == "file:jupyter_tokens_secrets/acme.token"
+    assert (file.read_text().strip(), file.stat().st_mode & 0o777) == (KEY, 0o600)
+    lab.press("acme", "Edit")
+    lab.panel.get_by_role("button", name="Remove").click()
+    lab.page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
+    expect(lab.panel).to_contain_text("No profiles yet")
+    assert not file.exists()
+
+
+class Keys:
+    """A person without a mouse. Each key that leads somewhere is an action, and so is a text that is typed."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.actions = 0
+
+    def press(self, key: str) -> None:
+        self.lab.page.keyboard.press(key)
+        self.actions += 1
+
+    def type(self, text: str) -> None:
+        self.lab.page.keyboard.type(text)
+        self.actions += 1
+
+    def tab_to(self, wanted: Locator) -> None:
+        for _ in range(MOST_ACTIONS):
+            if wanted.evaluate("one => one === document.activeElement"):
+                return
+            self.press("Tab")
+        raise AssertionError(f"{wanted} cannot be reached by Tab")
+
+    def begin(self) -> None:
+        """From the panel as it opens to the form."""
+        self.press("Enter")
+        expect(self.lab.panel.get_by_label("Name", exact=True)).to_be_focused()
+
+    def end(self, form: Locator) -> None:
+        """Enter in a field saves and tests."""
+        self.press("Enter")
+        expect(form.get_by_role("status")).to_contain_text("it works")
+        print("user actions:", self.actions)
+        assert self.actions <= MOST_ACTIONS
+
+
+@pytest.fixture
+def keys(empty: Lab) -> Keys:
+    empty.panel.get_by_role("button", name="Add a profile").last.focus()
+    return Keys(empty)
+
+
+def test_by_keyboard_alone_with_an_api_key(keys: Keys) -> None:
+    lab = keys.lab
+    keys.begin()
+    form = lab.panel.get_by_role("form", name="Add a profile")
+    keys.type("acme")
+    keys.tab_to(form.get_by_label("Token", exact=True))
+    keys.type(KEY)
+    keys.end(form)
+    keys.tab_to(form.get_by_role("button", name="Close"))
+    keys.press("Enter")
+    lab.expect_state("acme", "fresh")
+    assert keys.actions <= MOST_ACTIONS
+
+
+def test_by_keyboard_alone_with_oauth2(keys: Keys, sandbox: Sandbox) -> None:
+    lab = keys.lab
+    client_id, client_secret = next(iter(sandbox.accounts.openid.items()))
+    keys.begin()
+    form = lab.panel.get_by_role("form", name="Add a profile")
+    keys.type("acme")
+    keys.tab_to(form.get_by_label("Provider", exact=True))
+    # As a list of a browser: the first letters choose.
+    keys.type("OAuth")
+    expect(form.get_by_label("Provider", exact=True)).to_have_value("oauth2")
+    keys.tab_to(form.get_by_label("Issuer", exact=True))
+    keys.type(f"{sandbox.url}/openid")
+    keys.tab_to(form.get_by_label("Client ID", exact=True))
+    keys.type(client_id)
+    keys.tab_to(form.get_by_label("Client secret", exact=True))
+    keys.type(client_secret)
+    keys.end(form)
+    keys.tab_to(form.get_by_role("button", name="Close"))
+    keys.press("Enter")
+    lab.expect_state("acme", "fresh")
+    assert keys.actions <= MOST_ACTIONS
