@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from jupyter_tokens.sandbox import Sandbox
 from .test_command import run
 
 pytestmark = [pytest.mark.scale, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+ALICE_AND_BOB = {"alice": "physics", "bob": "chemistry"}
 ADMIN = "hub-t0ken-of-the-tests-0123456789"
 
 
@@ -34,11 +35,34 @@ def free_port() -> int:
         return port
 
 
+def environments() -> Iterator[dict[str, str]]:
+    """Of all processes that this one may look at."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            yield process.environ()
+
+
 class RealHub:
-    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+    """python, python_path : what runs users' servers and the service, and where it finds packages.
+
+    service_user : as whom the service runs. users : with their groups. more : configuration.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sandbox: Sandbox,
+        *,
+        python: str = sys.executable,
+        python_path: str = "",
+        service_user: str | None = None,
+        users: Mapping[str, str] = ALICE_AND_BOB,
+        more: str = "",
+    ) -> None:
         self.folder = folder
         self.url, hub, proxy, service = (f"http://127.0.0.1:{free_port()}" for _ in range(4))
-        self.service = f"{service}/services/jupyter-tokens/v1"
+        self.told = f"{service}/services/jupyter-tokens"
+        self.service = f"{self.told}/v1"
         config = folder / "service"
         config.mkdir(mode=0o700)
         settings = {
@@ -49,7 +73,13 @@ class RealHub:
         file.write_text(json.dumps(settings))
         file.chmod(0o600)
         block = run("hub-config", "--url", service).stdout
-        block = block.replace("/etc/jupyter-tokens", str(config)).replace('    "user": "jupyter-tokens",\n', "")
+        runs_as = "" if service_user is None else f'    "user": "{service_user}",\n'
+        block = block.replace("/etc/jupyter-tokens", str(config)).replace('    "user": "jupyter-tokens",\n', runs_as)
+        block = block.replace(sys.executable, python)
+        if python_path:
+            block = block.replace('{"JUPYTER_CONFIG_DIR"', f'{{"PYTHONPATH": "{python_path}", "JUPYTER_CONFIG_DIR"')
+            more += f'c.Spawner.environment.update({{"PYTHONPATH": "{python_path}"}})\n'
+        groups = {group: {"users": [name]} for name, group in users.items() if group}
         self.config = folder / "jupyterhub_config.py"
         self.config.write_text(f"""
 c.JupyterHub.bind_url = {self.url!r}
@@ -59,14 +89,15 @@ c.ConfigurableHTTPProxy.should_start = True
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.JupyterHub.spawner_class = "simple"
-c.Spawner.cmd = [{sys.executable!r}, "-m", "jupyterhub.singleuser"]
+c.Spawner.cmd = [{python!r}, "-m", "jupyterhub.singleuser"]
 c.Spawner.args = ["--allow-root"]
 c.SimpleLocalProcessSpawner.home_dir_template = {str(folder)!r} + "/home/{{username}}"
-c.JupyterHub.load_groups = {{"physics": {{"users": ["alice"]}}, "chemistry": {{"users": ["bob"]}}}}
+c.JupyterHub.load_groups = {groups!r}
 c.JupyterHub.services.append({{"name": "tests", "api_token": {ADMIN!r}}})
 c.JupyterHub.load_roles.append({{"name": "tests", "services": ["tests"],
     "scopes": ["admin:users", "admin:servers", "admin:groups", "access:servers"]}})
 {block}
+{more}
 """)
         self.api = httpx.Client(base_url=self.url, headers={"Authorization": f"token {ADMIN}"}, timeout=60)
 
@@ -81,16 +112,14 @@ c.JupyterHub.load_roles.append({{"name": "tests", "services": ["tests"],
             assert time.monotonic() < deadline, "not in time"
             time.sleep(0.2)
 
-    def starts(self, user: str) -> str:
-        """Start a user's server; returns its hub token."""
-        assert self.api.post(f"/hub/api/users/{user}/server").status_code in {201, 202}
-        self.until(lambda: self.api.get(f"/user/{user}/api/status").status_code == 200)
-        for process in psutil.process_iter():
-            try:
-                told = process.environ()
-            except (psutil.Error, OSError):
-                continue
-            if told.get("JUPYTERHUB_USER") == user and str(self.folder) in told.get("HOME", ""):
+    def starts(self, user: str, server: str = "") -> str:
+        """Start a user's server, by its name if it has one; returns its hub token."""
+        route = f"/hub/api/users/{user}/servers/{server}" if server else f"/hub/api/users/{user}/server"
+        assert self.api.post(route).status_code in {201, 202}
+        prefix = f"/user/{user}/{server}/" if server else f"/user/{user}/"
+        self.until(lambda: self.api.get(f"{prefix}api/status").status_code == 200, 180)
+        for told in environments():
+            if told.get("JUPYTERHUB_SERVICE_PREFIX") == prefix and told.get("JUPYTER_TOKENS_SERVICE_URL") == self.told:
                 return told["JUPYTERHUB_API_TOKEN"]
         raise AssertionError("no process of the server")
 
@@ -99,14 +128,13 @@ c.JupyterHub.load_roles.append({{"name": "tests", "services": ["tests"],
         return httpx.post(f"{self.service}/token", headers=shown, json={"profile": "shared"}, timeout=60)
 
 
-@pytest.fixture
-def real_hub(tmp_path: Path, sandbox: Sandbox) -> Iterator[RealHub]:
-    made = RealHub(tmp_path, sandbox)
-    log = (tmp_path / "hub.log").open("wb")
+@contextmanager
+def running_hub(made: RealHub) -> Iterator[RealHub]:
+    log = (made.folder / "hub.log").open("wb")
     paths = [str(Path(sys.executable).parent), os.environ["PATH"]]
     process = subprocess.Popen(
         [sys.executable, "-m", "jupyterhub", "-f", str(made.config)],
-        cwd=tmp_path,
+        cwd=made.folder,
         env={**os.environ, "PATH": os.pathsep.join(paths)},
         stdout=log,
         stderr=log,
@@ -126,6 +154,12 @@ def real_hub(tmp_path: Path, sandbox: Sandbox) -> Iterator[RealHub]:
                     child.kill()
         made.api.close()
         log.close()
+
+
+@pytest.fixture
+def real_hub(tmp_path: Path, sandbox: Sandbox) -> Iterator[RealHub]:
+    with running_hub(RealHub(tmp_path, sandbox)) as made:
+        yield made
 
 
 def page(real_hub: RealHub, user: str) -> tuple[httpx.Client, str]:
