@@ -343,4 +343,4 @@ def test_a_profile_is_added_with_a_secret_changed_and_removed(lab: Lab, sandbox:
     lab.page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
     expect(lab.card("oneaccess")).to_be_visible()
     expect(lab.card(f"mine-{where}")).to_have_count(0)
-    assert not list((lab.served.home / "config").glob("jupyter_tokens_secrets/*"))
+    assert not list((lab.served.home / "config").glob(f"jupyter_tokens_secrets/*mine-{where}*"))
