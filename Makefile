@@ -35,10 +35,10 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 
 # Clusters of workers. Their packages are large, so they have an environment of their own.
 test-scale: $(VENVS)/scale/.ready
-	PATH=$(abspath $(VENVS)/scale/node_modules/.bin):$$PATH $(SCALE)/python -m pytest -m scale $(or $(ARGS),tests/workers tests/service)
+	PATH=$(abspath $(VENVS)/scale/node_modules/.bin):$$PATH $(SCALE)/python -m pytest -m scale $(or $(ARGS),tests/workers tests/service tests/sources)
 
 slow: $(VENVS)/dev/.ready
-	$(DEV)/python -m pytest -m "slow or nightly" --full $(ARGS)
+	$(DEV)/python -m pytest -m "(slow or nightly) and not scale" --full $(ARGS)
 
 # Not part of `test`: what other projects are about to release may break it, whatever we do.
 canary: $(VENVS)/canary/bin/python
@@ -104,8 +104,9 @@ $(VENVS)/dev/.ready: $(VENVS)/dev/bin/python pyproject.toml $(PANEL) $(wildcard 
 
 $(VENVS)/scale/.ready: $(VENVS)/scale/bin/python pyproject.toml $(PANEL)
 	$(SCALE)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,scale]'
+	@scripts/need openjdk-17-jre-headless java -version
 	@scripts/need npm npm --version
-	npm install --no-audit --no-fund --silent --prefix $(VENVS)/scale configurable-http-proxy@5
+	npm install --no-audit --no-fund --silent --prefix $(VENVS)/scale configurable-http-proxy@5 oidc-provider@9
 	@touch $@
 
 labextension/node_modules/.package-lock.json: labextension/package-lock.json

@@ -51,10 +51,11 @@ def _options() -> Iterator[str]:
     from jupyter_tokens.config.files import TokenProfiles  # noqa: PLC0415 (only for this page)
     from jupyter_tokens.kernel.magics import TokenMagics  # noqa: PLC0415
     from jupyter_tokens.server.app import TokensExtension  # noqa: PLC0415
+    from jupyter_tokens.service.app import TokenService  # noqa: PLC0415
     from jupyter_tokens.sources.stores import TokenStore  # noqa: PLC0415
 
     yield "## Options"
-    for configurable in (TokensExtension, TokenProfiles, TokenStore, TokenMagics):
+    for configurable in (TokensExtension, TokenProfiles, TokenStore, TokenMagics, TokenService):
         yield from ("", f"### `c.{configurable.__name__}`", "")
         yield from ("| option | type | default | |", "|---|---|---|---|")
         for name, trait in configurable.class_own_traits(config=True).items():

@@ -34,8 +34,8 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
     After a 401 it asks for a token newer than the refused one. A hundred requests refused at once therefore cause one
     refresh, not a hundred.
 
-    Pickled, it is the names of profile and parameters, and no token. The process that unpickles it asks its own source,
-    of which there is one in each process: see `docs/workers.md`.
+    It is pickled as the names of profile and parameters, without the token. The process that unpickles it uses its own
+    token source: see `docs/workers.md`.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._renew is None:
-            raise TypeError("This token was created, and can be fetched by nobody: its auth cannot be pickled.")
+            raise TypeError("This token was created and cannot be fetched again, so its auth cannot be pickled.")
         return _of_this_process, (self._profile, dict(self._params))
 
     def _fresh(self, refused: Token | None = None) -> Token:
@@ -115,7 +115,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                         return response
                     again.body.seek(rewind)
                 again.headers.update(newer.headers())
-                # A redirect of the second answer is followed with a copy of the first request.
+                # A redirect of the second response is followed with a copy of the first request.
                 request.headers.update(newer.headers())
                 second = response.connection.send(again, **options)
                 second.history.append(response)
@@ -127,7 +127,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
         def stay(response: Any, **_: Any) -> Any:
             if response.is_redirect and urlsplit(urljoin(response.url, response.headers["location"]))[:2] != origin:
                 for name in token.headers().keys() - {"Authorization"}:
-                    # requests itself keeps Authorization alone from another host; it sends a copy of one of the two.
+                    # requests only removes Authorization for another host, not other headers.
                     for sent in (request, response.request):
                         sent.headers.pop(name, None)
             return response
@@ -137,7 +137,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
 
 def _of_this_process(profile: str, params: Mapping[str, Any]) -> TokenAuth:
-    """What a pickled `TokenAuth` becomes. No token is fetched before the first request."""
+    """Unpickle a `TokenAuth`. No token is fetched before the first request."""
 
     def renew(refused: Token | None) -> Token:
         from .client import shared_client  # noqa: PLC0415 (opened at the first request)

@@ -1,4 +1,4 @@
-"""`get_token`, `issue_handle`, `Client` and their kin: tokens by profile name in any Python process."""
+"""`get_token`, `issue_handle`, `Client` and related functions: tokens by profile name in any Python process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 HANDLE_VARIABLE = "JUPYTER_TOKENS_HANDLE"
-"""Names a file with a handle (`jupyter tokens handle NAME --file PATH`), which this process then uses."""
+"""The variable with the path of a handle (`jupyter tokens handle NAME --file PATH`) for this process to use."""
 
 _NONE: Mapping[str, Any] = {}
 _log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Client:
 
     @property
     def leases(self) -> Leases:
-        """The leases of the handles that this process has had issued."""
+        """The leases of the handles that were issued for this process."""
         with self._lock:
             if self._leases is None:
                 from .sources.leases import Leases  # noqa: PLC0415 (few processes are drivers)
@@ -109,7 +109,7 @@ class Client:
         return [] if self._leases is None else self._leases.handles
 
     def install(self, handle: Handle) -> None:
-        """Use a handle for its profile from now on, unless this very process has had it issued."""
+        """Use a handle for its profile from now on, unless it was issued for this process itself."""
         if self._leases is not None and self._leases.has(handle):
             return
         from .sources.handles import HandleSource  # noqa: PLC0415 (workers alone)
@@ -122,7 +122,7 @@ class Client:
                 self._source = HandleSource(partial(_itself, self._source), [handle])
 
     def uninstall(self, handle: Handle) -> None:
-        """Use a handle no more."""
+        """Stop using a handle."""
         from .sources.handles import HandleSource  # noqa: PLC0415 (workers alone)
 
         with self._lock:
@@ -146,7 +146,7 @@ class Client:
             self._leases.after_fork()
 
     def close(self) -> None:
-        """Revoke the handles that it has issued, and close the connections. Tokens already returned stay valid."""
+        """Revoke the handles that were issued for this process, and close the connections. Tokens stay valid."""
         if self._leases is not None:
             self._leases.end()
         if self._source is not None:
@@ -292,31 +292,31 @@ def issue_handle(
     params: Mapping[str, Any] = _NONE,
     **named_params: Any,
 ) -> Handle:
-    """Have a handle issued, with which workers get the tokens of one profile. It holds no token and no secret.
+    """Get a handle, with which workers fetch the tokens of one profile. It contains no token and no secret.
 
-    The issuer is the Jupyter server that started this kernel. This process renews the handle's lease for as long as it
-    runs, and revokes the handle when it ends. Without a Jupyter server there is no issuer: then the handle only names
-    the profile, and workers use the configuration that they find.
+    The issuer is the Jupyter server that started this kernel. This process renews the handle's lease while it runs, and
+    revokes the handle when it ends. Without a Jupyter server there is no issuer: then the handle only names the
+    profile, and workers use their own configuration.
 
     Parameters
     ----------
     profile : str
         Name of a profile in `jupyter_tokens_config`.
     lease : float, default 900
-        Seconds after which the handle ends if this process does not renew it, because it has died.
+        Seconds after which the handle ends if this process dies and so does not renew it.
     url : str, optional
-        Where workers reach the issuer, if it is not the address that this kernel uses, for example
+        The issuer's URL for workers, if it differs from the one that this kernel uses, for example
         "https://my.host:8888/jupyter-tokens".
     allow_plain : bool, default False
-        Whether workers may ask over plain HTTP on other machines.
+        Whether workers may use plain HTTP from other machines.
     params, **named_params
-        Parameters of the API, as in `get_token`. Workers can ask for these alone.
+        Parameters of the API, as in `get_token`. Workers can only use these.
 
     Returns
     -------
     Handle
-        Pass it to `workers.processes.install` in each worker. Its key opens the profile's tokens until the lease ends:
-        ship it only over connections that others cannot read.
+        Pass it to `workers.processes.install` in each worker. Its key gives access to the profile's tokens until the
+        lease ends: only send it over connections that others cannot read.
 
     Raises
     ------
@@ -348,9 +348,13 @@ def issue_handle(
 
 
 def revoke_handle(handle: Handle) -> None:
-    """Revoke a handle that this process has had issued: workers get no further token with it.
+    """Revoke a handle that was issued for this process, so that workers get no further tokens with it.
 
-    The tokens that they hold stay valid until they expire. Raises `TokenError` if the issuer cannot be reached; the
-    handle then ends with its lease.
+    Tokens that workers have stay valid until they expire.
+
+    Raises
+    ------
+    TokenError
+        The issuer cannot be reached. The handle then ends with its lease.
     """
     shared_client().leases.revoke(handle)

@@ -18,11 +18,11 @@ class Clock(Protocol):
         """Wall clock, in seconds since the epoch: for signatures and for absolute times in responses."""
 
     def elapsed(self) -> float:
-        """Interval clock, in seconds. It never goes back, and it also counts while the machine sleeps."""
+        """Interval clock, in seconds. It never goes back, and it also runs while the machine is suspended."""
 
 
 def _elapsed_of_platform() -> Callable[[], float]:
-    # time.monotonic() stops while a Linux laptop or a Mac sleeps, but a token's life goes on.
+    # time.monotonic() stops while a Linux laptop or a Mac is suspended, but tokens still expire.
     for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):
         if hasattr(time, name):
             return partial(time.clock_gettime, getattr(time, name))

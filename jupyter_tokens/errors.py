@@ -275,7 +275,7 @@ class Forbidden(ApiError):
 
 
 class HandleRefused(Forbidden):
-    """The issuer of a handle refuses it: revoked, its lease has ended, or for another profile or other parameters."""
+    """A handle was refused: it is revoked, its lease has ended, or it is for another profile or other parameters."""
 
     reason = "handle"
 
@@ -287,7 +287,7 @@ class NotFound(ApiError):
 
 
 class LoginNeeded(TokenError):
-    """A person has to log in first: nobody has yet, or the login has ended. No retry helps."""
+    """A person has to log in first, or again because the login has ended. Retrying does not help."""
 
     reason = "login"
 

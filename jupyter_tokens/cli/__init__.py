@@ -1,1 +1,1 @@
-"""`jupyter tokens …`."""
+"""The command line: `jupyter tokens …`."""

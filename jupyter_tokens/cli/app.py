@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""`jupyter tokens`: the list of sub-commands; each is an application of its own."""
+"""`jupyter tokens`: dispatches to the sub-commands, each of which is a separate application."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class TokensApp(CommandApp):
         "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Check the installation and the profiles."),
         "store": ("jupyter_tokens.cli.store.StoreApp", "Show, clear or rekey the store that your processes share."),
         "login": ("jupyter_tokens.cli.login.LoginApp", "Log in to a profile as yourself."),
-        "logout": ("jupyter_tokens.cli.login.LogoutApp", "Log out, and revoke the login where the server can."),
+        "logout": ("jupyter_tokens.cli.login.LogoutApp", "Log out, and revoke the login if the server supports that."),
         "whoami": ("jupyter_tokens.cli.login.WhoamiApp", "Print who is logged in to a profile."),
-        "handle": ("jupyter_tokens.cli.handles.HandleApp", "Write a handle for a job: no token and no secret."),
+        "handle": ("jupyter_tokens.cli.handles.HandleApp", "Write a handle, with which a job gets a profile's tokens."),
         "handles": ("jupyter_tokens.cli.handles.HandlesApp", "List the handles in use, or revoke one."),
         "demo": ("jupyter_tokens.cli.demo.DemoApp", "Start the sandbox and JupyterLab, and open the first tutorial."),
         "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the token APIs on loopback, without an account."),
         "service": ("jupyter_tokens.cli.service.ServiceApp", "Serve profiles to the users of a JupyterHub."),
-        "hub-config": ("jupyter_tokens.cli.service.HubConfigApp", "Print what jupyterhub_config.py needs for that."),
+        "hub-config": ("jupyter_tokens.cli.service.HubConfigApp", "Print the lines for jupyterhub_config.py."),
         "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks, and redact outputs."),
         "completion": ("jupyter_tokens.cli.completion.CompletionApp", "Print the completion code for your shell."),
     }
@@ -77,7 +77,7 @@ def main() -> None:
             # Here, because an error at exit could not be caught.
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has seen enough, such as `head`.
+        # The reader of the pipe, such as `head`, has ended.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 

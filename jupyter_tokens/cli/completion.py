@@ -1,4 +1,4 @@
-"""`jupyter tokens completion SHELL`: Tab for bash, zsh and fish; argcomplete asks, traitlets knows the options."""
+"""`jupyter tokens completion SHELL`: tab completion for bash, zsh and fish, with argcomplete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def profile_names(**_: Any) -> list[str]:
     """The names of the profiles."""
-    # What is wrong with a file, the command itself says.
+    # The command itself reports what is wrong with a file.
     return list(load_written().profiles)
 
 
@@ -30,7 +30,7 @@ def provider_names(**_: Any) -> list[str]:
 
 
 def profile_then_params(parsed_args: Any, **_: Any) -> list[str]:
-    """A profile, and behind it the parameters of its provider."""
+    """Complete a profile, then the parameters of its provider."""
     before = getattr(parsed_args, "extra_args", None) or []
     if not before:
         return profile_names()
@@ -53,7 +53,7 @@ def shells(**_: Any) -> list[str]:
 
 
 class CompletionApp(Action):
-    """Prints what the shell has to evaluate."""
+    """Print the code for the shell to evaluate."""
 
     name = "jupyter-tokens-completion"
     description = """Print the shell code that completes `jupyter tokens` and `jupyter-tokens`: sub-commands, options,
@@ -69,6 +69,6 @@ class CompletionApp(Action):
         """See `Action`."""
         if len(self.extra_args) != 1 or self.extra_args[0] not in SHELLS:
             self.fail(2, f"takes one shell: {', '.join(SHELLS)}; see --help")
-        # `jupyter` hands over to its sub-commands' own completion.
+        # `jupyter` itself delegates to the completion of its sub-commands.
         sys.stdout.write(shellcode(["jupyter", "jupyter-tokens"], shell=self.extra_args[0]))
         return 0

@@ -1,7 +1,7 @@
-"""`git-credential-jupyter-tokens` and `docker-credential-jupyter-tokens`: the programs that git and docker run.
+"""The credential helpers `git-credential-jupyter-tokens` and `docker-credential-jupyter-tokens`.
 
-A token goes to no host but those that the profile names (`hosts`), or that git's own configuration gives the profile
-for. Nothing is ever stored here.
+A token is only sent to the hosts that the profile names (`hosts`), or for which git's own configuration names the
+profile. The helpers store nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .terminal import one_line
 
 __all__ = ["docker", "git", "host_of"]
 
-# docker knows a missing login by this text alone, and pulls on without one.
+# docker recognises a missing login by this text, and then pulls without one.
 _DOCKER_HAS_NONE = "credentials not found in native keychain\n"
 
 
@@ -37,7 +37,7 @@ def docker() -> None:
 
 
 def host_of(written: str) -> str:
-    """The host of a URL, or what is none as it is: `host:port` in small letters, without scheme, user and path."""
+    """The host of a URL as `host:port` in lower case; text that is not a URL is only stripped of these parts."""
     text = written.strip()
     return urlsplit(text if "://" in text else f"//{text}").netloc.rpartition("@")[2].lower()
 
@@ -62,13 +62,13 @@ def _git(source: LocalSource, arguments: list[str]) -> None:
         raise ParameterError("git runs this program: [PROFILE [name=value …]] get|store|erase.")
     *words, operation = arguments
     if operation not in {"get", "erase"}:
-        # Operations that there are not yet are to be ignored, as `store` is: a newer token is a call away.
+        # git requires unknown operations to be ignored. `store` is ignored too, because the next call fetches a token.
         return
     asked = dict(line.rstrip("\n").split("=", 1) for line in sys.stdin if "=" in line)
     try:
         _answer_git(source, words, operation, asked)
     except TokenError:
-        # Or git would ask the person for a password.
+        # Otherwise git would prompt for a password.
         sys.stdout.write("quit=1\n" if operation == "get" else "")
         raise
 
@@ -77,7 +77,7 @@ def _answer_git(source: LocalSource, words: list[str], operation: str, asked: Ma
     protocol, host = asked.get("protocol", ""), asked.get("host", "").lower()
     if protocol != "https" and not (protocol == "http" and is_loopback(f"http://{host}")):
         raise ParameterError(
-            f"A token is sent over https only, and {host[:200] or 'this host'} is asked over {protocol[:20] or '?'}.",
+            f"Tokens are only sent over https, but the URL of {host[:200] or 'this host'} has {protocol[:20] or '?'}.",
             hint="Change the remote's URL: git remote set-url.",
         )
     profiles = source.profiles()
@@ -90,7 +90,7 @@ def _answer_git(source: LocalSource, words: list[str], operation: str, asked: Ma
         user = asked.get("username") or user or DEFAULT_USER
         sys.stdout.write(PROGRAMS["git"](source.get(key), Asked(now=time.time(), server=host, user=user)))
     elif TokenStore.configured().url != "none" and source.get(key).reveal() == asked.get("password"):
-        # It was refused: the next run is to fetch another one.
+        # The host refused the token: the next run has to fetch another one.
         source.forget(key)
 
 
@@ -108,7 +108,7 @@ def _docker(source: LocalSource, arguments: list[str]) -> None:
     if operation == "store":
         raise ParameterError(
             "Logins are not stored here: the token of a profile is the login.",
-            hint="Name this program in credHelpers for the hosts of profiles alone: jupyter tokens sdk docker NAME.",
+            hint="Name this program in credHelpers only for the hosts of profiles: jupyter tokens sdk docker NAME.",
         )
     if operation == "erase":
         return
@@ -123,18 +123,18 @@ def _docker(source: LocalSource, arguments: list[str]) -> None:
 
 
 def _profile_for(profiles: Profiles, host: str) -> Profile:
-    """The one profile whose token is for a host. Raises `ParameterError`, or `ConfigurationError` for several."""
+    """Return the only profile for a host. Raises `ParameterError`, or `ConfigurationError` if there are several."""
     found = []
     for name in profiles:
         try:
             profile = profiles[name]
         except ConfigurationError:
-            # What is wrong with another profile is not this host's trouble.
+            # An error in another profile must not affect this host.
             continue
         if profile.user_at(host) is not None:
             found.append(profile)
     if not found:
-        raise ParameterError(f"No profile is for {host[:200] or 'no host'}.", hint="Add it to the hosts of one.")
+        raise ParameterError(f"No profile is for {host[:200] or 'no host'}.", hint="Add it to the hosts of a profile.")
     if len(found) > 1:
         names = ", ".join(profile.name for profile in found)
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""`jupyter tokens get`: one token, in the form that its consumer takes; the one command that prints a token."""
+"""`jupyter tokens get`: prints a token in the format that its consumer needs. No other command prints one."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _GOOGLE_TYPE = "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE"
 
 
 class GetApp(Action):
-    """Fetches a token with the profiles of this process, and prints it."""
+    """Fetch a token with this user's profiles and print it."""
 
     name = "jupyter-tokens-get"
     description = """Fetch the token of a PROFILE and print it, and nothing else, on standard output.
 
-    Parameters (name=value) have the vendor's own names and add to those of the profile. It asks the vendor itself,
-    with the profiles and secrets of this user, whether or not a Jupyter server runs. Exit code: 0; 1 for an error of
-    the API or the network; 2 for wrong usage, a wrong profile or a secret that is not there."""
+    Parameters (name=value) have the vendor's own names and are added to those of the profile. The command calls the API
+    itself with this user's profiles and secrets, whether or not a Jupyter server is running. Exit code: 0; 1 for an
+    error of the API or the network; 2 for wrong usage, an invalid profile or a missing secret."""
     examples = """
     jupyter tokens get oneaccess
     jupyter tokens get pai-dlc TargetType=job TargetId=dlc1a2b3 ExpireTime=3600
@@ -51,13 +51,11 @@ class GetApp(Action):
     form = Enum(
         (*_FORMATS, *PROGRAMS),
         default_value="value",
-        help="value: the token alone; env: an export of the profile's variable or variables, for sh; json: value (if "
-        "there are several, each by its name), headers and what is known of it; header: an HTTP header line. The "
-        "others are for what runs a credential program, see `jupyter tokens sdk`.",
+        help="value: the token alone; env: an export of the profile's variable or variables, for sh; json: value (or "
+        "several by name), headers and other facts; header: an HTTP header line. The other formats are for tools that "
+        "run a credential program, see `jupyter tokens sdk`.",
     ).tag(config=True)
-    refresh = Bool(
-        default_value=False, help="Ask for a new token even if one is held; from the command line none ever is."
-    ).tag(config=True)
+    refresh = Bool(default_value=False, help="Fetch a new token even if a stored one is fresh.").tag(config=True)
 
     aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
         **Action.aliases,
@@ -74,7 +72,8 @@ class GetApp(Action):
             self.fail(2, "takes the name of a PROFILE; `jupyter tokens list` says which there are")
         if self.form != _GOOGLE:
             return self._print()
-        # Standard error is read as a part of the output, and the reason of a failure is shown only after exit code 0.
+        # Google's library reads standard error as part of the output, and shows the reason of a failure only after exit
+        # code 0.
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -85,7 +84,7 @@ class GetApp(Action):
 
     def _print(self) -> int:
         name, *written = self.extra_args
-        # What cannot be printed is not fetched either.
+        # Checked first, so that a token that cannot be printed is not fetched.
         asked = self._asked()
         source = LocalSource()
         profile = source.profiles()[name]
@@ -100,7 +99,7 @@ class GetApp(Action):
                 token = source.get(key, refresh=self.refresh)
         finally:
             source.close()
-        # A keyring and docker's own helpers are for one host.
+        # keyring and docker ask for one host.
         users = [user for user, _, _ in (host.rpartition("@") for host in profile.hosts[:1]) if user]
         asked = asked._replace(user=users[0]) if users else asked
         program = PROGRAMS.get(self.form)
@@ -119,15 +118,15 @@ class GetApp(Action):
 
 
 def param(written: str) -> tuple[str, str]:
-    """Name and value of a parameter that was written as name=value. Raises `ParameterError`."""
+    """Split a parameter of the form name=value. Raises `ParameterError`."""
     name, equals, value = written.partition("=")
     if not equals or not name:
-        raise ParameterError(f"{written[:80]!r} is no parameter: write name=value.")
+        raise ParameterError(f"{written[:80]!r} is not a parameter: write name=value.")
     return name, value
 
 
 def _exec_version() -> str:
-    """The version that kubectl asks for; the present one where it does not say. Raises `ParameterError`."""
+    """The API version that kubectl requests, by default the current one. Raises `ParameterError`."""
     info = os.environ.get(_EXEC_INFO)
     if not info:
         return EXEC_VERSIONS[0]
@@ -138,19 +137,19 @@ def _exec_version() -> str:
         version = None
     if version not in EXEC_VERSIONS:
         raise ParameterError(
-            f"{_EXEC_INFO} asks for no ExecCredential that is known here.",
-            hint=f"Have apiVersion in the kubeconfig be one of {', '.join(EXEC_VERSIONS)}.",
+            f"{_EXEC_INFO} requests an unknown version of ExecCredential.",
+            hint=f"Set apiVersion in the kubeconfig to one of {', '.join(EXEC_VERSIONS)}.",
         )
     return str(version)
 
 
 def _google_type() -> str:
-    """The type of token that google-auth asks for; the usual one where it does not say. Raises `ParameterError`."""
+    """The type of token that google-auth requests, by default the usual one. Raises `ParameterError`."""
     asked = os.environ.get(_GOOGLE_TYPE) or GOOGLE_TYPES[0]
     if asked not in GOOGLE_TYPES:
         raise ParameterError(
-            f"{_GOOGLE_TYPE} asks for a type of token that this program does not have.",
-            hint=f"Have subject_token_type in the credential configuration be one of {', '.join(GOOGLE_TYPES)}.",
+            f"{_GOOGLE_TYPE} requests a type of token that is not supported.",
+            hint=f"Set subject_token_type in the credential configuration to one of {', '.join(GOOGLE_TYPES)}.",
         )
     return asked
 
@@ -171,21 +170,21 @@ def _printed(token: Token, form: str, env: Env) -> str:
 
 
 _QUOTE = "'\\''"
-"""A quote within quotes, as sh takes it."""
+"""A quote inside single quotes, for sh."""
 
 
 def _plain(value: Any) -> str:
-    # OneAccess' id_token, which the consumer asked for with the rest.
+    # A secret in the metadata, such as OneAccess' id_token. The consumer asked for everything.
     return value.reveal() if isinstance(value, Secret) else str(value)
 
 
 def _told(token: Token) -> dict[str, Any]:
-    """As the token's files of `%gettoken --format json`, and what the API said beside it, secrets included."""
+    """The JSON form of `%gettoken --format json`, plus the token's metadata, including secrets in it."""
     return {
         "profile": token.profile,
         "provider": token.provider,
         "token": value_of(token),
-        # Requests are signed with a token of several values.
+        # A token with several values signs requests and has no headers.
         "headers": token.headers() if token.has_value and not token.fields else {},
         "obtained_at": token.obtained_at.isoformat(),
         "expires_at": token.expires_at.isoformat() if token.expires_at is not None else None,

@@ -1,6 +1,6 @@
-"""`jupyter tokens handle` and `handles`: a handle for a job that another program starts, and those there are.
+"""`jupyter tokens handle` and `handles`: write a handle for a job, and list or revoke handles.
 
-Both ask a running Jupyter server, as its user.
+Both send requests to a running Jupyter server of the same user.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ __all__ = ["HandleApp", "HandlesApp"]
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SECONDS = 60.0
-_NO_SERVER = "Processes of the same user on the same machine need no handle: they use the configuration that is there."
+_NO_SERVER = "Processes of the same user on the same machine need no handle: they use that user's configuration."
 
 
 class _Asking(Action):
-    server = Unicode(help="Address of the Jupyter server, if several run.").tag(config=True)
+    server = Unicode(help="URL of the Jupyter server, if several are running.").tag(config=True)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
-        """The server's answer. Raises `TokenError`."""
+        """Send a request to the server; return the JSON of its answer. Raises `TokenError`."""
         import httpx  # noqa: PLC0415 (slow to import)
 
         url, token = _server(self.server)
@@ -53,53 +53,55 @@ class _Asking(Action):
         if not isinstance(facts, dict) or facts.get("reason", "http") == "http":
             raise NetworkError(
                 f"The Jupyter server at {url} answered {answer.status_code}.",
-                hint="It has no jupyter_tokens, or asks for a token: set JUPYTER_TOKEN.",
+                hint="It does not have jupyter_tokens, or needs a token: set JUPYTER_TOKEN.",
             )
         raise TokenError.from_dict(facts)
 
 
 def _server(wanted: str) -> tuple[str, str]:
-    """Address and token of a running server of this user. Raises `ConfigurationError`."""
+    """URL and token of a running server of this user. Raises `ConfigurationError`."""
     from jupyter_server.serverapp import list_running_servers  # noqa: PLC0415 (slow to import)
 
     from ..protocol.proof import URL_VARIABLE  # noqa: PLC0415
 
     running = {server["url"].rstrip("/"): server["token"] for server in list_running_servers()}
-    # In a terminal of a server, that one.
+    # In a terminal of a server, use that server.
     here = os.environ.get(URL_VARIABLE, "").removesuffix("/jupyter-tokens")
     url = (wanted or here).rstrip("/")
     if not url and len(running) == 1:
         [url] = running
     if not url:
-        many = f"Several Jupyter servers run: {', '.join(running)}." if running else "No Jupyter server runs here."
+        many = (
+            f"Several Jupyter servers are running: {', '.join(running)}." if running else "No Jupyter server runs here."
+        )
         raise ConfigurationError(many, hint="Name one: --server URL." if running else _NO_SERVER)
-    # Under a hub the file of a running server has no token that it takes.
+    # Under a hub, the running server's file contains no valid token.
     given = os.environ.get("JUPYTER_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN")
     tokens = {_spelt(known): token for known, token in running.items()}
     return url, given or tokens.get(_spelt(url), "")
 
 
 def _spelt(url: str) -> str:
-    """An address as servers write it into their files."""
+    """A URL as servers write it into their files."""
     return url.replace("//127.0.0.1", "//localhost")
 
 
 class HandleApp(_Asking):
-    """Writes a handle to a file."""
+    """Write a handle to a file."""
 
     name = "jupyter-tokens-handle"
-    description = """Have the running Jupyter server issue a handle for PROFILE, and write it to a file of mode 0600.
+    description = """Get a handle for PROFILE from the running Jupyter server, and write it to a file of mode 0600.
 
-    With a handle a job gets the profile's tokens until the lease ends, and holds neither a token nor a secret. Nobody
-    renews the lease of such a handle: give it the job's time. The job finds it by the environment variable
-    JUPYTER_TOKENS_HANDLE. Parameters (name=value) are then fixed."""
+    With a handle, a job gets the profile's tokens until the lease ends; the handle contains neither a token nor a
+    secret. Its lease is not renewed, so choose one as long as the job. The job finds the handle through the environment
+    variable JUPYTER_TOKENS_HANDLE. The job cannot change parameters (name=value) given here."""
     examples = """
     jupyter tokens handle oneaccess --lease 8h --file job.handle
     JUPYTER_TOKENS_HANDLE=job.handle python job.py
     """
     completer = staticmethod(profile_names)
 
-    lease = Unicode("15m", help="How long it is good for: 90s, 15m, 8h; at most 24h.").tag(config=True)
+    lease = Unicode("15m", help="How long the handle is valid: 90s, 15m, 8h; at most 24h.").tag(config=True)
     file = Unicode(help="The file to write.").tag(config=True)
 
     aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
@@ -114,7 +116,7 @@ class HandleApp(_Asking):
         if not self.extra_args:
             self.fail(2, "takes the name of a PROFILE; `jupyter tokens list` says which there are")
         if not self.file:
-            self.fail(2, "a handle is not for a terminal: give --file PATH")
+            self.fail(2, "a handle must not be printed: give --file PATH")
         from ..protocol.handles import Handle  # noqa: PLC0415 (the completion of a name needs none)
 
         name, *written = self.extra_args
@@ -124,7 +126,7 @@ class HandleApp(_Asking):
         body = {"id": handle.id, "key": handle.key.hex(), "profile": name, "params": dict(handle.params)}
         answer = self.ask("POST", "handles", {**body, "lease": lease})
         self._write(path, replace(handle, url=answer["url"], certificate=answer["certificate"]))
-        say(f"The handle {handle.id} for {name} is in {path}, and good until {answer['lease_ends_at']}.")
+        say(f"The handle {handle.id} for {name} is in {path}, and valid until {answer['lease_ends_at']}.")
         return 0
 
     def _write(self, path: Path, handle: Handle) -> None:
@@ -140,31 +142,31 @@ class HandleApp(_Asking):
 def _seconds(text: str) -> float:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh]?)", text.strip())
     if match is None:
-        raise ParameterError(f"{text[:20]!r} is no time: write 90s, 15m or 8h.")
+        raise ParameterError(f"{text[:20]!r} is not a duration: write 90s, 15m or 8h.")
     return float(match[1]) * _UNITS[match[2]]
 
 
 def _check(path: Path) -> None:
-    """Raise `ParameterError` for a file that is no handle's, so that a wrong path costs nobody a document."""
+    """Raise `ParameterError` for a file that is not a handle, so that a mistyped path destroys no document."""
     from ..protocol.handles import Handle  # noqa: PLC0415
 
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise ParameterError(f"{path} is no regular file.", hint="Name another one.")
+        raise ParameterError(f"{path} is not a regular file.", hint="Name another one.")
     if path.exists() and path.stat().st_size:
         try:
             Handle.read(str(path))
         except ConfigurationError:
             raise ParameterError(
-                f"{path} exists, and holds no handle.", hint="Name another file, or remove it yourself."
+                f"{path} exists and is not a handle.", hint="Name another file, or remove it first."
             ) from None
 
 
 class HandlesApp(_Asking):
-    """Lists or revokes."""
+    """List handles or revoke one."""
 
     name = "jupyter-tokens-handles"
-    description = """List the handles of the running Jupyter server whose lease runs, or revoke one: a worker gets no
-    further token with it, and the tokens that it holds stay valid until they expire."""
+    description = """List the active handles of the running Jupyter server, or revoke one: workers then get no further
+    tokens with it, but the tokens that they have stay valid until they expire."""
     examples = "jupyter tokens handles\njupyter tokens handles revoke 0123456789abcdef0123456789abcdef"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
@@ -187,7 +189,7 @@ class HandlesApp(_Asking):
                 self.ask("DELETE", f"handles/{handle_id}")
                 say(f"The handle {handle_id} is revoked.")
             case _:
-                self.fail(2, "takes nothing, or: revoke ID, of 32 hexadecimal digits; see --help")
+                self.fail(2, "takes no arguments, or: revoke ID, with an ID of 32 hexadecimal digits; see --help")
         return 0
 
     def _list(self) -> None:

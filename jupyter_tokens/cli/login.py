@@ -1,4 +1,4 @@
-"""`jupyter tokens login`, `logout` and `whoami`: a person and a profile, without a token on the screen."""
+"""`jupyter tokens login`, `logout` and `whoami`: a person's login to a profile. No token is printed."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class _OfProfile(Action):
             return self.act(self.extra_args[0], source)
 
     def act(self, name: str, source: LocalSource) -> int:
-        """Do it; returns the exit code. Raises `TokenError`."""
+        """Perform the action; return the exit code. Raises `TokenError`."""
         raise NotImplementedError
 
 
 class LoginApp(_OfProfile):
-    """By a browser on this machine, or on any other device."""
+    """Log in with a browser on this machine, or on any other device."""
 
     name = "jupyter-tokens-login"
-    description = """Log in to the profile NAME, for a profile of provider oauth2 with grant authorization_code or
-    device_code. It opens a browser, which comes back to a port of this machine. With --device, which is for machines
-    without a browser, it shows an address and a code for a browser anywhere else, and waits.
+    description = """Log in to the profile NAME. Its provider must be oauth2 with grant authorization_code or
+    device_code. A browser is opened, which afterwards returns to a port of this machine. On a machine without a
+    browser, use --device: the command shows a URL and a code for a browser on any other device, and waits.
 
     Kernels, servers and programs of this user then get tokens until the login ends or `jupyter tokens logout`."""
     examples = "jupyter tokens login acme\njupyter tokens login acme --device"
@@ -92,12 +92,12 @@ def _show(login: Mapping[str, Any]) -> None:
 
 
 class LogoutApp(_OfProfile):
-    """Here, and at the server where it can."""
+    """Log out here, and on the server if it supports that."""
 
     name = "jupyter-tokens-logout"
     description = """Log out of the profile NAME: the login is removed from this user's configuration or keyring, and
-    revoked at the server, if the server can do that. Tokens that notebooks hold stay valid until they expire, unless
-    the server revokes them as well."""
+    revoked on the server if the server supports that. Tokens in notebooks stay valid until they expire, unless the
+    server revokes them too."""
     examples = "jupyter tokens logout acme"
 
     def act(self, name: str, source: LocalSource) -> int:
@@ -108,16 +108,17 @@ class LogoutApp(_OfProfile):
         elif revoked:
             say(f"Logged out of {name}; the server has revoked the login.")
         else:
-            say(f"Logged out of {name}. The server was not told, or did not revoke the login.")
+            say(f"Logged out of {name}. The login could not be revoked on the server.")
         return 0
 
 
 class WhoamiApp(_OfProfile):
-    """Asks no server."""
+    """Print the stored login, without a request to a server."""
 
     name = "jupyter-tokens-whoami"
-    description = """Print who is logged in to the profile NAME, since when and where. It asks no server. Exit code 1 if
-    nobody is."""
+    description = """Print who is logged in to the profile NAME, since when and where. Sends no request. The exit code
+    is
+    1 if nobody is logged in."""
     examples = "jupyter tokens whoami acme\njupyter tokens whoami acme --json"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of a line.").tag(config=True)
@@ -148,6 +149,6 @@ class WhoamiApp(_OfProfile):
             sys.stdout.write(json.dumps(facts) + "\n")
         else:
             until = f", until {facts['expires_at']}" if ends is not None else ""
-            who = one_line(login.who) or "somebody whom the server does not name"
+            who = one_line(login.who) or "a user whose name the server did not give"
             sys.stdout.write(f"{who}, since {facts['since']}{until}, at {one_line(login.server)}\n")
         return 0

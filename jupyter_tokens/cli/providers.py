@@ -1,4 +1,4 @@
-"""`jupyter tokens providers`: the APIs there are, with their settings and parameters."""
+"""`jupyter tokens providers`: lists the supported APIs with their settings and parameters."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["ProvidersApp", "loaded"]
 
 
 class ProvidersApp(Action):
-    """Describes all providers, or those that are named."""
+    """Describe all providers, or the named ones."""
 
     name = "jupyter-tokens-providers"
-    description = "List the providers with their settings (where and as whom) and parameters (what). Contacts nobody."
+    description = "List the providers with their settings and request parameters. Sends no request."
     examples = "jupyter tokens providers\njupyter tokens providers oneaccess --json"
     completer = staticmethod(provider_names)
 
@@ -51,12 +51,12 @@ class ProvidersApp(Action):
 
 
 def loaded(ids: list[str]) -> Iterator[type[Provider]]:
-    """The providers of these ids; of one that cannot be loaded a line is said."""
+    """Yield the providers with these ids; print a line for one that cannot be loaded."""
     for provider_id in ids:
         try:
             yield provider_class(provider_id)
         except Exception as error:
-            # Another package's: it does not keep the others from being listed.
+            # A provider of another package must not keep the others from being listed.
             say(f"The provider {provider_id} cannot be loaded ({type(error).__name__}).")
 
 

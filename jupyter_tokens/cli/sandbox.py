@@ -1,4 +1,4 @@
-"""`jupyter tokens sandbox`: serves the sandbox in the foreground; must not know what its APIs do."""
+"""`jupyter tokens sandbox`: serves the sandbox in the foreground."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class _WrongUsageError(Exception):
 
 
 class SandboxApp(CommandApp):
-    """Serves until SIGINT or SIGTERM; prints one JSON line with the URL and profiles when ready."""
+    """Serve until SIGINT or SIGTERM; print one JSON line with the URL and profiles when ready."""
 
     name = "jupyter-tokens-sandbox"
-    description = "Serve the token APIs on loopback, as strict as the vendors, for demos, tutorials and tests."
+    description = "Serve the token APIs on loopback, as strict as the real ones, for demos, tutorials and tests."
     examples = "jupyter tokens sandbox --port 8899 --life 60"
 
     port = Integer(0, min=0, max=65535, help="Port to serve on; 0, the default, takes a free one.").tag(config=True)
-    accounts = Unicode("", help="JSON file with accounts; empty, the default, makes up random ones.").tag(config=True)
-    clock = Unicode("", help="UTC instant (2026-01-15T08:30:00Z) to freeze the clock at; empty: it runs.").tag(
+    accounts = Unicode("", help="JSON file with accounts; by default, random ones are created.").tag(config=True)
+    clock = Unicode("", help="Freeze the clock at this time in UTC (2026-01-15T08:30:00Z); by default it runs.").tag(
         config=True
     )
-    life = Float(None, allow_none=True, help="Seconds that tokens live for at most; None: as with the vendor.").tag(
+    life = Float(None, allow_none=True, help="The longest life of tokens in seconds; None: as with the vendor.").tag(
         config=True
     )
     lock_after = Integer(
@@ -49,7 +49,7 @@ class SandboxApp(CommandApp):
         allow_none=True,
         help="Failures in a row after which a Huawei AK is locked; None, the default: never.",
     ).tag(config=True)
-    reuse = Bool(default_value=False, help="Whether OneAccess hands a live token out again; False by default.").tag(
+    reuse = Bool(default_value=False, help="Whether OneAccess returns a token again while it is valid.").tag(
         config=True
     )
 
@@ -63,11 +63,11 @@ class SandboxApp(CommandApp):
     }
     flags = {  # noqa: RUF012 - as above
         **base_flags,
-        "reuse": ({"SandboxApp": {"reuse": True}}, "Let OneAccess hand out a live token again."),
+        "reuse": ({"SandboxApp": {"reuse": True}}, "Make OneAccess return a token again while it is valid."),
     }
 
     def start(self) -> None:
-        """Serves; ends the process with 2 for wrong usage and 1 where the port cannot be had."""
+        """Serve; exit with 2 for wrong usage and 1 if the port is taken."""
         super().start()
         try:
             sandbox = self._sandbox()
@@ -112,18 +112,16 @@ def _clock(instant: str) -> Callable[[], float]:
             raise ValueError
         moment = datetime.fromisoformat(instant).timestamp()
     except ValueError:
-        raise _WrongUsageError(
-            f"--clock must be an instant in UTC like 2026-01-15T08:30:00Z, not {instant!r}"
-        ) from None
+        raise _WrongUsageError(f"--clock must be a time in UTC like 2026-01-15T08:30:00Z, not {instant!r}") from None
     return lambda: moment
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
     def handle(*_: object) -> None:
-        # A second Ctrl-C may come when the loop is over already.
+        # A second Ctrl-C may come when the loop has ended already.
         if not loop.is_closed():
             loop.call_soon_threadsafe(stop)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Not the loop's own add_signal_handler: Windows lacks it.
+        # Not the loop's add_signal_handler, because Windows lacks it.
         signal.signal(number, handle)

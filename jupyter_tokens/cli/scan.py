@@ -1,4 +1,4 @@
-"""`jupyter tokens scan`: tokens and keys in notebooks, before they are committed or sent; shows none of them."""
+"""`jupyter tokens scan`: finds tokens and keys in notebooks before they are committed or sent, without showing them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_SKIPPED = 5
 
 
 class ScanApp(CommandApp):
-    """Exits with 0 if nothing was found, 1 if something was (redacted or not), 2 if a file could not be read."""
+    """Scan; exit with 0 if nothing was found, 1 if something was (redacted or not), 2 if a file could not be read."""
 
     name = "jupyter-tokens-scan"
     description = """Find tokens and keys in notebooks: in sources, outputs, metadata, attachments and widget state.
@@ -108,7 +108,7 @@ class ScanApp(CommandApp):
             says.append(f"{changed} redacted: save nothing over it from an open notebook")
         if left:
             clean = any(finding.place.may_change for result in found for finding in result.left)
-            says.append("--fix redacts outputs" if clean else "what is not in an output is yours to remove")
+            says.append("--fix redacts outputs" if clean else "remove what is not in an output yourself")
         says.append("a value that was shared or committed must be revoked")
         sys.stderr.write(f"{self.name}: {'; '.join(says)}\n")
 
@@ -123,7 +123,7 @@ class ScanApp(CommandApp):
             try:
                 resolved = profiles[name].secrets()
             except TokenError as error:
-                # A profile that is wrong, or whose secret is not at hand here: the others are still looked for.
+                # Go on with the others if a profile is invalid, or its secret is not available here.
                 sys.stderr.write(f"{self.name}: --profiles: {name}: {error}\n")
                 continue
             secrets.update({secret.reveal(): f"{key} of profile {name}" for key, secret in resolved.items()})

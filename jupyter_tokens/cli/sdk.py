@@ -1,7 +1,7 @@
 """`jupyter tokens sdk`: the configuration that makes an unmodified SDK or tool get its tokens from a profile.
 
-The configuration is on standard output, to be redirected into its file, and holds no token. What to do with it is on
-standard error.
+The configuration is printed on standard output, so that it can be redirected to a file; it contains no token.
+Instructions are printed on standard error.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _GOOGLE_STS = "https://sts.googleapis.com/v1/token"
 
 
 class _Configuration(NamedTuple):
-    """text : the configuration. note : what to do with it."""
+    """A configuration, and a note about what to do with it."""
 
     text: str
     note: str
 
 
 def _program(name: str = "jupyter-tokens") -> str:
-    """The absolute path of a program of this installation: SDKs run it with another PATH."""
+    """The absolute path of a program of this installation, because SDKs may have another PATH."""
     path = Path(sysconfig.get_path("scripts"), name)
     return str(path) if path.exists() else name
 
@@ -101,7 +101,7 @@ def _docker(profile: Profile, host: str) -> _Configuration:
 def _git(profile: Profile, host: str) -> _Configuration:
     helper = f"{shlex.quote(_program('git-credential-jupyter-tokens'))} {shlex.quote(profile.name)}"
     sections = [
-        # The empty one keeps helpers that stand before it from storing the token.
+        # The empty entry switches off earlier helpers, which would store the token.
         f'[credential "{url}"]\n\thelper =\n\thelper = {_quoted(helper)}\n'
         for url in _urls(profile, host)
     ]
@@ -153,7 +153,7 @@ def _keyring(profile: Profile, host: str) -> _Configuration:
     known = "|".join(f"{shlex.quote(url)}|{shlex.quote(url)}/*|{shlex.quote(host_of(url))}" for url in urls)
     user = shlex.quote(profile.user_at(host_of(urls[0])) or DEFAULT_USER)
     text = _script(
-        "# Prints the token for these addresses alone.",
+        "# Prints the token for these addresses only.",
         "for word; do",
         f'  case "$word" in {known}) known=1 ;; esac',
         "done",
@@ -208,7 +208,7 @@ TOOLS: Mapping[str, Callable[[Profile, str], _Configuration]] = {
     "openai": _variable("OPENAI_API_KEY"),
     "pip": _keyring,
     "uv": _keyring,
-    # These run no program, and a variable would hold a token that expires.
+    # These SDKs cannot run a program, and the token in a variable would expire.
     **{tool: _in_notebook(tool) for tool in ("aws-web-identity", "dashscope", "databricks", "huawei", "huggingface")},
 }
 
@@ -218,7 +218,7 @@ def _completed(parsed_args: Any, **_: Any) -> list[str]:
 
 
 class SdkApp(Action):
-    """Prints one configuration."""
+    """Print one configuration."""
 
     name = "jupyter-tokens-sdk"
     description = f"""Print the configuration that makes an unmodified SDK or tool get its tokens from the profile NAME.
@@ -246,7 +246,7 @@ class SdkApp(Action):
 
 
 def _urls(profile: Profile, given: str) -> list[str]:
-    """The addresses that the profile's token is for, as scheme and host: what was given, or the profile's hosts."""
+    """The base URLs that the profile's token is for: the given one, or those of the profile's hosts."""
     written = [given] if given else [host.rpartition("@")[2] for host in profile.hosts]
     if not written:
         raise _no_hosts(profile, "git.example.com")
@@ -259,7 +259,7 @@ def _url(written: str) -> str:
     url = f"{scheme}://{host}"
     if not _HOST.fullmatch(host) or not (scheme == "https" or (scheme == "http" and is_loopback(url))):
         raise ParameterError(
-            f"{written[:80]!r} is no address that a token can be sent to: it must be https with a host, or http on "
+            f"{written[:80]!r} is not a URL that a token can be sent to: it must be https with a host, or http on "
             "loopback."
         )
     return url
@@ -270,8 +270,8 @@ _HOST = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 def _no_hosts(profile: Profile, host: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The profile {profile.name!r} does not say that its token is for {host}.",
-        hint=f'Add it to its hosts: "hosts": ["{host}"], or ["USER@{host}"] for a user name that the host wants.',
+        f"The profile {profile.name!r} does not name {host} in its hosts.",
+        hint=f'Add it: "hosts": ["{host}"], or ["USER@{host}"] if the host needs a user name.',
     )
 
 

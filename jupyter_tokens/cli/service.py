@@ -1,4 +1,4 @@
-"""`jupyter tokens service`, which a hub or systemd starts, and `hub-config`, which prints what goes into its config."""
+"""`jupyter tokens service`, which a hub or systemd starts, and `hub-config`, which prints the hub's configuration."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ _FORMAT = "[%(levelname).1s %(asctime)s] %(message)s"
 
 
 class ServiceApp(Action):
-    """Serves until SIGINT or SIGTERM; prints one JSON line with the URLs when ready."""
+    """Serve until SIGINT or SIGTERM; print one JSON line with the URLs when ready."""
 
     name = "jupyter-tokens-service"
     description = """Serve the profiles of this user's configuration to the servers of a JupyterHub.
 
-    c.TokenService.grants says who gets tokens of which. JUPYTERHUB_API_URL says where the hub is; the hub itself sets
-    it, and JUPYTERHUB_SERVICE_URL with the port, for a service that it starts. See `jupyter tokens hub-config`."""
+    c.TokenService.grants defines which users get tokens of which profiles. JUPYTERHUB_API_URL is the hub's URL. For a
+    service that the hub starts, the hub sets it, and JUPYTERHUB_SERVICE_URL with the port. See
+    `jupyter tokens hub-config`."""
     examples = "jupyter tokens service --port 8889\njupyter tokens service --socket /run/jupyter-tokens/service.sock"
 
     ip = Unicode("127.0.0.1", help="Address to serve on.").tag(config=True)
     port = Integer(None, min=0, max=65535, allow_none=True, help="Port to serve on; 0: a free one.").tag(config=True)
-    socket = Unicode("", help="Absolute path of a unix socket to serve on, beside a port or alone.").tag(config=True)
-    managed = Bool(default_value=False, help="End when the hub that started this process has gone.").tag(config=True)
+    socket = Unicode("", help="Absolute path of a unix socket to serve on, with or without a port.").tag(config=True)
+    managed = Bool(default_value=False, help="Exit when the hub that started this process has ended.").tag(config=True)
 
     aliases = {  # noqa: RUF012 - an instance attribute to JupyterApp, and so no ClassVar
         **base_aliases,
@@ -49,7 +50,7 @@ class ServiceApp(Action):
     }
     flags = {  # noqa: RUF012 - as above
         **base_flags,
-        "managed": ({"ServiceApp": {"managed": True}}, "The hub starts and ends this process."),
+        "managed": ({"ServiceApp": {"managed": True}}, "The hub starts and stops this process."),
     }
 
     def run(self) -> int:
@@ -58,7 +59,7 @@ class ServiceApp(Action):
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
         if not os.environ.get("JUPYTERHUB_API_URL"):
             self.fail(
-                2, "JUPYTERHUB_API_URL is not set: say where the hub is, for example http://127.0.0.1:8081/hub/api"
+                2, "JUPYTERHUB_API_URL is not set: set it to the hub's URL, for example http://127.0.0.1:8081/hub/api"
             )
         if self.socket and not Path(self.socket).is_absolute():
             self.fail(2, "--socket must be an absolute path")
@@ -80,7 +81,7 @@ class ServiceApp(Action):
         return 0
 
     def _address(self) -> tuple[str, int | None]:
-        """Where the hub expects a service that it has started; what is given on the command line comes first."""
+        """The address from the command line, or the one where the hub expects a service that it started."""
         told = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", ""))
         if self.port is not None:
             return self.ip, self.port
@@ -89,7 +90,7 @@ class ServiceApp(Action):
         return self.ip, None if self.socket else _PORT
 
     def _log_to_stderr(self) -> None:
-        # Not the root's: other libraries log addresses with queries.
+        # Not the root logger: other libraries log URLs with queries.
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter(_FORMAT))
         for name in ("jupyter_tokens", "tornado"):
@@ -99,15 +100,15 @@ class ServiceApp(Action):
 
 
 class HubConfigApp(Action):
-    """Asks nobody, and changes nothing."""
+    """Print the lines."""
 
     name = "jupyter-tokens-hub-config"
     description = "Print the lines for jupyterhub_config.py that `jupyter tokens service` needs."
     examples = "jupyter tokens hub-config\njupyter tokens hub-config --external --url http://127.0.0.1:8889"
 
-    external = Bool(default_value=False, help="The service is started by systemd or the like.").tag(config=True)
+    external = Bool(default_value=False, help="The service is started by systemd or similar.").tag(config=True)
     url = Unicode(
-        f"http://127.0.0.1:{_PORT}", help="Where users' servers reach the service: http://…, https://… or unix:/path."
+        f"http://127.0.0.1:{_PORT}", help="URL of the service for users' servers: http://…, https://… or unix:/path."
     ).tag(config=True)
 
     aliases = {**base_aliases, "url": "HubConfigApp.url"}  # noqa: RUF012 - as above

@@ -1,4 +1,4 @@
-"""`jupyter tokens store`: what the processes of a user share, without a value; emptying it, and a new key for it."""
+"""`jupyter tokens store`: lists the token store that a user's processes share, empties it, or changes its key."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _ACTIONS = ("show", "clear", "rekey")
 
 
 class StoreApp(Action):
-    """Asks no vendor, and opens no slot."""
+    """Show, clear or rekey the store, without decrypting tokens."""
 
     name = "jupyter-tokens-store"
     description = """Show, clear or rekey the store, through which your processes share tokens.
 
-    show: the slots, with age, time left and size. Their names say nothing, and their values stay sealed.
-    clear: empty the store; the next fetch asks the API.
-    rekey: put a new key in front. What is there is still opened with the old one, and sealed with the new one when it
-    is next used. For a key that others may have seen, clear the store as well."""
+    show: list the entries with age, remaining time and size. Their names are hashes, and their values stay encrypted.
+    clear: empty the store; the next fetch calls the API.
+    rekey: add a new key and use it from now on. Existing entries are still decrypted with the old key, and encrypted
+    with the new one when they are next written. If others may have seen the old key, clear the store as well."""
     examples = "jupyter tokens store show\njupyter tokens store clear\njupyter tokens store rekey"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
@@ -53,7 +53,7 @@ class StoreApp(Action):
             if self.extra_args[0] == "show":
                 self._show(store)
             elif self.extra_args[0] == "clear":
-                say(f"Slots emptied: {store.clear()}.")
+                say(f"Entries removed: {store.clear()}.")
             else:
                 self._rekey(settings)
         except StoreUnavailable as problem:
@@ -80,4 +80,4 @@ class StoreApp(Action):
 
     @staticmethod
     def _rekey(settings: TokenStore) -> None:
-        say(f"A new key seals from now on: the first in {settings.rekey()}. The old ones still open.")
+        say(f"New entries are encrypted with the first key in {settings.rekey()}. Older keys can still decrypt.")

@@ -1,4 +1,4 @@
-"""Reads and writes profiles in `jupyter_tokens_config.json` of the user's own configuration folder; never a secret."""
+"""Reads and writes profiles in `jupyter_tokens_config.json` in the user's configuration folder; never a secret."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _lock = threading.Lock()
 
 
 def path() -> Path:
-    """The file. Raises `ConfigurationError` where Jupyter is asked to use no configuration."""
+    """The path of the file. Raises `ConfigurationError` if Jupyter is told to use no configuration."""
     if os.environ.get("JUPYTER_NO_CONFIG"):
         # Jupyter's folder is then a temporary one.
         raise ConfigurationError(
@@ -43,12 +43,24 @@ def path() -> Path:
 
 
 def check(name: str, settings: Mapping[str, Any], *, programs: bool = False) -> None:
-    """Check a profile before it is written. Raises `ProfileRefused`.
+    """Check a profile before it is written.
 
-    programs : whether it may name a program to run. Only the owner of the file may do that, not a client of the server.
+    Parameters
+    ----------
+    name : str
+        Name of the profile.
+    settings : mapping
+        Its settings.
+    programs : bool
+        Whether it may name a program to run. Only the owner of the file may do that, not a client of the server.
+
+    Raises
+    ------
+    ProfileRefused
+        The profile is invalid.
     """
     if not _NAME.fullmatch(name):
-        raise ProfileRefused("A profile's name has up to 80 letters, digits, dots, hyphens and underscores.")
+        raise ProfileRefused("The name of a profile must have 1 to 80 letters, digits, dots, hyphens and underscores.")
     try:
         profile = Profiles.of({name: settings})[name]
     except ConfigurationError as error:
@@ -68,17 +80,17 @@ def _check_reference(profile: Profile, key: str, reference: SecretRef, *, progra
     if isinstance(setting, Program):
         if not programs:
             raise ProfileRefused(
-                f"The field {key!r} names a program, which the server would run.",
+                f"The field {key!r} names a program, which must not be set over REST.",
                 hint="Add this profile with `jupyter tokens add`, or write it into the configuration file.",
                 setting=key,
             )
     elif reference.kind == "command":
         # Users who may write profiles could run programs as the server.
-        raise ProfileRefused(f"The field {key!r} can be a command: in the configuration file alone.", setting=key)
+        raise ProfileRefused(f"The field {key!r} may only be a command: in the configuration file.", setting=key)
 
 
 def editable(name: str, profiles: Profiles) -> dict[str, Any]:
-    """A profile as a form shows it: its settings but for the secrets, and the names of those that it has. Blocks."""
+    """Return a profile for a form: its settings without the secrets, and the names of the secrets it has. Blocks."""
     _check_place(name, profiles)
     with _lock:
         _, written = _read()
@@ -92,7 +104,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
             f"The profile {name!r} names no provider that is installed.", hint="Change it in its file."
         ) from None
     secret = {key for key, setting in known.items() if setting.secret}
-    # By what is known: what a mistake has put there may be a secret.
+    # Only known settings: an unknown one may be a misplaced secret.
     shown = (COMMON.keys() | known.keys()) - secret
     return {
         "name": name,
@@ -102,7 +114,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
 
 
 Change = Callable[[Mapping[str, Any], Mapping[str, Any], Collection[str]], None]
-"""Looks at a change: the settings before and after, and the references to the secrets that came along."""
+"""Checks a change: gets the settings before and after it, and the references to the secrets that were sent."""
 
 
 def put(
@@ -113,11 +125,30 @@ def put(
     *,
     programs: bool = False,
 ) -> bool:
-    """Check a profile, store its new secrets and write it; return whether it is new. Blocks.
+    """Check a profile, store its new secrets and write it. Blocks.
 
-    profiles : the present ones. allow : raises for a change that the caller's user must not make.
-    programs : see `check`.
-    Raises `ProfileRefused` and `ConfigurationError`; then the file is as it was.
+    Parameters
+    ----------
+    name : str
+        Name of the profile.
+    settings : mapping
+        Its settings.
+    profiles : Profiles
+        The current profiles.
+    allow : callable
+        Raises for a change that the user may not make.
+    programs : bool
+        See `check`.
+
+    Returns
+    -------
+    bool
+        Whether the profile is new.
+
+    Raises
+    ------
+    ProfileRefused, ConfigurationError
+        The profile was not written. The file has not changed.
     """
     _check_place(name, profiles)
     folder = path().parent
@@ -134,7 +165,7 @@ def put(
             secret_store.store(wanted, folder)
             _write(config)
         except ConfigurationError:
-            # The first error is the one to tell.
+            # Report the first error, not one of the clean-up.
             with suppress(ConfigurationError):
                 secret_store.discard(name, described, before, folder)
             raise
@@ -168,11 +199,11 @@ def _settings(written: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 def _check_place(name: str, profiles: Profiles) -> None:
     here, elsewhere = path(), profiles.file(name)
     if elsewhere is not None and elsewhere != here:
-        raise ConfigurationError(f"The profile {name!r} stands in {elsewhere}.", hint="Change it there.")
+        raise ConfigurationError(f"The profile {name!r} is defined in {elsewhere}.", hint="Change it there.")
 
 
 def _read() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The whole file, and the part of it that holds the profiles."""
+    """The content of the file, and the section with the profiles."""
     file = path()
     try:
         config = json.loads(decode(file.read_bytes()))
@@ -181,7 +212,7 @@ def _read() -> tuple[dict[str, Any], dict[str, Any]]:
     except NotText as error:
         raise ConfigurationError(f"{file} cannot be read: it {error}.") from None
     except (OSError, ValueError, RecursionError) as error:
-        # The text of an error may hold a line of the file.
+        # Only the type: the error's text may contain a line of the file.
         raise ConfigurationError(f"{file} cannot be read ({type(error).__name__}).") from None
     section = config.setdefault("TokenProfiles", {}) if isinstance(config, dict) else None
     written = section.setdefault("profiles", {}) if isinstance(section, dict) else None
@@ -191,7 +222,7 @@ def _read() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _write(config: Mapping[str, Any]) -> None:
-    # Through a link, so that who keeps the configuration elsewhere keeps the link.
+    # If the file is a link, write its target and keep the link.
     file = path().resolve()
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -199,5 +230,5 @@ def _write(config: Mapping[str, Any]) -> None:
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written ({error.strerror}).") from None
     except RecursionError:
-        # What can be read can be too deep to be written with indents.
+        # JSON that can be read may still be too deep to be written with indentation.
         raise ConfigurationError(f"{file} is nested too deeply to be written.") from None

@@ -51,20 +51,20 @@ Stamp = tuple[tuple[str, int, int], ...]
 class TokenProfiles(Configurable):
     """The profiles, in jupyter_tokens_config.py or jupyter_tokens_config.json on Jupyter's configuration path.
 
-    Server, kernels and commands read these files alike. Nothing here can be given on a command line, which other users
+    Server, kernels and commands read the same files. These options cannot be given on a command line, which other users
     of the machine can see.
     """
 
     profiles = Dict(
-        help="The profiles by name, each a mapping of settings: its provider, the provider's settings, which "
+        help="The profiles by name. Each is a mapping of settings: its provider, the provider's settings, which "
         "`jupyter tokens providers` lists, and params, env, timeout and so on. Secrets are references, such as "
-        "keyring:SERVICE/USER. If several files name a profile, the one that counts most is used, whole.",
+        "keyring:SERVICE/USER. If several files define a profile, the file with the highest priority is used.",
     ).tag(config=True)
     mode = Enum(
         MODES,
         default_value=MODES[0],
-        help="How a kernel gets its tokens: auto (from the server that started it where there is one, else by the "
-        "profiles in its own process), server, or direct.",
+        help="How a kernel gets its tokens: auto (from the server that started it, if any, else with the profiles in "
+        "its own process), server, or direct.",
     ).tag(config=True)
 
 
@@ -184,7 +184,7 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
 
 
 def load_settings(name: str, files: Sequence[Path] | None = None) -> dict[str, Any]:
-    """The settings under `c.NAME` in all files, the last file counting most. A file that cannot be read is left out."""
+    """Return the settings under `c.NAME` of all files; later files override. Files that cannot be read are left out."""
     settings: dict[str, Any] = {}
     for file in config_files() if files is None else files:
         # `load_profiles` warns of it.

@@ -12,7 +12,7 @@ __all__ = ["Found", "found"]
 
 _VARIABLE = re.compile(r"([A-Za-z][A-Za-z0-9_]*?)(_API_KEY|_API_TOKEN|_ACCESS_TOKEN|_TOKEN)", re.ASCII)
 _JUPYTERS = ("JUPYTER", "JPY_")
-"""Jupyter's own, which open the server."""
+"""Jupyter's own variables, which give access to the server."""
 
 
 class Found(NamedTuple):
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 
 def found(environ: Mapping[str, str] = os.environ) -> list[Found]:
-    """Return what there is: variables by name, then the files of clouds' own tools. Looks at the disk."""
+    """Return the credentials found: variables by name, then the files of the clouds' own tools. Looks at the disk."""
     return [*_variables(environ), *_files(environ, Path.home())]
 
 

@@ -1,4 +1,4 @@
-"""The keyring: which backend there is, and calls with a time limit, one at a time, since it may wait for a person."""
+"""Access to the keyring, with a time limit and one call at a time, because it may wait for a person."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeVar
 __all__ = ["KEYRING_SECONDS", "Backend", "KeyringWaits", "ask_keyring", "backend"]
 
 KEYRING_SECONDS = 30.0
-"""Time limit where no profile gives one, seconds."""
+"""Default time limit in seconds."""
 
 _PLAIN = ("Plaintext", "Uncrypted")
-"""How the names of backends of keyrings.alt begin that do not encrypt."""
+"""Prefixes of the names of keyrings.alt's backends that do not encrypt."""
 _T = TypeVar("_T")
 
 
@@ -74,19 +74,19 @@ def ask_keyring(question: Callable[[Any], _T], *, seconds: float, same: Hashable
 
     Parameters
     ----------
-    question
-        What to call; it may block for as long as it likes.
-    seconds
-        Time limit, from the moment at which the question that the keyring is busy with was put. So one dialog that
-        nobody answers costs this time once, not once for each caller.
-    same
-        Callers that give an equal value while the question is open share its answer. None: do not share.
+    question : callable
+        The call; it may block for any time.
+    seconds : float
+        Time limit, measured from the start of the call that the keyring is busy with. So a dialog that nobody answers
+        costs this time once, not once for each caller.
+    same : hashable, optional
+        Callers with an equal value share the result of a running call. None: do not share.
 
     Raises
     ------
     KeyringWaits
-        It has not answered in time. The thread goes on waiting; until it ends no other question is put, so a keyring
-        that hangs costs one thread and not one for each call.
+        The keyring has not answered in time. The thread goes on waiting, and no other call is made until it ends. So a
+        keyring that hangs costs one thread, not one for each call.
     Exception
         Whatever the keyring raises.
     """
@@ -102,7 +102,7 @@ def ask_keyring(question: Callable[[Any], _T], *, seconds: float, same: Hashable
 
 
 def _put(question: Callable[[Any], object], same: Hashable) -> tuple[_Question, bool]:
-    """Put the question, or find the one that the keyring is busy with; and whether its answer is for this caller."""
+    """Start the call, or find the running one; also return whether its result is for this caller."""
     global _current  # noqa: PLW0603 (there is one keyring for the process)
     with _lock:
         if _current is not None:
@@ -133,7 +133,7 @@ def _end() -> None:
 
 
 def _forget_after_fork() -> None:
-    # The thread that would answer is not in the child; nor may it inherit the lock while the parent holds it.
+    # The child does not have the thread, and must not inherit the lock while the parent holds it.
     global _current, _lock
     _current, _lock = None, threading.Lock()
 
@@ -144,12 +144,12 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch (Windows has none)
 
 @contextmanager
 def _echo_kept() -> Iterator[None]:
-    """Restore the terminal when the caller gives up: some backends read a password from it, with the echo off."""
+    """Restore the terminal's echo when the caller gives up: some backends read a password with the echo off."""
     before = _terminal()
     try:
         yield
     except BaseException:
-        # Where another program has the terminal by now, changing it would stop this process.
+        # If another program controls the terminal now, changing it would stop this process.
         if before is not None and os.tcgetpgrp(0) == os.getpgrp():
             import termios  # noqa: PLC0415 (Windows has none)
 

@@ -1,4 +1,4 @@
-"""Matches paths of notebooks with globs, segment by segment and in linear time; reads no file."""
+"""Matches paths of notebooks against globs, segment by segment and in linear time."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from functools import lru_cache
 __all__ = ["LONGEST", "matches", "normalised"]
 
 LONGEST = 1000
-"""Characters that a glob may have at most."""
+"""The most characters of a glob."""
 _LONGEST_PATH = 4096
 _ANY = "**"
 
 
 def normalised(path: str) -> str | None:
-    """A path below the server's root in its one form: without `.`, `..`, empty segments and slashes around it.
+    """Normalise a path below the server's root: remove `.`, `..`, empty segments and leading and trailing slashes.
 
-    None for a path that leads out of the root, or to the root itself.
+    Returns None for the root itself, and for a path outside the root.
     """
     inside = posixpath.normpath(path.strip("/"))
     return None if inside in {".", ".."} or inside.startswith("../") or len(path) > _LONGEST_PATH else inside
 
 
 def matches(glob: str, path: str) -> bool:
-    """Whether a path matches, as in a shell: `*` and `?` stay within a segment, a segment `**` is any number of them.
+    """Whether a path matches, as in a shell: `*` and `?` match within a segment, `**` matches any number of segments.
 
-    At the end `**` is at least one segment, so that `team/**` is what is in `team`, and not `team` itself.
+    At the end, `**` matches at least one segment: `team/**` matches everything in `team`, but not `team` itself.
     """
     inside = normalised(path)
     return inside is not None and _segments_match(_compiled(glob), inside.split("/"))
@@ -36,15 +36,15 @@ def matches(glob: str, path: str) -> bool:
 
 @lru_cache(maxsize=512)
 def _compiled(glob: str) -> tuple[re.Pattern[str] | None, ...]:
-    """One pattern a segment; None for `**`."""
+    """One pattern for each segment; None for `**`."""
     inside = normalised(glob)
     if inside is None:
-        # Of a glob that leads out of the root, nothing is inside.
+        # A glob that leads out of the root matches nothing.
         return (re.compile(r"(?!)"),)
     segments = inside.split("/")
     if segments[-1] == _ANY:
         segments.append("*")
-    # `fnmatch` makes atomic groups, which never try again. Brackets are parts of names here.
+    # `fnmatch` creates atomic groups, which never backtrack. Brackets are ordinary characters here.
     return tuple(None if s == _ANY else re.compile(fnmatch.translate(s.replace("[", "[[]"))) for s in segments)
 
 
@@ -58,7 +58,7 @@ def _segments_match(glob: Sequence[re.Pattern[str] | None], path: Sequence[str])
         elif at < len(glob) and pattern is not None and pattern.match(path[behind]):
             at, behind = at + 1, behind + 1
         elif for_any:
-            # The last `**` takes one segment more; the ones before it need never be looked at again.
+            # Extend the last `**` by one segment; earlier ones never have to be extended again.
             resume += 1
             at, behind = last, resume
         else:

@@ -1,6 +1,6 @@
-"""Profiles from Jupyter's configuration, and the registry of providers; reads files, never the network.
+"""Profiles from Jupyter's configuration, and the known providers. Reads files, never the network.
 
-A profile that is wrong does not keep the others from working: it is checked when it is asked for.
+Each profile is checked when it is looked up, so that an invalid one does not affect the others.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class _Fixed(Names):
 
 
 class _Globs(Names):
-    """A list of globs, none so long that matching it takes long."""
+    """A list of globs of limited length, so that matching is quick."""
 
     def check(self, key: str, value: object) -> None:
         """See `Field.check`."""
@@ -111,13 +111,13 @@ class _Globs(Names):
 
 
 class _Hosts(Names):
-    """Where a token may go: set in the configuration file alone, and not in a form."""
+    """Hosts that may get the token: can only be set in the configuration file, not in a form."""
 
     type_schema: ClassVar = {**Names.type_schema, "readOnly": True}
 
 
 class _Verify(Switch):
-    """True, or the path of a CA bundle; false is for loopback alone, which `_Reader` sees."""
+    """True, or the path of a CA bundle; false is only allowed for loopback, which `_Reader` checks."""
 
     type_schema: ClassVar = {"type": ["boolean", "string"]}
 
@@ -131,12 +131,12 @@ COMMON: Mapping[str, Field] = {
     "provider": Setting("Id of the provider.", label="Provider"),
     "params": _Table("Request parameters, by the vendor's own names.", label="Request parameters"),
     "fixed_params": _Fixed(
-        "Parameters that no call can change: true for all that params gives, or a list of names.",
+        "Parameters that no call can change: true for all those in params, or a list of names.",
         label="Fixed parameters",
         advanced=True,
     ),
     "allow_create": Switch(
-        "Whether new tokens can be created, where the API has a call for that; by default not.",
+        "Whether calls may create new tokens, if the API supports that; by default they may not.",
         label="Allow creating tokens",
     ),
     "env": Variable(
@@ -146,31 +146,31 @@ COMMON: Mapping[str, Field] = {
         "Seconds for a whole call; at most 600, by default 30.", label="Timeout", unit="seconds", maximum=600
     ),
     "verify": _Verify("True, or the path of a CA bundle.", label="Certificate check"),
-    "kernels": Names("Names of the kernels that a server hands it to; by default all.", label="Kernels", advanced=True),
+    "kernels": Names("Names of the kernels that may get the token; by default all.", label="Kernels", advanced=True),
     "notebooks": _Globs(
-        "Notebooks whose kernels a server hands it to: paths with *, ? and **; by default all.",
+        "Notebooks whose kernels may get the token: paths with *, ? and **; by default all.",
         label="Notebooks",
         advanced=True,
     ),
     "sdk": Setting(
-        "SDK that finds the token without a change of code, unless %gettoken is told where to put it.",
+        "SDK that finds the token without a change of code, unless %gettoken names other places.",
         label="SDK",
         choices=tuple(SDKS),
         advanced=True,
     ),
     "hosts": _Hosts(
-        "Hosts that a credential helper (git, docker, pip) gives the token to: HOST, HOST:PORT or USER@HOST; USER "
-        "is the user name beside it. By default none.",
+        "Hosts that credential helpers (git, docker, pip) return the token for: HOST, HOST:PORT or USER@HOST; USER "
+        "is the user name to send with it. By default none.",
         label="Hosts",
         advanced=True,
     ),
     "inject_at_start": Switch(
-        "Whether every new local kernel of a server has its variable from the first cell; needs env.",
+        "Whether each new local kernel of a server has the variable from its first cell; needs env.",
         label="Inject at start",
         read_only=True,
     ),
 }
-"""What every profile can say, whatever its provider."""
+"""The settings of every profile, independent of its provider."""
 _NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "hosts", "sdk", "fixed_params"})
 
 LOADS_CODE: Mapping[str, str] = {
@@ -198,12 +198,12 @@ LOADS_CODE: Mapping[str, str] = {
     "JUPYTER_CONFIG_*": "Jupyter runs the configuration files in it",
     "JUPYTER_DATA_DIR": "Jupyter starts the kernels that it describes",
     "JUPYTER_PATH": "Jupyter starts the kernels that it describes",
-    "MPLBACKEND": "matplotlib imports the module",
+    "MPLBACKEND": "matplotlib imports the module that it names",
     "PYSPARK_*": "Spark starts the program or passes the arguments on",
-    "PYTEST_*": "pytest loads the plugins",
-    "PIP_*": "pip installs packages from where it says",
-    "UV_*": "uv installs packages from where it says",
-    "CONDA_*": "conda runs programs by it",
+    "PYTEST_*": "pytest loads the plugins that it names",
+    "PIP_*": "pip installs packages from the index that it names",
+    "UV_*": "uv installs packages from the index that it names",
+    "CONDA_*": "conda runs programs that it names",
     "VIRTUAL_ENV": "tools look for Python there",
     # Other languages
     "NODE_OPTIONS": "node loads the modules that it names",
@@ -230,7 +230,7 @@ LOADS_CODE: Mapping[str, str] = {
     "CORECLR_*": ".NET loads the profiler that it names",
     "COR_*": ".NET loads the profiler that it names",
     "MAKEFLAGS": "make evaluates it",
-    # Programs that start others
+    # Programs that start other programs
     "GIT_*": "git starts the programs or reads the configuration that it names",
     "SSH_ASKPASS": "ssh starts it",
     "SUDO_ASKPASS": "sudo starts it",
@@ -248,26 +248,26 @@ LOADS_CODE: Mapping[str, str] = {
     "QT_PLUGIN_PATH": "Qt loads plugins from it",
     "GTK_*": "GTK loads modules by it",
     "GIO_*": "GLib loads modules by it",
-    # Where all of them look for their own files
+    # Where programs look for their own files
     "HOME": "programs run the start-up files in it",
     "USERPROFILE": "programs run the start-up files in it",
     "APPDATA": "programs run the start-up files in it",
     "LOCALAPPDATA": "programs run the start-up files in it",
     "XDG_*": "programs look for their configuration and data there",
 }
-"""Environment variables by which some program loads or starts code, and why; `*` stands for any ending.
+"""Environment variables that make some program load or start code, with the reason; `*` matches any suffix.
 
-A token in one of them is at best useless. At worst, an endpoint answers with the path of a file that then runs.
+A token in one of them is useless at best. At worst, an endpoint returns the path of a file that is then run.
 """
 
 
 def loads_code(name: str) -> bool:
-    """Whether some program loads or starts code by the environment variable of this name."""
+    """Whether the environment variable makes some program load or start code."""
     return _loads_code(name) is not None
 
 
 def _loads_code(name: str) -> str | None:
-    # Windows does not tell upper from lower case.
+    # Names are case-insensitive on Windows.
     return next((why for pattern, why in LOADS_CODE.items() if fnmatchcase(name.upper(), pattern)), None)
 
 
@@ -277,26 +277,26 @@ def _installed() -> dict[str, Any]:
 
 
 def provider_ids() -> list[str]:
-    """The ids of all providers: the built-in ones, then those that other packages add."""
+    """The ids of all providers: the built-in ones, then those of other packages."""
     return [*_BUILT_IN, *sorted(_installed())]
 
 
 @cache
 def provider_class(provider_id: str) -> type[Provider]:
-    """A provider by its id. Raises KeyError for an unknown one, and whatever another package's raises as it loads."""
+    """Return a provider's class. Raises KeyError for an unknown id, or any error of another package's import."""
     if provider_id in _BUILT_IN:
         module, _, name = _BUILT_IN[provider_id].partition(":")
         found = getattr(import_module(module), name)
     else:
         found = _installed()[provider_id].load()
         if not (isinstance(found, type) and issubclass(found, Provider)):
-            raise TypeError(f"Entry point {provider_id!r} names no subclass of Provider.")
+            raise TypeError(f"Entry point {provider_id!r} is not a subclass of Provider.")
     return found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A profile as it was written, and the file that it stands in (None: given by a program)."""
+    """An unchecked profile, and the file that defines it (None: given by a program)."""
 
     settings: Mapping[str, Any] = field(repr=False)
     file: Path | None = None
@@ -318,14 +318,30 @@ def _check_env(provider: Provider, env: Env) -> None:
 class Profile:
     """A checked profile.
 
-    env : environment variable that it fills, or None; for a token of several values, one for each of its fields.
-    timeout : seconds for a whole call. verify : True, or the path of a CA bundle; False on loopback alone.
-    kernels, notebooks : names of kernels and globs of notebook paths that a server hands it to; None: no limit.
-    inject_at_start : whether a server's new local kernels have its variable from their first cell.
-    fixed_params : the parameters that no call can change. allow_create : whether calls may create new tokens.
-    hosts : that credential helpers give the token to, each as HOST or USER@HOST. sdk : that finds it in a kernel.
-    origin : who fetches its tokens, for people; "" for the process that has the profile in its own configuration.
-    may_reveal : whether that process allows to show a token's value.
+    Attributes
+    ----------
+    env : str, mapping or None
+        The environment variable that it fills; for a token with several values, a variable for each field.
+    timeout : float
+        Time limit of a whole call, in seconds.
+    verify : bool or str
+        True, or the path of a CA bundle; False only for loopback.
+    kernels, notebooks : tuple of str or None
+        Names of the kernels, and globs of the notebooks, that may get its token from a server; None: all.
+    inject_at_start : bool
+        Whether new local kernels of a server have the variable from their first cell.
+    fixed_params : frozenset of str
+        The parameters that no call can change.
+    allow_create : bool
+        Whether calls may create new tokens.
+    hosts : tuple of str
+        Hosts that credential helpers return the token for, each as HOST or USER@HOST.
+    sdk : str or None
+        The SDK that finds the token in a kernel.
+    origin : str
+        What fetches its tokens, for people; "" if the profile is in this process's own configuration.
+    may_reveal : bool
+        Whether that process allows the value of a token to be shown.
     """
 
     name: str
@@ -346,12 +362,12 @@ class Profile:
     may_reveal: bool = True
 
     def user_at(self, host: str) -> str | None:
-        """The user name beside the token at a host ("" if the profile leaves it open), or None: it is not for it."""
+        """The user name to send to a host ("" if the profile names none); None if the profile is not for the host."""
         users = (user for user, _, own in (written.rpartition("@") for written in self.hosts) if own.lower() == host)
         return next(users, None)
 
     def allows(self, kernel_name: str, paths: Iterable[str]) -> bool:
-        """Whether a kernel of this name, running notebooks of these paths, may have its token."""
+        """Whether a kernel with this name, running notebooks at these paths, may get the token."""
         if self.kernels is not None and kernel_name not in self.kernels:
             return False
         return self.notebooks is None or any(matches(glob, path) for path in paths for glob in self.notebooks)
@@ -365,11 +381,11 @@ class Profile:
 
     @property
     def is_personal(self) -> bool:
-        """Whether a reference has `{user}` in it, so that each user of a hub's service has a secret of their own."""
+        """Whether a reference contains `{user}`, so that each user of a hub's service has a separate secret."""
         return any(reference.is_personal for reference in self.references.values())
 
     def of_user(self, user: str) -> Profile:
-        """The profile with a user's own secrets. Raises `SecretError` for a name that no reference can hold."""
+        """The profile with a user's own secrets. Raises `SecretError` for a name that cannot be part of a reference."""
         return replace(self, references={key: reference.of_user(user) for key, reference in self.references.items()})
 
     @property
@@ -383,16 +399,16 @@ class Profile:
         return {key: reference.resolve() for key, reference in self.references.items() if key not in others}
 
     def call_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
-        """The profile's parameters with those of a call over them. Raises `ParameterError`."""
+        """The profile's parameters, overridden by those of a call. Raises `ParameterError`."""
         return self._parse(self.provider.params, given)
 
     @property
     def create_is_off(self) -> bool:
-        """Whether the API could create tokens, but the profile does not allow it."""
+        """Whether the API can create tokens, but the profile does not allow it."""
         return not self.allow_create and type(self.provider).create is not Provider.create
 
     def create_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
-        """The same for a call that creates a token. Raises `ConfigurationError` where the profile does not allow it."""
+        """`call_params` for creating a token. Raises `ConfigurationError` if the profile does not allow that."""
         if self.create_is_off:
             raise self._named(
                 ConfigurationError("The profile does not allow creating tokens.", hint="Set allow_create: true in it.")
@@ -421,9 +437,12 @@ _NO_PROBLEMS: Mapping[Path, ConfigurationError] = {}
 
 
 class Profiles(Mapping[str, Profile]):
-    """The profiles by name. Iterating gives names; looking one up checks it.
+    """The profiles by name. Iterating yields names; looking up a profile checks it.
 
-    problems : what is wrong with configuration files that could not be read.
+    Attributes
+    ----------
+    problems : mapping
+        The errors of configuration files that could not be read.
     """
 
     def __init__(self, raw: Mapping[str, Raw], problems: Mapping[Path, ConfigurationError] = _NO_PROBLEMS) -> None:
@@ -434,13 +453,16 @@ class Profiles(Mapping[str, Profile]):
 
     @classmethod
     def of(cls, settings: Mapping[str, Mapping[str, Any]]) -> Profiles:
-        """Profiles that a program gives."""
+        """Create profiles from settings given by a program."""
         return cls({name: Raw(written) for name, written in settings.items()})
 
     def beside(self, others: Mapping[str, Profile | TokenError]) -> Profiles:
-        """These profiles, and others that another process has checked. Of two with the same name the one here counts.
+        """Add profiles that another process has checked. For the same name, the profile here counts.
 
-        others : by name, or what is wrong with one.
+        Parameters
+        ----------
+        others : mapping
+            By name, a profile or the error of an invalid one.
         """
         both = Profiles(self._raw, self.problems)
         both._checked = self._checked
@@ -448,7 +470,7 @@ class Profiles(Mapping[str, Profile]):
         return both
 
     def __getitem__(self, name: str) -> Profile:
-        """Raises `UnknownProfile`, or `ConfigurationError` if the profile is wrong."""
+        """Return a checked profile. Raises `UnknownProfile`, or `ConfigurationError` if it is invalid."""
         if name in self._others:
             other = self._others[name]
             if isinstance(other, TokenError):
@@ -468,17 +490,17 @@ class Profiles(Mapping[str, Profile]):
 
     def _unknown(self, name: str) -> str:
         if self.problems:
-            # It may be in one of them.
+            # The profile may be in one of the files that cannot be read.
             return " ".join(map(str, self.problems.values()))
         return _missing() or (closest(name, self) if self else _NONE_CONFIGURED)
 
     def file(self, name: str) -> Path | None:
-        """The file that a profile stands in, or None if a program gave it or there is none of that name."""
+        """The file that defines a profile; None if a program gave it, or if it is unknown."""
         raw = self._raw.get(name)
         return raw.file if raw is not None else None
 
     def at_start(self) -> list[str]:
-        """The names of those that want to be injected at a kernel's start; a wrong one among them is not left out."""
+        """The names of the profiles with `inject_at_start`, including invalid ones."""
         return [
             name
             for name, raw in self._raw.items()
@@ -486,10 +508,10 @@ class Profiles(Mapping[str, Profile]):
         ]
 
     def changed_from(self, before: Profiles) -> set[str]:
-        """The names whose settings differ from earlier profiles; those that do not keep their state (an IAM login).
+        """The names of profiles whose settings have changed, and which so lose their state (such as an IAM login).
 
-        Those of a file that cannot be read now, perhaps because it is being edited, are not among them: what is fresh
-        still serves.
+        Profiles of a file that cannot be read now, perhaps because it is being edited, are not included, so that fresh
+        tokens stay in use.
         """
         unknown = {name for name, raw in before._raw.items() if raw.file in self.problems and name not in self._raw}
         same = {name for name, raw in self._raw.items() if before._raw.get(name) == raw}
@@ -510,12 +532,12 @@ class Profiles(Mapping[str, Profile]):
 
 
 def _missing() -> str:
-    """What keeps this process from finding the user's configuration, or ""."""
+    """Why this process cannot find the user's configuration, or ""."""
     if any(os.environ.get(name) for name in ("HOME", "USERPROFILE", "JUPYTER_CONFIG_DIR")):
         return ""
     return (
         "Neither HOME nor JUPYTER_CONFIG_DIR is set in this process, so your configuration is not found. A kernel "
-        "behind a gateway gets only what its kernelspec and KERNEL_* variables say: set JUPYTER_CONFIG_DIR there."
+        "behind a gateway only gets variables from its kernelspec and KERNEL_* variables: set JUPYTER_CONFIG_DIR there."
     )
 
 
@@ -583,9 +605,9 @@ class _Reader:
         try:
             return provider_class(provider_id)
         except Exception as caught:
-            # Another package's trouble is that of its own profiles alone.
+            # An error in another package only affects its own profiles.
             problem = f"names {provider_id}, which cannot be loaded ({type(caught).__name__})"
-            error = self._error("provider", problem, "Repair or remove the package that brings it.")
+            error = self._error("provider", problem, "Repair or remove the package that it comes from.")
         raise error
 
     def _params(self, written: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
@@ -611,7 +633,7 @@ class _Reader:
             why = _loads_code(name)
             if why is not None and self._raw.file is not None:
                 _warn_once(
-                    f"{self._origin('env')} names {name}, which is no place for a token: {why}. Choose another name."
+                    f"{self._origin('env')} names {name}, which must not contain a token: {why}. Choose another name."
                 )
         return given.get("", given or None)
 
@@ -633,7 +655,7 @@ class _Reader:
     def _inject_at_start(self, written: Mapping[str, Any]) -> bool:
         wanted: bool = written.get("inject_at_start", False)
         if wanted and written.get("env") is None:
-            raise self._error("inject_at_start", "needs the name of a variable to fill", "Give env.")
+            raise self._error("inject_at_start", "needs an environment variable to fill", "Set env.")
         return wanted
 
     def _verify(self, written: Mapping[str, Any], provider: Provider) -> bool | str:
@@ -642,20 +664,20 @@ class _Reader:
             try:
                 path = Path(verify).expanduser()
             except RuntimeError:
-                raise self._error("verify", "names the home of a user who has none") from None
+                raise self._error("verify", "names the home folder of an unknown user") from None
             return str(self._raw.file.parent / path if self._raw.file else path)
         urls = [getattr(provider, key) for key, known in provider.settings().items() if isinstance(known, Endpoint)]
-        # A region stands for public hosts wherever an endpoint is not given, so also for IAM's.
+        # A region means public hosts for every endpoint that is not given, including that of IAM.
         public = bool(getattr(provider, "region", ""))
         if not verify and not all(is_loopback(url) if url else not public for url in urls):
-            raise self._error("verify", "can be switched off for loopback alone", "Give the path of a CA bundle.")
+            raise self._error("verify", "can only be switched off for loopback", "Give the path of a CA bundle.")
         return verify
 
     def _references(
         self, written: Mapping[str, Any], provider: Provider, known: Mapping[str, Setting]
     ) -> Iterable[tuple[str, SecretRef]]:
         base = self._raw.file.parent if self._raw.file else None
-        # A little less than the whole call, so that this error comes before that of a caller who waits for the call.
+        # A little less than the whole call, so that this error comes before the time-out of the waiting caller.
         seconds = 0.9 * written.get("timeout", 30)
         for key, setting in known.items():
             text = getattr(provider, key)
@@ -679,12 +701,12 @@ class _Reader:
         try:
             mode = file.stat().st_mode
         except OSError as error:
-            raise self._error(key, f"is in a file that cannot be looked at ({error.strerror})") from None
+            raise self._error(key, f"is in a file that cannot be inspected ({error.strerror})") from None
         better = "Better: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
         problem = mode_problem(file, mode)
         if problem:
             raise self._error(key, f"is a literal secret in a file that {problem}", f"{mode_hint(file)} {better}")
-        _warn_once(f"{file} holds a literal secret. {better}")
+        _warn_once(f"{file} contains a literal secret. {better}")
 
 
 @cache

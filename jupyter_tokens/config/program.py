@@ -13,11 +13,11 @@ from typing import NamedTuple
 __all__ = ["MOST_BYTES", "Ended", "run"]
 
 MOST_BYTES = 64 * 1024
-"""How much output is read. Longer output comes back longer than this, so that the caller can refuse it."""
+"""How much output is read, in bytes. For longer output, one byte more is returned, so that the caller can refuse it."""
 
 
 class Ended(NamedTuple):
-    """How a program ended. status : its exit status, or None if it was killed after the time limit."""
+    """How a program ended. `status` is its exit status, or None if it was killed at the time limit."""
 
     status: int | None
     output: bytes
@@ -26,12 +26,11 @@ class Ended(NamedTuple):
 def run(argv: Sequence[str], seconds: float) -> Ended:
     """Run a program for at most `seconds`. Blocks. Raises OSError if it cannot be started.
 
-    Standard error is dropped. Its last line would often say what to do, but programs print requests, URLs and tokens
-    there too (with a debug switch, or in an error's text), and an error message ends in notebooks and logs.
+    Standard error is dropped. Its last line would often say what to do, but programs also print requests, URLs and
+    tokens there (with a debug switch, or in an error's text), and error messages end up in notebooks and logs.
 
-    The output is what is in the pipe when the program ends. The end of the pipe says nothing: an agent that the program
-    leaves in the background may keep the pipe open for ever. So a thread waits for the program and then writes a mark
-    into the pipe.
+    The output is everything in the pipe when the program ends. The pipe may stay open for ever, because the program may
+    leave an agent in the background. So a thread waits for the program and then writes a mark into the pipe.
     """
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as pipe:
@@ -51,7 +50,7 @@ def run(argv: Sequence[str], seconds: float) -> Ended:
             while mark not in output and len(output) <= MOST_BYTES + len(mark):
                 output += pipe.read(MOST_BYTES)
         finally:
-            # After too much output, or an interrupt; it does nothing to a program that has ended.
+            # For a program with too much output, or after an interrupt; has no effect on a program that has ended.
             process.kill()
     found = mark in output
     return Ended(status[0] if found else 0, output.partition(mark)[0])
@@ -64,6 +63,6 @@ def _mark_end(
         status[0] = process.wait(seconds)
     process.kill()
     process.wait()
-    # After too much output nobody reads any more.
+    # After too much output, the pipe is not read any more.
     with suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as pipe:
         pipe.write(mark)

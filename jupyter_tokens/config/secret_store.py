@@ -22,19 +22,19 @@ __all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "erase", "logi
 _log = logging.getLogger(__name__)
 
 SERVICE = "jupyter_tokens"
-"""The name of our service in the keyring."""
+"""The service name of our entries in the keyring."""
 FOLDER = "jupyter_tokens_secrets"
 """The folder for secrets in files, beside the configuration."""
 
 Deposit = tuple[str, Secret]
-"""A reference, and the secret to store there."""
+"""A reference, and the secret to store under it."""
 _LOOK_SECONDS = 5.0
 
 
 def usable() -> list[str]:
-    """Return the places for secrets that this machine has, "keyring" and "file", the better first. Blocks."""
+    """Return the stores for secrets on this machine, "keyring" and "file", the better one first. Blocks."""
     try:
-        # keyring's own stand-ins for no keyring have a priority of 0 or less.
+        # keyring's placeholders for a missing keyring have a priority of 0 or less.
         priority: float = ask_keyring(
             lambda keyring: keyring.get_keyring().priority, seconds=_LOOK_SECONDS, same="priority"
         )
@@ -64,7 +64,7 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
     described: dict[str, Any] = {}
     wanted: list[Deposit] = []
     for key, given in settings.items():
-        if not isinstance(given, dict) or key == "params":
+        if not isinstance(given, dict) or key in {"params", "env"}:
             described[key] = given
         elif given == {"keep": True} and isinstance(before.get(key), str):
             described[key] = before[key]
@@ -76,8 +76,8 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
                 or not (isinstance(value, str) and value)
             ):
                 raise ProfileRefused(
-                    f"The field {key[:80]!r} must be a text, "
-                    '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} for the one that there is.',
+                    f"The field {key[:80]!r} must be a string, "
+                    '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} to keep the current secret.',
                     setting=key,
                 )
             described[key] = next(free for free in _references(place, name, key) if free != before.get(key))
@@ -96,7 +96,7 @@ def store(wanted: list[Deposit], folder: Path) -> None:
 
 
 def login_reference(place: str, name: str) -> str:
-    """Return the reference to a profile's login. place : "file" or "keyring"."""
+    """Return the reference to a profile's login; `place` is "file" or "keyring"."""
     return f"{_STORES[place]}{name}.login"
 
 
@@ -114,7 +114,7 @@ def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder
     for key in {**before, **now}:
         for reference in _references("file", name, key):
             if now.get(key) != reference:
-                # This includes what a killed process had stored but not yet referred to, or had not removed.
+                # Includes secrets that a killed process has stored without a reference, or has not removed.
                 _from_file(folder / reference.partition(":")[2])
         stored = before.get(key)
         if stored != now.get(key) and stored in _references("keyring", name, key):
@@ -135,11 +135,11 @@ def _to_keyring(target: str, secret: Secret) -> None:
     try:
         ask_keyring(lambda keyring: keyring.set_password(service, user, secret.reveal()), seconds=KEYRING_SECONDS)
     except Exception as error:
-        # Only the type: a backend's own text may hold anything.
+        # Only the type: the text of a backend's error may contain anything.
         why = _WAITS if isinstance(error, KeyringWaits) else type(error).__name__
         problem = ConfigurationError(
             f"The keyring did not store the secret ({why}).",
-            hint="Unlock or install a keyring, or have the secret stored in a file.",
+            hint="Unlock or install a keyring, or store the secret in a file.",
         )
     else:
         return

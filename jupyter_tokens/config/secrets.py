@@ -2,7 +2,7 @@
 
 `env:NAME`, `file:PATH`, `keyring:SERVICE/USER` and `command:PROGRAM ARGUMENT …` are references, and so is
 `profile:NAME`, the token of another profile, which only a fetch can read. Anything else is a literal. In a hub's
-service, `{user}` in a reference stands for the name of the user who asks.
+service, `{user}` in a reference is replaced by the name of the requesting user.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .program import MOST_BYTES, run
 __all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch_seen"]
 
 Seen = Callable[[str, Secret | Token], None]
-"""Told of a value that is in this process now: the name of its profile, and the value."""
+"""Called for a value that has come into this process, with the name of its profile and the value."""
 
 _USER = "{user}"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
@@ -86,7 +86,7 @@ def mode_hint(file: Path) -> str:
 
 @cache
 def _warn_of_group(file: Path) -> None:
-    text = f"{file} holds a secret, and its group can read it. If that is not meant: chmod 600 {shlex.quote(str(file))}"
+    text = f"{file} contains a secret, and its group can read it. To prevent that: chmod 600 {shlex.quote(str(file))}"
     warnings.warn(text, UserWarning, stacklevel=2)
 
 
@@ -140,13 +140,13 @@ class SecretRef:
 
     @property
     def is_personal(self) -> bool:
-        """Whether `{user}` is part of it. A literal secret may hold such text by chance."""
+        """Whether `{user}` is part of the reference. A literal secret may contain that text by chance."""
         return self.kind != "literal" and _USER in self.target
 
     def of_user(self, user: str) -> SecretRef:
-        """The reference with a user's name for `{user}`.
+        """Return the reference with a user's name in place of `{user}`.
 
-        Raises `SecretError` for a name that would lead elsewhere, or be another word of a command.
+        Raises `SecretError` for a name that would change the meaning of the path or the command.
         """
         if not self.is_personal:
             return self
@@ -170,7 +170,7 @@ class SecretRef:
             return Secret(_checked(self, _READERS[self.kind](self)))
 
     def find(self) -> Secret | None:
-        """As `resolve`, but None if there is nothing where the reference leads."""
+        """Like `resolve`, but return None if the reference points to nothing."""
         try:
             return self.resolve()
         except SecretError as error:
@@ -188,9 +188,9 @@ class SecretRef:
 
 
 def _checked(ref: SecretRef, value: str | bytes) -> str:
-    """Return the secret as it is used, by the same rules for all kinds of references."""
+    """Check and normalise a secret, by the same rules for all kinds of references."""
     if len(value) > MOST_BYTES:
-        raise ref.error(f"holds more than {MOST_BYTES} bytes, which no secret does.")
+        raise ref.error(f"has more than {MOST_BYTES} bytes, which is too long for a secret.")
     if isinstance(value, bytes):
         try:
             value = decode(value)
@@ -201,8 +201,8 @@ def _checked(ref: SecretRef, value: str | bytes) -> str:
     if not value:
         raise ref.error("is empty.")
     if "\0" in value:
-        raise ref.error("holds NUL characters, as text in UTF-16 does.", "Save it as UTF-8.")
-    # Bytes in the environment that are not text, and "\ud800" in JSON: neither can be sent.
+        raise ref.error("contains NUL characters; it may be UTF-16 text.", "Save it as UTF-8.")
+        # Bytes in the environment that are not text, and "\ud800" in JSON, cannot be sent.
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ref.error("is not UTF-8 text.")
     return value
@@ -213,7 +213,7 @@ _BREAK = re.compile(r"\\+r\\+n|\\+[rn]|\r\n?")
 
 
 def _pem(value: str) -> str:
-    r"""Return a PEM key with its line breaks: variables and .env files often hold spaces or `\n` instead."""
+    r"""Return a PEM key with its line breaks restored: variables and .env files often have spaces or `\n` instead."""
     text = value.strip().strip("\"'").lstrip()
     if not text.startswith("-----BEGIN ") or not _PEM.search(text):
         return value
@@ -244,7 +244,7 @@ def _read_file(ref: SecretRef) -> bytes:
     try:
         path = Path(ref.target).expanduser()
     except RuntimeError:
-        raise ref.error("names the home of a user who has none.") from None
+        raise ref.error("names the home folder of an unknown user.") from None
     if not path.is_absolute() and ref.base is not None:
         path = ref.base / path
     try:

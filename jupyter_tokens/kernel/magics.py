@@ -19,7 +19,7 @@ from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_ar
 from IPython.display import DisplayHandle, Pretty, display
 from traitlets import Bool, List, Unicode
 
-from ..errors import TokenError, UnknownProfile
+from ..errors import LoginNeeded, TokenError, UnknownProfile
 from ..protocol.messages import variables_of
 from . import redaction
 from ._compat import replace, show_instead, unregister
@@ -246,6 +246,12 @@ class TokenMagics(Magics):
             where = f"Open {login['verification_uri']} in any browser, and type the code {login['user_code']}."
             display(Notice(f"Log in to {profile}.", [where], accent="info"))
 
+        if _is_unattended(self.shell):
+            raise LoginNeeded(
+                "This notebook runs unattended, so nobody would see the code to type.",
+                hint=f"Log in before it runs: jupyter tokens login {profile} in a terminal.",
+                profile=profile,
+            )
         login = self.session.client.source.log_in(profile, show)
         display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else "."), accent="info"))
 
@@ -330,6 +336,12 @@ def _error_of(work: Callable[[], None]) -> BaseException | None:
         return None
     show_instead(error, lines)
     return error
+
+
+def _is_unattended(shell: Any) -> bool:
+    """Whether whoever runs this cell cannot be asked anything: nbclient, and with it papermill and nbconvert."""
+    get_parent = getattr(getattr(shell, "kernel", None), "get_parent", None)
+    return get_parent is not None and get_parent().get("content", {}).get("allow_stdin") is False
 
 
 def _arguments_of(parser: MagicArgumentParser, line: str) -> Namespace:

@@ -1,9 +1,9 @@
-"""Handles: what a worker is given in a token's stead, and the issuer's table of them.
+"""Handles, which workers get instead of tokens, and the issuer's table of them.
 
-A handle is the name of one profile, its parameters, and a key of its own. The driver makes the key and tells it to the
-issuer once. With each request the worker proves that it has the key, which does not travel again (`protocol/proof.py`).
-The issuer, which is a Jupyter server or the hub's service, keeps a lease for each handle. The driver renews it: a dead
-driver is a dead handle.
+A handle is the name of one profile, its parameters, and a separate key. The driver creates the key and sends it to the
+issuer once. With each request the worker proves that it has the key, without sending it (`protocol/proof.py`). The
+issuer, a Jupyter server or the hub's service, keeps a lease for each handle. The driver renews it, so that a handle
+ends with its driver.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ _LABEL = b"jupyter_tokens handle proof v1"
 _KIND = "handle"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _KEPT_SECONDS = 3600.0
-"""How long an ended handle is kept, so that its holder is told why it is refused."""
+"""How long an ended handle is kept, so that its holder learns why it is refused."""
 
 Params = tuple[tuple[str, Any], ...]
 
 
 def written_params(params: Mapping[str, Any]) -> Params:
-    """Parameters in an order of their own and by value, so that 1 and "1" are the same: the form that is compared."""
+    """Normalise parameters for comparison: sorted, and by value, so that 1 and "1" are the same."""
     return tuple(sorted((name, _written(value)) for name, value in params.items()))
 
 
@@ -84,7 +84,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _within(params: Params, limit: Params) -> bool:
-    # By comparison alone: what JSON holds need not be hashable.
+    # By comparison, because values from JSON may not be hashable.
     return all(pair in limit for pair in params)
 
 
@@ -117,36 +117,36 @@ class Handle(Caller):
 
     @classmethod
     def new(cls, profile: str, params: Mapping[str, Any]) -> Self:
-        """A handle with a key of its own, which no issuer knows yet."""
+        """Create a handle with a new key, which no issuer knows yet."""
         return cls(profile, written_params(params), secrets.token_hex(16), secrets.token_bytes(32))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """The handle that `to_json` wrote. Raises `ConfigurationError`, which quotes nothing."""
+        """Read a handle from the output of `to_json`. Raises `ConfigurationError`, which quotes nothing."""
         try:
             facts = json.loads(text)
             key, params = bytes.fromhex(facts["key"]), written_params(facts["params"])
             return cls(facts["profile"], params, facts["id"], key, facts["url"], facts["certificate"])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise ConfigurationError(
-                "This is no handle.", hint="Write one with `jupyter tokens handle NAME --file PATH`."
+                "This is not a handle.", hint="Create one with `jupyter tokens handle NAME --file PATH`."
             ) from None
 
     @classmethod
     def read(cls, path: str) -> Self:
-        """The handle in a file that `to_json` was written to. Raises `ConfigurationError`."""
+        """Read a handle from a file. Raises `ConfigurationError`."""
         try:
             return cls.from_json(Path(path).read_bytes())
         except OSError as error:
             raise ConfigurationError(f"The handle's file {path} cannot be read ({error.strerror}).") from None
 
     def to_json(self) -> str:
-        """The handle as a file holds it, with its key."""
+        """Return the handle as JSON, with its key."""
         facts = {"profile": self.profile, "params": dict(self.params), "id": self.id, "key": self.key.hex()}
         return json.dumps({**facts, "url": self.url, "certificate": self.certificate})
 
     def covers(self, params: Params) -> bool:
-        """Whether a call with these parameters is one of this handle's. params : as `written_params` makes them."""
+        """Whether the handle is valid for a call with these parameters, normalised by `written_params`."""
         return _within(params, self.params)
 
     kind = "handle"
@@ -185,7 +185,7 @@ class Issued:
     ends_at : float
         When the lease ends, in seconds since the epoch.
     uses : int
-        How many requests were let in.
+        How many requests were accepted.
     used_at : datetime or None
         When the last one was.
     """
@@ -220,7 +220,7 @@ class Issued:
         return {**{name: getattr(self, name) for name in names}, "key": self.key.hex(), "params": dict(self.params)}
 
     def call_params(self, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters to fetch with, for a call that names these. Raises `HandleRefused` for any other call."""
+        """Return the parameters to fetch with. Raises `HandleRefused` for a call that the handle is not valid for."""
         if profile != self.profile:
             raise _refused(f"This handle is for the profile {self.profile!r}.", self.profile)
         if not _within(written_params(params), self.params):
@@ -236,7 +236,7 @@ class Handles:
     Parameters
     ----------
     clock : Clock
-        Leases and proofs are judged by its `now`.
+        Leases and proofs use its `now`.
     records : Records, optional
         Where handles and nonces are kept; by default in memory.
     """
@@ -257,16 +257,16 @@ class Handles:
         params: Mapping[str, Any],
         lease: float = LEASE_SECONDS,
     ) -> Issued:
-        """File a handle, or file it again after this issuer was started anew.
+        """Record a handle, or record it again after this issuer was restarted.
 
-        Whether the owner may have the profile's tokens is checked by the caller.
+        The caller must have checked that the owner may have the profile's tokens.
 
         Parameters
         ----------
         owner : str
             Who may renew and revoke it.
         handle_id, key : str
-            32 and 64 hexadecimal digits, which the driver has made.
+            32 and 64 hexadecimal digits, created by the driver.
         profile : str
             The profile that the handle is good for.
         params : mapping
@@ -303,7 +303,7 @@ class Handles:
         return self._kept(wanted)
 
     def renew(self, handle_id: str) -> Issued:
-        """Begin a handle's lease anew, even if it has ended. The caller has checked the owner.
+        """Renew a handle's lease, even if it has ended. The caller must have checked the owner.
 
         Raises `HandleRefused` if it is unknown or revoked.
         """
@@ -315,23 +315,23 @@ class Handles:
         return self._kept(self._begun(known))
 
     def revoke(self, handle_id: str) -> None:
-        """End a handle at once and for good. The caller has checked the owner; an unknown one is ended already."""
+        """Revoke a handle. The caller must have checked the owner; an unknown handle is ignored."""
         # A mark, which no renewal at another replica takes back.
         self._records.mark(_KIND, handle_id, {"revoked": 1})
 
     def of(self, handle_id: str) -> Issued | None:
-        """Return what is known of a handle, also of an ended one."""
+        """Return what is known about a handle, even if it has ended."""
         record = self._records.get(_KIND, handle_id)
         return None if record is None else Issued.of(record)
 
     def in_use(self, owner: str | None = None) -> list[Issued]:
-        """Return the handles whose lease runs: all of them, or those of one owner."""
+        """Return the active handles: all of them, or those of one owner."""
         now = self._clock.now()
         found = map(Issued.of, self._records.all(_KIND))
         return [one for one in found if owner in {None, one.owner} and one.ends_at > now and not one.revoked]
 
     def told(self, issued: Issued) -> dict[str, Any]:
-        """Return what a client may know of a handle, as JSON takes it: everything but the key."""
+        """Return the JSON about a handle for clients: everything but the key."""
         return {
             "id": issued.id,
             "profile": issued.profile,
@@ -344,7 +344,7 @@ class Handles:
         }
 
     def check(self, handle_id: str, action: str, header: str, body: bytes) -> Issued:
-        """Return the handle whose holder proves itself.
+        """Check a proof, and return the handle of its holder.
 
         Parameters
         ----------
@@ -360,7 +360,7 @@ class Handles:
         HandleRefused
             There is no such handle, the proof is not its holder's, or its lease has ended.
         Throttled
-            Its holder asks too often.
+            Its holder sends too many requests.
         """
         known = self.of(handle_id)
         try:
@@ -387,7 +387,7 @@ class Handles:
 
 
 _MESSAGES: Mapping[str, str] = {
-    "unknown": "The issuer does not know this handle: it has ended, or the issuer was started anew.",
+    "unknown": "The issuer does not know this handle: it has ended, or the issuer was restarted.",
     "proof": "The request does not prove that it comes from the holder of this handle.",
     "expired": "The proof is too old: the clocks of worker and issuer differ by more than a minute.",
     "replayed": "The proof has been used already.",

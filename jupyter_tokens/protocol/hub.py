@@ -1,4 +1,4 @@
-"""Who a user's server is to the service of its hub: it shows the token that the hub has made for it."""
+"""The identity of a user's server to the hub's token service: the token that the hub gives to the server."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .proof import Caller, Trust
 __all__ = ["SERVICE_VARIABLE", "TOKEN_VARIABLE", "HubServer"]
 
 SERVICE_VARIABLE = "JUPYTER_TOKENS_SERVICE_URL"
-"""Where the service answers; set by the hub's spawner, no secret."""
+"""The variable with the service's URL; set by the hub's spawner, not secret."""
 TOKEN_VARIABLE = "JUPYTERHUB_API_TOKEN"  # noqa: S105 (a name)
-"""The token that the hub gives each server."""
+"""The variable with the token that the hub gives to each server."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubServer(Caller):
-    """A user's server under a hub. url : of the service, `http+unix://` for a unix socket."""
+    """A user's server under a hub; `url` is that of the service, `http+unix://` for a unix socket."""
 
     kind = "server"
     header = "Authorization"
@@ -40,5 +40,5 @@ class HubServer(Caller):
         return None
 
     def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
-        """See `Caller`; the hub's token is the whole proof."""
+        """See `Caller`; the hub's token is the proof."""
         return f"token {self.token}"

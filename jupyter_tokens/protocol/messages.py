@@ -1,4 +1,4 @@
-"""The JSON forms in which a token and a profile travel between two processes, in both directions.
+"""Conversion of tokens and profiles to JSON and back, for the communication between processes.
 
 The form of an error is `TokenError.to_dict` and `TokenError.from_dict`.
 """
@@ -72,9 +72,9 @@ class ProfileEntry(NamedTuple):
     error : TokenError or None
         What is wrong with the profile.
     may_reveal : bool
-        False if the administrator does not allow to show a token's value.
+        False if the administrator does not allow the value of a token to be shown.
     origin : str
-        From where the process that serves the profile gets its tokens: "" (itself), or "the hub's token service".
+        What fetches the profile's tokens: "" (the serving process itself), or "the hub's token service".
     """
 
     name: str
@@ -97,7 +97,7 @@ def variables_of(env: Env) -> dict[str, str]:
 
 
 def env_of_text(text: str) -> str | dict[str, str]:
-    """An `env` as it is written on one line: `VAR`, or `FIELD=VAR,FIELD=VAR`."""
+    """Parse an `env` written on one line: `VAR`, or `FIELD=VAR,FIELD=VAR`."""
     if "=" not in text:
         return text
     return {field.strip(): name.strip() for field, _, name in (part.partition("=") for part in text.split(","))}
@@ -109,7 +109,7 @@ def text_of_env(env: Env) -> str:
 
 
 def value_of(token: Token) -> str | dict[str, str] | None:
-    """A token's value as JSON has it: a string, several by name, or null if the API never returns it."""
+    """A token's value for JSON: a string, several strings by field, or None if the API never returns it."""
     values = token.values() if token.has_value else {}
     return values.get("", values or None)
 
@@ -117,16 +117,16 @@ def value_of(token: Token) -> str | dict[str, str] | None:
 def token_to_dict(
     token: Token, about: About, *, scheme: str, header: str = "Authorization", now: float, value: bool
 ) -> dict[str, Any]:
-    """A token as JSON takes it.
+    """Convert a token to JSON.
 
     Parameters
     ----------
     token : Token
         The token.
     about : About
-        What is shown of its profile.
+        Facts about its profile.
     scheme : str
-        The authorization scheme, for example "Bearer"; empty if the token stands in the header alone.
+        The authorization scheme, for example "Bearer"; empty if the header contains only the token.
     header : str
         The HTTP header that a request sends the token in.
     now : float
@@ -154,10 +154,10 @@ def token_to_dict(
 
 
 def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, About]:
-    """The token that `token_to_dict` wrote, with its value, and what it says of the profile.
+    """Convert the JSON of `token_to_dict` to a token with its value, and the facts about its profile.
 
-    It expires by the time that is left, not by the other process's clock, which may be another machine's. Raises
-    `ResponseError` for anything else.
+    The expiry is computed from the remaining time, not from the other machine's clock. Raises `ResponseError` for any
+    other JSON.
     """
     try:
         left = facts["expires_in"]
@@ -190,7 +190,7 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
                 sandbox=profile["sandbox"],
                 params=profile["params"],
                 schema=schemas.get(profile["provider"], {}),
-                # With a provider it is a failed fetch of the server's, which says nothing about this process's token.
+                # An error with a provider is a failed fetch of the server, and does not concern this process's token.
                 error=None if profile["provider"] else _error_of(profile["name"], profile["error"]),
                 may_reveal=may_reveal and profile.get("may_reveal", True),
                 origin=profile.get("origin", ""),
@@ -210,13 +210,13 @@ def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
 def misshapen() -> ResponseError:
     """The error for an answer that this version does not understand."""
     return ResponseError(
-        "The Jupyter server's answer has not the form that this version expects.",
+        "The Jupyter server's answer does not have the form that this version expects.",
         hint="Install the same version of jupyter_tokens for the server and the kernel.",
     )
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold of a value; a secret in it is left out."""
+    """The JSON-compatible parts of a value, without secrets."""
     if isinstance(value, Mapping):
         return {str(name): _plain(part) for name, part in value.items() if not isinstance(part, Secret)}
     if isinstance(value, list | tuple):

@@ -1,11 +1,11 @@
-"""Who a kernel is to its server, and how it proves that, with the key of its connection file.
+"""The identity of a kernel, and its proof, made with the key in the kernel's connection file.
 
-The key itself never travels: a key derived from it for this purpose alone makes an HMAC over kernel id, action, time,
-nonce and body. `Gate` checks a proof, and refuses one that it has seen before. The holder of a handle proves itself in
-the same way, with the handle's key (`protocol/handles.py`).
+The key itself is never sent: an HMAC over kernel id, action, time, nonce and body is made with a key that is derived
+from it for this purpose. `Gate` checks proofs, and refuses one that it has seen before. The holder of a handle uses the
+same kind of proof, with the handle's key (`protocol/handles.py`).
 
-For id and key ipykernel is asked. Of another kernel (xeus-python) the file is read that its own command line names.
-Nothing is imported for it that is not loaded.
+Id and key come from ipykernel. For other kernels (xeus-python), they are read from the file that the kernel's command
+line names. Nothing is imported for that.
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ __all__ = [
 ]
 
 URL_VARIABLE = "JUPYTER_TOKENS_URL"
-"""Where the server's extension answers; published by the server for its kernels, no secret."""
+"""The variable with the URL of the server's extension; set by the server for its kernels, not secret."""
 CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
-"""The server's certificate, where it has one: the only one that a kernel trusts."""
+"""The variable with the path of the server's certificate, if any: the only one that a kernel trusts."""
 CLIENT_CERT_VARIABLE = "JUPYTER_TOKENS_CLIENT_CERT"
-"""Set to "required" by a server that asks its clients for certificates."""
+"""The variable set to "required" by a server that requires client certificates."""
 START_VARIABLE = "JUPYTER_TOKENS_START"
-"""In which the server tells a kernel what became of the profiles that are injected at its start."""
+"""The variable with the outcomes of the profiles that the server injects at a kernel's start."""
 FILLED_VARIABLE = "JUPYTER_TOKENS_FILLED"
-"""Which variables of a kernel the server has filled itself, by name: `{"VARIABLE": {"profile": …, "params": {…}}}`."""
+"""The variable that lists those that the server has filled: `{"VARIABLE": {"profile": …, "params": {…}}}`."""
 HEADER = "X-Jupyter-Tokens-Proof"
 WINDOW_SECONDS = 60.0
-"""How far the time of a proof may be from the server's, either way."""
+"""The largest difference between the time of a proof and the server's clock, in seconds."""
 MOST_NONCES = 2**18
-"""The most nonces of one caller that are remembered: 2,000 calls a second for as long as a proof is good."""
+"""The most nonces remembered for one caller: enough for 2,000 calls a second while a proof is valid."""
 
 _LABEL = b"jupyter_tokens kernel proof v1"
 _FORM = re.compile(r"v1 time=([0-9]{1,15}), nonce=([0-9a-f]{32}), mac=([0-9a-f]{64})")
@@ -78,37 +78,37 @@ class Trust(NamedTuple):
 
 
 class Caller(ABC):
-    """Who asks another process for tokens: where that process answers, and how the caller proves itself.
+    """A process that gets tokens from another process: the other's URL, and the caller's proof.
 
     Attributes
     ----------
     url : str
-        Where the other process answers.
+        URL of the other process.
     shows_cert : bool
-        Whether it asks its clients for a certificate.
+        Whether the other process requires client certificates.
     """
 
     kind: ClassVar[str]
-    """What the caller is called in errors."""
+    """The caller's name in errors."""
     header: ClassVar[str] = HEADER
-    """In which header the proof is sent."""
+    """The header of the proof."""
     url: str
     shows_cert: bool
 
     @property
     @abstractmethod
     def peer(self) -> str:
-        """What the other process is called in errors."""
+        """The other process's name in errors."""
 
     @property
     @abstractmethod
     def route(self) -> str:
-        """The caller's own part of the address; the action follows."""
+        """The caller's part of the URL; the action follows."""
 
     @property
     @abstractmethod
     def trust(self) -> Trust | None:
-        """The only certificate that is trusted; None: those that programs usually trust."""
+        """The only trusted certificate; None: the system's."""
 
     @abstractmethod
     def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
@@ -117,7 +117,7 @@ class Caller(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Identity(Caller):
-    """A kernel that a server has started. shows_cert : the server asks its clients for a certificate."""
+    """A kernel that a server has started."""
 
     kind = "kernel"
     url: str
@@ -147,13 +147,13 @@ class Identity(Caller):
 
 
 def identity() -> Identity | None:
-    """Whose kernel this process is, or None if it is no server's (a script, a plain IPython, nbclient)."""
+    """The identity of this process as a server's kernel; None for scripts, plain IPython and nbclient."""
     found = _look()
     return found if isinstance(found, Identity) else None
 
 
 def missing_identity() -> str:
-    """Why `identity` is None, for a card: the same words in each run."""
+    """Why `identity` is None, for cards. The text is the same in each run."""
     found = _look()
     return found if isinstance(found, str) else ""
 
@@ -182,7 +182,7 @@ def _of_ipykernel() -> tuple[Path, bytes] | None:
 
 
 def _of_command_line() -> tuple[Path, bytes] | None:
-    """The connection file that a kernel was started with (`-f FILE`); a program that it starts is not given that."""
+    """The connection file from the kernel's own command line (`-f FILE`), which its child processes do not have."""
     words = sys.orig_argv
     if "-f" not in words[:-1]:
         return None
@@ -198,7 +198,7 @@ def _of_command_line() -> tuple[Path, bytes] | None:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof as it came in. time : seconds since the epoch."""
+    """A received proof; `time` is in seconds since the epoch."""
 
     time: int
     nonce: str
@@ -206,25 +206,37 @@ class Proof:
 
     @classmethod
     def parse(cls, header: str) -> Proof:
-        """A proof from its header. Raises ValueError, which does not quote it."""
+        """Parse a proof's header. Raises ValueError, which does not quote it."""
         match = _FORM.fullmatch(header)
         if match is None:
             raise ValueError("not of the form: v1 time=…, nonce=…, mac=…")
         return cls(int(match[1]), match[2], match[3])
 
     def is_of(self, key: bytes, name: str, action: str, body: bytes, *, label: bytes = _LABEL) -> bool:
-        """Whether whoever holds this key made it, for this kernel, action and body. The arguments are `prove`'s."""
+        """Whether the proof was made with this key, for this name, action and body. See `prove` for the arguments."""
         mac = _mac(label, key, name, action, str(self.time), self.nonce, body=body)
         return hmac.compare_digest(self.mac, mac)
 
 
 def prove(key: bytes, name: str, action: str, body: bytes, *, time: int, nonce: str, label: bytes = _LABEL) -> str:
-    """The value of the header.
+    """Return the value of the proof's header.
 
-    key, name : the connection key and the id of the kernel, or those of a handle.
-    action : the last part of the route ("token", "profiles"), so that a proof is good for one only.
-    nonce : 32 hexadecimal digits, never used twice.
-    label : what the proof is for, so that a kernel's is no handle's.
+    Parameters
+    ----------
+    key : bytes
+        The kernel's connection key, or a handle's key.
+    name : str
+        The id of the kernel or the handle.
+    action : str
+        The last part of the route ("token", "profiles"), for which alone the proof is valid.
+    body : bytes
+        The request's body.
+    time : int
+        Seconds since the epoch.
+    nonce : str
+        32 hexadecimal digits, never used twice.
+    label : bytes
+        Distinguishes the proofs of kernels from those of handles.
     """
     mac = _mac(label, key, name, action, str(time), nonce, body=body)
     return f"v1 time={time}, nonce={nonce}, mac={mac}"
@@ -237,7 +249,7 @@ def _mac(label: bytes, key: bytes, *said: str, body: bytes) -> str:
 
 
 class ProofRefused(Exception):
-    """A proof that is not accepted. unknown : there is no such caller; proof : it is none, or not the caller's."""
+    """A refused proof; `reason` says why. "unknown": no such caller; "proof": invalid, or not made by the caller."""
 
     def __init__(self, reason: Literal["unknown", "proof", "expired", "replayed", "too_many"]) -> None:
         super().__init__(reason)
@@ -247,7 +259,7 @@ class ProofRefused(Exception):
 class Nonces:
     """Remembers the nonces of proofs for as long as these are good. Its `spend` is what a `Gate` calls.
 
-    A nonce is filed under the second that its proof names, and dropped when a proof of that second is too old anyway.
+    Nonces are stored by the second of their proof, and dropped when proofs of that second are too old anyway.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -267,7 +279,7 @@ class Nonces:
         seen[proof.time].add(nonce)
 
     def _forget(self, now: float) -> None:
-        """Drops what could not be used again anyway; once a second, since it looks at all callers."""
+        """Drop nonces of proofs that are too old; at most once a second, because it iterates over all callers."""
         if abs(now - self._looked_at) < 1:
             return
         self._looked_at = now
@@ -279,14 +291,14 @@ class Nonces:
 
 
 class Gate:
-    """Lets in whoever proves who it is, once for each proof.
+    """Accepts each valid proof once.
 
     Parameters
     ----------
     clock : Clock
         The clock that a proof's time is compared with.
     label : bytes, optional
-        What the proofs are for; see `prove`.
+        See `prove`.
     spend : callable, optional
         As `Nonces.spend`, which is the default: in memory.
     """
@@ -295,13 +307,13 @@ class Gate:
         self._clock = clock
         self._label = label
         self._spend = spend or Nonces(clock).spend
-        # Takes the place of the key of an unknown caller, so that the check takes as long.
+        # Used instead of the key of an unknown caller, so that the check takes equally long.
         self._nobody = secrets.token_bytes(32)
 
     def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
         """Raise `ProofRefused` unless the caller `name` made the proof just now, for this action and body.
 
-        key : the caller's, or None if it is unknown. Time and nonce are looked at only if the key fits.
+        `key` is the caller's, or None if the caller is unknown. Time and nonce are only checked if the key matches.
         """
         try:
             proof = Proof.parse(header)

@@ -1,4 +1,4 @@
-"""The credentials that the sandbox knows, and what a temporary one is; must not know what any API does with them."""
+"""The credentials that the sandbox accepts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _dashscope() -> list[str]:
 
 @dataclass(frozen=True, repr=False)
 class TemporaryKey:
-    """An access key that the sandbox has handed out: it is good with its security token alone, until it expires."""
+    """An access key that the sandbox has issued. It is only valid together with its security token."""
 
     secret: str
     security_token: str
@@ -56,10 +56,18 @@ class TemporaryKey:
 
 @dataclass(repr=False)
 class Accounts:
-    """Id to secret for each family of APIs, and keys without an id; what is left out gets random secrets.
+    """The credentials of each family of APIs. Any that are not given are random.
 
-    `id_tokens` are those of an identity provider that IAM trusts, by the provider's id. `openid` are the confidential
-    clients of the sandbox's own OpenID provider.
+    Attributes
+    ----------
+    alibaba, huawei, iam, oneaccess : dict
+        Secrets by access key id, user or client id.
+    id_tokens : dict
+        ID tokens that IAM accepts, by the id of the identity provider.
+    openid : dict
+        Secrets of the confidential clients of the sandbox's OpenID provider, by client id.
+    astra, dashscope : list
+        Bearer tokens and API keys.
     """
 
     alibaba: dict[str, str] = field(default_factory=_alibaba)
@@ -72,26 +80,34 @@ class Accounts:
     dashscope: list[str] = field(default_factory=_dashscope)
 
     def __repr__(self) -> str:
-        """How many of each: ids and secrets stay out of logs."""
+        """Show only numbers, so that no id or secret gets into a log."""
         return f"Accounts({', '.join(f'{name}={len(getattr(self, name))}' for name in (*_PAIRS, *_LISTS))})"
 
     @classmethod
     def random(cls) -> Accounts:
-        """One account of each kind, made up for this run."""
+        """Create one random account of each kind."""
         return cls()
 
     @classmethod
     def from_file(cls, path: str | Path) -> Accounts:
-        """Reads `{"alibaba": {"AK": "SK"}, …, "astra": ["bearer token"]}`; OSError or ValueError say what is wrong."""
+        """Read accounts from a JSON file: `{"alibaba": {"AK": "SK"}, …, "astra": ["bearer token"]}`.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            The content is invalid. The message names the file and the key, never a value.
+        """
         text = Path(path).read_bytes()
         try:
             data = json.loads(text)
         except ValueError as error:
-            # The decoder's message gives a place, never the text: the file holds secrets.
+            # The decoder's message contains a position but not the text, which has secrets in it.
             where = error.args[0] if isinstance(error, json.JSONDecodeError) else "it is not UTF-8"
             raise ValueError(f"{path}: not JSON: {where}") from None
         except RecursionError:
-            raise ValueError(f"{path}: not JSON that can be read: it is nested too deeply") from None
+            raise ValueError(f"{path}: JSON is nested too deeply") from None
         try:
             return cls.from_mapping(data)
         except ValueError as error:
@@ -99,13 +115,13 @@ class Accounts:
 
     @classmethod
     def from_mapping(cls, data: Any) -> Accounts:
-        """The same from parsed JSON; ValueError names the key, never a value."""
+        """Create accounts from parsed JSON. Raises ValueError, which names the key, never a value."""
         if not isinstance(data, Mapping):
             raise ValueError("the accounts must be a JSON object")  # noqa: TRY004 - a file's content, not a caller's type
         known = (*_PAIRS, *_LISTS)
         unknown = sorted(set(data) - set(known))
         if unknown:
-            raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(known)}")
+            raise ValueError(f"unknown key {unknown[0]!r}; known keys: {', '.join(known)}")
         for name in _PAIRS:
             if name in data and not _is_pairs(data[name]):
                 raise ValueError(f"{name!r} must be an object of non-empty ids and secrets, at least one")
@@ -116,7 +132,7 @@ class Accounts:
 
 
 def _is_text(value: object) -> bool:
-    # Half a surrogate pair is legal in JSON but no client could ever send it.
+    # Half a surrogate pair is legal in JSON, but cannot be sent.
     return isinstance(value, str) and bool(value) and value.encode("utf-8", "ignore").decode() == value
 
 

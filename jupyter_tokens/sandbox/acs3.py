@@ -1,7 +1,7 @@
-"""Verifies ACS3-HMAC-SHA256 signatures from Alibaba's specification; must not know the APIs behind them.
+"""Verifies ACS3-HMAC-SHA256 signatures as specified by Alibaba Cloud.
 
-Written from the published description of the V3 signature alone and sharing no code with the signer, so that each is
-a check of the other.
+Written only from the published description of the V3 signature, and without sharing code with the signer, so that each
+is a check of the other.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REQUIRED = {
 
 
 class RefusedError(Exception):
-    """A refusal with the vendor's status, code and message, none of which holds anything secret."""
+    """A refusal with the vendor's status, code and message. Contains no secret."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(code)
@@ -50,7 +50,7 @@ class _Claim:
 
 
 class Acs3Verifier:
-    """Refuses what is unsigned, wrongly signed, too old or replayed."""
+    """Refuses requests that are unsigned, wrongly signed, too old or replayed."""
 
     def __init__(
         self, keys: Mapping[str, str], clock: Callable[[], float], temporary: Mapping[str, TemporaryKey] = _NONE
@@ -59,7 +59,7 @@ class Acs3Verifier:
         self._nonces: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def verify(self, request: Request) -> str:
-        """Returns the access key id that signed the request, or raises RefusedError."""
+        """Return the id of the access key that signed the request. Raises RefusedError."""
         for name, code in _REQUIRED.items():
             if not request.header(name):
                 raise RefusedError(400, code, f"The request header {name} is mandatory for this action.")
@@ -75,7 +75,7 @@ class Acs3Verifier:
             raise RefusedError(400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.")
         if temporary is not None:
             self._check_temporary(request.header("x-acs-security-token"), temporary)
-        # Only now: a forged or damaged request must not use up somebody else's nonce.
+        # Only now, so that a forged or damaged request cannot use up another client's nonce.
         self._use_nonce(claim.access_key, request.header("x-acs-signature-nonce") or "")
         return claim.access_key
 
@@ -93,7 +93,7 @@ class Acs3Verifier:
         body_hash = hashlib.sha256(request.body).hexdigest()
         digest = hashlib.sha256(_canonical(request, claim.signed, body_hash)).hexdigest()
         computed = hmac.new(secret.encode(), f"{_ALGORITHM}\n{digest}".encode(), hashlib.sha256).hexdigest()
-        # The vendor shows the string to sign as well: it is a hash, and tells which side built another request.
+        # Like the vendor, show the string to sign: it is a hash, and shows which side built a different request.
         if not hmac.compare_digest(computed, claim.signature):
             message = f"Specified signature does not match our calculation. String to sign: {_ALGORITHM} {digest}"
             raise RefusedError(400, "SignatureDoesNotMatch", message)
@@ -115,7 +115,7 @@ class Acs3Verifier:
 
     def _use_nonce(self, access_key: str, nonce: str) -> None:
         now = self._clock()
-        # A request dated at the far end of the window stays valid for two windows; after that its date refuses it.
+        # A request dated at the far end of the window stays valid for two windows; later it is refused for its date.
         while self._nonces and next(iter(self._nonces.values())) < now - 2 * WINDOW:
             self._nonces.popitem(last=False)
         if (access_key, nonce) in self._nonces:
@@ -154,7 +154,7 @@ def _check_signed_headers(request: Request, signed: list[str]) -> None:
 
 
 def _canonical(request: Request, signed: list[str], body_hash: str) -> bytes:
-    # The SDKs send the query form-encoded but sign it in RFC 3986's form: decode, then encode again.
+    # The SDKs send the query form-encoded but sign it as RFC 3986 encodes it: decode, then encode again.
     path = "/".join(percent_encode(unquote_to_bytes(part)) for part in request.path.split("/"))
     query = "&".join(f"{percent_encode(name)}={percent_encode(value)}" for name, value in sorted(request.query))
     headers = "".join(f"{name}:{','.join(sorted(v.strip() for v in request.values(name)))}\n" for name in signed)

@@ -1,4 +1,4 @@
-"""The gateway that PAI and EIAM stand behind: signature first, then version and action, and its form of errors."""
+"""The gateway in front of PAI and EIAM: checks signature, version and action, and formats errors."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _PLAUSIBLE = {
 
 
 def invalid(name: str, message: str) -> RefusedError:
-    """`Invalid{Param}`, where the name is fit to be echoed."""
+    """Create the error `Invalid{Param}`, or `InvalidParameter` if the name is not safe to echo."""
     suffix = name if _PARAMETER.fullmatch(name) else "Parameter"
     return RefusedError(400, f"Invalid{suffix}", message)
 
 
 def known_parameters(params: list[tuple[str, str]], known: tuple[str, ...]) -> dict[str, str]:
-    """The query by name; a parameter that is not known or given twice is refused."""
+    """Return the query as a dict. Raises RefusedError for a parameter that is unknown or given twice."""
     given: dict[str, str] = {}
     for name, value in params:
         if name in given or name not in known:
@@ -42,14 +42,14 @@ def known_parameters(params: list[tuple[str, str]], known: tuple[str, ...]) -> d
 
 
 def mandatory(given: dict[str, str], name: str) -> str:
-    """The parameter's value, or `Missing{Param}`."""
+    """Return a parameter's value. Raises RefusedError (`Missing{Param}`)."""
     if not given.get(name):
         raise RefusedError(400, f"Missing{name}", f"The parameter {name} is mandatory, in the query.")
     return given[name]
 
 
 class AlibabaApi(Api):
-    """One API behind the gateway; subclasses say what it is called and what it does once the caller is known."""
+    """Base class of the APIs behind the gateway."""
 
     action: ClassVar[str]
     version: ClassVar[str]
@@ -59,10 +59,10 @@ class AlibabaApi(Api):
 
     @abstractmethod
     def perform(self, request: Request) -> dict[str, Any]:
-        """The answer without its RequestId; the caller is authenticated, action and version are right."""
+        """Return the response without its RequestId. Called once authentication, action and version are checked."""
 
     def answer(self, request: Request) -> Response:
-        """Authenticates, then looks for action and version, then performs it."""
+        """Authenticate the request, check action and version, and perform the action."""
         request_id = str(uuid.uuid4()).upper()
         try:
             self.check(request)
@@ -71,7 +71,7 @@ class AlibabaApi(Api):
             return _error(request_id, request.header("host") or "", refused)
 
     def check(self, request: Request) -> None:
-        """Raises RefusedError unless the caller is known, and action and version are this API's."""
+        """Raise RefusedError unless the request is authenticated, and action and version are this API's."""
         self._verifier.verify(request)
         if request.header("x-acs-action") != self.action:
             raise not_found()
@@ -89,12 +89,12 @@ class AlibabaApi(Api):
         return _error(str(uuid.uuid4()).upper(), self.name, RefusedError(400, "Throttling.User", message))
 
     def retry_header(self, seconds: float) -> tuple[str, str]:
-        """Milliseconds, in a header of its own."""
+        """A vendor-specific header, in milliseconds."""
         return "x-acs-retry-after", str(round(seconds * 1000))
 
 
 def not_found() -> RefusedError:
-    """Neither path nor action is known."""
+    """Create the error for an unknown path or action."""
     return RefusedError(404, *_PLAUSIBLE[404])
 
 

@@ -1,4 +1,4 @@
-"""Alibaba Cloud STS 2015-04-01: temporary access keys of a role, which sign calls to the sandbox's other APIs."""
+"""Alibaba Cloud STS 2015-04-01: temporary access keys of a role, accepted by the sandbox's other APIs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BOTH = ("RoleArn", "RoleSessionName", "DurationSeconds", "Policy")
 _SIGNED = (*_BOTH, "ExternalId", "SourceIdentity")
 _ANONYMOUS = (*_BOTH, "OIDCProviderArn", "OIDCToken")
 _ARN = re.compile(r"acs:ram::([0-9]{1,32}):role/([A-Za-z0-9._/-]{1,64})")
-# The page allows no blank in SourceIdentity, but the SDK's recorded call has one.
+# The documentation allows no blank in SourceIdentity, but the SDK's recorded call has one.
 _FORMS = {
     "RoleSessionName": re.compile(r"[A-Za-z0-9.@_-]{2,64}"),
     "ExternalId": re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"),
@@ -40,7 +40,7 @@ def _wrong(name: str, message: str) -> RefusedError:
 
 
 class AlibabaSts(AlibabaApi):
-    """One role, which trusts everybody who can sign, and the identity providers of the accounts."""
+    """One role, which trusts every access key and the identity providers of the accounts."""
 
     name: ClassVar[str] = "alibaba-sts"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -52,7 +52,7 @@ class AlibabaSts(AlibabaApi):
         self._anonymous_nonces: set[str] = set()
 
     def check(self, request: Request) -> None:
-        """A call with an OIDC token is anonymous: nothing of it is signed."""
+        """Check the call. One with an OIDC token is not signed."""
         if _action(request) != _OIDC:
             super().check(request)
             return
@@ -77,7 +77,7 @@ class AlibabaSts(AlibabaApi):
             raise RefusedError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
 
     def perform(self, request: Request) -> dict[str, Any]:
-        """The three parts of a key, and whose it is."""
+        """Return a temporary key, and the role session that it belongs to."""
         if request.method != "POST":
             raise RefusedError(400, "UnsupportedHTTPMethod", "This http method is not supported.")
         if request.path != "/":
@@ -122,19 +122,19 @@ class AlibabaSts(AlibabaApi):
         issued = self.world.find(token)
         if issued is not None and not issued.alive(self.world.clock()):
             raise RefusedError(401, "AuthenticationFail.OIDCToken.Expired", "The OIDC token has expired.")
-        # What the sandbox's own APIs hand out counts as a token of every identity provider.
+        # A token of the sandbox's own APIs counts as a token of any identity provider.
         if issued is None and not (known and hmac.compare_digest(known.encode(), token.encode("utf-8", "replace"))):
             raise RefusedError(401, "AuthenticationFail.OIDCToken.Invalid", "The OIDC token is not valid.")
         return {"OIDCTokenInfo": {"Issuer": "https://idp.example.com", "Subject": "s", "VerificationInfo": "Success"}}
 
 
 def _action(request: Request) -> str | None:
-    """By the header or, without it, by the query."""
+    """The action in the header or, if missing, in the query."""
     return request.header("x-acs-action") or dict(request.params).get("Action")
 
 
 def _check_role(given: dict[str, str]) -> str:
-    """The name of the role, once everything is right that is said of it and of the session."""
+    """Check the parameters about role and session; return the role's name."""
     arn = mandatory(given, "RoleArn")
     match = _ARN.fullmatch(arn)
     if match is None:

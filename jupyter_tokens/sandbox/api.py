@@ -1,4 +1,4 @@
-"""What each vendor's API is to the sandbox, and what all of them share: clock, accounts and the tokens they issued."""
+"""The base class of the APIs, and the state that they share: clock, accounts and issued tokens."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _MOST_ISSUED = 100_000
 
 
 def iso(moment: float, *, fraction: bool = False) -> str:
-    """The moment as the vendors write it: UTC, to the second or the microsecond, ending in Z."""
+    """Format a time as the vendors do: UTC, to the second or the microsecond, ending in Z."""
     text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds" if fraction else "seconds")
     return text.removesuffix("+00:00") + "Z"
 
 
 @dataclass(frozen=True)
 class Issued:
-    """A token that the sandbox gave out: by which API, until when (None: for good), for what."""
+    """A token that the sandbox issued: the API, the expiry (None: never) and the subject."""
 
     api: str
     expires_at: float | None
     subject: dict[str, str] = field(default_factory=dict)
 
     def alive(self, now: float) -> bool:
-        """Whether it is still good."""
+        """Whether the token is still valid."""
         return self.expires_at is None or now < self.expires_at
 
 
 @dataclass
 class World:
-    """The ground that all APIs of one sandbox stand on."""
+    """The state that all APIs of one sandbox share."""
 
     accounts: Accounts
     clock: Callable[[], float]
@@ -48,9 +48,9 @@ class World:
     ends: dict[str, float] = field(default_factory=dict)
 
     def end_of_life(self, api: str, request: Request, default: float) -> float:
-        """When a token issued for this request ends: `life` shortens it.
+        """Return the expiry of a token issued for this request. `life` shortens it.
 
-        The fault `expired` ends it at once, and `stalled` when the one before it ended.
+        With the fault `expired`, the token has expired already; with `stalled`, it expires with the one before it.
         """
         if request.variant == "expired":
             return self.clock() - 60
@@ -59,23 +59,23 @@ class World:
         return self.ends[api]
 
     def issue(self, value: str, token: Issued) -> None:
-        """Remember a token that was asked for."""
+        """Record a requested token."""
         _remember(self.issued, value, token)
 
     def issue_beside(self, value: str, token: Issued) -> None:
-        """Remember a token that an answer holds beside the one that was asked for."""
+        """Record a token that a response contains besides the requested one."""
         _remember(self.companions, value, token)
 
     def lend(self, key_id: str, key: TemporaryKey) -> None:
-        """Remember a temporary access key."""
+        """Record a temporary access key."""
         _remember(self.temporary, key_id, key)
 
     def revoke(self, value: str) -> None:
-        """Forgets a token at once."""
+        """Forget a token at once."""
         self.issued.pop(value, None)
 
     def find(self, value: str) -> Issued | None:
-        """The token as it was issued, dead or alive, or None."""
+        """Return what was recorded about a token, valid or not, or None."""
         return self.issued.get(value) or self.companions.get(value)
 
 
@@ -83,7 +83,7 @@ _T = TypeVar("_T")
 
 
 def _remember(tokens: OrderedDict[str, _T], value: str, token: _T) -> None:
-    """The oldest are forgotten, so that a benchmark does not fill the memory."""
+    """Add an entry and drop the oldest one above the limit, so that a benchmark does not fill the memory."""
     tokens[value] = token
     tokens.move_to_end(value)
     if len(tokens) > _MOST_ISSUED:
@@ -91,28 +91,28 @@ def _remember(tokens: OrderedDict[str, _T], value: str, token: _T) -> None:
 
 
 class Api(ABC):
-    """One vendor's API; unless it says otherwise it throttles with HTTP 429 and Retry-After."""
+    """Base class of a vendor's API. By default, it throttles with HTTP 429 and Retry-After."""
 
     name: ClassVar[str]
     variants: ClassVar[frozenset[str]] = frozenset()
-    """The faults that change what it says of its token (`expired`, `stalled`, `disabled`) and make sense for it."""
+    """The faults `expired`, `stalled` and `disabled`, as far as this API supports them."""
 
     def hands_out(self, request: Request) -> bool:
-        """Whether a call asks for a token: those are counted and meet faults, the uses of a token are not."""
+        """Whether a call requests a token. Only such calls are counted and hit by faults."""
         return True
 
     @abstractmethod
     def answer(self, request: Request) -> Response:
-        """Does what the vendor would do."""
+        """Answer as the vendor would."""
 
     @abstractmethod
     def failure(self, status: int) -> Response:
-        """An error of that status, in the vendor's form with a plausible code."""
+        """Create an error with this status, in the vendor's form and with a plausible code."""
 
     def throttled(self) -> Response:
-        """The vendor's way to say: too many requests (without saying for how long)."""
+        """Create the vendor's error for too many requests, without a waiting time."""
         return self.failure(429)
 
     def retry_header(self, seconds: float) -> tuple[str, str]:
-        """The header in which the vendor says how long to wait, and its value."""
+        """Name and value of the vendor's header for the waiting time."""
         return "Retry-After", str(math.ceil(seconds))

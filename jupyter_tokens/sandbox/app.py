@@ -1,4 +1,4 @@
-"""Puts the APIs on one port: decides whose call it is, counts it and lets planned faults happen."""
+"""Serves all APIs on one port: routes each call to its API, counts it, and applies planned faults."""
 
 from __future__ import annotations
 
@@ -50,11 +50,31 @@ _log = logging.getLogger("jupyter_tokens.sandbox")
 
 
 class Sandbox:
-    """The vendors' token APIs and Huawei's IAM login on one loopback port.
+    """The vendors' token APIs on one loopback port.
 
-    `clock` gives seconds since the epoch. `life` in seconds shortens what the vendors' tokens live for. `reuse` makes
-    OneAccess hand out a live token again. `lock_after` locks a Huawei AK for five minutes after so many failures.
-    `requests` counts the calls of each API, and `issued` has the tokens handed out, by their values.
+    Parameters
+    ----------
+    accounts : Accounts, optional
+        The accepted credentials; by default random ones.
+    clock : callable
+        Returns seconds since the epoch.
+    life : float, optional
+        The longest life of tokens, in seconds; by default as with the vendors.
+    reuse : bool
+        Whether OneAccess returns a token again while it is valid.
+    lock_after : int, optional
+        Lock a Huawei AK for five minutes after this many failures; by default never.
+    ssl_context : ssl.SSLContext, optional
+        Serve HTTPS with this context.
+
+    Attributes
+    ----------
+    url : str
+        The sandbox's URL, once it is started.
+    requests : Counter
+        Number of calls by API.
+    issued : mapping
+        The issued tokens by their values.
     """
 
     def __init__(
@@ -95,31 +115,39 @@ class Sandbox:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Serves on the running loop until `stop`; ValueError for what is not loopback, OSError for a taken port."""
+        """Start serving on the running event loop.
+
+        Raises
+        ------
+        ValueError
+            The host is not loopback.
+        OSError
+            The port is taken.
+        """
         self.url = await self._server.start(host, port)
         self._loop = asyncio.get_running_loop()
 
     async def stop(self) -> None:
-        """Ends every connection and frees the port."""
+        """Close all connections and free the port."""
         self._loop = None
         await self._server.stop()
 
     def plan(self, fault: Mapping[str, Any]) -> None:
-        """Plans `{"api", "kind", "times", …}`, from any thread; FaultError (a ValueError) lists what is known."""
+        """Plan a fault `{"api", "kind", "times", …}`, from any thread. Raises FaultError, a ValueError."""
         self._plan.add(fault)
 
     def clear_faults(self) -> None:
-        """Forgets all planned faults and lets go of the calls that hang, from any thread."""
+        """Forget all planned faults and release hanging calls, from any thread."""
         self._plan.clear()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._server.interrupt)
 
     def profiles(self, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
-        """Five profiles that lead here; their secrets are written to 0600 files in `secrets_dir`."""
+        """Return five profiles for this sandbox; their secrets are written to files of mode 0600 in `secrets_dir`."""
         return profiles(self.accounts, self.url, secrets_dir)
 
     def neighbours(self, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
-        """Profiles for the other APIs, in the same form."""
+        """Return profiles for the other APIs, in the same form."""
         return neighbours(self.accounts, self.url, secrets_dir)
 
     def _handle(self, request: Request) -> Response:
@@ -127,25 +155,25 @@ class Sandbox:
             return self._control.answer(request)
         name = _whose(request)
         if name is None:
-            return json_response(404, {"message": "no API of the sandbox lives here"})
+            return json_response(404, {"message": "the sandbox has no API at this path"})
         api = self._apis[name]
-        # A HEAD is how one looks whether the API is there at all.
+        # HEAD requests only check whether the API is reachable.
         if request.method == "HEAD" or not api.hands_out(request):
             return api.answer(request)
         self.requests[name] += 1
         fault = self._plan.take(name)
         response = api.answer(request) if fault is None else broken(fault, api, request)
-        # Never the target, a header or a body: each may hold a secret.
+        # Never log the target, a header or a body: each may contain a secret.
         _log.debug("%s answered %d%s", name, response.status, f", fault {fault.kind}" if fault else "")
         return response
 
 
 def _whose(request: Request) -> str | None:
-    """The API that a call is meant for; each vendor has hosts of its own, here they share one."""
+    """The API that a call is for: here, all vendors share one host."""
     for prefix, name in _BY_PATH.items():
         if request.path.startswith(prefix):
             return name
-    # An anonymous call has it in the query.
+    # Anonymous calls have the version in the query.
     version = request.header("x-acs-version") or dict(request.params).get("Version")
     if version in _BY_VERSION:
         return _BY_VERSION[version]
@@ -163,7 +191,7 @@ def _whose(request: Request) -> str | None:
 def running(
     sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> Iterator[Sandbox]:
-    """Serves a sandbox on a thread with a loop of its own; `options` are Sandbox's, where none is given."""
+    """Serve a sandbox on a thread with its own event loop; without a sandbox, create one with `options`."""
     served = sandbox or Sandbox(**options)
     started = threading.Event()
     failures: list[Exception] = []

@@ -1,4 +1,4 @@
-"""Astra Control's token collection over HTTP, with bearer authentication; must not know what a resource holds."""
+"""Astra Control's token collection: the HTTP side, with bearer authentication."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ALLOWED = {True: ("GET", "PUT", "DELETE"), False: ("GET", "POST")}
 
 
 class Astra(Api):
-    """One account, one user; the token resource of the documents' samples exists, its value is nobody's to see."""
+    """One account with one user, and the token of the documentation's samples, whose value is never shown."""
 
     name: ClassVar[str] = "astra"
 
@@ -54,7 +54,7 @@ class Astra(Api):
             self._resources[identifier] = new_resource(identifier, USER, {"name": name}, _STAMP)
 
     def answer(self, request: Request) -> Response:
-        """The bearer first, then the collection, then the method."""
+        """Check the bearer token, then the collection, then the method."""
         try:
             self._authenticate(request)
             match = _PATH.fullmatch(request.path)
@@ -69,7 +69,7 @@ class Astra(Api):
             return _problem(problem)
 
     def failure(self, status: int) -> Response:
-        """A problem of the vendor's catalogue, or one beside it for a status that the catalogue lacks."""
+        """A problem from the vendor's catalogue, or a made-up one for a status that the catalogue lacks."""
         if status in _BY_STATUS:
             return _problem(ProblemError(_BY_STATUS[status]))
         title = "Too many requests" if status == HTTPStatus.TOO_MANY_REQUESTS else "The request failed"
@@ -90,7 +90,7 @@ class Astra(Api):
             raise ProblemError(6, invalidParams=reasons)
         resource = self._resources.get(identifier)
         if resource is None:
-            # What the vendor documents for each: GET speaks of the collection, the others of the resource.
+            # As documented: for GET the error is about the collection, for other methods about the resource.
             raise ProblemError(2 if request.method == "GET" else 1)
         if request.method == "GET":
             return json_response(200, resource, [("ETag", _etag(resource))], f"{MEDIA}+json")
@@ -117,7 +117,7 @@ class Astra(Api):
         self._values[identifier] = value
         self.world.issue(value, Issued(self.name, None, {"token_id": identifier}))
         headers = [("Location", f"{request.path}/{identifier}"), ("ETag", _etag(resource))]
-        # The one time that the value is told.
+        # The only response that contains the value.
         return json_response(201, {**resource, "token": value}, headers, f"{MEDIA}+json")
 
     def _list(self, request: Request) -> Response:

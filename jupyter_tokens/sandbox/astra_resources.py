@@ -1,4 +1,4 @@
-"""Astra Control's token resources: their JSON, the checks on what a client sends and how a list is queried; no HTTP."""
+"""Astra Control's token resources: their JSON, the checks of a client's JSON, and the queries of lists."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Resource = dict[str, Any]
 
 
 class ProblemError(Exception):
-    """A refusal by its number in the vendor's catalogue, with the fields that the catalogue adds to it."""
+    """A refusal with its number in the vendor's catalogue, and the additional fields listed there."""
 
     def __init__(self, number: int, **extra: Any) -> None:
         super().__init__(number)
@@ -30,7 +30,7 @@ class ProblemError(Exception):
 
 
 def new_resource(identifier: str, user_id: str, body: Resource, now: str) -> Resource:
-    """What is stored for a new token."""
+    """Create the resource of a new token."""
     labels = body.get("metadata", {}).get("labels", [])
     stamps = {"creationTimestamp": now, "modificationTimestamp": now, "createdBy": user_id}
     return {
@@ -44,12 +44,12 @@ def new_resource(identifier: str, user_id: str, body: Resource, now: str) -> Res
 
 
 def check_create(body: Any) -> Resource:
-    """The body of a POST, or a ProblemError."""
+    """Check the body of a POST. Raises ProblemError."""
     return _check(body, _EDITABLE, ("type", "version", "name"))
 
 
 def replace(stored: Resource, body: Any, now: str) -> None:
-    """Applies the body of a PUT: only the name and the labels can change."""
+    """Apply the body of a PUT: only the name and the labels can change. Raises ProblemError."""
     given = _check(body, _EDITABLE | set(_FIXED), ("type", "version"))
     for name in _FIXED:
         if name in given and given[name] != stored[name]:
@@ -91,11 +91,11 @@ def _is_metadata(value: Any) -> bool:
 
 
 def query(resources: Iterable[Resource], params: list[tuple[str, str]]) -> tuple[list[Any], int | None]:
-    """The items that a list's query asks for, and how many there are in all where it asks for that."""
+    """Return the items that the query selects, and the total number if the query asks for it."""
     given = dict(params)
     patterns = {"include": _INCLUDE, "limit": _NUMBER, "skip": _NUMBER, "orderBy": _ORDER, "filter": _FILTER}
     patterns["count"] = re.compile("true")
-    # There is never a second page to continue, so that every `continue` is invalid.
+    # There is never a second page, so any `continue` is invalid.
     bad = [name for name, value in given.items() if name not in patterns or not patterns[name].fullmatch(value)]
     if bad or len(given) != len(params):
         reasons = [{"name": name, "reason": "unknown, malformed or not supported"} for name in bad]

@@ -1,4 +1,4 @@
-"""How each kind of fault looks on the wire: turns a planned fault and a right answer into the wrong one."""
+"""Applies planned faults: turns a correct response into a faulty one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HTML = b"<!DOCTYPE html><html><head><title>Please log in</title></head><body><h
 
 
 def broken(fault: Fault, api: Api, request: Request) -> Response:
-    """The answer to a call that meets the fault."""
+    """Return the response to a call that is hit by the fault."""
     if fault.status is not None:
         return _with_status(fault, api, fault.status)
     if fault.kind == "throttle":
@@ -30,7 +30,7 @@ def broken(fault: Fault, api: Api, request: Request) -> Response:
         return api.answer(request)
     if fault.kind in _REPLACED:
         return _REPLACED[fault.kind](fault, request)
-    # The others spoil a right answer, or the way it is sent.
+    # The other kinds change a correct response, or how it is sent.
     right = api.answer(request)
     if fault.kind in _SPOILED:
         return _SPOILED[fault.kind](right)
@@ -72,7 +72,7 @@ _REPLACED: dict[str, Callable[[Fault, Request], Response]] = {
 
 
 def _wrong_types(value: Any) -> Any:
-    """The same shape, each value of another type."""
+    """Return the same structure with values of other types."""
     if isinstance(value, dict):
         return {name: _wrong_types(inner) for name, inner in value.items()}
     if isinstance(value, str):
@@ -86,17 +86,17 @@ def _with_wrong_types(right: Response) -> Response:
 
 
 def _half(right: Response) -> Response:
-    """A whole answer, whose JSON is cut off."""
+    """A complete response with truncated JSON."""
     right.body = right.body[: len(right.body) // 2]
     return right
 
 
 def _another_type(body: Any) -> Any:
-    """The same answer, in which the token is of another type than the API's documents say."""
+    """Return the same response with another type of token than documented."""
     told = [name for name in ("token_type", "TokenType", "ApplicationTokenType", "type") if name in body]
     if told:
         return {**body, **dict.fromkeys(told, "application/x-other")}
-    # Where no type is told the token itself is of another one.
+    # If the response names no type, change the JSON type of the token itself.
     return {
         name: _another_type(value) if isinstance(value, dict) else [value] if name in ("token", "Token") else value
         for name, value in body.items()
@@ -123,7 +123,7 @@ async def _reset(_fault: Fault, _response: Response, wire: Wire) -> None:
 async def _reset_mid(_fault: Fault, response: Response, wire: Wire) -> None:
     await wire.head(response, len(response.body))
     await wire.send(response.body[: len(response.body) // 2])
-    # One turn, so that the half leaves before the RST that would throw it away.
+    # Let the first half leave before the RST, which would discard it.
     await wire.idle(0.01)
     wire.reset()
 

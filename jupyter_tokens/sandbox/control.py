@@ -1,4 +1,4 @@
-"""The sandbox's own routes under /_sandbox/: counts, faults and who a token belongs to; must not know any vendor."""
+"""The sandbox's own routes under /_sandbox/: request counts, faults, and the owner of a token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREFIX = "/_sandbox/"
 
 
 class Control:
-    """Answers what begins with PREFIX."""
+    """Answers requests whose path begins with PREFIX."""
 
     def __init__(self, world: World, plan: Plan, requests: Counter[str], clear_faults: Callable[[], None]) -> None:
         self._world, self._plan, self._requests, self._clear_faults = world, plan, requests, clear_faults
@@ -29,14 +29,14 @@ class Control:
         }
 
     def answer(self, request: Request) -> Response:
-        """Looks the route up."""
+        """Answer a request."""
         if request.header("origin") is not None:
-            # Any web page can send requests to loopback; none has business here.
+            # Any web page can send requests to loopback, so browsers are refused.
             return _message(403, "not from a web page")
         route = self._routes.get((request.method, request.path.removeprefix(PREFIX)))
         if route is None:
             known = ", ".join(f"{method} {PREFIX}{name}" for method, name in self._routes)
-            return _message(404, f"known are {known}")
+            return _message(404, f"no such route; known routes: {known}")
         return route(request)
 
     def _reset_requests(self, _request: Request) -> Response:

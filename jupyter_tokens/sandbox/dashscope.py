@@ -1,4 +1,4 @@
-"""Model Studio (DashScope): a temporary API key for an API key; must not know who uses it."""
+"""Model Studio (DashScope): issues temporary API keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLAUSIBLE = {
 
 
 class DashScope(Api):
-    """The key's region is not looked at."""
+    """Issues temporary keys; regions are not distinguished."""
 
     name: ClassVar[str] = "dashscope"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -34,7 +34,7 @@ class DashScope(Api):
         self.world = world
 
     def answer(self, request: Request) -> Response:
-        """The key first, then the seconds."""
+        """Check the key, then the requested life."""
         if (request.method, request.path) != ("POST", PATH):
             return self.failure(404)
         given = (request.credentials("Bearer") or "").encode("latin-1")
@@ -56,7 +56,7 @@ class DashScope(Api):
 
 
 def _life(params: list[tuple[str, str]]) -> int | None:
-    """How long the key is to live, or None where the query is not right."""
+    """The requested life in seconds, or None if the query is invalid."""
     if not params:
         return _DEFAULT_LIFE
     (name, text), *more = params

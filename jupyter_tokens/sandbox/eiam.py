@@ -1,4 +1,4 @@
-"""IDaaS EIAM 2021-12-01: a stored token and an OAuth one; must not know how a caller is authenticated."""
+"""IDaaS EIAM 2021-12-01: stored application tokens and OAuth tokens."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 class Eiam(AlibabaApi):
-    """The tokens of the documents' samples exist, and beside them a disabled and an expired one."""
+    """Has the token of the documentation's samples, a disabled one and an expired one."""
 
     name: ClassVar[str] = "eiam"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled", "disabled"})
@@ -52,7 +52,7 @@ class Eiam(AlibabaApi):
         self._values = {ids: "SATF" + "".join(secrets.choice(_LETTERS) for _ in range(121)) for ids in _STORED}
 
     def perform(self, request: Request) -> dict[str, Any]:
-        """Hands out the stored token, whatever its state: a disabled or expired one comes with 200 as well."""
+        """Return the stored token in any state: a disabled or expired one is also answered with 200."""
         _check_rpc(request)
         ids = _ids(dict(request.params))
         value = self._values.get(ids)
@@ -61,7 +61,8 @@ class Eiam(AlibabaApi):
         return {"ApplicationToken": self._resource(request, ids, value)}
 
     def _resource(self, request: Request, ids: tuple[str, str, str], value: str) -> dict[str, Any]:
-        # The real one is stored with a fixed end; here each call moves it, so that a short `life` can be refreshed.
+        # The real API stores a fixed expiry; here each call extends it, so that a token with a short `life` can be
+        # refreshed.
         end = self.world.clock() - 60 if ids[2] == EXPIRED else self.world.end_of_life(self.name, request, _LIFE)
         disabled = ids[2] == DISABLED or request.variant == "disabled"
         usable_until = self.world.clock() if disabled else end
@@ -88,7 +89,7 @@ class EiamOauth(AlibabaApi):
     version: ClassVar[str] = Eiam.version
 
     def perform(self, request: Request) -> dict[str, Any]:
-        """A new access token, its end in seconds."""
+        """Return a new access token."""
         _check_rpc(request)
         scopes = [pair for pair in request.params if pair[0].startswith(_SCOPE)]
         given = known_parameters([pair for pair in request.params if pair not in scopes], _OAUTH_PARAMETERS)
@@ -113,7 +114,7 @@ def _check_rpc(request: Request) -> None:
 
 
 def _check_scopes(scopes: list[tuple[str, str]]) -> None:
-    """An array is numbered from 1, in whichever order."""
+    """Check an array: its elements are numbered from 1, in any order."""
     if not scopes:
         raise RefusedError(400, "MissingScopeValues", "The parameter ScopeValues is mandatory, in the query.")
     wanted = {f"{_SCOPE}{number}" for number in range(1, len(scopes) + 1)}

@@ -1,4 +1,4 @@
-"""The plan of faults: what was asked for, for which API, how often; must not know how a fault looks on the wire."""
+"""The plan of faults: which kind, for which API, how often."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ KINDS = (
     "expired", "stalled", "disabled",
 )  # fmt: skip
 TOKEN_KINDS = ("expired", "stalled", "disabled")
-"""Kinds that change what an API says of its token, and make sense only where it says that."""
+"""Kinds that change what an API reports about its token, and so only exist for APIs that report it."""
 _STATUSES = range(200, 600)
 _MOST_BYTES = 10 * 1024**3
-# Those that frame the message are the server's own; a wrong frame has kinds of its own.
+# Headers about framing are excluded; there are separate kinds for wrong framing.
 _HEADER = re.compile(r"(?!(?i:content-length|transfer-encoding|connection)$)[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OPTIONS = {"retry_after", "headers", "body", "bytes", "interval", "location"}
 
 
 class FaultError(ValueError):
-    """A fault that cannot be planned; the message lists what is known."""
+    """A fault that cannot be planned; the message lists the valid choices."""
 
 
 @dataclass
 class Fault:
-    """One entry of the plan; `times` is how often it will still happen, None until it is cleared."""
+    """One planned fault. `times` is how often it will still happen; None: until it is cleared."""
 
     api: str
     kind: str
@@ -42,35 +42,35 @@ class Fault:
 
     @property
     def status(self) -> int | None:
-        """The HTTP status where the kind is one."""
+        """The HTTP status, if the kind is one."""
         return int(self.kind) if self.kind.isdigit() else None
 
     def summary(self) -> dict[str, Any]:
-        """What is shown of it."""
+        """The JSON that describes the fault."""
         return {"api": self.api, "kind": self.kind, "times": self.times}
 
 
 class Plan:
-    """Faults in the order in which they were planned."""
+    """The planned faults, in order."""
 
     def __init__(self, variants: Mapping[str, frozenset[str]]) -> None:
         self._variants = variants
         self._faults: list[Fault] = []
 
     def add(self, wanted: Mapping[str, Any]) -> None:
-        """Plans one, or raises FaultError."""
+        """Plan a fault. Raises FaultError."""
         self._faults = [*self._faults, self.parse(wanted)]
 
     def clear(self) -> None:
-        """Forgets all of them."""
+        """Forget all faults."""
         self._faults = []
 
     def summary(self) -> list[dict[str, Any]]:
-        """What is planned."""
+        """The JSON that describes all planned faults."""
         return [fault.summary() for fault in self._faults]
 
     def take(self, api: str) -> Fault | None:
-        """The fault that this call meets, if any: the first planned comes first."""
+        """Return the fault for a call, if any: the one that was planned first."""
         for fault in self._faults:
             if fault.api == api or (fault.api == "*" and self._fits(api, fault.kind)):
                 if fault.times is not None:
@@ -84,15 +84,15 @@ class Plan:
         return kind not in TOKEN_KINDS or kind in self._variants[api]
 
     def parse(self, wanted: Mapping[str, Any]) -> Fault:
-        """Checks one fault as it came from outside."""
+        """Check a fault given as JSON. Raises FaultError."""
         if not isinstance(wanted, Mapping) or not {"api", "kind"} <= set(wanted):
             raise FaultError("a fault is an object with at least 'api' and 'kind'")
         unknown = sorted(map(str, set(wanted) - _OPTIONS - {"api", "kind", "times"}))
         if unknown:
-            raise FaultError(f"unknown option {unknown[0]!r}; known are times, {', '.join(sorted(_OPTIONS))}")
+            raise FaultError(f"unknown option {unknown[0]!r}; known options: times, {', '.join(sorted(_OPTIONS))}")
         api = wanted["api"]
         if not isinstance(api, str) or api not in (*self._variants, "*"):
-            raise FaultError(f"unknown api {api!r}; known are {', '.join(self._variants)} and *")
+            raise FaultError(f"unknown api {api!r}; known APIs: {', '.join(self._variants)} and *")
         kind = _kind(wanted["kind"])
         if api != "*" and not self._fits(api, kind):
             fitting = [name for name, kinds in self._variants.items() if kind in kinds]
@@ -106,7 +106,7 @@ def _kind(kind: Any) -> str:
         kind = str(kind)
     is_status = isinstance(kind, str) and kind.isascii() and kind.isdigit() and int(kind[:4]) in _STATUSES
     if not is_status and kind not in KINDS:
-        raise FaultError(f"unknown kind {kind!r}; known are a status from 200 to 599 and {', '.join(KINDS)}")
+        raise FaultError(f"unknown kind {kind!r}; known kinds: a status from 200 to 599 and {', '.join(KINDS)}")
     return str(kind)
 
 
@@ -114,7 +114,7 @@ def _times(times: Any) -> int | None:
     if times is None:
         return None
     if isinstance(times, bool) or not isinstance(times, int) or times < 0:
-        raise FaultError("'times' must be a whole number, 0 or null for: until cleared")
+        raise FaultError("'times' must be a whole number, or 0 or null for 'until cleared'")
     return times or None
 
 

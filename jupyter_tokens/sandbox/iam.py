@@ -1,4 +1,4 @@
-"""Huawei Cloud IAM: the logins that end in an X-Subject-Token, and temporary access keys for such a token."""
+"""Huawei Cloud IAM: logins that return an X-Subject-Token, and temporary access keys for such a token."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _RefusedError(Exception):
 
 
 class Iam(Api):
-    """Any domain will do; any project name stands for the sandbox's default project."""
+    """Accepts any domain; any project name means the sandbox's default project."""
 
     name: ClassVar[str] = "iam"
     variants: ClassVar[frozenset[str]] = frozenset({"expired"})
@@ -49,13 +49,13 @@ class Iam(Api):
         self.world, self._verifier = world, verifier
 
     def answer(self, request: Request) -> Response:
-        """201, the token in a header, its end in the body."""
+        """Answer a login with 201, the token in a header and its expiry in the body."""
         try:
             if request.path not in ("/v3/auth/tokens", _ID_TOKEN, _SECURITY_TOKENS):
                 raise _RefusedError(404)
             if request.method != "POST":
                 raise _RefusedError(405)
-            # No login needs a signature, but the SDK signs some; the gateway looks at each that is there.
+            # Logins need no signature, but the SDK signs some; like the gateway, check each signature.
             if request.header("authorization") is not None:
                 self._verifier.verify(request)
             return self._lend(request) if request.path == _SECURITY_TOKENS else self._log_in(request)
@@ -74,7 +74,7 @@ class Iam(Api):
             return self._issue("password", self._user(identity), scope, end)
         if identity.get("methods") == ["token"]:
             token = self._token(identity)
-            # Never later than the token that it came from.
+            # Never later than the token it was exchanged for.
             return self._issue("token", _named(token.subject["user"]), scope, min(end, token.expires_at or end))
         raise _RefusedError(400, "Only the methods password and token are supported here.")
 

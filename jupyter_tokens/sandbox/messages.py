@@ -1,4 +1,4 @@
-"""A request and an answer as the APIs see them; must not know sockets, h11 or any vendor."""
+"""Requests and responses as the APIs see them, independent of the HTTP implementation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NOT_UNRESERVED = re.compile(rb"[^A-Za-z0-9\-._~]")
 
 
 def percent_encode(raw: bytes) -> str:
-    """RFC 3986: everything but the unreserved characters becomes %XX, in upper case."""
+    """Percent-encode everything but the unreserved characters (RFC 3986), in upper case."""
     return _NOT_UNRESERVED.sub(lambda match: b"%%%02X" % match[0][0], raw).decode("ascii")
 
 
 def form_pairs(encoded: str) -> list[tuple[bytes, bytes]]:
-    """The names and values of a query or form, decoded to bytes: a signature must survive what is not UTF-8."""
+    """Decode names and values of a query or form to bytes, because a signature may cover bytes that are not UTF-8."""
     pairs = []
     for part in encoded.split("&"):
         if part:
@@ -29,29 +29,29 @@ def form_pairs(encoded: str) -> list[tuple[bytes, bytes]]:
 
 
 def text_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """The same as text; what is not UTF-8 is replaced and so matches nothing."""
+    """Decode pairs to text. Bytes that are not UTF-8 are replaced, and so match nothing."""
     return [(name.decode("utf-8", "replace"), value.decode("utf-8", "replace")) for name, value in pairs]
 
 
 @dataclass
 class Request:
-    """One call: `path` and `query` as they stood on the wire, header names in lower case, values as latin-1 text."""
+    """One call. `path` and `query` are as received; header names are lower-case and values are latin-1 text."""
 
     method: str
     target: str
     headers: list[tuple[str, str]]
     body: bytes = b""
     variant: str = ""
-    """A planned fault that changes what the API says rather than how it is sent, such as `expired`."""
+    """A planned fault that changes the content of the response rather than how it is sent, such as `expired`."""
 
     @cached_property
     def path(self) -> str:
-        """The target up to the question mark."""
+        """The target before the question mark."""
         return self.target.partition("?")[0]
 
     @cached_property
     def query(self) -> list[tuple[bytes, bytes]]:
-        """The decoded query, in the order of the wire."""
+        """The decoded query, in the order received."""
         return form_pairs(self.target.partition("?")[2])
 
     @cached_property
@@ -60,41 +60,41 @@ class Request:
         return text_pairs(self.query)
 
     def values(self, name: str) -> list[str]:
-        """Every value of the header (its name in lower case)."""
+        """All values of a header (name in lower case)."""
         return [value for key, value in self.headers if key == name]
 
     def header(self, name: str) -> str | None:
-        """The first value of the header (its name in lower case), or None."""
+        """The first value of a header (name in lower case), or None."""
         return next((value for key, value in self.headers if key == name), None)
 
     @property
     def media_type(self) -> str:
-        """The Content-Type without parameters, in lower case; empty where there is none."""
+        """The Content-Type without parameters, in lower case; "" if there is none."""
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
 
     def credentials(self, scheme: str) -> str | None:
-        """What follows `scheme` in the Authorization header, or None where that is another scheme or missing."""
+        """The Authorization header after `scheme`; None if it is missing or has another scheme."""
         given, _, rest = (self.header("authorization") or "").partition(" ")
         return rest.strip() if given.lower() == scheme.lower() else None
 
 
 class Wire(Protocol):
-    """What a delivery may do to the connection."""
+    """The operations of a delivery on the connection."""
 
     async def head(self, response: Response, length: int | None) -> None:
-        """Sends the status line and headers, announcing `length` bytes or, with None, chunks."""
+        """Send the status line and headers, announcing `length` bytes or, with None, chunks."""
 
     async def send(self, data: bytes) -> None:
-        """Sends a part of the body."""
+        """Send a part of the body."""
 
     async def finish(self) -> None:
-        """Ends a chunked body."""
+        """End a chunked body."""
 
     async def idle(self, seconds: float | None) -> bool:
-        """Waits, with None for good; False once the client has gone, faults were cleared or the server stops."""
+        """Wait some seconds, or for ever with None; returns False if the client, the fault or the server has gone."""
 
     def reset(self) -> None:
-        """Ends the connection with a RST."""
+        """End the connection with a RST."""
 
 
 Delivery = Callable[["Response", Wire], Awaitable[None]]
@@ -102,7 +102,7 @@ Delivery = Callable[["Response", Wire], Awaitable[None]]
 
 @dataclass
 class Response:
-    """An answer; with a `delivery` it is not sent plainly and the connection ends after it."""
+    """A response. With a `delivery`, that sends it, and the connection is closed afterwards."""
 
     status: int
     body: bytes = b""
@@ -110,7 +110,7 @@ class Response:
     delivery: Delivery | None = None
 
     def with_headers(self, headers: Mapping[str, str]) -> Response:
-        """The same answer, these headers put in place of their namesakes."""
+        """Return the same response with these headers replaced."""
         names = {name.lower() for name in headers}
         kept = [pair for pair in self.headers if pair[0].lower() not in names]
         return Response(self.status, self.body, [*kept, *headers.items()], self.delivery)
@@ -119,6 +119,6 @@ class Response:
 def json_response(
     status: int, payload: Any, headers: Iterable[tuple[str, str]] = (), media_type: str = "application/json"
 ) -> Response:
-    """An answer in JSON."""
+    """Create a JSON response."""
     body = json.dumps(payload).encode()
     return Response(status, body, [("Content-Type", media_type), *headers])

@@ -46,7 +46,7 @@ class _RefusedError(Exception):
 
 
 class ModelArts(Api):
-    """The instance of the document's sample, others in other states, and one that only `demanager` has."""
+    """Has the instance of the documentation's sample, others in other states, and one that only `demanager` has."""
 
     name: ClassVar[str] = "modelarts"
 
@@ -57,7 +57,7 @@ class ModelArts(Api):
         self._tokens = {instance: (str(uuid.uuid4()), secrets.token_hex(16)) for instance in (*_STATUS, LEASED)}
 
     def answer(self, request: Request) -> Response:
-        """The caller first, then the path, then the project, then the instance."""
+        """Check the caller, then the path, then the project, then the instance."""
         request_id = secrets.token_hex(16)
         try:
             projects = self._authenticate(request)
@@ -81,13 +81,13 @@ class ModelArts(Api):
         return _error(secrets.token_hex(16), _RefusedError(status, code, message))
 
     def _authenticate(self, request: Request) -> str:
-        """Returns the project that the caller is bound to, empty where any will do."""
+        """Authenticate the caller; return the only project it may access, or "" for any."""
         if request.header("authorization") is not None:
             try:
                 self._verifier.verify(request)
             except NotVerifiedError as refused:
                 raise _RefusedError(401, "APIGW.0301", f"{_INCORRECT}{refused}") from None
-            # An AK may belong to many projects; which one is meant stands in this header.
+            # An AK may belong to many projects; this header names one.
             return request.header("x-project-id") or ""
         value = request.header("x-auth-token")
         if not value:
@@ -108,17 +108,17 @@ class ModelArts(Api):
         return _STATUS.get(instance_id)
 
     def _instance_token(self, instance_id: str) -> dict[str, Any]:
-        """`demanager`: a running instance's token and nothing else."""
+        """`demanager`: return only the token of a running instance."""
         status = self._status(instance_id)
         if status is None:
-            # The sample page spells it so, and answers 400.
+            # Spelt like this in the documentation, and with status 400.
             raise _RefusedError(400, *_UNKNOWN, "error_message")
         if status in _CLOSED:
             raise _RefusedError(400, *_CLOSED[status])
         return {"token": self._tokens[instance_id][1]}
 
     def _notebook(self, instance_id: str) -> dict[str, Any]:
-        """`notebooks`: the notebook as it is, its token in any state."""
+        """`notebooks`: return the notebook, with its token in any state."""
         status = self._status(instance_id)
         if status is None or instance_id == OLD_INSTANCE:
             raise _RefusedError(404, *_UNKNOWN)

@@ -1,4 +1,4 @@
-"""OneAccess: access credentials of a tenant by form or Basic, both forms of errors, and one call that takes them."""
+"""OneAccess: issues access tokens of a tenant, and has one API that accepts them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PLAUSIBLE = {
 
 
 class OneAccess(Api):
-    """With `reuse` a live token is handed out again with what is left of its life, as the vendor's sample suggests."""
+    """With `reuse`, a valid token is returned again with its remaining life, as the vendor's sample suggests."""
 
     name: ClassVar[str] = "oneaccess"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -37,11 +37,11 @@ class OneAccess(Api):
         self._live: dict[str, tuple[str, str]] = {}
 
     def hands_out(self, request: Request) -> bool:
-        """All but the users, which are there to show the token to."""
+        """All calls but that for the users, which accepts tokens."""
         return request.path != _USERS
 
     def answer(self, request: Request) -> Response:
-        """The credential, or the tenant's users to one who shows it."""
+        """Issue a token, or list the tenant's users."""
         if request.path == _TOKEN:
             return self._token(request) if request.method == "POST" else self.failure(405)
         if request.path == _USERS:
@@ -62,7 +62,7 @@ class OneAccess(Api):
         if request.body and request.media_type != "application/x-www-form-urlencoded":
             return _error(400, "invalid_parameter", "The Content-Type must be application/x-www-form-urlencoded.")
         pairs = text_pairs(form_pairs(request.body.decode("latin-1")))
-        # The query is documented for grant_type beside Basic only: a secret in a URL ends in access logs.
+        # A query is only documented for grant_type with Basic authentication: secrets in URLs end up in access logs.
         given = dict(request.params if basic and not pairs else pairs)
         if len(given) != len(pairs) and pairs:
             return _error(400, "invalid_parameter", "A parameter is given twice.")
@@ -87,7 +87,7 @@ class OneAccess(Api):
             value = secrets.token_hex(20)
             token = Issued(self.name, self.world.end_of_life(self.name, request, _LIFE), {"client_id": client_id})
             self.world.issue(value, token)
-            # The vendor's is signed and encrypted: only the enterprise API that it is for can read it.
+            # The vendor's ID token is signed and encrypted: only the enterprise API that it is for can read it.
             id_token = ".".join(secrets.token_urlsafe(size) for size in (27, 96, 64))
             subject = {"client_id": client_id, "token": "id_token"}
             self.world.issue_beside(id_token, Issued(self.name, token.expires_at, subject))
@@ -103,7 +103,7 @@ class OneAccess(Api):
 
     def _users(self, request: Request) -> Response:
         token = self.world.find(request.credentials("Bearer") or "")
-        # The management API takes access tokens; id_tokens are for enterprise APIs (here: /_sandbox/whoami).
+        # The management API accepts access tokens; ID tokens are for enterprise APIs (here: /_sandbox/whoami).
         wrong = token is None or token.api != self.name or "token" in token.subject
         if token is None or wrong or not token.alive(self.world.clock()):
             return self.failure(401).with_headers({"WWW-Authenticate": "Bearer"})

@@ -28,9 +28,9 @@ from .messages import Request, Response, form_pairs, json_response, text_pairs
 PREFIX = "/openid"
 WELL_KNOWN = "/.well-known/"
 PUBLIC_CLIENT = "sandbox-app"
-"""A client without a secret, as programs on a person's own machine are."""
-CALLBACKS = ("/jupyter-tokens/login/callback", "/callback")
-"""How the registered redirect URIs end. Their host is loopback and their port any (RFC 8252, section 7.3)."""
+"""A public client, that is, one without a secret, for programs on a person's own machine."""
+CALLBACKS = ("/jupyter-tokens/login/callback", "/callback", "/hub/oauth_callback")
+"""The ends of the registered redirect URIs. Their host is loopback and any port is allowed (RFC 8252, section 7.3)."""
 PERSON = {"sub": "demo-0001", "name": "Demo Person", "preferred_username": "demo", "email": "demo@example.com"}
 SCOPES = ("openid", "profile", "email", "offline_access", "read", "write")
 LIFE, CODE_LIFE, DEVICE_LIFE, REFRESH_LIFE, PAGE_LIFE = 3600, 60, 600, 30 * 86400, 600
@@ -60,7 +60,7 @@ class _RefusedError(Exception):
 
 @dataclass
 class _Grant:
-    """What a person has allowed a client, and the tokens that came of it: they end together."""
+    """A person's authorisation of a client, and the tokens issued for it. They end together."""
 
     client_id: str
     scope: tuple[str, ...]
@@ -83,7 +83,7 @@ class _Code:
 
 @dataclass
 class _Asked:
-    """A page that waits for a person's decision. `cookie` binds it to the browser that it was shown in."""
+    """A page that waits for a person's decision. `cookie` binds it to the browser that shows it."""
 
     grant: _Grant
     cookie: str
@@ -108,7 +108,7 @@ class _Device:
 
 
 class OpenId(Api):
-    """One issuer, at `PREFIX` below the sandbox's URL. `issuer` is a function, as the port is known later."""
+    """One issuer, at `PREFIX` below the sandbox's URL. `url` is a function because the port is only known later."""
 
     name: ClassVar[str] = "openid"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -138,11 +138,11 @@ class OpenId(Api):
         return self._url() + PREFIX
 
     def hands_out(self, request: Request) -> bool:
-        """The token endpoint alone: the pages are for people."""
+        """Only the token endpoint: the other routes are pages for people, or hand out no token."""
         return request.path == f"{PREFIX}/token"
 
     def answer(self, request: Request) -> Response:
-        """Finds the route; a refusal is JSON."""
+        """Answer a request; errors are JSON."""
         if request.path == f"{WELL_KNOWN}oauth-authorization-server{PREFIX}":
             routes: dict[str, Callable[[Request], Response]] | None = {"GET": self._metadata}
         else:
@@ -166,7 +166,7 @@ class OpenId(Api):
         code = codes.get(status, "server_error" if fault else "invalid_request")
         return json_response(status, {"error": code, "error_description": "The sandbox was asked to fail."}, _NO_STORE)
 
-    # What the issuer says of itself
+    # Metadata
 
     def _metadata(self, _request: Request) -> Response:
         issuer = self.issuer
@@ -215,7 +215,7 @@ class OpenId(Api):
         if len(given) != len(request.params):
             return _page(400, "<p>A parameter is given twice.</p>")
         client_id, redirect_uri = given.get("client_id", ""), given.get("redirect_uri", "")
-        # Nobody is sent to an address that is not the client's.
+        # Never redirect to a URI that is not registered for the client.
         if not self._is_client(client_id) or not _is_registered(redirect_uri):
             return _page(400, "<p>The client or its redirect URI is not registered.</p>")
         problem = _problem(given)
@@ -232,7 +232,7 @@ class OpenId(Api):
         return self._ask(asked, "/authorize")
 
     def _ask(self, asked: _Asked, path: str) -> Response:
-        """The page with the two buttons."""
+        """The page with the buttons to allow and to deny."""
         transaction = secrets.token_urlsafe(24)
         self._asked[transaction] = asked
         names = escape(", ".join(asked.grant.scope) or "nothing in particular")
@@ -249,7 +249,10 @@ class OpenId(Api):
         return page
 
     def _decision(self, request: Request) -> tuple[_Asked, bool] | None:
-        """The page that was answered in the browser that it was shown in, once and in time; and whether it allows."""
+        """Return the page whose form was submitted, and whether the person allows access.
+
+        None if it was submitted twice, too late or from another browser.
+        """
         given = dict(_form(request))
         asked = self._asked.pop(given.get("transaction", ""), None)
         if asked is None or self.world.clock() >= asked.expires_at:
@@ -360,9 +363,9 @@ class OpenId(Api):
         if code is None or code.grant.client_id != client_id:
             raise _invalid_grant("The code is not known.")
         if code.spent:
-            # RFC 6749, section 4.1.2: one of the two who have shown it has stolen it.
+            # RFC 6749, section 4.1.2: one of the two clients that used the code has stolen it.
             self._end(code.grant)
-            raise _invalid_grant("The code was used already; what it gave is revoked.")
+            raise _invalid_grant("The code was used already; the tokens issued for it are revoked.")
         code.spent = True
         if self.world.clock() >= code.expires_at:
             raise _invalid_grant("The code has expired.")
@@ -380,7 +383,7 @@ class OpenId(Api):
         if grant is None or grant.client_id != client_id or grant.ended or self.world.clock() >= ends:
             raise _invalid_grant("The refresh token is not known, has expired or was revoked.")
         if grant.refresh != value:
-            # RFC 9700, section 4.14.2: it was rotated, so either this client or the one before is a thief.
+            # RFC 9700, section 4.14.2: it was rotated, so one of the two clients that used it has stolen it.
             self._end(grant)
             raise _invalid_grant("The refresh token was used already; the login is revoked.")
         scope = _scope(given["scope"]) if "scope" in given else grant.scope
@@ -404,7 +407,7 @@ class OpenId(Api):
         early, device.polled_at = now - device.polled_at < device.interval, now
         if early:
             device.interval += 5
-            raise _RefusedError("slow_down", "The device asks too often.")
+            raise _RefusedError("slow_down", "The device polls too often.")
         if device.denied:
             raise _RefusedError("access_denied", "The person has denied it.")
         if device.grant is None:
@@ -521,7 +524,7 @@ class OpenId(Api):
         return client_id == PUBLIC_CLIENT or client_id in self.world.accounts.openid
 
     def _client(self, request: Request, given: Mapping[str, str]) -> str:
-        """Who asks, by exactly one way of client authentication (RFC 6749, section 2.3)."""
+        """Authenticate the client, by exactly one method (RFC 6749, section 2.3); return its id."""
         if request.header("authorization") is not None:
             if "client_secret" in given:
                 raise _RefusedError("invalid_request", "The client authenticates in two ways.")
@@ -555,7 +558,7 @@ def _is_registered(uri: str) -> bool:
 
 
 def _problem(given: Mapping[str, str]) -> tuple[str, str] | None:
-    """What is wrong with an authorization request, as error and description."""
+    """Return error and description of an invalid authorization request, or None."""
     if given.get("response_type") != "code":
         return "unsupported_response_type", "response_type must be code."
     if given.get("response_mode", "query") != "query":
@@ -571,7 +574,7 @@ def _problem(given: Mapping[str, str]) -> tuple[str, str] | None:
 def _scope(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(text.split()))
     if any(name not in SCOPES for name in names):
-        raise _RefusedError("invalid_scope", f"A scope is not known; there are: {' '.join(SCOPES)}.")
+        raise _RefusedError("invalid_scope", f"A scope is not known; known scopes: {' '.join(SCOPES)}.")
     return names
 
 
@@ -588,14 +591,14 @@ def _form(request: Request) -> list[tuple[str, str]]:
 
 def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:
     given = dict(pairs)
-    # `resource` and `audience` may be repeated by their RFCs, but nothing here needs that.
+    # RFCs allow repeating `resource` and `audience`, but nothing here needs that.
     if len(given) != len(pairs):
         raise _RefusedError("invalid_request", "A parameter is given twice.")
     return {name: value for name, value in given.items() if value}
 
 
 def _basic(request: Request) -> tuple[str, str]:
-    """Client id and secret, which are form-encoded inside Basic."""
+    """Return client id and secret, which are form-encoded in Basic authentication."""
     problem = _RefusedError("invalid_client", "Authorization is not Basic with an id and a secret.", 401)
     try:
         text = base64.b64decode(request.credentials("Basic") or "", validate=True).decode()
@@ -619,7 +622,7 @@ def _cookie(request: Request) -> str:
 def _page(status: int, body: str) -> Response:
     headers = [
         ("Content-Type", "text/html; charset=utf-8"),
-        # No `form-action`: browsers would apply it to the redirect to the client as well.
+        # No `form-action`: browsers would also apply it to the redirect to the client.
         ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
         ("X-Frame-Options", "DENY"),
         ("Referrer-Policy", "no-referrer"),

@@ -1,4 +1,4 @@
-"""PAI-DLC and PAI-DSW, GetToken: the token of a job or an instance; must not know how a caller is authenticated."""
+"""PAI-DLC and PAI-DSW, GetToken: the token of a job or an instance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SETTINGS = ("TokenSettings.EnableCrossAccountAccess", "TokenSettings.EnableLogD
 
 
 class _Pai(AlibabaApi):
-    """What both products share: the action's name and a token in the shape of a JWT, with its end in `exp`."""
+    """Base class of both products: the action's name, and tokens in the form of a JWT with their expiry in `exp`."""
 
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     action: ClassVar[str] = "GetToken"
@@ -44,13 +44,13 @@ class _Pai(AlibabaApi):
 
 
 class PaiDlc(_Pai):
-    """Every TargetId exists."""
+    """Accepts any TargetId."""
 
     name: ClassVar[str] = "pai-dlc"
     version: ClassVar[str] = "2020-12-03"
 
     def perform(self, request: Request) -> dict[str, Any]:
-        """The sharing token of a job or a TensorBoard."""
+        """Return the sharing token of a job or a TensorBoard."""
         if (request.method, request.path) != ("GET", "/api/v1/tokens"):
             raise not_found()
         target_type, target_id, life = _parameters(request.params)
@@ -58,13 +58,13 @@ class PaiDlc(_Pai):
 
 
 class PaiDsw(_Pai):
-    """Every instance exists whose id begins with `dsw-`; what the service itself refuses comes with 200."""
+    """Accepts any instance id that begins with `dsw-`. Errors of the service itself have status 200."""
 
     name: ClassVar[str] = "pai-dsw"
     version: ClassVar[str] = "2022-01-01"
 
     def perform(self, request: Request) -> dict[str, Any]:
-        """The token of an instance, or `Success: false`."""
+        """Return the token of an instance, or `Success: false`."""
         if (request.method, request.path) != ("GET", "/api/v2/tokens"):
             raise not_found()
         given = known_parameters(request.params, ("InstanceId", "ExpireTime", "Type", "Audience"))

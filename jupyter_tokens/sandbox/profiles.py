@@ -1,4 +1,4 @@
-"""Profiles that lead to a sandbox, in the form of `c.TokenProfiles.profiles`; knows that form and nothing behind it."""
+"""Profiles for a sandbox, in the form of `c.TokenProfiles.profiles`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .accounts import Accounts
 
 
 def _reference(directory: Path, name: str, secret: str) -> str:
-    """Writes the secret to a file that only this user can read: a literal one in a configuration is refused."""
+    """Write a secret to a file that only this user can read; return a reference to it."""
     path = directory / name
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -31,7 +31,7 @@ def _huawei(accounts: Accounts, url: str, directory: Path) -> dict[str, Any]:
 
 
 def profiles(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
-    """Five profiles named as their providers; the secrets go to 0600 files in `secrets_dir`, ids stand as they are."""
+    """Return five profiles named after their providers; secrets are written to files of mode 0600 in `secrets_dir`."""
     directory = Path(secrets_dir).resolve()
     client_id, client_secret = next(iter(accounts.oneaccess.items()))
     alibaba = _alibaba(accounts, url, directory)
@@ -77,7 +77,7 @@ def profiles(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str,
 
 
 def neighbours(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
-    """Profiles for the other APIs, which the demo leaves out, in the same form."""
+    """Return profiles for the APIs that the demo leaves out, in the same form."""
     directory = Path(secrets_dir).resolve()
     user, password = next(iter(accounts.iam.items()))
     alibaba = _alibaba(accounts, url, directory)

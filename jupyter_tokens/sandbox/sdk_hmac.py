@@ -1,7 +1,7 @@
-"""Verifies SDK-HMAC-SHA256 signatures from Huawei Cloud's specification; must not know the API behind them.
+"""Verifies SDK-HMAC-SHA256 signatures as specified by Huawei Cloud.
 
-Written from the published API signing guide alone and sharing no code with the signer, so that each is a check of the
-other.
+Written only from the published API signing guide, and without sharing code with the signer, so that each is a check of
+the other.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _NONE: Mapping[str, TemporaryKey] = {}
 
 
 class NotVerifiedError(Exception):
-    """Why the signature was refused, in words that hold nothing secret."""
+    """A refused signature. The message contains no secret."""
 
 
 class SdkHmacVerifier:
-    """Refuses what is unsigned, wrongly signed or too old; a replay within the window is fine, as with the vendor."""
+    """Refuses requests that are unsigned, wrongly signed or too old. Replays pass, as with the vendor."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class SdkHmacVerifier:
         lock_after: int | None,
         temporary: Mapping[str, TemporaryKey] = _NONE,
     ) -> None:
-        # Off unless asked for: the vendor locks an AK for five minutes after five failures in a row, which in a test
-        # or a tutorial would make one mistake look like another.
+        # Off by default: the vendor locks an AK for five minutes after five failures in a row, which would hide the
+        # actual mistake in tests and tutorials.
         self._keys, self._clock, self._lock_after, self._temporary = keys, clock, lock_after, temporary
         self._failures: dict[str, int] = {}
         self._locked_until: dict[str, float] = {}
 
     def verify(self, request: Request) -> str:
-        """Returns the AK that signed the request, or raises NotVerifiedError."""
+        """Return the AK that signed the request. Raises NotVerifiedError."""
         match = _PARTS.fullmatch(request.header("authorization") or "")
         if match is None or len(request.values("authorization")) > 1:
             raise NotVerifiedError("verify aksk signature fail, the Authorization header is malformed")
@@ -97,7 +97,7 @@ class SdkHmacVerifier:
 
 
 def _check_signed_headers(request: Request, signed: list[str]) -> str:
-    """Returns the date that was signed."""
+    """Check the signed headers; return the signed date."""
     present = {name for name, _ in request.headers}
     if signed != sorted(set(signed)) or not set(signed) <= present:
         raise NotVerifiedError("verify aksk signature fail, SignedHeaders do not fit the request")
@@ -112,15 +112,15 @@ def _payload_hashes(request: Request) -> list[str]:
     actual = hashlib.sha256(request.body).hexdigest()
     if request.header("x-sdk-content-sha256") != _UNSIGNED:
         return [actual]
-    # With that header but without a body the SDK signs the hash of nothing, the guide's own algorithm the header.
+    # For a request with this header but no body, the SDK signs the hash of an empty body; the guide signs the header.
     return [_UNSIGNED] if request.body else [actual, _UNSIGNED]
 
 
 def _canonical(request: Request, signed: list[str], payload: str) -> bytes:
-    # Decoded as a whole and then cut at its slashes, as the SDK does it, so that %2F counts as a slash.
+    # Decoded as a whole and then split at slashes, like the SDK does, so that %2F counts as a slash.
     path = "/".join(percent_encode(part) for part in unquote_to_bytes(request.path).split(b"/"))
     query = "&".join(f"{percent_encode(name)}={percent_encode(value)}" for name, value in sorted(request.query))
     headers = "".join(f"{name}:{','.join(v.strip() for v in request.values(name))}\n" for name in signed)
-    # The canonical URI ends in a slash even though the path on the wire does not.
+    # The canonical URI ends in a slash even if the path does not.
     uri = path if path.endswith("/") else path + "/"
     return "\n".join([request.method, uri, query, headers, ";".join(signed), payload]).encode("latin-1")

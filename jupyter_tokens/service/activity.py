@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import Counter
@@ -30,6 +31,12 @@ _KIND = "held"
 _UNKNOWN_LIFE_SECONDS = 86_400.0
 """How long a token is taken as held whose API tells no expiry."""
 _MOST_NOTED = 65_536
+
+
+@lru_cache(4096)
+def _asks(profile: str, user: str, outcome: str) -> Any:
+    # Looking it up takes longer than counting.
+    return _ASKS.labels(profile, user, outcome)
 
 
 class Holding(NamedTuple):
@@ -60,7 +67,7 @@ class Audit:
     def served(self, caller: Caller, token: Token, *, cached: bool, handle: str | None = None) -> None:
         """A token went to a user's server, or to the holder of one of the user's handles."""
         profile = token.profile
-        _ASKS.labels(profile, caller.name, "served").inc()
+        _asks(profile, caller.name, "served").inc()
         by = {} if handle is None else {"handle": handle}
         self._tell("served", logging.INFO, {"profile": profile, "cached": cached, **_who(caller), **by}, keep=False)
         if handle is None:
@@ -78,7 +85,7 @@ class Audit:
     def refused(self, caller: Caller | None, profile: str | None, reason: str) -> None:
         """A request was not answered with what it asked for. profile : of those that exist, else None."""
         if caller is not None and profile is not None:
-            _ASKS.labels(profile, caller.name, reason).inc()
+            _asks(profile, caller.name, reason).inc()
         # Strangers could wash away what users did.
         facts = {"profile": profile, "reason": reason, **_who(caller)}
         self._tell("refused", logging.WARNING, facts, keep=caller is not None)

@@ -188,7 +188,8 @@ class TokenService(Configurable):
         """The key of a user's call. What the profile gives is fixed. Raises `TokenError`."""
         profile = self.source.profiles()[name]
         key = self.source.key(name, params)
-        replace(profile, fixed_params=profile.fixed_params | profile.params.keys()).call_params(params)
+        if params:
+            replace(profile, fixed_params=profile.fixed_params | profile.params.keys()).call_params(params)
         return key._replace(user=user) if profile.is_personal else key
 
     async def forget(self, user: str, name: str) -> None:

@@ -65,7 +65,8 @@ class Callers:
     """
 
     def __init__(self, max_age: int, clock: Clock) -> None:
-        self.hub = HubAuth(cache_max_age=max_age)
+        self.hub = HubAuth()
+        self._max_age = max_age
         self._access = self.hub.access_scopes or {"access:services!service=jupyter-tokens"}
         self._clock = clock
         self._known: dict[bytes, _Known] = {}
@@ -84,10 +85,12 @@ class Callers:
             raise Refused(401, "Send a token of JupyterHub in the header Authorization.", "no_token")
         # Not the token itself, which would be kept for longer than anybody needs it.
         digest = sha256(found[1].encode()).digest()
+        known = self._known.get(digest)
+        if known is not None and self._clock.elapsed() - known.asked_at < self._max_age:
+            return known.caller
         try:
             model = await self._ask(found[1])
         except (HTTPError, TimeoutError):
-            known = self._known.get(digest)
             if known is None or self._clock.elapsed() - known.asked_at > STALE_SECONDS:
                 raise Refused(503, "JupyterHub does not answer.", "hub_down", _HUB_SECONDS) from None
             return known.caller._replace(stale=True)
@@ -102,9 +105,8 @@ class Callers:
         if self._clock.elapsed() < self._ask_from:
             raise TimeoutError
         try:
-            # What is in its cache is answered at once.
             model: dict[str, Any] | None = await asyncio.wait_for(
-                self.hub.user_for_token(token, sync=False), _HUB_SECONDS
+                self.hub.user_for_token(token, use_cache=False, sync=False), _HUB_SECONDS
             )
         except (HTTPError, TimeoutError) as error:
             _log.warning("JupyterHub does not answer (%s): who was known goes on.", type(error).__name__)

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class Endpoint(NamedTuple):
-    """Where SDKs get a token: at `url`, in which {tool} stands for the SDK, if they show the secret there."""
+    """Where SDKs get a token: at `url`, with {tool} replaced by the SDK's name, if they present `secret`."""
 
     url: str
     secret: Secret
@@ -48,7 +48,7 @@ class TokenSource(ABC):
     mode : str
         Where the last token came from, as cards show it: "server", "direct", "direct (reason)".
     gone : TokenError or None
-        Why the process that this source asks did not answer last time; None if it did.
+        Why the other process did not answer the last request; None if it did, or if there is none.
     """
 
     is_remote: ClassVar[bool] = False
@@ -76,32 +76,47 @@ class TokenSource(ABC):
         """Create a new token, if the API has a call for that. Blocks; nothing is cached. Raises `TokenError`."""
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
-        """Begin a person's login by any device with a browser, or return how one stands. Blocks.
+        """Start a person's login on any device with a browser, or return the state of one. Blocks.
 
         Parameters
         ----------
         profile : str
             Name of the profile.
         login_id : str, optional
-            The `id` of the login to look at; None to begin one.
+            The `id` of a running login; None to start one.
 
         Returns
         -------
         dict
             `id`, `state` ("waiting", "done" or "failed"), `verification_uri` and `user_code` for the person, `interval`
-            in seconds after which to look again, `who` has logged in, `error` as `TokenError.to_dict` makes it.
+            in seconds between two calls, `who` has logged in, `error` in the form of `TokenError.to_dict`.
 
         Raises
         ------
         TokenError
-            If nobody logs in to this profile, or the server cannot be reached.
+            People do not log in to this profile, or the server cannot be reached.
         """
         raise self._no_logins(profile)
 
     def log_in(self, profile: str, show: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
-        """Log a person in by any device with a browser, and wait for the person. Blocks.
+        """Log a person in on any device with a browser, and wait until that is done. Blocks.
 
-        show : called once with the login that has begun. Returns the login that is done. Raises `TokenError`.
+        Parameters
+        ----------
+        profile : str
+            Name of the profile.
+        show : callable
+            Called once with the new login, to show its URL and code.
+
+        Returns
+        -------
+        dict
+            The finished login, see `login`.
+
+        Raises
+        ------
+        TokenError
+            The login failed.
         """
         login = self.login(profile)
         show(login)
@@ -138,8 +153,8 @@ class TokenSource(ABC):
     def endpoint(self, key: Key) -> Endpoint:
         """Return where unmodified SDKs get the token of a key. Blocks. Raises `TokenError` if nowhere."""
         raise ConfigurationError(
-            "No Jupyter server with jupyter_tokens answers this process, which SDKs could ask for a token.",
-            hint=f"Have the SDK run a program instead, if it can: jupyter tokens sdk TOOL {key.profile}.",
+            "SDKs get tokens from a Jupyter server with jupyter_tokens, and none answers this process.",
+            hint=f"If the SDK can run a program, use that instead: jupyter tokens sdk TOOL {key.profile}.",
             profile=key.profile,
         )
 
@@ -150,18 +165,18 @@ class TokenSource(ABC):
         """Report this process's holdings to the process that fetches for it. Raises `TokenError`."""
 
     def issue(self, handle: Handle, lease: float) -> Handle:
-        """Return a handle as workers can use it, with where its issuer answers. Raises `TokenError`.
+        """Issue a handle: return it with the issuer's URL. Raises `TokenError`.
 
-        Without another process to ask there is no issuer, and `url` stays empty: workers then use their own
-        configuration. lease : seconds.
+        Without another process there is no issuer, and `url` stays empty: workers then use their own configuration.
+        `lease` is in seconds.
         """
         return handle
 
     def renew(self, handle: Handle) -> None:  # noqa: B027 (without an issuer there is no lease)
-        """Begin the lease of a handle anew. Raises `TokenError`."""
+        """Renew the lease of a handle. Raises `TokenError`."""
 
     def revoke(self, handle: Handle) -> None:  # noqa: B027 (as above)
-        """End a handle for good. Raises `TokenError`."""
+        """Revoke a handle. Raises `TokenError`."""
 
     # What all sources share
 

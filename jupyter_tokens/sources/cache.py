@@ -44,7 +44,7 @@ STATE_LABELS: Mapping[State, str] = {
 """The name of each state, as all views show it."""
 
 _log = logging.getLogger(__name__)
-# Usual for a library: without a handler Python writes warnings to standard error, which is the cell's output.
+# Usual for a library: without a handler, Python would print warnings to standard error, into the cell's output.
 logging.getLogger("jupyter_tokens").addHandler(logging.NullHandler())
 
 _STEP_SECONDS = 1.0
@@ -56,7 +56,7 @@ _FEW = 1024
 class Key(NamedTuple):
     """The cache key of a token: the profile's name and the parameters of the call, in the provider's order.
 
-    user : for whom it is, where each user of a hub's service has a secret of their own; else "".
+    `user` is the token's user if each user of a hub's service has a separate secret, else "".
     """
 
     profile: str
@@ -64,7 +64,7 @@ class Key(NamedTuple):
     user: str = ""
 
     def __str__(self) -> str:
-        # As it is written in a magic.
+        # The syntax of a magic.
         params = ((name, " ".join(value) if isinstance(value, tuple) else value) for name, value in self.params)
         return " ".join([self.profile, *(f"{name}={value}" for name, value in params)])
 

@@ -1,4 +1,4 @@
-"""`HubSource`: a server's own profiles, and beside them those that its hub's service grants its user."""
+"""`HubSource`: a server's own profiles, and those that the hub's service grants to its user."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["HubSource"]
 
 LOOK_SECONDS = 10.0
-"""How old the list of what is granted may be."""
+"""The greatest age of the list of granted profiles."""
 _log = logging.getLogger(__name__)
 
 
 class HubSource(LocalSource):
-    """Fetches by its own profiles, and has the hub's service fetch by the others.
+    """Fetches tokens of its own profiles itself, and those of granted profiles through the hub's service.
 
     Parameters
     ----------
     server : HubServer
-        Who this server is, and where the service answers.
+        The identity of this server and the URL of the service.
     clock : Clock, optional
         For tests.
     """
@@ -54,7 +54,7 @@ class HubSource(LocalSource):
         return self.clock.elapsed() >= self._ask_from
 
     def look(self) -> None:
-        """Ask the service what it grants, if that was a while ago. Blocks for 2 s at most, and never fails."""
+        """Update the list of granted profiles if it is old. Blocks for at most 2 s, and never raises."""
         if not self.is_due:
             return
         self._ask_from = self.clock.elapsed() + LOOK_SECONDS
@@ -63,8 +63,8 @@ class HubSource(LocalSource):
             changed = {name for name in facts.keys() | self._facts.keys() if facts.get(name) != self._facts.get(name)}
             granted = {name: _profile(told) for name, told in facts.items()} if changed else self._granted
         except TokenError as problem:
-            _log.debug("the hub's token service does not say what it grants: %s", problem)
-            # What was granted stays: it may only be starting again.
+            _log.debug("the hub's token service does not list the granted profiles: %s", problem)
+            # Keep the granted profiles: the service may only be restarting.
             self.problem = problem.copy()
             return
         self.problem = None
@@ -102,15 +102,15 @@ class HubSource(LocalSource):
         return "" if self._is_own(profile) else self._service.own_url
 
     def issue(self, handle: Handle, lease: float) -> Handle:
-        """Have the service issue a handle for one of its profiles. Raises `TokenError`."""
+        """Issue a handle for one of the service's profiles through the service. Raises `TokenError`."""
         return self._service.issue(handle, lease)
 
     def renew(self, handle: Handle) -> None:
-        """Have the service renew a handle. Raises `TokenError`."""
+        """Renew a handle through the service. Raises `TokenError`."""
         self._service.renew(handle)
 
     def revoke(self, handle: Handle) -> None:
-        """Have the service revoke a handle. Raises `TokenError`."""
+        """Revoke a handle through the service. Raises `TokenError`."""
         self._service.revoke(handle)
 
     def close(self) -> None:
@@ -134,16 +134,16 @@ class _Service(RemoteSource):
 
 
 def _profile(told: Mapping[str, Any]) -> Profile | TokenError:
-    """A profile of the service as this process needs to know it. Raises `TokenError` for what is none."""
+    """A profile of the service, as far as this process needs it. Raises `TokenError` for invalid facts."""
     try:
         if told["error"] is not None:
             return TokenError.from_dict(told["error"])
         params: Mapping[str, Any] = {}
         with suppress(Exception):
-            # Another package's provider need not be installed here: then calls cannot have parameters.
+            # The provider may come from a package that is not installed here: then calls cannot have parameters.
             params = provider_class(told["provider"]).params
         facts = {name: told[name] for name in ("title", "sandbox", "scheme", "header")}
-        # Only described, never asked: it is the service that calls the API.
+        # Only used as a description: the service calls the API.
         kind = type("Granted", (Provider,), {"id": told["provider"], "params": params, **facts})
         kernels, notebooks = told["kernels"], told["notebooks"]
         return Profile(

@@ -55,7 +55,7 @@ class Fetched(NamedTuple):
 
 
 _SESSION = "a login of its own"
-"""Whose the logins are that this process begins for itself."""
+"""The session of the logins that this process starts for itself."""
 
 
 class LocalSource(TokenSource):
@@ -110,7 +110,7 @@ class LocalSource(TokenSource):
         elif (known := self.logins.look(login_id, session=_SESSION)) is not None:
             attempt = known
         else:
-            raise LoginNeeded("This login was too long ago.", hint="Begin again.", profile=profile)
+            raise LoginNeeded("This login is no longer known.", hint="Start the login again.", profile=profile)
         return attempt_to_dict(attempt, self.clock, TokenError.to_dict)
 
     def logout(self, profile: str) -> bool | None:
@@ -131,7 +131,7 @@ class LocalSource(TokenSource):
             try:
                 logs_in = self.profiles()[profile].provider.logs_in
             except ConfigurationError:
-                # One that is wrong is removed all the same, and a login in a file with it.
+                # An invalid profile is removed all the same, and so is its login in a file.
                 return
             if logs_in:
                 revoked = self.logins.logout(profile)
@@ -162,15 +162,15 @@ class LocalSource(TokenSource):
             return self._profiles
 
     problem: TokenError | None = None
-    """Why the last `look` was not answered; None if it was."""
+    """Why the last `look` failed; None if it succeeded."""
 
     @property
     def is_due(self) -> bool:
-        """Whether `look` has something to ask."""
+        """Whether `look` would send a request."""
         return False
 
     def look(self) -> None:
-        """Ask elsewhere which profiles there are besides the configured ones. Blocks, and never fails."""
+        """Update the profiles from elsewhere that are listed besides the configured ones. Blocks, and never raises."""
 
     def look_again(self) -> None:
         """Check the configuration files before the next call."""
@@ -243,19 +243,19 @@ class LocalSource(TokenSource):
         return token
 
     def forget(self, key: Key) -> None:
-        """Drop what is cached under a key, and what other processes would be given for it."""
+        """Drop what is cached under a key, here and in the store."""
         if self._shared is not None:
             self._shared.forget([key])
         super().forget(key)
 
     def forget_profile(self, profile: str) -> None:
-        """Drop what is cached for a profile, and what other processes would be given for it."""
+        """Drop what is cached for a profile, here and in the store."""
         if self._shared is not None:
             self._shared.forget(self._shared.known(profile))
         super().forget_profile(profile)
 
     def issuer_of(self, profile: str) -> str:
-        """Return where workers ask for a profile that another process issues handles for; "" for all others."""
+        """Return the issuer's URL for a profile whose handles another process issues; "" for all others."""
         return ""
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
@@ -290,7 +290,7 @@ class LocalSource(TokenSource):
             self._shared.close()
 
     def _open_shared(self) -> SharedTokens | None:
-        """What processes share, by the present configuration. Raises `ConfigurationError`."""
+        """Open the shared store, by the current configuration. Raises `ConfigurationError`."""
         with self._lock:
             if self._shared_by != self._fingerprint:
                 from .stores import TokenStore  # noqa: PLC0415 (a cached token needs none)

@@ -1,7 +1,7 @@
-"""A port of this process that a browser on this machine comes back to after a login.
+"""A port of this process to which a browser on this machine returns after a login.
 
-Source: RFC 8252, sections 7.3 and 8.3. The browser is started with an address that is good once and leads to the
-server: what stands on its command line, which others on the machine can read, is of no use to them afterwards.
+Source: RFC 8252, sections 7.3 and 8.3. The browser is started with a single-use URL that redirects to the server: other
+users of the machine can read the browser's command line, but the URL there is of no use to them afterwards.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ PAGE_HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""The headers of the page that a browser shows in the end."""
+"""The headers of the page that the browser shows at the end of a login."""
 
 
 def page(title: str, text: str) -> bytes:
-    """Return the page that a browser shows in the end."""
+    """Return the page that the browser shows at the end of a login."""
     style = "body{font:16px sans-serif;max-width:32em;margin:4em auto;padding:0 1em}"
     body = f"<h1>{escape(title)}</h1><p>{escape(text)}</p>"
     return f'<!doctype html><html lang="en"><title>{escape(title)}</title><style>{style}</style>{body}</html>'.encode()
@@ -75,7 +75,7 @@ class Loopback:
         self._server.server_close()
 
     def lead(self, url: Secret, finish: Callable[[Mapping[str, Sequence[str]]], Attempt]) -> None:
-        """Send the first browser that comes to a URL. finish : ends the login with what it comes back with."""
+        """Redirect the first browser that opens `start` to a URL; `finish` ends the login with its parameters."""
         self._to, self._finish = url, finish
 
     def wait(self, seconds: float) -> Attempt:
@@ -89,7 +89,7 @@ class Loopback:
     def answer(self, target: str, host: str, cookies: str) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body for a request of a browser."""
         parts = urlsplit(target)
-        # Another name that leads here would be another site's (DNS rebinding).
+        # Any other host name would be that of another site (DNS rebinding).
         if host == self._host and parts.path == f"/{self._once}":
             with self._lock:
                 to, self._to = self._to, None

@@ -57,7 +57,7 @@ class RemoteSource(TokenSource):
     Parameters
     ----------
     caller : Caller
-        Who this process is, and where the other answers: a kernel and its Jupyter server.
+        The identity of this process and the URL of the other: a kernel and its Jupyter server.
     fallback : TokenSource, optional
         Used when no server answers; `mode` then says so. None if the configuration forbids it.
     clock : Clock, optional
@@ -114,12 +114,12 @@ class RemoteSource(TokenSource):
         return self._token(answer)
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
-        """Begin a login by another device at the server, or return how one stands. See `TokenSource`."""
+        """Start a login on another device through the server, or return the state of one. See `TokenSource`."""
         body = {"profile": profile} if login_id is None else {"profile": profile, "id": login_id}
         return self._call("login", body, seconds=_SECONDS, fresh=True)
 
     def logout(self, profile: str) -> bool | None:
-        """Have the server log the person out. See `TokenSource`."""
+        """Log the person out through the server. See `TokenSource`."""
         answer = self._call("login", {"profile": profile, "logout": True}, seconds=_SECONDS, fresh=True)
         self.forget_profile(profile)
         return bool(answer.get("revoked")) if answer.get("was_logged_in") else None
@@ -133,9 +133,9 @@ class RemoteSource(TokenSource):
             return super().endpoint(key)
         if not caller.url.startswith("http://") or not is_loopback(caller.url):
             raise ConfigurationError(
-                "SDKs cannot ask this Jupyter server for a token: they take plain http on a loopback address only, and "
-                "trust no certificate of its own.",
-                hint="Put the token into a variable or a file, or have the SDK run `jupyter tokens get`.",
+                "SDKs cannot get tokens from this Jupyter server: they need plain http on a loopback address, because "
+                "they do not trust the server's own certificate.",
+                hint="Put the token into a variable or a file, or let the SDK run `jupyter tokens get`.",
                 profile=key.profile,
             )
         answer = self._call("sdk", {"profile": key.profile, "params": dict(key.params)}, seconds=_LOOK_SECONDS)
@@ -148,7 +148,7 @@ class RemoteSource(TokenSource):
         self._call("holdings", {"holdings": list(held[:_MOST_HOLDINGS])}, seconds=_LOOK_SECONDS)
 
     def issue(self, handle: Handle, lease: float) -> Handle:
-        """Have the server issue a handle, or issue it again. Raises `TokenError`."""
+        """Issue a handle through the server, or issue it again. Raises `TokenError`."""
         body = {"id": handle.id, "key": handle.key.hex(), "profile": handle.profile, "params": dict(handle.params)}
         try:
             answer = self._call("handles", {**body, "lease": lease}, seconds=_LOOK_SECONDS)
@@ -158,22 +158,22 @@ class RemoteSource(TokenSource):
             _log.debug("%s: no answer from %s (%s); a handle without issuer", handle.profile, self._caller.peer, gone)
             return self._fallback.issue(handle, lease)
         try:
-            # The hub's service does not know where it is reached from here.
+            # The hub's service does not know its own URL as seen from here.
             return replace(handle, url=str(answer["url"] or self.own_url), certificate=answer["certificate"])
         except KeyError:
             raise misshapen() from None
 
     def renew(self, handle: Handle) -> None:
-        """Begin the lease of a handle anew. Raises `TokenError`."""
+        """Renew the lease of a handle. Raises `TokenError`."""
         self._call(f"handles/{handle.id}/renew", {}, seconds=_LOOK_SECONDS)
 
     def revoke(self, handle: Handle) -> None:
-        """End a handle for good. Raises `TokenError`."""
+        """Revoke a handle. Raises `TokenError`."""
         self._call(f"handles/{handle.id}/revoke", {}, seconds=_LOOK_SECONDS)
 
     @property
     def own_url(self) -> str:
-        """Where the other process answers this one."""
+        """The URL of the other process for this one."""
         return f"{self._caller.url.rstrip('/')}/{self._caller.route}"
 
     def close(self) -> None:

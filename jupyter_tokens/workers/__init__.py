@@ -1,4 +1,4 @@
-"""Tokens on the workers of an engine: `processes`, `dask`, `ray`. See docs/workers.md.
+"""Tokens on the workers of an engine: `processes`, `dask`, `ray`, `spark`. See docs/workers.md.
 
 Each module needs its engine installed, and is imported when it is first used.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["dask", "processes", "ray"]
+__all__ = ["dask", "processes", "ray", "spark"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -131,8 +131,8 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(machine: Machine, argumen
     ("change", "complaint"),
     [
         ("endpoint=http://acme.example", "must be https"),
-        ("client_secret=command:pass show acme", "in the configuration file alone"),
-        ("verify=false", "can be switched off for loopback alone"),
+        ("client_secret=command:pass show acme", "in the configuration file"),
+        ("verify=false", "can only be switched off for loopback"),
         ("env=not a name", "must be the name of an environment variable"),
         ("auth_method=post", "must be one of form, basic"),
     ],
@@ -154,7 +154,7 @@ def test_one_that_is_there_already_is_left_alone(machine: Machine) -> None:
 
 def test_an_odd_name(machine: Machine) -> None:
     done = machine.run("add", "a/b", *ACME, "--from-env=client_secret=HOME")
-    assert (done.returncode, "A profile's name" in done.stderr) == (2, True)
+    assert (done.returncode, "The name of a profile" in done.stderr) == (2, True)
 
 
 def test_what_else_is_in_the_file_stays(machine: Machine) -> None:
@@ -270,6 +270,15 @@ class TestOnATerminal:
         options = ["--provider=huawei-iam", "--set=region=eu-de", "--store=file"]
         code, _ = machine.answers("add", "--no-test", "iam", *options, to=asked)
         assert (code, profiles(machine)["iam"]["idp_id"]) == (0, "idp")
+
+    def test_a_variable_for_each_of_several_values(self, machine: Machine) -> None:
+        place = ["--set=region=eu-de", "--set=auth_token=profile:iam"]
+        variables = {"access_key_id": "AK", "secret_access_key": "SK", "security_token": "ST"}
+        env = ",".join(f"{name}={variable}" for name, variable in variables.items())
+        options = ["--provider=huawei-sts", *place, f"--set=env={env}"]
+        code, _ = machine.answers("add", "--no-test", "key", *options, to=[])
+        assert (code, profiles(machine)["key"]["env"]) == (0, variables)
+        assert profiles(machine)["key"]["auth_token"] == "profile:iam"
 
     def test_what_is_needed_is_asked_again(self, machine: Machine) -> None:
         asked = [

@@ -341,7 +341,7 @@ class TestNetwork:
 
     def test_proxies(self, findings: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTPS_PROXY", f"http://ada:{CANARY}@proxy.example:3128")
-        assert only(findings("--offline")["proxy"])[:2] == ("ok", "HTTPS_PROXY leads by way of proxy.example:3128")
+        assert only(findings("--offline")["proxy"])[:2] == ("ok", "HTTPS_PROXY uses the proxy proxy.example:3128")
         monkeypatch.setenv("HTTPS_PROXY", f"http://{CANARY}:port")
         assert only(findings("--offline")["proxy"])[0] == "fail"
 

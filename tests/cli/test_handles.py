@@ -95,10 +95,10 @@ def test_from_issue_to_revocation(
     [
         ((), "PROFILE"),
         (("oneaccess",), "--file"),
-        (("oneaccess", "--file", "x", "--lease", "soon"), "no time"),
+        (("oneaccess", "--file", "x", "--lease", "soon"), "not a duration"),
         (("oneaccess", "TargetId", "--file", "x"), "name=value"),
         (("oneaccess", "--file", "{folder}"), "not a regular file"),
-        (("oneaccess", "--file", "{document}"), "holds no handle"),
+        (("oneaccess", "--file", "{document}"), "is not a handle"),
         (("oneaccess", "--file", "{new}"), "No Jupyter server"),
     ],
 )

@@ -222,9 +222,9 @@ def test_a_configuration_holds_no_token_and_says_what_to_do(sdk: Run, write: Wri
         ([], "takes a TOOL"),
         (["nonsense", "mine"], "takes a TOOL"),
         (["git", "nobody"], "no profile"),
-        (["git", "mine"], "Add it to its hosts"),
-        (["docker", "mine"], "Add it to its hosts"),
-        (["docker", "mine", "registry.example.com"], "Add it to its hosts"),
+        (["git", "mine"], "in its hosts"),
+        (["docker", "mine"], "in its hosts"),
+        (["docker", "mine", "registry.example.com"], "in its hosts"),
         (["pip", "mine", "http://pkg.example.com"], "must be https"),
         (["git", "mine", "https://x y/"], "must be https"),
         (["google", "mine"], "audience"),
@@ -303,8 +303,8 @@ def test_git_helper_finds_the_profile_by_its_host(write: Written) -> None:
     ("asked", "complaint"),
     [
         ("protocol=https\nhost=evil.example\n", "not for evil.example"),
-        ("protocol=http\nhost=git.example.com\n", "over https only"),
-        ("", "over https only"),
+        ("protocol=http\nhost=git.example.com\n", "only sent over https"),
+        ("", "only sent over https"),
     ],
 )
 def test_git_helper_gives_no_other_host_a_token(write: Written, asked: str, complaint: str) -> None:

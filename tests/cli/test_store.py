@@ -64,7 +64,7 @@ def test_an_empty_store_is_said(run: Run, folder: Path) -> None:
 
 def test_clear_empties_it(run: Run, folder: Path, sandbox: Sandbox, tmp_path: Path) -> None:
     token = fetched(sandbox, tmp_path)
-    assert "Slots emptied: 1." in run("clear").err
+    assert "Entries removed: 1." in run("clear").err
     assert list(folder.glob("*.slot")) == []
     assert fetched(sandbox, tmp_path) != token
 

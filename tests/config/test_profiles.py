@@ -141,8 +141,8 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "verify empty": ({**ONEACCESS, "verify": ""}, "key 'verify' must be true, or the path", ""),
     "verify none": ({**ONEACCESS, "verify": None}, "key 'verify' must be true, or the path", ""),
     "verify of nobody": ({**ONEACCESS, "verify": "~no-such-user-here/x"}, "key 'verify' names the home", ""),
-    "verify off": ({**ONEACCESS, "verify": False}, "key 'verify' can be switched off for loopback alone.", "CA bundle"),
-    "verify off by region": ({**PAI, "verify": False}, "key 'verify' can be switched off", ""),
+    "verify off": ({**ONEACCESS, "verify": False}, "key 'verify' can only be switched off for loopback.", "CA bundle"),
+    "verify off by region": ({**PAI, "verify": False}, "key 'verify' can only be switched off", ""),
 }
 
 
@@ -205,12 +205,15 @@ LOGIN = {
 
 
 def test_verification_stays_on_where_a_region_stands_for_iam() -> None:
-    assert "can be switched off for loopback alone" in refused({**LOGIN, "region": "eu-de"}).message
+    assert "can only be switched off for loopback" in refused({**LOGIN, "region": "eu-de"}).message
 
 
 def test_verification_stays_on_where_iam_is_elsewhere() -> None:
-    assert "loopback alone" in refused({**LOGIN, "iam_endpoint": "https://iam.example.com"}).message
-    assert "loopback alone" in refused({**LOGIN, "endpoint": "https://a.b", "iam_endpoint": "https://[::1]"}).message
+    assert "only be switched off for loopback" in refused({**LOGIN, "iam_endpoint": "https://iam.example.com"}).message
+    assert (
+        "only be switched off for loopback"
+        in refused({**LOGIN, "endpoint": "https://a.b", "iam_endpoint": "https://[::1]"}).message
+    )
 
 
 def test_verification_can_be_off_where_all_is_on_loopback() -> None:
@@ -246,7 +249,7 @@ def test_a_literal_secret_in_a_file_that_others_can_read_is_refused(tmp_path: Pa
 
 def test_a_literal_secret_in_a_private_file_is_warned_of_once(tmp_path: Path) -> None:
     settings, file = literal_in(tmp_path, 0o600)
-    with pytest.warns(UserWarning, match="holds a literal secret") as caught:
+    with pytest.warns(UserWarning, match="contains a literal secret") as caught:
         assert checked(settings, file).secrets()["client_secret"].reveal() == CANARY
     assert CANARY not in str(caught[0].message)
     with warnings.catch_warnings():
@@ -256,7 +259,7 @@ def test_a_literal_secret_in_a_private_file_is_warned_of_once(tmp_path: Path) ->
 
 def test_a_literal_secret_in_a_file_that_its_group_can_read_is_allowed_with_a_warning(tmp_path: Path) -> None:
     settings, file = literal_in(tmp_path, 0o440)
-    with pytest.warns(UserWarning, match="its group can read it|holds a literal secret") as caught:
+    with pytest.warns(UserWarning, match="its group can read it|contains a literal secret") as caught:
         assert checked(settings, file).secrets()["client_secret"].reveal() == CANARY
     assert ["its group can read it" in str(warning.message) for warning in caught] == [True, False]
 
@@ -286,7 +289,7 @@ NO_CODE = [
 def test_a_variable_that_some_program_loads_code_by_is_warned_of_in_files(tmp_path: Path, name: str) -> None:
     assert loads_code(name)
     file = tmp_path / "jupyter_tokens_config.json"
-    with pytest.warns(UserWarning, match=f"names {name}, which is no place for a token") as caught:
+    with pytest.warns(UserWarning, match=f"names {name}, which must not contain a token") as caught:
         assert [checked({**ONEACCESS, "env": name}, file).env for _ in range(2)] == [name, name]
     assert len(caught) == 1
     assert str(file) in str(caught[0].message)
@@ -304,7 +307,7 @@ def test_a_literal_that_is_no_secret_may_stand_anywhere(tmp_path: Path) -> None:
 
 
 def test_a_literal_secret_in_a_file_that_has_gone_is_refused(tmp_path: Path) -> None:
-    assert "cannot be looked at" in refused({**ONEACCESS, "client_secret": CANARY}, tmp_path / "none").message
+    assert "cannot be inspected" in refused({**ONEACCESS, "client_secret": CANARY}, tmp_path / "none").message
 
 
 def test_a_literal_secret_given_by_a_program_is_its_own_business() -> None:

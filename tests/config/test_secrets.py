@@ -286,7 +286,7 @@ def test_device_is_no_secret() -> None:
 
 
 def test_home_of_nobody_is_refused() -> None:
-    assert "home of a user who has none" in refused("file:~no-such-user-here/secret").message
+    assert "home folder of an unknown user" in refused("file:~no-such-user-here/secret").message
 
 
 def test_file_that_is_empty(tmp_path: Path) -> None:

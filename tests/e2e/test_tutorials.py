@@ -132,11 +132,42 @@ TOLD: Mapping[str, Told] = {
             "key 'provider' names none that is installed",
             "Did you mean client_secret?",
             "must be https",
-            "can be switched off for loopback alone",
+            "can only be switched off for loopback",
             "fine",
             "a literal secret in a file that others can read",
             "injected: $ONEACCESS_TOKEN",
             "Ada Lovelace",
+        ),
+    ),
+    "12-sts-and-sdk": Told(
+        {"alibaba-sts", "pai-dsw"},
+        (
+            "$ALIBABA_CLOUD_SECURITY_TOKEN (SecurityToken)",
+            "('AccessKeyId', 'AccessKeySecret', 'SecurityToken')",
+            "role/adminrole/tutorial",
+            "signed with STS.…",
+            "0 calls of STS for 5 calls of the SDK",
+            "tutorial-role is forgotten.",
+        ),
+        (
+            ("NotFound", "EntityNotExist.Role", "request id"),
+            ("ParameterError", "DurationSeconds must be at least 900"),
+        ),
+    ),
+    "13-pai-dsw": Told(
+        {"pai-dsw"},
+        (
+            "injected: $PAI_DSW_TOKEN",
+            "'instance_id': 'dsw-730abcdefghij'",
+            "True True",
+            "Still there? False",
+            "True True\n'pai-dsw'",
+            "ValidationError: correct the request, because it will not get better. Retry? False",
+            "tutorial-instance is forgotten.",
+        ),
+        (
+            ("InvalidRequest", "ValidationError", "request id"),
+            ("ParameterError", "ExpireTime must be a whole number"),
         ),
     ),
 }

@@ -77,7 +77,7 @@ def test_metadata_leaves_out_secrets_and_what_json_cannot_hold() -> None:
 )
 def test_anything_else_is_an_error_that_names_the_version(change: dict[str, Any]) -> None:
     facts = {**sent(token()), **change}
-    with pytest.raises(ResponseError, match="has not the form") as caught:
+    with pytest.raises(ResponseError, match="does not have the form") as caught:
         token_from_dict({name: fact for name, fact in facts.items() if fact is not ...}, now=NOW)
     assert "same version" in caught.value.hint
     assert CANARY not in str(caught.value)
@@ -97,5 +97,5 @@ def test_profiles() -> None:
 
 @pytest.mark.parametrize("facts", [{}, {"profiles": [{}], "params": {}, "may_reveal": True}, {"profiles": None}])
 def test_no_profiles(facts: dict[str, Any]) -> None:
-    with pytest.raises(ResponseError, match="has not the form"):
+    with pytest.raises(ResponseError, match="does not have the form"):
         entries_from_dict(facts)

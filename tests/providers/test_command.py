@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -143,6 +144,101 @@ def test_what_programs_print_is_read(printed: str, end: float | None, clock: Clo
     token = fetched(printing(printed), clock)
     assert (token.reveal(), ends(token)) == (CANARY, end)
     assert token.headers() == {"Authorization": f"Bearer {CANARY}"}
+
+
+JWT = jwt.encode({"exp": LATER}, "k" * 32)
+DOCUMENTED: dict[str, tuple[str, str, float | None]] = {
+    "gcloud config config-helper --format=json": (PRINTED["gcloud config config-helper"][0], CANARY, LATER),
+    "gcloud auth application-default print-access-token": (CANARY, CANARY, None),
+    "az account get-access-token --output json --resource https://storage.azure.com": (
+        json.dumps(
+            {
+                "accessToken": CANARY,
+                "expiresOn": "2026-01-15 10:30:00.000000",
+                "expires_on": int(LATER),
+                "subscription": "00000000-0000-0000-0000-000000000000",
+                "tenant": "00000000-0000-0000-0000-000000000001",
+                "tokenType": "Bearer",
+            }
+        ),
+        CANARY,
+        LATER,
+    ),
+    "aws codeartifact get-authorization-token --output json --domain DOMAIN": (
+        json.dumps({"authorizationToken": CANARY, "expiration": "2026-01-15T11:30:00+02:00"}, indent=4),
+        CANARY,
+        LATER,
+    ),
+    "aws eks get-token --output json --cluster-name CLUSTER": (
+        json.dumps(
+            {
+                "kind": "ExecCredential",
+                "apiVersion": "client.authentication.k8s.io/v1beta1",
+                "spec": {},
+                "status": {"expirationTimestamp": ISO, "token": CANARY},
+            }
+        ),
+        CANARY,
+        LATER,
+    ),
+    "gh auth token": (CANARY, CANARY, None),
+    "vault token create -format=json -ttl=1h": (
+        json.dumps(
+            {
+                "request_id": "0b1f8e0e",
+                "lease_id": "",
+                "lease_duration": 0,
+                "renewable": False,
+                "data": None,
+                "warnings": None,
+                "auth": {
+                    "client_token": CANARY,
+                    "accessor": "x7Kq",
+                    "policies": ["default"],
+                    "token_policies": ["default"],
+                    "metadata": None,
+                    "lease_duration": 3600,
+                    "renewable": True,
+                    "entity_id": "",
+                    "token_type": "service",
+                    "orphan": False,
+                },
+            },
+            indent=2,
+        ),
+        CANARY,
+        LATER,
+    ),
+    "vault print token": (CANARY, CANARY, None),
+    "oidc-token ACCOUNT": (JWT, JWT, LATER),
+    "htgettoken --quiet --nooidc --out=/dev/stdout -a VAULT -i ISSUER": (JWT, JWT, LATER),
+}
+"""The lines of docs/any-token.md, with what the programs' manuals say that they print, the token and its end."""
+
+
+def test_the_page_has_the_lines_that_are_tried() -> None:
+    page = (Path(__file__).parents[2] / "docs/any-token.md").read_text()
+    _, _, table = page.partition("| program | `command` | expiry |\n|---|---|---|\n")
+    rows = [row.split(" | ") for row in table.split("\n\n", maxsplit=1)[0].splitlines()]
+    assert {command.strip("`"): expiry.startswith("not") for _, command, expiry in rows} == {
+        command: end is None for command, (_, _, end) in DOCUMENTED.items()
+    }
+
+
+@pytest.mark.parametrize("command", DOCUMENTED)
+def test_a_line_of_the_page_is_a_profile(
+    command: str, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed, value, end = DOCUMENTED[command]
+    name, *arguments = command.split()
+    (tmp_path / "printed").write_text(f"{printed}\n")
+    stand_in = tmp_path / name
+    stand_in.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\ncat {tmp_path}/printed\n')
+    stand_in.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    token = fetched(command, clock)
+    assert (token.reveal(), ends(token)) == (value, end)
+    assert (tmp_path / "arguments").read_text().split() == arguments
 
 
 def test_the_time_that_az_prints_without_a_zone_is_local(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

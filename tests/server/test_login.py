@@ -6,8 +6,9 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -20,6 +21,7 @@ from ..doubles import Clock
 from ..person import Person
 from .conftest import Call, Kernel, told
 
+COOKIE = "jupyter-tokens-login"
 HTML = {"Accept": "text/html,*/*;q=0.8"}
 
 
@@ -200,17 +202,140 @@ async def test_a_kernel_logs_in_by_another_device(
     assert logins == [("out", kernel.id), ("in", kernel.id)]
 
 
-ATTACKS = (
-    *("another browser of the same user", "another user", "no cookie of the login", "a fixed session", "replay"),
-    *("after logout", "too late", "mix-up", "state of nobody", "code of another login", "no login to Jupyter"),
-    *("a changed profile", "a parameter twice", "no code"),
-)
+class Attack(NamedTuple):
+    """status : of the answer. refused_by : what refuses it, as docs/login.md says."""
+
+    status: int
+    refused_by: str
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-async def test_an_attack_ends_in_no_login(  # noqa: PLR0912, PLR0915 (a table of attacks)
+ATTACKS = {
+    "stolen state: another browser of the same user": Attack(409, "the cookie of the browser that began the login"),
+    "stolen state: another user": Attack(409, "the same cookie"),
+    "replayed state": Attack(409, "a state is good once, whoever shows it"),
+    "made-up state": Attack(409, "256 random bits"),
+    "state after 10 minutes": Attack(409, "its age"),
+    "callback without a login to Jupyter": Attack(403, "Jupyter's own login"),
+    "callback after a logout": Attack(409, "a logout ends the logins that have begun"),
+    "callback after the profile was changed": Attack(409, "a login belongs to the profile as it was"),
+    "fixed session: another user's cookie": Attack(409, "the cookie names the user whom it was made for"),
+    "fixed session: a cookie of one's own making": Attack(409, "the server's signature on the cookie"),
+    "mix-up: an answer of another server": Attack(409, "`iss`; the code is not sent"),
+    "mix-up: an answer without `iss`": Attack(409, "the metadata says that it is sent; the code is not sent"),
+    "code injection": Attack(502, "PKCE: the verifier is that of another login"),
+    "a parameter twice": Attack(409, "each parameter comes once"),
+    "callback without a code": Attack(502, "nothing is sent"),
+    "downgrade of PKCE: no challenge": Attack(502, "S256 always: the server refuses the request that was changed"),
+    "downgrade of PKCE: plain": Attack(502, "the same"),
+    "open redirect": Attack(409, "the callback sends a browser nowhere"),
+    "foreign origin begins a login": Attack(404, "`Origin`, before the XSRF token is looked at"),
+    "foreign origin ends a login": Attack(404, "the same"),
+    "request without the XSRF token": Attack(403, "the XSRF token"),
+    "device code of somebody else": Attack(404, "only the browser that began it can ask how it stands"),
+    "device code of somebody else, as a state": Attack(409, "the login of a device has no state"),
+}
+
+
+def test_the_page_has_each_attack() -> None:
+    page = (Path(__file__).parents[2] / "docs/login.md").read_text()
+    _, _, table = page.partition("| attack | what refuses it |\n|---|---|\n")
+    assert table.split("\n\n", maxsplit=1)[0].splitlines() == [
+        f"| {name} | {attack.refused_by} |" for name, attack in ATTACKS.items()
+    ]
+
+
+@dataclass
+class Scene:
+    """A login that has begun in `mine`, its code and state on their way back, and somebody else's browser."""
+
+    mine: Browser
+    other: Browser
+    login: dict[str, Any]
+    query: dict[str, str]
+    path: str
+    clock: Clock
+    change_profile: Callable[[], object]
+
+    async def back(self, browser: Browser | None = None, **changed: str | None) -> HTTPResponse:
+        query = {name: value for name, value in {**self.query, **changed}.items() if value is not None}
+        return await (browser or self.mine).come_back(f"{self.path}?{urlencode(query)}")
+
+    async def answer_to(self, **changed: str | None) -> HTTPResponse:
+        """The person has opened an address that somebody has changed."""
+        asked = urlsplit((await begun(self.mine))["url"])
+        query = {name: values[0] for name, values in parse_qs(asked.query).items()} | changed
+        kept = urlencode({name: value for name, value in query.items() if value is not None})
+        return await self.mine.come_back(
+            (await asyncio.to_thread(Person().open, asked._replace(query=kept).geturl())).headers["Location"]
+        )
+
+    async def device(self) -> dict[str, Any]:
+        return await begun(self.mine, device=True)
+
+
+async def attacked(name: str, scene: Scene) -> HTTPResponse:  # noqa: PLR0911, PLR0912 (a table of attacks)
+    mine, other = scene.mine, scene.other
+    match name:
+        case "stolen state: another browser of the same user":
+            kept = {name: value for name, value in mine.cookies.items() if name != COOKIE}
+            return await scene.back(Browser(mine.fetch, mine.url, mine.base_url, kept))
+        case "stolen state: another user":
+            return await scene.back(other)
+        case "replayed state":
+            assert (await scene.back()).code == 200
+            await mine.ask("DELETE", "profiles/mine/login")
+        case "made-up state":
+            return await scene.back(state="s" * 64)
+        case "state after 10 minutes":
+            scene.clock.advance(601)
+        case "callback without a login to Jupyter":
+            return await scene.back(Browser(mine.fetch, mine.url, mine.base_url))
+        case "callback after a logout":
+            await mine.ask("DELETE", "profiles/mine/login")
+        case "callback after the profile was changed":
+            scene.change_profile()
+            scene.clock.advance(2)
+        case "fixed session: another user's cookie":
+            fixed = {**other.cookies, COOKIE: mine.cookies[COOKIE]}
+            return await scene.back(Browser(mine.fetch, mine.url, mine.base_url, fixed))
+        case "fixed session: a cookie of one's own making":
+            mine.cookies[COOKIE] = mine.cookies[COOKIE][:-1] + ("0" if mine.cookies[COOKIE][-1] != "0" else "1")
+        case "mix-up: an answer of another server":
+            return await scene.back(iss="https://evil.example")
+        case "mix-up: an answer without `iss`":
+            return await scene.back(iss=None)
+        case "code injection":
+            theirs = parse_qs(urlsplit(await approved((await begun(other))["url"])).query)
+            return await scene.back(code=theirs["code"][0])
+        case "a parameter twice":
+            return await mine.come_back(f"{scene.path}?{urlencode(scene.query)}&code=another")
+        case "callback without a code":
+            return await scene.back(code=None)
+        case "downgrade of PKCE: no challenge":
+            return await scene.answer_to(code_challenge=None, code_challenge_method=None)
+        case "downgrade of PKCE: plain":
+            return await scene.answer_to(code_challenge_method="plain")
+        case "open redirect":
+            evil = {"next": "https://evil.example", "redirect_uri": "https://evil.example"}
+            return await scene.back(other, **evil)
+        case "foreign origin begins a login" | "foreign origin ends a login":
+            method = "POST" if "begins" in name else "DELETE"
+            return await mine.ask(method, "profiles/mine/login", Origin="https://evil.example")
+        case "request without the XSRF token":
+            return await mine.ask("POST", "profiles/mine/login", **{"X-XSRFToken": "wrong"})
+        case "device code of somebody else":
+            return await other.ask("GET", f"profiles/mine/login/{(await scene.device())['id']}")
+        case "device code of somebody else, as a state":
+            return await scene.back(state=(await scene.device())["id"])
+        case _:
+            raise AssertionError(name)
+    return await scene.back()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+async def test_an_attack_ends_in_no_login(
     *,
-    attack: str,
+    name: str,
     browser: Open,
     clock: Clock,
     profiles: Any,
@@ -218,67 +343,22 @@ async def test_an_attack_ends_in_no_login(  # noqa: PLR0912, PLR0915 (a table of
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("DEBUG", logger="ServerApp")
-    mine, victim = await browser(), await browser()
+    mine, other = await browser(), await browser()
     login = await begun(mine)
-    back = await approved(login["url"])
-    comes, statuses = mine, {409}
-    query = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
-    cookie = next(name for name in mine.cookies if name == "jupyter-tokens-login")
-    if attack == "another browser of the same user":
-        # Logged in to Jupyter as the same user, by the same cookie; but the login was begun elsewhere.
-        comes = Browser(mine.fetch, mine.url, mine.base_url, {k: v for k, v in mine.cookies.items() if k != cookie})
-    elif attack == "another user":
-        comes = victim
-    elif attack == "no cookie of the login":
-        del mine.cookies[cookie]
-    elif attack == "a fixed session":
-        # The attacker has put the own cookie into the victim's browser, and leads it to the own answer.
-        victim.cookies[cookie] = mine.cookies[cookie]
-        comes = victim
-    elif attack == "replay":
-        assert (await mine.come_back(back)).code == 200
-        await mine.ask("DELETE", "profiles/mine/login")
-    elif attack == "after logout":
-        await mine.ask("DELETE", "profiles/mine/login")
-    elif attack == "too late":
-        clock.advance(601)
-    elif attack == "mix-up":
-        query["iss"] = "https://evil.example"
-    elif attack == "state of nobody":
-        query["state"] = "s" * 43
-    elif attack == "code of another login":
-        other = parse_qs(urlsplit(await approved((await begun(victim))["url"])).query)
-        query["code"], statuses = other["code"][0], {502}
-    elif attack == "no login to Jupyter":
-        comes, statuses = Browser(mine.fetch, mine.url, mine.base_url), {403}
-    elif attack == "a changed profile":
-        write_profiles({**profiles, "mine": {**profiles["mine"], "timeout": 7}})
-        clock.advance(2)
-    elif attack == "a parameter twice":
-        query["state"] = query["state"]
-        back = f"{back}&code=another"
-    else:
-        assert attack == "no code"
-        del query["code"]
-        statuses = {502}
-    if attack != "a parameter twice":
-        back = urlsplit(back)._replace(query=urlencode(query)).geturl()
-    page = await comes.come_back(back)
-    assert page.code in statuses, page.body
-    assert b"Not logged in" in page.body
-    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    back = urlsplit(await approved(login["url"]))
+    query = {name: values[0] for name, values in parse_qs(back.query).items()}
+    changed = {**profiles, "mine": {**profiles["mine"], "timeout": 7}}
+    scene = Scene(mine, other, login, query, back.path, clock, partial(write_profiles, changed))
+    answer = await attacked(name, scene)
+    assert answer.code == ATTACKS[name].status, answer.body
+    assert "Location" not in answer.headers
+    assert b"evil" not in answer.body
+    if answer.request.method == "GET" and name != "device code of somebody else":
+        assert b"Not logged in" in answer.body
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert (await entry(mine))["login"]["logged_in"] is False
-    secrets = [query[name] for name in ("code", "state") if name in query]
-    assert not [value for value in secrets if value in caplog.text or value.encode() in page.body]
-
-
-async def test_a_login_cannot_be_begun_or_ended_from_another_site(browser: Open) -> None:
-    mine = await browser()
-    for method in ("POST", "DELETE"):
-        response = await mine.ask(method, "profiles/mine/login", Origin="https://evil.example")
-        assert response.code == 404
-        response = await mine.ask(method, "profiles/mine/login", **{"X-XSRFToken": "wrong"})
-        assert response.code == 403
+    secrets = [query["code"], query["state"]]
+    assert not [value for value in secrets if value in caplog.text or value.encode() in answer.body]
 
 
 async def test_nobody_else_can_look_at_a_login(browser: Open) -> None:

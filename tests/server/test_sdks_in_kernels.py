@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension, public_url
 
 from ..doubles import loopback, raw_answer
-from .kernels import Client, started
+from .kernels import Client, started, until
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +83,26 @@ def ask():
     key = PodIdentityCredentialProvider.get_basic().get_credentials()
     return "|".join((key.ak, key.sk, key.security_token))
 """
+HUGGINGFACE = """
+from huggingface_hub import get_token
+def ask():
+    return get_token()
+"""
+# Its client calls `api_key` before each request; the host that answers is a part of the client.
+OPENAI = """
+import httpx, openai
+import jupyter_tokens
+shown = []
+def host(request):
+    shown.append(request.headers["Authorization"].removeprefix("Bearer "))
+    return httpx.Response(200, json={"object": "list", "data": []})
+token = jupyter_tokens.get_token("pai-dlc", ExpireTime=LIFE)
+http_client = httpx.Client(transport=httpx.MockTransport(host))
+client = openai.OpenAI(api_key=token.as_callable(), base_url="http://127.0.0.1:9/v1", http_client=http_client)
+def ask():
+    client.models.list()
+    return shown[-1]
+"""
 KEY = "alibaba-sts", {"DurationSeconds": 900}
 TOKEN = "pai-dlc", {"ExpireTime": 60}
 # Lives so short that each SDK asks at every call.
@@ -130,6 +151,58 @@ async def test_an_sdk_finds_the_token_and_asks_again(
         await client.run(f"import os; from jupyter_tokens.sdks import SDKS, Address\n%deltoken {profile}")
         left = f"print([name for name in SDKS[{tool!r}].variables(Address('', '', '')) if name in os.environ])"
         assert await told(client, left) == "[]"
+        assert not [value for value in sandbox.issued if value in client.all_heard()]
+
+
+# It has asked, and goes on until it gets another one.
+UNTIL_ANOTHER = """
+import time
+first, end = ask(), time.monotonic() + 300
+print("asked", flush=True)
+while ask() == first:
+    assert time.monotonic() < end
+    time.sleep(0.1)
+print("another")
+"""
+
+
+async def asked(client: Client, cell: str) -> None:
+    await until(
+        lambda: any(
+            message["msg_type"] == "stream" and message["parent_header"].get("msg_id") == cell
+            for message in client.heard
+        )
+    )
+
+
+@pytest.mark.parametrize("tool", SDKS)
+async def test_an_sdk_gets_the_next_token_while_a_cell_runs(
+    jp_serverapp: Any, extension: TokensExtension, profiles: Any, sandbox: Sandbox, tool: str
+) -> None:
+    code, profile, params = SDKS[tool]
+    given = " ".join(f"{name}={value}" for name, value in params.items())
+    async with started(jp_serverapp) as client:
+        await client.run(f"%gettoken {profile} {given} --sdk {tool}")
+        await client.run(code)
+        cell = client.begin(UNTIL_ANOTHER)
+        await asked(client, cell)
+        await asyncio.to_thread(extension.source.get, extension.source.key(profile, params), refresh=True)
+        assert (await client.reply(cell))["status"] == "ok"
+        # However often it has asked.
+        assert sandbox.requests[profile] == 2
+
+
+@pytest.mark.parametrize(("tool", "code"), [("huggingface", HUGGINGFACE), ("openai", OPENAI)])
+async def test_a_client_that_asks_at_each_request_gets_the_next_token_too(
+    jp_serverapp: Any, profiles: Any, sandbox: Sandbox, tool: str, code: str
+) -> None:
+    """No endpoint: the kernel keeps file and object fresh. The token ends while the cell runs."""
+    async with started(jp_serverapp) as client:
+        if tool == "huggingface":
+            await client.run("%gettoken pai-dlc ExpireTime=5 --sdk huggingface")
+        await client.run(code.replace("LIFE", "5"))
+        assert (await client.reply(client.begin(UNTIL_ANOTHER)))["status"] == "ok"
+        assert 2 <= sandbox.requests["pai-dlc"] <= 3
         assert not [value for value in sandbox.issued if value in client.all_heard()]
 
 

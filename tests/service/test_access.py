@@ -48,7 +48,8 @@ def _token(token: str) -> Callable[[Scene], dict[str, str]]:
 def _revoked(scene: Scene) -> dict[str, str]:
     """A token that the hub knew, as the server was not stopped then."""
     scene.hub.owners.pop(ALICE)
-    scene.service.callers.hub.cache.clear()
+    scene.clock.advance(scene.service.cache_max_age)
+    # Of the login's cache there is one clock only, the machine's.
     scene.application.settings["login"].cache.clear()
     return {"Authorization": f"token {ALICE}"}
 

@@ -162,10 +162,11 @@ def test_too_large_a_body(ask: Ask) -> None:
 
 
 def test_a_revoked_token_and_a_left_group_are_refused_when_the_answer_is_old(
-    service: TokenService, ask: Ask, hub: Hub
+    service: TokenService, ask: Ask, hub: Hub, clock: Clock
 ) -> None:
-    # Of HubAuth's clock there is one only, the machine's.
-    grow_old = service.callers.hub.cache.clear
+    def grow_old() -> None:
+        clock.advance(service.cache_max_age)
+
     asked = {"profile": "oneaccess"}
     assert ask("POST", "v1/token", ALICE, asked).status_code == 200
     hub.owners[ALICE] = user("alice", "history")
@@ -202,7 +203,7 @@ def test_without_the_hub_who_was_known_goes_on_for_ten_minutes(
     else:
         hub.status = 500
     caplog.set_level(logging.INFO, "jupyter_tokens.audit")
-    service.callers.hub.cache.clear()
+    clock.advance(service.cache_max_age)
     assert ask("POST", "v1/token", ALICE, asked).status_code == 200
     assert _audit(caplog)[-1] == (
         "served",

@@ -479,7 +479,7 @@ def test_keys_and_place_are_configured_beside_the_profiles(
     assert not (Path(os.environ["JUPYTER_DATA_DIR"]) / "jupyter_tokens_store.key").exists()
     configure(config_dir, url=f"file:{tmp_path / 'elsewhere'}", keys=["env:SECOND_KEY", "env:FIRST_KEY"])
     assert value(machine.source(clock)) == old
-    with pytest.raises(ConfigurationError, match="yours to change"):
+    with pytest.raises(ConfigurationError, match="cannot be changed here"):
         TokenStore.configured().rekey()
 
 

@@ -177,6 +177,46 @@ def test_a_holder_that_is_killed_in_its_call_is_followed_by_another(
     sandbox.clear_faults()
 
 
+KILLS = """
+import hashlib, os, random, signal, sys, time
+from jupyter_tokens.sources.local import LocalSource
+dice, slowest = random.Random(int(sys.argv[2])), 0.0
+mine = LocalSource()
+key = mine.key("oneaccess")
+mine.get(key)
+for _ in range(int(sys.argv[1])):
+    child = os.fork()
+    if not child:
+        source = LocalSource()
+        while True:
+            source.get(key, refresh=True)
+    time.sleep(dice.uniform(0, 0.05))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    began = time.monotonic()
+    assert LocalSource().get(key).reveal()
+    assert mine.get(key, refresh=True).reveal()
+    slowest = max(slowest, time.monotonic() - began)
+print(slowest)
+"""
+
+
+@pytest.mark.slow
+def test_holders_that_are_killed_at_any_moment_cost_nobody_anything(
+    sandbox: Sandbox,
+    folder: Path,
+    profile: dict[str, Any],
+    full: bool,
+) -> None:
+    count = 200 if full else 20
+    command = [sys.executable, "-W", "ignore", "-c", KILLS, str(count), "7"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    # The kernel frees a lock at once; a call's time limit is 30 s.
+    assert float(ended.stdout) < 10
+    assert {file.suffix for file in folder.iterdir()} == {".slot", ".lock"}
+
+
 # The largest file that the process may write: as a full disk, with another error number.
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
 

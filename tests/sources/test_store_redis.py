@@ -214,7 +214,7 @@ def test_the_command_shows_and_empties_it(
     assert slot["expires_in"] > 0
     assert slot["size"] > 100
     assert PASSWORD not in shown.out + shown.err
-    assert "Slots emptied: 1." in run("clear").err
+    assert "Entries removed: 1." in run("clear").err
     assert value(open_source()) != old
     redis_server.kill()
     done = run("show")

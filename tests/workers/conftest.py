@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -19,10 +19,18 @@ from jupyter_tokens.server.app import TokensExtension
 from ..server.conftest import *  # noqa: F403 (fixtures of a conftest that is not the top one cannot come as a plugin)
 from ..server.kernels import started
 
-LIFE = 6.0
-"""Seconds that a token lives for; its API reports whole seconds, so one less may be left."""
-REFRESH = 0.8 * (LIFE - 1)
-"""Seconds after which it is refreshed."""
+
+class Pace(NamedTuple):
+    """life : seconds that a token lives for. job : seconds that a long job takes."""
+
+    life: float
+    job: float
+
+    @property
+    def refresh(self) -> float:
+        """Seconds after which a token is refreshed; its API reports whole seconds, so one less may be left."""
+        return 0.8 * (self.life - 1)
+
 
 Run = Callable[..., Awaitable[Any]]
 Drive = Callable[[], AbstractAsyncContextManager[Run]]
@@ -40,8 +48,13 @@ print("RESULT " + _json.dumps(_result))
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with running(life=LIFE) as served:
+def pace(*, full: bool) -> Pace:
+    return Pace(10, 60) if full else Pace(6, 18)
+
+
+@pytest.fixture
+def sandbox(pace: Pace) -> Iterator[Sandbox]:
+    with running(life=pace.life) as served:
         yield served
 
 

@@ -19,8 +19,8 @@ from jupyter_tokens.protocol.handles import Issued
 from jupyter_tokens.sandbox import Sandbox
 
 from . import leaks
-from .conftest import Drive, Later
-from .test_processes import SECONDS, check
+from .conftest import Drive, Later, Pace
+from .test_processes import check
 
 pytestmark = pytest.mark.scale
 DEADLINE = 120
@@ -99,8 +99,9 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     cluster.close()
 
 
+@pytest.mark.slow
 async def test_over_several_lives_with_workers_that_come_and_go(
-    drive: Drive, sandbox: Sandbox, issued: list[Issued], cluster: Cluster
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: list[Issued], cluster: Cluster
 ) -> None:
     cluster.worker("first", "--no-nanny")
     async with drive() as run:
@@ -109,12 +110,12 @@ async def test_over_several_lives_with_workers_that_come_and_go(
         began = time.monotonic()
         assert {status for _, status, _ in await run(WORK, workers_there=1, seconds=1)} == {200}
         cluster.worker("late", "--no-nanny")
-        calls = await run(WORK, workers_there=2, seconds=SECONDS)
-        check(calls, sandbox, issued[0], seconds=time.monotonic() - began, processes=2)
+        calls = await run(WORK, workers_there=2, seconds=pace.job)
+        check(calls, sandbox, issued[0], pace, seconds=time.monotonic() - began, processes=2)
         cluster.kill("first")
         cluster.worker("in its place", "--no-nanny")
         calls = await run(WORK, workers_there=2, seconds=1)
-        check(calls, sandbox, issued[0], seconds=time.monotonic() - began, processes=2, lives=1)
+        check(calls, sandbox, issued[0], pace, seconds=time.monotonic() - began, processes=2, lives=1)
         await run("tokens.__exit__(None, None, None); result = None")
         # The handle is away from the workers, who have no such profile of their own that may ask here.
         assert issued[0].revoked
@@ -157,8 +158,9 @@ async def test_a_dead_driver_is_a_dead_handle(
         assert "HandleRefused: oneaccess: The lease of this handle has ended" in await asyncio.to_thread(ask)
 
 
+@pytest.mark.slow
 async def test_a_variable_and_a_file_are_kept_fresh(
-    drive: Drive, issued: list[Issued], cluster: Cluster, sandbox: Sandbox, tmp_path: Path
+    *, pace: Pace, drive: Drive, issued: list[Issued], cluster: Cluster, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     file = tmp_path / "worker.token"
     cluster.worker("first", "--no-nanny")
@@ -166,7 +168,7 @@ async def test_a_variable_and_a_file_are_kept_fresh(
         await run(JOIN, scheduler=cluster.scheduler, workers_there=1)
         await run(ENTER, inject="MY_TOKEN", file=str(file))
         look = "result = client.submit(jobs.places, 'MY_TOKEN', file, seconds, pure=False).result()"
-        places = await run(look, seconds=SECONDS, file=str(file))
+        places = await run(look, seconds=pace.job, file=str(file))
         assert {mode for _, _, mode in places} == {0o600}
         assert len({variable for variable, _, _ in places}) >= 2
         # Between the two there is a moment.

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from jupyter_tokens.protocol.handles import Issued
+from jupyter_tokens.protocol.handles import Handles, Issued
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 
-from .conftest import LIFE, REFRESH, Drive
-
-SECONDS = 3 * LIFE
+from ..server.kernels import until
+from .conftest import Drive, Pace
 
 
 def check(
-    calls: list[list[Any]], sandbox: Sandbox, handle: Issued, *, seconds: float, processes: int, lives: float = 3
+    calls: list[list[Any]],
+    sandbox: Sandbox,
+    handle: Issued,
+    pace: Pace,
+    *,
+    seconds: float,
+    processes: int,
+    lives: float | None = None,
 ) -> None:
     """No call with a dead token, one call upstream for each life, and one to the issuer by each process."""
     assert {status for _, status, _ in calls} == {200}
     assert len({pid for pid, _, _ in calls}) == processes
-    assert len({token for _, _, token in calls}) >= lives
+    assert len({token for _, _, token in calls}) >= (lives or pace.job // pace.life)
     upstream = sandbox.requests["oneaccess"]
-    assert upstream <= seconds / REFRESH + 1
+    assert upstream <= seconds / pace.refresh + 1
     assert handle.uses <= max(processes, 3) * upstream
 
 
-POOL = """
+_METHODS = ("fork", "spawn", "forkserver")
+FUTURES = """
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from jupyter_tokens import get_token, issue_handle, workers
@@ -37,20 +48,114 @@ POOL = """
     auth = get_token("oneaccess").auth
     pool = ProcessPoolExecutor(
         2, multiprocessing.get_context(method),
-        initializer=workers.processes.install, initargs=(issue_handle("oneaccess"),),
+        initializer=workers.processes.install, initargs=(issue_handle("oneaccess", lease=lease, url=issuer),),
     )
     with pool:
         parts = [pool.submit(work, url, auth, seconds) for _ in range(2)]
         result = [call for part in parts for call in part.result()]
 """
+MULTIPROCESSING = """
+    import multiprocessing
+    from jupyter_tokens import get_token, issue_handle, workers
+    from tests.workers.jobs import work
+
+    auth = get_token("oneaccess").auth
+    handle = issue_handle("oneaccess")
+    with multiprocessing.get_context(method).Pool(2, workers.processes.install, (handle,)) as pool:
+        result = [call for part in pool.starmap(work, [(url, auth, seconds)] * 2, chunksize=1) for call in part]
+"""
+JOBLIB = """
+    from joblib import Parallel, delayed, parallel_config
+    from jupyter_tokens import get_token, issue_handle, workers
+    from tests.workers.jobs import work
+
+    auth = get_token("oneaccess").auth
+    install = {"initializer": workers.processes.install, "initargs": (issue_handle("oneaccess"),)}
+    with parallel_config(method, n_jobs=2, **install):
+        parts = Parallel()(delayed(work)(url, auth, seconds) for _ in range(2))
+        result = [call for part in parts for call in part]
+"""
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pool", "method"),
+    [
+        *((FUTURES, method) for method in _METHODS),
+        pytest.param(JOBLIB, "loky", marks=pytest.mark.scale),
+    ],
+    ids=[*_METHODS, "joblib"],
+)
 async def test_a_pool_over_several_lives(
-    drive: Drive, sandbox: Sandbox, extension: TokensExtension, method: str
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, extension: TokensExtension, pool: str, method: str
 ) -> None:
     async with drive() as run:
         began = time.monotonic()
-        calls = await run(POOL, method=method, seconds=SECONDS)
+        calls = await run(pool, method=method, seconds=pace.job, lease=900, issuer=None)
         [handle] = extension.handles.in_use()
-        check(calls, sandbox, handle, seconds=time.monotonic() - began, processes=2)
+        check(calls, sandbox, handle, pace, seconds=time.monotonic() - began, processes=2)
+
+
+class SlowNetwork:
+    """Passes on what it gets to a port of this machine, a moment later."""
+
+    def __init__(self, port: int, delay: float) -> None:
+        self._port = port
+        self._delay = delay
+        self._open: set[asyncio.StreamWriter] = set()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[int]:
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        yield server.sockets[0].getsockname()[1]
+        server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Ends all connections."""
+        while self._open:
+            self._open.pop().close()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
+        self._open |= {writer, to_server}
+        await asyncio.gather(self._pass_on(reader, to_server), self._pass_on(from_server, writer))
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                await asyncio.sleep(self._delay)
+                writer.write(data)
+        writer.close()
+
+
+@pytest.mark.slow
+async def test_a_slow_network_and_a_server_that_was_started_anew(
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, extension: TokensExtension
+) -> None:
+    parts = urlsplit(extension.issues_at[0])
+    network = SlowNetwork(parts.port or 0, delay=0.3)
+    async with drive() as run, network.serving() as port:
+        issuer = parts._replace(netloc=f"127.0.0.1:{port}").geturl()
+        job = asyncio.create_task(run(FUTURES, method="spawn", seconds=pace.job, lease=3, issuer=issuer))
+        await until(lambda: sandbox.requests["oneaccess"] >= 2 or job.done())
+        # Such a server has open connections no more, and knows no handle: its driver issues it again.
+        extension.handles = Handles(extension.clock)
+        network.cut()
+        await until(lambda: extension.handles.in_use() or job.done())
+        [again] = extension.handles.in_use()
+        calls = await job
+    assert again.uses
+    assert {status for _, status, _ in calls} == {200}
+    assert len({token for _, _, token in calls}) >= pace.job // pace.life
+
+
+@pytest.mark.parametrize("method", _METHODS)
+async def test_a_pool_of_multiprocessing(
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, extension: TokensExtension, method: str
+) -> None:
+    async with drive() as run:
+        began = time.monotonic()
+        calls = await run(MULTIPROCESSING, method=method, seconds=1)
+        [handle] = extension.handles.in_use()
+        check(calls, sandbox, handle, pace, seconds=time.monotonic() - began, processes=2, lives=1)

@@ -11,8 +11,8 @@ from jupyter_tokens.protocol.handles import Issued
 from jupyter_tokens.sandbox import Sandbox
 
 from . import leaks
-from .conftest import Drive
-from .test_processes import SECONDS, check
+from .conftest import Drive, Pace
+from .test_processes import check
 
 pytestmark = pytest.mark.scale
 
@@ -47,8 +47,9 @@ PAGES = """
 """
 
 
+@pytest.mark.slow
 async def test_tasks_over_several_lives_and_nothing_leaks(
-    drive: Drive, sandbox: Sandbox, issued: list[Issued], tmp_path_factory: pytest.TempPathFactory
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: list[Issued], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     # Ray's sockets are in there, and their paths must be short.
     folder = tmp_path_factory.getbasetemp().parent / f"r{time.time_ns() % 10**9}"
@@ -56,9 +57,9 @@ async def test_tasks_over_several_lives_and_nothing_leaks(
         began = time.monotonic()
         await run(START, folder=str(folder))
         try:
-            calls = await run(WORK, seconds=SECONDS)
+            calls = await run(WORK, seconds=pace.job)
             [handle] = issued
-            check(calls, sandbox, handle, seconds=time.monotonic() - began, processes=2)
+            check(calls, sandbox, handle, pace, seconds=time.monotonic() - began, processes=2)
             assert await run(
                 "result = ray.get(ray.remote(jobs.places).remote('MY_TOKEN', '/nowhere', 0))[0][0] is not None"
             )

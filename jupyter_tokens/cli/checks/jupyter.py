@@ -1,4 +1,4 @@
-"""Whether Jupyter knows the package: server extension, lab extension, kernels' provisioner, channels and route."""
+"""Checks of the integration with Jupyter: server extension, lab extension, kernels and the hub's service."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = ["hub_service", "kernel_channels", "kernel_route", "lab_extension", "p
 _LAB_NAME = "jupyter-tokens"
 _PROVISIONER = "jupyter-tokens"
 _CHECKOUT = "0.0.0"
-"""The lab extension's version where it was built by hand; a wheel's is the package's own."""
+"""The lab extension's version if it was built by hand; in a wheel it is that of the package."""
 _ROUTE_SECONDS = 5.0
 _NO_KERNEL = "00000000-0000-0000-0000-000000000000"
 
 
 class _Server(JupyterApp):
-    """Reads the configuration of a Jupyter server; is none."""
+    """Reads the configuration of a Jupyter server, without being one."""
 
     name = "jupyter-server"
 
@@ -60,14 +60,14 @@ def lab_extension() -> Iterator[CheckResult]:
     elif _disabled():
         yield warn("lab extension", "disabled", f"jupyter labextension enable {_LAB_NAME}")
     elif (version := _json(package).get("version")) not in {__version__, _CHECKOUT}:
-        what = f"{package.parent} is of version {version}, the package of {__version__}"
+        what = f"{package.parent} has version {version}, but the package has {__version__}"
         yield warn("lab extension", what, "install jupyter_tokens again, and restart the server")
     else:
         yield ok("lab extension", "installed")
 
 
 def provisioner(at_start: list[str]) -> Iterator[CheckResult]:
-    """Whether kernels can be given variables at their start. at_start : the profiles that want that."""
+    """Whether variables can be set at a kernel's start; `at_start` are the profiles that need it."""
     points = entry_points(group="jupyter_client.kernel_provisioners", name=_PROVISIONER)
     other = os.environ.get("JUPYTER_DEFAULT_PROVISIONER_NAME")
     if not points:
@@ -80,7 +80,7 @@ def provisioner(at_start: list[str]) -> Iterator[CheckResult]:
 
 
 def kernel_channels() -> Iterator[CheckResult]:
-    """How a token travels that the server sends to a kernel, by the configuration of a server of this environment."""
+    """Whether the connection between server and kernels is encrypted, by the server's configuration."""
     server = _Server()
     server.load_config_file()
     kernel = KernelManager(config=server.config)
@@ -96,7 +96,7 @@ def kernel_channels() -> Iterator[CheckResult]:
 
 
 def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
-    """Whether the server that this process was started under answers kernels."""
+    """Whether the Jupyter server that started this process answers kernels."""
     url = os.environ.get(URL_VARIABLE)
     if not url:
         yield ok("kernel route", f"{URL_VARIABLE} is not set: not started by a Jupyter server")
@@ -105,7 +105,7 @@ def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
         yield ok("kernel route", f"{URL_VARIABLE} is set; not asked (--offline)")
         return
     [answer] = within(_ROUTE_SECONDS, [lambda: _ask_as_a_stranger(url)])
-    # A server that runs the extension knows that there is no such kernel.
+    # A server with the extension answers that there is no such kernel.
     if isinstance(answer, KernelUnknown):
         yield ok("kernel route", f"{url} answers")
         return
@@ -115,7 +115,7 @@ def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
 
 
 def hub_service(*, offline: bool) -> Iterator[CheckResult]:
-    """Under a hub with a token service: whether it answers, and what it grants."""
+    """Under a hub with a token service: whether the service answers, and which profiles it grants."""
     url, token = os.environ.get(SERVICE_VARIABLE), os.environ.get(TOKEN_VARIABLE)
     if not url:
         return

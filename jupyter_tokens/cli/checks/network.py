@@ -1,4 +1,4 @@
-"""Proxy variables, and each endpoint: name, connection, TLS, and the clock that a signature is judged by."""
+"""Checks of proxy variables, and of each endpoint: name resolution, connection, TLS and clock."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 __all__ = ["Answered", "endpoints", "probe", "proxied", "proxies"]
 
 SECONDS = 6.0
-"""For all endpoints together, so also where no network is."""
+"""Time limit in seconds for all endpoints together, even without a network."""
 SKEW_FAILS = 900.0
-"""Seconds by which a signature's date may be off, with Alibaba Cloud as with Huawei Cloud."""
+"""The largest deviation of a signature's date in seconds, for Alibaba Cloud and Huawei Cloud."""
 SKEW_WARNS = 60.0
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 def proxies() -> Iterator[CheckResult]:
-    """What the environment says of proxies and certificates; of a proxy the host alone: its URL may hold a password."""
+    """Check the variables for proxies and certificates. Of a proxy, only the host is shown, never a password."""
     there = {name.upper(): text for name, text in os.environ.items() if text and name.upper() in _PROXIES}
     for name, text in there.items():
         host = _host_of(text)
         problem = _proxy_problem(text)
         if host is None:
-            yield fail("proxy", f"{name} is no URL", f"set {name} to http://HOST:PORT")
+            yield fail("proxy", f"{name} is not a URL", f"set {name} to http://HOST:PORT")
         elif problem is not None:
             yield fail("proxy", f"{name}: {problem.message.rstrip('.')}", problem.hint.rstrip("."))
         else:
-            yield ok("proxy", f"{name} leads by way of {host}")
+            yield ok("proxy", f"{name} uses the proxy {host}")
     if not there:
         yield ok("proxy", "no proxy variable is set")
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         path = os.environ.get(name)
         if path and not Path(path).exists():
-            yield fail("certificates", f"{name} names {path}, which is not there", f"correct or unset {name}")
+            yield fail("certificates", f"{name} names {path}, which does not exist", f"correct or unset {name}")
 
 
 def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Iterator[CheckResult]:
-    """Each endpoint once. Blocks for at most so many seconds."""
+    """Check each endpoint once. Blocks for at most `seconds`."""
     places = {(url, profile.verify): None for profile in profiles for url in _urls(profile)}
     works = [partial(probe, url, verify=verify, seconds=seconds - 1) for url, verify in places]
     for (url, _), answer in zip(places, within(seconds, works), strict=True):
@@ -69,10 +69,10 @@ def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Itera
 
 
 def _judged(url: str, answer: Answered) -> CheckResult:
-    way = " by way of the proxy" if proxied(url) else ""
+    way = " through the proxy" if proxied(url) else ""
     reached = f"{url} answers{way}" + (", TLS is good" if url.startswith("https") else "")
     if answer.skew is None:
-        return warn("clock", f"{reached}, but tells no time", "make sure that this machine's clock is right")
+        return warn("clock", f"{reached}, but reports no time", "make sure that this machine's clock is right")
     off = f"this machine's clock is {abs(answer.skew):.0f} s {'ahead of' if answer.skew > 0 else 'behind'} it"
     if abs(answer.skew) >= SKEW_FAILS:
         return fail("clock", f"{reached}, {off}: signatures are refused from 15 minutes on", "set the clock (NTP)")
@@ -108,7 +108,7 @@ def _host_of(url: str) -> str | None:
 
 
 class Answered(NamedTuple):
-    """skew : seconds by which this machine's clock is ahead of the API's, or None if the API does not say."""
+    """`skew` is how many seconds this machine's clock is ahead of the API's; None if the API reports no time."""
 
     status: int
     skew: float | None
@@ -120,9 +120,21 @@ def proxied(url: str) -> bool:
 
 
 def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Answered:
-    """Asks once, by the same proxy and with the same trust as a call for a token. Blocks. Raises `NetworkError`.
+    """Send one request, with the same proxy and certificates as a call for a token. Blocks.
 
-    seconds : for each step; a name service that hangs is not bounded by it.
+    Parameters
+    ----------
+    url : str
+        The endpoint.
+    verify : bool or str
+        True, or the path of a CA bundle.
+    seconds : float
+        Time limit for each step, except name resolution.
+
+    Raises
+    ------
+    NetworkError
+        The endpoint cannot be reached.
     """
     request = httpx.Request("HEAD", parsed_url(url), headers=COMMON_HEADERS)
     request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
@@ -136,7 +148,7 @@ def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Answe
     except httpx.ConnectError as error:
         problem = connect_error(host, error, proxy_for(request.url))
     except httpx.HTTPError as error:
-        # Only the kind: the text may hold a proxy's URL, and that a password.
+        # Only the type: the text may contain a proxy's URL with a password.
         problem = NetworkError(
             f"{host} cannot be reached ({type(error).__name__}).",
             hint="Check the endpoint, the network and the proxy settings.",
@@ -148,7 +160,7 @@ def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Answe
 
 def _skew(date: str | None, asked: float, heard: float) -> float | None:
     try:
-        # A Date has whole seconds: it was said half a second later, by and large.
+        # A Date header has whole seconds, so on average half a second is cut off.
         return (asked + heard) / 2 - (email.utils.parsedate_to_datetime(date or "").timestamp() + 0.5)
     except ValueError:
         return None

@@ -31,7 +31,7 @@ __all__ = ["files", "keyring", "live", "profiles", "signatures"]
 SECONDS = 20.0
 """Time limit for each profile: a metadata service may be missing."""
 _MORE_SECONDS = 5.0
-"""For reading the configuration and the secrets."""
+"""Time limit for reading the configuration and the secrets."""
 
 
 def files(found: list[Path]) -> Iterator[CheckResult]:
@@ -48,7 +48,7 @@ def files(found: list[Path]) -> Iterator[CheckResult]:
             continue
         yield ok("configuration", f"{file} (mode {mode:04o})")
         for path in (file, file.parent):
-            # Whoever can write it decides where secrets are sent.
+            # Users who can write the file decide where secrets are sent.
             if os.name == "posix" and _mode(path) & stat.S_IWOTH:
                 yield fail("file mode", f"{path} can be written by everyone", f"chmod go-w {shlex.quote(str(path))}")
             elif os.name == "posix" and _mode(path) & stat.S_IWGRP:
@@ -145,7 +145,7 @@ def _sign(profile: Profile) -> str:
     secrets = profile.secrets()
     credential = profile.provider.credential(secrets)
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
-    # Parameters that only a call gives: for a signature any value will do.
+    # Any value will do for required parameters, since only a signature is made.
     fills = {name: _any(param) for name, param in missing.items() if param.required or param.identifier}
     call = Call(profile.name, profile.call_params(fills), credential, SystemClock())
     flow = profile.provider.retrieve(call)

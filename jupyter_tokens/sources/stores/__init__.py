@@ -1,4 +1,4 @@
-"""What several processes share: `TokenStore` is how it is configured, `Store` what a place for it can do."""
+"""The store through which processes share tokens: `TokenStore` is its configuration, `Store` its interface."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _FOLDER = "jupyter_tokens"
 _KEY_FILE = "jupyter_tokens_store.key"
 _KEY_CHARACTERS = 32
 _MOST_KEYS = 4
-"""Keys in the default file: the first seals, the others open what was sealed before."""
+"""The most keys in the default file: the first encrypts, the others decrypt older entries."""
 _KEY_SECONDS = 10.0
 _REDIS = {"redis", "rediss", "unix"}
 _log = logging.getLogger(__name__)
 
 
 class StoreUnavailable(Exception):
-    """The store cannot be used now. The text is for a log; the process fetches by itself."""
+    """The store cannot be used now. The message is for the log; the process fetches for itself."""
 
 
 class Kept(NamedTuple):
-    """What stands in a slot. left : seconds until it is gone. fence : grows with each holder of the slot's lock."""
+    """The content of a slot; `left` is in seconds, and `fence` increases with each holder of the slot's lock."""
 
     sealed: bytes
     left: float
@@ -52,7 +52,7 @@ class Kept(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """What can be told of a slot without opening it; age and left in seconds, size in bytes."""
+    """Facts about a slot that need no decryption; `age` and `left` in seconds, `size` in bytes."""
 
     name: str
     age: float
@@ -61,14 +61,14 @@ class Slot(NamedTuple):
 
 
 class Store(ABC):
-    """A place for sealed bytes under opaque names. Thread-safe; every method blocks and raises `StoreUnavailable`."""
+    """Stores encrypted bytes under opaque names. Thread-safe; every method blocks and raises `StoreUnavailable`."""
 
     place: str
-    """Where it is, for people: without a password."""
+    """Where the store is, for people; without a password."""
 
     @abstractmethod
     def get(self, name: str) -> Kept | None:
-        """What stands in a slot, unless its time is over or it cannot be read."""
+        """Return the content of a slot, or None if it has expired or cannot be read."""
 
     @abstractmethod
     def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
@@ -80,34 +80,34 @@ class Store(ABC):
 
     @abstractmethod
     def lock(self, name: str, *, seconds: float) -> AbstractContextManager[int]:
-        """Hold a slot's lock, and get a fence that is greater than those of all earlier holders.
+        """Hold a slot's lock, for a `with` block, and get a fence that is greater than those of all earlier holders.
 
-        seconds : how long to wait for it. Leaving never raises.
+        Waits for at most `seconds`. Releasing the lock never raises.
         """
 
     @abstractmethod
     def slots(self) -> list[Slot]:
-        """The slots whose time is not over."""
+        """The slots that have not expired."""
 
     @abstractmethod
     def clear(self) -> int:
-        """Empty all slots; returns how many."""
+        """Empty all slots; returns their number."""
 
     def close(self) -> None:  # noqa: B027 (most have nothing open)
-        """Close connections."""
+        """Close the connections."""
 
 
 class TokenStore(Configurable):
-    """Where the processes of a user share tokens, so that they make one call between them."""
+    """Configures the store through which the processes of a user share tokens."""
 
     url = Unicode(
         help="file: (a folder of this user), file:/absolute/folder, redis://…, rediss://…, unix://…, or none. "
-        f"By default what the environment variable {VARIABLE} says, else file:.",
+        f"The default is the environment variable {VARIABLE}, or file: if that is not set.",
     ).tag(config=True)
     keys = List(
         Unicode(),
-        help="References (file:, env:, keyring:, command:) to the keys that seal. The first seals, all open. "
-        "By default a key file in Jupyter's data folder, which is made at first use.",
+        help="References (file:, env:, keyring:, command:) to the encryption keys. The first encrypts, all decrypt. "
+        "By default a key file in Jupyter's data folder, which is created at first use.",
     ).tag(config=True)
 
     @default("url")
@@ -116,16 +116,16 @@ class TokenStore(Configurable):
 
     @classmethod
     def configured(cls, files: Sequence[Path] | None = None) -> TokenStore:
-        """As the configuration files say. Raises `ConfigurationError`."""
+        """Create it from the configuration files. Raises `ConfigurationError`."""
         try:
             return cls(config=Config({cls.__name__: load_settings(cls.__name__, files)}))
         except TraitError:
             # The text would quote the value.
-            problem = ConfigurationError("TokenStore.url must be text, and TokenStore.keys a list of texts.")
+            problem = ConfigurationError("TokenStore.url must be a string, and TokenStore.keys a list of strings.")
         raise problem
 
     def open(self, clock: Clock | None = None) -> Store | None:
-        """The store, or None for "none". Raises `ConfigurationError`."""
+        """Open the store; None for "none". Raises `ConfigurationError`."""
         clock = clock or SystemClock()
         kind, _, place = self.url.partition(":")
         if self.url == "none":
@@ -138,13 +138,13 @@ class TokenStore(Configurable):
                 return None
             folder = Path(place) if place else _runtime_folder()
             if not folder.is_absolute():
-                raise ConfigurationError("TokenStore.url: the folder behind file: must be absolute.")
+                raise ConfigurationError("TokenStore.url: the folder after file: must be absolute.")
             return FileStore(folder, clock)
         if kind in _REDIS:
             from .redis import RedisStore  # noqa: PLC0415 (as above)
 
             return RedisStore(self.url, clock)
-        # The text may hold a password.
+        # Not quoted, because the URL may contain a password.
         raise ConfigurationError("TokenStore.url must be file:, file:/absolute/folder, redis://…, rediss://… or none.")
 
     def open_records(self, clock: Clock) -> Records:
@@ -160,7 +160,7 @@ class TokenStore(Configurable):
         return RedisRecords(RedisStore(self.url, clock), self.sealing_keys())
 
     def sealing_keys(self) -> list[bytes]:
-        """The keys, the one that seals first. Raises `TokenError`, `OSError` or `StoreUnavailable`."""
+        """The keys; the first one encrypts. Raises `TokenError`, `OSError` or `StoreUnavailable`."""
         references = self.keys or [f"file:{_own_key_file()}"]
         found = [
             word.encode()
@@ -172,11 +172,11 @@ class TokenStore(Configurable):
         return found
 
     def rekey(self) -> Path:
-        """Put a new key in front of those in the default file. Raises as `sealing_keys`."""
+        """Insert a new key before those in the default file. Raises the same errors as `sealing_keys`."""
         if self.keys:
             raise ConfigurationError(
-                "TokenStore.keys is configured, so its keys are yours to change.",
-                hint="Put the reference to a new key in front of the others there.",
+                "The keys come from TokenStore.keys, so they cannot be changed here.",
+                hint="Insert a reference to a new key before the others in TokenStore.keys.",
             )
         kept = self.sealing_keys()
         file = Path(jupyter_data_dir()) / _KEY_FILE
@@ -186,7 +186,7 @@ class TokenStore(Configurable):
 
 
 def _runtime_folder() -> Path:
-    """In Jupyter's runtime folder where the user names one, else in the session's, which is in memory."""
+    """Jupyter's runtime folder if the user has set one, else the session's runtime folder, which is in memory."""
     named = os.environ.get("JUPYTER_RUNTIME_DIR")
     session = os.environ.get("XDG_RUNTIME_DIR")
     return Path(session if session and not named else jupyter_runtime_dir()) / _FOLDER
@@ -197,7 +197,7 @@ def _own_key_file() -> Path:
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _writing(file):
-            # Another process may have made it meanwhile.
+            # Another process may have created it meanwhile.
             if not file.exists():
                 replace_file(file, _new_key() + b"\n")
     return file

@@ -1,4 +1,4 @@
-"""Slots as files in a folder of this user alone. The kernel frees a lock when its holder dies, however it dies."""
+"""Slots as files in a private folder. The operating system releases a lock when its holder dies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,17 +27,19 @@ can_lock = fcntl is not None
 _SLOT, _LOCK = ".slot", ".lock"
 _MOST_BYTES = 1 << 20
 _OLD_LOCK_SECONDS = 86_400.0
+_SWEEP_SECONDS = 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 _T = TypeVar("_T")
 
 
 class FileStore(Store):
-    """A folder with mode 0700: `NAME.slot` holds a line of facts and what is sealed, `NAME.lock` the last fence."""
+    """A folder with mode 0700. `NAME.slot` contains a line of facts and encrypted bytes, `NAME.lock` the last fence."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.place = str(folder)
         self._folder = folder
         self._clock = clock
+        self._sweep_at = -inf
 
     def get(self, name: str) -> Kept | None:
         """See `Store.get`."""
@@ -60,7 +63,7 @@ class FileStore(Store):
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreUnavailable(f"{self._folder} cannot be made: {error.strerror}") from None
+            raise StoreUnavailable(f"{self._folder} cannot be created: {error.strerror}") from None
         self._usable(self._folder.stat, None)
         with locked(self._folder / f"{name}{_LOCK}", seconds=seconds, clock=self._clock) as handle:
             yield self._usable(lambda: _next(handle), 0)
@@ -70,7 +73,7 @@ class FileStore(Store):
         return self._usable(lambda: [slot for file in self._files() if (slot := self._told(file))], [])
 
     def clear(self) -> int:
-        """See `Store.clear`. Locks stay, as somebody may hold one."""
+        """See `Store.clear`. Lock files stay, because they may be in use."""
         nothing: list[Path] = []
         files = self._usable(self._files, nothing)
         for file in files:
@@ -78,7 +81,7 @@ class FileStore(Store):
         return len(files)
 
     def _usable(self, act: Callable[[], _T], missing: _T) -> _T:
-        """Does it in a folder that is this user's alone. missing : what it means that a file is not there."""
+        """Call `act` if the folder belongs only to this user; return `missing` if a file does not exist."""
         try:
             facts = self._folder.stat()
             if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
@@ -104,7 +107,7 @@ class FileStore(Store):
             left, fence = facts["ends_at"] - self._clock.now(), facts["fence"]
             return Kept(sealed, float(left), fence) if left > 0 and type(fence) is int else None
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            # Somebody has damaged it: the next put replaces it.
+            # The file is damaged: the next put replaces it.
             return None
 
     def _told(self, file: Path) -> Slot | None:
@@ -114,10 +117,17 @@ class FileStore(Store):
         return None if kept is None else Slot(file.name.removesuffix(_SLOT), age, kept.left, facts.st_size)
 
     def _sweep(self) -> None:
-        """Removes slots whose time is over or that are damaged, and locks that nobody has taken for a day."""
+        """Remove expired and damaged slots, and lock files that were not used for a day.
+
+        Not with each put: this reads all slots, and a hub's service has one for each user.
+        """
+        now = self._clock.elapsed()
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + _SWEEP_SECONDS
         with suppress(OSError):
             for file in self._files():
-                # Whoever replaces it now has it again a moment later; at worst there is one more call.
+                # If another process is replacing the file now, the worst effect is one more call.
                 if self._read(file) is None:
                     file.unlink(missing_ok=True)
             for file in self._folder.glob(f"*{_LOCK}"):
@@ -128,7 +138,7 @@ class FileStore(Store):
 
 @contextmanager
 def locked(file: Path, *, seconds: float, clock: Clock) -> Iterator[int]:
-    """Hold a lock on a file, which is made if it is not there; gives its handle. Raises `StoreUnavailable`."""
+    """Hold a lock on a file, which is created if necessary; yields its handle. Raises `StoreUnavailable`."""
     until = clock.elapsed() + seconds
     pause = _FIRST_PAUSE
     while True:
@@ -142,7 +152,7 @@ def locked(file: Path, *, seconds: float, clock: Clock) -> Iterator[int]:
     try:
         yield handle
     finally:
-        # Not by closing alone: a forked child has the handle as well.
+        # Closing is not enough, because a forked child has the handle as well.
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
@@ -155,14 +165,14 @@ def _try(file: Path) -> int | None:
         raise StoreUnavailable(f"{file.parent} cannot be used: {error.strerror}") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # It may have been removed between the two, and a new one made.
+        # The file may have been removed and recreated between the two calls.
         if os.path.samestat(os.fstat(handle), file.stat()):
             return handle
     except (BlockingIOError, FileNotFoundError):
         pass
     except OSError as error:
         os.close(handle)
-        raise StoreUnavailable(f"{file.parent} knows no locks: {error.strerror}") from None
+        raise StoreUnavailable(f"{file.parent} does not support locks: {error.strerror}") from None
     os.close(handle)
     return None
 

@@ -1,7 +1,7 @@
 """Slots in Redis or Valkey, for processes on several machines.
 
-A holder of the lock that is thought dead may still come back. So each one gets a fence, a number that grows, and a put
-with an older fence than the slot's is refused. Clocks decide nothing: life is what Redis counts down.
+A holder of the lock that seems dead may still come back. So each holder gets a fence, an increasing number, and a put
+with an older fence than the slot's is refused. No clocks are compared: Redis counts the expiry down.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _SLOT, _LOCK, _FENCE = ":slot", ":lock", ":fence"
 _IO_SECONDS = 1.0
 _BREAK_SECONDS = 10.0
 _LOCK_SECONDS = 5.0
-"""The lock of a holder that has died is free after so long; a living one renews it."""
+"""After this time, the lock of a dead holder is free; a living one renews it."""
 _PAUSE = 0.05
 _FENCE_SECONDS = 86_400
-"""How much longer than the slot its fence is kept."""
+"""How much longer than the slot the fence is kept."""
 _PUT = """
 local fence = 0
 if redis.call('TYPE', KEYS[1]).ok == 'hash' then fence = tonumber(redis.call('HGET', KEYS[1], 'fence')) or 0 end
@@ -43,14 +43,14 @@ _log = logging.getLogger(__name__)
 
 
 class RedisStore(Store):
-    """Keys that begin with `jupyter-tokens:`. After a failure Redis is not asked again for 10 s.
+    """A store in Redis, under keys that begin with `jupyter-tokens:`. After a failure, Redis is not used for 10 s.
 
     Parameters
     ----------
     url : str
-        As redis-py takes it.
+        In the form of redis-py.
     clock : Clock
-        For the 10 s.
+        Measures the 10 s.
     """
 
     def __init__(self, url: str, clock: Clock) -> None:
@@ -74,8 +74,8 @@ class RedisStore(Store):
                 retry=Retry(NoBackoff(), 0),
             )
         except ValueError:
-            # Its text may quote the password.
-            problem = ConfigurationError("TokenStore.url is not a URL that Redis is reached by.")
+            # The original error may quote the password.
+            problem = ConfigurationError("TokenStore.url is not a valid URL of Redis.")
         else:
             told = self.client.connection_pool.connection_kwargs
             self.place = str(told.get("path") or f"redis://{told.get('host', 'localhost')}:{told.get('port', 6379)}")
@@ -142,21 +142,21 @@ class RedisStore(Store):
         self.client.close()
 
     def ask(self, question: Callable[[], _T]) -> _T:
-        """The outcome of a question to `client`. Raises `StoreUnavailable`, at once for 10 s after a failure."""
+        """Call a function that uses `client`. Raises `StoreUnavailable`, without a call for 10 s after a failure."""
         if self._clock.elapsed() < self._closed_until:
             raise StoreUnavailable(self._why)
         try:
             return question()
         except self._failures as failure:
             self._closed_until = self._clock.elapsed() + _BREAK_SECONDS
-            # Only the kind: a text may quote what was sent.
+            # Only the type: the text may quote what was sent.
             self._why = f"{self.place} does not answer as it should ({type(failure).__name__})"
         raise StoreUnavailable(self._why)
 
     def _fence(self, name: str) -> int:
         key = f"{_PREFIX}{name}{_FENCE}"
         with self.client.pipeline(transaction=True) as both:
-            # It outlives the slot, as each put sees to; without a put it goes by itself.
+            # Each put makes it outlive the slot; without a put it expires by itself.
             both.set(key, 0, ex=_FENCE_SECONDS, nx=True)
             both.incr(key)
             return int(both.execute()[1])
@@ -166,7 +166,7 @@ class RedisStore(Store):
             try:
                 lock.reacquire()
             except self._failures as failure:
-                # Another process may call as well; whose token stays, the fence decides.
+                # Another process may call the API too; the fence decides whose token stays.
                 _log.debug("a lock was lost: %s", type(failure).__name__)
                 return
 

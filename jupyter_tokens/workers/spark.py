@@ -1,0 +1,145 @@
+"""Tokens on the workers of a Spark cluster: functions that bring a handle along to the Python worker that runs them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+import pyspark  # noqa: F401 (says at once that the extra is missing)
+
+from ..client import issue_handle, revoke_handle
+from ..errors import ConfigurationError, TokenError
+from ..protocol.handles import Handle, is_loopback
+from . import processes
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+__all__ = ["Tokens", "tokens"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_NONE: Mapping[str, Any] = {}
+_log = logging.getLogger(__name__)
+
+
+def tokens(
+    context: SparkContext,
+    profile: str,
+    /,
+    *,
+    inject: str | bool = False,
+    file: str | None = None,
+    lease: float = 900.0,
+    url: str | None = None,
+    allow_plain: bool = False,
+    params: Mapping[str, Any] = _NONE,
+    **named_params: Any,
+) -> Tokens:
+    """Let functions that Spark runs in Python workers fetch a profile's tokens: those that `Tokens.bound` returns.
+
+    The handle ends with this process, with `Tokens.revoke`, or at the end of a `with` block. Spark runs a function
+    when a result is asked for, which has to be before that.
+
+    Parameters
+    ----------
+    context : pyspark.SparkContext
+        The context of the application: `spark.sparkContext`.
+    profile : str
+        Name of a profile.
+    inject, file : optional
+        In each Python worker, keep the token fresh in this environment variable or file: see
+        `workers.processes.install`.
+    lease, url, params, **named_params
+        See `issue_handle`.
+    allow_plain : bool, default False
+        Whether the handle may go to other machines over a connection of Spark's that is not encrypted, and tokens over
+        plain HTTP.
+
+    Raises
+    ------
+    TokenError
+        If no handle is issued.
+    ConfigurationError
+        If the handle would go to other machines unencrypted.
+    """
+    if not allow_plain:
+        _check_wires(context)
+    asked = {**params, **named_params}
+    return Tokens(issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params=asked), inject, file)
+
+
+class Tokens:
+    """A handle on its way to Spark's Python workers.
+
+    Attributes
+    ----------
+    handle : Handle
+        What the workers get.
+    """
+
+    def __init__(self, handle: Handle, inject: str | bool, file: str | None) -> None:
+        self.handle = handle
+        self._inject = inject
+        self._file = file
+
+    def bound(self, function: Callable[_P, _R], /) -> Callable[_P, _R]:
+        """Return the function as one that first installs the handle in the process that runs it.
+
+        For `rdd.map`, `mapPartitions`, `udf`, `pandas_udf`, `mapInPandas` and whatever else takes a Python function.
+        In it, `get_token` works, and so does an `auth` from the driver.
+
+        Notes
+        -----
+        Spark keeps such a function in memory; one that is larger than 1 MiB, with what it uses, also in its temporary
+        folder, which is its user's own. `spark.executorEnv` would be shown in Spark's pages, and the file of
+        `SparkContext.addFile` stays in the executors' folders. Delegation tokens serve connectors in the JVM, not
+        Python workers.
+        """
+        handle, inject, file = self.handle, self._inject, self._file
+
+        @wraps(function)
+        def run(*args: _P.args, **named: _P.kwargs) -> _R:
+            from jupyter_tokens.workers.spark import install  # noqa: PLC0415 (in the worker)
+
+            install(handle, inject, file)
+            return function(*args, **named)
+
+        return run
+
+    def revoke(self) -> None:
+        """Revoke the handle. Raises `TokenError` if the issuer cannot be reached; it then ends with its lease."""
+        revoke_handle(self.handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.revoke()
+        except TokenError as error:
+            _log.debug("%s: the handle ends with its lease: %s", self.handle.profile, error.message)
+
+
+_installed: set[str] = set()
+
+
+def install(handle: Handle, inject: str | bool, file: str | None) -> None:
+    """Install a handle in this worker. Spark uses a worker again, and calls a function for each row."""
+    if handle.id not in _installed:
+        processes.install(handle, inject=inject, file=file)
+        _installed.add(handle.id)
+
+
+def _check_wires(context: SparkContext) -> None:
+    settings = context.getConf()
+    host = settings.get("spark.driver.host", "") or ""
+    encrypted = any(settings.get(name) == "true" for name in ("spark.network.crypto.enabled", "spark.ssl.rpc.enabled"))
+    if not (encrypted or is_loopback(host) or (context.master or "").startswith("local")):
+        raise ConfigurationError(
+            f"The handle would go from {host} to Spark's executors unencrypted, where others can read it.",
+            hint="Encrypt Spark's connections (spark.authenticate and spark.network.crypto.enabled, or "
+            "spark.ssl.rpc.enabled), or allow it where nobody else is on the network: allow_plain=True.",
+        )

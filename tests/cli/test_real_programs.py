@@ -1,0 +1,219 @@
+"""kubectl, Kubernetes' Python client and docker, unmodified, with what `jupyter tokens sdk` prints for them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import json
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.cli.sdk import SdkApp
+from jupyter_tokens.sandbox import Sandbox
+
+from ..e2e.certificate import self_signed
+from .running import Run, runner
+
+PROGRAMS = {
+    "jupyter-tokens": "from jupyter_tokens.cli.app import main as run",
+    "docker-credential-jupyter-tokens": "from jupyter_tokens.cli.credential_helpers import docker as run",
+}
+VERSION = {
+    "major": "1",
+    "minor": "32",
+    "gitVersion": "v1.32.4",
+    **dict.fromkeys(("buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform"), "x"),
+}
+# Of an image whose configuration, the blob below, is an empty object.
+MANIFEST: dict[str, Any] = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+    "config": {
+        "mediaType": "application/vnd.docker.container.image.v1+json",
+        "size": 2,
+        "digest": f"sha256:{hashlib.sha256(b'{}').hexdigest()}",
+    },
+    "layers": [],
+}
+
+
+class Cluster:
+    """An API server that is a registry as well, and takes any token that the sandbox has issued."""
+
+    def __init__(self, sandbox: Sandbox, certificate: tuple[Path, Path]) -> None:
+        self.shown: list[str] = []
+        cluster = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                scheme, _, shown = self.headers.get("Authorization", "").partition(" ")
+                value = base64.b64decode(shown).decode().partition(":")[2] if scheme == "Basic" else shown
+                cluster.shown.append(value)
+                if value not in sandbox.issued:
+                    self.answer(401, {"kind": "Status", "status": "Failure", "reason": "Unauthorized", "code": 401})
+                elif "/manifests/" in self.path:
+                    self.answer(200, MANIFEST, MANIFEST["mediaType"])
+                elif self.path.startswith("/v2"):
+                    self.answer(200, {})
+                else:
+                    self.answer(200, VERSION)
+
+            def answer(self, status: int, body: Any, media: str = "application/json") -> None:
+                text = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", media)
+                self.send_header("Content-Length", str(len(text)))
+                if status == 401:
+                    self.send_header("WWW-Authenticate", 'Basic realm="x"')
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.host = f"127.0.0.1:{self._server.server_port}"
+
+    @contextmanager
+    def serving(self) -> Iterator[Cluster]:
+        thread = threading.Thread(target=self._server.serve_forever)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+
+@pytest.fixture
+def sdk(capfd: pytest.CaptureFixture[str]) -> Run:
+    return runner(SdkApp, capfd)
+
+
+@pytest.fixture(autouse=True)
+def _programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of an installation; a home of this test's own; a store, as there is by default."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name, imports in PROGRAMS.items():
+        program = folder / name
+        program.write_text(f"#!{sys.executable}\n{imports}\nrun()\n")
+        program.chmod(0o700)
+    monkeypatch.setattr("jupyter_tokens.cli.sdk.sysconfig.get_path", lambda _: str(folder))
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("JUPYTER_TOKENS_STORE", "file:")
+
+
+@pytest.fixture
+def write(config_dir: Path, sandbox: Sandbox, tmp_path: Path) -> Callable[..., None]:
+    def write(**changes: Any) -> None:
+        profile = {**sandbox.profiles(tmp_path)["pai-dlc"], **changes}
+        file = config_dir / "jupyter_tokens_config.json"
+        file.write_text(json.dumps({"TokenProfiles": {"profiles": {"mine": profile}}}))
+
+    write()
+    return write
+
+
+@pytest.fixture
+def cluster(sandbox: Sandbox, tmp_path: Path) -> Iterator[Cluster]:
+    with Cluster(sandbox, self_signed(tmp_path)).serving() as served:
+        yield served
+
+
+@pytest.fixture
+def kubeconfig(sdk: Run, write: Any, cluster: Cluster, tmp_path: Path) -> Path:
+    written = f"""\
+apiVersion: v1
+kind: Config
+clusters:
+  - name: here
+    cluster: {{server: "https://{cluster.host}", certificate-authority: {tmp_path / "certificate.pem"}}}
+contexts:
+  - name: here
+    context: {{cluster: here, user: mine}}
+current-context: here
+{sdk("kubectl", "mine").out}"""
+    file = tmp_path / "kubeconfig"
+    file.write_text(written)
+    return file
+
+
+def kubectl(kubeconfig: Path) -> subprocess.CompletedProcess[str]:
+    command = ["kubectl", "--kubeconfig", str(kubeconfig), "get", "--raw", "/version"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_kubectl_shows_the_token_and_one_call_serves_all_its_runs(
+    kubeconfig: Path, cluster: Cluster, sandbox: Sandbox
+) -> None:
+    for _ in range(3):
+        done = kubectl(kubeconfig)
+        assert (done.returncode, json.loads(done.stdout)) == (0, VERSION), done.stderr
+    assert len({*cluster.shown}) == 1
+    assert sandbox.requests["pai-dlc"] == 1
+
+
+def test_kubectl_says_why_there_is_no_token(kubeconfig: Path, sandbox: Sandbox) -> None:
+    sandbox.plan({"api": "pai-dlc", "kind": "403", "times": 9})
+    done = kubectl(kubeconfig)
+    assert done.returncode != 0
+    assert "NoPermission" in done.stderr
+    assert "request id" in done.stderr
+
+
+def test_kubernetes_client_shows_the_token_and_asks_for_each_life(
+    kubeconfig: Path, cluster: Cluster, sandbox: Sandbox, write: Callable[..., None]
+) -> None:
+    write(params={"TargetType": "job", "TargetId": "dlc1", "ExpireTime": 60})
+    code = f"""
+from kubernetes import client, config
+config.load_kube_config({str(kubeconfig)!r})
+for _ in range(5):
+    print(client.VersionApi().get_code().git_version)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stdout.split()) == (0, ["v1.32.4"] * 5), done.stderr
+    # Each life shorter than five minutes, so the client runs the program for each call.
+    assert len(cluster.shown) == 5
+    assert sandbox.requests["pai-dlc"] == 1
+
+
+def docker(host: str) -> subprocess.CompletedProcess[str]:
+    command = ["docker", "manifest", "inspect", "--insecure", f"{host}/o/r:latest"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_docker_logs_in_at_the_hosts_of_the_profile(
+    sdk: Run, write: Callable[..., None], cluster: Cluster, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    write(hosts=[f"robot@{cluster.host}"])
+    folder = tmp_path / "home" / ".docker"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(sdk("docker", "mine").out)
+    for _ in range(2):
+        done = docker(cluster.host)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["schemaVersion"] == 2
+    assert {*filter(None, cluster.shown)} == {*sandbox.issued}
+    assert sandbox.requests["pai-dlc"] == 1
+    # What docker keeps beside its configuration is no token.
+    kept = "".join(file.read_text(errors="replace") for file in folder.rglob("*") if file.is_file())
+    assert not [value for value in sandbox.issued if value in kept]
