@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
@@ -200,6 +200,32 @@ def test_reveals_and_hides(lab: Lab) -> None:
     assert value not in lab.page.content()
 
 
+def test_a_profile_of_the_hubs_service_is_shown_as_such(lab: Lab) -> None:
+    lab.fetch("oneaccess")
+    expect(lab.button("oneaccess", "Reveal")).to_be_visible()
+    expect(lab.button("oneaccess", "Edit")).to_be_visible()
+
+    def hub(route: Route) -> None:
+        """As tests/server/test_hub.py sees a server under a hub answer."""
+        answer = route.fetch()
+        told = answer.json()
+        shared = next(profile for profile in told["profiles"] if profile["name"] == "oneaccess")
+        shared.update(origin="the hub's token service", may_reveal=False)
+        problem = {"message": "The hub's token service does not answer.", "reason": "service", "retryable": True}
+        route.fulfill(response=answer, json={**told, "problem": {**problem, "code": None, "request_id": None}})
+
+    lab.page.route("**/jupyter-tokens/profiles?*", hub)
+    lab.fetch("eiam")
+    expect(lab.card("oneaccess")).to_contain_text("from the hub's token service")
+    for action in ("Reveal", "Copy", "Edit"):
+        expect(lab.button("oneaccess", action)).to_have_count(0)
+    expect(lab.button("eiam", "Reveal")).to_be_visible()
+    expect(lab.panel.get_by_role("alert")).to_contain_text("The hub's token service does not answer.")
+    # What is known of the tokens is up to date all the same.
+    expect(lab.card("oneaccess").locator("time")).to_be_visible()
+    lab.page.unroute_all()
+
+
 def test_what_is_shown_is_what_is_copied(lab: Lab) -> None:
     lab.fetch("oneaccess")
     for action in ("Refresh", "Forget"):
@@ -343,4 +369,4 @@ def test_a_profile_is_added_with_a_secret_changed_and_removed(lab: Lab, sandbox:
     lab.page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
     expect(lab.card("oneaccess")).to_be_visible()
     expect(lab.card(f"mine-{where}")).to_have_count(0)
-    assert not list((lab.served.home / "config").glob("jupyter_tokens_secrets/*"))
+    assert not list((lab.served.home / "config").glob(f"jupyter_tokens_secrets/*mine-{where}*"))
