@@ -75,6 +75,9 @@ class HandleSource(TokenSource):
         for handle, remote in mine:
             if handle.covers(asked):
                 return remote.fetch(key, ask) if handle.url else self._from_own(key, ask, handle)
+        if not all(handle.url for handle, _ in mine):
+            # Without an issuer a handle limits nothing; an `auth` from there also names the profile's own parameters.
+            return self._from_own(key, ask)
         raise HandleRefused(
             "This process has a handle for the profile, but for other parameters.",
             hint="In the driver, issue one for these parameters: issue_handle(profile, name=value).",

@@ -28,7 +28,10 @@ from ..notebook_runs import PatientClient
 from .test_server_mode import Lab, kernel, lab
 
 ROOT = Path(__file__).parents[2]
-TUTORIALS = sorted(notebooks_folder().glob("*.ipynb"))
+ENGINES = ("15-dask", "16-ray", "17-spark")
+"""Those whose packages only `make test-scale` installs."""
+TUTORIALS = sorted(file for file in notebooks_folder().glob("*.ipynb") if file.stem not in ENGINES)
+ALL = [*TUTORIALS, *(pytest.param(notebooks_folder() / f"{name}.ipynb", marks=pytest.mark.scale) for name in ENGINES)]
 DEADLINE = 600
 
 
@@ -170,6 +173,10 @@ TOLD: Mapping[str, Told] = {
             ("ParameterError", "ExpireTime must be a whole number"),
         ),
     ),
+    **dict.fromkeys(
+        ("14-processes", *ENGINES),
+        Told({"pai-dlc"}, ("<TokenAuth pai-dlc>", "2 processes, several tokens each: True, none refused")),
+    ),
 }
 # With what JSON, URLs and HTML write otherwise, where the vendor's protocol bears it.
 CANARIES = (
@@ -279,7 +286,7 @@ def text_of(output: nbformat.NotebookNode) -> str:
     return str(output.data["text/plain"]) if "data" in output else ""
 
 
-@pytest.mark.parametrize("file", TUTORIALS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", ALL, ids=lambda file: file.stem)
 def test_a_tutorial_runs_and_saves_no_secret(file: Path, sandbox: Sandbox, tmp_path: Path) -> None:
     notebook = nbformat.read(file, as_version=4)
     text = run(notebook, tmp_path / "work")

@@ -13,7 +13,14 @@ import pytest
 
 from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
-from jupyter_tokens.errors import ConfigurationError, HandleRefused, ServerGone, TokenError, UnknownProfile
+from jupyter_tokens.errors import (
+    ConfigurationError,
+    HandleRefused,
+    ParameterError,
+    ServerGone,
+    TokenError,
+    UnknownProfile,
+)
 from jupyter_tokens.protocol.handles import Handle, Handles
 from jupyter_tokens.protocol.messages import About, token_to_dict
 from jupyter_tokens.protocol.proof import HEADER
@@ -183,6 +190,11 @@ def test_without_an_issuer_the_names_lead_to_the_own_configuration(opened: Any) 
     with pytest.raises(UnknownProfile) as caught:
         value(opened(handle), "mine")
     assert "nobody issues handles" in caught.value.hint
+
+
+def test_without_an_issuer_the_own_configuration_decides_on_parameters(opened: Any) -> None:
+    with pytest.raises(ParameterError):
+        value(opened(Handle.new("mine", {}), profiles=("mine",)), "mine", TargetId="a")
 
 
 def test_an_issuer_that_is_gone_is_an_error_and_not_another_source(opened: Any) -> None:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from jupyter_tokens.clock import SystemClock
 from jupyter_tokens.protocol.handles import Issued
 from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.server.app import TokensExtension
@@ -32,6 +31,7 @@ class Pace(NamedTuple):
         return 0.8 * (self.life - 1)
 
 
+AllIssued = Callable[[], list[Issued]]
 Run = Callable[..., Awaitable[Any]]
 Drive = Callable[[], AbstractAsyncContextManager[Run]]
 
@@ -58,34 +58,19 @@ def sandbox(pace: Pace) -> Iterator[Sandbox]:
         yield served
 
 
-class Later(SystemClock):
-    """The true time, and a test may let more of it pass for leases."""
-
-    passed = 0.0
-
-    def elapsed(self) -> float:  # type: ignore[override]
-        return SystemClock.elapsed() + self.passed
-
-
 @pytest.fixture
-def later(extension: TokensExtension) -> Later:
-    """The server's clock."""
-    extension.clock = clock = Later()
-    return clock
-
-
-@pytest.fixture
-def issued(extension: TokensExtension) -> list[Issued]:
-    """All handles that the server has issued, also the ended ones."""
-    handles: list[Issued] = []
+def issued(extension: TokensExtension) -> AllIssued:
+    """Returns all handles that the server has issued, also the ended ones, as they are now."""
+    names: list[str] = []
     issue = extension.handles.issue
 
     def noted(*args: Any, **facts: Any) -> Issued:
-        handles.append(issue(*args, **facts))
-        return handles[-1]
+        handle = issue(*args, **facts)
+        names.append(handle.id)
+        return handle
 
     extension.handles.issue = noted  # type: ignore[method-assign]
-    return handles
+    return lambda: [handle for name in names if (handle := extension.handles.of(name)) is not None]
 
 
 @pytest.fixture

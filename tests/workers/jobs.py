@@ -5,11 +5,31 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import httpx
 
 from jupyter_tokens import get_token
+
+
+class Literal(httpx.Auth):
+    """A token as people give it to a task."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        yield request
+
+
+class Environ(httpx.Auth):
+    """A token as people put it into the environment of workers."""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Bearer {os.environ['MY_TOKEN']}"
+        yield request
 
 
 def digest(_number: int = 0) -> tuple[int, str]:

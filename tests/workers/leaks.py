@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from jupyter_tokens.protocol.handles import Issued
 from jupyter_tokens.sandbox import Sandbox
@@ -42,3 +45,14 @@ def search(places: Mapping[str, bytes], what: Mapping[str, set[bytes]]) -> set[t
 def files(*folders: Path) -> dict[str, bytes]:
     """All files below these folders."""
     return {str(file): file.read_bytes() for folder in folders for file in folder.rglob("*") if file.is_file()}
+
+
+def environments(processes: Iterable[int]) -> dict[str, bytes]:
+    """The environments with which these processes and those below them were started."""
+    own = [psutil.Process(pid) for pid in processes]
+    found = {}
+    for process in (*own, *(child for parent in own for child in parent.children(recursive=True))):
+        # A worker may end meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            found[f"environment {process.pid}"] = repr(process.environ()).encode()
+    return found

@@ -15,11 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
-from jupyter_tokens.protocol.handles import Issued
 from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.server.app import TokensExtension
 
+from ..server.kernels import until
 from . import leaks
-from .conftest import Drive, Later, Pace
+from .conftest import AllIssued, Drive, Pace
 from .test_processes import check
 
 pytestmark = pytest.mark.scale
@@ -36,7 +37,7 @@ JOIN = """
 """
 ENTER = """
     auth = get_token("oneaccess").auth
-    tokens = workers.dask.tokens(client, "oneaccess", inject=inject, file=file)
+    tokens = workers.dask.tokens(client, "oneaccess", inject=inject, file=file, lease=lease)
     handle = tokens.__enter__()
     result = handle.id
 """
@@ -101,34 +102,34 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.mark.slow
 async def test_over_several_lives_with_workers_that_come_and_go(
-    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: list[Issued], cluster: Cluster
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: AllIssued, cluster: Cluster
 ) -> None:
     cluster.worker("first", "--no-nanny")
     async with drive() as run:
         await run(JOIN, scheduler=cluster.scheduler, workers_there=1)
-        await run(ENTER, inject=False, file=None)
+        await run(ENTER, inject=False, file=None, lease=900)
         began = time.monotonic()
         assert {status for _, status, _ in await run(WORK, workers_there=1, seconds=1)} == {200}
         cluster.worker("late", "--no-nanny")
         calls = await run(WORK, workers_there=2, seconds=pace.job)
-        check(calls, sandbox, issued[0], pace, seconds=time.monotonic() - began, processes=2)
+        check(calls, sandbox, issued()[0], pace, seconds=time.monotonic() - began, processes=2)
         cluster.kill("first")
         cluster.worker("in its place", "--no-nanny")
         calls = await run(WORK, workers_there=2, seconds=1)
-        check(calls, sandbox, issued[0], pace, seconds=time.monotonic() - began, processes=2, lives=1)
+        check(calls, sandbox, issued()[0], pace, seconds=time.monotonic() - began, processes=2, lives=1)
         await run("tokens.__exit__(None, None, None); result = None")
         # The handle is away from the workers, who have no such profile of their own that may ask here.
-        assert issued[0].revoked
+        assert issued()[0].revoked
 
 
 async def test_a_revoked_handle_is_refused_with_what_to_do(
-    drive: Drive, call: Any, issued: list[Issued], cluster: Cluster, sandbox: Sandbox
+    drive: Drive, call: Any, issued: AllIssued, cluster: Cluster, sandbox: Sandbox
 ) -> None:
     cluster.worker("first")
     async with drive() as run:
         await run(JOIN, scheduler=cluster.scheduler, workers_there=1)
-        await run(ENTER, inject=False, file=None)
-        assert (await call("DELETE", f"handles/{issued[0].id}")).code == 204
+        await run(ENTER, inject=False, file=None, lease=900)
+        assert (await call("DELETE", f"handles/{issued()[0].id}")).code == 204
         refused = await run(REFUSED)
         assert len(refused) == 4
         assert all(text.startswith("HandleRefused: oneaccess: This handle has been revoked.") for text in refused)
@@ -136,18 +137,18 @@ async def test_a_revoked_handle_is_refused_with_what_to_do(
 
 
 async def test_a_dead_driver_is_a_dead_handle(
-    drive: Drive, later: Later, issued: list[Issued], cluster: Cluster, sandbox: Sandbox
+    drive: Drive, extension: TokensExtension, issued: AllIssued, cluster: Cluster, sandbox: Sandbox
 ) -> None:
     from distributed import Client
 
     cluster.worker("first")
     async with drive() as run:
         await run(JOIN, scheduler=cluster.scheduler, workers_there=1)
-        await run(ENTER, inject=False, file=None)
+        await run(ENTER, inject=False, file=None, lease=6)
         kernel = run.kernel  # type: ignore[attr-defined]
         kernel.manager.autorestart = False
         await kernel.manager.signal_kernel(signal.SIGKILL)
-        later.passed = 901
+        await until(lambda: not extension.handles.in_use())
 
         def ask() -> str:
             with Client(scheduler_file=cluster.scheduler) as other:
@@ -160,13 +161,13 @@ async def test_a_dead_driver_is_a_dead_handle(
 
 @pytest.mark.slow
 async def test_a_variable_and_a_file_are_kept_fresh(
-    *, pace: Pace, drive: Drive, issued: list[Issued], cluster: Cluster, sandbox: Sandbox, tmp_path: Path
+    *, pace: Pace, drive: Drive, issued: AllIssued, cluster: Cluster, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     file = tmp_path / "worker.token"
     cluster.worker("first", "--no-nanny")
     async with drive() as run:
         await run(JOIN, scheduler=cluster.scheduler, workers_there=1)
-        await run(ENTER, inject="MY_TOKEN", file=str(file))
+        await run(ENTER, inject="MY_TOKEN", file=str(file), lease=900)
         look = "result = client.submit(jobs.places, 'MY_TOKEN', file, seconds, pure=False).result()"
         places = await run(look, seconds=pace.job, file=str(file))
         assert {mode for _, _, mode in places} == {0o600}
@@ -179,13 +180,13 @@ async def test_a_variable_and_a_file_are_kept_fresh(
 
 
 async def test_nothing_leaks(
-    *, drive: Drive, issued: list[Issued], cluster: Cluster, sandbox: Sandbox, tmp_path: Path
+    *, drive: Drive, issued: AllIssued, cluster: Cluster, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     for name in ("first", "second"):
         cluster.worker(name)
     async with drive() as run:
         await run(JOIN, scheduler=cluster.scheduler, workers_there=2)
-        await run(ENTER, inject=False, file=None)
+        await run(ENTER, inject=False, file=None, lease=6)
         assert {status for _, status, _ in await run(WORK, workers_there=2, seconds=1)} == {200}
         pickled = await run(
             """
@@ -212,7 +213,7 @@ async def test_nothing_leaks(
     assert all(b"DEBUG" in places[log] for log in logs)
     assert sum(place.startswith("http") for place in places) > 20
     # At DEBUG, Dask logs what is registered, byte by byte; docs/security.md says so.
-    assert leaks.search(places, leaks.wanted(sandbox, issued)) == {("key", log) for log in logs}
+    assert leaks.search(places, leaks.wanted(sandbox, issued())) == {("key", log) for log in logs}
 
 
 def _pages(roots: list[str]) -> dict[str, bytes]:

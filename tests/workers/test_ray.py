@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_tokens.protocol.handles import Issued
 from jupyter_tokens.sandbox import Sandbox
 
 from . import leaks
-from .conftest import Drive, Pace
+from .conftest import AllIssued, Drive, Pace
 from .test_processes import check
 
 pytestmark = pytest.mark.scale
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.scale
 START = """
     import os
     # Its dashboard would ask the search for a token of its own.
-    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled")
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled", RAY_raylet_start_wait_time_s="240")
     import httpx, ray
     from jupyter_tokens import get_token, workers
     from tests.workers import jobs
@@ -49,7 +48,7 @@ PAGES = """
 
 @pytest.mark.slow
 async def test_tasks_over_several_lives_and_nothing_leaks(
-    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: list[Issued], tmp_path_factory: pytest.TempPathFactory
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: AllIssued, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     # Ray's sockets are in there, and their paths must be short.
     folder = tmp_path_factory.getbasetemp().parent / f"r{time.time_ns() % 10**9}"
@@ -58,7 +57,7 @@ async def test_tasks_over_several_lives_and_nothing_leaks(
         await run(START, folder=str(folder))
         try:
             calls = await run(WORK, seconds=pace.job)
-            [handle] = issued
+            [handle] = issued()
             check(calls, sandbox, handle, pace, seconds=time.monotonic() - began, processes=2)
             assert await run(
                 "result = ray.get(ray.remote(jobs.places).remote('MY_TOKEN', '/nowhere', 0))[0][0] is not None"
@@ -69,4 +68,4 @@ async def test_tasks_over_several_lives_and_nothing_leaks(
     assert {status for status, _ in pages.values()} == {200}, {path: status for path, (status, _) in pages.items()}
     places = {path: text.encode() for path, (_, text) in pages.items()} | leaks.files(Path(folder))
     assert any(place.endswith(".log") for place in places)
-    assert leaks.search(places, leaks.wanted(sandbox, issued)) == set()
+    assert leaks.search(places, leaks.wanted(sandbox, issued())) == set()

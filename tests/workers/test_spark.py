@@ -9,18 +9,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from jupyter_tokens.protocol.handles import Issued
 from jupyter_tokens.sandbox import Sandbox
 
 from . import leaks
-from .conftest import Drive, Pace
+from .conftest import AllIssued, Drive, Pace
 from .test_processes import check
 
 pytestmark = pytest.mark.scale
@@ -39,6 +37,7 @@ START = """
         "spark.eventLog.enabled": "true", "spark.eventLog.dir": folder + "/events", "spark.eventLog.compress": "false",
         "spark.executor.memory": "512m", "spark.ui.port": "0", "spark.executor.cores": "1",
     }
+    settings |= more
     builder = SparkSession.builder.master(master).appName("tests")
     for name, value in settings.items():
         builder = builder.config(name, value)
@@ -80,7 +79,7 @@ class Cluster:
         [self.master] = self.logged("master", rb"Starting Spark master at (spark://[0-9.:]+)")
         [port] = self.logged("master", rb"Successfully started service 'MasterUI' on port (\d+)")
         self.pages = [f"http://127.0.0.1:{port}"]
-        self.given = {"master": self.master, "folder": str(folder), "conf": str(self.conf)}
+        self.given = {"master": self.master, "folder": str(folder), "conf": str(self.conf), "more": {}}
 
     def start(self, name: str, module: str, *options: str) -> None:
         import pyspark
@@ -138,7 +137,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.mark.slow
 async def test_over_several_lives_with_workers_that_come_and_go(
-    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: list[Issued], cluster: Cluster, call: Any
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: AllIssued, cluster: Cluster, call: Any
 ) -> None:
     await asyncio.to_thread(cluster.worker, "first")
     async with drive() as run:
@@ -148,7 +147,7 @@ async def test_over_several_lives_with_workers_that_come_and_go(
             assert {status for _, status, _ in await run(WORK, workers_there=1, seconds=1)} == {200}
             await asyncio.to_thread(cluster.worker, "late")
             calls = await run(WORK, workers_there=2, seconds=pace.job)
-            check(calls, sandbox, issued[0], pace, seconds=time.monotonic() - began, processes=2)
+            check(calls, sandbox, issued()[0], pace, seconds=time.monotonic() - began, processes=2)
             cluster.kill_executors("first")
             # Spark runs the task that was there on another one.
             calls = await run(WORK, workers_there=2, seconds=1)
@@ -166,7 +165,7 @@ async def test_over_several_lives_with_workers_that_come_and_go(
                 result = len({value for row in rows for value in row}) <= 2 and len(rows)
                 """
             ) == 4  # fmt: skip
-            assert (await call("DELETE", f"handles/{issued[0].id}")).code == 204
+            assert (await call("DELETE", f"handles/{issued()[0].id}")).code == 204
             refused = await run(
                 "result = sc.parallelize(range(2), 2).map(tokens.bound(lambda _: jobs.seen())).collect()"
             )
@@ -174,12 +173,12 @@ async def test_over_several_lives_with_workers_that_come_and_go(
             assert all("issue another handle" in text for text in refused)
         finally:
             await run("tokens.__exit__(None, None, None); spark.stop(); result = None")
-    assert issued[0].revoked
+    assert issued()[0].revoked
 
 
 @pytest.mark.slow
 async def test_a_variable_and_a_file_are_kept_fresh_and_nothing_leaks(
-    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: list[Issued], cluster: Cluster, tmp_path: Path
+    *, pace: Pace, drive: Drive, sandbox: Sandbox, issued: AllIssued, cluster: Cluster, tmp_path: Path
 ) -> None:
     file = tmp_path / "worker.token"
     await asyncio.to_thread(cluster.worker, "first")
@@ -207,7 +206,9 @@ async def test_a_variable_and_a_file_are_kept_fresh_and_nothing_leaks(
             [own] = await run("result = [sc.uiWebUrl]")
             written = await asyncio.to_thread(leaks.files, cluster.folder)
             private = {place for place in written if _is_private(Path(place), below=cluster.folder)}
-            environments = await asyncio.to_thread(_environments, cluster)
+            environments = await asyncio.to_thread(
+                leaks.environments, [each.pid for each in cluster.processes.values()]
+            )
             pages = await asyncio.to_thread(_pages, [*cluster.pages, own])
         finally:
             await run("spark.stop(); result = None")
@@ -216,7 +217,7 @@ async def test_a_variable_and_a_file_are_kept_fresh_and_nothing_leaks(
     assert all(b"DEBUG" in data for place, data in written.items() if place.endswith((".log", "stderr")))
     assert any("/events/" in place for place in written)
     assert len(pages) > 30
-    found = leaks.search({**pages, **environments, **written}, leaks.wanted(sandbox, issued))
+    found = leaks.search({**pages, **environments, **written}, leaks.wanted(sandbox, issued()))
     assert {kind for kind, _ in found} == {"key"}
     assert {place for _, place in found} <= {place for place in private if "/local/" in place}
 
@@ -225,18 +226,6 @@ def _is_private(path: Path, *, below: Path) -> bool:
     """Whether the file, or a folder on the way to it, is for its owner alone."""
     way = (each for each in (path, *path.parents) if each.is_relative_to(below))
     return any(each.stat().st_mode & 0o077 == 0 for each in way)
-
-
-def _environments(cluster: Cluster) -> dict[str, bytes]:
-    """The environments with which the cluster's processes were started."""
-    own = [psutil.Process(process.pid) for process in cluster.processes.values()]
-    found = [*own, *(child for process in own for child in process.children(recursive=True))]
-    environments = {}
-    for process in found:
-        # A Python worker may end meanwhile.
-        with suppress(psutil.NoSuchProcess):
-            environments[f"environment {process.pid}"] = repr(process.environ()).encode()
-    return environments
 
 
 def _pages(roots: list[str]) -> dict[str, bytes]:
