@@ -63,7 +63,7 @@ export function History({ tokens, happened, notebooks, trans }: IHistoryProps): 
 }
 
 function what(
-  { kind, kernel_id, to, reason }: IHistoryEntry,
+  { kind, kernel_id, to, reason, what: done }: IHistoryEntry,
   notebooks: ReadonlyMap<string, string>,
   trans: TranslationBundle
 ): string {
@@ -72,9 +72,7 @@ function what(
     case 'fetched':
       return trans.__('fetched from its API');
     case 'served':
-      return to === 'kernel'
-        ? trans.__('given to %1', notebook)
-        : trans.__('used through the proxy');
+      return served(to, notebook, trans);
     case 'revealed':
       return trans.__('revealed in a browser');
     case 'injected':
@@ -83,10 +81,29 @@ function what(
       return kernel_id === null
         ? trans.__('removed from the server')
         : trans.__('removed from %1', notebook);
+    case 'login':
+      return done === 'in' ? trans.__('logged in') : trans.__('logged out');
+    case 'handle':
+      return done === 'issued'
+        ? trans.__('handle issued for a worker')
+        : trans.__('handle of a worker revoked');
     case 'refused':
       return trans.__('refused: %1', reason ?? '');
     case 'failed':
       return trans.__('could not be fetched: %1', reason ?? '');
+  }
+}
+
+function served(to: IHistoryEntry['to'], notebook: string, trans: TranslationBundle): string {
+  switch (to) {
+    case 'kernel':
+      return trans.__('given to %1', notebook);
+    case 'sdk':
+      return trans.__('given to an SDK in %1', notebook);
+    case 'worker':
+      return trans.__('given to a worker');
+    default:
+      return trans.__('used through the proxy');
   }
 }
 

@@ -41,9 +41,18 @@ const STALLED_MS = 10_000;
 const EVENTS_MS = 200;
 /** The server's events after which a profile, a kernel or the history may be in another state. */
 const CHANGES: ReadonlySet<string> = new Set(
-  ['failed', 'fetched', 'forgotten', 'held', 'injected', 'refused', 'revealed', 'served'].map(
-    eventSchema
-  )
+  [
+    'failed',
+    'fetched',
+    'forgotten',
+    'handle',
+    'held',
+    'injected',
+    'login',
+    'refused',
+    'revealed',
+    'served'
+  ].map(eventSchema)
 );
 
 interface IProvidersAnswer {

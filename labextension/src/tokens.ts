@@ -186,11 +186,21 @@ export interface IHolding {
 export interface IHistoryEntry {
   readonly at: string;
   readonly kind:
-    'fetched' | 'served' | 'revealed' | 'injected' | 'forgotten' | 'refused' | 'failed';
+    | 'fetched'
+    | 'served'
+    | 'revealed'
+    | 'injected'
+    | 'forgotten'
+    | 'refused'
+    | 'failed'
+    | 'handle'
+    | 'login';
   readonly profile: string | null;
   readonly user: string | null;
   readonly kernel_id: string | null;
-  readonly to: 'kernel' | 'proxy' | null;
+  readonly to: 'kernel' | 'sdk' | 'worker' | 'proxy' | null;
+  /** Of a login: in or out; of a handle: issued or revoked. */
+  readonly what: 'in' | 'out' | 'issued' | 'revoked' | null;
   readonly reason: string | null;
 }
 

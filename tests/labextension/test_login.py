@@ -51,6 +51,10 @@ def test_by_a_page_of_this_browser_and_out_again(lab: Lab, sandbox: Sandbox) -> 
     expect(card).to_contain_text("Logged out; the identity provider has revoked the login.")
     expect(lab.button("openid", "Log in to")).to_be_focused()
     assert token not in sandbox.issued
+    lab.panel.get_by_role("button", name="History").click()
+    past = lab.panel.get_by_role("list", name="History")
+    expect(past).to_contain_text("openid logged in")
+    expect(past).to_contain_text("openid logged out")
 
 
 def test_with_a_code_on_another_device(lab: Lab) -> None:
