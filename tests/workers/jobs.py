@@ -28,7 +28,7 @@ class Environ(httpx.Auth):
     """A token as people put it into the environment of workers."""
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {os.environ['MY_TOKEN']}"
+        request.headers["Authorization"] = f"Bearer {os.environ['OLD_TOKEN']}"
         yield request
 
 

@@ -1,0 +1,197 @@
+"""What people do today beside what is here, in the same run: which tokens die during a job, and where they are found.
+
+docs/workers.md has the table; each of its rows is held to what is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_tokens.sandbox import Sandbox
+
+from ..server.conftest import Call, told
+from . import leaks
+from . import test_dask as of_dask
+from . import test_ray as of_ray
+from .conftest import Drive, Pace
+from .test_dask import Cluster as Dask
+
+pytestmark = pytest.mark.scale
+PAGE = Path(__file__).parents[2] / "docs" / "workers.md"
+_KINDS = {
+    r"environment ": "environment of a process",
+    r"pickled ": "pickled task",
+    r"http": "web pages and APIs",
+    r"api/|nodes|logical": "web pages and APIs",
+    r".*(\.log|\.out|\.err|/stderr|/stdout)$": "logs",
+}
+
+KEEP = """
+    from pathlib import Path
+    # What the kernel prints has no token in it.
+    for number, each in enumerate(pickled):
+        Path(folder, f"pickled {number}").write_bytes(each)
+    result = calls
+"""
+POOL = """
+    import functools, multiprocessing, os, pickle
+    from concurrent.futures import ProcessPoolExecutor
+    from pathlib import Path
+    from jupyter_tokens import get_token, issue_handle, workers
+    from tests.workers import jobs
+
+    os.environ["OLD_TOKEN"] = in_environment
+    auth = get_token("oneaccess").auth
+    handle = issue_handle("oneaccess")
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), workers.processes.install, (handle,)) as pool:
+        hows = [jobs.Literal(in_task), jobs.Environ(), auth]
+        tasks = [functools.partial(jobs.work, url, how, seconds) for how in hows]
+        calls = [pool.submit(task).result() for task in tasks]
+        for number, pid in enumerate(pool._processes):
+            Path(folder, f"environment {number}").write_bytes(Path(f"/proc/{pid}/environ").read_bytes())
+    pickled = [pickle.dumps(task) for task in tasks]
+"""
+DASK = """
+    import cloudpickle
+    from distributed.diagnostics.plugin import Environ
+    client.register_plugin(Environ({"OLD_TOKEN": in_environment}))
+    client.wait_for_workers(1, timeout=120)
+    hows = [jobs.Literal(in_task), jobs.Environ(), auth]
+    calls = [client.submit(jobs.work, url, how, seconds, pure=False).result() for how in hows]
+    pickled = [cloudpickle.dumps((jobs.work, url, how, seconds)) for how in hows]
+"""
+RAY = """
+    import cloudpickle
+    with_variable = work.options(runtime_env={"env_vars": {"OLD_TOKEN": in_environment}})
+    hows = [(work, jobs.Literal(in_task)), (with_variable, jobs.Environ()), (work, auth)]
+    calls = [ray.get(task.remote(url, how, seconds)) for task, how in hows]
+    pickled = [cloudpickle.dumps((jobs.work, url, how, seconds)) for _, how in hows]
+"""
+
+
+async def test_process_pool(
+    *, drive: Drive, call: Call, pace: Pace, sandbox: Sandbox, profiles: Any, kept: Path
+) -> None:
+    async with drive() as run:
+        today = await _today(call)
+        calls = await run(POOL + KEEP, **today, folder=str(kept), seconds=pace.life + 1)
+    _check(
+        "process pool",
+        ("`functools.partial(job, token)`", "an environment variable"),
+        calls,
+        kept,
+        {},
+        today,
+        sandbox,
+    )
+
+
+async def test_a_cluster_of_dask(
+    *, drive: Drive, call: Call, pace: Pace, sandbox: Sandbox, profiles: Any, kept: Path, dask_cluster: Dask
+) -> None:
+    dask_cluster.worker("first")
+    async with drive() as run:
+        await run(of_dask.JOIN, scheduler=dask_cluster.scheduler, workers_there=1)
+        await run(of_dask.ENTER, inject=False, file=None, lease=900)
+        today = await _today(call)
+        calls = await run(DASK + KEEP, **today, folder=str(kept), seconds=pace.life + 1)
+        link = await run("result = client.dashboard_link")
+        places = await asyncio.to_thread(of_dask._pages, [link.rpartition("/")[0]])
+        own = [process.pid for process in dask_cluster.processes.values()]
+        places |= leaks.environments(own)
+        await run("tokens.__exit__(None, None, None); result = None")
+    places |= leaks.files(dask_cluster.folder)
+    _check("Dask", ("an argument of the task", "the plugin `Environ`"), calls, kept, places, today, sandbox)
+
+
+async def test_a_cluster_of_ray(
+    *,
+    drive: Drive,
+    call: Call,
+    pace: Pace,
+    sandbox: Sandbox,
+    profiles: Any,
+    kept: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.getbasetemp().parent / f"r{time.time_ns() % 10**9}"
+    async with drive() as run:
+        await run(of_ray.START, folder=str(folder))
+        try:
+            today = await _today(call)
+            calls = await run(RAY + KEEP, **today, folder=str(kept), seconds=pace.life + 1)
+            pages = await run(of_ray.PAGES)
+            places = leaks.environments([await run("result = os.getpid()")])
+        finally:
+            await run("ray.shutdown(); result = None")
+    places |= {path: text.encode() for path, (_, text) in pages.items()} | leaks.files(folder)
+    _check("Ray", ("an argument of the task", "`env_vars`"), calls, kept, places, today, sandbox)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def dask_cluster(tmp_path: Path) -> Any:
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    cluster = Dask(folder)
+    yield cluster
+    cluster.close()
+
+
+async def _today(call: Call) -> dict[str, str]:
+    """Two tokens, as people copy them."""
+    body = {"reveal": True, "refresh": True}
+    return {
+        name: told(await call("POST", "profiles/oneaccess/token", body))["value"]
+        for name in ("in_environment", "in_task")
+    }
+
+
+def _check(
+    engine: str,
+    ways: tuple[str, str],
+    calls: list[list[Any]],
+    kept: Path,
+    places: Mapping[str, bytes],
+    today: Mapping[str, str],
+    sandbox: Sandbox,
+) -> None:
+    """Holds the rows of the page to what was seen."""
+    in_task, in_environment, ours = calls
+    everywhere = {**places, **{file.name: file.read_bytes() for file in kept.iterdir()}}
+    rows = [
+        _row(engine, ways[0], in_task, everywhere, today["in_task"]),
+        _row(engine, ways[1], in_environment, everywhere, today["in_environment"]),
+    ]
+    assert {status for _, status, _ in ours} == {200}
+    rows.append(f"| {engine} | `token.auth` and a handle | no | nowhere |")
+    others = {form for value in sandbox.issued if value not in today.values() for form in leaks.forms(value)}
+    assert others
+    assert leaks.search(everywhere, {"token": others}) == set()
+    page = PAGE.read_text(encoding="utf-8")
+    missing = [row for row in rows if row not in page]
+    assert not missing, "\n".join(rows)
+
+
+def _row(engine: str, way: str, calls: list[Any], places: Mapping[str, bytes], token: str) -> str:
+    died = any(status == 401 for _, status, _ in calls)
+    found = leaks.search(places, {"token": leaks.forms(token)})
+    kinds = sorted({_kind(place) for _, place in found})
+    return f"| {engine} | {way} | {'yes' if died else 'no'} | {', '.join(kinds) or 'nowhere'} |"
+
+
+def _kind(place: str) -> str:
+    return next((kind for pattern, kind in _KINDS.items() if re.match(pattern, place)), "files")
