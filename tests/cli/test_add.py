@@ -534,7 +534,7 @@ class TestWellKnownIssuers:
     def test_is_asked_for(self, machine: Machine) -> None:
         asked = [
             ("provider", "okta"),
-            ("Okta: the domain", "acme.okta.com"),
+            ("Okta: the domain, such as acme.okta.com", "acme.okta.com"),
             ("client_id", "abc"),
             ("Environment variable", ""),
         ]
