@@ -123,7 +123,7 @@ class TokenMagics(Magics):
         never the token. It takes no secrets: they are in the configuration, or stay with the Jupyter server.
 
         A program that read the variable before a refresh still has the old value: read the variable for each use, or
-        use token.auth. While the token held is fresh, it is not fetched again unless you give --refresh. The token
+        use token.auth. With --refresh the token is fetched again although the one held is fresh. The token
         stays where it was put until %deltoken, and is kept fresh until the kernel ends. If you change or delete the
         variable or the file, it is left as it is: run %gettoken again to put the token back.
         """

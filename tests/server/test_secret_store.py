@@ -183,7 +183,7 @@ class TestRefusing:
         keyring.set_keyring(NoKeyring())
         response = await call("PUT", "profiles/new", {**new, "client_secret": secret("keyring")})
         assert response.code == 409
-        assert "stored in a file" in told(response)["message"]
+        assert "store the secret in a file" in told(response)["message"]
         assert "new" not in json.loads(editing.path().read_text())["TokenProfiles"]["profiles"]
 
     async def test_reading_unless_editing_is_allowed(self, call: Call, extension: TokensExtension) -> None:

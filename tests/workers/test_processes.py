@@ -129,7 +129,8 @@ class SlowNetwork:
         writer.close()
 
 
-@pytest.mark.slow
+@pytest.mark.scale
+@pytest.mark.parametrize("pace", [Pace(10, 30)])
 async def test_a_slow_network_and_a_server_that_was_started_anew(
     *, pace: Pace, drive: Drive, sandbox: Sandbox, extension: TokensExtension
 ) -> None:
