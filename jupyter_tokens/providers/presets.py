@@ -1,6 +1,6 @@
 """Well-known authorization servers by name, as data: `issuer: "github"`, or with its tenant `issuer: "entra:TENANT"`.
 
-Each row is from the server's own pages and was not tried against the real service, which needs an account there.
+No row was tried with the real service, which needs an account there; `source` names the page that says what is right.
 """
 
 from __future__ import annotations
