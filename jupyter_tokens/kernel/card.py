@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from html import escape
 from typing import TYPE_CHECKING
+
+from .._util.html import as_html
 
 if TYPE_CHECKING:
     from ..errors import TokenError
@@ -115,14 +116,14 @@ class Card:
     def _repr_html_(self) -> str:
         badge = f'<span style="{_BADGE}">sandbox</span>' if self.sandbox else ""
         rows = "".join(
-            f'<tr style="background:none"><td style="{MUTED};text-align:left;padding:0 1em 0 0">{escape(name)}</td>'
-            f'<td style="text-align:left;padding:0">{escape(value)}</td></tr>'
+            f'<tr style="background:none"><td style="{MUTED};text-align:left;padding:0 1em 0 0">{as_html(name)}</td>'
+            f'<td style="text-align:left;padding:0">{as_html(value)}</td></tr>'
             for name, value in self._rows(plain=False)
         )
-        notes = "".join(f'<div style="{MUTED};max-width:44em">{escape(note)}</div>' for note in self.notes)
+        notes = "".join(f'<div style="{MUTED};max-width:44em">{as_html(note)}</div>' for note in self.notes)
         return (
             f'<div style="{BOX.format(accent="success-color1", fallback="#388e3c")}">'
-            f'<div><strong>{escape(self.token.profile)}</strong> <span style="{MUTED}">{escape(self.title)}</span>'
+            f'<div><strong>{as_html(self.token.profile)}</strong> <span style="{MUTED}">{as_html(self.title)}</span>'
             f'{badge}</div><table style="margin:.2em 0 0;border:none">{rows}</table>{notes}</div>'
         )
 
@@ -140,9 +141,9 @@ class Notice:
 
     def _repr_html_(self) -> str:
         fallback = "#1976d2" if self.accent == "info" else "#f57c00"
-        lines = "".join(f'<div style="max-width:60em">{escape(line)}</div>' for line in self.lines)
+        lines = "".join(f'<div style="max-width:60em">{as_html(line)}</div>' for line in self.lines)
         box = BOX.format(accent=f"{self.accent}-color1", fallback=fallback)
-        return f'<div style="{box}"><div><strong>{escape(self.title)}</strong></div>{lines}</div>'
+        return f'<div style="{box}"><div><strong>{as_html(self.title)}</strong></div>{lines}</div>'
 
 
 def error_lines(error: TokenError) -> list[str]:

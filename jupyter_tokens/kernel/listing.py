@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from typing import TYPE_CHECKING
 
+from .._util.html import as_html
 from ..errors import ServerGone, ServerUntrusted, TokenError
 from ..protocol.proof import START_VARIABLE
 from ..sources.cache import STATE_LABELS, Key
@@ -77,7 +77,7 @@ class Listing:
         rows = "".join(
             '<tr style="background:none">'
             + "".join(
-                f'<td style="{style}{"" if head == "where" else ";white-space:nowrap"}">{escape(cell)}</td>'
+                f'<td style="{style}{"" if head == "where" else ";white-space:nowrap"}">{as_html(cell)}</td>'
                 for head, cell in zip(_HEADS, row, strict=True)
             )
             + "</tr>"
@@ -89,8 +89,8 @@ class Listing:
             if self.statuses
             else ""
         )
-        problems = "".join(f'<div style="max-width:60em">{escape(text)}</div>' for text in self._problems())
-        notes = "".join(f'<div style="{MUTED};max-width:60em">{escape(text)}</div>' for text in self.footer)
+        problems = "".join(f'<div style="max-width:60em">{as_html(text)}</div>' for text in self._problems())
+        notes = "".join(f'<div style="{MUTED};max-width:60em">{as_html(text)}</div>' for text in self.footer)
         return f'<div style="{BOX.format(accent="info-color1", fallback="#1976d2")}">{table}{problems}{notes}</div>'
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from .._util.html import as_html
 from ..sources.cache import STATE_LABELS
 
 if TYPE_CHECKING:
@@ -122,12 +123,12 @@ def static_html(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, 
     """Render the rows as an HTML table, for front ends without widgets."""
     cell = '<{0} style="text-align:left;padding:0 1em 0 0;{1}">{2}</{0}>'
     lines = [
-        "<tr>" + "".join(cell.format("td", "", escape(text)) for text in _cells(entry, status, now)) + "</tr>"
+        "<tr>" + "".join(cell.format("td", "", as_html(text)) for text in _cells(entry, status, now)) + "</tr>"
         for entry, status in rows
     ]
     names = "".join(cell.format("th", _MUTED, name) for name in _COLUMNS)
     table = f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(lines)}</tbody></table>" if rows else ""
-    return table + "".join(f"<div>{escape(text)}</div>" for text in notes)
+    return table + "".join(f"<div>{as_html(text)}</div>" for text in notes)
 
 
 def _state(status: Status | None, now: float) -> tuple[State, float | None]:

@@ -88,7 +88,7 @@ def test_the_plain_form_is_the_same_at_any_time(life: float) -> None:
 
 def test_html_and_text_show_the_same_but_for_the_time() -> None:
     shown = card(sandbox=True, places=["$A", "b"], notes=["First.", "Second."])
-    words = " ".join(Reader(html_of(shown)).texts)
+    words = " ".join(Reader(html_of(shown).replace("<span>$</span>", "$")).texts)
     assert f"{local_time(utc(NOW + 1719), utc(NOW))} (in 29 min)" in words
     assert f"fresh as of {utc(NOW).astimezone():%H:%M}" in words
     for line in repr(shown).replace("29 min after it was fetched", "").splitlines():

