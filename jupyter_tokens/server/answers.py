@@ -53,7 +53,7 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
         "error": None,
     }
     try:
-        profile = source.profiles()[name]
+        profile = source.profile(name)
     except ConfigurationError as error:
         return {**entry, "error": error_facts(error)}
     (state, token, failure), key = source.profile_standing(name)

@@ -258,6 +258,11 @@ class TokensExtension(ExtensionApp):
             await on_a_thread(source.look)
         return source.profiles()
 
+    async def profile(self, name: str) -> Profile:
+        """Return one of `profiles`, also if it was added a moment ago. Raises `TokenError`."""
+        await self.profiles()
+        return self.source.profile(name)
+
     def _open_source(self) -> LocalSource:
         from ..sources.hub import HubSource  # noqa: PLC0415 (loads httpx)
         from ..sources.local import LocalSource  # noqa: PLC0415 (as above)
@@ -317,8 +322,7 @@ class TokensExtension(ExtensionApp):
         newer_than: datetime | None = None,
     ) -> Served:
         """Return a token of a profile, for the handlers. Raises `TokenError`."""
-        source = self.source
-        profile = (await self.profiles())[name]
+        source, profile = self.source, await self.profile(name)
         token, cached = await source.serve(source.key(name, params), refresh=refresh, newer_than=newer_than)
         if cached:
             count_hit(profile.provider.id)
@@ -326,12 +330,12 @@ class TokensExtension(ExtensionApp):
 
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
         """Create a new token with the API's own call. It is not cached. Raises `TokenError`."""
-        profile = self.source.profiles()[name]
+        profile = self.source.profile(name)
         return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params), name), cached=False)
 
     async def may_have(self, name: str, kernel_id: str) -> bool:
         """Whether a kernel of this server may get a profile's token. Raises for an unknown or invalid profile."""
-        profile = (await self.profiles())[name]
+        profile = await self.profile(name)
         if profile.kernels is None and profile.notebooks is None:
             return True
         server = self.server

@@ -98,7 +98,7 @@ class HandlesHandler(_Issuing):
     async def post(self) -> None:
         """Issue a handle."""
         body = self.asked()
-        profile = (await self.extensionapp.profiles())[body["profile"]]
+        profile = await self.extensionapp.profile(body["profile"])
         if profile.kernels is not None or profile.notebooks is not None:
             self.refuse(
                 403, "This profile is limited to some kernels or notebooks: issue it in one of them.", "limited"

@@ -132,7 +132,7 @@ class TokenHandler(TokensHandler):
         self.finish()
 
     async def _check_reveal(self, name: str) -> None:
-        profile = (await self.extensionapp.profiles())[name]
+        profile = await self.extensionapp.profile(name)
         if not self.extensionapp.allow_reveal or not profile.may_reveal:
             self.refuse(403, "The administrator does not allow tokens to be revealed.", "reveal_off")
         if not await self.may("read", REVEAL):
@@ -253,7 +253,7 @@ class InjectHandler(TokensHandler):
             self.refuse(400, "The field 'profile' is missing.", "body")
         kernel = await self._kernel(kernel_id)
         name, params, extension = body["profile"], body.get("params", {}), self.extensionapp
-        profile = (await extension.profiles())[name]
+        profile = await extension.profile(name)
         if not await extension.may_have(name, kernel_id):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
         env = body.get("env", profile.env)

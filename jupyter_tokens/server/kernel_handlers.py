@@ -95,7 +95,7 @@ class KernelTokenHandler(KernelHandler):
         self.finish(token_answer(served.profile, served.token, now=now, value=True))
 
     async def _check_create(self, name: str, kernel_id: str) -> None:
-        if self.extensionapp.source.profiles()[name].create_is_off:
+        if self.extensionapp.source.profile(name).create_is_off:
             self.refuse(403, "The profile does not allow creating tokens: set allow_create in it.", "create_off")
         # No user is logged in here. An Authorizer can distinguish kernels by this name.
         if not await self.may("execute", CREATE, User(username=f"kernel {kernel_id}")):

@@ -86,7 +86,7 @@ class LoginHandler(_LoginHandler):
         """Start a login: returns the URL for the browser, or the code to type on another device."""
         device = self.body({"device": bool}).get("device", False)
         extension = self.extensionapp
-        profile = extension.source.profiles()[name]
+        profile = extension.source.profile(name)
         redirect_uri = getattr(profile.provider, "redirect_uri", "") or self._callback()
         begin = partial(
             extension.source.logins.begin,

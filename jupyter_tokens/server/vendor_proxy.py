@@ -106,7 +106,7 @@ class VendorProxyHandler(TokensHandler):
         extension = self.extensionapp
         if not extension.allow_reveal:
             self.refuse(403, "The administrator does not allow tokens to be revealed.", "reveal_off")
-        profile = extension.source.profiles()[name]
+        profile = extension.source.profile(name)
         path, params = self._call(profile)
         if profile.provider.caches:
             await self._cached(profile)

@@ -186,7 +186,7 @@ class TokenService(Configurable):
 
     def key(self, user: str, name: str, params: Mapping[str, Any]) -> Key:
         """The key of a user's call. What the profile gives is fixed. Raises `TokenError`."""
-        profile = self.source.profiles()[name]
+        profile = self.source.profile(name)
         key = self.source.key(name, params)
         if params:
             replace(profile, fixed_params=profile.fixed_params | profile.params.keys()).call_params(params)
@@ -194,7 +194,7 @@ class TokenService(Configurable):
 
     async def forget(self, user: str, name: str) -> None:
         """Drop a profile's tokens here and in the store; of a profile with `{user}` the user's own."""
-        user = user if self.source.profiles()[name].is_personal else ""
+        user = user if self.source.profile(name).is_personal else ""
         kept = self.source.keys()
 
         def forget() -> None:

@@ -79,7 +79,7 @@ class ServiceHandler(JsonHandler):
         """Answer with a token and its value. `asked` are the arguments of `TokenSource.serve`."""
         service = self.service
         token, cached = await service.source.serve(service.key(caller.name, name, params), **asked)
-        profile = service.source.profiles()[name]
+        profile = service.source.profile(name)
         if cached:
             count_hit(profile.provider.id)
         service.audit.served(caller, token, cached=cached, handle=handle)
@@ -127,7 +127,7 @@ class ProfilesHandler(ServiceHandler):
             "error": None,
         }
         try:
-            profile = self.service.source.profiles()[name]
+            profile = self.service.source.profile(name)
         except ConfigurationError as error:
             return {**entry, "error": self.facts_of(error)}
         return {

@@ -152,7 +152,7 @@ class PageHandler(_Page):
                 if user != caller.name:
                     self._refuse(403, "This belongs to another user.", "not_admin")
                 service.check_granted(caller, profile)
-            service.source.profiles()[profile]
+            service.source.profile(profile)
             await service.forget(user, profile)
             service.audit.forgotten(caller, profile)
         else:

@@ -162,6 +162,12 @@ class LocalSource(TokenSource):
                     self._changed()
             return self._profiles
 
+    def profile(self, name: str) -> Profile:
+        """Return a configured profile, also one that was added a moment ago. Raises `ConfigurationError`."""
+        if name not in self.profiles():
+            self.look_again()
+        return self.profiles()[name]
+
     problem: TokenError | None = None
     """Why the last `look` failed; None if it succeeded."""
 
@@ -179,11 +185,7 @@ class LocalSource(TokenSource):
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """Return the cache key of a call. Raises `TokenError` for an unknown or wrong profile or parameter."""
-        profiles = self.profiles()
-        if profile not in profiles:
-            # The profile may have been added a moment ago.
-            self.look_again()
-            profiles = self.profiles()
+        self.profiles()  # empties the keys if the configuration has changed
         params = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
         # With the types, because True equals 1 as a dict key, but not for an API.
         written = (profile, *((name, type(value), value) for name, value in params.items()))
@@ -192,7 +194,7 @@ class LocalSource(TokenSource):
         except TypeError:
             key = None  # An object or the like: call_params says which parameter is wrong.
         if key is None:
-            key = Key(profile, tuple(profiles[profile].call_params(params).items()))
+            key = Key(profile, tuple(self.profile(profile).call_params(params).items()))
             if len(self._keys) >= _MOST_KEYS:
                 self._keys.clear()
             self._keys[written] = key

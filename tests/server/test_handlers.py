@@ -486,3 +486,12 @@ class TestKernel:
             response = await by_proof("token", {"profile": name})
             assert response.code == status
             assert status == 200 or told(response)["reason"] == "limited"
+
+
+async def test_a_profile_that_was_added_a_moment_ago(
+    call: Call, profiles: dict[str, Any], write_profiles: Callable[[dict[str, Any]], Path]
+) -> None:
+    assert (await call("GET", "profiles")).code == 200
+    # The server looks at its files once a second.
+    write_profiles({**profiles, "another": profiles["oneaccess"]})
+    assert (await call("POST", "profiles/another/token", {})).code == 200
