@@ -72,6 +72,10 @@ class Kernel:
         assert ended["state"] == "done", ended
         return ended
 
+    def state(self) -> str:
+        """As the server knows it."""
+        return str(self.served.ask("GET", f"api/kernels/{self.id}").json()["execution_state"])
+
     def holdings(self) -> list[dict[str, Any]]:
         """What the panel shows of this kernel."""
         listed = self.served.ask("GET", "jupyter-tokens/holdings").json()["holdings"]
@@ -221,9 +225,10 @@ class TestTheKernelItself:
     def test_a_busy_kernel_gets_it_later(self, served: Served, tmp_path: Path) -> None:
         gate = tmp_path / "gate"
         with kernel(served) as python:
+            # The server may not hear yet what a new kernel says.
+            until(lambda: python.run("pass") == "" and python.state() == "idle")
             cell = python.begin(f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)")
-            state = f"api/kernels/{python.id}"
-            until(lambda: served.ask("GET", state).json()["execution_state"] == "busy")
+            until(lambda: python.state() == "busy")
             answer = python.inject("oneaccess")
             assert (answer.status_code, answer.json()["state"]) == (202, "queued")
             gate.touch()
