@@ -456,3 +456,8 @@ def test_what_may_be_missing_is_found_or_not_and_what_cannot_be_read_is_an_error
     (tmp_path / "secret").chmod(0o644)
     with pytest.raises(SecretError):
         ref(f"file:{tmp_path / 'secret'}").find()
+
+
+def test_the_token_of_another_profile_is_none_by_itself() -> None:
+    with pytest.raises(SecretError, match="only a profile's own settings can name it"):
+        ref("profile:hub").resolve()

@@ -296,3 +296,10 @@ def test_json_that_could_not_be_handed_on_is_none(wrong: bytes) -> None:
 def test_json_of_many_parts_and_some_depth() -> None:
     body = {"a": [{"b": [1.5]}] * 200, "c": json.loads("[" * 98 + "]" * 98)}
     assert answers.try_json_object(answer(200, body)) == body
+
+
+@pytest.mark.parametrize("value", [None, "x", {}, [1]])
+def test_a_field_that_is_no_list_of_objects(value: object) -> None:
+    with pytest.raises(ResponseError, match="has no list of objects 'a'"):
+        answers.list_of(answer(200), {"a": value}, "a")
+    assert answers.list_of(answer(200), {"a": [{"b": 1}]}, "a") == [{"b": 1}]

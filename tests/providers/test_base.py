@@ -281,3 +281,8 @@ def test_a_variable_or_one_for_each_value_from_a_line() -> None:
     field = Variable("")
     assert field.from_text("env", "TOKEN") == "TOKEN"
     assert field.from_text("env", "Key=A, Secret=B") == {"Key": "A", "Secret": "B"}
+
+
+def test_a_provider_that_lists_nothing_says_so() -> None:
+    with pytest.raises(TokenError, match="Example has no call that lists id"):
+        Example().list_values(call(), "id")

@@ -129,3 +129,12 @@ def test_the_proxy_takes_the_documented_call(prepared) -> None:
 def test_within_a_vpc() -> None:
     made = Profiles.of({"mine": {**SETTINGS, "network": "vpc"}})["mine"]
     assert made.provider.base() == "https://pai-dsw-vpc.cn-hangzhou.aliyuncs.com"
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_list_that_is_refused(prepared, status: int) -> None:
+    provider, call = prepared(SETTINGS, ID)
+    refused = answer(status, {"Success": False, "Code": "Forbidden", "Message": "No.", "RequestId": "rid"})
+    with pytest.raises(ApiError) as caught:
+        drive(provider.list_values(call, "InstanceId"), refused)
+    assert (caught.value.code, caught.value.request_id) == ("Forbidden", "rid")

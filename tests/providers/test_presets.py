@@ -12,9 +12,10 @@ import pytest
 from jupyter_tokens.config.profiles import Profile, Profiles
 from jupyter_tokens.errors import ConfigurationError
 from jupyter_tokens.providers.base import Call
+from jupyter_tokens.providers.fields import SettingProblem
 from jupyter_tokens.providers.oauth2 import OAuth2
 from jupyter_tokens.providers.oauth2_login import Authorization, authorization_url
-from jupyter_tokens.providers.presets import PRESETS, Preset
+from jupyter_tokens.providers.presets import PRESETS, Issuer, Preset
 
 from ..doubles import Clock
 
@@ -109,3 +110,11 @@ def test_what_a_profile_says_goes_before() -> None:
 def test_an_issuer_that_is_none(issuer: str, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         Profiles.of({"mine": {"provider": "oauth2", "issuer": issuer, "client_id": "us"}})["mine"]
+
+
+def test_a_form_takes_a_name_for_a_url() -> None:
+    issuer = Issuer("The issuer.")
+    for value in ("github", "entra:TENANT", "https://login.example.com"):
+        issuer.check("issuer", value)
+    with pytest.raises(SettingProblem):
+        issuer.check("issuer", "entra")
