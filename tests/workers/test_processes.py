@@ -140,6 +140,8 @@ async def test_a_slow_network_and_a_server_that_was_started_anew(
         issuer = parts._replace(netloc=f"127.0.0.1:{port}").geturl()
         job = asyncio.create_task(run(FUTURES, method="spawn", seconds=pace.job, lease=3, issuer=issuer))
         await until(lambda: sandbox.requests["oneaccess"] >= 2 or job.done())
+        # At an age at which both workers have the second token, with most of its life left.
+        await asyncio.sleep(pace.life / 5)
         # Such a server has open connections no more, and knows no handle: its driver issues it again.
         extension.handles = Handles(extension.clock)
         network.cut()
