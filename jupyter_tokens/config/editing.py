@@ -32,7 +32,7 @@ _lock = threading.Lock()
 
 
 def path() -> Path:
-    """The path of the file. Raises `ConfigurationError` if Jupyter is told to use no configuration."""
+    """The path of the file. Raises `ConfigurationError` if JUPYTER_NO_CONFIG is set."""
     if os.environ.get("JUPYTER_NO_CONFIG"):
         # Jupyter's folder is then a temporary one.
         raise ConfigurationError(

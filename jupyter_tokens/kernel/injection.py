@@ -293,7 +293,7 @@ class _Pile:
 
     `before` is what was there before. `marks` are the marks of what we put there, latest last. More than one is kept
     because code may restore a value that it read earlier, as `unittest.mock.patch.dict(os.environ)` does, and because
-    an interrupt can come before a new value is written. `told` is set once the user was told that the place changed.
+    an interrupt can come before a new value is written. `told`: whether the user knows that the place changed.
     """
 
     place: Place

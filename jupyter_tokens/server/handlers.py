@@ -152,7 +152,7 @@ class ValuesHandler(TokensHandler):
         if "param" not in body:
             self.refuse(400, "The field 'param' is missing.", "body")
         extension = self.extensionapp
-        await extension.profiles()
+        await extension.profile(name)
         found = await extension.on_a_thread(
             partial(extension.source.list_values, name, body["param"], body.get("params", {})), name
         )

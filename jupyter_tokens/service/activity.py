@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 _ASKS = Counter("jupyter_tokens_service_asks", "Tokens asked for at the service", ["profile", "user", "outcome"])
 _KIND = "held"
 _UNKNOWN_LIFE_SECONDS = 86_400.0
-"""How long a token is taken as held whose API tells no expiry."""
+"""Seconds for which a token without a known expiry counts as held."""
 _MOST_NOTED = 65_536
 
 

@@ -214,7 +214,7 @@ class TokenService(Configurable):
             default_handler_class=NothingHandler,
             log_function=_log_request,
             service=self,
-            records=self.records,  # opened now, so that what is wrong with it is told at the start
+            records=self.records,  # opened now, so that a wrong address fails at the start
             template_path=str(Path(__file__).parent),
             login=login(prefix, self.cache_max_age),
             # Of browsers' cookies alone. After a restart the hub logs people in again by itself.

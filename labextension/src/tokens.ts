@@ -98,7 +98,7 @@ export interface IProfile {
   readonly login: ILogin | null;
   /** Who fetches its tokens; empty for this server. */
   readonly origin: string;
-  /** Whether whoever fetches its tokens allows revealing them. */
+  /** Whether the server or service that fetches its tokens allows revealing them. */
   readonly may_reveal: boolean;
   readonly error: IProblem | null;
 }

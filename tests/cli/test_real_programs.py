@@ -6,7 +6,6 @@ import base64
 import hashlib
 import http.server
 import json
-import os
 import ssl
 import subprocess
 import sys
@@ -22,12 +21,8 @@ from jupyter_tokens.cli.sdk import SdkApp
 from jupyter_tokens.sandbox import Sandbox
 
 from ..e2e.certificate import self_signed
-from .running import Run, runner
+from .running import Run, install_programs, runner
 
-PROGRAMS = {
-    "jupyter-tokens": "from jupyter_tokens.cli.app import main as run",
-    "docker-credential-jupyter-tokens": "from jupyter_tokens.cli.credential_helpers import docker as run",
-}
 VERSION = {
     "major": "1",
     "minor": "32",
@@ -109,14 +104,7 @@ def sdk(capfd: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture(autouse=True)
 def _programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of an installation; a home of this test's own; a store, as there is by default."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    for name, imports in PROGRAMS.items():
-        program = folder / name
-        program.write_text(f"#!{sys.executable}\n{imports}\nrun()\n")
-        program.chmod(0o700)
-    monkeypatch.setattr("jupyter_tokens.cli.sdk.sysconfig.get_path", lambda _: str(folder))
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    install_programs(tmp_path / "programs", monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("JUPYTER_TOKENS_STORE", "file:")
 

@@ -26,14 +26,9 @@ from jupyter_tokens.cli.sdk import TOOLS, SdkApp
 from jupyter_tokens.sandbox import Sandbox
 
 from ..doubles import vector
-from .running import Run, runner
+from .running import PROGRAMS, Run, install_programs, runner
 
 KEY = "k3y-of-a-test-0123456789"
-PROGRAMS = {
-    "jupyter-tokens": "from jupyter_tokens.cli.app import main as run",
-    "git-credential-jupyter-tokens": "from jupyter_tokens.cli.credential_helpers import git as run",
-    "docker-credential-jupyter-tokens": "from jupyter_tokens.cli.credential_helpers import docker as run",
-}
 
 
 @pytest.fixture
@@ -50,13 +45,7 @@ def sdk(capfd: pytest.CaptureFixture[str], scripts: Path) -> Run:
 def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The programs of an installation, in a folder that SDKs find."""
     folder = tmp_path / "programs"
-    folder.mkdir()
-    for name, imports in PROGRAMS.items():
-        program = folder / name
-        program.write_text(f"#!{sys.executable}\n{imports}\nrun()\n")
-        program.chmod(0o700)
-    monkeypatch.setattr("jupyter_tokens.cli.sdk.sysconfig.get_path", lambda _: str(folder))
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    install_programs(folder, monkeypatch)
     monkeypatch.setenv("MY_KEY", KEY)
     return folder
 

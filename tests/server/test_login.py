@@ -212,7 +212,7 @@ class Attack(NamedTuple):
 ATTACKS = {
     "stolen state: another browser of the same user": Attack(409, "the cookie of the browser that began the login"),
     "stolen state: another user": Attack(409, "the same cookie"),
-    "replayed state": Attack(409, "a state is good once, whoever shows it"),
+    "replayed state": Attack(409, "a state can be used once"),
     "made-up state": Attack(409, "256 random bits"),
     "state after 10 minutes": Attack(409, "its age"),
     "callback without a login to Jupyter": Attack(403, "Jupyter's own login"),
