@@ -410,15 +410,15 @@ EXAMPLES: Mapping[str, Example] = {
         "Alibaba Cloud SDK",
         "from alibabacloud_credentials.client import Client",
         lambda _: (
-            "# For the client of any product: Config(credential=credentials, …)\n"
-            "credentials = Client()\ncredentials.get_credential().provider_name"
+            "# For any product: Config(credential=credentials)\n"
+            "credentials = Client()\ncredentials.get_credential().type"
         ),
     ),
     "huawei": Example(
         "Huawei Cloud SDK",
         "from huaweicloudsdkcore.auth.provider import PodIdentityCredentialProvider",
         lambda _: (
-            '# For the client of any service: .with_credentials(credentials.with_project_id("…"))\n'
+            '# For any service: .with_credentials(credentials.with_project_id("…"))\n'
             "credentials = PodIdentityCredentialProvider.get_basic().get_credentials()"
         ),
     ),
@@ -433,7 +433,7 @@ EXAMPLES: Mapping[str, Example] = {
         "Azure SDK",
         "from azure.identity import ManagedIdentityCredential",
         lambda _: (
-            "# For any client of Azure: credential=credential\n"
+            "# For any client: credential=credential\n"
             "credential = ManagedIdentityCredential()\n"
             'credential.get_token("https://management.azure.com/.default").expires_on'
         ),
