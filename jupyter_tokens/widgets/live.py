@@ -23,7 +23,8 @@ from ..kernel.session import session_of
 from . import look
 
 if TYPE_CHECKING:
-    from ..kernel.session import Status, TokenSession
+    from ..kernel.session import TokenSession
+    from ..kernel.status import Status
     from ..protocol.messages import ProfileEntry
 
 __all__ = ["Feed", "Live", "Seen", "Viewer", "close_all", "feed_of"]
