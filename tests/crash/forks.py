@@ -77,7 +77,7 @@ def _warm() -> None:
         "jupyter_server.services.kernels.connection.channels",
     ):
         import_module(name)
-    from jupyter_tokens.config.profiles import provider_class, provider_ids
+    from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 
     for name in provider_ids():
         provider_class(name)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from jupyter_tokens.config import editing
 from jupyter_tokens.config.files import load_mode, load_profiles
-from jupyter_tokens.config.profiles import COMMON, Profile, Profiles, provider_class, provider_ids
+from jupyter_tokens.config.profiles import COMMON, Profile, Profiles
 from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError
+from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 from jupyter_tokens.server.answers import provider_entries
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.local import LocalSource

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from jupyter_tokens.config.profiles import provider_class, provider_ids
 from jupyter_tokens.errors import ParameterError, TokenError
 from jupyter_tokens.providers.base import (
     COMMON_HEADERS,
@@ -21,6 +20,7 @@ from jupyter_tokens.providers.base import (
     SignIn,
     parsed_url,
 )
+from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 from jupyter_tokens.providers.fields import Number, Variable
 from jupyter_tokens.token import Secret
 
