@@ -112,11 +112,15 @@ c.JupyterHub.load_roles.append({{"name": "tests", "services": ["tests"],
             assert time.monotonic() < deadline, "not in time"
             time.sleep(0.2)
 
+    def prefix(self, user: str, server: str = "") -> str:
+        """The path of a user's server."""
+        return f"/user/{user}/{server}/" if server else f"/user/{user}/"
+
     def starts(self, user: str, server: str = "") -> str:
         """Start a user's server, by its name if it has one; returns its hub token."""
         route = f"/hub/api/users/{user}/servers/{server}" if server else f"/hub/api/users/{user}/server"
         assert self.api.post(route).status_code in {201, 202}
-        prefix = f"/user/{user}/{server}/" if server else f"/user/{user}/"
+        prefix = self.prefix(user, server)
         self.until(lambda: self.api.get(f"{prefix}api/status").status_code == 200, 180)
         for told in environments():
             if told.get("JUPYTERHUB_SERVICE_PREFIX") == prefix and told.get("JUPYTER_TOKENS_SERVICE_URL") == self.told:
