@@ -25,10 +25,13 @@ class Literal(httpx.Auth):
 
 
 class Environ(httpx.Auth):
-    """A token as people put it into the environment of workers."""
+    """A token as people put it into the environment of workers, in a variable of this name."""
+
+    def __init__(self, name: str = "OLD_TOKEN") -> None:
+        self.name = name
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {os.environ['OLD_TOKEN']}"
+        request.headers["Authorization"] = f"Bearer {os.environ[self.name]}"
         yield request
 
 
