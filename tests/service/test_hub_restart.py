@@ -91,11 +91,13 @@ def notebooks_that_ask(hub: RealHub, stack: ExitStack) -> Iterator[Callable[[], 
     for user, file in files.items():
         opened = stack.enter_context(notebook(hub, user))
         opened.begin(NOTEBOOK.format(end=str(end), file=str(file)))
-    hub.until(lambda: all(file.exists() for file in files.values()))
-    yield lambda: {
-        f"notebook of {user}": [Ask(*ask) for ask in json.loads(file.read_text())] for user, file in files.items()
-    }
-    end.touch()
+    hub.until(lambda: all(file.exists() for file in files.values()), 180)
+    try:
+        yield lambda: {
+            f"notebook of {user}": [Ask(*ask) for ask in json.loads(file.read_text())] for user, file in files.items()
+        }
+    finally:
+        end.touch()
 
 
 @contextmanager
