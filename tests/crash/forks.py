@@ -38,7 +38,7 @@ def _server(arguments: list[str]) -> None:
     ready, *options = arguments
     app = ServerApp.instance()
     # Without the extensions that happen to be installed.
-    app.find_server_extensions = lambda: None
+    app.find_server_extensions = lambda: None  # type: ignore[method-assign]
     app.initialize(options)
     app.io_loop.add_callback(lambda: Path(ready).write_text(str(app.port)))
     app.start()

@@ -83,17 +83,14 @@ def used(profile: Profile, calls: dict[str, Any]) -> None:
     """Everything that is done with a profile before a vendor has answered, and after."""
     profile.allows("python3", ["a/b.ipynb"])
     repr(profile)
-    params: dict[str, Any] | None = None
     with typed(ParameterError):
         params = profile.call_params(calls)
-    if params is None:
-        return
-    clock = Clock()
-    transport = Transport(clock=clock, sleep=clock.advance, transport=Vendor(response(404, b"{}")))
-    held: Any = {profile.name: profile}
-    upstream = LocalSource(held, transport=transport, clock=clock)
-    with typed(TokenError):
-        upstream.fetch(Key(profile.name, tuple(params.items())))
+        clock = Clock()
+        transport = Transport(clock=clock, sleep=clock.advance, transport=Vendor(response(404, b"{}")))
+        held: Any = {profile.name: profile}
+        upstream = LocalSource(held, transport=transport, clock=clock)
+        with typed(TokenError):
+            upstream.fetch(Key(profile.name, tuple(params.items())))
 
 
 def test_a_profile_of_any_settings(fuzz: Fuzz) -> None:
@@ -105,7 +102,8 @@ def test_a_profile_of_any_settings(fuzz: Fuzz) -> None:
             if getattr(profile.provider, "credentials", "") == "" and profile.provider.id != "command":
                 used(profile, calls)
 
-    known = [("a", {**PROFILES["oneaccess"], "endpoint": url}, {}) for url in URLS]
+    no_params: dict[str, Any] = {}
+    known = [("a", {**PROFILES["oneaccess"], "endpoint": url}, no_params) for url in URLS]
     calls = st.dictionaries(st.sampled_from(["TargetId", "ExpireTime", "scope", "token_id"]) | TEXTS, WRONG, max_size=2)
     fuzz(check, TEXTS, profiles(), calls, times=80, known=known)
 
