@@ -23,7 +23,6 @@ import pytest
 import jupyter_tokens
 from jupyter_tokens import client as module
 from jupyter_tokens.client import (
-    HANDLE_VARIABLE,
     Client,
     aget_token,
     create_token,
@@ -37,6 +36,7 @@ from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.sources.handles import HandleSource
 from jupyter_tokens.sources.local import LocalSource
+from jupyter_tokens.sources.opening import HANDLE_VARIABLE
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
 
@@ -75,12 +75,12 @@ class Vendor(httpx.BaseTransport):
 
 
 class Bench:
-    def __init__(self, profiles: dict[str, dict[str, Any]] | None = None) -> None:
+    def __init__(self) -> None:
         self.clock = Clock()
         self.vendor = Vendor()
-        held = {"mine": ONEACCESS, "job": PAI, "stored": ASTRA} if profiles is None else profiles
         transport = Transport(clock=self.clock, sleep=self.clock.advance, rng=lambda: 1.0, transport=self.vendor)
-        self.client = Client(Profiles.of(held), clock=self.clock, transport=transport)
+        profiles = Profiles.of({"mine": ONEACCESS, "job": PAI, "stored": ASTRA})
+        self.client = Client(profiles, clock=self.clock, transport=transport)
 
     def get(self, profile: str = "mine", /, *, refresh: bool = False, **params: Any) -> str:
         return self.client.get(profile, params, refresh=refresh).reveal()
@@ -391,8 +391,8 @@ def test_a_configuration_that_breaks_is_told_and_what_is_fresh_still_serves(
 
 def in_mode(folder: Path, mode: str, monkeypatch: pytest.MonkeyPatch, me: object) -> Client:
     (folder / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"mode": mode}}))
-    monkeypatch.setattr("jupyter_tokens.protocol.proof.identity", lambda: me)
-    monkeypatch.setattr("jupyter_tokens.sources.remote.RemoteSource", Served)
+    monkeypatch.setattr("jupyter_tokens.sources.opening.identity", lambda: me)
+    monkeypatch.setattr("jupyter_tokens.sources.opening.RemoteSource", Served)
     return Client()
 
 
@@ -410,7 +410,7 @@ class Served:
 def test_the_server_that_started_the_kernel_serves(
     config_dir: Path, monkeypatch: pytest.MonkeyPatch, mode: str, falls_back: bool
 ) -> None:
-    source = in_mode(config_dir, mode, monkeypatch, "me").source
+    source: Any = in_mode(config_dir, mode, monkeypatch, "me").source
     assert isinstance(source, Served)
     assert source.me == "me"
     assert isinstance(source.fallback, LocalSource) is falls_back

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +32,8 @@ from jupyter_tokens.kernel import session as module
 from jupyter_tokens.kernel.at_start import outcomes
 from jupyter_tokens.kernel.injection import env_place, file_place, var_place
 from jupyter_tokens.kernel.refresher import Refresher
-from jupyter_tokens.kernel.session import Status, TokenSession, session_of
+from jupyter_tokens.kernel.session import TokenSession, session_of
+from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.protocol.proof import FILLED_VARIABLE, START_VARIABLE
 from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.sources.cache import Key
@@ -277,7 +279,7 @@ def test_a_profile_that_is_gone_from_the_configuration_is_still_told_of(
 
 def test_it_says_which_way_served_and_whether_the_server_is_gone(session: TokenSession) -> None:
     assert (session.mode, session.gone) == ("direct", None)
-    session.client.source.gone = ServerGone("gone.")  # type: ignore[union-attr]
+    session.client.source.gone = ServerGone("gone.")
     assert isinstance(session.gone, ServerGone)
 
 
@@ -317,19 +319,24 @@ def test_a_failed_refresh_is_noticed_once_and_the_old_token_stays(
 ) -> None:
     failed: list[Key] = []
     note = session.troubles.note
-    monkeypatch.setattr(session.troubles, "note", lambda key, error: (note(key, error), failed.append(key)))
+
+    def noted(key: Key, error: TokenError) -> None:
+        note(key, error)
+        failed.append(key)
+
+    def failed_again(failures: int, heard: int) -> bool:
+        return len(failed) > heard and sandbox.requests["oneaccess"] > failures
+
+    monkeypatch.setattr(session.troubles, "note", noted)
     session.fetch("oneaccess")
     before = os.environ["ONEACCESS_TOKEN"]
     sandbox.plan({"api": "oneaccess", "kind": "429", "times": 100})
     told = []
     for _ in range(3):
         clock.advance(0.85 * LIFE if status(session).state == "fresh" else 4.0)
-        failures = sandbox.requests["oneaccess"]
-        heard = len(failed)
+        again = partial(failed_again, sandbox.requests["oneaccess"], len(failed))
         session.refresher.look()
-        until(
-            session, lambda before=failures, heard=heard: len(failed) > heard and sandbox.requests["oneaccess"] > before
-        )
+        until(session, again)
         told += session.notices()
     assert os.environ["ONEACCESS_TOKEN"] == before
     assert status(session).state == "aging"

@@ -654,15 +654,16 @@ def test_a_profile_that_only_the_server_knows_is_not_unknown_but_the_server_gone
 
 def test_it_knows_whether_the_server_is_gone(opened: Make, server: Server, me: Identity) -> None:
     source = opened(me)
-    assert source.gone is None
+    before = source.gone
     server.reply = lambda _: (404, {"reason": "unknown_kernel", "message": "No such kernel."})
     with pytest.raises(ServerGone):
         source.entries()
-    assert isinstance(source.gone, ServerGone)
+    during = source.gone
     server.reply = lambda _: (503, {"reason": "throttled", "message": "Too many calls."})
     with pytest.raises(Throttled):
         source.get(source.key("oneaccess"))
-    assert source.gone is None
+    assert before is source.gone is None
+    assert isinstance(during, ServerGone)
 
 
 def test_a_unix_socket_is_spoken_to(opened: Make, server: Server, tmp_path: Path) -> None:
@@ -775,7 +776,7 @@ def test_plain_http_where_tls_is_expected_is_not_fallen_back_from(opened: Make, 
 
 def choose(monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, me: Identity | None) -> Client:
     (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"mode": mode}}))
-    monkeypatch.setattr("jupyter_tokens.protocol.proof.identity", lambda: me)
+    monkeypatch.setattr("jupyter_tokens.sources.opening.identity", lambda: me)
     return Client()
 
 

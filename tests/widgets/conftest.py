@@ -22,6 +22,7 @@ from jupyter_tokens.client import Client
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.widgets import live
 from jupyter_tokens.widgets.live import Live, Seen
 
 from ..e2e.test_tutorials import leaks
@@ -47,6 +48,12 @@ def namespace() -> dict[str, Any]:
 def profiles(sandbox: Sandbox, tmp_path: Path) -> dict[str, Any]:
     """The sandbox's five; a test may change them before it asks for the session."""
     return dict(sandbox.profiles(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A widget waits for its first look however busy the machine is, so that it has its rows when it is made."""
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", DEADLINE)
 
 
 @pytest.fixture
@@ -106,7 +113,8 @@ class FrontEnd:
             line.handle_msg({"content": {"data": self.answers[kind]}})
         if kind in self.closes:
             message = {"content": {"comm_id": line.comm_id, "data": self.closes[kind]}}
-            comm.get_comm_manager().comm_close(None, None, message)
+            manager: Any = comm.get_comm_manager()  # Any: a stream and an identity are not needed
+            manager.comm_close(None, None, message)
 
     def text(self) -> str:
         return json.dumps(self.heard, default=repr)
@@ -118,7 +126,7 @@ def front_end(monkeypatch: pytest.MonkeyPatch) -> FrontEnd:
     listening = FrontEnd()
 
     class Line(comm.base_comm.BaseComm):
-        def publish_msg(self, msg_type: str, data: Any = None, **_keys: Any) -> None:
+        def publish_msg(self, msg_type: str, data: Any = None, *_more: Any, **_keys: Any) -> None:
             listening.heard.append((self.target_name, msg_type, data or {}))
 
         def open(self, *arguments: Any, **options: Any) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import ApiError, ParameterError
 from jupyter_tokens.kernel.injection import env_place
-from jupyter_tokens.kernel.session import Status
+from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.protocol.messages import ProfileEntry
 from jupyter_tokens.sources.cache import STATE_LABELS, State
 from jupyter_tokens.widgets import look
@@ -19,7 +20,7 @@ from ..doubles import NOW
 EVIL = "<img src=x onerror=alert(1)>\"'&"
 
 
-def status(state: State, left: float | None = None, **changes: object) -> Status:
+def status(state: State, left: float | None = None, **changes: Any) -> Status:
     ends = None if left is None else utc(NOW) + timedelta(seconds=left)
     facts = {"title": "A vendor", "sandbox": False, "places": (), "kept_fresh": False, "error": None, "env": None}
     return Status(profile="mine", params={}, state=state, expires_at=ends, **{**facts, **changes})

@@ -191,8 +191,7 @@ def test_several_panels_at_once_show_the_same_and_share_a_thread(session: TokenS
     panels = [shown(TokenPanel(session=session)) for _ in range(3)]
     for panel in panels:
         row_of(panel, "oneaccess")["Fetch"].click()
-    for panel in panels:
-        until(lambda panel=panel: row_of(panel, "oneaccess").says("fresh"))
+    until(lambda: all(row_of(panel, "oneaccess").says("fresh") for panel in panels))
     assert sandbox.requests["oneaccess"] == 1
     until(lambda: threads() == ["jupyter_tokens widgets"])
 
@@ -352,7 +351,7 @@ def test_profiles_that_cannot_be_listed_are_an_error_and_the_last_known_stay(
 def test_a_server_that_hangs_holds_up_the_cell_for_a_moment_only(
     session: TokenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", 0.05)
     with held_up(monkeypatch, session, "entries"):
         panel = shown(TokenPanel(session=session))
         assert "Reading the profiles" in notes_of(panel)
