@@ -110,12 +110,16 @@ describe('TokensModel', () => {
     expect(model.problem?.reason).toBe('unreachable');
   });
 
-  it.each(['fetched', 'held'])('looks again when the server says “%s”', async kind => {
+  it.each([
+    eventSchema('fetched'),
+    eventSchema('held'),
+    'https://events.jupyter.org/jupyter_server/kernel_actions/v1'
+  ])('looks again when the server says “%s”', async schema => {
     const stream = new Signal<object, Event.Emission>({});
     model.follow({ stream } as unknown as Event.IManager);
     list(profile({ state: 'fresh' }));
     const changed = new Promise<void>(resolve => model.changed.connect(() => resolve()));
-    stream.emit({ schema_id: eventSchema(kind) });
+    stream.emit({ schema_id: schema });
     await changed;
     expect(model.profiles?.map(({ state }) => state)).toEqual(['fresh']);
   });
