@@ -195,7 +195,7 @@ REFUSED = {
 }
 
 
-def typed(sandbox: Sandbox, folder: Path) -> dict[str, dict[str, Any]]:
+def typed(sandbox: Sandbox, folder: Path) -> dict[str, Mapping[str, Any]]:
     """What a person types for each provider, with secrets by value."""
     client_id, client_secret = next(iter(sandbox.accounts.openid.items()))
     person = {"issuer": f"{sandbox.url}/openid", "client_id": client_id, "client_secret": client_secret}
@@ -265,7 +265,7 @@ def fill_in(keys: Keys, provider: Mapping[str, Any], settings: Mapping[str, Any]
     texts = {title: " ".join(value) if isinstance(value, list) else str(value) for title, value in given.items()}
     inputs = {title: form.get_by_label(title, exact=True) for title in texts}
     # In the order of the page, as Tab goes.
-    for title in sorted(inputs, key=lambda title: (inputs[title].bounding_box() or {})["y"]):
+    for title in sorted(inputs, key=lambda title: top_of(inputs[title])):
         if inputs[title].evaluate("one => one.tagName") == "SELECT":
             keys.choose(inputs[title], texts[title])
         else:
@@ -276,3 +276,10 @@ def fill_in(keys: Keys, provider: Mapping[str, Any], settings: Mapping[str, Any]
     # The last field may be a list, which Enter would open.
     keys.tab_to(form.get_by_role("button", name="Save and test"))
     keys.press("Enter")
+
+
+def top_of(control: Locator) -> float:
+    """Where it is on the page."""
+    box = control.bounding_box()
+    assert box is not None
+    return box["y"]
