@@ -7,6 +7,7 @@ import type { Actions } from './actions';
 import { IconButton, pressed } from './button';
 import { Countdown, type Ticker } from './countdown';
 import { Fields } from './fields';
+import { Handles, type ILent } from './handles';
 import { forgetIcon, revealIcon } from './icons';
 import type { LastParams } from './lastparams';
 import { LoginView, needsLogin } from './login';
@@ -38,6 +39,7 @@ interface ICardProps {
   readonly provider: IProvider | undefined;
   /** Names of the notebooks whose kernels have the token, one per line. */
   readonly holders: string;
+  readonly handles: readonly ILent[];
   readonly busy: boolean;
   readonly outcome: Outcome | null;
   /** The login that waits for the person; null if none does. */
@@ -126,6 +128,9 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
         <div className="jp-Tokens-holders" title={trans.__('Kernels with this token: %1', holders)}>
           {trans.__('held by %1', holders)}
         </div>
+      )}
+      {props.handles.length > 0 && (
+        <Handles bench={bench} profile={profile.name} handles={props.handles} busy={busy} />
       )}
       <CardActions
         {...props}

@@ -10,6 +10,7 @@ import { eventSchema } from './tokens';
 import type {
   IEditable,
   IFound,
+  IHandle,
   IHistoryEntry,
   IHolding,
   IInjection,
@@ -60,6 +61,11 @@ interface IProvidersAnswer {
   readonly secret_stores: readonly Store[];
 }
 
+interface IHoldingsAnswer {
+  readonly holdings: readonly IHolding[];
+  readonly handles: readonly IHandle[];
+}
+
 interface IProfilesAnswer {
   readonly profiles: readonly IProfile[];
   readonly may_reveal: boolean;
@@ -91,6 +97,7 @@ export class TokensModel implements ITokens, IDisposable {
   providers: readonly IProvider[] = [];
   stores: readonly Store[] = ['file'];
   holdings: readonly IHolding[] = [];
+  handles: readonly IHandle[] = [];
   mayReveal = false;
   mayEdit = false;
   happened = 0;
@@ -225,6 +232,10 @@ export class TokensModel implements ITokens, IDisposable {
     );
   }
 
+  async revoke(profile: string, handle: string): Promise<void> {
+    await this._during(profile, () => this._ask('DELETE', ['handles', handle]));
+  }
+
   /** @param waits - Called at each poll while the kernel is busy. */
   async inject(
     kernelId: string,
@@ -316,14 +327,14 @@ export class TokensModel implements ITokens, IDisposable {
     try {
       const [listed, held, providers] = await Promise.all([
         ask<IProfilesAnswer>('profiles'),
-        ask<{ holdings: readonly IHolding[] }>('holdings').catch(unlessForbidden),
+        ask<IHoldingsAnswer>('holdings').catch(unlessForbidden),
         this.providers.length > 0
           ? { providers: this.providers, secret_stores: this.stores }
           : ask<IProvidersAnswer>('providers')
       ]);
       if (turn === this._turn) {
         this.stores = providers.secret_stores;
-        this._take(listed, held.holdings, providers.providers);
+        this._take(listed, held, providers.providers);
         this._pace();
       }
     } catch (error) {
@@ -338,7 +349,7 @@ export class TokensModel implements ITokens, IDisposable {
   /** Unchanged profiles stay the same objects, so that only changed cards are rendered again. */
   private _take(
     listed: IProfilesAnswer,
-    holdings: readonly IHolding[],
+    { holdings, handles }: IHoldingsAnswer,
     providers: readonly IProvider[]
   ): void {
     const before = new Map(this.profiles?.map(profile => [profile.name, profile]));
@@ -348,6 +359,7 @@ export class TokensModel implements ITokens, IDisposable {
       profiles.length !== this.profiles?.length ||
       profiles.some((profile, index) => profile !== this.profiles?.[index]) ||
       !alike(holdings, this.holdings) ||
+      !alike(handles, this.handles) ||
       listed.may_reveal !== this.mayReveal ||
       listed.may_edit !== this.mayEdit ||
       listed.problem?.message !== this.serviceProblem?.message ||
@@ -360,6 +372,7 @@ export class TokensModel implements ITokens, IDisposable {
     this._told = this.happened;
     this.profiles = profiles;
     this.holdings = same(this.holdings, holdings);
+    this.handles = same(this.handles, handles);
     this._loadedIn = listed.loaded_in;
     this.mayReveal = listed.may_reveal;
     this.mayEdit = listed.may_edit;
@@ -454,9 +467,9 @@ export class TokensModel implements ITokens, IDisposable {
 }
 
 /** Users who may fetch but not inject see the profiles without holdings. */
-function unlessForbidden(error: unknown): { holdings: readonly IHolding[] } {
+function unlessForbidden(error: unknown): IHoldingsAnswer {
   if (error instanceof RequestError && error.status === 403) {
-    return { holdings: [] };
+    return { holdings: [], handles: [] };
   }
   throw error;
 }

@@ -182,6 +182,18 @@ export interface IHolding {
   readonly kept_by: KeptBy;
 }
 
+/** What workers have instead of tokens; without its key. */
+export interface IHandle {
+  readonly id: string;
+  readonly profile: string;
+  readonly params: Params;
+  /** Who may renew it: `kernel ID` or `user`. */
+  readonly owner: string;
+  readonly lease_ends_at: string;
+  /** How many tokens were handed out with it. */
+  readonly uses: number;
+}
+
 /** Something that happened to a token, as the server remembers it. */
 export interface IHistoryEntry {
   readonly at: string;
@@ -251,6 +263,7 @@ export interface ITokens {
   /** Where this machine can store secrets, the better first. */
   readonly stores: readonly Store[];
   readonly holdings: readonly IHolding[];
+  readonly handles: readonly IHandle[];
   /** Whether the administrator allows revealing tokens. */
   readonly mayReveal: boolean;
   /** Whether the administrator allows editing profiles. */
@@ -288,6 +301,8 @@ export interface ITokens {
    */
   logIn(profile: string, begun: (attempt: ILoginAttempt) => void): Promise<ILoginAttempt>;
   logOut(profile: string): Promise<ILogout>;
+  /** Ends a handle of the profile: its workers get no further tokens. */
+  revoke(profile: string, handle: string): Promise<void>;
 
   /** Resolves when the kernel has the token, however long it is busy. */
   inject(
