@@ -5,25 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from .errors import ConfigurationError
+from .protocol.handles import Handle, check_url
+from .sources.leases import Leases
 
 if TYPE_CHECKING:
     from .clock import Clock
     from .config.profiles import Profiles
-    from .protocol.handles import Handle
     from .sources.base import TokenSource
     from .sources.cache import Key
-    from .sources.leases import Leases
     from .token import Token
     from .transport import Transport
 
 __all__ = [
-    "HANDLE_VARIABLE",
     "Client",
     "aget_token",
     "create_token",
@@ -32,9 +31,6 @@ __all__ = [
     "revoke_handle",
     "shared_client",
 ]
-
-HANDLE_VARIABLE = "JUPYTER_TOKENS_HANDLE"
-"""The variable with the path of a handle (`jupyter tokens handle NAME --file PATH`) for this process to use."""
 
 _NONE: Mapping[str, Any] = {}
 _log = logging.getLogger(__name__)
@@ -57,10 +53,10 @@ class Client:
     def __init__(
         self, profiles: Profiles | None = None, *, clock: Clock | None = None, transport: Transport | None = None
     ) -> None:
-        self._open: Callable[[], TokenSource] = partial(_open_source, profiles, clock, transport)
+        self._given = profiles, clock, transport
         self._source: TokenSource | None = None
         self._handles: dict[str, Handle] = {}
-        self._leases: Leases | None = None
+        self.leases = Leases()
         self._lock = threading.Lock()
         _clients.add(self)
 
@@ -68,9 +64,11 @@ class Client:
     def source(self) -> TokenSource:
         """The source of the tokens. It is opened at first use, because that imports the providers and httpx."""
         if self._source is None:
+            from .sources.opening import open_source  # noqa: PLC0415 (see above)
+
             with self._lock:
                 if self._source is None:
-                    self._source = self._open_with_handles() if self._handles else self._open()
+                    self._source = open_source(*self._given, self._handles.values())
         return self._source
 
     @property
@@ -88,47 +86,30 @@ class Client:
         source = self.source
         return await source.aget(source.key(profile, params), refresh=refresh)
 
-    def _open_with_handles(self) -> TokenSource:
-        from .sources.handles import HandleSource  # noqa: PLC0415 (workers alone)
-
-        return HandleSource(self._open, self._handles.values())
-
-    @property
-    def leases(self) -> Leases:
-        """The leases of the handles that were issued for this process."""
-        with self._lock:
-            if self._leases is None:
-                from .sources.leases import Leases  # noqa: PLC0415 (few processes are drivers)
-
-                self._leases = Leases()
-            return self._leases
-
     @property
     def issued(self) -> list[Handle]:
         """The handles that this process has had issued and has not revoked."""
-        return [] if self._leases is None else self._leases.handles
+        return self.leases.handles
 
     def install(self, handle: Handle) -> None:
         """Use a handle for its profile from now on, unless it was issued for this process itself."""
-        if self._leases is not None and self._leases.has(handle):
+        if self.leases.has(handle):
             return
-        from .sources.handles import HandleSource  # noqa: PLC0415 (workers alone)
-
         with self._lock:
             self._handles[handle.id] = handle
-            if isinstance(self._source, HandleSource):
-                self._source.add(handle)
-            elif self._source is not None:
-                self._source = HandleSource(partial(_itself, self._source), [handle])
+            if self._source is not None:
+                from .sources.opening import add_handle  # noqa: PLC0415 (as in `source`)
+
+                self._source = add_handle(self._source, handle)
 
     def uninstall(self, handle: Handle) -> None:
         """Stop using a handle."""
-        from .sources.handles import HandleSource  # noqa: PLC0415 (workers alone)
-
         with self._lock:
             self._handles.pop(handle.id, None)
-            if isinstance(self._source, HandleSource):
-                self._source.remove(handle)
+            if self._source is not None:
+                from .sources.opening import remove_handle  # noqa: PLC0415 (as in `source`)
+
+                remove_handle(self._source, handle)
 
     def forget(self, key: Key) -> None:
         """Remove the token of a key from the cache."""
@@ -142,58 +123,13 @@ class Client:
         """Start afresh in a forked child: threads, connections and locks belong to the parent."""
         self._source = None
         self._lock = threading.Lock()
-        if self._leases is not None:
-            self._leases.after_fork()
+        self.leases.after_fork()
 
     def close(self) -> None:
         """Revoke the handles that were issued for this process, and close the connections. Tokens stay valid."""
-        if self._leases is not None:
-            self._leases.end()
+        self.leases.end()
         if self._source is not None:
             self._source.close()
-
-
-def _itself(source: TokenSource) -> TokenSource:
-    return source
-
-
-def _open_source(profiles: Profiles | None, clock: Clock | None, transport: Transport | None) -> TokenSource:
-    if profiles is None and HANDLE_VARIABLE in os.environ:
-        from .protocol.handles import Handle  # noqa: PLC0415 (workers alone)
-        from .sources.handles import HandleSource  # noqa: PLC0415
-
-        handle = Handle.read(os.environ[HANDLE_VARIABLE])
-        _log.debug("source: the handle of %s", HANDLE_VARIABLE)
-        return HandleSource(partial(_open_own, None, clock, transport), [handle], clock=clock)
-    return _open_own(profiles, clock, transport)
-
-
-def _open_own(profiles: Profiles | None, clock: Clock | None, transport: Transport | None) -> TokenSource:
-    from .config.files import load_mode  # noqa: PLC0415 (configuration, cache and providers load at first use)
-    from .protocol.proof import identity, missing_identity  # noqa: PLC0415
-    from .sources.local import LocalSource  # noqa: PLC0415
-
-    mode = "direct" if profiles is not None else load_mode()
-    local = LocalSource(profiles, clock=clock, transport=transport)
-    if mode == "direct":
-        if profiles is None:
-            local.mode = "direct (TokenProfiles.mode)"
-        _log.debug("source: %s", local.mode)
-        return local
-    kernel = identity()
-    if kernel is not None:
-        from .sources.remote import RemoteSource  # noqa: PLC0415
-
-        _log.debug("source: the Jupyter server, %s", "or direct without it" if mode == "auto" else "alone")
-        return RemoteSource(kernel, fallback=local if mode == "auto" else None, clock=clock)
-    if mode == "server":
-        raise ConfigurationError(
-            "TokenProfiles.mode is 'server', but no Jupyter server that runs jupyter_tokens has started this process.",
-            hint="Set it to 'auto' or 'direct'.",
-        )
-    local.mode = f"direct ({missing_identity()})"
-    _log.debug("source: %s", local.mode)
-    return local
 
 
 _shared: Client | None = None
@@ -325,10 +261,6 @@ def issue_handle(
     ConfigurationError
         If workers would ask over plain HTTP.
     """
-    from dataclasses import replace  # noqa: PLC0415 (drivers alone)
-
-    from .protocol.handles import Handle, check_url  # noqa: PLC0415
-
     client = shared_client()
     asked = {**params, **named_params}
     client.source.key(profile, asked)

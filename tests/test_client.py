@@ -23,7 +23,6 @@ import pytest
 import jupyter_tokens
 from jupyter_tokens import client as module
 from jupyter_tokens.client import (
-    HANDLE_VARIABLE,
     Client,
     aget_token,
     create_token,
@@ -37,6 +36,7 @@ from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.sources.handles import HandleSource
 from jupyter_tokens.sources.local import LocalSource
+from jupyter_tokens.sources.opening import HANDLE_VARIABLE
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
 
@@ -391,8 +391,8 @@ def test_a_configuration_that_breaks_is_told_and_what_is_fresh_still_serves(
 
 def in_mode(folder: Path, mode: str, monkeypatch: pytest.MonkeyPatch, me: object) -> Client:
     (folder / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"mode": mode}}))
-    monkeypatch.setattr("jupyter_tokens.protocol.proof.identity", lambda: me)
-    monkeypatch.setattr("jupyter_tokens.sources.remote.RemoteSource", Served)
+    monkeypatch.setattr("jupyter_tokens.sources.opening.identity", lambda: me)
+    monkeypatch.setattr("jupyter_tokens.sources.opening.RemoteSource", Served)
     return Client()
 
 

@@ -12,18 +12,19 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import httpx
 from traitlets import Bool, Unicode
 
+from .._util.atomic_file import replace_file
 from ..errors import ConfigurationError, NetworkError, ParameterError, ServerGone, TokenError
+from ..protocol.handles import Handle
+from ..protocol.proof import URL_VARIABLE
 from .command import Action
 from .completion import profile_names
 from .get import param
 from .terminal import say, table
-
-if TYPE_CHECKING:
-    from ..protocol.handles import Handle
 
 __all__ = ["HandleApp", "HandlesApp"]
 
@@ -37,8 +38,6 @@ class _Asking(Action):
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Send a request to the server; return the JSON of its answer. Raises `TokenError`."""
-        import httpx  # noqa: PLC0415 (slow to import)
-
         url, token = _server(self.server)
         headers = {"Authorization": f"token {token}"} if token else {}
         try:
@@ -60,9 +59,7 @@ class _Asking(Action):
 
 def _server(wanted: str) -> tuple[str, str]:
     """URL and token of a running server of this user. Raises `ConfigurationError`."""
-    from jupyter_server.serverapp import list_running_servers  # noqa: PLC0415 (slow to import)
-
-    from ..protocol.proof import URL_VARIABLE  # noqa: PLC0415
+    from jupyter_server.serverapp import list_running_servers  # noqa: PLC0415 (slow: the completion of a name waits)
 
     running = {server["url"].rstrip("/"): server["token"] for server in list_running_servers()}
     # In a terminal of a server, use that server.
@@ -117,7 +114,6 @@ class HandleApp(_Asking):
             self.fail(2, "takes the name of a PROFILE; `jupyter tokens list` says which there are")
         if not self.file:
             self.fail(2, "a handle must not be printed: give --file PATH")
-        from ..protocol.handles import Handle  # noqa: PLC0415 (the completion of a name needs none)
 
         name, *written = self.extra_args
         path, lease = Path(self.file).expanduser(), _seconds(self.lease)
@@ -130,7 +126,6 @@ class HandleApp(_Asking):
         return 0
 
     def _write(self, path: Path, handle: Handle) -> None:
-        from .._util.atomic_file import replace_file  # noqa: PLC0415
 
         try:
             replace_file(path, handle.to_json().encode())
@@ -148,8 +143,6 @@ def _seconds(text: str) -> float:
 
 def _check(path: Path) -> None:
     """Raise `ParameterError` for a file that is not a handle, so that a mistyped path destroys no document."""
-    from ..protocol.handles import Handle  # noqa: PLC0415
-
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ParameterError(f"{path} is not a regular file.", hint="Name another one.")
     if path.exists() and path.stat().st_size:

@@ -15,6 +15,7 @@ from ..clock import utc
 from ..errors import LoginNeeded
 from ..providers.login import needed
 from ..sources.local import LocalSource
+from ..sources.loopback import Loopback
 from .command import Action
 from .completion import profile_names
 from .terminal import one_line, say
@@ -75,7 +76,6 @@ class LoginApp(_OfProfile):
 
 
 def _by_browser(name: str, logins: Logins) -> Attempt:
-    from ..sources.loopback import Loopback  # noqa: PLC0415 (loads a web server)
 
     with Loopback() as loopback:
         attempt = logins.begin(name, session=_SESSION, redirect_uri=loopback.redirect_uri)

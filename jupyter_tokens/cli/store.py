@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from traitlets import Bool
 
 from ..errors import ConfigurationError
+from ..sources.stores import StoreUnavailable, TokenStore
 from .command import Action
 from .terminal import coloured, say, table
 
 if TYPE_CHECKING:
-    from ..sources.stores import Store, TokenStore
+    from ..sources.stores import Store
 
 __all__ = ["StoreApp"]
 
@@ -43,7 +44,6 @@ class StoreApp(Action):
         """See `Action`."""
         if len(self.extra_args) != 1 or self.extra_args[0] not in _ACTIONS:
             self.fail(2, f"takes one of {', '.join(_ACTIONS)}; see --help")
-        from ..sources.stores import StoreUnavailable, TokenStore  # noqa: PLC0415 (reads the configuration)
 
         settings = TokenStore.configured()
         store = settings.open()

@@ -16,7 +16,8 @@ from .at_start import outcomes
 from .card import BOX, MUTED, as_of, local_time, remaining
 
 if TYPE_CHECKING:
-    from .session import Status, TokenSession
+    from .session import TokenSession
+    from .status import Status
 
 __all__ = ["Listing", "listing_of"]
 

@@ -27,10 +27,12 @@ from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
 from .injection import Place, env_places, file_place, sdk_place, var_place
-from .session import Outcome, TokenSession, session_of
+from .session import TokenSession, session_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from .status import Outcome
 
 __all__ = ["TokenMagics", "forget", "inject", "load", "unload"]
 

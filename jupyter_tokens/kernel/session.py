@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from ..client import Client, shared_client
 from ..clock import Clock, SystemClock
 from ..errors import ParameterError, ServerGone, TokenError, UnknownProfile
 from .at_start import FilledVariables
+from .background import Reports, Troubles
 from .injection import Injections, Place, env_place, env_places, sdk_place
 from .refresher import Refresher
+from .status import Forgotten, Outcome, Status, not_fetched
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,200 +27,15 @@ if TYPE_CHECKING:
     from ..protocol.handles import Handle
     from ..protocol.messages import About, Env, ProfileEntry
     from ..sources.base import TokenSource
-    from ..sources.cache import Held, Key, Standing, State
+    from ..sources.cache import Held, Key, Standing
     from ..token import Token
 
-__all__ = ["Forgotten", "Loan", "Outcome", "Status", "TokenSession", "session_of"]
+__all__ = ["Loan", "TokenSession", "session_of"]
 
 _NONE: Mapping[str, Any] = {}
 _LOOK_SECONDS = 1.0
 """How long a list of the profiles is reused."""
-_REPORT_PAUSE_SECONDS = 0.2
-"""Pause between two reports, so that a loop that fetches many tokens is reported once."""
 _log = logging.getLogger(__name__)
-
-
-class Status(NamedTuple):
-    """The state of one token, or of a configured profile without a token.
-
-    Attributes
-    ----------
-    profile : str
-        Name of the profile.
-    params : mapping
-        Request parameters, by the vendor's names.
-    title : str
-        Title of the provider.
-    sandbox : bool
-        Whether the profile's endpoint is on this machine.
-    state : State
-        See `sources.cache.State`.
-    expires_at : datetime or None
-        When the token expires, if the API reports that.
-    places : tuple of Place
-        Where the token is.
-    kept_fresh : bool
-        Whether it is kept fresh there.
-    error : TokenError or None
-        Why the last fetch or refresh failed.
-    env : Env
-        The profile's own variable or variables.
-    changed : tuple of Place
-        Where the token was put, but is no longer because the notebook has changed or deleted it.
-    """
-
-    profile: str
-    params: Mapping[str, Any]
-    title: str
-    sandbox: bool
-    state: State
-    expires_at: datetime | None
-    places: tuple[Place, ...]
-    kept_fresh: bool
-    error: TokenError | None
-    env: Env
-    changed: tuple[Place, ...] = ()
-
-
-class Outcome(NamedTuple):
-    """The result of a fetch.
-
-    Attributes
-    ----------
-    key : Key
-        The token's profile and parameters.
-    token : Token
-        The token.
-    about : About
-        Facts about the profile.
-    places : list of Place
-        Where the token was put.
-    kept_fresh : bool
-        Whether it is kept fresh there.
-    notes : list of str
-        Sentences about what else the user should know.
-    """
-
-    key: Key
-    token: Token
-    about: About
-    places: list[Place]
-    kept_fresh: bool
-    notes: list[str]
-
-
-class Forgotten(NamedTuple):
-    """The result of forgetting a profile's tokens.
-
-    Attributes
-    ----------
-    places : list of Place
-        Places that were restored to what was there before.
-    notes : list of str
-        Sentences about places that were left alone.
-    """
-
-    places: list[Place]
-    notes: list[str]
-
-
-class Troubles:
-    """The last error of each token that failed, and the notices that the user has not seen yet. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._errors: dict[Key, TokenError] = {}
-        self._notices: dict[Key, str] = {}
-        self._lock = threading.Lock()
-
-    def of(self, key: Key) -> TokenError | None:
-        """The last error of a key's token, if any."""
-        return self._errors.get(key)
-
-    def keys(self) -> list[Key]:
-        """The keys whose tokens have failed."""
-        with self._lock:
-            return list(self._errors)
-
-    def note(self, key: Key, error: TokenError) -> None:
-        """Record a failure in the background."""
-        with self._lock:
-            before = self._errors.get(key)
-            self._errors[key] = error.copy()
-            # Compared by kind, because the request id differs each time.
-            if before is None or (before.reason, before.code) != (error.reason, error.code):
-                self._notices[key] = _notice(key, error)
-
-    def over(self, key: Key) -> None:
-        """Drop a key's error: the token works again, or is no longer wanted."""
-        with self._lock:
-            self._errors.pop(key, None)
-            self._notices.pop(key, None)
-
-    def take_notices(self) -> list[str]:
-        """Return what has failed in the background since the last call. A failure is reported once until it is over."""
-        with self._lock:
-            notices = list(self._notices.values())
-            self._notices.clear()
-        return notices
-
-    def after_fork(self) -> None:
-        """Replace the lock in a forked child, because another thread may have held it."""
-        self._lock = threading.Lock()
-
-
-def _notice(key: Key, error: TokenError) -> str:
-    told = error.copy()
-    told.profile = None
-    return f"{key} could not be kept fresh: {told}"
-
-
-class Reports:
-    """Reports to the Jupyter server what a session holds, from a daemon thread, after each change.
-
-    Parameters
-    ----------
-    send : callable
-        Takes the last report. Sends a new one if it differs, and returns it. May raise `TokenError`.
-    """
-
-    def __init__(self, send: Callable[[object], object]) -> None:
-        self._send = send
-        self._changed = threading.Event()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-
-    def changed(self) -> None:
-        """Report soon. Returns at once."""
-        self._changed.set()
-        with self._lock:
-            if self._thread is None and not self._stopped.is_set():
-                thread = threading.Thread(target=self._run, name="jupyter_tokens reports", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError as error:
-                    # The process has too many threads, or is ending: the next change tries again.
-                    _log.debug("what is held is not reported to the server: %s", error)
-                else:
-                    self._thread = thread
-
-    def stop(self) -> None:
-        """Report the last change, and stop."""
-        self._stopped.set()
-        self._changed.set()
-
-    def _run(self) -> None:
-        last: object = None
-        while not self._stopped.is_set():
-            self._changed.wait()
-            self._changed.clear()
-            try:
-                last = self._send(last)
-            except TokenError as error:
-                # The server is not reachable, or has another version; the next change is reported again.
-                last = None
-                _log.debug("what is held was not reported to the server: %s", error.reason)
-            self._stopped.wait(_REPORT_PAUSE_SECONDS)
 
 
 class Loan:
@@ -477,7 +294,7 @@ class TokenSession:
         entries = {entry.name: entry for entry in self._entries}
         rows = [self._status(key, source.standing(key), entries.get(key.profile)) for key in self._known()]
         held = {row.profile for row in rows}
-        rows += [_untouched(entry) for entry in self._entries if entry.name not in held]
+        rows += [not_fetched(entry) for entry in self._entries if entry.name not in held]
         order = {name: number for number, name in enumerate(entries)}
         return sorted(rows, key=lambda row: (order.get(row.profile, len(order)), row.profile, repr(row.params)))
 
@@ -730,22 +547,6 @@ class TokenSession:
         self.injections.after_fork()
         self.refresher.after_fork()
         self._reports = Reports(self._report)
-
-
-def _untouched(entry: ProfileEntry) -> Status:
-    """The status of a profile without a token."""
-    return Status(
-        profile=entry.name,
-        params={},
-        title=entry.title,
-        sandbox=entry.sandbox,
-        state="failed" if entry.error is not None else "none",
-        expires_at=None,
-        places=(),
-        kept_fresh=False,
-        error=entry.error,
-        env=entry.env,
-    )
 
 
 def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[list[Place], list[str]]:

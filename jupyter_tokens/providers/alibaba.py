@@ -52,13 +52,13 @@ _MEANINGS = {
     "NoPermission": Meaning(Forbidden, _RAM_HINT),
     "Forbidden.RAM": Meaning(Forbidden, _RAM_HINT),
     "InvalidApi.NotFound": Meaning(NotFound, "Check that the endpoint is this API's."),
-    # STS's.
+    # STS
     "AuthenticationFail.ApiUsername": Meaning(Unauthorized, _KEY_HINT),
     "AuthenticationFail.ApiPassword": Meaning(Unauthorized, _KEY_HINT),
     "AuthenticationFail.NoPermission": Meaning(Unauthorized, "Check that the role trusts the identity provider."),
     "EntityNotExist.Role": Meaning(NotFound, "Check RoleArn."),
     "MissingSecurityToken": Meaning(Unauthorized, "A temporary key needs its STS token: give security_token."),
-    # PAI-DSW's.
+    # PAI-DSW
     "ValidationError": _INVALID,
     "InternalError": Meaning(ServiceUnavailable, "Try again later."),
     "ServiceUnavailable": Meaning(ServiceUnavailable, "Try again later."),
@@ -194,7 +194,7 @@ class VpcProvider(AlibabaProvider):
         """Check the common settings, and that `network` and endpoint agree."""
         super().check()
         if self.endpoint and self.network == "vpc":
-            raise SettingProblem("network", "and endpoint exclude each other: vpc stands for a region's endpoint")
+            raise SettingProblem("network", "and endpoint exclude each other: vpc means a region's endpoint")
 
     def host(self) -> str:
         """Return the host in the profile's region, public or in the VPC."""

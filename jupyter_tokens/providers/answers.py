@@ -167,7 +167,7 @@ def json_object(response: httpx.Response) -> dict[str, Any]:
         raise malformed(response, "is not JSON")
     data = try_json_object(response)
     if data is None:
-        raise malformed(response, "is not a whole JSON object")
+        raise malformed(response, "is not a complete JSON object")
     return data
 
 
@@ -205,7 +205,7 @@ def text_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str
     """Return a field that must be a non-empty string."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise malformed(response, f"has no text {name!r}", body)
+        raise malformed(response, f"has no string {name!r}", body)
     return value
 
 
@@ -242,7 +242,7 @@ def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float)
     try:
         return utc(seconds)
     except (OverflowError, ValueError, OSError):
-        raise malformed(response, "tells a time that no calendar holds", body) from None
+        raise malformed(response, "contains a time that is out of range", body) from None
 
 
 def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> float | None:
@@ -283,7 +283,7 @@ def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
         return
     if not isinstance(kind, str) or kind.strip().lower() not in {"", "bearer", "bearertoken"}:  # Apigee's, the last
         shown = plain(kind, 40) if isinstance(kind, str) else type(kind).__name__
-        raise malformed(response, f"holds a token of type {shown!r}, but only Bearer tokens can be used", body)
+        raise malformed(response, f"has a token of type {shown!r}, but only Bearer tokens can be used", body)
 
 
 def retry_after_of(response: httpx.Response, now: float) -> float | None:
@@ -325,14 +325,14 @@ def refusal(
     kind = meaning.kind
     said = plain(message, _LONGEST_MESSAGE) if isinstance(message, str) else ""
     if not said:
-        said = f"{response.reason_phrase or 'Refused'}, with no message that could be read"
+        said = f"{response.reason_phrase or 'Refused'}, without a readable message"
     return kind(
         said if said.endswith((".", "!", "?")) else said + ".",
         hint=meaning.hint,
         code=plain(str(code), _LONGEST_ID) if isinstance(code, str | int) and code != "" else None,
         status=status,
         request_id=request_id_of(response, body),
-        # A refusal with the status of a success says by its code alone what it is.
+        # A refusal with a success status can only be recognised by its code.
         retryable=kind is Throttled
         or (kind is ServiceUnavailable and (status in _RETRYABLE_STATUS or status < httpx.codes.BAD_REQUEST)),
         retry_after=retry_after_of(response, now),

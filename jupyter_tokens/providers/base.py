@@ -105,7 +105,7 @@ class Listed(NamedTuple):
     id : str
         The value.
     label : str
-        What it stands for, for people: a name, a state.
+        Its display name or state.
     """
 
     id: str
@@ -170,7 +170,7 @@ class Provider:
     token_fields: Sequence[str] = ()
     """The names of the values of a token, as the API spells them, if there are several that belong together.
 
-    Those of an access key stand in this order: its id, its secret, its session token.
+    Those of an access key are in this order: id, secret, session token.
     """
 
     caches: ClassVar[bool] = False
@@ -229,14 +229,14 @@ class Provider:
 
     @classmethod
     def _required_when(cls, name: str, setting: Setting) -> list[dict[str, str]]:
-        """The conditions of which one has to hold; an empty one always does."""
+        """Return the conditions that each make a setting required; an empty condition always holds."""
         without = {"without": setting.unless} if setting.unless else {}
         if setting.required:
             return [without]
         return [{"sign_in": way.id, **without} for way in cls.sign_in if name in way.required]
 
     def check(self) -> None:
-        """Looks at the settings together. Raises `SettingProblem`."""
+        """Check the settings together. Raises `SettingProblem`."""
         known = self.settings()
         self._need(*(name for name, setting in known.items() if setting.required))
         way = self.chosen_sign_in()
@@ -285,9 +285,9 @@ class Provider:
         return False
 
     def identity(self, secrets: Mapping[str, Secret], credential: Any) -> Any:
-        """What tells a credential from all others, so that processes with the same one can share a token.
+        """Return what distinguishes a credential from all others, so that processes that have it can share a token.
 
-        Texts, numbers, `Secret`s, and mappings, tuples and dataclasses of those; fields with `compare=False` are left
+        Strings, numbers, `Secret`s, and mappings, tuples and dataclasses of those; fields with `compare=False` are left
         out. Anything else, or None, means that this token is not shared. A part that changes from one process to the
         next keeps them apart; a part that is missing mixes up the tokens of different accounts.
         """

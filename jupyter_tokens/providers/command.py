@@ -107,7 +107,7 @@ class Command(Provider):
         return _Printed(self._token(text))
 
     def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
-        """See `Provider.identity`. The program has run already, so there is no call to spare."""
+        """See `Provider.identity`. The program has already run, so sharing would not save a call."""
 
     def retrieve(self, call: Call) -> Flow:
         """Return the token without a request. Its expiry comes from the output, or else from the JWT itself."""
@@ -123,7 +123,7 @@ class Command(Provider):
         try:
             expires_at = None if ends is None else utc(ends)
         except (OverflowError, ValueError, OSError):
-            raise self._problem("an expiry that no calendar holds", _ALONE) from None
+            raise self._problem("an expiry that is out of range", _ALONE) from None
         if expires_at is not None and expires_at <= utc(now):
             raise UnusableToken(
                 f"{self._program} printed a token that expired at {expires_at:%Y-%m-%d %H:%M:%S}Z.",
@@ -141,9 +141,9 @@ class Command(Provider):
         try:
             body = json.loads(text)
         except (ValueError, RecursionError):
-            raise self._problem("what begins like JSON and is not whole JSON", _LOOK) from None
+            raise self._problem("incomplete JSON", _LOOK) from None
         if isinstance(body, str):
-            # az with --query, for one.
+            # For instance az with --query.
             return _Printed(self._token(body))
         places = [body, *(body[name] for name in _INSIDE if isinstance(body.get(name), dict))]
         for place in places:
@@ -163,7 +163,7 @@ class Command(Provider):
         if missing:
             raise self._problem(
                 f"an access key without {missing[0]}",
-                "A temporary key has three values that belong together. A permanent one is not handed to notebooks.",
+                "A temporary key has three values that belong together. Permanent keys are not given to notebooks.",
             )
         values = {name: self._token(place[name]) for name in names}
         return _Printed(values, None, self._first(place, _ENDS, self._moment))
@@ -171,7 +171,7 @@ class Command(Provider):
     def _token(self, value: str) -> Secret:
         if not is_token(value):
             raise self._problem(
-                "a text with blanks or characters outside ASCII, which no token has",
+                "a text with spaces or characters outside ASCII, which no token has",
                 _LOOK,
             )
         return Secret(value)

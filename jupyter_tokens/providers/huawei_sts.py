@@ -54,7 +54,7 @@ _NEEDS = {
     _SECURITY_TOKENS: (),
 }
 _METADATA = ("assumed_agency", "source_identity")
-# What IAM calls the values, in the order of `token_fields`.
+# IAM's names of the values, in the order of `token_fields`.
 _IAM_FIELDS = ("access", "secret", "securitytoken")
 
 

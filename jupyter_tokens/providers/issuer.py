@@ -36,9 +36,9 @@ _ENDPOINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An authorization server's endpoints; "" for one that it has not.
+    """An authorization server's endpoints; "" for those that it does not have.
 
-    `scopes` are those that it names. `sends_issuer` says that its authorization responses have an `iss` (RFC 9207).
+    `scopes` are those that its metadata names. `sends_issuer`: its authorization responses have an `iss` (RFC 9207).
     """
 
     issuer: str = ""
@@ -66,7 +66,7 @@ def discover(issuer: str) -> Driven[Server]:
         if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             break
     raise ResponseError(
-        f"{parts.hostname} does not describe an issuer at the address of the profile.",
+        f"{parts.hostname} has no issuer metadata at the address in the profile.",
         hint="Check issuer, or give endpoint and the other endpoints one by one.",
         status=response.status_code,
         retryable=response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR,
@@ -78,7 +78,7 @@ def _server(issuer: str, response: httpx.Response) -> Server:
     # RFC 8414, section 3.3: another server's description must not be taken for this one's.
     if body.get("issuer") != issuer:
         raise ResponseError(
-            "The metadata is that of another issuer.",
+            "The metadata belongs to another issuer.",
             hint="Write issuer exactly as the server does in its metadata, with or without a slash at the end.",
             status=response.status_code,
         )
@@ -91,7 +91,7 @@ def _server(issuer: str, response: httpx.Response) -> Server:
             raise malformed(response, f"names a {field} that {problem.problem}") from None
         found[name] = value
     if not found["token"]:
-        raise malformed(response, "names no token_endpoint")
+        raise malformed(response, "has no token_endpoint")
     scopes = body.get("scopes_supported")
     return Server(
         issuer=issuer,
@@ -136,7 +136,7 @@ def verified(id_token: str, server: Server, client_id: str, now: float) -> Drive
         ) from None
     response = yield httpx.Request("GET", parsed_url(server.jwks), headers=COMMON_HEADERS)
     if response.status_code != httpx.codes.OK:
-        raise malformed(response, "holds no keys of the issuer")
+        raise malformed(response, "contains no keys of the issuer")
     keys = json_object(response).get("keys")
     try:
         key = _key(keys, jwt.get_unverified_header(id_token).get("kid"))
@@ -159,7 +159,7 @@ def verified(id_token: str, server: Server, client_id: str, now: float) -> Drive
 
 
 def _key(keys: Any, wanted: object) -> dict[str, Any]:
-    """Return the published key that an id_token names; one that names none must leave no choice."""
+    """Return the published key that an id_token names. If it names none, only one key may be published."""
     known = [key for key in keys if isinstance(key, dict) and key.get("use", "sig") == "sig"]
     fitting = [key for key in known if wanted in (None, key.get("kid"))]
     if len(fitting) != 1:

@@ -23,13 +23,13 @@ from .fields import is_url
 __all__ = ["JupyterHub"]
 
 REFRESH_SECONDS = 300.0
-"""How long a token without a known expiry is used, in seconds: the hub checks it as often (`auth_refresh_age`)."""
+"""How long a token without a known expiry is used, in seconds; the default of the hub's `auth_refresh_age`."""
 _SCOPES = "read:users:name!user and admin:auth_state!user"
 _API, _USER, _TOKEN = "JUPYTERHUB_API_URL", "JUPYTERHUB_USER", "JUPYTERHUB_API_TOKEN"
 _MEANINGS = {
     "401": Meaning(Forbidden, "Restart your server: the hub no longer knows its token."),
-    "403": Meaning(Forbidden, f"Have the roles user and server given the scopes {_SCOPES}; then restart your server."),
-    "404": Meaning(Forbidden, f"Have the roles user and server given the scopes {_SCOPES}; then restart your server."),
+    "403": Meaning(Forbidden, f"Ask for the scopes {_SCOPES} for the roles user and server; then restart your server."),
+    "404": Meaning(Forbidden, f"Ask for the scopes {_SCOPES} for the roles user and server; then restart your server."),
 }
 
 
@@ -63,10 +63,10 @@ class JupyterHub(Provider):
         api, user, token = (os.environ.get(name, "") for name in (_API, _USER, _TOKEN))
         if not (api and user and token):
             raise ConfigurationError(
-                "This process belongs to no server of a JupyterHub, so there is no login of a hub.",
+                "This process is not part of a server that JupyterHub started, so there is no login to a hub.",
                 hint=f"Use this profile in a server that a hub has started: it sets {_API}, {_USER} and {_TOKEN}.",
             )
-        # Plain http is usual inside a cluster: it is how the hub and all of its servers talk, with this very token.
+        # Plain http is usual inside a cluster: the hub and its servers use it for this token anyway.
         if not api.startswith(("http://", "https://")) or not is_url(api):
             raise ConfigurationError(f"{_API} is not a URL.", hint="The hub sets it to the URL of its API.")
         return _Server(f"{api.rstrip('/')}/users/{quote(user, safe='')}", Secret(token))
@@ -88,13 +88,13 @@ class JupyterHub(Provider):
             )
         body = json_object(response)
         if "auth_state" not in body:
-            raise Forbidden("The hub does not show the login to this server.", hint=_MEANINGS["403"].hint)
+            raise Forbidden("The hub does not let this server read the login.", hint=_MEANINGS["403"].hint)
         state = body["auth_state"]
         if not isinstance(state, dict) or not state.get(self.token):
             raise LoginNeeded(
-                f"The hub keeps no {self.token} of your login.",
-                hint="Log out of the hub and in again. If it stays so: the hub needs c.Authenticator.enable_auth_state "
-                "and a login by OAuth.",
+                f"The hub has no {self.token} for your login.",
+                hint="Log out of the hub and in again. If that does not help: the hub needs "
+                "c.Authenticator.enable_auth_state and a login by OAuth.",
             )
         value = token_of(response, state, self.token)
         ends = jwt_expiry(value)

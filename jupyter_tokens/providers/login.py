@@ -1,4 +1,4 @@
-"""A person's login: what is kept of it, as one JSON text, and what a flow is given to use and to renew it."""
+"""A person's login, how it is stored (as one JSON string), and how a flow uses and renews it."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Login:
     Attributes
     ----------
     server, client_id : str
-        The token endpoint and the client that it was made with: it is shown to no other.
+        The token endpoint and the client that it was made with; it is sent to no other.
     since : float
         When the person logged in, in seconds since the epoch.
     who, subject : str
-        The person's name for people, and the server's id of the person; "" if it gives none.
+        The person's display name, and the server's id of the person; "" if the server gives none.
     params : Mapping
         The parameters (scope, audience, resource) that were asked for.
     refresh_token : Secret or None
-        What gives further tokens; None if the server gives none.
+        Used to get further tokens; None if the server gives none.
     token, expires_at : Secret or None, float or None
         Without a refresh token: the token, and when it expires, in seconds since the epoch.
     key : Secret
-        Made at the login, and the same for its whole life: who can read the login may share its tokens.
+        Random, created with the login. Processes that can read the login share its tokens.
     """
 
     server: str
@@ -54,13 +54,13 @@ class Login:
     key: Secret = field(default_factory=lambda: Secret(secrets.token_urlsafe(32)))
 
     def to_json(self) -> Secret:
-        """Return it as one text, to be kept as a secret."""
+        """Return it as one string, to be stored as a secret."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return Secret(json.dumps({n: v.reveal() if isinstance(v, Secret) else v for n, v in values.items()}))
 
     @classmethod
     def from_json(cls, text: Secret) -> Login | None:
-        """Read what `to_json` wrote; None for anything else."""
+        """Read the output of `to_json`; None for anything else."""
         try:
             values = json.loads(text.reveal())
             hidden = {name: Secret(values[name]) for name in ("refresh_token", "token", "key") if values[name]}
@@ -72,13 +72,13 @@ class Login:
 
 @dataclass(slots=True)
 class LoginInUse:
-    """A login while one flow has it for itself. `keep` writes it at once; None ends the login."""
+    """A login, locked for one flow."""
 
     login: Login
     write: Callable[[Login | None], None]
 
     def keep(self, login: Login | None) -> None:
-        """Write what has become of the login, before anything else is done with the answer."""
+        """Store the renewed login at once, before the response is used for anything else; None ends the login."""
         self.write(login)
         if login is not None:
             self.login = login

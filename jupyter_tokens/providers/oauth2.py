@@ -81,9 +81,9 @@ _MEANINGS = {
     "invalid_request": Meaning(InvalidRequest, "Check the parameters, and extra_params of the profile."),
     "invalid_client": Meaning(Unauthorized, _CLIENT_HINT),
     "invalid_grant": Meaning(Unauthorized, _CLIENT_HINT),
-    "unauthorized_client": Meaning(Forbidden, "Have the client allowed to use the profile's grant."),
-    "unsupported_grant_type": Meaning(InvalidRequest, "The server does not have the profile's grant at this endpoint."),
-    "access_denied": Meaning(Forbidden, "The person or the server has denied access."),
+    "unauthorized_client": Meaning(Forbidden, "Allow the client to use the profile's grant."),
+    "unsupported_grant_type": Meaning(InvalidRequest, "The endpoint does not support the profile's grant."),
+    "access_denied": Meaning(Forbidden, "The person or the server denied access."),
     "expired_token": Meaning(InvalidRequest, "Start the login again."),
     "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may not be allowed all of it."),
     "invalid_target": Meaning(InvalidRequest, "Check resource and audience."),
@@ -201,7 +201,7 @@ class OAuth2(TokenEndpoint):
     life_hint = "Ask the server's administrator for the life of this client's tokens."
     without_id_hint = (
         "Ask for it with params scope: openid (some servers also need another scope or audience); "
-        "many issue none for client credentials: then set token to access_token."
+        "many servers issue none for client credentials: then set token to access_token."
     )
     params: ClassVar = {
         "scope": Param("Scopes of the token, separated by spaces."),
@@ -223,7 +223,7 @@ class OAuth2(TokenEndpoint):
     )
 
     grant = Setting(
-        "How a token is got: client_credentials (for a program), authorization_code or device_code (a person logs in), "
+        "How to get a token: client_credentials (for a program), authorization_code or device_code (a person logs in), "
         "token_exchange (for the token of another profile).",
         choices=GRANTS,
         default=CLIENT_CREDENTIALS,
@@ -255,7 +255,7 @@ class OAuth2(TokenEndpoint):
         default="basic",
         label="Authentication method",
     )
-    signing_algorithm = Setting("What private_key_jwt signs with.", choices=ALGORITHMS, default="RS256")
+    signing_algorithm = Setting("Signature algorithm of private_key_jwt.", choices=ALGORITHMS, default="RS256")
     key_id = Setting("kid of the assertion, where the server knows several keys of the client.", label="Key ID")
     assertion_audience = Setting("aud of the assertion; by default the token endpoint.", advanced=True)
     subject = Reference(
@@ -266,18 +266,18 @@ class OAuth2(TokenEndpoint):
         advanced=True,
     )
     subject_type = Setting(
-        "For token_exchange: what the subject's token is.",
+        "For token_exchange: the type of the subject's token.",
         choices=("access_token", "id_token", "jwt"),
         default="access_token",
         advanced=True,
     )
     authorization_endpoint = Endpoint(
-        "Where a person logs in, if there is no issuer that names it.",
+        "Authorization endpoint, if no issuer's metadata names it.",
         example="https://login.example.com/oauth2/authorize",
         advanced=True,
     )
-    device_endpoint = Endpoint("Device authorization endpoint, if there is no issuer that names it.", advanced=True)
-    revocation_endpoint = Endpoint("Where a logout revokes, if there is no issuer that names it.", advanced=True)
+    device_endpoint = Endpoint("Device authorization endpoint, if no issuer's metadata names it.", advanced=True)
+    revocation_endpoint = Endpoint("Revocation endpoint, if no issuer's metadata names it.", advanced=True)
     redirect_uri = Endpoint(
         "Redirect URI of a login from the Jupyter server, if it is not the address that the browser uses, such as a "
         "hub's /hub/user-redirect/jupyter-tokens/login/callback.",
@@ -291,14 +291,14 @@ class OAuth2(TokenEndpoint):
         advanced=True,
     )
     extra_params = Setting(
-        "Further parameters of each request, form-encoded: tenant=acme&realm=x. No place for secrets.",
+        "Further parameters of each request, form-encoded: tenant=acme&realm=x. Not for secrets.",
         label="Extra parameters",
         example="tenant=acme",
         advanced=True,
     )
 
     preset: Preset | None = None
-    """What is known of the server, if `issuer` names one of `PRESETS`; its settings are those that are not given."""
+    """The preset that `issuer` names, or None. Its settings apply where the profile gives none."""
 
     def __init__(self, **settings: str) -> None:
         named = preset_of(issuer) if isinstance(issuer := settings.get("issuer"), str) else None
@@ -354,7 +354,7 @@ class OAuth2(TokenEndpoint):
     def server(self, call: Call) -> Driven[Server]:
         """Return the server's endpoints: those of the profile, or those that the issuer's metadata names."""
         if self.endpoint:
-            # What a profile spells out is complete; `issuer` then only says who answers.
+            # With an endpoint in the profile no metadata is read: `issuer` is only compared with the responses' `iss`.
             return Server(
                 issuer=self.issuer,
                 token=self.endpoint,
@@ -445,7 +445,7 @@ class OAuth2(TokenEndpoint):
         else:
             rotated = body.get("refresh_token")
             if isinstance(rotated, str) and rotated and rotated != login.refresh_token.reveal():
-                # At once: whatever fails from here on, the old one is spent.
+                # At once: the old refresh token is used up, whatever fails from here on.
                 used.keep(replace(login, refresh_token=Secret(rotated)))
             token = self.read(call, response, body, asked)
             if self.token == ID_TOKEN:
@@ -472,7 +472,7 @@ class OAuth2(TokenEndpoint):
     def _check_subject(login: Login, claims: Mapping[str, Any]) -> None:
         # OpenID Connect Core 1.0, section 12.2.
         if login.subject and claims.get("sub") != login.subject:
-            raise ResponseError("The id_token is another person's than the login's.", hint="Log out and log in again.")
+            raise ResponseError("The id_token is for another person than the login.", hint="Log out and log in again.")
 
     def extra(self) -> dict[str, str]:
         """Return `extra_params` by name. Raises `SettingProblem`."""

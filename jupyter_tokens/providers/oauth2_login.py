@@ -39,10 +39,10 @@ def _made_up() -> Secret:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """One login by a browser: where it comes back to, and what only the two ends of it know."""
+    """A login with a browser: its redirect URI, and the secrets that link its beginning and its end."""
 
     redirect_uri: str
-    # Of letters and digits: OneAccess documents no more.
+    # Letters and digits only, because OneAccess documents no other characters.
     state: Secret = field(default_factory=lambda: Secret(secrets.token_hex(32)))
     nonce: Secret = field(default_factory=_made_up)
     verifier: Secret = field(default_factory=_made_up)
@@ -61,7 +61,7 @@ class DeviceCode:
 
 
 def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Driven[str]:
-    """Return the address that the person's browser opens."""
+    """Return the URL that the person's browser opens."""
     server = yield from provider.server(call)
     if not server.authorization:
         raise ConfigurationError(
@@ -114,7 +114,7 @@ def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[s
 
 
 def start_device(provider: OAuth2, call: Call) -> Driven[DeviceCode]:
-    """Return what the person types, and where."""
+    """Start a login on another device: return the code, and the URL where the person enters it."""
     server = yield from provider.server(call)
     if not server.device:
         raise ConfigurationError(
@@ -148,7 +148,7 @@ def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Logi
     now = call.clock.now()
     form = {"grant_type": _DEVICE, "device_code": device.code.reveal()}
     response = yield provider.post(call, server, server.token, form)
-    # By its code, as servers differ in the status.
+    # By the code, because servers use different statuses.
     code = (try_json_object(response) or {}).get("error")
     if code == "slow_down":
         device.interval += _SLOWER_SECONDS
@@ -159,7 +159,7 @@ def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Logi
 
 
 def revoke(provider: OAuth2, call: Call, login: Login) -> Driven[bool]:
-    """Revoke a login at its server. Returns whether the server has done so."""
+    """Revoke a login at its server. Returns whether the server did so."""
     server = yield from provider.server(call)
     value, hint = login.refresh_token, "refresh_token"
     if value is None:
@@ -172,14 +172,14 @@ def revoke(provider: OAuth2, call: Call, login: Login) -> Driven[bool]:
 
 
 def _check_issuer(call: Call, server: Server, answer: Mapping[str, str]) -> None:
-    """RFC 9207: an answer of another server is not taken to this one, where its code would be stolen."""
+    """RFC 9207: the code of another server must not be sent to this one, which could steal it."""
     given = answer.get("iss")
     if server.issuer and (given != server.issuer if given is not None else server.sends_issuer):
-        raise needed(call.profile, "The answer to the login is not from the profile's server, so it is not used.")
+        raise needed(call.profile, "The response to the login is not from the profile's server, so it is not used.")
 
 
 def _login_params(provider: OAuth2, call: Call, server: Server) -> dict[str, str]:
-    """The parameters of the profile; without a scope, the preset's, or what OpenID Connect has of the server's."""
+    """Return the profile's parameters; if they have no scope, with the preset's or OpenID Connect's usual scopes."""
     params = {name: str(value) for name, value in call.params.items()}
     if "scope" not in params and provider.preset and provider.preset.scope:
         params["scope"] = provider.preset.scope
@@ -203,7 +203,7 @@ def _login(
     client_id: str = call.credential.id
     id_token, claims = body.get(ID_TOKEN), {}
     if isinstance(id_token, str):
-        # It comes from the server itself, over TLS: only one that is handed out has its signature checked as well.
+        # It comes from the server itself, over TLS. Its signature is only checked if it is used as the token.
         used = provider.token == ID_TOKEN
         claims = (yield from verified(id_token, server, client_id, now)) if used else claims_of(id_token)
         check_claims(claims, server, client_id, nonce)

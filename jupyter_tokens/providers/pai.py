@@ -41,7 +41,7 @@ class PaiProvider(VpcProvider):
         try:
             ends = None if life is None else utc(asked + life)
         except (OverflowError, ValueError, OSError):
-            raise ParameterError("Parameter ExpireTime ends at a time that no calendar holds.") from None
+            raise ParameterError("Parameter ExpireTime is too large.") from None
         response = yield from self.exchange(call)
         if response.status_code != httpx.codes.OK:
             raise self.refuse(call, response)
@@ -49,7 +49,7 @@ class PaiProvider(VpcProvider):
         if body.get("Success", True) is not True:
             # PAI-DSW also refuses with status 200.
             if not body.get("Code"):
-                raise malformed(response, "says that the call failed, but not why", body)
+                raise malformed(response, "reports a failure without a reason", body)
             raise self.refuse(call, response)
         value = token_of(response, body, "Token")
         stated = jwt_expiry(value)

@@ -144,7 +144,7 @@ def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dic
 
 
 def check_json_object(name: str, text: Any, longest: int) -> None:
-    """Check a parameter that is a JSON object, as text of at most `longest` characters; None is left out.
+    """Check a parameter that is a JSON object, as a string of at most `longest` characters; None is left out.
 
     Raises `ParameterError`.
     """
@@ -155,7 +155,7 @@ def check_json_object(name: str, text: Any, longest: int) -> None:
     except (ValueError, RecursionError):
         is_object = False
     if not is_object:
-        raise ParameterError(f"Parameter {name} must be a JSON object, as text.")
+        raise ParameterError(f"Parameter {name} must be a JSON object, as a string.")
     if len(text) > longest:
         raise ParameterError(f"Parameter {name} must have at most {longest} characters, not {len(text)}.")
 

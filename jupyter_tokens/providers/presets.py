@@ -1,6 +1,6 @@
 """Well-known authorization servers by name, as data: `issuer: "github"`, or with its tenant `issuer: "entra:TENANT"`.
 
-No row was tried with the real service, which needs an account there; `source` names the page that says what is right.
+No preset was tried with the real service, which needs an account there. `source` names the server's own page.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,250}")
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What is known of an authorization server.
+    """The settings for a well-known authorization server.
 
     Attributes
     ----------
     title : str
-        Its name for people.
+        Its display name.
     settings : Mapping
-        Settings of `oauth2`, which a profile's own go before; `{tenant}` stands for what follows the colon.
+        Settings of `oauth2`, which a profile's own override; `{tenant}` is replaced by the text after the colon.
     source : str
         The title of the server's page.
     tenant : str
-        What follows the colon, for people; "" if nothing does.
+        A description of the text after the colon; "" if there is none.
     scope : str
-        The scopes of a login that names none; "" for those that the metadata calls for.
+        The scopes of a login without a scope of its own; "" for those that the server's metadata suggests.
     authorize : Mapping
-        Further parameters of the address that the browser opens.
+        Further parameters of the authorization URL.
     note : str
-        What differs from other servers.
+        How the server differs from others.
     """
 
     title: str
@@ -174,7 +174,7 @@ PRESETS: Mapping[str, Preset] = {
         note="scope is AUDIENCE, a vertical bar and SCOPE; blanks between several.",
     ),
 }
-"""By the name that `issuer` gives."""
+"""The presets, by the name that `issuer` gives."""
 
 
 def preset_of(issuer: str) -> tuple[Preset, str] | None:

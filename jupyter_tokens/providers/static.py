@@ -30,13 +30,13 @@ class Static(Provider):
         token = secrets["token"]
         if not is_token(token.reveal()):
             raise SecretError(
-                "The token holds a blank, a line break or a character outside ASCII, which no header can carry.",
+                "The token contains a space, a line break or a character outside ASCII, which a header cannot carry.",
                 hint="Copy it again and store it without anything before or after it.",
             )
         return token
 
     def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
-        """See `Provider.identity`. There is no call to spare."""
+        """See `Provider.identity`. No call is made, so sharing would not save one."""
 
     def retrieve(self, call: Call) -> Flow:
         """Return the token without a request. It has no expiry unless it is a JWT with an `exp`."""

@@ -11,8 +11,13 @@ from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from ..config.editing import editable, put
+from ..config.found import found
+from ..config.secret_store import usable
 from ..errors import ParameterError, UnknownProfile
+from .answers import profile_entry, provider_entries, token_answer
 from .base import INJECT, KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler, error_facts
+from .edit_rules import check_change
 from .holdings import Holding
 from .kernel_proof import check_adopted
 from .kernel_push import Errand, Given, Injection, Removal
@@ -47,8 +52,6 @@ class ProfilesHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
         """List the profiles with their states, and invalid ones with their errors."""
-        from .answers import profile_entry  # noqa: PLC0415 (loads httpx, which no server should start with)
-
         source = self.extensionapp.source
         profiles = await self.extensionapp.profiles()
         profiles.check_readable()
@@ -73,9 +76,6 @@ class ProvidersHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
         """List the providers with JSON schemas of their settings and parameters, and the stores for secrets."""
-        from ..config.secret_store import usable  # noqa: PLC0415 (see above)
-        from .answers import provider_entries  # noqa: PLC0415 (see above)
-
         stores = await self.extensionapp.on_a_thread(usable)
         self.finish(json.dumps({"providers": provider_entries(), "secret_stores": stores}))
 
@@ -87,8 +87,6 @@ class ImportHandler(TokensHandler):
     @authorized(action="write", resource=PROFILES)
     async def get(self) -> None:
         """List the names of credentials that exist on this machine, for users who may refer to them."""
-        from ..config.found import found  # noqa: PLC0415 (see above)
-
         self.check_edit()
         known = await self.extensionapp.on_a_thread(found) if await self.may("execute", KERNELS) else []
         self.finish(json.dumps({"found": [one._asdict() for one in known]}))
@@ -103,8 +101,6 @@ class TokenHandler(TokensHandler):
     @authorized(action="write", resource=TOKENS)
     async def post(self, name: str) -> None:
         """Fetch a token or serve it from the cache: facts about it, and on request its value."""
-        from .answers import token_answer  # noqa: PLC0415 (see above)
-
         body = self.body({"reveal": bool, "refresh": bool, "params": dict})
         reveal = body.get("reveal", False)
         if reveal:
@@ -166,8 +162,6 @@ class ProfileHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self, name: str) -> None:
         """Return the profile's settings for a form, without its secrets."""
-        from ..config.editing import editable  # noqa: PLC0415 (see above)
-
         self.check_edit()
         extension = self.extensionapp
         self.finish(json.dumps(await extension.on_a_thread(partial(editable, name, extension.source.profiles()))))
@@ -176,10 +170,6 @@ class ProfileHandler(TokensHandler):
     @authorized(action="write", resource=PROFILES)
     async def put(self, name: str) -> None:
         """Add or change a profile according to the settings in the body."""
-        from ..config.editing import put  # noqa: PLC0415 (see above)
-        from .answers import profile_entry  # noqa: PLC0415 (see above)
-        from .edit_rules import check_change  # noqa: PLC0415 (see above)
-
         self.check_edit()
         settings = self.body(None)
         extension = self.extensionapp

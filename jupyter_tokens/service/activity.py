@@ -1,4 +1,4 @@
-"""What happened at the service and who holds what, as log lines, metrics and for the page; never a token's value."""
+"""Audit log, metrics and holdings of the service. They never contain a token's value."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _MOST_NOTED = 65_536
 
 @lru_cache(4096)
 def _asks(profile: str, user: str, outcome: str) -> Any:
-    # Looking it up takes longer than counting.
+    # Cached, because the lookup takes longer than the increment.
     return _ASKS.labels(profile, user, outcome)
 
 
 class Holding(NamedTuple):
-    """A token that a user's server was given. since : the first of those that followed one another."""
+    """A token that a user's server has. since : when it got the first of an unbroken series of tokens."""
 
     user: str
     server: str | None
@@ -50,12 +50,14 @@ class Holding(NamedTuple):
 
 
 class Audit:
-    """Tells of what happened. The log and the metrics are this replica's, the rest is all replicas' together.
+    """Records events and holdings.
+
+    Log lines and metrics cover this replica only; `holdings` and `events` cover all replicas.
 
     Parameters
     ----------
     records : Records
-        Where events and holdings are kept. If it cannot be reached, they are in the log alone.
+        Stores events and holdings. If it cannot be reached, events are only in the log.
     clock : Clock
     """
 
@@ -65,7 +67,7 @@ class Audit:
         self._noted: dict[tuple[str, str | None, str], datetime | None] = {}
 
     def served(self, caller: Caller, token: Token, *, cached: bool, handle: str | None = None) -> None:
-        """A token went to a user's server, or to the holder of one of the user's handles."""
+        """Record that a user's server, or a worker with one of the user's handles, got a token."""
         profile = token.profile
         _asks(profile, caller.name, "served").inc()
         by = {} if handle is None else {"handle": handle}
@@ -74,24 +76,24 @@ class Audit:
             self._hold((caller.name, caller.server, profile), token.expires_at)
 
     def handle(self, what: str, issued: Issued, by: Caller) -> None:
-        """A handle was "issued" or "revoked"."""
+        """Record that a handle was "issued" or "revoked"."""
         facts = {"handle": issued.id, "what": what, "profile": issued.profile, "owner": issued.owner}
         self._tell("handle", logging.INFO, {**facts, **_who(by)})
 
     def forgotten(self, caller: Caller, profile: str) -> None:
-        """The profile's token was dropped because a user asked for it."""
+        """Record that a user had the profile's token forgotten."""
         self._tell("forgotten", logging.INFO, {"profile": profile, **_who(caller)})
 
     def refused(self, caller: Caller | None, profile: str | None, reason: str) -> None:
-        """A request was not answered with what it asked for. profile : of those that exist, else None."""
+        """Record a refused request. profile : None unless the profile exists."""
         if caller is not None and profile is not None:
             _asks(profile, caller.name, reason).inc()
-        # Strangers could wash away what users did.
+        # Unauthenticated requests could push users' events out of the stored list, so they are only logged.
         facts = {"profile": profile, "reason": reason, **_who(caller)}
         self._tell("refused", logging.WARNING, facts, keep=caller is not None)
 
     def fetched(self, fetched: Fetched) -> None:
-        """A call to a token API."""
+        """Record a call to a token API."""
         error = fetched.error
         facts: dict[str, Any] = {
             "profile": fetched.key.profile,
@@ -106,18 +108,18 @@ class Audit:
             self._tell("failed", logging.WARNING, {**facts, **why})
 
     def holdings(self) -> list[Holding]:
-        """Who holds which profile's token. Blocks. Raises `Busy`."""
+        """Return which server holds which profile's token. Blocks. Raises `Busy`."""
         return sorted(Holding(**{**f, "since": utc(f["since"]), "until": _utc(f["until"])}) for f in self._held())
 
     def events(self) -> list[Mapping[str, Any]]:
-        """The last events, the newest first: `at` in ISO 8601, `kind`, and their facts. Blocks. Raises `Busy`."""
+        """Return the latest events, newest first: `at` in ISO 8601, `kind`, and more by kind. Blocks. Raises `Busy`."""
         return self._records.events()
 
     def _held(self) -> list[Mapping[str, Any]]:
         return [record.facts for record in self._records.all(_KIND)]
 
     def _hold(self, who: tuple[str, str | None, str], until: datetime | None) -> None:
-        # Once for each token, however often it is asked for.
+        # Written once for each token, not at each request.
         if self._noted.get(who, self) == until and until is not None:
             return
         if len(self._noted) >= _MOST_NOTED:
@@ -137,7 +139,7 @@ class Audit:
         self._note(hold)
 
     def _tell(self, kind: str, level: int, facts: dict[str, Any], *, keep: bool = True) -> None:
-        # As JSON: a name cannot forge a line.
+        # JSON escapes line breaks, so a user name cannot forge a log line.
         _audit.log(level, "jupyter_tokens %s %s", kind, json.dumps(facts))
         if keep:
             event = {"at": utc(self._clock.now()).isoformat(timespec="seconds"), "kind": kind, **facts}
@@ -148,7 +150,7 @@ class Audit:
             try:
                 act()
             except TokenError as problem:
-                _log.debug("not noted for the page: %s", problem)
+                _log.debug("event not stored: %s", problem)
 
         try:
             if self._records.blocks:
@@ -156,7 +158,7 @@ class Audit:
             else:
                 noted()
         except TokenError as problem:
-            _log.debug("not noted for the page: %s", problem)
+            _log.debug("event not stored: %s", problem)
 
 
 def _utc(seconds: float | None) -> datetime | None:
@@ -166,5 +168,5 @@ def _utc(seconds: float | None) -> datetime | None:
 def _who(caller: Caller | None) -> dict[str, Any]:
     if caller is None:
         return {"user": None, "server": None, "stale": False}
-    # stale: the hub does not answer, and did know the user a while ago.
+    # stale: the hub does not answer, and this is its last known answer.
     return {"user": caller.name, "server": caller.server, "stale": caller.stale}

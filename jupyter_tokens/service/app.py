@@ -1,4 +1,4 @@
-"""The service's state, its configuration, and its routes."""
+"""The service: configuration, state and routes."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ _log = logging.getLogger(__name__)
 class Route(NamedTuple):
     """One path below the service's prefix.
 
-    callers : who may use it, by method. granted : users who are granted the profile; users : all of them; owner : who
-    had the handle issued; holder : who proves to have the handle; people : who is logged in by a browser; login : who
-    comes back from the hub's login.
+    `callers` says who may use it, by method. granted: users with a grant of the profile; users: all users; owner: the
+    user who had the handle issued; holder: a worker that proves to have the handle; people: users logged in with a
+    browser; login: a browser that the hub redirects after a login.
     """
 
     pattern: str
@@ -77,30 +77,30 @@ ROUTES = (
     Route(r"health", HealthHandler, {"get": "anybody"}),
     Route(r"metrics", MetricsHandler, {"get": "read:metrics"}),
 )
-"""All of them; tests hold the handlers and openapi.yml to this table."""
+"""All routes. Tests compare handlers and openapi.yml with this table."""
 
 
 class TokenService(Configurable):
-    """Who may use which profile of a hub's token service. Read with the profiles, from jupyter_tokens_config."""
+    """The hub's token service. Its configuration is read from jupyter_tokens_config, like the profiles."""
 
     grants = Dict(
-        help="By profile, which users of the hub get its tokens: those in one of `groups`, and those whose server has "
-        "one of `scopes`. A profile that is not named here is given to nobody.",
+        help="Which users get the tokens of a profile, by profile name: users in one of `groups`, and users whose "
+        "server has one of `scopes`. Nobody gets the tokens of a profile that is not listed.",
     ).tag(config=True)
     allow_reveal = Bool(
         default_value=True,
-        help="Whether users' servers may show the value of a token in the side panel. Kernels get it in any case.",
+        help="Whether users' servers may reveal the value of a token in the side panel. Kernels get it in any case.",
     ).tag(config=True)
     cache_max_age = Integer(
         30,
-        min=1,  # JupyterHub takes 0 as for ever
-        help="Seconds for which the hub's answer about a user is used again: for so long a user who was taken out of a "
-        "group still gets tokens.",
+        min=1,  # 0 means "for ever" to JupyterHub
+        help="How long the hub's answer about a user is cached, in seconds. A user who is removed from a group still "
+        "gets tokens for that time.",
     ).tag(config=True)
 
     admin_groups = List(
         Unicode(),
-        help="Groups of the hub whose members see and revoke on the service's page what all users have.",
+        help="Groups of administrators: on the service's page they see, and can revoke, the tokens of all users.",
     ).tag(config=True)
 
     clock: Clock = SystemClock()
@@ -108,7 +108,7 @@ class TokenService(Configurable):
 
     @classmethod
     def configured(cls) -> TokenService:
-        """As the configuration files say. Raises `ConfigurationError`."""
+        """Create the service from the configuration files. Raises `ConfigurationError`."""
         try:
             return cls(config=Config({cls.__name__: load_settings(cls.__name__)}))
         except TraitError as error:
@@ -126,7 +126,7 @@ class TokenService(Configurable):
 
     @cached_property
     def source(self) -> LocalSource:
-        """Where tokens come from: the service's own profiles."""
+        """The source of tokens, from the service's own profiles."""
         source = LocalSource(clock=self.clock)
         source.observe(partial(self._fetched, source))
         watch(source)
@@ -134,34 +134,34 @@ class TokenService(Configurable):
 
     @cached_property
     def records(self) -> Records:
-        """What replicas share: handles, nonces, holdings, events. Raises `TokenError`."""
+        """The records that replicas share: handles, nonces, holdings, events. Raises `TokenError`."""
         return TokenStore.configured().open_records(self.clock)
 
     @cached_property
     def handles(self) -> Handles:
-        """The handles that were issued here."""
+        """The handles issued by this service."""
         return Handles(self.clock, self.records)
 
     @cached_property
     def audit(self) -> Audit:
-        """Tells of what happens."""
+        """The audit log."""
         return Audit(self.records, self.clock)
 
     @cached_property
     def callers(self) -> Callers:
-        """Who says who asks."""
+        """Identifies the users who send requests."""
         return Callers(self.cache_max_age, self.clock)
 
     def granted_to(self, caller: Caller) -> list[str]:
-        """The names of the profiles that a user is granted."""
+        """Return the names of the profiles that a user is granted."""
         return [name for name in self.source.profiles() if self._grants(name, caller)]
 
     def check_granted(self, caller: Caller, name: str) -> None:
-        """Raises `UnknownProfile`, or `NotGranted` if the user may not use the profile."""
+        """Raise `UnknownProfile`, or `NotGranted` if the user may not use the profile."""
         if name not in self.source.profiles():
             raise UnknownProfile(f"The hub's token service has no profile {name[:80]!r}.")
         if not self._grants(name, caller):
-            hint = "Your administrator grants it, to groups of JupyterHub or by a scope."
+            hint = "Ask your administrator for a grant: by a group of JupyterHub or by a scope."
             raise NotGranted("The hub's token service does not grant you this profile.", hint=hint, profile=name)
 
     def _grants(self, name: str, caller: Caller) -> bool:
@@ -171,21 +171,21 @@ class TokenService(Configurable):
         )
 
     def check_still_granted(self, issued: Issued) -> None:
-        """Raise `NotGranted` if the hub has said since that the user who had a handle issued has left the group.
+        """Raise `NotGranted` if the user who had a handle issued is known to have left the groups of the grant.
 
-        Of scopes it is not known here who has them: then it shows when the handle is renewed.
+        Scopes are not known here. A scope that was taken away is noticed when the handle is renewed.
         """
         groups, grant = self.callers.groups_of(issued.owner.removeprefix(OWNER)), self.grants.get(issued.profile, {})
         granted = frozenset(grant.get("groups", ()))
         if not grant.get("scopes") and granted.isdisjoint(granted if groups is None else groups):
-            raise NotGranted("The owner of this handle is not granted its profile any more.", profile=issued.profile)
+            raise NotGranted("The owner of this handle is no longer granted its profile.", profile=issued.profile)
 
     def is_admin(self, caller: Caller) -> bool:
-        """Whether a user may see and revoke what others have."""
+        """Whether a user may see and revoke the tokens of other users."""
         return not caller.groups.isdisjoint(self.admin_groups)
 
     def key(self, user: str, name: str, params: Mapping[str, Any]) -> Key:
-        """The key of a user's call. What the profile gives is fixed. Raises `TokenError`."""
+        """Return the key of a user's call. Parameters that the profile gives are fixed. Raises `TokenError`."""
         profile = self.source.profile(name)
         key = self.source.key(name, params)
         if params:
@@ -193,7 +193,7 @@ class TokenService(Configurable):
         return key._replace(user=user) if profile.is_personal else key
 
     async def forget(self, user: str, name: str) -> None:
-        """Drop a profile's tokens here and in the store; of a profile with `{user}` the user's own."""
+        """Forget a profile's tokens, also in the store. With `{user}` in the profile, only those of this user."""
         user = user if self.source.profile(name).is_personal else ""
         kept = self.source.keys()
 
@@ -205,7 +205,7 @@ class TokenService(Configurable):
         await on_a_thread(forget)
 
     def application(self, prefix: str) -> web.Application:
-        """What answers requests. prefix : the path in front of the routes, with a slash at both ends."""
+        """Return the web application. `prefix` is the path before the routes, with a slash at both ends."""
         missing = self.grants.keys() - set(self.source.profiles())
         if missing:
             _log.warning("c.TokenService.grants names profiles that do not exist: %s", ", ".join(sorted(missing)))
@@ -214,10 +214,10 @@ class TokenService(Configurable):
             default_handler_class=NothingHandler,
             log_function=_log_request,
             service=self,
-            records=self.records,  # opened now, so that a wrong address fails at the start
+            records=self.records,  # opened now, so that a wrong address is noticed at the start
             template_path=str(Path(__file__).parent),
             login=login(prefix, self.cache_max_age),
-            # Of browsers' cookies alone. After a restart the hub logs people in again by itself.
+            # Only for browsers' cookies. After a restart, the hub logs people in again without asking them.
             cookie_secret=secrets.token_bytes(32),
         )
 

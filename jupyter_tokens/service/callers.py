@@ -1,4 +1,4 @@
-"""Who asks: the hub says, by the token in the request's `Authorization` header. A cookie is never looked at."""
+"""Identifies users by the hub token in the `Authorization` header. Cookies are ignored."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..server.base import Refused
 __all__ = ["STALE_SECONDS", "Caller", "Callers"]
 
 STALE_SECONDS = 600.0
-"""How long a caller is still known while the hub does not answer."""
+"""How long a caller stays known while the hub does not answer, in seconds."""
 _HUB_SECONDS = 5.0
-"""How long the hub may take to answer; and how long it is not asked again after it did not."""
+"""The time limit of a request to the hub, and the pause after a request without an answer, in seconds."""
 _MOST_KNOWN = 4096
 _HEADER = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
 _SERVER = re.compile(r"access:servers!server=([^/]+)/(.*)")
@@ -29,16 +29,17 @@ _log = logging.getLogger(__name__)
 
 
 class Caller(NamedTuple):
-    """A user of the hub, as the hub described it.
+    """A user of the hub, as described by the hub.
 
     Attributes
     ----------
     name : str
     server : str or None
-        The name of the user's server that asks ("" is the default one); None for a token that is no server's.
+        The name of the user's server that sent the request ("" is the default server); None if the token does not
+        belong to a server.
     groups, scopes : frozenset of str
     stale : bool
-        True if the hub does not answer, and this is what it said at most `STALE_SECONDS` ago.
+        True if the hub does not answer; this is its answer of at most `STALE_SECONDS` ago.
     """
 
     name: str
@@ -54,13 +55,13 @@ class _Known(NamedTuple):
 
 
 class Callers:
-    """Asks the hub who has a token.
+    """Asks the hub whose token a request has, and caches the answers.
 
     Parameters
     ----------
     max_age : int
-        Seconds for which an answer of the hub is used again. For so long a user who was taken out of a group, and a
-        server that was stopped, still get tokens.
+        How long an answer is cached, in seconds. A user who is removed from a group, and a server that is stopped,
+        still get tokens for that time.
     clock : Clock
     """
 
@@ -75,15 +76,15 @@ class Callers:
 
     @property
     def hub_answers(self) -> bool:
-        """Whether the hub answered last time."""
+        """Whether the hub answered the last request."""
         return self._ask_from == -inf
 
     async def identify(self, headers: Mapping[str, str]) -> Caller:
-        """The user whose hub token a request shows. Raises `Refused`."""
+        """Return the user whose hub token is in the request. Raises `Refused`."""
         found = _HEADER.fullmatch(headers.get("Authorization", ""))
         if found is None:
-            raise Refused(401, "Send a token of JupyterHub in the header Authorization.", "no_token")
-        # Not the token itself, which would be kept for longer than anybody needs it.
+            raise Refused(401, "Send a JupyterHub token in the Authorization header.", "no_token")
+        # A digest, so that tokens do not stay in memory.
         digest = sha256(found[1].encode()).digest()
         known = self._known.get(digest)
         if known is not None and self._clock.elapsed() - known.asked_at < self._max_age:
@@ -96,7 +97,7 @@ class Callers:
             return known.caller._replace(stale=True)
         if model is None:
             self._known.pop(digest, None)
-            raise Refused(403, "JupyterHub does not know this token: the server it was made for has ended.", "token")
+            raise Refused(403, "JupyterHub does not know this token. Its server may have stopped.", "token")
         caller = self.described(model)
         self._remember(digest, caller)
         return caller
@@ -109,21 +110,21 @@ class Callers:
                 self.hub.user_for_token(token, use_cache=False, sync=False), _HUB_SECONDS
             )
         except (HTTPError, TimeoutError) as error:
-            _log.warning("JupyterHub does not answer (%s): who was known goes on.", type(error).__name__)
+            _log.warning("JupyterHub does not answer (%s): known users are still served.", type(error).__name__)
             self._ask_from = self._clock.elapsed() + _HUB_SECONDS
             raise
         self._ask_from = -inf
         return model
 
     def groups_of(self, user: str) -> frozenset[str] | None:
-        """The groups that the hub named last; None if the user has not asked here for a while."""
+        """Return the user's groups as the hub last reported them; None if the user is not known."""
         return self._groups.get(user)
 
     def described(self, model: Mapping[str, Any]) -> Caller:
-        """Whom the hub has described. Raises `Refused` if its token is not for this service."""
+        """Convert the hub's description of a user. Raises `Refused` if the token has no access to this service."""
         if not self.hub.check_scopes(self._access, model):
             hint = "See c.Spawner.server_token_scopes in `jupyter tokens hub-config`; then start the server again."
-            raise Refused(403, f"The token has not the scope {' '.join(sorted(self._access))}. {hint}", "scope")
+            raise Refused(403, f"The token does not have the scope {' '.join(sorted(self._access))}. {hint}", "scope")
         scopes = frozenset(model["scopes"])
         if model["kind"] != "user":
             return Caller("", None, frozenset(), scopes)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["SECRETS_SECONDS", "Answer", "Share", "Upstream", "Wanted"]
 
 SECRETS_SECONDS = 1.0
-"""Seconds for which `Upstream.exchange` reuses resolved secrets: a hundred calls at once run a `command:` once."""
+"""How long `Upstream.exchange` reuses resolved secrets, in seconds: a hundred calls at once run a `command:` once."""
 _SHORTEST = 6
 """A vendor's message is only searched for secrets of at least this many characters: shorter ones may be words."""
 _STATUS = range(200, 600)
@@ -69,7 +69,7 @@ class Wanted(NamedTuple):
 
 
 Share = Callable[[Wanted, Callable[[], Token]], Token]
-"""Gets a token from other processes, or by the call that it is given."""
+"""Returns a token that another process has fetched, or the result of the call."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ class Upstream:
     ) -> tuple[_T, _Resolved, list[Secret]]:
         """Run a flow. Return its result, the resolved secrets, and all secrets that were used.
 
-        `around` makes the call, whose errors hold no secret, or does without. `how` is passed on to `Transport.run`.
+        `around` decides whether to make the call, whose errors hold no secret. `how` is passed on to `Transport.run`.
         """
         transport = self._open()
         _log.debug("%s: calling the API of provider %s", profile.name, profile.provider.id)
@@ -273,7 +273,7 @@ class Upstream:
             tell_seen(profile.name, _secrets_in(used))
 
     def _resolve(self, profile: Profile) -> _Resolved:
-        # First, as an unattended run must not wait for a keyring only to hear that nobody is logged in.
+        # The login comes first, so that an unattended run without one fails at once and does not wait for a keyring.
         login = self.logins.read(profile) if profile.provider.logs_in else None
         if profile.provider.logs_in and login is None:
             raise needed(profile.name)
@@ -288,7 +288,7 @@ class Upstream:
         return _Resolved(profile, secrets, credential, self._clock.elapsed() + SECRETS_SECONDS)
 
     def _value_of(self, name: str) -> Secret:
-        """The token of another profile; what goes wrong with it says so."""
+        """Return the token of another profile. Its errors name that profile."""
         try:
             return Secret(self._subject(name).reveal())
         except TokenError as error:

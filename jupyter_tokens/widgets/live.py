@@ -23,7 +23,8 @@ from ..kernel.session import session_of
 from . import look
 
 if TYPE_CHECKING:
-    from ..kernel.session import Status, TokenSession
+    from ..kernel.session import TokenSession
+    from ..kernel.status import Status
     from ..protocol.messages import ProfileEntry
 
 __all__ = ["Feed", "Live", "Seen", "Viewer", "close_all", "feed_of"]
@@ -33,7 +34,7 @@ _TICK_SECONDS = 1.0
 _READ_SECONDS = 10.0
 """Time between two reads without an event: changes of the configuration and of the server cause none."""
 _log = logging.getLogger(__name__)
-_PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 2.0
 """How long a cell waits for the profiles before it shows the widget without them."""
 _feeds: WeakValueDictionary[int, Feed] = WeakValueDictionary()
 _shown: WeakSet[Live] = WeakSet()
@@ -289,7 +290,7 @@ class Live(VBox):
         self.layout.border_left = self.layout.border_right = self.layout.border_bottom = look.RULE
         self.layout.margin = "2px 0"
         self.observe(self._views_counted, VIEW_COUNT)
-        seen = feed.look(_PATIENCE_SECONDS)
+        seen = feed.look(PATIENCE_SECONDS)
         if seen is None:
             self._say_notes("<div>Reading the profiles …</div>")
         else:
@@ -324,7 +325,7 @@ class Live(VBox):
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options) or {}
         self._shown_here()
         self._feed.add(self)
-        seen, now = self._feed.look(_PATIENCE_SECONDS), self._feed.clock.now()
+        seen, now = self._feed.look(PATIENCE_SECONDS), self._feed.clock.now()
         rows, notes = ((), ["The profiles could not be listed in time."]) if seen is None else self._static(seen)
         # For readers without widgets: nbconvert, e-mail, an editor without the renderer.
         return {

@@ -13,7 +13,7 @@ from ..sources.cache import STATE_LABELS
 
 if TYPE_CHECKING:
     from ..errors import TokenError
-    from ..kernel.session import Status
+    from ..kernel.status import Status
     from ..protocol.messages import ProfileEntry
     from ..sources.cache import State
 

@@ -14,7 +14,8 @@ from .live import Live, feed_of
 from .row import ProfileRow, best
 
 if TYPE_CHECKING:
-    from ..kernel.session import Status, TokenSession
+    from ..kernel.session import TokenSession
+    from ..kernel.status import Status
     from ..protocol.messages import ProfileEntry
     from .live import Seen
 

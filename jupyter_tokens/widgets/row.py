@@ -28,7 +28,7 @@ from .live import close_all
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..kernel.session import Outcome, Status
+    from ..kernel.status import Outcome, Status
     from ..protocol.messages import ProfileEntry
     from ..sources.cache import Key
     from ..token import Token

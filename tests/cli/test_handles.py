@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from jupyter_tokens.cli.handles import HandleApp, HandlesApp
-from jupyter_tokens.client import HANDLE_VARIABLE, Client
+from jupyter_tokens.client import Client
 from jupyter_tokens.errors import HandleRefused
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.sources.opening import HANDLE_VARIABLE
 
 from ..hearing import free_port, until_listening
 from .running import Run, runner

@@ -143,7 +143,7 @@ def test_all_of_it_is_reached_by_the_keyboard(open_notebook: Any) -> None:
 
 
 def test_profiles_that_come_late_appear_by_themselves(open_notebook: Any) -> None:
-    late = "from jupyter_tokens.widgets import live\nlive._PATIENCE_SECONDS = 0\n"
+    late = "from jupyter_tokens.widgets import live\nlive.PATIENCE_SECONDS = 0\n"
     cells = PANEL, "from jupyter_tokens import TokenCard\nTokenCard('pai-dlc')"
     notebook = open_notebook(late + cells[0], late + cells[1])
     panel, card = notebook.run(0), notebook.run(1)

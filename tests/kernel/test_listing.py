@@ -13,7 +13,7 @@ from jupyter_tokens.errors import ServerGone, Throttled, TimedOut, TokenError
 from jupyter_tokens.kernel.card import as_of, local_time
 from jupyter_tokens.kernel.injection import Place
 from jupyter_tokens.kernel.listing import Listing, listing_of
-from jupyter_tokens.kernel.session import Status
+from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.proof import START_VARIABLE
 

@@ -31,7 +31,8 @@ from jupyter_tokens.kernel import session as module
 from jupyter_tokens.kernel.at_start import outcomes
 from jupyter_tokens.kernel.injection import env_place, file_place, var_place
 from jupyter_tokens.kernel.refresher import Refresher
-from jupyter_tokens.kernel.session import Status, TokenSession, session_of
+from jupyter_tokens.kernel.session import TokenSession, session_of
+from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.protocol.proof import FILLED_VARIABLE, START_VARIABLE
 from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.sources.cache import Key

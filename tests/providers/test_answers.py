@@ -34,14 +34,14 @@ HEADERS = {"X_Request_Id": "rid-1"}
     [
         (b"", "application/json", "is empty"),
         (f"<html>{CANARY}</html>".encode(), "text/html; charset=utf-8", "is not JSON"),
-        (f'"{CANARY}"'.encode(), "application/json", "is not a whole JSON object"),
-        (f'["{CANARY}"]'.encode(), "application/json", "is not a whole JSON object"),
-        (f'{{"token": "{CANARY}'.encode(), "application/json", "is not a whole JSON object"),
-        (f"{CANARY}\xff".encode("latin-1"), "application/json", "is not a whole JSON object"),
-        (b"[" * 200_000, "application/json", "is not a whole JSON object"),
-        (b'{"a": ' * 200_000, "application/json", "is not a whole JSON object"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "application/json", "is not a whole JSON object"),
-        (b"null", "", "is not a whole JSON object"),
+        (f'"{CANARY}"'.encode(), "application/json", "is not a complete JSON object"),
+        (f'["{CANARY}"]'.encode(), "application/json", "is not a complete JSON object"),
+        (f'{{"token": "{CANARY}'.encode(), "application/json", "is not a complete JSON object"),
+        (f"{CANARY}\xff".encode("latin-1"), "application/json", "is not a complete JSON object"),
+        (b"[" * 200_000, "application/json", "is not a complete JSON object"),
+        (b'{"a": ' * 200_000, "application/json", "is not a complete JSON object"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "application/json", "is not a complete JSON object"),
+        (b"null", "", "is not a complete JSON object"),
     ],
 )
 def test_what_is_no_json_object_is_told_without_its_body(body: bytes, media_type: str, words: str) -> None:
@@ -98,7 +98,7 @@ def test_json_without_a_content_type() -> None:
 
 @pytest.mark.parametrize("value", [None, "", 5, ["x"], {"a": CANARY}, True])
 def test_a_field_that_is_no_text(value: object) -> None:
-    with pytest.raises(ResponseError, match="has no text 'token'") as caught:
+    with pytest.raises(ResponseError, match="has no string 'token'") as caught:
         answers.text_of(answer(200), {"token": value, "RequestId": "rid"}, "token")
     assert caught.value.request_id == "rid"
 
@@ -136,7 +136,7 @@ def test_a_number_or_none(body: dict[str, object], number: float | None) -> None
 
 @pytest.mark.parametrize("seconds", [1e300, -1e300, 1e15])
 def test_a_time_that_no_calendar_holds(seconds: float) -> None:
-    with pytest.raises(ResponseError, match="no calendar"):
+    with pytest.raises(ResponseError, match="out of range"):
         answers.moment_of(answer(200), {}, seconds)
 
 
@@ -256,10 +256,10 @@ def test_a_code_that_is_none(code: object) -> None:
         ("Why?", "Why?"),
         ("a\n b\tc\x1b[31m", "a b c [31m."),
         ("x" * 1000, "x" * 300 + "."),
-        ("", "Bad Request, with no message that could be read."),
-        (None, "Bad Request, with no message that could be read."),
-        ({"a": CANARY}, "Bad Request, with no message that could be read."),
-        ("\ud800", "Bad Request, with no message that could be read."),
+        ("", "Bad Request, without a readable message."),
+        (None, "Bad Request, without a readable message."),
+        ({"a": CANARY}, "Bad Request, without a readable message."),
+        ("\ud800", "Bad Request, without a readable message."),
     ],
 )
 def test_the_vendors_message_in_one_line(message: object, said: str) -> None:
@@ -267,7 +267,7 @@ def test_the_vendors_message_in_one_line(message: object, said: str) -> None:
 
 
 def test_a_status_without_a_phrase() -> None:
-    assert refusal(499).message == "Refused, with no message that could be read."
+    assert refusal(499).message == "Refused, without a readable message."
 
 
 def test_retry_after_and_request_id_are_taken_along() -> None:

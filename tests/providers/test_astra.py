@@ -175,7 +175,7 @@ def test_an_answer_that_is_no_token_resource(prepared, change: dict[str, object]
 
 def test_a_new_token_without_its_value(prepared) -> None:
     provider, call = prepared(SETTINGS, {**OWNER, "name": "n"}, create=True)
-    with pytest.raises(ResponseError, match="no text 'token'"):
+    with pytest.raises(ResponseError, match="no string 'token'"):
         drive(provider.create(call), answer(201, RESOURCE))
 
 

@@ -298,10 +298,10 @@ WRONG: dict[str, tuple[str, type[TokenError], str, str]] = {
         "more than one line",
         "",
     ),
-    "a sentence": (printing(f"Log in first: {CANARY}"), ResponseError, "a text with blanks", "in a terminal"),
+    "a sentence": (printing(f"Log in first: {CANARY}"), ResponseError, "a text with spaces", "in a terminal"),
     "not ASCII": (printing(json.dumps({"token": f"{CANARY}é"})), ResponseError, "outside ASCII", "in a terminal"),
-    "half of JSON": (printing('{"access_token": "' + CANARY), ResponseError, "not whole JSON", ""),
-    "deep JSON": (program("print('{\"a\":' + '[' * 60000)"), ResponseError, "not whole JSON", ""),
+    "half of JSON": (printing('{"access_token": "' + CANARY), ResponseError, "incomplete JSON", ""),
+    "deep JSON": (program("print('{\"a\":' + '[' * 60000)"), ResponseError, "incomplete JSON", ""),
     "docker's": (
         printing(vector("programs/docker_credential_get")["program"]["stdout"]),
         ResponseError,
@@ -313,7 +313,7 @@ WRONG: dict[str, tuple[str, type[TokenError], str, str]] = {
         printing(json.dumps({"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": CANARY})),
         ResponseError,
         "an access key without SessionToken",
-        "permanent",
+        "Permanent",
     ),
     "aws sts, by half": (
         printing(json.dumps({"Credentials": {"AccessKeyId": CANARY}})),
@@ -347,7 +347,7 @@ WRONG: dict[str, tuple[str, type[TokenError], str, str]] = {
     "no calendar": (
         printing(json.dumps({"token": CANARY, "expires_on": 10**15})),
         ResponseError,
-        "no calendar holds",
+        "out of range",
         "token alone",
     ),
 }

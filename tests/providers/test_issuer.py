@@ -46,7 +46,7 @@ def test_metadata_is_read_at_the_first_address_that_has_it() -> None:
 
 @pytest.mark.parametrize(("statuses", "retryable"), [((404, 404), False), ((503,), True)])
 def test_an_address_that_describes_no_issuer(statuses: tuple[int, ...], retryable: bool) -> None:
-    with pytest.raises(ResponseError, match="does not describe an issuer") as caught:
+    with pytest.raises(ResponseError, match="has no issuer metadata") as caught:
         run(discover(ISSUER), *map(answer, statuses))
     assert caught.value.retryable is retryable
 
@@ -54,7 +54,7 @@ def test_an_address_that_describes_no_issuer(statuses: tuple[int, ...], retryabl
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ({**METADATA, "issuer": "https://evil.example.com"}, "that of another issuer"),
+        ({**METADATA, "issuer": "https://evil.example.com"}, "belongs to another issuer"),
         ({**METADATA, "token_endpoint": "http://login.example.com/token"}, "token_endpoint"),
         ({"issuer": ISSUER}, "no token_endpoint"),
     ],
@@ -96,7 +96,7 @@ def test_an_id_token_that_is_not_the_issuers(claims: dict[str, Any], keys: Any) 
 
 
 def test_keys_that_cannot_be_read() -> None:
-    with pytest.raises(ResponseError, match="holds no keys of the issuer"):
+    with pytest.raises(ResponseError, match="contains no keys of the issuer"):
         run(verified(signed(CLAIMS), SERVER, "me", NOW), answer(500, {}))
 
 

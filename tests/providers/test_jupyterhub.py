@@ -103,7 +103,7 @@ def test_what_the_hub_may_say_instead(ask: Ask, status: int, answer: Any, kind: 
 @pytest.mark.parametrize("name", ["JUPYTERHUB_API_URL", "JUPYTERHUB_USER", "JUPYTERHUB_API_TOKEN"])
 def test_elsewhere_there_is_no_hub(ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(name)
-    with pytest.raises(ConfigurationError, match="no server of a JupyterHub"):
+    with pytest.raises(ConfigurationError, match="not part of a server that JupyterHub started"):
         ask(USER)
 
 

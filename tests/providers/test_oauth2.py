@@ -252,7 +252,7 @@ def test_an_assertion_for_another_audience_and_without_kid(prepared) -> None:
 )
 def test_a_key_that_cannot_sign_is_never_quoted(prepared, change: dict[str, str]) -> None:
     provider, call = prepared({**SIGNED, **change}, {})
-    with pytest.raises(SecretError, match="private_key is no key that") as caught:
+    with pytest.raises(SecretError, match="private_key is not a key that") as caught:
         next(provider.retrieve(call))
     assert caught.value.unsent
     assert caught.value.__context__ is None

@@ -92,7 +92,7 @@ def test_what_no_header_can_carry_is_refused_without_being_shown(
     source = source_of(LINE, clock)
     with pytest.raises(SecretError) as caught:
         source.get(source.key("mine"))
-    assert "no header can carry" in caught.value.message
+    assert "a header cannot carry" in caught.value.message
     assert (caught.value.profile, caught.value.retryable) == ("mine", False)
     assert CANARY not in told(caught.value)
 

@@ -774,7 +774,7 @@ def test_plain_http_where_tls_is_expected_is_not_fallen_back_from(opened: Make, 
 
 def choose(monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, me: Identity | None) -> Client:
     (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"mode": mode}}))
-    monkeypatch.setattr("jupyter_tokens.protocol.proof.identity", lambda: me)
+    monkeypatch.setattr("jupyter_tokens.sources.opening.identity", lambda: me)
     return Client()
 
 

@@ -22,6 +22,7 @@ from jupyter_tokens.client import Client
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.widgets import live
 from jupyter_tokens.widgets.live import Live, Seen
 
 from ..e2e.test_tutorials import leaks
@@ -47,6 +48,12 @@ def namespace() -> dict[str, Any]:
 def profiles(sandbox: Sandbox, tmp_path: Path) -> dict[str, Any]:
     """The sandbox's five; a test may change them before it asks for the session."""
     return dict(sandbox.profiles(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A widget waits for its first look however busy the machine is, so that it has its rows when it is made."""
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", DEADLINE)
 
 
 @pytest.fixture

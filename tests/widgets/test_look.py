@@ -9,7 +9,7 @@ import pytest
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import ApiError, LoginNeeded, ParameterError
 from jupyter_tokens.kernel.injection import env_place
-from jupyter_tokens.kernel.session import Status
+from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.protocol.messages import ProfileEntry
 from jupyter_tokens.sources.cache import STATE_LABELS, State
 from jupyter_tokens.widgets import look

@@ -352,7 +352,7 @@ def test_profiles_that_cannot_be_listed_are_an_error_and_the_last_known_stay(
 def test_a_server_that_hangs_holds_up_the_cell_for_a_moment_only(
     session: TokenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", 0.05)
     with held_up(monkeypatch, session, "entries"):
         panel = shown(TokenPanel(session=session))
         assert "Reading the profiles" in notes_of(panel)

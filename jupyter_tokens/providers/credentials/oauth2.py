@@ -69,7 +69,7 @@ def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now
     except Exception as caught:
         # Only the type: the text and the frames may hold parts of the key.
         error = SecretError(
-            f"private_key is no key that {algorithm} can sign with ({type(caught).__name__}).",
+            f"private_key is not a key that {algorithm} can sign with ({type(caught).__name__}).",
             hint="Give an unencrypted private key in PEM, and the signing_algorithm that the client is registered for.",
         )
     raise error

@@ -1,0 +1,118 @@
+"""What a session's threads report: failures, for the user, and what the session holds, for the Jupyter server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..errors import TokenError
+
+if TYPE_CHECKING:
+    from ..sources.cache import Key
+
+__all__ = ["Reports", "Troubles"]
+
+_REPORT_PAUSE_SECONDS = 0.2
+"""Pause between two reports, so that a loop that fetches many tokens is reported once."""
+_log = logging.getLogger(__name__)
+
+
+class Troubles:
+    """The last error of each token that failed, and the notices that the user has not seen yet. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._errors: dict[Key, TokenError] = {}
+        self._notices: dict[Key, str] = {}
+        self._lock = threading.Lock()
+
+    def of(self, key: Key) -> TokenError | None:
+        """The last error of a key's token, if any."""
+        return self._errors.get(key)
+
+    def keys(self) -> list[Key]:
+        """The keys whose tokens have failed."""
+        with self._lock:
+            return list(self._errors)
+
+    def note(self, key: Key, error: TokenError) -> None:
+        """Record a failure in the background."""
+        with self._lock:
+            before = self._errors.get(key)
+            self._errors[key] = error.copy()
+            # Compared by kind, because the request id differs each time.
+            if before is None or (before.reason, before.code) != (error.reason, error.code):
+                self._notices[key] = _notice(key, error)
+
+    def over(self, key: Key) -> None:
+        """Drop a key's error: the token works again, or is no longer wanted."""
+        with self._lock:
+            self._errors.pop(key, None)
+            self._notices.pop(key, None)
+
+    def take_notices(self) -> list[str]:
+        """Return what has failed in the background since the last call. A failure is reported once until it is over."""
+        with self._lock:
+            notices = list(self._notices.values())
+            self._notices.clear()
+        return notices
+
+    def after_fork(self) -> None:
+        """Replace the lock in a forked child, because another thread may have held it."""
+        self._lock = threading.Lock()
+
+
+def _notice(key: Key, error: TokenError) -> str:
+    told = error.copy()
+    told.profile = None
+    return f"{key} could not be kept fresh: {told}"
+
+
+class Reports:
+    """Reports to the Jupyter server what a session holds, from a daemon thread, after each change.
+
+    Parameters
+    ----------
+    send : callable
+        Takes the last report. Sends a new one if it differs, and returns it. May raise `TokenError`.
+    """
+
+    def __init__(self, send: Callable[[object], object]) -> None:
+        self._send = send
+        self._changed = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def changed(self) -> None:
+        """Report soon. Returns at once."""
+        self._changed.set()
+        with self._lock:
+            if self._thread is None and not self._stopped.is_set():
+                thread = threading.Thread(target=self._run, name="jupyter_tokens reports", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    # The process has too many threads, or is ending: the next change tries again.
+                    _log.debug("what is held is not reported to the server: %s", error)
+                else:
+                    self._thread = thread
+
+    def stop(self) -> None:
+        """Report the last change, and stop."""
+        self._stopped.set()
+        self._changed.set()
+
+    def _run(self) -> None:
+        last: object = None
+        while not self._stopped.is_set():
+            self._changed.wait()
+            self._changed.clear()
+            try:
+                last = self._send(last)
+            except TokenError as error:
+                # The server is not reachable, or has another version; the next change is reported again.
+                last = None
+                _log.debug("what is held was not reported to the server: %s", error.reason)
+            self._stopped.wait(_REPORT_PAUSE_SECONDS)

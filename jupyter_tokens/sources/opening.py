@@ -1,0 +1,87 @@
+"""Opens the source of a process: by handles, through the Jupyter server, or by this process's own configuration."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..config.files import load_mode
+from ..errors import ConfigurationError
+from ..protocol.handles import Handle
+from ..protocol.proof import identity, missing_identity
+from .handles import HandleSource
+from .local import LocalSource
+from .remote import RemoteSource
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..config.profiles import Profiles
+    from ..transport import Transport
+    from .base import TokenSource
+
+__all__ = ["HANDLE_VARIABLE", "add_handle", "open_source", "remove_handle"]
+
+HANDLE_VARIABLE = "JUPYTER_TOKENS_HANDLE"
+"""The variable with the path of a handle (`jupyter tokens handle NAME --file PATH`) for this process to use."""
+_log = logging.getLogger(__name__)
+
+
+def open_source(
+    profiles: Profiles | None, clock: Clock | None, transport: Transport | None, handles: Iterable[Handle]
+) -> TokenSource:
+    """Open the source of this process. Raises `ConfigurationError`.
+
+    Parameters
+    ----------
+    profiles : Profiles or None
+        Use these profiles instead of Jupyter's configuration.
+    clock, transport : optional
+        For tests.
+    handles : iterable of Handle
+        The handles that were installed in this process, the latest one last.
+    """
+    open_own = partial(_open_own, profiles, clock, transport)
+    usable = list(handles)
+    if profiles is None and HANDLE_VARIABLE in os.environ:
+        _log.debug("source: the handle of %s", HANDLE_VARIABLE)
+        usable.insert(0, Handle.read(os.environ[HANDLE_VARIABLE]))
+    return HandleSource(open_own, usable, clock=clock) if usable else open_own()
+
+
+def add_handle(source: TokenSource, handle: Handle) -> HandleSource:
+    """Return a source that uses this handle too: `source` itself if it uses handles already."""
+    if isinstance(source, HandleSource):
+        source.add(handle)
+        return source
+    return HandleSource(lambda: source, [handle])
+
+
+def remove_handle(source: TokenSource, handle: Handle) -> None:
+    """Stop using a handle."""
+    if isinstance(source, HandleSource):
+        source.remove(handle)
+
+
+def _open_own(profiles: Profiles | None, clock: Clock | None, transport: Transport | None) -> TokenSource:
+    mode = "direct" if profiles is not None else load_mode()
+    local = LocalSource(profiles, clock=clock, transport=transport)
+    if mode == "direct":
+        if profiles is None:
+            local.mode = "direct (TokenProfiles.mode)"
+        _log.debug("source: %s", local.mode)
+        return local
+    kernel = identity()
+    if kernel is not None:
+        _log.debug("source: the Jupyter server, %s", "or direct without it" if mode == "auto" else "alone")
+        return RemoteSource(kernel, fallback=local if mode == "auto" else None, clock=clock)
+    if mode == "server":
+        raise ConfigurationError(
+            "TokenProfiles.mode is 'server', but no Jupyter server that runs jupyter_tokens has started this process.",
+            hint="Set it to 'auto' or 'direct'.",
+        )
+    local.mode = f"direct ({missing_identity()})"
+    _log.debug("source: %s", local.mode)
+    return local
