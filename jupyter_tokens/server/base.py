@@ -299,6 +299,13 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         if not self.extensionapp.allow_edit:
             self.refuse(403, "The administrator does not allow profiles to be changed here.", "edit_off")
 
+    async def tell_values(self, profile: str, param: str, given: Mapping[str, Any]) -> None:
+        """Answer with the values that a parameter can have. Raises `TokenError`."""
+        extension = self.extensionapp
+        await extension.profile(profile)
+        found = await extension.on_a_thread(lambda: extension.source.list_values(profile, param, given), profile)
+        self.finish(json.dumps({"values": [one._asdict() for one in found]}))
+
     async def may(self, action: str, resource: str, user: Any = None) -> bool:
         """Whether the Authorizer allows an action on a resource to `user`, by default the one who is logged in."""
         who = self.current_user if user is None else user

@@ -147,12 +147,7 @@ class ValuesHandler(TokensHandler):
         body = self.body({"param": str, "params": dict})
         if "param" not in body:
             self.refuse(400, "The field 'param' is missing.", "body")
-        extension = self.extensionapp
-        await extension.profile(name)
-        found = await extension.on_a_thread(
-            partial(extension.source.list_values, name, body["param"], body.get("params", {})), name
-        )
-        self.finish(json.dumps({"values": [one._asdict() for one in found]}))
+        await self.tell_values(name, body["param"], body.get("params", {}))
 
 
 class ProfileHandler(TokensHandler):

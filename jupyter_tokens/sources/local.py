@@ -268,7 +268,7 @@ class LocalSource(TokenSource):
             return self._upstream.create(profile, params)
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """List the values that a parameter of a profile can have, where the API can. Blocks. Raises `TokenError`."""
+        """List the values that a parameter can have, by a call to the API. See `TokenSource`."""
         self.profiles()
         with detached_errors():
             return self._upstream.list_values(profile, param, given)
