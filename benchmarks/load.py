@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import time
 from typing import NamedTuple
 
 
 class Seen(NamedTuple):
-    """What clients saw. each : seconds of the server's time per request (1 / rate). p50 : median seconds of one."""
+    """What clients saw. each : seconds of the server's time per request (1 / rate).
+
+    p50, p99 : seconds within which so many of a hundred had their answer.
+    """
 
     each: float
     p50: float
+    p99: float
 
 
 async def _client(port: int, request: bytes, until: float, taken: list[float]) -> None:
@@ -35,7 +40,8 @@ async def _clients(port: int, request: bytes, clients: int, seconds: float) -> S
     taken: list[float] = []
     began = time.perf_counter()
     await asyncio.gather(*(_client(port, request, began + seconds, taken) for _ in range(clients)))
-    return Seen((time.perf_counter() - began) / len(taken), statistics.median(taken))
+    each = (time.perf_counter() - began) / len(taken)
+    return Seen(each, statistics.median(taken), sorted(taken)[math.ceil(0.99 * len(taken)) - 1])
 
 
 def seen(port: int, request: bytes, *, clients: int, seconds: float) -> Seen:

@@ -24,10 +24,11 @@ _PATIENCE_SECONDS = 120
 
 
 class Served(NamedTuple):
-    """A running server. ready : seconds that it took to initialise, with what that imports."""
+    """A running server. ready : seconds that it took to initialise, with what that imports. home : its home folder."""
 
     port: int
     ready: float
+    home: Path
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def serving(upstream: str, profiles: dict[str, Any], *, extension: bool = True) 
                         raise RuntimeError("The server did not start.")
                     time.sleep(0.01)
                 assert server.stdout is not None
-                yield Served(port, float(server.stdout.readline()))
+                yield Served(port, float(server.stdout.readline()), Path(home))
             finally:
                 # It has nothing to put in order, and a signal that comes while it starts it may miss.
                 server.kill()

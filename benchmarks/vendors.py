@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from jupyter_tokens.sandbox.alibaba_sts import ROLE_ARN
 from jupyter_tokens.sandbox.astra import ACCOUNT, USER
 from jupyter_tokens.sandbox.astra import TOKEN as ASTRA_TOKEN
 from jupyter_tokens.sandbox.eiam import APPLICATION, INSTANCE
@@ -43,12 +44,14 @@ def profiles(url: str) -> dict[str, dict[str, Any]]:
     ids = {"InstanceId": INSTANCE, "ApplicationId": APPLICATION, "ApplicationTokenId": APPLICATION_TOKEN}
     stored = {"account_id": ACCOUNT, "user_id": USER, "token_id": ASTRA_TOKEN}
     client = {"client_id": _CLIENT[0], "client_secret": _CLIENT[1]}
+    role = {"RoleArn": ROLE_ARN, "RoleSessionName": "benchmark"}
     return {
         "pai-dlc": {"provider": "pai-dlc", **alibaba},
         "modelarts": {"provider": "modelarts", **huawei, "params": {"project_id": PROJECT, "instance_id": NOTEBOOK}},
         "eiam": {"provider": "eiam", **alibaba, "params": ids},
         "oneaccess": {"provider": "oneaccess", "endpoint": url, **client},
         "astra": {"provider": "astra", "endpoint": url, "api_token": _BEARER, "params": stored},
+        "alibaba-sts": {"provider": "alibaba-sts", **alibaba, "params": role},
     }
 
 

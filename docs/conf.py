@@ -63,7 +63,8 @@ def _options() -> Iterator[str]:
 
 
 def _settings() -> Iterator[str]:
-    from jupyter_tokens.config.profiles import COMMON, provider_class, provider_ids  # noqa: PLC0415
+    from jupyter_tokens.config.profiles import COMMON  # noqa: PLC0415
+    from jupyter_tokens.providers.catalogue import provider_class, provider_ids  # noqa: PLC0415
 
     yield from ("", "## Settings of every profile", "", "| setting | |", "|---|---|")
     for key, field in COMMON.items():

@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import httpx2
@@ -54,12 +55,12 @@ def bearers(script: Script) -> list[str]:
     return [request.headers["Authorization"].removeprefix(f"Bearer {CANARY}-") for request in script.requests]
 
 
-def call_sync(script: Script, token: Token, **options: object) -> httpx.Response:
+def call_sync(script: Script, token: Token, **options: Any) -> httpx.Response:
     with httpx.Client(transport=script) as client:
         return client.request("POST", URL, auth=token.auth, **options)
 
 
-def call_async(script: Script, token: Token, **options: object) -> httpx.Response:
+def call_async(script: Script, token: Token, **options: Any) -> httpx.Response:
     async def go() -> httpx.Response:
         async with httpx.AsyncClient(transport=script) as client:
             return await client.request("POST", URL, auth=token.auth, **options)
@@ -74,9 +75,11 @@ class Script2(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         self.script = script
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        assert isinstance(request.stream, httpx2.SyncByteStream)
         return self._answer(request, b"".join(request.stream))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        assert isinstance(request.stream, httpx2.AsyncByteStream)
         return self._answer(request, b"".join([part async for part in request.stream]))
 
     def _answer(self, request: httpx2.Request, body: bytes) -> httpx2.Response:
@@ -85,12 +88,12 @@ class Script2(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         return httpx2.Response(self.script.handle_request(same).status_code)
 
 
-def call_httpx2(script: Script, token: Token, **options: object) -> httpx2.Response:
+def call_httpx2(script: Script, token: Token, **options: Any) -> httpx2.Response:
     with httpx2.Client(transport=Script2(script), auth=token.auth) as client:
         return client.request("POST", URL, **options)
 
 
-def call_httpx2_async(script: Script, token: Token, **options: object) -> httpx2.Response:
+def call_httpx2_async(script: Script, token: Token, **options: Any) -> httpx2.Response:
     async def go() -> httpx2.Response:
         async with httpx2.AsyncClient(transport=Script2(script), auth=token.auth) as client:
             return await client.request("POST", URL, **options)
@@ -208,7 +211,7 @@ def test_without_httpx2_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_async_body_that_cannot_be_sent_again_leaves_the_401(source: Source) -> None:
-    async def once():
+    async def once() -> AsyncIterator[bytes]:
         yield b"once"
 
     script = statuses(401)
@@ -309,7 +312,9 @@ class OneWay(io.BytesIO):
 
 
 @pytest.mark.parametrize("body", [OneWay(b"once"), iter([b"once"])], ids=["pipe", "iterator"])
-def test_requests_does_not_send_again_what_is_gone_but_renews(session: requests.Session, source: Source, body) -> None:
+def test_requests_does_not_send_again_what_is_gone_but_renews(
+    session: requests.Session, source: Source, body: Iterable[bytes]
+) -> None:
     def handle(connection: socket.socket, request: bytes) -> None:
         connection.sendall(raw_answer(b"", "401 Unauthorized"))
 

@@ -75,12 +75,12 @@ class Vendor(httpx.BaseTransport):
 
 
 class Bench:
-    def __init__(self, profiles: dict[str, dict[str, Any]] | None = None) -> None:
+    def __init__(self) -> None:
         self.clock = Clock()
         self.vendor = Vendor()
-        held = {"mine": ONEACCESS, "job": PAI, "stored": ASTRA} if profiles is None else profiles
         transport = Transport(clock=self.clock, sleep=self.clock.advance, rng=lambda: 1.0, transport=self.vendor)
-        self.client = Client(Profiles.of(held), clock=self.clock, transport=transport)
+        profiles = Profiles.of({"mine": ONEACCESS, "job": PAI, "stored": ASTRA})
+        self.client = Client(profiles, clock=self.clock, transport=transport)
 
     def get(self, profile: str = "mine", /, *, refresh: bool = False, **params: Any) -> str:
         return self.client.get(profile, params, refresh=refresh).reveal()
@@ -410,7 +410,7 @@ class Served:
 def test_the_server_that_started_the_kernel_serves(
     config_dir: Path, monkeypatch: pytest.MonkeyPatch, mode: str, falls_back: bool
 ) -> None:
-    source = in_mode(config_dir, mode, monkeypatch, "me").source
+    source: Any = in_mode(config_dir, mode, monkeypatch, "me").source
     assert isinstance(source, Served)
     assert source.me == "me"
     assert isinstance(source.fallback, LocalSource) is falls_back

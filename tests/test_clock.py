@@ -25,17 +25,22 @@ def test_elapsed_only_goes_forward() -> None:
 
 def test_elapsed_counts_sleep_where_the_platform_can(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
+
+    def elapsed(which: object) -> float:
+        asked.append(which)
+        return 7.0
+
     monkeypatch.setattr(time, "CLOCK_BOOTTIME", "boot", raising=False)
-    monkeypatch.setattr(time, "clock_gettime", lambda which: asked.append(which) or 7.0)
+    monkeypatch.setattr(time, "clock_gettime", elapsed)
     assert clock._elapsed_of_platform()() == 7.0
     assert asked == ["boot"]
 
 
 def test_elapsed_without_boottime_is_the_monotonic_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
-    monkeypatch.setattr(time, "CLOCK_MONOTONIC", "monotonic", raising=False)
+    monkeypatch.setattr(time, "CLOCK_MONOTONIC", 7.0, raising=False)
     monkeypatch.setattr(time, "clock_gettime", lambda which: which)
-    assert clock._elapsed_of_platform()() == "monotonic"
+    assert clock._elapsed_of_platform()() == 7.0
 
 
 def test_elapsed_on_windows_is_pythons_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_tokens.config.profiles import Profiles, provider_ids
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.providers import alibaba, astra, dashscope, modelarts, oneaccess
+from jupyter_tokens.providers.catalogue import provider_ids
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import sys
 from types import TracebackType
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_errors_that_come_up_before_a_request_are_unsent(kind: type[TokenError])
     assert kind("x", unsent=False).unsent is False
 
 
-FACTS = {
+FACTS: dict[str, Any] = {
     "message": "It failed.",
     "hint": "Do this.",
     "code": "X.1",
@@ -143,7 +144,14 @@ def test_text_shows_a_status_of_zero() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_copy_is_the_same_but_for_traceback_and_causes(kind: type[TokenError]) -> None:
-    facts = {"hint": "h", "code": "c", "request_id": "r", "status": 400, "retryable": True, "retry_after": 1.5}
+    facts: dict[str, Any] = {
+        "hint": "h",
+        "code": "c",
+        "request_id": "r",
+        "status": 400,
+        "retryable": True,
+        "retry_after": 1.5,
+    }
     error = kind("m", **facts, unsent=True, provider="p", profile="q")
     try:
         try:
@@ -156,7 +164,7 @@ def test_copy_is_the_same_but_for_traceback_and_causes(kind: type[TokenError]) -
     assert type(twin) is kind
     assert vars(twin) == vars(error)
     assert twin is not error
-    assert twin.__traceback__ is twin.__cause__ is twin.__context__ is None
+    assert (twin.__traceback__, twin.__cause__, twin.__context__) == (None, None, None)
     assert str(twin) == str(error)
 
 

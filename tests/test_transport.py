@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -79,7 +80,7 @@ class Bench:
         self.slept.append(seconds)
         self.clock.advance(seconds)
 
-    def fails(self, **options: object) -> TokenError:
+    def fails(self, **options: Any) -> TokenError:
         with pytest.raises(TokenError) as caught:
             self.transport.run(asking(), **options)
         return caught.value
@@ -92,7 +93,7 @@ def real() -> Iterator[Transport]:
     made.close()
 
 
-def failed(transport: Transport, url: str, **options: object) -> TokenError:
+def failed(transport: Transport, url: str, **options: Any) -> TokenError:
     began = time.monotonic()
     with pytest.raises(TokenError) as caught:
         transport.run(asking(url), **{"timeout": BRIEF, **options})
@@ -250,7 +251,9 @@ def test_each_try_starts_the_flow_anew() -> None:
 
 
 @pytest.mark.parametrize("failure", [httpx.ReadTimeout("x"), httpx.ReadError("x"), answer(503, {}), answer(429, {})])
-def test_what_must_not_be_made_twice_is_not_retried_once_it_may_have_been_made(failure) -> None:
+def test_what_must_not_be_made_twice_is_not_retried_once_it_may_have_been_made(
+    failure: httpx.Response | Exception,
+) -> None:
     bench = Bench(failure, good())
     bench.fails(idempotent=False)
     assert len(bench.script.requests) == 1
@@ -427,19 +430,22 @@ def reset(connection: socket.socket, request: bytes) -> None:
     connection.close()
 
 
-BROKEN: dict[str, Callable[[socket.socket, bytes], None]] = {
+def truncate(connection: socket.socket, request: bytes) -> None:
+    connection.sendall(raw_answer(GOOD)[:-3])
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+Handle = Callable[[socket.socket, bytes], None]
+BROKEN: dict[str, Handle] = {
     "reset": reset,
     "closed": lambda connection, request: connection.shutdown(socket.SHUT_RDWR),
-    "truncated": lambda connection, request: (
-        connection.sendall(raw_answer(GOOD)[:-3]),
-        connection.shutdown(socket.SHUT_RDWR),
-    ),
+    "truncated": truncate,
     "no HTTP": lambda connection, request: connection.sendall(b"SSH-2.0-OpenSSH\r\n\r\n"),
 }
 
 
 @pytest.mark.parametrize("handle", BROKEN.values(), ids=BROKEN)
-def test_a_broken_connection_is_a_network_error_and_retried(real: Transport, handle) -> None:
+def test_a_broken_connection_is_a_network_error_and_retried(real: Transport, handle: Handle) -> None:
     with loopback(handle) as served:
         error = failed(real, served.url, timeout=50)
         real.close()
@@ -571,7 +577,8 @@ def expired(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
 
 
-CERTIFICATES: dict[str, tuple[Callable[[trustme.CA], trustme.LeafCert], bool, str]] = {
+Issue = Callable[[trustme.CA], trustme.LeafCert]
+CERTIFICATES: dict[str, tuple[Issue, bool, str]] = {
     "wrong name": (lambda authority: authority.issue_cert("other.example.com"), True, "Hostname mismatch"),
     "unknown CA": (lambda authority: authority.issue_cert("localhost"), False, "unable to get local issuer"),
     "expired": (expired, True, "certificate has expired"),
@@ -580,7 +587,7 @@ CERTIFICATES: dict[str, tuple[Callable[[trustme.CA], trustme.LeafCert], bool, st
 
 @pytest.mark.parametrize(("issue", "known", "words"), CERTIFICATES.values(), ids=CERTIFICATES)
 def test_a_wrong_certificate_is_refused_and_not_retried(
-    *, authority: trustme.CA, bundle: str, real: Transport, issue, known: bool, words: str
+    *, authority: trustme.CA, bundle: str, real: Transport, issue: Issue, known: bool, words: str
 ) -> None:
     with loopback(serve, tls=serving(issue(authority)), host="localhost") as served:
         error = failed(real, served.url, verify=bundle if known else True, timeout=50)
@@ -800,11 +807,11 @@ def test_a_proxy_of_an_unknown_kind(real: Transport, monkeypatch: pytest.MonkeyP
 
 def test_an_error_that_is_not_the_networks_is_raised_as_it_is(real: Transport) -> None:
     def body() -> Iterator[bytes]:
-        raise ZeroDivisionError
-        yield b""
+        yield bytes(1 // 0)
 
     def flow() -> Flow:
         yield httpx.Request("POST", served.url, content=body())
+        raise AssertionError
 
     with loopback(serve) as served:
         with pytest.raises(ZeroDivisionError):

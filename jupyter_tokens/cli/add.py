@@ -13,10 +13,10 @@ from traitlets import Bool, Enum, List, Unicode
 from ..config.editing import check, path, put
 from ..config.files import load_profiles, load_written
 from ..config.keyring_access import backend
-from ..config.profiles import provider_class, provider_ids
 from ..config.secret_store import FOLDER, SERVICE
 from ..config.secrets import SecretRef
 from ..errors import ConfigurationError, ParameterError, UnknownProfile
+from ..providers.catalogue import provider_class, provider_ids
 from ..providers.params import closest
 from ..providers.presets import PRESETS
 from ..token import Secret

@@ -10,8 +10,8 @@ from typing import Any
 from argcomplete.shell_integration import shellcode
 
 from ..config.files import load_profiles, load_written
-from ..config.profiles import provider_ids
 from ..errors import TokenError
+from ..providers.catalogue import provider_ids
 from ..sources.local import LocalSource
 from .command import Action
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool
 
-from ..config.profiles import provider_class, provider_ids
+from ..providers.catalogue import provider_class, provider_ids
 from ..providers.params import closest
 from .command import Action
 from .completion import provider_names

@@ -16,10 +16,11 @@ from jupyter_core.paths import jupyter_config_dir
 from .._util.atomic_file import replace_file
 from .._util.text_file import NotText, decode
 from ..errors import ConfigurationError, ProfileRefused, UnknownProfile
+from ..providers.catalogue import provider_class
 from ..providers.fields import Program
 from . import secret_store
 from .files import CONFIG_NAME
-from .profiles import COMMON, Profiles, provider_class
+from .profiles import COMMON, Profiles
 from .secrets import SecretRef
 
 if TYPE_CHECKING:

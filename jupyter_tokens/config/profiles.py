@@ -9,10 +9,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -20,6 +17,7 @@ from typing import Any, ClassVar, cast
 from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile, detached_errors
 from ..protocol.messages import Env, variables_of
 from ..providers.base import Provider
+from ..providers.catalogue import provider_class, provider_ids
 from ..providers.fields import (
     Endpoint,
     Field,
@@ -36,40 +34,18 @@ from ..providers.fields import (
 from ..providers.params import ParamValue, closest, parse_params
 from ..sdks import SDKS
 from ..token import Secret
+from .code_variables import loads_code
 from .path_globs import LONGEST, matches
 from .secrets import SecretRef, mode_hint, mode_problem
 
 __all__ = [
     "COMMON",
-    "LOADS_CODE",
     "Profile",
     "Profiles",
     "Raw",
     "is_loopback",
-    "loads_code",
-    "provider_class",
-    "provider_ids",
 ]
 
-ENTRY_POINT_GROUP = "jupyter_tokens.providers"
-
-_BUILT_IN = {
-    "static": "jupyter_tokens.providers.static:Static",
-    "oauth2": "jupyter_tokens.providers.oauth2:OAuth2",
-    "command": "jupyter_tokens.providers.command:Command",
-    "jupyterhub": "jupyter_tokens.providers.jupyterhub:JupyterHub",
-    "modelarts": "jupyter_tokens.providers.modelarts:ModelArts",
-    "pai-dlc": "jupyter_tokens.providers.pai_dlc:PaiDlc",
-    "oneaccess": "jupyter_tokens.providers.oneaccess:OneAccess",
-    "astra": "jupyter_tokens.providers.astra:Astra",
-    "eiam": "jupyter_tokens.providers.eiam:Eiam",
-    "pai-dsw": "jupyter_tokens.providers.pai_dsw:PaiDsw",
-    "eiam-oauth": "jupyter_tokens.providers.eiam_oauth:EiamOauth",
-    "dashscope": "jupyter_tokens.providers.dashscope:DashScope",
-    "huawei-iam": "jupyter_tokens.providers.huawei_iam:HuaweiIam",
-    "alibaba-sts": "jupyter_tokens.providers.alibaba_sts:AlibabaSts",
-    "huawei-sts": "jupyter_tokens.providers.huawei_sts:HuaweiSts",
-}
 _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
 
 
@@ -172,126 +148,6 @@ COMMON: Mapping[str, Field] = {
 }
 """The settings of every profile, independent of its provider."""
 _NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "hosts", "sdk", "fixed_params"})
-
-LOADS_CODE: Mapping[str, str] = {
-    # Shells and the search for programs
-    "PATH": "the shell looks for programs there",
-    "PATHEXT": "Windows decides by it which files are programs",
-    "COMSPEC": "Windows starts it as the shell",
-    "SHELL": "terminals and editors start it",
-    "BASH_ENV": "bash runs the file before each script",
-    "ENV": "sh runs the file when it starts",
-    "ZDOTDIR": "zsh runs the start-up files in it",
-    "PROMPT_COMMAND": "bash runs it before each prompt",
-    "PS4": "bash expands it, commands included, while it traces",
-    "BASH_FUNC_*": "bash defines a function from it",
-    # The dynamic linker and the C library
-    "LD_*": "the dynamic linker loads libraries by it",
-    "DYLD_*": "the dynamic linker of macOS loads libraries by it",
-    "GCONV_PATH": "the C library loads converters from it",
-    "OPENSSL_CONF": "OpenSSL loads the engines that the file names",
-    "OPENSSL_ENGINES": "OpenSSL loads engines from it",
-    "OPENSSL_MODULES": "OpenSSL loads providers from it",
-    # Python and Jupyter
-    "PYTHON*": "Python reads it when it starts",
-    "IPYTHONDIR": "IPython runs the start-up files in it",
-    "JUPYTER_CONFIG_*": "Jupyter runs the configuration files in it",
-    "JUPYTER_DATA_DIR": "Jupyter starts the kernels that it describes",
-    "JUPYTER_PATH": "Jupyter starts the kernels that it describes",
-    "MPLBACKEND": "matplotlib imports the module that it names",
-    "PYSPARK_*": "Spark starts the program or passes the arguments on",
-    "PYTEST_*": "pytest loads the plugins that it names",
-    "PIP_*": "pip installs packages from the index that it names",
-    "UV_*": "uv installs packages from the index that it names",
-    "CONDA_*": "conda runs programs that it names",
-    "VIRTUAL_ENV": "tools look for Python there",
-    # Other languages
-    "NODE_OPTIONS": "node loads the modules that it names",
-    "NODE_PATH": "node looks for modules there",
-    "NPM_CONFIG_*": "npm runs scripts and fetches packages by it",
-    "PERL5*": "perl loads modules by it",
-    "PERLLIB": "perl looks for modules there",
-    "RUBYOPT": "ruby loads the libraries that it names",
-    "RUBYLIB": "ruby looks for libraries there",
-    "GEM_*": "ruby looks for libraries there",
-    "R_*": "R runs the profile or looks for packages there",
-    "JULIA_*": "Julia looks for packages and start-up files there",
-    "LUA_*": "lua runs it, or looks for modules there",
-    "PHPRC": "PHP reads its configuration there",
-    "PHP_INI_SCAN_DIR": "PHP reads its configuration there",
-    "CLASSPATH": "Java looks for classes there",
-    "JAVA_TOOL_OPTIONS": "Java loads the agents that it names",
-    "_JAVA_OPTIONS": "Java loads the agents that it names",
-    "JDK_JAVA_OPTIONS": "Java loads the agents that it names",
-    "JAVA_HOME": "tools start Java from it",
-    "SPARK_*": "Spark starts programs and loads classes by it",
-    "HADOOP_*": "Hadoop starts programs and loads classes by it",
-    "DOTNET_*": ".NET loads the assemblies that it names",
-    "CORECLR_*": ".NET loads the profiler that it names",
-    "COR_*": ".NET loads the profiler that it names",
-    "MAKEFLAGS": "make evaluates it",
-    # Programs that start other programs
-    "GIT_*": "git starts the programs or reads the configuration that it names",
-    "SSH_ASKPASS": "ssh starts it",
-    "SUDO_ASKPASS": "sudo starts it",
-    "EDITOR": "programs start it",
-    "VISUAL": "programs start it",
-    "PAGER": "programs start it",
-    "MANPAGER": "man starts it",
-    "BROWSER": "programs start it",
-    "LESSOPEN": "less starts it",
-    "LESSCLOSE": "less starts it",
-    "KUBECONFIG": "kubectl starts the credential plugins that the file names",
-    "AWS_CONFIG_FILE": "AWS tools start the credential processes that the file names",
-    "AWS_SHARED_CREDENTIALS_FILE": "AWS tools start the credential processes that the file names",
-    "DOCKER_CONFIG": "docker starts the credential helpers that the file names",
-    "QT_PLUGIN_PATH": "Qt loads plugins from it",
-    "GTK_*": "GTK loads modules by it",
-    "GIO_*": "GLib loads modules by it",
-    # Where programs look for their own files
-    "HOME": "programs run the start-up files in it",
-    "USERPROFILE": "programs run the start-up files in it",
-    "APPDATA": "programs run the start-up files in it",
-    "LOCALAPPDATA": "programs run the start-up files in it",
-    "XDG_*": "programs look for their configuration and data there",
-}
-"""Environment variables that make some program load or start code, with the reason; `*` matches any suffix.
-
-A token in one of them is useless at best. At worst, an endpoint returns the path of a file that is then run.
-"""
-
-
-def loads_code(name: str) -> bool:
-    """Whether the environment variable makes some program load or start code."""
-    return _loads_code(name) is not None
-
-
-def _loads_code(name: str) -> str | None:
-    # Names are case-insensitive on Windows.
-    return next((why for pattern, why in LOADS_CODE.items() if fnmatchcase(name.upper(), pattern)), None)
-
-
-@cache
-def _installed() -> dict[str, Any]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in _BUILT_IN}
-
-
-def provider_ids() -> list[str]:
-    """The ids of all providers: the built-in ones, then those of other packages."""
-    return [*_BUILT_IN, *sorted(_installed())]
-
-
-@cache
-def provider_class(provider_id: str) -> type[Provider]:
-    """Return a provider's class. Raises KeyError for an unknown id, or any error of another package's import."""
-    if provider_id in _BUILT_IN:
-        module, _, name = _BUILT_IN[provider_id].partition(":")
-        found = getattr(import_module(module), name)
-    else:
-        found = _installed()[provider_id].load()
-        if not (isinstance(found, type) and issubclass(found, Provider)):
-            raise TypeError(f"Entry point {provider_id!r} is not a subclass of Provider.")
-    return found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -645,7 +501,7 @@ class _Reader:
             raise self._error("env", f"is wrong: {error.message.rstrip('.')}", error.hint) from None
         given = variables_of(env)
         for name in given.values():
-            why = _loads_code(name)
+            why = loads_code(name)
             if why is not None and self._raw.file is not None:
                 _warn_once(
                     f"{self._origin('env')} names {name}, which must not contain a token: {why}. Choose another name."

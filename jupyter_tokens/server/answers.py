@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..clock import utc
-from ..config.profiles import COMMON, provider_class, provider_ids
+from ..config.profiles import COMMON
 from ..errors import ConfigurationError
 from ..protocol.messages import About, token_to_dict
+from ..providers.catalogue import provider_class, provider_ids
 from .base import error_facts
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ..config.profiles import provider_class
 from ..config.secrets import SecretRef
 from ..errors import ProfileRefused
 from ..protocol.messages import variables_of
+from ..providers.catalogue import provider_class
 from ..providers.fields import Endpoint, Reference
 
 __all__ = ["check_change"]

@@ -8,10 +8,11 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ..config.profiles import Profile, Profiles, provider_class
+from ..config.profiles import Profile, Profiles
 from ..errors import ConfigurationError, NotGranted, TokenError
 from ..protocol.messages import misshapen
 from ..providers.base import Provider
+from ..providers.catalogue import provider_class
 from .cache import Ask, Key
 from .local import LocalSource
 from .remote import RemoteSource

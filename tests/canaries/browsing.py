@@ -112,10 +112,11 @@ class Browsing:
         form.get_by_label("Endpoint", exact=True).fill(self._vendors.url)
         form.get_by_label("Client ID", exact=True).fill("client-panel")
         form.get_by_label("Where to store Client secret").select_option("keyring")
-        for secret, role, told in (("mistyped", "alert", "Check"), ("panel", "status", "it works")):
+        alert, status = form.get_by_role("alert"), form.get_by_role("status")
+        for secret, shown, told in (("mistyped", alert, "Check"), ("panel", status, "it works")):
             form.get_by_label("Client secret", exact=True).fill(self._house.made[secret])
             form.get_by_role("button", name="Save and test").click()
-            expect(form.get_by_role(role)).to_contain_text(told)
+            expect(shown).to_contain_text(told)
         form.get_by_role("button", name="Close").click()
 
     def _widgets(self, lab: Lab) -> None:
@@ -138,8 +139,8 @@ class Browsing:
 
     def _listen(self, socket: Socket) -> None:
         path = plain(urlsplit(socket.url).path)
-        for way in ("received", "sent"):
-            socket.on(f"frame{way}", lambda frame, way=way: self._frames.append((path, way, frame)))
+        socket.on("framereceived", lambda frame: self._frames.append((path, "received", frame)))
+        socket.on("framesent", lambda frame: self._frames.append((path, "sent", frame)))
 
     def _keep_frames(self) -> None:
         for path, way, frame in self._frames:

@@ -68,10 +68,10 @@ class Commands:
             self._tokens("get", "typed", "--format", form)
         self._tokens("get", "stored", "--refresh")
         self._tokens("remove", "removed", "--yes")
-        given = {"GIVEN_SECRET": self._house.made["given"]}
+        given = self._house.made["given"]
         add = _ADD.format("given", self._vendors.url, "GIVEN").split()
-        self._tokens(*add, "--from-env", "client_secret=GIVEN_SECRET", note="add given", **given)
-        self._tokens("get", "given", "--format", "value", **given)
+        self._tokens(*add, "--from-env", "client_secret=GIVEN_SECRET", note="add given", GIVEN_SECRET=given)
+        self._tokens("get", "given", "--format", "value", GIVEN_SECRET=given)
 
     def looks(self) -> None:
         """What tells of profiles, and what goes wrong."""

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.cli.draft import Draft
-from jupyter_tokens.config.profiles import provider_class
 from jupyter_tokens.errors import ParameterError
+from jupyter_tokens.providers.catalogue import provider_class
 from jupyter_tokens.sandbox import Sandbox
 
 from .machine import NO_KEYRING, SECONDS, Machine

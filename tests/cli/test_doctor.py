@@ -14,6 +14,7 @@ import pytest
 from jupyter_core.paths import jupyter_path
 from keyring.backends import SecretService
 
+from jupyter_tokens._version import __version__
 from jupyter_tokens.cli.checks import jupyter, network, within
 from jupyter_tokens.cli.checks import profiles as checked
 from jupyter_tokens.cli.doctor import DoctorApp
@@ -243,7 +244,7 @@ class TestJupyter:
         assert [finding.status for finding in jupyter.lab_extension()] == ["fail"]
         package = tmp_path / "labextensions" / "jupyter-tokens" / "package.json"
         package.parent.mkdir(parents=True)
-        for version, status in ((jupyter.__version__, "ok"), ("0.0.0", "ok"), ("7.0.0", "warn")):
+        for version, status in ((__version__, "ok"), ("0.0.0", "ok"), ("7.0.0", "warn")):
             package.write_text(json.dumps({"version": version}))
             assert [finding.status for finding in jupyter.lab_extension()] == [status]
         page = config_dir / "labconfig" / "page_config.json"

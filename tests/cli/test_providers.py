@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 
 from jupyter_tokens.cli.providers import ProvidersApp
-from jupyter_tokens.config import profiles
-from jupyter_tokens.config.profiles import provider_class, provider_ids
+from jupyter_tokens.providers import catalogue
+from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 
 from .running import Run, runner
 
@@ -57,8 +57,8 @@ def test_one_that_cannot_be_loaded_leaves_the_others(run: Run, monkeypatch: pyte
     def load() -> None:
         raise ImportError("secret-of-another-package")
 
-    profiles.provider_class.cache_clear()
-    monkeypatch.setattr(profiles, "_installed", lambda: {"broken": SimpleNamespace(load=load)})
+    catalogue.provider_class.cache_clear()
+    monkeypatch.setattr(catalogue, "installed", lambda: {"broken": SimpleNamespace(load=load)})
     done = run()
     assert done.code == 0
     assert "oneaccess" in done.out

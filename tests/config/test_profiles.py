@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.config import profiles
-from jupyter_tokens.config.profiles import Profiles, Raw, is_loopback, loads_code, provider_class, provider_ids
+from jupyter_tokens.config.code_variables import loads_code
+from jupyter_tokens.config.profiles import Profiles, Raw, is_loopback
 from jupyter_tokens.errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
+from jupyter_tokens.providers import catalogue
+from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 from jupyter_tokens.providers.oneaccess import OneAccess
 
 from ..doubles import CANARY, told
@@ -37,7 +40,7 @@ MODELARTS = {"provider": "modelarts", "region": "eu-de", "access_key": "AK", "se
 @pytest.fixture(autouse=True)
 def _no_memory() -> Iterator[None]:
     yield
-    for cached in (profiles._warn_once, profiles._installed, profiles.provider_class):
+    for cached in (profiles._warn_once, catalogue.installed, catalogue.provider_class):
         cached.cache_clear()
 
 
@@ -386,10 +389,10 @@ def test_the_built_in_providers() -> None:
 
 def test_other_packages_add_providers_but_replace_none(monkeypatch: pytest.MonkeyPatch) -> None:
     target = f"{__name__}:Other"
-    points = [EntryPoint(name, target, profiles.ENTRY_POINT_GROUP) for name in ("other", "astra")]
-    monkeypatch.setattr(profiles, "entry_points", lambda group: points)
+    points = [EntryPoint(name, target, catalogue.ENTRY_POINT_GROUP) for name in ("other", "astra")]
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: points)
     monkeypatch.setattr(EntryPoint, "load", lambda self: OneAccess)
-    profiles._installed.cache_clear()
+    catalogue.installed.cache_clear()
     assert provider_ids()[-1] == "other"
     assert provider_ids().count("astra") == 1
     assert provider_class("other") is OneAccess

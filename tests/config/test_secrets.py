@@ -263,7 +263,7 @@ def test_file_of_its_owner_alone_is_read(tmp_path: Path, mode: int) -> None:
 def test_there_are_no_modes_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     file, mode = Path("x"), stat.S_IFREG | 0o644
     assert mode_problem(file, mode)
-    monkeypatch.setattr(secrets.os, "name", "nt")
+    monkeypatch.setattr(os, "name", "nt")
     assert not mode_problem(file, mode)
 
 

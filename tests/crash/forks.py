@@ -38,7 +38,7 @@ def _server(arguments: list[str]) -> None:
     ready, *options = arguments
     app = ServerApp.instance()
     # Without the extensions that happen to be installed.
-    app.find_server_extensions = lambda: None
+    app.find_server_extensions = lambda: None  # type: ignore[method-assign]
     app.initialize(options)
     app.io_loop.add_callback(lambda: Path(ready).write_text(str(app.port)))
     app.start()
@@ -77,7 +77,7 @@ def _warm() -> None:
         "jupyter_server.services.kernels.connection.channels",
     ):
         import_module(name)
-    from jupyter_tokens.config.profiles import provider_class, provider_ids
+    from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 
     for name in provider_ids():
         provider_class(name)

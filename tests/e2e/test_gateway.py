@@ -58,7 +58,7 @@ def answers(url: str) -> bool:
 
 def issue_handle(served: Served, file: Path) -> None:
     env = {**environment(served.home), "JUPYTER_TOKEN": served.token}
-    command = [JUPYTER_TOKENS, "handle", "oneaccess", "--file", file, "--server", served.url]
+    command: list[str | Path] = [JUPYTER_TOKENS, "handle", "oneaccess", "--file", file, "--server", served.url]
     subprocess.run(command, env=env, check=True, timeout=DEADLINE)
 
 

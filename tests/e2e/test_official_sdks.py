@@ -397,7 +397,7 @@ def test_a_reset_connection_ends_as_a_connection_exception(sandbox: Sandbox) -> 
 # --- Astra -------------------------------------------------------------------------------------------------------
 
 
-class Tokens(SDKCommon):  # type: ignore[misc]
+class Tokens(SDKCommon):
     """The toolkit has no class for tokens; this is how its others call the API."""
 
     def call(self, method: str, path: str = "", data: Any = None, media: str | None = None) -> requests.Response:

@@ -249,8 +249,8 @@ def kernel(server: Server) -> Iterator[Kernel]:
     write_connection_file(str(file), key=uuid4().hex.encode())
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", str(file)]
     environment = {**os.environ, "JUPYTER_TOKENS_URL": f"{server.url}/jupyter-tokens"}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=environment, **quiet) as process:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet) as process:
         try:
             with notebook(file) as kernel:
                 assert "served: server" in kernel.begin()

@@ -204,7 +204,7 @@ def test_huaweis_refusals_are_read_by_its_sdk(sandbox: Sandbox, proxy: str) -> N
 # --- those that take a whole address -----------------------------------------------------------------------------
 
 
-class Tokens(SDKCommon):  # type: ignore[misc]
+class Tokens(SDKCommon):
     """The toolkit has no class for tokens; this is how its others call the API."""
 
     def call(self, path: str) -> requests.Response:

@@ -19,6 +19,7 @@ from jupyter_tokens.sources import upstream
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.remote import RemoteSource
 from jupyter_tokens.token import Token
+from jupyter_tokens.transport import Transport
 
 from ..leaks import Leaks
 from ..server.conftest import Kernel, extension, jp_server_config, write_profiles  # noqa: F401 (fixtures)
@@ -59,7 +60,7 @@ def kernels(
 ) -> Iterator[Callable[[], Side]]:
     """Starts kernels' sides, on the test's clock."""
     # Without jitter, each wait between two tries is the longest that it can be.
-    limited = partial(upstream.Transport, sleep=clock.sleep, rng=lambda: 1.0)
+    limited = partial(Transport, sleep=clock.sleep, rng=lambda: 1.0)
     monkeypatch.setattr(upstream, "Transport", limited)
     extension.clock = clock
     with ExitStack() as started:

@@ -69,7 +69,7 @@ HINTS_403 = hints(
     astra="Ask for a role that may see this user's tokens.",
     eiam="Ask for the RAM action eiam:ObtainApplicationToken.",
 )
-HINTS_404 = {
+HINTS_404: dict[str, dict[str, Any]] = {
     **hints(alibaba=NOT_THIS_API, astra="Check account_id, user_id and token_id."),
     # Its older call is made as well, once.
     "modelarts": {"calls": 2},

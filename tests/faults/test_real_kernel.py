@@ -13,6 +13,7 @@ import pytest
 
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.sources import upstream
+from jupyter_tokens.transport import Transport
 
 from ..leaks import Leaks
 from ..server.kernels import Client, started
@@ -81,7 +82,7 @@ async def test_each_fault_in_a_real_kernel(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(upstream, "Transport", partial(upstream.Transport, sleep=lambda _: None))
+    monkeypatch.setattr(upstream, "Transport", partial(Transport, sleep=lambda _: None))
     await extension._start_jupyter_server_extension(jp_serverapp)
     seen, expected = {}, {}
     async with started(jp_serverapp) as kernel:

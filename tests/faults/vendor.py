@@ -147,5 +147,5 @@ class Vendor:
     def _certify(self, name: str, *, known: bool = True, expired: bool = False) -> None:
         if self._context is not None:
             authority = self._authority if known else trustme.CA()
-            ends = {"not_after": datetime(2020, 1, 1, tzinfo=UTC)} if expired else {}
-            authority.issue_cert(name, **ends).configure_cert(self._context)
+            ends = datetime(2020, 1, 1, tzinfo=UTC) if expired else None
+            authority.issue_cert(name, not_after=ends).configure_cert(self._context)

@@ -112,7 +112,7 @@ def mutated(draw: Callable[..., Any], right: Any, *, most: int = 3) -> Any:
 
 
 @st.composite
-def bodies(draw: Callable[..., Any], right: Any) -> bytes:
+def bodies(draw: st.DrawFn, right: Any) -> bytes:
     """An answer or a request in JSON, nearly as it should be; or bytes of any kind."""
     if draw(st.integers(0, 9)) == 0:
         return draw(st.binary(max_size=60))

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from jupyter_tokens.config import editing
 from jupyter_tokens.config.files import load_mode, load_profiles
-from jupyter_tokens.config.profiles import COMMON, Profile, Profiles, provider_class, provider_ids
+from jupyter_tokens.config.profiles import COMMON, Profile, Profiles
 from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError
+from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 from jupyter_tokens.server.answers import provider_entries
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.local import LocalSource
@@ -83,17 +84,14 @@ def used(profile: Profile, calls: dict[str, Any]) -> None:
     """Everything that is done with a profile before a vendor has answered, and after."""
     profile.allows("python3", ["a/b.ipynb"])
     repr(profile)
-    params: dict[str, Any] | None = None
     with typed(ParameterError):
         params = profile.call_params(calls)
-    if params is None:
-        return
-    clock = Clock()
-    transport = Transport(clock=clock, sleep=clock.advance, transport=Vendor(response(404, b"{}")))
-    held: Any = {profile.name: profile}
-    upstream = LocalSource(held, transport=transport, clock=clock)
-    with typed(TokenError):
-        upstream.fetch(Key(profile.name, tuple(params.items())))
+        clock = Clock()
+        transport = Transport(clock=clock, sleep=clock.advance, transport=Vendor(response(404, b"{}")))
+        held: Any = {profile.name: profile}
+        upstream = LocalSource(held, transport=transport, clock=clock)
+        with typed(TokenError):
+            upstream.fetch(Key(profile.name, tuple(params.items())))
 
 
 def test_a_profile_of_any_settings(fuzz: Fuzz) -> None:
@@ -105,7 +103,8 @@ def test_a_profile_of_any_settings(fuzz: Fuzz) -> None:
             if getattr(profile.provider, "credentials", "") == "" and profile.provider.id != "command":
                 used(profile, calls)
 
-    known = [("a", {**PROFILES["oneaccess"], "endpoint": url}, {}) for url in URLS]
+    no_params: dict[str, Any] = {}
+    known = [("a", {**PROFILES["oneaccess"], "endpoint": url}, no_params) for url in URLS]
     calls = st.dictionaries(st.sampled_from(["TargetId", "ExpireTime", "scope", "token_id"]) | TEXTS, WRONG, max_size=2)
     fuzz(check, TEXTS, profiles(), calls, times=80, known=known)
 

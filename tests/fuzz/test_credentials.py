@@ -170,8 +170,10 @@ def test_openstacks_file_of_any_content(fuzz: Fuzz, monkeypatch: pytest.MonkeyPa
             assert isinstance(login, IamLogin | Secret)
             assert CANARY not in repr(login)
 
+    wrong_types: tuple[object, ...] = ([], {})
     known = [
-        (as_json({"clouds": {"mine": {**CLOUDS["clouds"]["mine"], "auth_type": wrong}}}), "mine") for wrong in ([], {})
+        (as_json({"clouds": {"mine": {**CLOUDS["clouds"]["mine"], "auth_type": wrong}}}), "mine")
+        for wrong in wrong_types
     ]
     fuzz(check, mutated(CLOUDS).map(as_json) | st.binary(max_size=30), st.just("mine") | TEXTS, times=12, known=known)
 

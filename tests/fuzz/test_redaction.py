@@ -10,7 +10,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from jupyter_tokens._util.encodings import SHORTEST, forms_of
-from jupyter_tokens.kernel.redaction.known_values import KnownValues, Search
+from jupyter_tokens.kernel.redaction.known_values import KnownValues
+from jupyter_tokens.kernel.redaction.search import Search
 
 from .conftest import Fuzz
 from .strange import JSON, TEXTS

@@ -37,7 +37,7 @@ PATHS = (
     "/_sandbox/whoami",
 )
 SECRET = "c4n4ry-s4ndbox-s3cret"
-ACCOUNTS = {
+ACCOUNTS: dict[str, Any] = {
     "alibaba": {"LTAI": SECRET, **{made.access_key: made.secret for made in VECTORS.values() if made.acs3}},
     "huawei": {"HW": SECRET, **{made.access_key: made.secret for made in VECTORS.values() if not made.acs3}},
     "iam": {"ada": SECRET},

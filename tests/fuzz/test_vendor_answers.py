@@ -252,7 +252,7 @@ def test_a_life_in_every_form(fuzz: Fuzz, name: str) -> None:
 
 def test_how_long_to_wait_in_every_form(fuzz: Fuzz) -> None:
     def check(text: str, milliseconds: str) -> None:
-        headers = {"retry-after": text.encode("latin-1", "replace"), "x-acs-retry-after": milliseconds.encode()}
+        headers = {b"retry-after": text.encode("latin-1", "replace"), b"x-acs-retry-after": milliseconds.encode()}
         wait = retry_after_of(httpx.Response(429, headers=list(headers.items())), NOW)
         assert wait is None or 0 <= wait < 1e13
 

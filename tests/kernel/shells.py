@@ -33,7 +33,7 @@ class Run:
     """What a cell did."""
 
     def __init__(self, result: ExecutionResult, captured: CapturedIO) -> None:
-        self.result = result
+        self.result: Any = result  # Any: IPython says that the value of a cell is None
         self.error = result.error_in_exec
         # On a busy machine any fetch may take longer than a second: see test_progress.py.
         self.outputs = [output for output in captured.outputs if not _PROGRESS.match(str(output.data["text/plain"]))]

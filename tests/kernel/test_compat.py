@@ -97,9 +97,15 @@ def test_the_frames_of_a_message_are_divided_where_we_look() -> None:
 
 
 def test_a_call_comes_on_the_publishing_thread(published: Published) -> None:
-    came, threads = threading.Event(), []
+    came = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def call() -> None:
+        threads.append(threading.current_thread())
+        came.set()
+
     assert _compat.publisher(published.stream.pub_thread) is published.thread
-    _compat.call_later(published.thread, 0.001, lambda: (threads.append(threading.current_thread()), came.set()))
+    _compat.call_later(published.thread, 0.001, call)
     assert came.wait(WAIT)
     assert threads == [published.thread.thread]
 
@@ -140,7 +146,7 @@ def test_magics_are_found_and_removed(shell: InteractiveShell) -> None:
         def of_this_test(self, line: str) -> None:
             """Nothing."""
 
-    mine = Mine(shell)
+    mine: Any = Mine(shell)  # Any: IPython says that all configurables are shells
     shell.register_magics(mine)
     assert "of_this_test" in _compat.line_magics(shell)
     assert mine in shell.configurables

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -263,7 +264,7 @@ def test_a_profile_that_is_gone_from_the_configuration_is_still_told_of(
 
 def test_it_says_which_way_served_and_whether_the_server_is_gone(session: TokenSession) -> None:
     assert (session.mode, session.gone) == ("direct", None)
-    session.client.source.gone = ServerGone("gone.")  # type: ignore[union-attr]
+    session.client.source.gone = ServerGone("gone.")
     assert isinstance(session.gone, ServerGone)
 
 
@@ -303,19 +304,24 @@ def test_a_failed_refresh_is_noticed_once_and_the_old_token_stays(
 ) -> None:
     failed: list[Key] = []
     note = session.troubles.note
-    monkeypatch.setattr(session.troubles, "note", lambda key, error: (note(key, error), failed.append(key)))
+
+    def noted(key: Key, error: TokenError) -> None:
+        note(key, error)
+        failed.append(key)
+
+    def failed_again(failures: int, heard: int) -> bool:
+        return len(failed) > heard and sandbox.requests["oneaccess"] > failures
+
+    monkeypatch.setattr(session.troubles, "note", noted)
     session.fetch("oneaccess")
     before = os.environ["ONEACCESS_TOKEN"]
     sandbox.plan({"api": "oneaccess", "kind": "429", "times": 100})
     told = []
     for _ in range(3):
         clock.advance(0.85 * LIFE if status(session).state == "fresh" else 4.0)
-        failures = sandbox.requests["oneaccess"]
-        heard = len(failed)
+        again = partial(failed_again, sandbox.requests["oneaccess"], len(failed))
         session.refresher.look()
-        until(
-            session, lambda before=failures, heard=heard: len(failed) > heard and sandbox.requests["oneaccess"] > before
-        )
+        until(session, again)
         told += session.notices()
     assert os.environ["ONEACCESS_TOKEN"] == before
     assert status(session).state == "aging"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_tokens._util.atomic_file import replace_file
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import NoValue, ParameterError
 from jupyter_tokens.kernel import token_file
@@ -321,7 +322,6 @@ def test_a_kernel_that_is_killed_while_it_writes_leaves_a_file_that_is_recognise
     def killed(path: Path, data: bytes, mode: int) -> None:
         raise Killed
 
-    replace_file = token_file.replace_file
     with monkeypatch.context() as patch:
         # The record is written, the file is not.
         patch.setattr(
@@ -384,7 +384,7 @@ def test_without_a_record_the_shape_of_a_token_decides(
 def test_a_token_that_no_text_can_hold_is_told_without_it(file: Path) -> None:
     for form in ("raw", "header"):
         with pytest.raises(ParameterError, match="surrogate") as caught:
-            content(token(CANARY + "\ud800"), form)  # type: ignore[arg-type]
+            content(token(CANARY + "\ud800"), form)
         assert CANARY not in str(caught.value)
     assert json.loads(content(token(CANARY + "\ud800"), "json"))["token"] == CANARY + "\ud800"
 

@@ -105,7 +105,7 @@ def test_it_installs_without_node(packed: Packed, tmp_path: Path, full: bool) ->
     assert shutil.which("node", path=environment["PATH"]) is None
     wheel = f"{packed.wheel_of_sdist}[demo]"
     if full:
-        command = [python, "-m", "pip", "install", wheel]
+        command: list[str | Path] = [python, "-m", "pip", "install", wheel]
     else:
         packages = sysconfig.get_path("purelib", vars={"base": str(tmp_path / "venv")})
         # Of a folder that comes so, no editable install counts: what is imported is the wheel's.
@@ -113,8 +113,8 @@ def test_it_installs_without_node(packed: Packed, tmp_path: Path, full: bool) ->
         command = [sys.executable, "-m", "pip", f"--python={python}", "install", "--no-deps", "--no-index", wheel]
         command.append("--ignore-installed")
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
-    jupyter = [python.parent / "jupyter", "labextension"] if full else [python, "-m", "jupyterlab.labextensions"]
-    told = _output([*jupyter, "list"], tmp_path, environment)
+    jupyter = ("jupyter", "labextension") if full else ("python", "-m", "jupyterlab.labextensions")
+    told = _output([python.with_name(jupyter[0]), *jupyter[1:], "list"], tmp_path, environment)
     ours = rf"^ *jupyter-tokens v{re.escape(__version__)} .*enabled.* OK.*\(python, jupyter_tokens\)"
     assert re.search(ours, told, re.MULTILINE)
     told = _output([python, "-m", "jupyter_server.extension.serverextension", "list"], tmp_path, environment)

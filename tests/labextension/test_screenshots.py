@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
@@ -18,7 +18,7 @@ from .served import serving
 from .test_login import allow
 
 CODE = "import os\nimport httpx\n\nheaders = {'Authorization': 'Bearer ' + os.environ['ONEACCESS_TOKEN']}"
-SIZE = {"width": 1180, "height": 760}
+SIZE: ViewportSize = {"width": 1180, "height": 760}
 
 
 @pytest.fixture

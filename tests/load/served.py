@@ -30,7 +30,7 @@ def main() -> None:
 
     app = ServerApp.instance()
     # Without the extensions that happen to be installed.
-    app.find_server_extensions = lambda: None
+    app.find_server_extensions = lambda: None  # type: ignore[method-assign]
     app.initialize(sys.argv[2:])
     for _ in range(int(sys.argv[1])):
         add_kernel(app.kernel_manager)

@@ -66,8 +66,8 @@ def test_the_value_only_where_it_is_asked_for_and_null_if_there_is_none() -> Non
 
 
 def test_metadata_leaves_out_secrets_and_what_json_cannot_hold() -> None:
-    given = {"a": Secret("x"), "b": [1, Secret("x"), {"c": Secret("x"), "d": None}], "e": object(), "f": "text"}
-    assert sent(token(**given))["metadata"] == {"b": [1, {"d": None}], "e": None, "f": "text"}
+    made = token(a=Secret("x"), b=[1, Secret("x"), {"c": Secret("x"), "d": None}], e=object(), f="text")
+    assert sent(made)["metadata"] == {"b": [1, {"d": None}], "e": None, "f": "text"}
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,8 @@ class Served(AuthorizationServer):
 class _Request(OAuth2Request):
     @property
     def form(self) -> dict[str, str]:
-        return self.payload.data
+        data: dict[str, str] = self.payload.data
+        return data
 
 
 @contextmanager

@@ -13,14 +13,14 @@ from jupyter_tokens.token import Secret
 
 from ..doubles import Clock
 
-Prepared = tuple[Any, Call]
+Prepare = Callable[..., tuple[Any, Call]]
 
 
 @pytest.fixture
-def prepared(clock: Clock) -> Callable[..., Prepared]:
+def prepared(clock: Clock) -> Prepare:
     """A checked provider and a call of it: settings, parameters, secrets that the references resolve to."""
 
-    def prepare(settings: Mapping[str, Any], params: Mapping[str, object], *, create: bool = False) -> Prepared:
+    def prepare(settings: Mapping[str, Any], params: Mapping[str, object], *, create: bool = False) -> tuple[Any, Call]:
         profile = Profiles.of({"mine": {**settings, "allow_create": True}})["mine"]
         given = profile.create_params(params) if create else profile.call_params(params)
         secrets = {key: Secret(reference.target) for key, reference in profile.references.items()}

@@ -23,6 +23,7 @@ from jupyter_tokens.providers.signing.canonical import EMPTY_SHA256, AccessKey
 from jupyter_tokens.token import Secret
 
 from ..doubles import answer, drive
+from .conftest import Prepare
 
 PAI = {"provider": "pai-dlc", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "secret"}
 EIAM = {**PAI, "provider": "eiam"}
@@ -71,7 +72,15 @@ every_error = pytest.mark.parametrize(("status", "code", "kind", "retryable"), E
 @every_error
 @pytest.mark.parametrize("lower", [False, True], ids=["upper case", "lower case"])
 def test_documented_errors_are_mapped(
-    *, prepared, settings, params, status: int, code: str, kind: type[ApiError], retryable: bool, lower: bool
+    *,
+    prepared: Prepare,
+    settings: dict[str, str],
+    params: dict[str, object],
+    status: int,
+    code: str,
+    kind: type[ApiError],
+    retryable: bool,
+    lower: bool,
 ) -> None:
     body = {"RequestId": "rid", "HostId": "h", "Code": code, "Message": "It is so.", "Recommend": "https://x"}
     if lower:
@@ -86,7 +95,9 @@ def test_documented_errors_are_mapped(
 
 
 @every_api
-def test_throttling_tells_milliseconds_in_a_header_of_its_own(prepared, settings, params) -> None:
+def test_throttling_tells_milliseconds_in_a_header_of_its_own(
+    prepared: Prepare, settings: dict[str, str], params: dict[str, object]
+) -> None:
     provider, call = prepared(settings, params)
     throttled = answer(400, {"Code": "Throttling.User", "Message": "m"}, x_acs_retry_after="1500")
     with pytest.raises(Throttled) as caught:
@@ -104,7 +115,7 @@ def test_throttling_tells_milliseconds_in_a_header_of_its_own(prepared, settings
         ("alibaba-sts", "sts:AssumeRole"),
     ],
 )
-def test_a_missing_permission_is_named(prepared, name: str, action: str) -> None:
+def test_a_missing_permission_is_named(prepared: Prepare, name: str, action: str) -> None:
     provider, call = prepared(*APIS[name])
     body = {"Code": "Forbidden.RAM", "Message": "m", "AccessDeniedDetail": {"AuthAction": action}}
     with pytest.raises(Forbidden) as caught:
@@ -114,7 +125,9 @@ def test_a_missing_permission_is_named(prepared, name: str, action: str) -> None
 
 @every_api
 @pytest.mark.parametrize("body", ["<html/>", "", "[]", '{"Code": 5, "Message": {}}', '{"Code": null}'])
-def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(prepared, settings, params, body: str) -> None:
+def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(
+    prepared: Prepare, settings: dict[str, str], params: dict[str, object], body: str
+) -> None:
     provider, call = prepared(settings, params)
     with pytest.raises(ServiceUnavailable) as caught:
         drive(provider.retrieve(call), answer(503, body, x_acs_request_id="rid"))
@@ -124,7 +137,9 @@ def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(prepared, s
 @every_api
 @pytest.mark.parametrize("base", [{}, {"endpoint": "http://127.0.0.1:8080"}, {"endpoint": "https://h.example.com/"}])
 @pytest.mark.parametrize("sts", [{}, {"security_token": "sts/token=="}])
-def test_what_is_sent_is_what_was_signed(prepared, settings, params, base, sts) -> None:
+def test_what_is_sent_is_what_was_signed(
+    prepared: Prepare, settings: dict[str, str], params: dict[str, object], base: dict[str, str], sts: dict[str, str]
+) -> None:
     provider, call = prepared({**settings, **base, **sts}, params)
     request = next(provider.retrieve(call))
     headers = request.headers
@@ -149,7 +164,9 @@ def test_what_is_sent_is_what_was_signed(prepared, settings, params, base, sts) 
 
 
 @every_api
-def test_every_request_has_a_nonce_of_its_own(prepared, settings, params) -> None:
+def test_every_request_has_a_nonce_of_its_own(
+    prepared: Prepare, settings: dict[str, str], params: dict[str, object]
+) -> None:
     provider, call = prepared(settings, params)
     nonces = {next(provider.retrieve(call)).headers["x-acs-signature-nonce"] for _ in range(20)}
     assert len(nonces) == 20
@@ -168,7 +185,9 @@ def test_every_request_has_a_nonce_of_its_own(prepared, settings, params) -> Non
     ],
 )
 @every_api
-def test_settings_that_do_not_go_together(settings, params, change: dict[str, str], words: str) -> None:
+def test_settings_that_do_not_go_together(
+    settings: dict[str, str], params: dict[str, object], change: dict[str, str], words: str
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Profiles.of({"mine": {**settings, **change}})["mine"]
     assert words in caught.value.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from jupyter_tokens.clock import utc
@@ -20,6 +21,7 @@ from jupyter_tokens.errors import (
 )
 
 from ..doubles import CANARY, NOW, answer, drive, vector
+from .conftest import Prepare
 
 SETTINGS = {"provider": "alibaba-sts", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "s"}
 OIDC = {"provider": "alibaba-sts", "region": "cn-hangzhou", "oidc_token": "eyJ.e30.c2ln"}
@@ -33,12 +35,12 @@ KEY = {
 }
 
 
-def good(**changes: object) -> object:
+def good(**changes: object) -> httpx.Response:
     return answer(200, {"RequestId": "rid", "Credentials": {**KEY, **changes}, "AssumedRoleUser": {"Arn": "a"}})
 
 
 @pytest.mark.parametrize("name", ["sts_assumerole_basic", "sts_assumerole_policy_special"])
-def test_the_signed_call_is_the_recorded_one(prepared, name: str) -> None:
+def test_the_signed_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
     recorded = vector(name)
     provider, call = prepared(SETTINGS, dict(recorded["request"]["query_decoded"]))
     (request,), token = drive(provider.retrieve(call), answer(200, recorded["sdk_result"]["body"]))
@@ -57,7 +59,7 @@ def test_the_signed_call_is_the_recorded_one(prepared, name: str) -> None:
     assert (token.metadata["SourceIdentity"], token.metadata["RequestId"]) == ("Alice", told["RequestId"])
 
 
-def test_the_anonymous_call_is_the_recorded_one(prepared) -> None:
+def test_the_anonymous_call_is_the_recorded_one(prepared: Prepare) -> None:
     recorded = vector("sts_assumerolewithoidc")
     query = dict(recorded["request"]["query_decoded"])
     settings = {**OIDC, "oidc_token": query.pop("OIDCToken")}
@@ -74,7 +76,7 @@ def test_the_anonymous_call_is_the_recorded_one(prepared) -> None:
     assert token.metadata["OIDCTokenInfo"]["Subject"] == "s"
 
 
-def test_a_temporary_key_can_assume_a_role_too(prepared) -> None:
+def test_a_temporary_key_can_assume_a_role_too(prepared: Prepare) -> None:
     provider, call = prepared({**SETTINGS, "security_token": "first"}, ROLE)
     (request,), _ = drive(provider.retrieve(call), good())
     assert request.headers["x-acs-security-token"] == "first"
@@ -83,7 +85,7 @@ def test_a_temporary_key_can_assume_a_role_too(prepared) -> None:
 
 @pytest.mark.parametrize("name", ["AccessKeyId", "AccessKeySecret", "SecurityToken"])
 @pytest.mark.parametrize("value", ["", None, "a b", 5])
-def test_half_a_key_is_none(prepared, name: str, value: object) -> None:
+def test_half_a_key_is_none(prepared: Prepare, name: str, value: object) -> None:
     provider, call = prepared(SETTINGS, ROLE)
     with pytest.raises(ResponseError, match=name) as caught:
         drive(provider.retrieve(call), good(**{name: value}))
@@ -92,13 +94,13 @@ def test_half_a_key_is_none(prepared, name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("written", ["", None, "soon", 5, "2026-13-01T00:00:00Z"])
-def test_the_end_has_to_be_known(prepared, written: object) -> None:
+def test_the_end_has_to_be_known(prepared: Prepare, written: object) -> None:
     provider, call = prepared(SETTINGS, ROLE)
     with pytest.raises(ResponseError, match="Expiration"):
         drive(provider.retrieve(call), good(Expiration=written))
 
 
-def test_a_key_that_has_ended_is_not_handed_out(prepared) -> None:
+def test_a_key_that_has_ended_is_not_handed_out(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, ROLE)
     with pytest.raises(UnusableToken) as caught:
         drive(provider.retrieve(call), good(Expiration="2026-01-15T08:30:00Z"))
@@ -121,7 +123,7 @@ def test_a_key_that_has_ended_is_not_handed_out(prepared) -> None:
         (500, "InternalError", ServiceUnavailable, "later"),
     ],
 )
-def test_each_code_says_what_to_do(prepared, status: int, code: str, kind: type[ApiError], hint: str) -> None:
+def test_each_code_says_what_to_do(prepared: Prepare, status: int, code: str, kind: type[ApiError], hint: str) -> None:
     provider, call = prepared(SETTINGS, ROLE)
     with pytest.raises(ApiError) as caught:
         drive(provider.retrieve(call), answer(status, {"RequestId": "rid", "Code": code, "Message": "It is so."}))
@@ -164,7 +166,9 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: 
         (OIDC, {**ROLE, **PROVIDER, "SourceIdentity": "abc"}, "SourceIdentity"),
     ],
 )
-def test_parameters_that_do_not_fit_never_become_a_call(prepared, settings, params, words: str) -> None:
+def test_parameters_that_do_not_fit_never_become_a_call(
+    prepared: Prepare, settings: dict[str, str], params: dict[str, object], words: str
+) -> None:
     provider, call = prepared(settings, params)
     with pytest.raises(ParameterError, match=words) as caught:
         drive(provider.retrieve(call))
@@ -208,7 +212,7 @@ def test_a_token_of_one_value_has_one_variable() -> None:
         Profiles.of({"mine": settings})["mine"]
 
 
-def test_the_proxy_takes_the_documented_call(prepared) -> None:
+def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
     known = prepared(SETTINGS, ROLE)[0].documented
     assert (known.method, known.path) == ("POST", "/")
     assert set(known.query) == {*ROLE, "DurationSeconds", "Policy", "ExternalId", "SourceIdentity"}

@@ -22,6 +22,7 @@ from jupyter_tokens.errors import (
 )
 
 from ..doubles import CANARY, NOW, answer, drive, vector
+from .conftest import Prepare
 
 SETTINGS = {"provider": "astra", "endpoint": "https://astra.example.com", "api_token": "ASTRATOKEN"}
 IDS = {
@@ -41,7 +42,7 @@ RESOURCE = {
 MEDIA = {"content_type": "application/astra-token+json"}
 
 
-def test_retrieve_yields_the_resource_and_no_value(prepared) -> None:
+def test_retrieve_yields_the_resource_and_no_value(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, IDS)
     (request,), token = drive(provider.retrieve(call), answer(200, {**RESOURCE, "token": CANARY}, **MEDIA))
     assert request.method == "GET"
@@ -54,7 +55,7 @@ def test_retrieve_yields_the_resource_and_no_value(prepared) -> None:
     assert (token.expires_at, token.obtained_at) == (None, utc(NOW))
 
 
-def test_create_is_the_recorded_call_and_yields_the_value(prepared) -> None:
+def test_create_is_the_recorded_call_and_yields_the_value(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {**OWNER, "name": "n"}, create=True)
     created = answer(201, {**RESOURCE, "token": CANARY}, **MEDIA)
     (request,), token = drive(provider.create(call), created)
@@ -68,7 +69,7 @@ def test_create_is_the_recorded_call_and_yields_the_value(prepared) -> None:
     assert CANARY not in repr(token) + repr(token.metadata)
 
 
-def test_ids_are_percent_encoded(prepared) -> None:
+def test_ids_are_percent_encoded(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {"account_id": "a b", "user_id": "u?", "token_id": "t#%"})
     path = next(provider.retrieve(call)).url.raw_path.decode()
     assert path == "/accounts/a%20b/core/v1/users/u%3F/tokens/t%23%25"
@@ -82,7 +83,7 @@ def test_wrong_ids_never_become_a_call(name: str, value: object) -> None:
     assert caught.value.unsent
 
 
-def test_retrieve_needs_a_token_id(prepared) -> None:
+def test_retrieve_needs_a_token_id(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, OWNER)
     with pytest.raises(ParameterError, match="token_id is missing") as caught:
         next(provider.retrieve(call))
@@ -90,7 +91,7 @@ def test_retrieve_needs_a_token_id(prepared) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 64])
-def test_a_name_of_a_wrong_length_never_becomes_a_call(prepared, length: int) -> None:
+def test_a_name_of_a_wrong_length_never_becomes_a_call(prepared: Prepare, length: int) -> None:
     provider, call = prepared(SETTINGS, {**OWNER, "name": "n" * length}, create=True)
     with pytest.raises(ParameterError, match="1 to 63") as caught:
         next(provider.create(call))
@@ -98,7 +99,7 @@ def test_a_name_of_a_wrong_length_never_becomes_a_call(prepared, length: int) ->
 
 
 @pytest.mark.parametrize("length", [1, 63])
-def test_a_name_of_any_other_length_does(prepared, length: int) -> None:
+def test_a_name_of_any_other_length_does(prepared: Prepare, length: int) -> None:
     provider, call = prepared(SETTINGS, {**OWNER, "name": "n" * length}, create=True)
     assert json.loads(next(provider.create(call)).content)["name"] == "n" * length
 
@@ -120,7 +121,9 @@ PROBLEMS: list[tuple[int, int, type[ApiError]]] = [
 
 @pytest.mark.parametrize("create", [False, True], ids=["retrieve", "create"])
 @pytest.mark.parametrize(("number", "status", "kind"), PROBLEMS)
-def test_documented_problems_are_mapped(prepared, number: int, status: int, kind: type[ApiError], create) -> None:
+def test_documented_problems_are_mapped(
+    prepared: Prepare, number: int, status: int, kind: type[ApiError], create: bool
+) -> None:
     params = {**OWNER, "name": "n"} if create else IDS
     provider, call = prepared(SETTINGS, params, create=create)
     problem = {
@@ -139,7 +142,7 @@ def test_documented_problems_are_mapped(prepared, number: int, status: int, kind
     assert not error.retryable
 
 
-def test_invalid_parameters_are_named(prepared) -> None:
+def test_invalid_parameters_are_named(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, IDS)
     problem = {
         "type": "https://astra.netapp.io/problems/5",
@@ -154,7 +157,7 @@ def test_invalid_parameters_are_named(prepared) -> None:
 
 
 @pytest.mark.parametrize("body", ["<html/>", "", "[]", '{"title": 5, "detail": null, "type": []}'])
-def test_a_refusal_that_is_no_problem_document(prepared, body: str) -> None:
+def test_a_refusal_that_is_no_problem_document(prepared: Prepare, body: str) -> None:
     provider, call = prepared(SETTINGS, IDS)
     with pytest.raises(ServiceUnavailable) as caught:
         drive(provider.retrieve(call), answer(503, body, retry_after="2"))
@@ -163,7 +166,7 @@ def test_a_refusal_that_is_no_problem_document(prepared, body: str) -> None:
 
 @pytest.mark.parametrize("change", [{"type": "application/astra-tokens"}, {"type": 5}, {"id": ""}, {"id": None}])
 @pytest.mark.parametrize("create", [False, True], ids=["retrieve", "create"])
-def test_an_answer_that_is_no_token_resource(prepared, change: dict[str, object], create: bool) -> None:
+def test_an_answer_that_is_no_token_resource(prepared: Prepare, change: dict[str, object], create: bool) -> None:
     provider, call = prepared(SETTINGS, {**OWNER, "name": "n"} if create else IDS, create=create)
     given = {**RESOURCE, "token": CANARY, **change}
     flow = provider.create(call) if create else provider.retrieve(call)
@@ -173,7 +176,7 @@ def test_an_answer_that_is_no_token_resource(prepared, change: dict[str, object]
     assert CANARY not in str(caught.value) + repr(caught.value)
 
 
-def test_a_new_token_without_its_value(prepared) -> None:
+def test_a_new_token_without_its_value(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {**OWNER, "name": "n"}, create=True)
     with pytest.raises(ResponseError, match="no string 'token'"):
         drive(provider.create(call), answer(201, RESOURCE))

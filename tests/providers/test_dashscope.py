@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from jupyter_tokens.clock import utc
@@ -19,16 +20,17 @@ from jupyter_tokens.errors import (
     UnusableToken,
 )
 
-from ..doubles import CANARY, NOW, answer, drive, vector
+from ..doubles import CANARY, NOW, Clock, answer, drive, vector
+from .conftest import Prepare
 
 SETTINGS = {"provider": "dashscope", "region": "cn-beijing", "api_key": "sk-test"}
 
 
-def good(value: str = CANARY, ends: object = int(NOW) + 60, **headers: str) -> object:
+def good(value: str = CANARY, ends: object = int(NOW) + 60, **headers: str) -> httpx.Response:
     return answer(200, {"token": value, "expires_at": ends}, **headers)
 
 
-def test_the_call_is_the_documented_one(prepared) -> None:
+def test_the_call_is_the_documented_one(prepared: Prepare) -> None:
     recorded = vector("dashscope_temporary_key")["request"]
     provider, call = prepared(SETTINGS, {"expire_in_seconds": "1800"})
     (request,), token = drive(provider.retrieve(call), good("st-test", int(NOW) + 1800, x_request_id="rid"))
@@ -40,7 +42,7 @@ def test_the_call_is_the_documented_one(prepared) -> None:
     assert (token.expires_at, token.metadata) == (utc(NOW + 1800), {"request_id": "rid"})
 
 
-def test_the_documented_answer_is_read(prepared, clock) -> None:
+def test_the_documented_answer_is_read(prepared: Prepare, clock: Clock) -> None:
     clock.wall = 1744080369 - 60
     provider, call = prepared(SETTINGS, {})
     recorded = answer(200, vector("dashscope_temporary_key")["response"]["body_text"], content_type="application/json")
@@ -59,12 +61,14 @@ def test_the_documented_answer_is_read(prepared, clock) -> None:
         ({"expire_in_seconds": 1800}, str(int(NOW) + 1700), 1700),
     ],
 )
-def test_the_end_is_what_the_answer_says_and_no_later_than_what_was_asked_for(prepared, params, ends, left) -> None:
+def test_the_end_is_what_the_answer_says_and_no_later_than_what_was_asked_for(
+    prepared: Prepare, params: dict[str, object], ends: object, left: float
+) -> None:
     provider, call = prepared(SETTINGS, params)
     assert drive(provider.retrieve(call), good(ends=ends))[1].expires_at == utc(NOW + left)
 
 
-def test_a_key_that_has_ended_is_not_handed_out(prepared) -> None:
+def test_a_key_that_has_ended_is_not_handed_out(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(UnusableToken) as caught:
         drive(provider.retrieve(call), good(ends=NOW, x_request_id="rid"))
@@ -72,7 +76,7 @@ def test_a_key_that_has_ended_is_not_handed_out(prepared) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"token": ""}, {"token": "a b"}, {"token": CANARY, "expires_at": "soon"}])
-def test_an_answer_that_is_not_as_documented(prepared, given: dict[str, object]) -> None:
+def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: dict[str, object]) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), answer(200, {"request_id": "rid", **given}))
@@ -94,7 +98,7 @@ def test_an_answer_that_is_not_as_documented(prepared, given: dict[str, object])
 )
 @pytest.mark.parametrize("inner", [False, True], ids=["at the top", "within error"])
 def test_errors_in_both_forms(
-    *, prepared, status: int, code: str, kind: type[ApiError], retryable: bool, inner: bool
+    *, prepared: Prepare, status: int, code: str, kind: type[ApiError], retryable: bool, inner: bool
 ) -> None:
     said = {"code": code, "message": "It is so."}
     body = {"request_id": "rid", **({"error": said} if inner else said)}
@@ -107,7 +111,7 @@ def test_errors_in_both_forms(
 
 
 @pytest.mark.parametrize("body", ["<html>", "", "[]", '{"error": "no"}'])
-def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(prepared, body: str) -> None:
+def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(prepared: Prepare, body: str) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(Unauthorized):
         drive(provider.retrieve(call), answer(401, body))
@@ -138,7 +142,7 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: 
         ({"region": "", "endpoint": "https://h.example.com/"}, "https://h.example.com"),
     ],
 )
-def test_where_it_is(prepared, changes: dict[str, str], base: str) -> None:
+def test_where_it_is(prepared: Prepare, changes: dict[str, str], base: str) -> None:
     provider, call = prepared({**SETTINGS, **changes}, {})
     assert str(next(provider.retrieve(call)).url) == f"{base}/api/v1/tokens"
 
@@ -161,7 +165,7 @@ def test_settings_that_do_not_go_together(changes: dict[str, str], words: str) -
     assert words in caught.value.message
 
 
-def test_the_proxy_takes_the_documented_call(prepared) -> None:
+def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
     provider, _ = prepared(SETTINGS, {})
     known = provider.documented
     assert (known.method, known.path, known.query) == ("POST", "/api/v1/tokens", ("expire_in_seconds",))

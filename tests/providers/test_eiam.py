@@ -9,6 +9,7 @@ from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ParameterError, ResponseError, UnusableToken
 
 from ..doubles import CANARY, NOW, answer, drive, vector
+from .conftest import Prepare
 
 SETTINGS = {"provider": "eiam", "region": "eu-central-1", "access_key_id": "AKID", "access_key_secret": "s"}
 IDS = {
@@ -31,7 +32,7 @@ def body(**changes: object) -> dict[str, object]:
     return {"RequestId": "rid", "ApplicationToken": {key: value for key, value in told.items() if value is not ...}}
 
 
-def test_the_application_token(prepared) -> None:
+def test_the_application_token(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, IDS)
     (request,), token = drive(provider.retrieve(call), answer(200, body()))
     assert request.method == "POST"
@@ -46,14 +47,14 @@ def test_the_application_token(prepared) -> None:
     assert token.metadata == {**TOLD, "RequestId": "rid"}
 
 
-def test_the_query_is_the_recorded_one(prepared) -> None:
+def test_the_query_is_the_recorded_one(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, IDS)
     sent = next(provider.retrieve(call)).url.raw_path.decode()
     assert sent == vector("eiam_obtain_basic")["request"]["target"]
 
 
 @pytest.mark.parametrize("end", [..., None, 0])
-def test_a_token_without_an_end(prepared, end: object) -> None:
+def test_a_token_without_an_end(prepared: Prepare, end: object) -> None:
     provider, call = prepared(SETTINGS, IDS)
     assert drive(provider.retrieve(call), answer(200, body(ExpirationTime=end)))[1].expires_at is None
 
@@ -67,7 +68,7 @@ def test_a_token_without_an_end(prepared, end: object) -> None:
         ({"ExpirationTime": 1}, "has expired"),
     ],
 )
-def test_an_unusable_token_is_not_handed_out(prepared, changes: dict[str, object], words: str) -> None:
+def test_an_unusable_token_is_not_handed_out(prepared: Prepare, changes: dict[str, object], words: str) -> None:
     provider, call = prepared(SETTINGS, IDS)
     with pytest.raises(UnusableToken, match=words) as caught:
         drive(provider.retrieve(call), answer(200, body(**changes)))
@@ -93,7 +94,7 @@ def test_an_unusable_token_is_not_handed_out(prepared, changes: dict[str, object
         body(ExpirationTime=True),
     ],
 )
-def test_an_answer_that_is_not_as_documented(prepared, given: dict[str, object]) -> None:
+def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: dict[str, object]) -> None:
     provider, call = prepared(SETTINGS, IDS)
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), answer(200, given))

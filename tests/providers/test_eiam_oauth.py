@@ -11,6 +11,7 @@ from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import InvalidRequest, ParameterError, ResponseError, UnusableToken
 
 from ..doubles import CANARY, NOW, answer, drive, vector
+from .conftest import Prepare
 
 SETTINGS = {"provider": "eiam-oauth", "region": "eu-central-1", "access_key_id": "AKID", "access_key_secret": "s"}
 PARAMS = {
@@ -39,7 +40,7 @@ def body(**changes: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     "name", ["eiam_oauth_basic", "eiam_oauth_special", "eiam_oauth_sts", "eiam_oauth_token_exchange"]
 )
-def test_the_call_is_the_recorded_one(prepared, name: str) -> None:
+def test_the_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
     recorded = vector(name)
     asked = recorded["request"]
     keys = recorded["credentials"]
@@ -63,7 +64,7 @@ def test_the_call_is_the_recorded_one(prepared, name: str) -> None:
     assert token.reveal() == "ATxxx"
 
 
-def test_what_a_token_says(prepared) -> None:
+def test_what_a_token_says(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, PARAMS)
     (request,), token = drive(provider.retrieve(call), answer(200, body()))
     assert request.url.copy_with(query=None) == "https://eiam.eu-central-1.aliyuncs.com/"
@@ -73,7 +74,7 @@ def test_what_a_token_says(prepared) -> None:
 
 
 @pytest.mark.parametrize("written", [[f"s{n}" for n in range(1, 12)], " ".join(f"s{n}" for n in range(1, 12))])
-def test_each_scope_has_a_name_of_its_own_whichever_way_they_are_given(prepared, written: object) -> None:
+def test_each_scope_has_a_name_of_its_own_whichever_way_they_are_given(prepared: Prepare, written: object) -> None:
     provider, call = prepared(SETTINGS, {**PARAMS, "ScopeValues": written})
     query = next(provider.retrieve(call)).url.query.decode()
     names = [name for name, _ in parse_qsl(query) if name.startswith("ScopeValues")]
@@ -92,14 +93,16 @@ def test_each_scope_has_a_name_of_its_own_whichever_way_they_are_given(prepared,
         ({"ExpiresAt": ..., "ExpiresIn": ...}, None),
     ],
 )
-def test_the_end_is_the_earlier_one_of_two_that_are_told(prepared, changes: dict[str, object], left) -> None:
+def test_the_end_is_the_earlier_one_of_two_that_are_told(
+    prepared: Prepare, changes: dict[str, object], left: float | None
+) -> None:
     provider, call = prepared(SETTINGS, PARAMS)
     _, token = drive(provider.retrieve(call), answer(200, body(**changes)))
     assert token.expires_at == (None if left is None else utc(NOW + left))
 
 
 @pytest.mark.parametrize("changes", [{"ExpiresAt": NOW}, {"ExpiresIn": 0}])
-def test_a_token_that_has_ended_is_not_handed_out(prepared, changes: dict[str, object]) -> None:
+def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare, changes: dict[str, object]) -> None:
     provider, call = prepared(SETTINGS, PARAMS)
     with pytest.raises(UnusableToken) as caught:
         drive(provider.retrieve(call), answer(200, body(**changes)))
@@ -118,7 +121,7 @@ def test_a_token_that_has_ended_is_not_handed_out(prepared, changes: dict[str, o
         body(ExpiresAt=10**17, ExpiresIn=...),
     ],
 )
-def test_an_answer_that_is_not_as_documented(prepared, given: dict[str, object]) -> None:
+def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: dict[str, object]) -> None:
     provider, call = prepared(SETTINGS, PARAMS)
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), answer(200, given))
@@ -153,14 +156,16 @@ def test_wrong_parameters_never_become_a_call(changes: dict[str, object], words:
         ({}, {**PARAMS, "SubjectTokenType": TYPE}, "SubjectTokenType is only for a token exchange"),
     ],
 )
-def test_a_token_exchange_that_lacks_a_part_is_not_sent(prepared, settings, params, words: str) -> None:
+def test_a_token_exchange_that_lacks_a_part_is_not_sent(
+    prepared: Prepare, settings: dict[str, str], params: dict[str, object], words: str
+) -> None:
     provider, call = prepared({**SETTINGS, **settings}, params)
     with pytest.raises(ParameterError, match=words) as caught:
         next(provider.retrieve(call))
     assert caught.value.unsent
 
 
-def test_the_subject_token_goes_out_for_a_token_exchange_alone(prepared) -> None:
+def test_the_subject_token_goes_out_for_a_token_exchange_alone(prepared: Prepare) -> None:
     provider, call = prepared({**SETTINGS, "subject_token": CANARY}, PARAMS)
     assert CANARY not in str(next(provider.retrieve(call)).url)
     provider, call = prepared({**SETTINGS, "subject_token": CANARY}, EXCHANGED)
@@ -168,7 +173,7 @@ def test_the_subject_token_goes_out_for_a_token_exchange_alone(prepared) -> None
     assert CANARY not in repr(call)
 
 
-def test_a_scope_that_is_not_granted_is_judged_by_its_status(prepared) -> None:
+def test_a_scope_that_is_not_granted_is_judged_by_its_status(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, PARAMS)
     refused = answer(400, {"RequestId": "rid", "Code": "Scope.NotGranted", "Message": "Not granted."})
     with pytest.raises(InvalidRequest) as caught:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.config import profiles
-from jupyter_tokens.config.profiles import Profiles, provider_class, provider_ids
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ConfigurationError
+from jupyter_tokens.providers import catalogue
 from jupyter_tokens.providers.base import Provider
+from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 
 from ..doubles import CANARY, told
 
@@ -31,14 +32,14 @@ def bring(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], None]]:
                 raise found
             return found
 
-        point = EntryPoint("outside", "outside:Outside", profiles.ENTRY_POINT_GROUP)
-        monkeypatch.setattr(profiles, "entry_points", lambda group: [point])
+        point = EntryPoint("outside", "outside:Outside", catalogue.ENTRY_POINT_GROUP)
+        monkeypatch.setattr(catalogue, "entry_points", lambda group: [point])
         monkeypatch.setattr(EntryPoint, "load", load)
-        for cached in (profiles._installed, profiles.provider_class):
+        for cached in (catalogue.installed, catalogue.provider_class):
             cached.cache_clear()
 
     yield install
-    for cached in (profiles._installed, profiles.provider_class):
+    for cached in (catalogue.installed, catalogue.provider_class):
         cached.cache_clear()
 
 

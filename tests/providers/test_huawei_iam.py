@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
 from jupyter_tokens.clock import utc
@@ -23,6 +24,7 @@ from jupyter_tokens.errors import (
 )
 
 from ..doubles import CANARY, NOW, answer, drive, vector
+from .conftest import Prepare
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 PLACE = {"provider": "huawei-iam", "region": "cn-north-4"}
@@ -35,12 +37,12 @@ KEYSTONE = "/v3/auth/tokens?nocatalog=true"
 FEDERATION = "/v3.0/OS-AUTH/id-token/tokens"
 
 
-def good(value: str = CANARY, **changes: object) -> object:
+def good(value: str = CANARY, **changes: object) -> httpx.Response:
     told = {"expires_at": "2026-01-16T08:30:00.000000Z", "catalog": [], "roles": [], **changes}
     return answer(201, {"token": told}, x_subject_token=value, x_request_id="rid")
 
 
-def test_the_login_by_password_is_the_recorded_one(prepared) -> None:
+def test_the_login_by_password_is_the_recorded_one(prepared: Prepare) -> None:
     recorded = vector("hw_iam_token_password_project_id")
     user = json.loads(recorded["request"]["body_text"])["auth"]["identity"]["password"]["user"]
     who = {"username": user["name"], "password": user["password"], "domain_name": user["domain"]["name"]}
@@ -59,7 +61,7 @@ def test_the_login_by_password_is_the_recorded_one(prepared) -> None:
     }
 
 
-def test_the_call_by_token_is_the_recorded_one(prepared) -> None:
+def test_the_call_by_token_is_the_recorded_one(prepared: Prepare) -> None:
     recorded = vector("otc_iam_token_by_token")["request"]
     provider, call = prepared(BY_TOKEN, {"project_id": PROJECT})
     (request,), token = drive(provider.retrieve(call), good())
@@ -70,7 +72,7 @@ def test_the_call_by_token_is_the_recorded_one(prepared) -> None:
     assert token.reveal() == CANARY
 
 
-def test_the_call_by_id_token_is_the_recorded_one(prepared) -> None:
+def test_the_call_by_id_token_is_the_recorded_one(prepared: Prepare) -> None:
     recorded = vector("hw_iam_token_by_id_token")["request"]
     provider, call = prepared(BY_ID_TOKEN, {})
     (request,), token = drive(provider.retrieve(call), good())
@@ -81,7 +83,7 @@ def test_the_call_by_id_token_is_the_recorded_one(prepared) -> None:
 
 
 @every_way
-def test_the_token_goes_into_a_header_of_its_own(prepared, settings: dict[str, str]) -> None:
+def test_the_token_goes_into_a_header_of_its_own(prepared: Prepare, settings: dict[str, str]) -> None:
     provider, call = prepared(settings, {})
     assert drive(provider.retrieve(call), good())[1].headers() == {"X-Auth-Token": CANARY}
 
@@ -97,20 +99,20 @@ def test_the_token_goes_into_a_header_of_its_own(prepared, settings: dict[str, s
         ({"domain_name": "d é"}, {"domain": {"name": "d é"}}),
     ],
 )
-def test_every_scope(prepared, settings: dict[str, str], params: dict[str, str], scope: object) -> None:
+def test_every_scope(prepared: Prepare, settings: dict[str, str], params: dict[str, str], scope: object) -> None:
     provider, call = prepared(settings, params)
     assert json.loads(next(provider.retrieve(call)).content)["auth"].get("scope") == scope
 
 
 @every_way
-def test_a_token_has_one_scope(prepared, settings: dict[str, str]) -> None:
+def test_a_token_has_one_scope(prepared: Prepare, settings: dict[str, str]) -> None:
     provider, call = prepared(settings, {"project_id": "p", "domain_id": "d"})
     with pytest.raises(ParameterError, match="project_id and domain_id exclude each other") as caught:
         next(provider.retrieve(call))
     assert caught.value.unsent
 
 
-def test_an_empty_scope_is_not_sent(prepared) -> None:
+def test_an_empty_scope_is_not_sent(prepared: Prepare) -> None:
     provider, call = prepared(LOGIN, {"domain_name": " "})
     with pytest.raises(ParameterError, match="domain_name must not be empty") as caught:
         next(provider.retrieve(call))
@@ -125,7 +127,9 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object]) -> None
 
 @pytest.mark.parametrize("end", ["", "/", "/v3", "/v3/"])
 @pytest.mark.parametrize(("settings", "target"), [(LOGIN, KEYSTONE), (BY_ID_TOKEN, FEDERATION)])
-def test_the_endpoint_is_found_whichever_way_it_is_written(prepared, settings, target: str, end: str) -> None:
+def test_the_endpoint_is_found_whichever_way_it_is_written(
+    prepared: Prepare, settings: dict[str, str], target: str, end: str
+) -> None:
     provider, call = prepared({**settings, "region": "", "endpoint": f"https://iam.example.com{end}"}, {})
     assert str(next(provider.retrieve(call)).url) == f"https://iam.example.com{target}"
 
@@ -149,7 +153,14 @@ def test_the_endpoint_is_found_whichever_way_it_is_written(prepared, settings, t
     ],
 )
 def test_errors_in_both_forms(
-    *, prepared, settings, form: str, status: int, code: str, kind: type[ApiError], retryable: bool
+    *,
+    prepared: Prepare,
+    settings: dict[str, str],
+    form: str,
+    status: int,
+    code: str,
+    kind: type[ApiError],
+    retryable: bool,
 ) -> None:
     inner = {"error": {"code": code, "message": "It is so.", "title": "T"}}
     body = inner if form == "error" else {"error_code": code, "error_msg": "It is so."}
@@ -161,7 +172,7 @@ def test_errors_in_both_forms(
     assert (error.status, error.retryable) == (status, retryable)
 
 
-def test_a_locked_account_is_said_to_be_locked(prepared) -> None:
+def test_a_locked_account_is_said_to_be_locked(prepared: Prepare) -> None:
     provider, call = prepared(LOGIN, {})
     locked = answer(401, {"error_code": "IAM.0061", "error_msg": "locked"})
     # The flow asks for no second answer: a login that was refused is not made again.
@@ -184,14 +195,14 @@ def test_a_locked_account_is_said_to_be_locked(prepared) -> None:
     ],
     ids=range(8),
 )
-def test_an_answer_that_is_not_as_documented(prepared, given) -> None:
+def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: httpx.Response) -> None:
     provider, call = prepared(LOGIN, {})
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), given)
     assert CANARY not in str(caught.value)
 
 
-def test_a_token_that_has_ended_is_not_handed_out(prepared) -> None:
+def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare) -> None:
     provider, call = prepared(LOGIN, {})
     with pytest.raises(UnusableToken) as caught:
         drive(provider.retrieve(call), good(expires_at="2026-01-15T08:30:00.000000Z"))
@@ -218,6 +229,6 @@ def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) 
     assert "iam_endpoint" not in caught.value.message
 
 
-def test_the_proxy_takes_no_login(prepared) -> None:
+def test_the_proxy_takes_no_login(prepared: Prepare) -> None:
     provider, _ = prepared(LOGIN, {})
     assert provider.documented is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from jupyter_tokens.clock import utc
@@ -24,6 +25,7 @@ from jupyter_tokens.errors import (
 )
 
 from ..doubles import CANARY, NOW, answer, drive, vector
+from .conftest import Prepare
 
 PLACE = {"provider": "huawei-sts", "region": "cn-north-4"}
 KEY = {**PLACE, "access_key": "AK", "secret_key": "sk"}
@@ -37,9 +39,9 @@ ALL = {"key": (KEY, AGENCY), "oidc": (OIDC, FEDERATED), "token": (TOKEN, {})}
 every_way = pytest.mark.parametrize(("settings", "params"), ALL.values(), ids=ALL)
 
 
-def good(settings: dict[str, str], **changes: object) -> Any:
+def good(settings: dict[str, str], **changes: object) -> httpx.Response:
     if "auth_token" in settings:
-        told = {**OF_IAM, "expires_at": "2026-01-15T08:45:00.000000Z"}
+        told: dict[str, object] = {**OF_IAM, "expires_at": "2026-01-15T08:45:00.000000Z"}
         names = dict(zip(OF_STS, OF_IAM, strict=True)) | {"end": "expires_at"}
         return answer(
             201, {"credential": told | {names[name]: value for name, value in changes.items()}}, x_request_id="rid"
@@ -56,7 +58,7 @@ def sent(recorded: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["hw_sts_assume_agency_basic", "hw_sts_assume_agency_sts"])
-def test_the_signed_call_is_the_recorded_one(prepared, name: str) -> None:
+def test_the_signed_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
     recorded = vector(name)
     keys = recorded["credentials"]
     settings = {
@@ -79,7 +81,7 @@ def test_the_signed_call_is_the_recorded_one(prepared, name: str) -> None:
     assert (token.metadata["source_identity"], token.metadata["assumed_agency"]) == ("s", told["assumed_agency"])
 
 
-def test_the_call_by_id_token_is_the_recorded_one_and_unsigned(prepared) -> None:
+def test_the_call_by_id_token_is_the_recorded_one_and_unsigned(prepared: Prepare) -> None:
     recorded = vector("hw_sts_assume_agency_oidc_core")
     body = sent(recorded) | {"agency_session_name": "alice"}
     settings = {**OIDC, "id_token": body["id_token"]}
@@ -91,7 +93,7 @@ def test_the_call_by_id_token_is_the_recorded_one_and_unsigned(prepared) -> None
     assert token.values() == OF_STS
 
 
-def test_the_call_by_token_is_the_recorded_one(prepared) -> None:
+def test_the_call_by_token_is_the_recorded_one(prepared: Prepare) -> None:
     recorded = vector("otc_securitytokens_by_token")["request"]
     provider, call = prepared(TOKEN, {"duration_seconds": 900})
     (request,), token = drive(provider.retrieve(call), good(TOKEN))
@@ -107,7 +109,7 @@ def test_the_call_by_token_is_the_recorded_one(prepared) -> None:
     assert (token.expires_at, token.metadata["request_id"]) == (utc(NOW + 900), "rid")
 
 
-def test_by_an_agency_with_a_policy(prepared) -> None:
+def test_by_an_agency_with_a_policy(prepared: Prepare) -> None:
     policy = {"Version": "1.1", "Statement": []}
     named = {"agency_name": "ag", "domain_name": "dom", "session_user": "alice", "policy": json.dumps(policy)}
     provider, call = prepared(TOKEN, named)
@@ -117,7 +119,7 @@ def test_by_an_agency_with_a_policy(prepared) -> None:
     assert json.loads(request.content) == {"auth": {"identity": identity}}
 
 
-def test_every_parameter_of_an_agency_is_sent(prepared) -> None:
+def test_every_parameter_of_an_agency_is_sent(prepared: Prepare) -> None:
     more = {
         "duration_seconds": 43200,
         "policy": '{"Version": "5.0"}',
@@ -137,7 +139,9 @@ def test_every_parameter_of_an_agency_is_sent(prepared) -> None:
 @every_way
 @pytest.mark.parametrize("name", [*OF_STS])
 @pytest.mark.parametrize("value", ["", None, "a b", 5])
-def test_half_a_key_is_none(prepared, settings, params, name: str, value: object) -> None:
+def test_half_a_key_is_none(
+    prepared: Prepare, settings: dict[str, str], params: dict[str, object], name: str, value: object
+) -> None:
     provider, call = prepared(settings, params)
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), good(settings, **{name: value}))
@@ -147,14 +151,18 @@ def test_half_a_key_is_none(prepared, settings, params, name: str, value: object
 
 @every_way
 @pytest.mark.parametrize("written", ["", None, "soon", 5, "2026-13-01T00:00:00Z"])
-def test_the_end_has_to_be_known(prepared, settings, params, written: object) -> None:
+def test_the_end_has_to_be_known(
+    prepared: Prepare, settings: dict[str, str], params: dict[str, object], written: object
+) -> None:
     provider, call = prepared(settings, params)
     with pytest.raises(ResponseError):
         drive(provider.retrieve(call), good(settings, end=written))
 
 
 @every_way
-def test_a_key_that_has_ended_is_not_handed_out(prepared, settings, params) -> None:
+def test_a_key_that_has_ended_is_not_handed_out(
+    prepared: Prepare, settings: dict[str, str], params: dict[str, object]
+) -> None:
     provider, call = prepared(settings, params)
     with pytest.raises(UnusableToken) as caught:
         drive(provider.retrieve(call), good(settings, end="2026-01-15T08:30:00Z"))
@@ -179,7 +187,15 @@ def test_a_key_that_has_ended_is_not_handed_out(prepared, settings, params) -> N
     ],
 )
 def test_each_code_says_what_to_do(
-    *, prepared, settings, params, form: str, status: int, code: str, kind: type[ApiError], hint: str
+    *,
+    prepared: Prepare,
+    settings: dict[str, str],
+    params: dict[str, object],
+    form: str,
+    status: int,
+    code: str,
+    kind: type[ApiError],
+    hint: str,
 ) -> None:
     inner = {"error": {"code": code, "message": "It is so.", "title": "T"}}
     denied = {"error_code": code, "error_msg": "It is so.", "encoded_authorization_message": CANARY}
@@ -240,7 +256,9 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: 
         (TOKEN, {"policy": "no"}, "JSON object"),
     ],
 )
-def test_parameters_that_do_not_fit_never_become_a_call(prepared, settings, params, words: str) -> None:
+def test_parameters_that_do_not_fit_never_become_a_call(
+    prepared: Prepare, settings: dict[str, str], params: dict[str, object], words: str
+) -> None:
     provider, call = prepared(settings, params)
     with pytest.raises(ParameterError, match=words) as caught:
         drive(provider.retrieve(call))
@@ -266,17 +284,17 @@ def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) 
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v3", "/v3/"])
-def test_the_endpoint_of_iam_is_found_whichever_way_it_is_written(prepared, end: str) -> None:
+def test_the_endpoint_of_iam_is_found_whichever_way_it_is_written(prepared: Prepare, end: str) -> None:
     provider, call = prepared({**TOKEN, "region": "", "endpoint": f"https://iam.example.com{end}"}, {})
     assert str(next(provider.retrieve(call)).url) == "https://iam.example.com/v3.0/OS-CREDENTIAL/securitytokens"
 
 
-def test_the_chain_of_the_sdk_signs_too(prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_chain_of_the_sdk_signs_too(prepared: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "AKCHAIN")
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", CANARY)
     provider, call = prepared({**PLACE, "credentials": "chain"}, AGENCY)
     assert "Access=AKCHAIN," in next(provider.retrieve(call)).headers["authorization"]
 
 
-def test_the_proxy_takes_no_body_of_json(prepared) -> None:
+def test_the_proxy_takes_no_body_of_json(prepared: Prepare) -> None:
     assert prepared(KEY, AGENCY)[0].documented is None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from jupyter_tokens.clock import utc
@@ -37,6 +38,7 @@ from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Secret, Token
 
 from ..doubles import CANARY, NOW, Clock, answer, drive, vector
+from .conftest import Prepare
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 IDS = {"project_id": PROJECT, "instance_id": "6fa459ea-ee8a-3ca4-894e-db77e160355e"}
@@ -59,18 +61,18 @@ OPENSTACK = {"provider": "modelarts", "region": "eu-de", "credentials": "opensta
 GOOD = {"token": "7211546f57cd432790643bb6612da19d"}
 
 
-def good() -> Any:
+def good() -> httpx.Response:
     return answer(200, GOOD)
 
 
-def logged_in(value: str = CANARY, expires: object = "2026-01-16T08:30:00.000000Z", **headers: str) -> Any:
+def logged_in(value: str = CANARY, expires: object = "2026-01-16T08:30:00.000000Z", **headers: str) -> httpx.Response:
     return answer(201, {"token": {"expires_at": expires}}, x_subject_token=value, **headers)
 
 
 @pytest.mark.parametrize(
     ("api", "name"), [("demanager", "otc_demanager_token"), ("notebooks", "otc_notebook_show_x_auth_token")]
 )
-def test_with_a_given_token_the_call_is_the_recorded_one(prepared, api: str, name: str) -> None:
+def test_with_a_given_token_the_call_is_the_recorded_one(prepared: Prepare, api: str, name: str) -> None:
     recorded = vector(name)["request"]
     instance = recorded["path"].removesuffix("/token").rpartition("/")[2]
     provider, call = prepared({**GIVEN, "api": api}, {"project_id": PROJECT, "instance_id": instance})
@@ -86,7 +88,7 @@ def test_with_a_given_token_the_call_is_the_recorded_one(prepared, api: str, nam
 
 
 @pytest.mark.parametrize("name", ["hw_demanager_token", "hw_notebook_show_basic", "hw_notebook_show_sts"])
-def test_with_a_key_the_call_is_the_recorded_one(prepared, name: str) -> None:
+def test_with_a_key_the_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
     recorded = vector(name)
     keys, target = recorded["credentials"], recorded["request"]["target"]
     settings = {name: keys[name] for name in ("access_key", "secret_key", "security_token") if name in keys}
@@ -104,7 +106,9 @@ def test_with_a_key_the_call_is_the_recorded_one(prepared, name: str) -> None:
 @every_api
 @pytest.mark.parametrize("temporary", [{}, {"security_token": "sts"}])
 @pytest.mark.parametrize("base", [{}, {"endpoint": "http://127.0.0.1:8080"}, {"endpoint": "https://h.example.com/p/"}])
-def test_with_a_key_what_is_sent_is_what_was_signed(*, prepared, temporary, base, api: str) -> None:
+def test_with_a_key_what_is_sent_is_what_was_signed(
+    *, prepared: Prepare, temporary: dict[str, str], base: dict[str, str], api: str
+) -> None:
     provider, call = prepared({**KEY, **temporary, **base, "api": api}, IDS)
     (request,), token = drive(provider.retrieve(call), good())
     headers = request.headers
@@ -134,12 +138,12 @@ def test_with_a_key_what_is_sent_is_what_was_signed(*, prepared, temporary, base
         ("notebooks", b"/v1/p%3Fq/notebooks/%7Bi%7D%20%23%25"),
     ],
 )
-def test_ids_are_percent_encoded(prepared, api: str, path: bytes) -> None:
+def test_ids_are_percent_encoded(prepared: Prepare, api: str, path: bytes) -> None:
     provider, call = prepared({**KEY, "api": api}, {"project_id": "p?q", "instance_id": "{i} #%"})
     assert next(provider.retrieve(call)).url.raw_path == path
 
 
-def test_the_notebooks_url_and_status_are_metadata_without_the_token(prepared) -> None:
+def test_the_notebooks_url_and_status_are_metadata_without_the_token(prepared: Prepare) -> None:
     provider, call = prepared({**GIVEN, "api": "notebooks"}, IDS)
     body = {
         **GOOD,
@@ -164,7 +168,7 @@ def paths(requests: list[Any]) -> list[str]:
     return ["demanager" if "demanager" in request.url.path else "notebooks" for request in requests]
 
 
-def test_notebooks_comes_first_and_alone_where_it_has_the_instance(prepared) -> None:
+def test_notebooks_comes_first_and_alone_where_it_has_the_instance(prepared: Prepare) -> None:
     provider, call = prepared(KEY, IDS)
     assert provider.api == "auto"
     requests, token = drive(provider.retrieve(call), answer(200, NOTEBOOK))
@@ -186,7 +190,7 @@ def test_notebooks_comes_first_and_alone_where_it_has_the_instance(prepared) -> 
 )
 @pytest.mark.parametrize("settings", [KEY, GIVEN], ids=["key", "token"])
 def test_demanager_is_called_where_notebooks_has_no_such_instance_and_is_remembered(
-    prepared, settings: dict[str, str], missing: Any
+    prepared: Prepare, settings: dict[str, str], missing: Any
 ) -> None:
     provider, call = prepared(settings, IDS)
     requests, token = drive(provider.retrieve(call), missing, good())
@@ -199,7 +203,7 @@ def test_demanager_is_called_where_notebooks_has_no_such_instance_and_is_remembe
     assert paths(drive(provider.retrieve(call), answer(200, NOTEBOOK))[0]) == ["notebooks"]
 
 
-def test_each_profile_remembers_for_itself(prepared) -> None:
+def test_each_profile_remembers_for_itself(prepared: Prepare) -> None:
     provider, call = prepared(KEY, IDS)
     drive(provider.retrieve(call), answer(404, NO_API), good())
     other, other_call = prepared(KEY, IDS)
@@ -207,7 +211,7 @@ def test_each_profile_remembers_for_itself(prepared) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 429, 500, 503])
-def test_any_other_refusal_is_the_answer(prepared, status: int) -> None:
+def test_any_other_refusal_is_the_answer(prepared: Prepare, status: int) -> None:
     provider, call = prepared(KEY, IDS)
     with pytest.raises(ApiError) as caught:
         drive(provider.retrieve(call), answer(status, {"error_code": "X", "error_msg": "No."}))
@@ -215,14 +219,14 @@ def test_any_other_refusal_is_the_answer(prepared, status: int) -> None:
 
 
 @every_api
-def test_an_explicit_call_is_the_only_one(prepared, api: str) -> None:
+def test_an_explicit_call_is_the_only_one(prepared: Prepare, api: str) -> None:
     provider, call = prepared({**KEY, "api": api}, IDS)
     for missing in (answer(404, NO_API), answer(400, NO_INSTANCE)):
         with pytest.raises(NotFound):
             drive(provider.retrieve(call), missing)
 
 
-def test_where_neither_has_the_instance_the_error_says_what_each_answered(prepared) -> None:
+def test_where_neither_has_the_instance_the_error_says_what_each_answered(prepared: Prepare) -> None:
     provider, call = prepared(KEY, IDS)
     second = answer(
         400, {"error_message": "The instance does not exist.", "error_code": "ModelArts.6309"}, x_request_id="rid-2"
@@ -238,7 +242,7 @@ def test_where_neither_has_the_instance_the_error_says_what_each_answered(prepar
     assert error.hint
 
 
-def test_where_demanager_has_the_instance_and_refuses_it_its_code_and_hint_count(prepared) -> None:
+def test_where_demanager_has_the_instance_and_refuses_it_its_code_and_hint_count(prepared: Prepare) -> None:
     provider, call = prepared(KEY, IDS)
     stopped = answer(
         400, {"error_msg": "The instance is not running.", "error_code": "ModelArts.6327"}, x_request_id="rid-2"
@@ -251,21 +255,21 @@ def test_where_demanager_has_the_instance_and_refuses_it_its_code_and_hint_count
     assert "rid-1" in error.message
 
 
-def test_a_busy_demanager_is_tried_again(prepared) -> None:
+def test_a_busy_demanager_is_tried_again(prepared: Prepare) -> None:
     provider, call = prepared(KEY, IDS)
     with pytest.raises(ServiceUnavailable) as caught:
         drive(provider.retrieve(call), answer(404, NO_API), answer(503, "", retry_after="4"))
     assert (caught.value.retryable, caught.value.retry_after) == (True, 4.0)
 
 
-def test_one_login_is_enough_for_both_calls(prepared) -> None:
+def test_one_login_is_enough_for_both_calls(prepared: Prepare) -> None:
     provider, call = prepared(LOGIN, IDS)
     requests, _ = drive(provider.retrieve(call), logged_in("first"), answer(404, NO_API), good())
     assert [request.headers.get("x-auth-token") for request in requests] == [None, "first", "first"]
 
 
 @pytest.mark.parametrize("path", [None, *APIS])
-def test_the_proxys_client_chooses_the_call_by_its_path(prepared, path: str | None) -> None:
+def test_the_proxys_client_chooses_the_call_by_its_path(prepared: Prepare, path: str | None) -> None:
     provider, call = prepared(KEY, IDS)
     known = provider.documented
     both = dict(zip(APIS, (known.path, *known.others), strict=True))
@@ -279,7 +283,7 @@ def test_the_proxys_client_chooses_the_call_by_its_path(prepared, path: str | No
 
 
 @every_api
-def test_an_explicit_call_is_the_only_path_of_the_proxy(prepared, api: str) -> None:
+def test_an_explicit_call_is_the_only_path_of_the_proxy(prepared: Prepare, api: str) -> None:
     provider, _ = prepared({**KEY, "api": api}, IDS)
     assert api in provider.documented.path
     assert provider.documented.others == ()
@@ -291,7 +295,7 @@ def test_an_explicit_call_is_the_only_path_of_the_proxy(prepared, api: str) -> N
 @pytest.mark.parametrize(
     "status", ["RUNNING", "INIT", "CREATING", "STARTING", "SNAPSHOTTING", "UNHEARD_OF", 5, ["x"], None]
 )
-def test_a_notebook_that_runs_or_will_run_soon_has_its_token(prepared, status: object) -> None:
+def test_a_notebook_that_runs_or_will_run_soon_has_its_token(prepared: Prepare, status: object) -> None:
     provider, call = prepared(KEY, IDS)
     _, token = drive(provider.retrieve(call), answer(200, {**NOTEBOOK, "status": status}))
     assert token.reveal() == NOTEBOOK["token"]
@@ -308,7 +312,9 @@ def test_a_notebook_that_runs_or_will_run_soon_has_its_token(prepared, status: o
         ("START_FAILED", "See the instance in the ModelArts console."),
     ],
 )
-def test_the_token_of_a_notebook_that_cannot_be_opened_is_not_handed_out(prepared, status: str, hint: str) -> None:
+def test_the_token_of_a_notebook_that_cannot_be_opened_is_not_handed_out(
+    prepared: Prepare, status: str, hint: str
+) -> None:
     provider, call = prepared(KEY, IDS)
     body = {**NOTEBOOK, "token": CANARY, "status": status}
     with pytest.raises(UnusableToken, match=status) as caught:
@@ -343,20 +349,20 @@ LEASE = {
         (None, None),
     ],
 )
-def test_a_timed_lease_is_the_limit_of_the_tokens_life(prepared, lease: object, left: float | None) -> None:
+def test_a_timed_lease_is_the_limit_of_the_tokens_life(prepared: Prepare, lease: object, left: float | None) -> None:
     provider, call = prepared(KEY, IDS)
     _, token = drive(provider.retrieve(call), answer(200, {**NOTEBOOK, "lease": lease}))
     assert token.expires_at == (None if left is None else utc(NOW + left))
 
 
 @pytest.mark.parametrize("wrong", [{"create_at": "soon"}, {"duration": True}, {"duration": 10**30}])
-def test_a_lease_that_is_not_as_documented(prepared, wrong: dict[str, object]) -> None:
+def test_a_lease_that_is_not_as_documented(prepared: Prepare, wrong: dict[str, object]) -> None:
     provider, call = prepared(KEY, IDS)
     with pytest.raises(ResponseError):
         drive(provider.retrieve(call), answer(200, {**NOTEBOOK, "lease": {**LEASE, **wrong}}))
 
 
-def test_a_login_and_then_the_call(prepared) -> None:
+def test_a_login_and_then_the_call(prepared: Prepare) -> None:
     provider, call = prepared(LOGIN, IDS)
     (login, request), token = drive(provider.retrieve(call), logged_in(), good())
     assert (login.method, str(login.url)) == ("POST", "https://iam.eu-de.otc.t-systems.com/v3/auth/tokens")
@@ -365,7 +371,7 @@ def test_a_login_and_then_the_call(prepared) -> None:
     assert token.reveal() == GOOD["token"]
 
 
-def test_the_login_is_kept_until_a_minute_before_its_end(prepared, clock: Clock) -> None:
+def test_the_login_is_kept_until_a_minute_before_its_end(prepared: Prepare, clock: Clock) -> None:
     provider, call = prepared(LOGIN, IDS)
     drive(provider.retrieve(call), logged_in(expires="2026-01-15T08:32:00Z"), good())
     assert len(drive(provider.retrieve(call), good())[0]) == 1
@@ -373,7 +379,7 @@ def test_the_login_is_kept_until_a_minute_before_its_end(prepared, clock: Clock)
     assert len(drive(provider.retrieve(call), logged_in(), good())[0]) == 2
 
 
-def test_each_project_has_a_login_of_its_own(prepared) -> None:
+def test_each_project_has_a_login_of_its_own(prepared: Prepare) -> None:
     provider, call = prepared(LOGIN, IDS)
     drive(provider.retrieve(call), logged_in(), good())
     _, other = prepared(LOGIN, {**IDS, "project_id": "other"})
@@ -381,7 +387,7 @@ def test_each_project_has_a_login_of_its_own(prepared) -> None:
     assert len(drive(provider.retrieve(other), logged_in(), good())[0]) == 2
 
 
-def test_a_401_on_a_kept_login_is_answered_by_one_new_login(prepared) -> None:
+def test_a_401_on_a_kept_login_is_answered_by_one_new_login(prepared: Prepare) -> None:
     provider, call = prepared(LOGIN, IDS)
     drive(provider.retrieve(call), logged_in("old"), good())
     refused = answer(401, {"error_code": "ModelArts.0202", "error_msg": "expired"})
@@ -389,7 +395,7 @@ def test_a_401_on_a_kept_login_is_answered_by_one_new_login(prepared) -> None:
     assert [request.headers.get("x-auth-token") for request in requests] == ["old", None, "new"]
 
 
-def test_a_second_401_is_an_error(prepared) -> None:
+def test_a_second_401_is_an_error(prepared: Prepare) -> None:
     provider, call = prepared(LOGIN, IDS)
     drive(provider.retrieve(call), logged_in("old"), good())
     refused = answer(401, {"error_code": "ModelArts.0203", "error_msg": "Invalid token."})
@@ -397,13 +403,13 @@ def test_a_second_401_is_an_error(prepared) -> None:
         drive(provider.retrieve(call), refused, logged_in("new"), refused)
 
 
-def test_a_401_on_a_fresh_login_is_an_error_at_once(prepared) -> None:
+def test_a_401_on_a_fresh_login_is_an_error_at_once(prepared: Prepare) -> None:
     provider, call = prepared(LOGIN, IDS)
     with pytest.raises(Unauthorized):
         drive(provider.retrieve(call), logged_in(), answer(401, {"error_code": "ModelArts.0203"}))
 
 
-def test_a_kept_login_is_forgotten_when_the_new_one_is_refused(prepared) -> None:
+def test_a_kept_login_is_forgotten_when_the_new_one_is_refused(prepared: Prepare) -> None:
     provider, call = prepared(LOGIN, IDS)
     drive(provider.retrieve(call), logged_in("old"), good())
     with pytest.raises(Unauthorized):
@@ -411,7 +417,7 @@ def test_a_kept_login_is_forgotten_when_the_new_one_is_refused(prepared) -> None
     assert call.credential.tokens == {}
 
 
-def test_a_login_lasts_as_long_as_user_and_password(prepared) -> None:
+def test_a_login_lasts_as_long_as_user_and_password(prepared: Prepare) -> None:
     profile = Profiles.of({"mine": LOGIN})["mine"]
     secrets = {key: Secret(LOGIN[key]) for key in ("username", "password", "domain_name")}
     first = profile.provider.credential(secrets)
@@ -420,7 +426,7 @@ def test_a_login_lasts_as_long_as_user_and_password(prepared) -> None:
         assert profile.provider.credential({**secrets, key: Secret("other")}) is not first
 
 
-def test_iam_may_be_elsewhere(prepared) -> None:
+def test_iam_may_be_elsewhere(prepared: Prepare) -> None:
     provider, call = prepared({**LOGIN, "iam_endpoint": "https://iam.example.com/v3"}, IDS)
     assert str(next(provider.retrieve(call)).url) == "https://iam.example.com/v3/auth/tokens"
 
@@ -439,7 +445,7 @@ def test_iam_may_be_elsewhere(prepared) -> None:
     ],
     ids=range(8),
 )
-def test_a_login_that_is_not_as_documented(prepared, login) -> None:
+def test_a_login_that_is_not_as_documented(prepared: Prepare, login: httpx.Response) -> None:
     provider, call = prepared(LOGIN, IDS)
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), login)
@@ -479,7 +485,7 @@ ERRORS: list[tuple[int, str, type[ApiError], bool]] = [
 @pytest.mark.parametrize("spelling", ["error_message", "error_msg"])
 @pytest.mark.parametrize(("status", "code", "kind", "retryable"), ERRORS)
 def test_documented_errors_in_both_spellings(
-    *, prepared, status, code, kind, retryable, spelling: str, api: str
+    *, prepared: Prepare, status: int, code: str, kind: type[ApiError], retryable: bool, spelling: str, api: str
 ) -> None:
     provider, call = prepared({**KEY, "api": api}, IDS)
     body = {spelling: "It is so.", "error_code": code, "request_id": "rid"}
@@ -495,7 +501,7 @@ def test_documented_errors_in_both_spellings(
     ("status", "kind", "retryable"),
     [(401, Unauthorized, False), (403, Forbidden, False), (503, ServiceUnavailable, True)],
 )
-def test_iams_own_errors_are_nested(prepared, status: int, kind: type[ApiError], retryable: bool) -> None:
+def test_iams_own_errors_are_nested(prepared: Prepare, status: int, kind: type[ApiError], retryable: bool) -> None:
     provider, call = prepared(LOGIN, IDS)
     body = {"error": {"code": status, "message": "The username or password is wrong.", "title": "Unauthorized"}}
     with pytest.raises(kind) as caught:
@@ -506,7 +512,7 @@ def test_iams_own_errors_are_nested(prepared, status: int, kind: type[ApiError],
 
 
 @pytest.mark.parametrize("body", ["<html/>", "", "[]", '{"error": "x"}', '{"error_msg": 5}'])
-def test_a_refusal_without_a_document(prepared, body: str) -> None:
+def test_a_refusal_without_a_document(prepared: Prepare, body: str) -> None:
     provider, call = prepared(KEY, IDS)
     with pytest.raises(ServiceUnavailable) as caught:
         drive(provider.retrieve(call), answer(503, body))
@@ -514,7 +520,7 @@ def test_a_refusal_without_a_document(prepared, body: str) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"token": ""}, {"token": None}, {"token": [CANARY]}, {"token": f"{CANARY}\n"}])
-def test_an_answer_without_a_token(prepared, body: dict[str, object]) -> None:
+def test_an_answer_without_a_token(prepared: Prepare, body: dict[str, object]) -> None:
     provider, call = prepared(KEY, IDS)
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), answer(200, body, x_request_id="rid"))
@@ -546,7 +552,7 @@ def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) 
     assert words in caught.value.message
 
 
-def test_the_chain_signs_with_what_it_finds(prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_chain_signs_with_what_it_finds(prepared: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "CHAINED")
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", CANARY)
     provider, call = prepared(CHAIN, IDS)
@@ -571,7 +577,7 @@ ignoring = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 
 
 @ignoring
-def test_a_login_as_openstacks_tools_do(prepared, openstack: Callable[..., None]) -> None:
+def test_a_login_as_openstacks_tools_do(prepared: Prepare, openstack: Callable[..., None]) -> None:
     openstack()
     provider, call = prepared(OPENSTACK, IDS)
     (login, _), token = drive(provider.retrieve(call), logged_in(), good())
@@ -586,14 +592,14 @@ def test_a_login_as_openstacks_tools_do(prepared, openstack: Callable[..., None]
 
 
 @ignoring
-def test_a_profiles_own_iam_goes_before_openstacks(prepared, openstack: Callable[..., None]) -> None:
+def test_a_profiles_own_iam_goes_before_openstacks(prepared: Prepare, openstack: Callable[..., None]) -> None:
     openstack(AUTH_URL="http://nowhere.example.com")
     provider, call = prepared({**OPENSTACK, "iam_endpoint": "https://iam.mine.example"}, IDS)
     assert next(provider.retrieve(call)).url.host == "iam.mine.example"
 
 
 @ignoring
-def test_a_token_that_openstack_has(prepared, openstack: Callable[..., None]) -> None:
+def test_a_token_that_openstack_has(prepared: Prepare, openstack: Callable[..., None]) -> None:
     openstack(AUTH_TYPE="v3token", TOKEN=CANARY)
     provider, call = prepared(OPENSTACK, IDS)
     (request,), _ = drive(provider.retrieve(call), good())
@@ -613,7 +619,9 @@ LOCAL = {"endpoint": "http://127.0.0.1:8080", "region": ""}
         (LOCAL, "https://[::1]:1"),
     ],
 )
-def test_places_for_a_password(prepared, openstack: Callable[..., None], settings: dict[str, str], url: str) -> None:
+def test_places_for_a_password(
+    prepared: Prepare, openstack: Callable[..., None], settings: dict[str, str], url: str
+) -> None:
     openstack(AUTH_URL=url)
     _, call = prepared({**OPENSTACK, **settings}, IDS)
     assert call.credential.endpoint == url
@@ -630,7 +638,9 @@ def test_places_for_a_password(prepared, openstack: Callable[..., None], setting
         ({**LOCAL, "verify": False}, "https://iam.example.com"),
     ],
 )
-def test_no_place_for_a_password(prepared, openstack: Callable[..., None], settings: dict[str, Any], url: str) -> None:
+def test_no_place_for_a_password(
+    prepared: Prepare, openstack: Callable[..., None], settings: dict[str, Any], url: str
+) -> None:
     openstack(AUTH_URL=url)
     with pytest.raises(SecretError, match=r"auth_url \(OS_AUTH_URL\) must be https") as caught:
         prepared({**OPENSTACK, **settings}, IDS)

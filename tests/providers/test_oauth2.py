@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 import pytest
@@ -38,18 +38,22 @@ from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW, answer, drive, told
 from .authorization_server import LIFE, Client, Served, serving
+from .conftest import Prepare
 
 URL = "https://login.example.com/oauth/token/"
 SETTINGS = {"provider": "oauth2", "endpoint": URL, "client_id": "me", "client_secret": "s3cr:et/+ é%"}
 GOOD = {"access_token": CANARY, "token_type": "Bearer", "expires_in": 3600, "scope": "read"}
 
 
-def pem(key: Any, secret: bytes | None = None) -> str:
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+def pem(key: PrivateKey, secret: bytes | None = None) -> str:
     locked = serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked).decode()
 
 
-KEYS = {
+KEYS: dict[str, PrivateKey] = {
     "RS": rsa.generate_private_key(65537, 2048),
     "ES256": ec.generate_private_key(ec.SECP256R1()),
     "ES384": ec.generate_private_key(ec.SECP384R1()),
@@ -58,12 +62,16 @@ KEYS = {
 }
 
 
-def key_for(algorithm: str) -> Any:
+def key_for(algorithm: str) -> PrivateKey:
     return KEYS["RS"] if algorithm[:2] in {"RS", "PS"} else KEYS[algorithm]
 
 
-def public(key: Any) -> dict[str, Any]:
-    kinds = {rsa.RSAPrivateKey: "RSA", ec.EllipticCurvePrivateKey: "EC", ed25519.Ed25519PrivateKey: "OKP"}
+def public(key: PrivateKey) -> dict[str, Any]:
+    kinds: dict[type, Literal["RSA", "EC", "OKP"]] = {
+        rsa.RSAPrivateKey: "RSA",
+        ec.EllipticCurvePrivateKey: "EC",
+        ed25519.Ed25519PrivateKey: "OKP",
+    }
     kind = next(name for of, name in kinds.items() if isinstance(key, of))
     return import_key(pem(key), kind).as_dict(private=False)
 
@@ -186,7 +194,7 @@ def test_a_real_server_refuses(
 # The request
 
 
-def test_basic_is_form_encoded_before_it_is_joined(prepared) -> None:
+def test_basic_is_form_encoded_before_it_is_joined(prepared: Prepare) -> None:
     provider, call = prepared({**SETTINGS, "client_id": "a:b"}, {"scope": "x y"})
     (request,), _ = drive(provider.retrieve(call), answer(200, GOOD))
     assert (request.method, str(request.url)) == ("POST", URL)
@@ -198,7 +206,7 @@ def test_basic_is_form_encoded_before_it_is_joined(prepared) -> None:
     assert request.headers["accept"] == "application/json"
 
 
-def test_form_has_no_authorization(prepared) -> None:
+def test_form_has_no_authorization(prepared: Prepare) -> None:
     provider, call = prepared({**SETTINGS, "auth_method": "form"}, {})
     request = next(provider.retrieve(call))
     assert "authorization" not in request.headers
@@ -210,7 +218,7 @@ def test_form_has_no_authorization(prepared) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_an_assertion_that_another_library_verifies(prepared, algorithm: str) -> None:
+def test_an_assertion_that_another_library_verifies(prepared: Prepare, algorithm: str) -> None:
     key = key_for(algorithm)
     provider, call = prepared({**SIGNED, "private_key": pem(key), "signing_algorithm": algorithm, "key_id": "k1"}, {})
     sent = form(next(provider.retrieve(call)))
@@ -231,7 +239,7 @@ def test_an_assertion_that_another_library_verifies(prepared, algorithm: str) ->
     assert jwt.decode(again, import_key(public(key)), algorithms=[algorithm]).claims["jti"] != jti
 
 
-def test_an_assertion_for_another_audience_and_without_kid(prepared) -> None:
+def test_an_assertion_for_another_audience_and_without_kid(prepared: Prepare) -> None:
     provider, call = prepared({**SIGNED, "assertion_audience": "https://login.example.com"}, {})
     sent = form(next(provider.retrieve(call)))["client_assertion"]
     read = jwt.decode(sent, import_key(public(KEYS["RS"])), algorithms=["RS256"])
@@ -250,7 +258,7 @@ def test_an_assertion_for_another_audience_and_without_kid(prepared) -> None:
     ],
     ids=["no PEM", "broken", "encrypted", "other algorithm", "other kind"],
 )
-def test_a_key_that_cannot_sign_is_never_quoted(prepared, change: dict[str, str]) -> None:
+def test_a_key_that_cannot_sign_is_never_quoted(prepared: Prepare, change: dict[str, str]) -> None:
     provider, call = prepared({**SIGNED, **change}, {})
     with pytest.raises(SecretError, match="private_key is not a key that") as caught:
         next(provider.retrieve(call))
@@ -262,7 +270,9 @@ def test_a_key_that_cannot_sign_is_never_quoted(prepared, change: dict[str, str]
 
 
 @pytest.mark.parametrize("module", ["jwt", "cryptography.hazmat.primitives"])
-def test_without_the_library_the_extra_is_named(prepared, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+def test_without_the_library_the_extra_is_named(
+    prepared: Prepare, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     provider, call = prepared(SIGNED, {})
     with pytest.raises(SecretError, match="PyJWT and cryptography") as caught:
@@ -284,7 +294,7 @@ LIVES = [
 
 
 @pytest.mark.parametrize(("given", "life"), LIVES)
-def test_life(prepared, given: object, life: float | None) -> None:
+def test_life(prepared: Prepare, given: object, life: float | None) -> None:
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(expires_in=given)))
     assert token.expires_at == (None if life is None else utc(NOW + life))
@@ -292,14 +302,14 @@ def test_life(prepared, given: object, life: float | None) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "Bearer ", "BearerToken", "", " ", None, ...])
-def test_a_bearer_token_in_any_case(prepared, kind: object) -> None:
+def test_a_bearer_token_in_any_case(prepared: Prepare, kind: object) -> None:
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(token_type=kind, scope=...)))
     assert (token.reveal(), token.metadata) == (CANARY, {"token_type": "Bearer"})
 
 
 @pytest.mark.parametrize("kind", ["DPoP", "mac", "Bearer, DPoP", "N_A", 5, False, ["Bearer"]])
-def test_a_token_of_another_type_is_not_used(prepared, kind: object) -> None:
+def test_a_token_of_another_type_is_not_used(prepared: Prepare, kind: object) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(ResponseError, match="only Bearer tokens can be used") as caught:
         drive(provider.retrieve(call), answer(200, body(token_type=kind), x_request_id="rid"))
@@ -308,7 +318,7 @@ def test_a_token_of_another_type_is_not_used(prepared, kind: object) -> None:
 
 
 @pytest.mark.parametrize("life", [0, -1, "0", "0.0", -0.5])
-def test_a_token_that_has_expired_is_not_handed_out(prepared, life: object) -> None:
+def test_a_token_that_has_expired_is_not_handed_out(prepared: Prepare, life: object) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(UnusableToken, match="expired already"):
         drive(provider.retrieve(call), answer(200, body(expires_in=life)))
@@ -334,7 +344,7 @@ def test_a_token_that_has_expired_is_not_handed_out(prepared, life: object) -> N
         "",
     ],
 )
-def test_an_answer_that_is_not_as_the_rfc_has_it(prepared, given: Any) -> None:
+def test_an_answer_that_is_not_as_the_rfc_has_it(prepared: Prepare, given: Any) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), answer(200, given))
@@ -353,7 +363,7 @@ def id_token(**claims: object) -> str:
     [(3600, 600, 600), (600, 3600, 600), (..., 600, 600), (600, None, 600), (..., None, None)],
 )
 def test_an_id_token_ends_at_its_exp_or_with_the_answer_whichever_is_earlier(
-    prepared, expires_in: object, exp: int | None, life: int | None
+    prepared: Prepare, expires_in: object, exp: int | None, life: int | None
 ) -> None:
     value = id_token(**({} if exp is None else {"exp": int(NOW) + exp}))
     provider, call = prepared({**SETTINGS, "token": "id_token"}, {"scope": "openid"})
@@ -364,14 +374,14 @@ def test_an_id_token_ends_at_its_exp_or_with_the_answer_whichever_is_earlier(
     assert CANARY not in repr(token.metadata)
 
 
-def test_an_access_tokens_own_exp_is_not_read(prepared) -> None:
+def test_an_access_tokens_own_exp_is_not_read(prepared: Prepare) -> None:
     # RFC 6749, 1.4: it is opaque to the client.
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(access_token=id_token(exp=int(NOW) + 1))))
     assert token.expires_at == utc(NOW + 3600)
 
 
-def test_an_id_token_that_has_expired_is_not_handed_out(prepared) -> None:
+def test_an_id_token_that_has_expired_is_not_handed_out(prepared: Prepare) -> None:
     provider, call = prepared({**SETTINGS, "token": "id_token"}, {})
     with pytest.raises(UnusableToken):
         drive(provider.retrieve(call), answer(200, body(id_token=id_token(exp=int(NOW)))))
@@ -402,7 +412,9 @@ ERRORS: list[tuple[int, str, type[ApiError], bool]] = [
 
 
 @pytest.mark.parametrize(("status", "code", "kind", "retryable"), ERRORS)
-def test_errors_keep_their_code(*, prepared, status: int, code: str, kind: type[ApiError], retryable: bool) -> None:
+def test_errors_keep_their_code(
+    *, prepared: Prepare, status: int, code: str, kind: type[ApiError], retryable: bool
+) -> None:
     provider, call = prepared(SETTINGS, {})
     refused = {"error": code, "error_description": "It is so", "error_uri": "https://x"}
     with pytest.raises(ApiError) as caught:
@@ -413,14 +425,14 @@ def test_errors_keep_their_code(*, prepared, status: int, code: str, kind: type[
 
 
 @pytest.mark.parametrize("given", ["<html>", "", "[]", json.dumps({"error": {"code": 5}})])
-def test_a_refusal_without_a_document_is_judged_by_its_status(prepared, given: str) -> None:
+def test_a_refusal_without_a_document_is_judged_by_its_status(prepared: Prepare, given: str) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(ServiceUnavailable) as caught:
         drive(provider.retrieve(call), answer(502, given))
     assert (caught.value.code, caught.value.retryable) == (None, True)
 
 
-def test_what_a_vendors_own_endpoint_has_to_bring(prepared) -> None:
+def test_what_a_vendors_own_endpoint_has_to_bring(prepared: Prepare) -> None:
     _, call = prepared(SETTINGS, {})
     with pytest.raises(NotImplementedError):
         TokenEndpoint().request(call)
@@ -463,7 +475,7 @@ def test_the_proxy_does_not_know_it() -> None:
     assert Profiles.of({"mine": SETTINGS})["mine"].provider.documented is None
 
 
-def test_no_credential_is_shown(prepared) -> None:
+def test_no_credential_is_shown(prepared: Prepare) -> None:
     for settings in (SETTINGS, SIGNED):
         _, call = prepared({**settings, "client_id": "me"}, {})
         assert "s3cr" not in repr(call)

@@ -21,6 +21,7 @@ from jupyter_tokens.providers.oauth2_login import (
 from jupyter_tokens.token import Secret
 
 from ..doubles import NOW, answer
+from .conftest import Prepare
 from .test_issuer import ISSUER, METADATA, run
 from .test_oauth2 import GOOD, SETTINGS, URL
 
@@ -77,7 +78,7 @@ def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) 
     assert words in caught.value.message
 
 
-def test_a_server_without_the_endpoint_that_a_login_needs(prepared) -> None:
+def test_a_server_without_the_endpoint_that_a_login_needs(prepared: Prepare) -> None:
     provider, call = prepared(FROM_ISSUER, {})
     asked = Authorization("https://here/callback", Secret("state"), Secret("verifier"), Secret("nonce"))
     with pytest.raises(ConfigurationError, match="no authorization endpoint"):
@@ -86,7 +87,7 @@ def test_a_server_without_the_endpoint_that_a_login_needs(prepared) -> None:
         run(start_device(provider, call))
 
 
-def test_what_a_person_types(prepared) -> None:
+def test_what_a_person_types(prepared: Prepare) -> None:
     provider, call = prepared(DEVICE, {})
     _, code = run(start_device(provider, call), answer(200, CODE))
     assert (code.user_code, code.verification_uri, code.interval) == ("ABCD", CODE["verification_uri"], 5)
@@ -95,7 +96,7 @@ def test_what_a_person_types(prepared) -> None:
 
 
 @pytest.mark.parametrize(("word", "interval"), [("authorization_pending", 5), ("slow_down", 10)])
-def test_a_person_who_has_not_decided(prepared, word: str, interval: float) -> None:
+def test_a_person_who_has_not_decided(prepared: Prepare, word: str, interval: float) -> None:
     provider, call = prepared(DEVICE, {})
     code = DeviceCode(Secret("d"), "ABCD", "https://login.example.com/activate", "", 60, 5)
     assert run(poll_device(provider, call, code), answer(400, {"error": word}))[1] is None
@@ -121,7 +122,9 @@ def test_a_person_who_has_not_decided(prepared, word: str, interval: float) -> N
         ),
     ],
 )
-def test_a_login_is_revoked_where_it_was_made(prepared, settings: dict[str, str], login: Login, asked: bool) -> None:
+def test_a_login_is_revoked_where_it_was_made(
+    prepared: Prepare, settings: dict[str, str], login: Login, asked: bool
+) -> None:
     provider, call = prepared(settings, {})
     addresses, revoked = run(revoke(provider, call, login), *[answer(200)] * asked)
     assert (bool(addresses), revoked) == (asked, asked)
@@ -132,15 +135,15 @@ def fetched(prepared: Any, used: Used, *answers: Any, **params: str) -> Any:
     return run(provider.retrieve(replace(call, login=used)), *answers)[1]
 
 
-def test_a_refresh_token_rotates_and_what_is_given_once_is_kept(prepared) -> None:
+def test_a_refresh_token_rotates_and_what_is_given_once_is_kept(prepared: Prepare) -> None:
     used = Used(LOGIN)
     fetched(prepared, used, answer(200, {**GOOD, "refresh_token": "refresh-2"}))
-    assert [login.refresh_token.reveal() for login in used.kept if login] == ["refresh-2"]
+    assert [login.refresh_token and login.refresh_token.reveal() for login in used.kept if login] == ["refresh-2"]
     fetched(prepared, used, answer(200, GOOD))
     assert len(used.kept) == 1
 
 
-def test_a_refused_refresh_token_ends_the_login_and_another_error_does_not(prepared) -> None:
+def test_a_refused_refresh_token_ends_the_login_and_another_error_does_not(prepared: Prepare) -> None:
     used = Used(LOGIN)
     with pytest.raises(ApiError):
         fetched(prepared, used, answer(503, {"error": "temporarily_unavailable"}))
@@ -150,14 +153,14 @@ def test_a_refused_refresh_token_ends_the_login_and_another_error_does_not(prepa
     assert used.kept == [None]
 
 
-def test_an_id_token_of_somebody_else(prepared) -> None:
+def test_an_id_token_of_somebody_else(prepared: Prepare) -> None:
     another = {**GOOD, "id_token": "a.eyJzdWIiOiAiNDMifQ.c"}
     with pytest.raises(ResponseError, match="another person"):
         fetched(prepared, Used(replace(LOGIN, subject="42")), answer(200, another))
     assert fetched(prepared, Used(replace(LOGIN, subject="43")), answer(200, another)).has_value
 
 
-def test_a_login_of_one_token(prepared) -> None:
+def test_a_login_of_one_token(prepared: Prepare) -> None:
     once = replace(LOGIN, refresh_token=None, token=Secret("t0ken"), expires_at=NOW + 60)
     assert fetched(prepared, Used(once)).reveal() == "t0ken"
     with pytest.raises(ParameterError, match="no refresh token"):

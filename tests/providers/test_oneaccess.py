@@ -28,6 +28,7 @@ from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Secret
 
 from ..doubles import CANARY, NOW, answer, drive, vector
+from .conftest import Prepare
 
 SETTINGS = {
     "provider": "oneaccess",
@@ -42,7 +43,7 @@ def body(**changes: object) -> dict[str, object]:
     return {key: value for key, value in {**SAMPLE, **changes}.items() if value is not ...}
 
 
-def test_the_form_is_the_recorded_one(prepared) -> None:
+def test_the_form_is_the_recorded_one(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {})
     (request,), token = drive(provider.retrieve(call), answer(200, body()))
     recorded = vector("oneaccess_token_form")["request"]
@@ -56,7 +57,7 @@ def test_the_form_is_the_recorded_one(prepared) -> None:
     assert token.obtained_at == utc(NOW)
 
 
-def test_basic_is_the_recorded_one(prepared) -> None:
+def test_basic_is_the_recorded_one(prepared: Prepare) -> None:
     settings = {**SETTINGS, "auth_method": "basic", "client_secret": "plainsecret"}
     provider, call = prepared(settings, {})
     (request,), _ = drive(provider.retrieve(call), answer(200, body()))
@@ -66,7 +67,7 @@ def test_basic_is_the_recorded_one(prepared) -> None:
     assert request.content == b""
 
 
-def test_the_id_token_is_as_opaque_as_the_token(prepared) -> None:
+def test_the_id_token_is_as_opaque_as_the_token(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(id_token=CANARY)))
     assert CANARY not in repr(token.metadata)
@@ -78,7 +79,7 @@ def test_the_id_token_is_as_opaque_as_the_token(prepared) -> None:
 ID_TOKEN = {**SETTINGS, "token": "id_token"}
 
 
-def test_the_id_token_is_the_token_where_the_profile_says_so(prepared) -> None:
+def test_the_id_token_is_the_token_where_the_profile_says_so(prepared: Prepare) -> None:
     provider, call = prepared(ID_TOKEN, {})
     _, token = drive(provider.retrieve(call), answer(200, body(access_token="another", id_token=CANARY)))
     assert token.reveal() == CANARY
@@ -90,7 +91,7 @@ def test_the_id_token_is_the_token_where_the_profile_says_so(prepared) -> None:
 
 
 @pytest.mark.parametrize("missing", [..., None, ""])
-def test_an_answer_without_the_id_token_says_what_to_do(prepared, missing: object) -> None:
+def test_an_answer_without_the_id_token_says_what_to_do(prepared: Prepare, missing: object) -> None:
     provider, call = prepared(ID_TOKEN, {})
     with pytest.raises(ResponseError, match="no id_token") as caught:
         drive(provider.retrieve(call), answer(200, body(id_token=missing, request_id="rid")))
@@ -101,7 +102,7 @@ def test_an_answer_without_the_id_token_says_what_to_do(prepared, missing: objec
 
 
 @pytest.mark.parametrize("wrong", [5, ["x"], f"{CANARY}\r\nX: y"])
-def test_an_id_token_that_is_no_token(prepared, wrong: object) -> None:
+def test_an_id_token_that_is_no_token(prepared: Prepare, wrong: object) -> None:
     answered = answer(200, body(id_token=wrong))
     provider, call = prepared(ID_TOKEN, {})
     with pytest.raises(ResponseError, match="id_token") as caught:
@@ -113,7 +114,7 @@ def test_an_id_token_that_is_no_token(prepared, wrong: object) -> None:
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, ID_TOKEN], ids=["access_token", "id_token"])
-def test_the_vendors_answer_is_the_same_whichever_token_is_used(prepared, settings: dict[str, str]) -> None:
+def test_the_vendors_answer_is_the_same_whichever_token_is_used(prepared: Prepare, settings: dict[str, str]) -> None:
     provider, call = prepared(settings, {})
     _, token = drive(provider.retrieve(call), answer(200, SAMPLE))
     assert provider.answer(token, NOW) == SAMPLE
@@ -125,7 +126,7 @@ def test_the_choices_of_token_are_checked() -> None:
         Profiles.of({"mine": {**SETTINGS, "token": "refresh_token"}})["mine"]
 
 
-def test_only_what_is_text_is_told(prepared) -> None:
+def test_only_what_is_text_is_told(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(scope=5, id_token=...)))
     assert token.metadata == {"token_type": "Bearer"}
@@ -134,7 +135,7 @@ def test_only_what_is_text_is_told(prepared) -> None:
 @pytest.mark.parametrize(
     ("given", "life"), [(60, 60), (0.5, 0.5), ("1719", 1719), ("60.0", 60), (..., 1800), (None, 1800)]
 )
-def test_life(prepared, given: object, life: float) -> None:
+def test_life(prepared: Prepare, given: object, life: float) -> None:
     provider, call = prepared(SETTINGS, {})
     _, token = drive(provider.retrieve(call), answer(200, body(expires_in=given)))
     assert token.expires_at is not None
@@ -142,7 +143,7 @@ def test_life(prepared, given: object, life: float) -> None:
 
 
 @pytest.mark.parametrize("life", [0, -1])
-def test_a_token_that_has_expired_is_not_handed_out(prepared, life: int) -> None:
+def test_a_token_that_has_expired_is_not_handed_out(prepared: Prepare, life: int) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(UnusableToken) as caught:
         drive(provider.retrieve(call), answer(200, body(expires_in=life, request_id="rid")))
@@ -151,7 +152,7 @@ def test_a_token_that_has_expired_is_not_handed_out(prepared, life: int) -> None
 
 
 @pytest.mark.parametrize("kind", ["bearer", "BEARER", "Bearer ", "", None, ...])
-def test_the_type_may_be_written_in_any_case_or_left_out(prepared, kind: object) -> None:
+def test_the_type_may_be_written_in_any_case_or_left_out(prepared: Prepare, kind: object) -> None:
     provider, call = prepared(SETTINGS, {})
     assert drive(provider.retrieve(call), answer(200, body(token_type=kind)))[1].reveal() == CANARY
 
@@ -171,7 +172,7 @@ def test_the_type_may_be_written_in_any_case_or_left_out(prepared, kind: object)
         body(expires_in=True),
     ],
 )
-def test_an_answer_that_is_not_as_documented(prepared, given: dict[str, object]) -> None:
+def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: dict[str, object]) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), answer(200, given, x_request_id="rid"))
@@ -196,7 +197,9 @@ ERRORS: list[tuple[int, dict[str, object], type[ApiError], str, str]] = [
 
 
 @pytest.mark.parametrize(("status", "given", "kind", "code", "message"), ERRORS)
-def test_documented_errors_in_both_forms(*, prepared, status, given, kind, code, message) -> None:
+def test_documented_errors_in_both_forms(
+    *, prepared: Prepare, status: int, given: object, kind: type[ApiError], code: str, message: str
+) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(ApiError) as caught:
         drive(provider.retrieve(call), answer(status, given, x_request_id="rid", retry_after="5"))
@@ -207,7 +210,7 @@ def test_documented_errors_in_both_forms(*, prepared, status, given, kind, code,
     assert error.retry_after == 5.0
 
 
-def test_a_refusal_without_a_document(prepared) -> None:
+def test_a_refusal_without_a_document(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(ServiceUnavailable) as caught:
         drive(provider.retrieve(call), answer(502, "<html>"))

@@ -16,6 +16,7 @@ from jupyter_tokens.errors import ParameterError, ResponseError, UnusableToken
 from jupyter_tokens.providers.answers import jwt_expiry
 
 from ..doubles import CANARY, NOW, answer, drive, told, vector
+from .conftest import Prepare
 
 SETTINGS = {"provider": "pai-dlc", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "s"}
 ALL = {
@@ -31,7 +32,7 @@ def jwt(payload: object) -> str:
     return "e30." + base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip("=") + ".sig"
 
 
-def test_without_parameters_the_default_life_counts(prepared) -> None:
+def test_without_parameters_the_default_life_counts(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {})
     (request,), token = drive(provider.retrieve(call), answer(200, {"RequestId": "rid", "Token": "t0k3n"}))
     assert (request.method, str(request.url)) == ("GET", "https://pai-dlc.cn-hangzhou.aliyuncs.com/api/v1/tokens")
@@ -43,7 +44,7 @@ def test_without_parameters_the_default_life_counts(prepared) -> None:
     assert (token.profile, token.provider, token.metadata) == ("mine", "pai-dlc", {"RequestId": "rid"})
 
 
-def test_every_parameter_is_sent_by_the_vendors_name(prepared) -> None:
+def test_every_parameter_is_sent_by_the_vendors_name(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, ALL)
     request = next(provider.retrieve(call))
     sent = dict(request.url.params)
@@ -51,13 +52,13 @@ def test_every_parameter_is_sent_by_the_vendors_name(prepared) -> None:
     assert sent == expected
 
 
-def test_the_query_is_the_recorded_one(prepared) -> None:
+def test_the_query_is_the_recorded_one(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {key: ALL[key] for key in ("TargetType", "TargetId", "ExpireTime")})
     request = next(provider.retrieve(call))
     assert request.url.raw_path.decode() == vector("pai_gettoken_basic")["request"]["target"]
 
 
-def test_ids_are_percent_encoded(prepared) -> None:
+def test_ids_are_percent_encoded(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {"TargetId": "a b&c=d?#é~*"})
     request = next(provider.retrieve(call))
     assert request.url.raw_path.decode().endswith("?TargetId=a%20b%26c%3Dd%3F%23%C3%A9~%2A")
@@ -82,7 +83,7 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object]) -> None
     assert caught.value.unsent
 
 
-def test_a_life_that_no_calendar_holds_is_refused_before_anything_is_sent(prepared) -> None:
+def test_a_life_that_no_calendar_holds_is_refused_before_anything_is_sent(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {"ExpireTime": 10**17})
     with pytest.raises(ParameterError, match="ExpireTime") as caught:
         next(provider.retrieve(call))
@@ -102,14 +103,16 @@ def test_a_life_that_no_calendar_holds_is_refused_before_anything_is_sent(prepar
         ({"ExpireTime": 0}, jwt({"exp": NOW - 1}), -1),
     ],
 )
-def test_expiry_is_the_earlier_of_what_was_asked_and_what_the_token_says(prepared, params, value, life) -> None:
+def test_expiry_is_the_earlier_of_what_was_asked_and_what_the_token_says(
+    prepared: Prepare, params: dict[str, object], value: str, life: float
+) -> None:
     provider, call = prepared(SETTINGS, params)
     _, token = drive(provider.retrieve(call), answer(200, {"Token": value}))
     assert token.expires_at is not None
     assert token.expires_at - token.obtained_at == timedelta(seconds=life)
 
 
-def test_a_token_that_has_expired_is_not_handed_out(prepared) -> None:
+def test_a_token_that_has_expired_is_not_handed_out(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {"ExpireTime": 60})
     value = jwt({"exp": NOW, "x": CANARY})
     with pytest.raises(UnusableToken) as caught:
@@ -119,7 +122,7 @@ def test_a_token_that_has_expired_is_not_handed_out(prepared) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"Token": ""}, {"Token": 5}, {"Token": [CANARY]}, {"Token": f"{CANARY} x"}])
-def test_an_answer_without_a_token(prepared, body: dict[str, object]) -> None:
+def test_an_answer_without_a_token(prepared: Prepare, body: dict[str, object]) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(ResponseError, match="Token") as caught:
         drive(provider.retrieve(call), answer(200, {**body, "RequestId": "rid"}))
@@ -128,7 +131,7 @@ def test_an_answer_without_a_token(prepared, body: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "<html/>", '{"Token": "t0'])
-def test_an_answer_that_is_no_json(prepared, body: str) -> None:
+def test_an_answer_that_is_no_json(prepared: Prepare, body: str) -> None:
     provider, call = prepared(SETTINGS, {})
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), answer(200, body, x_acs_request_id="rid"))

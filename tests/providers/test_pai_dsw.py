@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
+import httpx
 import pytest
 
 from jupyter_tokens.clock import utc
@@ -19,6 +21,7 @@ from jupyter_tokens.errors import (
 )
 
 from ..doubles import CANARY, NOW, answer, drive, vector
+from .conftest import Prepare
 
 SETTINGS = {"provider": "pai-dsw", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "s"}
 ID = {"InstanceId": "dsw-730abcdefghij"}
@@ -28,12 +31,12 @@ def jwt(**claims: object) -> str:
     return "e30." + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=") + ".sig"
 
 
-def good(value: str = CANARY, **changes: object) -> object:
+def good(value: str = CANARY, **changes: object) -> httpx.Response:
     return answer(200, {"RequestId": "rid", "Success": True, "Token": value, **changes})
 
 
 @pytest.mark.parametrize("name", ["dsw_gettoken_basic", "dsw_gettoken_view_thirdparty"])
-def test_the_call_is_the_recorded_one(prepared, name: str) -> None:
+def test_the_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
     recorded = vector(name)
     provider, call = prepared(SETTINGS, dict(recorded["request"]["query_decoded"]))
     (request,), token = drive(provider.retrieve(call), answer(200, recorded["sdk_result"]["body"]))
@@ -58,14 +61,16 @@ def test_the_call_is_the_recorded_one(prepared, name: str) -> None:
         ({"ExpireTime": 60}, jwt(exp=NOW + 90), 60),
     ],
 )
-def test_the_end_is_unknown_unless_the_call_or_the_token_says_it(prepared, params, value: str, left) -> None:
+def test_the_end_is_unknown_unless_the_call_or_the_token_says_it(
+    prepared: Prepare, params: dict[str, object], value: str, left: float | None
+) -> None:
     provider, call = prepared(SETTINGS, {**ID, **params})
     _, token = drive(provider.retrieve(call), good(value))
     assert token.expires_at == (None if left is None else utc(NOW + left))
 
 
 @pytest.mark.parametrize("params", [{}, {"ExpireTime": 60}])
-def test_a_token_that_has_ended_is_not_handed_out(prepared, params: dict[str, int]) -> None:
+def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare, params: dict[str, int]) -> None:
     provider, call = prepared(SETTINGS, {**ID, **params})
     with pytest.raises(UnusableToken) as caught:
         drive(provider.retrieve(call), good(jwt(exp=NOW)))
@@ -80,7 +85,9 @@ def test_a_token_that_has_ended_is_not_handed_out(prepared, params: dict[str, in
         ("Unheard.Of", InvalidRequest, False),
     ],
 )
-def test_a_refusal_with_the_status_of_a_success(prepared, code: str, kind: type[ApiError], *, retryable: bool) -> None:
+def test_a_refusal_with_the_status_of_a_success(
+    prepared: Prepare, code: str, kind: type[ApiError], *, retryable: bool
+) -> None:
     provider, call = prepared(SETTINGS, ID)
     with pytest.raises(ApiError) as caught:
         drive(provider.retrieve(call), good(Success=False, Code=code, Message="It is so."))
@@ -93,7 +100,7 @@ def test_a_refusal_with_the_status_of_a_success(prepared, code: str, kind: type[
     "wrong",
     [{"Success": False}, {"Success": "true"}, {"Success": None}, {"Token": ""}, {"Token": None}, {"Token": "a b"}],
 )
-def test_an_answer_that_is_not_as_documented(prepared, wrong: dict[str, object]) -> None:
+def test_an_answer_that_is_not_as_documented(prepared: Prepare, wrong: dict[str, Any]) -> None:
     provider, call = prepared(SETTINGS, ID)
     with pytest.raises(ResponseError) as caught:
         drive(provider.retrieve(call), good(**wrong))
@@ -118,7 +125,7 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: 
     assert caught.value.unsent
 
 
-def test_the_proxy_takes_the_documented_call(prepared) -> None:
+def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
     provider, _ = prepared(SETTINGS, ID)
     known = provider.documented
     assert (known.method, known.path) == ("GET", "/api/v2/tokens")
@@ -132,7 +139,7 @@ def test_within_a_vpc() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 403])
-def test_a_list_that_is_refused(prepared, status: int) -> None:
+def test_a_list_that_is_refused(prepared: Prepare, status: int) -> None:
     provider, call = prepared(SETTINGS, ID)
     refused = answer(status, {"Success": False, "Code": "Forbidden", "Message": "No.", "RequestId": "rid"})
     with pytest.raises(ApiError) as caught:

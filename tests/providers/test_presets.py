@@ -70,7 +70,7 @@ def authorize(name: str, **settings: Any) -> dict[str, list[str]]:
         issuer = used.provider.issuer
         assert str(request.url).startswith(issuer.rstrip("/"))
         names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-        body = {"issuer": issuer, **{name: f"https://server.example/{name}" for name in names}}
+        body: dict[str, object] = {"issuer": issuer, **{name: f"https://server.example/{name}" for name in names}}
         body["scopes_supported"] = ["openid", "email", "offline_access"]
         flow.send(httpx.Response(200, json=body, request=request))
     except StopIteration as stopped:

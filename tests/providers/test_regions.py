@@ -22,7 +22,8 @@ LOGIN = {"provider": "modelarts", "username": "u", "password": "p", "domain_name
 
 def sdk(client: type, region: str, **config: str) -> str:
     made = client(Config(access_key_id="AKID", access_key_secret="s", region_id=region, **config))
-    return made._endpoint
+    endpoint: str = made._endpoint
+    return endpoint
 
 
 def profile(**settings: str) -> Profile:

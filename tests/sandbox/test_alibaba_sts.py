@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -31,7 +32,7 @@ def oidc(url: str, token: str, **changes: str) -> Answer:
     return call(url, "POST", "/?" + urlencode({name: value for name, value in given.items() if value}))
 
 
-def with_key(url: str, answer: Answer, **changes: str) -> Answer:
+def with_key(url: str, answer: Answer, **changes: Any) -> Answer:
     key = answer.json()["Credentials"]
     given = {"access_key": key["AccessKeyId"], "secret": key["AccessKeySecret"], **changes}
     token = given.pop("token", key["SecurityToken"])

@@ -57,8 +57,12 @@ def lines(name: str, rng: random.Random, times: int = 1) -> Iterator[Line]:
             text = template.replace("\\\\", "\0").replace("\\n", "\n").replace("\\t", "\t").replace("\0", "\\")
             for _ in range(times):
                 values = [_made(hole[1], int(hole[2]), rng) for hole in _HOLE.finditer(text)]
-                made = iter(values)
-                yield Line(label, _HOLE.sub(lambda _, made=made: next(made), text), tuple(values))
+                yield Line(label, _filled(text, values), tuple(values))
+
+
+def _filled(text: str, values: list[str]) -> str:
+    made = iter(values)
+    return _HOLE.sub(lambda _: next(made), text)
 
 
 def _made(kind: str, length: int, rng: random.Random) -> str:  # noqa: PLR0911 (one for each kind)

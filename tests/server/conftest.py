@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ from jupyter_tokens.server.app import TokensExtension
 
 from ..leaks import Leaks
 
-Call = Callable[..., Awaitable[HTTPResponse]]
+Call = Callable[..., Coroutine[Any, Any, HTTPResponse]]
 
 SECRETS = {
     "alibaba": "c4n4ry-alibaba-secret-key-0001",
@@ -58,7 +58,7 @@ class Kernel:
         return {HEADER: prove(key, kernel_id, action, body, time=int(time), nonce=nonce)}
 
 
-@pytest.fixture
+@pytest.fixture  # type: ignore[no-redef]  # in the place of pytest_jupyter's
 def jp_server_config() -> Config:
     return Config(
         {

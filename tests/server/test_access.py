@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,7 @@ HANDLE = Handle("oneaccess", (), "0" * 32, b"k" * 32)
 class Permissions(Authorizer):
     """Allows what a test puts into `allowed`, and keeps what it was asked about."""
 
-    allowed: set[tuple[str, str]] = set()  # noqa: RUF012 (set by each test)
+    allowed: AbstractSet[tuple[str, str] | None] = frozenset()
     asked: list[tuple[str, str]] = []  # noqa: RUF012
 
     def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
@@ -152,7 +153,7 @@ async def test_login_without_permission(ask: Any, row: Row, sandbox: Any) -> Non
 
 @by_name
 async def test_login_with_permission(ask: Any, row: Row) -> None:
-    Permissions.allowed = {row.needs}  # type: ignore[arg-type]
+    Permissions.allowed = {row.needs}
     response = await ask(row)
     assert response.code == row.status
     # Nothing else was asked for on the way.
@@ -189,7 +190,7 @@ def _xsrf(cookies: str) -> str:
 async def test_cookie_and_xsrf(
     *, ask: Any, row: Row, call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any
 ) -> None:
-    Permissions.allowed = {row.needs}  # type: ignore[arg-type]
+    Permissions.allowed = {row.needs}
     cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
     xsrf = _xsrf(cookies)
     version, mask, masked, moment = xsrf.split("|")
@@ -207,7 +208,7 @@ async def test_cookie_and_xsrf(
 @by_name
 async def test_another_origin(*, ask: Any, row: Row, call: Call, jp_serverapp: Any, jp_base_url: str,
                               http_server_client: Any) -> None:  # fmt: skip
-    Permissions.allowed = {row.needs}  # type: ignore[arg-type]
+    Permissions.allowed = {row.needs}
     cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
     # All else is right.
     headers = {"Cookie": cookies, "X-XSRFToken": _xsrf(cookies)}
@@ -231,7 +232,7 @@ async def test_what_another_site_has_the_browser_ask(
     *, ask: Any, row: Row, call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any, sandbox: Any,
     jp_auth_header: dict[str, str], site: str,
 ) -> None:  # fmt: skip
-    Permissions.allowed = {row.needs}  # type: ignore[arg-type]
+    Permissions.allowed = {row.needs}
     cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
     headers = {"Cookie": cookies, "X-XSRFToken": _xsrf(cookies)}
     response = await ask(row, {**headers, "Sec-Fetch-Site": site})
@@ -272,7 +273,12 @@ async def test_a_body_that_is_too_large_is_not_looked_at(
     extension.allow_edit = True
     hashed: list[int] = []
     sha256 = hashlib.sha256
-    monkeypatch.setattr("hashlib.sha256", lambda data=b"", **how: (hashed.append(len(data)), sha256(data, **how))[1])
+
+    def counted(data: bytes = b"", **how: Any) -> Any:
+        hashed.append(len(data))
+        return sha256(data, **how)
+
+    monkeypatch.setattr("hashlib.sha256", counted)
     facts = {"name": "oneaccess", "kernel_id": kernel.id, "handle_id": HANDLE.id, "action": "renew", "tool": "google"}
     path = row.path.format(path="api/v2/tenant/token", **facts)
     body, headers = b" " * 20_000_000, kernel.proof("token", b"", time=0, key=b"wrong") if row in KERNEL else {}

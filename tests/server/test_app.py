@@ -112,7 +112,12 @@ async def test_stopping_closes_the_connections(call: Call, extension: TokensExte
     transport = extension.source._upstream._transport
     assert transport is not None
     real = transport.close
-    transport.close = lambda: (closed.append(True), real())  # type: ignore[method-assign, assignment]
+
+    def close() -> None:
+        closed.append(True)
+        real()
+
+    transport.close = close  # type: ignore[method-assign]
     await extension.stop_extension()
     assert closed == [True]
 

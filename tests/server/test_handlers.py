@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.config import editing
-from jupyter_tokens.config.profiles import provider_class
 from jupyter_tokens.errors import ProfileRefused, TokenError
+from jupyter_tokens.providers.catalogue import provider_class
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sandbox.modelarts import INSTANCE
 from jupyter_tokens.server import answers

@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from operator import contains
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -434,7 +436,7 @@ class TestInjectionQueue:
         all_of_them = [Injection(None, "k", "p", "E", "python", None) for _ in range(4)]
         for injection in all_of_them:
             await injections.begin(injection, given)
-            await until(lambda injection=injection: injection.id in told_of)
+            await until(partial(contains, told_of, injection.id))
         assert [injections.get(injection.id) for injection in all_of_them] == [None, None, *all_of_them[2:]]
 
     async def test_an_api_that_fails_while_it_waits_ends_it(self) -> None:

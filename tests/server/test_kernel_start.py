@@ -294,7 +294,8 @@ class TestDefault:
 
     def default(self, kernels: Configurable) -> str:
         factory: KernelProvisionerFactory = KernelProvisionerFactory.instance(parent=kernels)
-        return factory.default_provisioner_name
+        name: str = factory.default_provisioner_name
+        return name
 
     def test_is_ours_if_nothing_was_chosen(self) -> None:
         kernels = self.kernels()

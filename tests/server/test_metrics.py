@@ -36,8 +36,8 @@ async def test_counts_fetches_hits_and_failures(
     sandbox.plan({"api": "oneaccess", "kind": "401"})
     await call("POST", "profiles/oneaccess/token")
     assert value("held") == held
-    for body in ({}, {}, {}):
-        await call("POST", "profiles/oneaccess/token", body)
+    for _ in range(3):
+        await call("POST", "profiles/oneaccess/token", {})
     sandbox.plan({"api": "oneaccess", "kind": "401"})
     await call("POST", "profiles/oneaccess/token", {"refresh": True})
     assert [after - first for after, first in zip(seen(), before, strict=True)] == [1, 2, 2, 3, 1]

@@ -210,7 +210,9 @@ class TestTheHook:
         assert scanned.scan(with_value(value), hook._live()).findings
         clock = Clock()
         monkeypatch.setattr(type(extension), "clock", clock)
-        clock.wall = extension.source.get(extension.source.key("oneaccess")).expires_at.timestamp() + 1
+        ends = extension.source.get(extension.source.key("oneaccess")).expires_at
+        assert ends is not None
+        clock.wall = ends.timestamp() + 1
         assert not scanned.scan(with_value(value), hook._live()).findings
         assert value not in repr(vars(hook))
 

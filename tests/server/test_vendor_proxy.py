@@ -798,12 +798,12 @@ async def test_no_secret_is_echoed_logged_or_told(
     caplog.set_level(logging.DEBUG)
     for status in ("200 OK", "400 Bad Request", "500 Oops"):
         for name, (method, path, _) in CALLS.items():
-            secret = SECRETS[{"modelarts": "huawei", "astra": "astra"}.get(name, "alibaba")].encode()
-            with upstream(raw_answer(b"you sent " + secret, status, content_type="text/plain")) as vendor:
+            sent = SECRETS[{"modelarts": "huawei", "astra": "astra"}.get(name, "alibaba")].encode()
+            with upstream(raw_answer(b"you sent " + sent, status, content_type="text/plain")) as vendor:
                 write_profiles({name: {**profiles[name], "endpoint": vendor.url}})
                 extension.source.look_again()
                 answer = await asked(method, path)
-                assert secret not in answer.body
+                assert sent not in answer.body
                 assert b"***" in answer.body
     for secret in SECRETS.values():
         assert secret not in caplog.text

@@ -95,7 +95,7 @@ def scene(
     service: TokenService, application: web.Application, hub: Hub, clock: Clock, browse: Callable[[], Browser]
 ) -> Scene:
     handle = Handle.new("oneaccess", {})
-    facts = {"handle_id": handle.id, "key": handle.key.hex(), "profile": "oneaccess", "params": {}}
+    facts: dict[str, Any] = {"handle_id": handle.id, "key": handle.key.hex(), "profile": "oneaccess", "params": {}}
     service.handles.issue(OWNER + "alice", **facts)
     browser = browse()
     browser.page(ALICE)

@@ -45,7 +45,8 @@ def environments() -> Iterator[dict[str, str]]:
 class RealHub:
     """python, python_path : what runs users' servers and the service, and where it finds packages.
 
-    service_user : as whom the service runs. users : with their groups. more : configuration.
+    service_user : as whom the service runs. users : with their groups. more : configuration. external : whether the
+    hub leaves it to others to start the service, on port `service_port` and with the configuration in `service_config`.
     """
 
     def __init__(
@@ -58,12 +59,15 @@ class RealHub:
         service_user: str | None = None,
         users: Mapping[str, str] = ALICE_AND_BOB,
         more: str = "",
+        external: bool = False,
     ) -> None:
         self.folder = folder
-        self.url, hub, proxy, service = (f"http://127.0.0.1:{free_port()}" for _ in range(4))
+        self.service_port = free_port()
+        self.url, self.hub, proxy = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
+        service = f"http://127.0.0.1:{self.service_port}"
         self.told = f"{service}/services/jupyter-tokens"
         self.service = f"{self.told}/v1"
-        config = folder / "service"
+        self.service_config = config = folder / "service"
         config.mkdir(mode=0o700)
         settings = {
             "TokenProfiles": {"profiles": {"shared": sandbox.profiles(config)["oneaccess"]}},
@@ -72,18 +76,20 @@ class RealHub:
         file = config / "jupyter_tokens_config.json"
         file.write_text(json.dumps(settings))
         file.chmod(0o600)
-        block = run("hub-config", "--url", service).stdout
+        block = run("hub-config", "--url", service, *(["--external"] if external else [])).stdout
         runs_as = "" if service_user is None else f'    "user": "{service_user}",\n'
         block = block.replace("/etc/jupyter-tokens", str(config)).replace('    "user": "jupyter-tokens",\n', runs_as)
         block = block.replace(sys.executable, python)
         if python_path:
             block = block.replace('{"JUPYTER_CONFIG_DIR"', f'{{"PYTHONPATH": "{python_path}", "JUPYTER_CONFIG_DIR"')
             more += f'c.Spawner.environment.update({{"PYTHONPATH": "{python_path}"}})\n'
-        groups = {group: {"users": [name]} for name, group in users.items() if group}
+        groups = {
+            group: {"users": [name for name in users if users[name] == group]} for group in users.values() if group
+        }
         self.config = folder / "jupyterhub_config.py"
         self.config.write_text(f"""
 c.JupyterHub.bind_url = {self.url!r}
-c.JupyterHub.hub_bind_url = {hub!r}
+c.JupyterHub.hub_bind_url = {self.hub!r}
 c.ConfigurableHTTPProxy.api_url = {proxy!r}
 c.ConfigurableHTTPProxy.should_start = True
 c.JupyterHub.authenticator_class = "dummy"
@@ -100,6 +106,37 @@ c.JupyterHub.load_roles.append({{"name": "tests", "services": ["tests"],
 {more}
 """)
         self.api = httpx.Client(base_url=self.url, headers={"Authorization": f"token {ADMIN}"}, timeout=60)
+        self.process: subprocess.Popen[bytes] | None = None
+        self._left: list[psutil.Process] = []
+
+    def begin(self) -> None:
+        """Starts the hub, and waits until it answers."""
+        paths = [str(Path(sys.executable).parent), os.environ["PATH"]]
+        command = [sys.executable, "-m", "jupyterhub", "-f", str(self.config)]
+        env = {**os.environ, "PATH": os.pathsep.join(paths)}
+        with (self.folder / "hub.log").open("ab") as log:
+            self.process = subprocess.Popen(command, cwd=self.folder, env=env, stdout=log, stderr=log)
+        self.until(lambda: self.api.get("/hub/api/users").status_code == 200)
+
+    def kill(self) -> None:
+        """Ends the hub as a crash does: its proxy, its users' servers and its service are left alone."""
+        assert self.process is not None
+        self._left += psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        """Has the hub end all that it has started."""
+        assert self.process is not None
+        with suppress(psutil.NoSuchProcess):
+            self._left += psutil.Process(self.process.pid).children(recursive=True)
+        self.process.terminate()
+        try:
+            self.process.wait(60)
+        finally:
+            for child in self._left:
+                if child.is_running():
+                    child.kill()
 
     def until(self, ask: Any, seconds: float = 90) -> Any:
         deadline = time.monotonic() + seconds
@@ -112,11 +149,15 @@ c.JupyterHub.load_roles.append({{"name": "tests", "services": ["tests"],
             assert time.monotonic() < deadline, "not in time"
             time.sleep(0.2)
 
+    def prefix(self, user: str, server: str = "") -> str:
+        """The path of a user's server."""
+        return f"/user/{user}/{server}/" if server else f"/user/{user}/"
+
     def starts(self, user: str, server: str = "") -> str:
         """Start a user's server, by its name if it has one; returns its hub token."""
         route = f"/hub/api/users/{user}/servers/{server}" if server else f"/hub/api/users/{user}/server"
         assert self.api.post(route).status_code in {201, 202}
-        prefix = f"/user/{user}/{server}/" if server else f"/user/{user}/"
+        prefix = self.prefix(user, server)
         self.until(lambda: self.api.get(f"{prefix}api/status").status_code == 200, 180)
         for told in environments():
             if told.get("JUPYTERHUB_SERVICE_PREFIX") == prefix and told.get("JUPYTER_TOKENS_SERVICE_URL") == self.told:
@@ -130,30 +171,12 @@ c.JupyterHub.load_roles.append({{"name": "tests", "services": ["tests"],
 
 @contextmanager
 def running_hub(made: RealHub) -> Iterator[RealHub]:
-    log = (made.folder / "hub.log").open("wb")
-    paths = [str(Path(sys.executable).parent), os.environ["PATH"]]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterhub", "-f", str(made.config)],
-        cwd=made.folder,
-        env={**os.environ, "PATH": os.pathsep.join(paths)},
-        stdout=log,
-        stderr=log,
-    )
-    children: list[psutil.Process] = []
     try:
-        made.until(lambda: made.api.get("/hub/api/users").status_code == 200)
+        made.begin()
         yield made
-        children = psutil.Process(process.pid).children(recursive=True)
     finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        finally:
-            for child in children:
-                if child.is_running():
-                    child.kill()
+        made.end()
         made.api.close()
-        log.close()
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
 from uuid import uuid4
@@ -16,6 +19,7 @@ import pytest
 
 from jupyter_tokens.sandbox import Sandbox
 
+from .notebooks import Notebook, notebook
 from .test_real_hub import RealHub, page, running_hub
 
 pytestmark = [
@@ -111,3 +115,46 @@ def test_what_users_of_the_machine_get_and_can_read(users_hub: RealHub, names: l
             tried = as_user(name, "cat", str(file))
             assert (tried.returncode, tried.stdout) == (1, "")
     assert as_user(service, "cat", str(secrets[0])).returncode == 0
+
+
+# A digest: the kernel takes the value out of what it prints.
+VARIABLE = """
+import getpass, hashlib, os
+value = os.environ.get("ONEACCESS_TOKEN")
+print(getpass.getuser(), value and hashlib.sha256(value.encode()).hexdigest())
+"""
+
+
+def test_gettoken_in_notebooks_of_users_of_the_machine(users_hub: RealHub, names: list[str], sandbox: Sandbox) -> None:
+    ada, bob, _, _ = names
+    servers = {"default": (ada, ""), "named": (ada, "big"), "other group": (bob, "")}
+    for name in (ada, bob):
+        users_hub.api.post(f"/hub/api/users/{name}")
+    with ExitStack() as stack:
+        notebooks: dict[str, Notebook] = {}
+        for kind, server in servers.items():
+            users_hub.starts(*server)
+            notebooks[kind] = stack.enter_context(notebook(users_hub, *server))
+        for each in notebooks.values():
+            each.run("%gettoken shared")
+        [value] = sandbox.issued
+        digest = sha256(value.encode()).hexdigest()
+        assert {kind: each.run(VARIABLE) for kind, each in notebooks.items()} == {
+            "default": f"{ada} {digest}",
+            "named": f"{ada} {digest}",
+            "other group": f"{bob} None",
+        }
+        assert [bool(each.errors()) for each in notebooks.values()] == [False, False, True]
+        assert "shared" in notebooks["other group"].errors()[0]
+        # Out of the group.
+        left = users_hub.api.request("DELETE", "/hub/api/groups/physics/users", json={"users": [ada]})
+        assert left.status_code == 200
+
+        def refused() -> bool:
+            for kind in ("default", "named"):
+                notebooks[kind].run("%gettoken shared --refresh")
+            return all(notebooks[kind].errors() for kind in ("default", "named"))
+
+        users_hub.until(refused, 30)
+        for each in notebooks.values():
+            assert not [value for value in sandbox.issued if value in json.dumps(each.heard)]

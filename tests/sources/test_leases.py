@@ -8,19 +8,22 @@ from collections.abc import Iterator
 
 import pytest
 
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import HandleRefused, ServerGone, TokenError
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.sources.leases import Leases
+from jupyter_tokens.sources.local import LocalSource
 
 from ..doubles import Clock
 
 DEADLINE = 60
 
 
-class Source:
+class Source(LocalSource):
     """Notes what it is asked, and refuses what a test wants."""
 
     def __init__(self) -> None:
+        super().__init__(Profiles.of({}))
         self.asked: list[str] = []
         self.errors: dict[str, TokenError] = {}
 

@@ -653,15 +653,16 @@ def test_a_profile_that_only_the_server_knows_is_not_unknown_but_the_server_gone
 
 def test_it_knows_whether_the_server_is_gone(opened: Make, server: Server, me: Identity) -> None:
     source = opened(me)
-    assert source.gone is None
+    before = source.gone
     server.reply = lambda _: (404, {"reason": "unknown_kernel", "message": "No such kernel."})
     with pytest.raises(ServerGone):
         source.entries()
-    assert isinstance(source.gone, ServerGone)
+    during = source.gone
     server.reply = lambda _: (503, {"reason": "throttled", "message": "Too many calls."})
     with pytest.raises(Throttled):
         source.get(source.key("oneaccess"))
-    assert source.gone is None
+    assert before is source.gone is None
+    assert isinstance(during, ServerGone)
 
 
 def test_a_unix_socket_is_spoken_to(opened: Make, server: Server, tmp_path: Path) -> None:

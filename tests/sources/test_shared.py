@@ -46,7 +46,7 @@ MODELARTS = {
     "params": {"project_id": "p", "instance_id": "i"},
 }
 ALIBABA = {"endpoint": "https://alibaba.example.com", "access_key_id": "i", "access_key_secret": CANARY}
-SINGLE_VALUES = {
+SINGLE_VALUES: dict[str, dict[str, Any]] = {
     "pai-dsw": {**ALIBABA, "params": {"InstanceId": "dsw-1", "ExpireTime": 3600}},
     "eiam-oauth": {
         **ALIBABA,

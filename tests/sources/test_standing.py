@@ -118,6 +118,6 @@ def test_the_token_fetched_last_is_shown_or_the_one_whose_refresh_failed(clock: 
     assert source.profile_standing("dlc")[1] == second
     with pytest.raises(TokenError):
         source.get(first, refresh=True)
-    standing, key = source.profile_standing("dlc")
-    assert (key, standing.token) == (first, source.standing(second).token)
+    standing, shown = source.profile_standing("dlc")
+    assert (shown, standing.token) == (first, source.standing(second).token)
     assert isinstance(standing.error, Unauthorized)

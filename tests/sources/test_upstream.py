@@ -60,12 +60,12 @@ GOOD = {"access_token": "t0k3n", "expires_in": 60}
 
 
 class Bench:
-    def __init__(self, *answers: httpx.Response | Exception, **profiles: dict[str, object]) -> None:
+    def __init__(self, *answers: httpx.Response | Exception, **profiles: dict[str, Any]) -> None:
         self.script = Script(*answers)
         self.slept: list[float] = []
         self.clock = Clock()
         transport = Transport(clock=self.clock, sleep=self.slept.append, rng=lambda: 1.0, transport=self.script)
-        held = Profiles.of({"mine": ONEACCESS, "stored": ASTRA} | profiles)
+        held = Profiles.of({"mine": ONEACCESS, "stored": ASTRA, **profiles})
         self.upstream = Upstream(lambda: held, transport, self.clock)
 
     def fails(self, key: Key = Key("mine")) -> TokenError:  # noqa: B008 (a tuple)
@@ -306,7 +306,12 @@ def stored(**other: object) -> Profile:
 def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     resolved: list[str] = []
     resolve = SecretRef.resolve
-    monkeypatch.setattr(SecretRef, "resolve", lambda self: (resolved.append(self.kind), resolve(self))[1])
+
+    def counted(self: SecretRef) -> Secret:
+        resolved.append(self.kind)
+        return resolve(self)
+
+    monkeypatch.setattr(SecretRef, "resolve", counted)
     yield resolved
 
 

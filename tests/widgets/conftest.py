@@ -113,7 +113,8 @@ class FrontEnd:
             line.handle_msg({"content": {"data": self.answers[kind]}})
         if kind in self.closes:
             message = {"content": {"comm_id": line.comm_id, "data": self.closes[kind]}}
-            comm.get_comm_manager().comm_close(None, None, message)
+            manager: Any = comm.get_comm_manager()  # Any: a stream and an identity are not needed
+            manager.comm_close(None, None, message)
 
     def text(self) -> str:
         return json.dumps(self.heard, default=repr)
@@ -125,7 +126,7 @@ def front_end(monkeypatch: pytest.MonkeyPatch) -> FrontEnd:
     listening = FrontEnd()
 
     class Line(comm.base_comm.BaseComm):
-        def publish_msg(self, msg_type: str, data: Any = None, **_keys: Any) -> None:
+        def publish_msg(self, msg_type: str, data: Any = None, *_more: Any, **_keys: Any) -> None:
             listening.heard.append((self.target_name, msg_type, data or {}))
 
         def open(self, *arguments: Any, **options: Any) -> None:

@@ -68,12 +68,16 @@ def test_a_key_and_a_program_are_cards_like_the_others(
 def test_the_countdown_moves_with_the_clock_and_ends_as_expired(session: TokenSession) -> None:
     clock = Clock()
     feed = feed_of(session, clock)
-    clock.wall = session.fetch("oneaccess", places=()).token.expires_at.timestamp() - 61
+    ends = session.fetch("oneaccess", places=()).token.expires_at
+    assert ends is not None
+    clock.wall = ends.timestamp() - 61
     card = shown(TokenCard("oneaccess", session=session))
     for left, text in ((61, "1:01"), (60, "1:00"), (1, "0:01"), (0, "expired")):
-        clock.wall = session.client.get("oneaccess").expires_at.timestamp() - left
+        ends = session.client.get("oneaccess").expires_at
+        assert ends is not None
+        clock.wall = ends.timestamp() - left
         feed.draw_now()
-        until(lambda text=text: says(card, text))
+        until(partial(says, card, text))
 
 
 def test_an_unknown_profile_is_named_with_the_nearest_there_is(session: TokenSession) -> None:

@@ -30,8 +30,8 @@ def test_only_its_own_thread_draws_and_only_while_somebody_looks(feed: Feed) -> 
     viewers = [Viewer(), Viewer()]
     for viewer in (*viewers, viewers[0]):
         feed.add(viewer)
+    until(lambda: all(viewer.drawn for viewer in viewers))
     for viewer in viewers:
-        until(lambda viewer=viewer: viewer.drawn)
         assert set(viewer.drawn) == {"jupyter_tokens widgets"}
     feed.remove(viewers[0])
     assert "jupyter_tokens widgets" in threads()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from ..doubles import NOW
 EVIL = "<img src=x onerror=alert(1)>\"'&"
 
 
-def status(state: State, left: float | None = None, **changes: object) -> Status:
+def status(state: State, left: float | None = None, **changes: Any) -> Status:
     ends = None if left is None else utc(NOW) + timedelta(seconds=left)
     facts = {"title": "A vendor", "sandbox": False, "places": (), "kept_fresh": False, "error": None, "env": None}
     return Status(profile="mine", params={}, state=state, expires_at=ends, **{**facts, **changes})

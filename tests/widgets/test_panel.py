@@ -191,8 +191,7 @@ def test_several_panels_at_once_show_the_same_and_share_a_thread(session: TokenS
     panels = [shown(TokenPanel(session=session)) for _ in range(3)]
     for panel in panels:
         row_of(panel, "oneaccess")["Fetch"].click()
-    for panel in panels:
-        until(lambda panel=panel: row_of(panel, "oneaccess").says("fresh"))
+    until(lambda: all(row_of(panel, "oneaccess").says("fresh") for panel in panels))
     assert sandbox.requests["oneaccess"] == 1
     until(lambda: threads() == ["jupyter_tokens widgets"])
 

@@ -164,7 +164,7 @@ def test_a_real_front_end_without_a_place_gets_no_value(kernel: BlockingKernelCl
     opened = heard(kernel, "comm_open")
     say(kernel, opened["comm_id"], "comm_close", {})
     kernel.execute("thread.join(); print(*outcome)")
-    told = []
+    told: list[dict[str, Any]] = []
     while not told or told[-1]["msg_type"] != "stream":
         told.append(kernel.get_iopub_msg(timeout=300))
     assert "cannot show" in told[-1]["content"]["text"]

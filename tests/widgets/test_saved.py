@@ -40,7 +40,9 @@ TokenCard("oneaccess")
 @pytest.fixture
 def notebook(profiles: dict[str, Any], config_dir: Path) -> nbformat.NotebookNode:
     write_config(config_dir, profiles)
-    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS.split("---\n")])
+    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS.split("---\n")]
+    made: nbformat.NotebookNode = nbformat.v4.new_notebook(cells=cells)
+    return made
 
 
 def test_a_saved_notebook_has_the_state_of_the_widgets_a_table_and_no_token(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from textwrap import dedent
@@ -32,7 +32,7 @@ class Pace(NamedTuple):
 
 
 AllIssued = Callable[[], list[Issued]]
-Run = Callable[..., Awaitable[Any]]
+Run = Callable[..., Coroutine[Any, Any, Any]]
 Drive = Callable[[], AbstractAsyncContextManager[Run]]
 
 _REPORT = """
@@ -52,7 +52,7 @@ def pace(*, full: bool) -> Pace:
     return Pace(10, 60) if full else Pace(6, 18)
 
 
-@pytest.fixture
+@pytest.fixture  # type: ignore[no-redef]  # in the place of the server's
 def sandbox(pace: Pace) -> Iterator[Sandbox]:
     with running(life=pace.life) as served:
         yield served

@@ -6,11 +6,13 @@ import hashlib
 import os
 import time
 from collections.abc import Generator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import httpx
 
-from jupyter_tokens import get_token
+from jupyter_tokens import get_token, workers
+from jupyter_tokens.protocol.handles import Handle
 
 
 class Literal(httpx.Auth):
@@ -25,11 +27,20 @@ class Literal(httpx.Auth):
 
 
 class Environ(httpx.Auth):
-    """A token as people put it into the environment of workers."""
+    """A token as people put it into the environment of workers, in a variable of this name."""
+
+    def __init__(self, name: str = "OLD_TOKEN") -> None:
+        self.name = name
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {os.environ['OLD_TOKEN']}"
+        request.headers["Authorization"] = f"Bearer {os.environ[self.name]}"
         yield request
+
+
+def install_together(handle: Handle, barrier: Barrier) -> None:
+    """Returns when all workers of a pool have the handle, so that each of them gets a part of the job."""
+    workers.processes.install(handle)
+    barrier.wait(600)
 
 
 def digest(_number: int = 0) -> tuple[int, str]:

@@ -48,11 +48,12 @@ def files(*folders: Path) -> dict[str, bytes]:
 
 
 def environments(processes: Iterable[int]) -> dict[str, bytes]:
-    """The environments with which these processes and those below them were started."""
+    """The environments and the command lines with which these processes and those below them were started."""
     own = [psutil.Process(pid) for pid in processes]
     found = {}
     for process in (*own, *(child for parent in own for child in parent.children(recursive=True))):
         # A worker may end meanwhile.
         with suppress(psutil.NoSuchProcess):
             found[f"environment {process.pid}"] = repr(process.environ()).encode()
+            found[f"command line {process.pid}"] = repr(process.cmdline()).encode()
     return found

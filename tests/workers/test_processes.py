@@ -36,6 +36,7 @@ def check(
     upstream = sandbox.requests["oneaccess"]
     assert upstream <= seconds / pace.refresh + 1
     assert processes <= handle.uses <= max(processes, 3) * upstream
+    print(f"\n{processes} processes: {len(calls)} calls, {handle.uses} asks of the issuer, {upstream} calls upstream")
 
 
 _METHODS = ("fork", "spawn", "forkserver")
@@ -94,6 +95,33 @@ async def test_a_pool_over_several_lives(
         calls = await run(pool, method=method, seconds=pace.job, lease=900, issuer=None)
         [handle] = issued()
         check(calls, sandbox, handle, pace, seconds=time.monotonic() - began, processes=2)
+
+
+MANY = 14
+TOGETHER = """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from jupyter_tokens import get_token, issue_handle
+    from tests.workers import jobs
+
+    spawning = multiprocessing.get_context("spawn")
+    auth, barrier = get_token("oneaccess").auth, spawning.Barrier(processes)
+    given = (issue_handle("oneaccess"), barrier)
+    with ProcessPoolExecutor(processes, spawning, initializer=jobs.install_together, initargs=given) as pool:
+        parts = [pool.submit(jobs.work, url, auth, seconds) for _ in range(processes)]
+        result = [call for part in parts for call in part.result()]
+"""
+
+
+@pytest.mark.scale
+@pytest.mark.parametrize("pace", [Pace(10, 30)])
+async def test_many_processes_with_one_handle(*, pace: Pace, drive: Drive, sandbox: Sandbox, issued: AllIssued) -> None:
+    """As many as a batch job has on one node: asks of the issuer go by processes and lives, calls upstream by lives."""
+    async with drive() as run:
+        began = time.monotonic()
+        calls = await run(TOGETHER, processes=MANY, seconds=pace.job)
+        [handle] = issued()
+        check(calls, sandbox, handle, pace, seconds=time.monotonic() - began, processes=MANY)
 
 
 class SlowNetwork:

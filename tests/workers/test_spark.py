@@ -243,7 +243,9 @@ def _pages(roots: list[str]) -> dict[str, bytes]:
             pages[url] = answer.content if answer.status_code == httpx.codes.OK else b""
             for found in re.findall(r'(?:href|src)="([^"#]+)', answer.text):
                 linked = str(httpx.URL(url).join(found))
-                if linked.startswith(tuple(roots)) and "/static/" not in linked and "kill" not in linked:
+                # Below the REST API each path answers with the same page, which links to one below it.
+                wanted = not any(part in linked for part in ("/static/", "kill", "/api/v1/app/"))
+                if wanted and linked.startswith(tuple(roots)):
                     todo.append(linked)
             if url.endswith("api/v1/applications") and "json" in answer.headers["content-type"]:
                 for each in answer.json():

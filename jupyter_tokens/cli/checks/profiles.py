@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...clock import SystemClock
+from ...config.code_variables import loads_code
 from ...config.keyring_access import backend
-from ...config.profiles import loads_code
 from ...errors import ConfigurationError, ParameterError, SecretError, TokenError, Unauthorized
 from ...kernel.card import remaining
 from ...protocol.messages import variables_of

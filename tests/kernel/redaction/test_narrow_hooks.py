@@ -39,7 +39,7 @@ def terminal(shell: InteractiveShell, looked_for: list[Search | None]) -> Iterat
     shown = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     with redirect_stdout(shown), redirect_stderr(shown):
         hooks = NarrowHooks(shell, lambda: looked_for[-1])
-        yield lambda: shown.buffer.getvalue().decode()  # type: ignore[attr-defined]
+        yield lambda: shown.buffer.getvalue().decode()
         hooks.close()
         assert "write" not in vars(shown)
         assert "publish" not in vars(shell.display_pub)

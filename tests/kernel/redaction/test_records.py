@@ -92,18 +92,18 @@ def test_closing_puts_everything_back(shell: InteractiveShell, search: Search) -
     search.add(VALUE, LABEL)
     assert shell.logger
     magics = shell.magics_manager.magics["line"]
-    before = dict(magics), vars(shell.displayhook).keys() | set(), vars(shell.logger).keys() | set()
+    before = dict(magics), set(vars(shell.displayhook)), set(vars(shell.logger))
     made = Records(shell, lambda: search)
     assert magics["notebook"] is not before[0]["notebook"]
     made.close()
-    assert (dict(magics), vars(shell.displayhook).keys(), vars(shell.logger).keys()) == before
+    assert (dict(magics), set(vars(shell.displayhook)), set(vars(shell.logger))) == before
     run(shell, "value", "value", "%notebook plain.ipynb")
     assert VALUE in Path("plain.ipynb").read_text(encoding="utf-8")
 
 
 def test_a_magic_that_somebody_else_registered_after_us_stays(shell: InteractiveShell, search: Search) -> None:
     made = Records(shell, lambda: search)
-    shell.register_magic_function(print, "line", "notebook")
+    shell.magics_manager.register_function(print, "line", "notebook")
     made.close()
     assert shell.find_line_magic("notebook") is print
 

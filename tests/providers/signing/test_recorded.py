@@ -42,7 +42,7 @@ def test_one_changed_character_changes_the_signature(authorization: Any, one: Si
     def changed(text: str) -> str:
         return text[:-1] + ("x" if text[-1] != "x" else "y")
 
-    ways = [
+    ways: list[dict[str, Any]] = [
         {"method": "PUT"},
         {"path": one.path + "x"},
         {"query": (*one.query, ("a", "b"))},

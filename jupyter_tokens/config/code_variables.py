@@ -1,0 +1,101 @@
+"""The environment variables by which programs load or start code: no token belongs in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+__all__ = ["LOADS_CODE", "loads_code"]
+
+LOADS_CODE: Mapping[str, str] = {
+    # Shells and the search for programs
+    "PATH": "the shell looks for programs there",
+    "PATHEXT": "Windows decides by it which files are programs",
+    "COMSPEC": "Windows starts it as the shell",
+    "SHELL": "terminals and editors start it",
+    "BASH_ENV": "bash runs the file before each script",
+    "ENV": "sh runs the file when it starts",
+    "ZDOTDIR": "zsh runs the start-up files in it",
+    "PROMPT_COMMAND": "bash runs it before each prompt",
+    "PS4": "bash expands it, commands included, while it traces",
+    "BASH_FUNC_*": "bash defines a function from it",
+    # The dynamic linker and the C library
+    "LD_*": "the dynamic linker loads libraries by it",
+    "DYLD_*": "the dynamic linker of macOS loads libraries by it",
+    "GCONV_PATH": "the C library loads converters from it",
+    "OPENSSL_CONF": "OpenSSL loads the engines that the file names",
+    "OPENSSL_ENGINES": "OpenSSL loads engines from it",
+    "OPENSSL_MODULES": "OpenSSL loads providers from it",
+    # Python and Jupyter
+    "PYTHON*": "Python reads it when it starts",
+    "IPYTHONDIR": "IPython runs the start-up files in it",
+    "JUPYTER_CONFIG_*": "Jupyter runs the configuration files in it",
+    "JUPYTER_DATA_DIR": "Jupyter starts the kernels that it describes",
+    "JUPYTER_PATH": "Jupyter starts the kernels that it describes",
+    "MPLBACKEND": "matplotlib imports the module that it names",
+    "PYSPARK_*": "Spark starts the program or passes the arguments on",
+    "PYTEST_*": "pytest loads the plugins that it names",
+    "PIP_*": "pip installs packages from the index that it names",
+    "UV_*": "uv installs packages from the index that it names",
+    "CONDA_*": "conda runs programs that it names",
+    "VIRTUAL_ENV": "tools look for Python there",
+    # Other languages
+    "NODE_OPTIONS": "node loads the modules that it names",
+    "NODE_PATH": "node looks for modules there",
+    "NPM_CONFIG_*": "npm runs scripts and fetches packages by it",
+    "PERL5*": "perl loads modules by it",
+    "PERLLIB": "perl looks for modules there",
+    "RUBYOPT": "ruby loads the libraries that it names",
+    "RUBYLIB": "ruby looks for libraries there",
+    "GEM_*": "ruby looks for libraries there",
+    "R_*": "R runs the profile or looks for packages there",
+    "JULIA_*": "Julia looks for packages and start-up files there",
+    "LUA_*": "lua runs it, or looks for modules there",
+    "PHPRC": "PHP reads its configuration there",
+    "PHP_INI_SCAN_DIR": "PHP reads its configuration there",
+    "CLASSPATH": "Java looks for classes there",
+    "JAVA_TOOL_OPTIONS": "Java loads the agents that it names",
+    "_JAVA_OPTIONS": "Java loads the agents that it names",
+    "JDK_JAVA_OPTIONS": "Java loads the agents that it names",
+    "JAVA_HOME": "tools start Java from it",
+    "SPARK_*": "Spark starts programs and loads classes by it",
+    "HADOOP_*": "Hadoop starts programs and loads classes by it",
+    "DOTNET_*": ".NET loads the assemblies that it names",
+    "CORECLR_*": ".NET loads the profiler that it names",
+    "COR_*": ".NET loads the profiler that it names",
+    "MAKEFLAGS": "make evaluates it",
+    # Programs that start other programs
+    "GIT_*": "git starts the programs or reads the configuration that it names",
+    "SSH_ASKPASS": "ssh starts it",
+    "SUDO_ASKPASS": "sudo starts it",
+    "EDITOR": "programs start it",
+    "VISUAL": "programs start it",
+    "PAGER": "programs start it",
+    "MANPAGER": "man starts it",
+    "BROWSER": "programs start it",
+    "LESSOPEN": "less starts it",
+    "LESSCLOSE": "less starts it",
+    "KUBECONFIG": "kubectl starts the credential plugins that the file names",
+    "AWS_CONFIG_FILE": "AWS tools start the credential processes that the file names",
+    "AWS_SHARED_CREDENTIALS_FILE": "AWS tools start the credential processes that the file names",
+    "DOCKER_CONFIG": "docker starts the credential helpers that the file names",
+    "QT_PLUGIN_PATH": "Qt loads plugins from it",
+    "GTK_*": "GTK loads modules by it",
+    "GIO_*": "GLib loads modules by it",
+    # Where programs look for their own files
+    "HOME": "programs run the start-up files in it",
+    "USERPROFILE": "programs run the start-up files in it",
+    "APPDATA": "programs run the start-up files in it",
+    "LOCALAPPDATA": "programs run the start-up files in it",
+    "XDG_*": "programs look for their configuration and data there",
+}
+"""Environment variables that make some program load or start code, with the reason; `*` matches any suffix.
+
+A token in one of them is useless at best. At worst, an endpoint returns the path of a file that is then run.
+"""
+
+
+def loads_code(name: str) -> str | None:
+    """Return why a token must not be put into this variable; None if no program loads or starts code by it."""
+    # Names are case-insensitive on Windows.
+    return next((why for pattern, why in LOADS_CODE.items() if fnmatchcase(name.upper(), pattern)), None)
