@@ -39,6 +39,7 @@ from ..errors import (
 )
 
 if TYPE_CHECKING:
+    from ..config.profiles import Profile
     from .app import TokensExtension
 
 __all__ = [
@@ -299,11 +300,11 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         if not self.extensionapp.allow_edit:
             self.refuse(403, "The administrator does not allow profiles to be changed here.", "edit_off")
 
-    async def tell_values(self, profile: str, param: str, given: Mapping[str, Any]) -> None:
-        """Answer with the values that a parameter can have. Raises `TokenError`."""
+    async def tell_values(self, profile: str | Profile, param: str, given: Mapping[str, Any]) -> None:
+        """Answer with the values that a parameter can have. profile : a draft, or the name of one that is written."""
         extension = self.extensionapp
-        await extension.profile(profile)
-        found = await extension.on_a_thread(lambda: extension.source.list_values(profile, param, given), profile)
+        known = await extension.profile(profile) if isinstance(profile, str) else profile
+        found = await extension.on_a_thread(lambda: extension.source.list_values_of(known, param, given), known.name)
         self.finish(json.dumps({"values": [one._asdict() for one in found]}))
 
     async def may(self, action: str, resource: str, user: Any = None) -> bool:

@@ -269,7 +269,10 @@ class LocalSource(TokenSource):
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
         """List the values that a parameter can have, by a call to the API. See `TokenSource`."""
-        self.profiles()
+        return self.list_values_of(self.profiles()[profile], param, given)
+
+    def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
+        """As `list_values`, for a profile that may not be written yet."""
         with detached_errors():
             return self._upstream.list_values(profile, param, given)
 

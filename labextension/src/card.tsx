@@ -18,6 +18,7 @@ import {
   type ILoginAttempt,
   type IProfile,
   type IProvider,
+  type ITokens,
   type Outcome,
   type State
 } from './tokens';
@@ -31,6 +32,8 @@ export interface IBench {
   readonly ticker: Ticker;
   readonly trans: TranslationBundle;
   readonly edit: (profile: string) => void;
+  /** Asks the API for the values that a parameter can have. */
+  readonly values: ITokens['values'];
 }
 
 interface ICardProps {
@@ -152,6 +155,7 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
             schema={provider.params}
             values={params}
             defaults={profile.params}
+            list={name => bench.values(profile.name, name, params)}
             onChange={change}
             trans={trans}
           />

@@ -15,6 +15,7 @@ import type {
   IHolding,
   IInjection,
   IInjectRequest,
+  IListed,
   ILoginAttempt,
   ILogout,
   IProblem,
@@ -300,6 +301,17 @@ export class TokensModel implements ITokens, IDisposable {
 
   async importable(): Promise<readonly IFound[]> {
     return (await this._ask<{ found: readonly IFound[] }>('GET', ['import'])).found;
+  }
+
+  async values(
+    profile: string,
+    param: string,
+    params: Params,
+    settings?: Settings
+  ): Promise<readonly IListed[]> {
+    const body = { param, params, ...(settings && { settings }) };
+    const path = ['profiles', profile, 'values'];
+    return (await this._ask<{ values: readonly IListed[] }>('POST', path, body)).values;
   }
 
   editable(profile: string): Promise<IEditable> {

@@ -117,6 +117,8 @@ export interface IFieldSchema {
   readonly writeOnly?: boolean;
   readonly examples?: readonly string[];
   readonly 'x-advanced'?: boolean;
+  /** The API can list its values; it needs these other parameters for that. */
+  readonly 'x-listed-by'?: readonly string[];
   /** The ways to sign in that it is for; all if there are none. */
   readonly 'x-sign-in'?: readonly string[];
   /** It is required if one of these holds: that way is chosen, and the other setting is empty. */
@@ -124,6 +126,12 @@ export interface IFieldSchema {
     readonly sign_in?: string;
     readonly without?: string;
   }[];
+}
+
+/** A value that a parameter can have, with its name or state for people. */
+export interface IListed {
+  readonly id: string;
+  readonly label: string;
 }
 
 /** One of several ways to sign in. */
@@ -320,6 +328,19 @@ export interface ITokens {
 
   /** The credentials that could be imported. */
   importable(): Promise<readonly IFound[]>;
+
+  /**
+   * Asks the API for the values that a parameter can have.
+   *
+   * @param params - The other parameters.
+   * @param settings - A profile that has not been saved yet.
+   */
+  values(
+    profile: string,
+    param: string,
+    params: Params,
+    settings?: Settings
+  ): Promise<readonly IListed[]>;
 
   editable(profile: string): Promise<IEditable>;
   put(profile: string, settings: Settings): Promise<void>;
