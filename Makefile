@@ -14,7 +14,7 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 # The parts that have to be covered to the last branch.
 CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
 
-.PHONY: demo test test-scale slow canary lint bench docs licences audit clean
+.PHONY: demo test test-scale slow canary lint bench docs pictures licences audit clean
 
 demo: $(VENVS)/demo/.ready
 	@echo "Starting the demo …"
@@ -58,6 +58,12 @@ bench: $(VENVS)/dev/.ready
 docs: $(VENVS)/dev/.ready
 	$(DEV)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
 	@echo "build/docs/index.html"
+
+# The pictures of README and docs, made anew; look at each of them.
+pictures: $(VENVS)/dev/.ready
+	@scripts/need chromium chromium --version
+	JUPYTER_TOKENS_SCREENSHOTS=1 $(DEV)/python -m pytest tests/e2e/test_widgets.py tests/e2e/test_magics_in_a_browser.py
+	SCREENSHOTS=docs/images $(DEV)/python -m pytest tests/labextension/test_screenshots.py
 
 # Of what `pip install .` brings along, on this machine and interpreter.
 licences: $(VENVS)/dev/.ready $(VENVS)/plain/.ready

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_USER",
+    "EXAMPLES",
     "EXEC_VERSIONS",
     "GOOGLE_TYPES",
     "PROGRAMS",
@@ -35,6 +36,7 @@ __all__ = [
     "AccessKey",
     "Address",
     "Asked",
+    "Example",
     "Sdk",
     "access_key",
     "google_failure",
@@ -357,6 +359,91 @@ SDKS: Mapping[str, Sdk] = {
     "openai": _in_variable("OPENAI_API_KEY"),
 }
 """The SDKs by the names of `%gettoken --sdk`."""
+
+
+class Example(NamedTuple):
+    """Python code that uses a token with an SDK, for a cell of a notebook.
+
+    Attributes
+    ----------
+    title : str
+        The name of the SDK.
+    imports : str
+        Its imports.
+    code : callable
+        Takes the base URL of the API, and returns what follows the imports. The URL is None if the profile names none.
+    takes_token : bool
+        Whether the code uses the variable `token`, a `Token`. Otherwise `%gettoken --sdk` comes first.
+    """
+
+    title: str
+    imports: str
+    code: Callable[[str | None], str]
+    takes_token: bool = False
+
+
+def _openai(base_url: str | None) -> str:
+    url = "" if base_url is None else f"base_url={json.dumps(base_url)}, "
+    return f"client = OpenAI({url}api_key=token.as_callable())\n[model.id for model in client.models.list()]"
+
+
+def _dashscope(base_url: str | None) -> str:
+    url = "" if base_url is None else f"dashscope.base_http_api_url = {json.dumps(base_url)}\n"
+    return f"{url}dashscope.Models.list()"
+
+
+def _databricks(base_url: str | None) -> str:
+    host = base_url or "https://my-workspace.cloud.databricks.com"
+    return f"client = WorkspaceClient(host={json.dumps(host)})"
+
+
+EXAMPLES: Mapping[str, Example] = {
+    "aws": Example(
+        "AWS SDK (boto3)",
+        "from boto3 import Session",
+        lambda _: (
+            '# Then, for example: session.client("s3", region_name="…")\n'
+            "session = Session()\nsession.get_credentials().method"
+        ),
+    ),
+    "alibaba": Example(
+        "Alibaba Cloud SDK",
+        "from alibabacloud_credentials.client import Client",
+        lambda _: (
+            "# For any product: Config(credential=credentials)\n"
+            "credentials = Client()\ncredentials.get_credential().type"
+        ),
+    ),
+    "huawei": Example(
+        "Huawei Cloud SDK",
+        "from huaweicloudsdkcore.auth.provider import PodIdentityCredentialProvider",
+        lambda _: (
+            '# For any service: .with_credentials(credentials.with_project_id("…"))\n'
+            "credentials = PodIdentityCredentialProvider.get_basic().get_credentials()"
+        ),
+    ),
+    "google": Example(
+        "Google Cloud SDK",
+        "import os\n\nimport google.auth",
+        lambda _: (
+            'os.environ.setdefault("GOOGLE_CLOUD_PROJECT", "my-project")\ncredentials, project = google.auth.default()'
+        ),
+    ),
+    "azure": Example(
+        "Azure SDK",
+        "from azure.identity import ManagedIdentityCredential",
+        lambda _: (
+            "# For any client: credential=credential\n"
+            "credential = ManagedIdentityCredential()\n"
+            'credential.get_token("https://management.azure.com/.default").expires_on'
+        ),
+    ),
+    "databricks": Example("Databricks SDK", "from databricks.sdk import WorkspaceClient", _databricks),
+    "huggingface": Example("Hugging Face Hub", "from huggingface_hub import HfApi", lambda _: "HfApi().whoami()"),
+    "dashscope": Example("DashScope SDK", "import dashscope", _dashscope),
+    "openai": Example("OpenAI SDK", "from openai import OpenAI", _openai, takes_token=True),
+}
+"""Examples by the names of `SDKS`, for those that are Python packages."""
 
 
 class AccessKey(NamedTuple):

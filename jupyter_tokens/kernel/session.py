@@ -502,6 +502,9 @@ class TokenSession:
     def _status(self, key: Key, standing: Standing, entry: ProfileEntry | None) -> Status:
         about = self._about(key.profile) if entry is None else entry
         places = self.injections.places(key)
+        error = self.troubles.of(key) or standing.error
+        if _is_over_elsewhere(key, standing, entry) and error is standing.error:
+            standing, error = standing._replace(state="none"), None
         return Status(
             profile=key.profile,
             params=dict(key.params),
@@ -511,7 +514,7 @@ class TokenSession:
             expires_at=standing.token.expires_at if standing.token is not None else None,
             places=places.filled,
             kept_fresh=self.refresher.keeps(key),
-            error=self.troubles.of(key) or standing.error,
+            error=error,
             env=about.env,
             changed=places.changed,
         )
@@ -555,6 +558,11 @@ class TokenSession:
         self.injections.after_fork()
         self.refresher.after_fork()
         self._reports = Reports(self._report)
+
+
+def _is_over_elsewhere(key: Key, standing: Standing, entry: ProfileEntry | None) -> bool:
+    """Whether a failed call would succeed now: since then the server got a token, or a person has logged in there."""
+    return standing.token is None and not key.params and entry is not None and entry.state in {"fresh", "aging"}
 
 
 def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[list[Place], list[str]]:

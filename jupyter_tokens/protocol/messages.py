@@ -75,6 +75,8 @@ class ProfileEntry(NamedTuple):
         False if the administrator does not allow the value of a token to be shown.
     origin : str
         What fetches the profile's tokens: "" (the serving process itself), or "the hub's token service".
+    state : str
+        The state of the serving process's own token, as in `sources.cache.State`; "none" without such a process.
     """
 
     name: str
@@ -87,6 +89,7 @@ class ProfileEntry(NamedTuple):
     error: TokenError | None = None
     may_reveal: bool = True
     origin: str = ""
+    state: str = "none"
 
 
 def variables_of(env: Env) -> dict[str, str]:
@@ -194,6 +197,7 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
                 error=None if profile["provider"] else _error_of(profile["name"], profile["error"]),
                 may_reveal=may_reveal and profile.get("may_reveal", True),
                 origin=profile.get("origin", ""),
+                state=profile.get("state", "none"),
             )
             for profile in facts["profiles"]
         ]

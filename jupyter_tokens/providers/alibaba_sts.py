@@ -42,6 +42,7 @@ class AlibabaSts(VpcProvider):
     ram_action = "sts:AssumeRole on the role, which has to trust you"
     hosts = ALIBABA_STS
     token_fields = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
+    sdks: ClassVar = {"alibaba": ""}
     params: ClassVar = {
         "RoleArn": Param(
             "The RAM role, such as acs:ram::1234567890123456:role/adminrole.",

@@ -173,6 +173,9 @@ class Provider:
     Those of an access key are in this order: id, secret, session token.
     """
 
+    sdks: ClassVar[Mapping[str, str]] = {}
+    """The SDKs that its tokens are for, by their names in `sdks.SDKS`: each with the path of the API below `api_url`
+    that the SDK wants."""
     caches: ClassVar[bool] = False
     """Whether the vendor asks clients to cache the token; the proxy then answers from the cache."""
 

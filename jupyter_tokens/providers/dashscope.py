@@ -67,6 +67,7 @@ class DashScope(Provider):
     id = "dashscope"
     title = "Alibaba Cloud Model Studio (DashScope)"
     documentation = "Model Studio: Generate a temporary API key"
+    sdks: ClassVar = {"openai": "/compatible-mode/v1", "dashscope": "/api/v1"}
     params: ClassVar = {
         _LIFE: Param("Life of the temporary key, seconds (default 60).", type="integer", minimum=1, maximum=1800)
     }

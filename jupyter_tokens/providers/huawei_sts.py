@@ -68,6 +68,7 @@ class HuaweiSts(Provider):
     title = "Huawei Cloud STS"
     documentation = "IAM 5: AssumeAgency"
     token_fields = ("access_key_id", "secret_access_key", "security_token")
+    sdks: ClassVar = {"huawei": ""}
     params: ClassVar = {
         "agency_urn": Param(
             "The agency, such as iam::0123456789abcdef:agency:admin; with an access key or an id_token.",

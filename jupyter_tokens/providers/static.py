@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from ..clock import utc
 from ..errors import SecretError, UnusableToken
@@ -19,6 +20,8 @@ class Static(Provider):
     id = "static"
     title = "API key or personal access token"
     documentation = "The page of the API where you create the key"
+    # Many services have OpenAI's API.
+    sdks: ClassVar = {"openai": ""}
 
     endpoint = Endpoint(
         "Base URL of the API that the token is for; nothing is sent there to get the token.", advanced=True

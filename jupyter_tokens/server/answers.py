@@ -12,6 +12,7 @@ from ..config.profiles import COMMON
 from ..errors import ConfigurationError
 from ..protocol.messages import About, token_to_dict
 from ..providers.catalogue import provider_class, provider_ids
+from ..sdks import EXAMPLES, SDKS
 from .base import error_facts
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
         "login": None,
         "origin": "",
         "may_reveal": True,
+        "sdks": [],
         "error": None,
     }
     try:
@@ -75,8 +77,28 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
         "expires_at": token.expires_at.isoformat() if token is not None and token.expires_at else None,
         "has_value": token.has_value if token is not None else None,
         "login": _login(source, name) if profile.provider.logs_in else None,
+        "sdks": _sdks_of(profile),
         "error": error_facts(failure) if failure is not None else None,
     }
+
+
+def _sdks_of(profile: Profile) -> list[dict[str, Any]]:
+    """Code for the SDKs of a profile: the one that it names, its provider's, and those that read its variable."""
+    provider, own = profile.provider, [] if profile.sdk is None else [profile.sdk]
+    readers = [name for name, sdk in SDKS.items() if profile.env in sdk.rivals]
+    names = dict.fromkeys([*own, *provider.sdks, *readers])
+    base_url = provider.api_url()
+    return [
+        {
+            "name": name,
+            "title": example.title,
+            "imports": example.imports,
+            "code": example.code(base_url and base_url + provider.sdks.get(name, "")),
+            "takes_token": example.takes_token,
+        }
+        for name in names
+        if (example := EXAMPLES.get(name)) is not None
+    ]
 
 
 def _login(source: LocalSource, name: str) -> dict[str, Any]:
@@ -113,6 +135,7 @@ def _provider_entry(provider_id: str) -> dict[str, Any] | None:
             "title": kind.title,
             "documentation": kind.documentation,
             "creates": bool(schema["create_params"]["properties"]),
+            "fields": list(kind.token_fields),
             "settings": {
                 "type": "object",
                 "properties": {

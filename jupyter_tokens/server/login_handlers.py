@@ -41,8 +41,8 @@ async def _log_out(handler: TokensHandler, name: str) -> None:
     extension = handler.extensionapp
     revoked = await extension.on_a_thread(partial(extension.source.logins.logout, name), name)
     extension.renewals.forget(name)
-    extension.activity.forgotten(handler, name)
     if revoked is not None:
+        extension.activity.forgotten(handler, name)
         extension.activity.login(handler, name, "out")
     handler.finish(json.dumps({"was_logged_in": revoked is not None, "revoked": bool(revoked)}))
 

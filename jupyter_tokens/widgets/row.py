@@ -105,8 +105,10 @@ class ProfileRow:
     def shows(self, entry: ProfileEntry) -> bool:
         """Whether these widgets were created for this profile as it is now."""
         mine = self.entry
-        # Errors are compared by their text, because each read creates new ones.
-        return mine._replace(error=None) == entry._replace(error=None) and str(mine.error) == str(entry.error)
+        if str(mine.error) != str(entry.error):
+            return False
+        # Errors are compared by their text, because each read creates new ones. The state is not shown.
+        return mine._replace(error=None, state=entry.state) == entry._replace(error=None)
 
     def close(self) -> None:
         """Remove the widgets from the page."""

@@ -165,7 +165,14 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
         <Usage
           bench={bench}
           id={title}
-          use={{ profile, params, variable, language: props.language, isLoaded: props.isLoaded }}
+          use={{
+            profile,
+            params,
+            variable,
+            language: props.language,
+            isLoaded: props.isLoaded,
+            isSeveral: (provider?.fields.length ?? 0) > 0
+          }}
           hasNotebook={props.hasNotebook}
         />
       )}

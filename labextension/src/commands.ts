@@ -93,7 +93,8 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     execute: async args => {
       const profile = await chosen(args.profile, tokens.profiles, trans);
       if (profile !== null) {
-        const line = magic(profile, lastParams.of(profile), actions.variables[profile]);
+        const env = actions.variables[profile];
+        const line = magic(profile, lastParams.of(profile), ...(env ? ['--env', env] : []));
         // The server may have started the kernel since it was last asked.
         await tokens.look().catch(() => undefined);
         const isLoaded = notebook.kernel !== null && tokens.isLoadedIn(notebook.kernel.id);

@@ -45,7 +45,7 @@ export function History({ tokens, happened, notebooks, trans }: IHistoryProps): 
         {entries?.map((entry, index) => (
           <li key={entries.length - index}>
             <time dateTime={entry.at} title={new Date(entry.at).toLocaleString()}>
-              {new Date(entry.at).toLocaleTimeString()}
+              {when(new Date(entry.at))}
             </time>
             <span>
               {entry.profile && (
@@ -60,6 +60,12 @@ export function History({ tokens, happened, notebooks, trans }: IHistoryProps): 
       </ol>
     </>
   );
+}
+
+/** The time, with the date if that is not today. */
+function when(moment: Date): string {
+  const isToday = moment.toDateString() === new Date().toDateString();
+  return isToday ? moment.toLocaleTimeString() : moment.toLocaleString();
 }
 
 function what(

@@ -42,8 +42,8 @@ const STALLED_MS = 10_000;
 /** Pause after an event before polling: one fetch emits several events. */
 const EVENTS_MS = 200;
 /** The server's events after which a profile, a kernel or the history may be in another state. */
-const CHANGES: ReadonlySet<string> = new Set(
-  [
+const CHANGES: ReadonlySet<string> = new Set([
+  ...[
     'failed',
     'fetched',
     'forgotten',
@@ -54,8 +54,10 @@ const CHANGES: ReadonlySet<string> = new Set(
     'refused',
     'revealed',
     'served'
-  ].map(eventSchema)
-);
+  ].map(eventSchema),
+  // A kernel that was restarted or shut down has no token any more.
+  'https://events.jupyter.org/jupyter_server/kernel_actions/v1'
+]);
 
 interface IProvidersAnswer {
   readonly providers: readonly IProvider[];

@@ -152,12 +152,20 @@ export function ProfileForm({
       setBusy(false);
     }
   };
+  const fields = provider?.fields ?? [];
+  // Until the user chooses another variable.
+  const fillVariable = (to: string, itsFields: readonly string[]): void => {
+    if (values.env === variableFor(name, fields)) {
+      setValues(changed(values, 'env', variableFor(to, itsFields)));
+    }
+  };
   const rename = (to: string): void => {
     setName(to);
-    // Until the user chooses another variable.
-    if (values.env === variableFor(name)) {
-      setValues(changed(values, 'env', variableFor(to)));
-    }
+    fillVariable(to, fields);
+  };
+  const choose = (id: string): void => {
+    setChosen(id);
+    fillVariable(name, tokens.providers.find(known => known.id === id)?.fields ?? []);
   };
   const own = provider ? Object.entries(settingsFor(provider, way)) : [];
   const ofUse = provider ? Object.entries(common(provider).properties) : [];
@@ -240,7 +248,7 @@ export function ProfileForm({
         <HTMLSelect
           id="jp-Tokens-form-provider"
           value={chosen}
-          onChange={event => setChosen(event.target.value)}
+          onChange={event => choose(event.target.value)}
         >
           {tokens.providers.map(({ id, title }) => (
             <option key={id} value={id}>

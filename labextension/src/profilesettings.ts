@@ -98,10 +98,25 @@ export function isRequired(
   );
 }
 
-/** The variable that a new profile fills unless another one is typed. */
-export function variableFor(name: string): string | undefined {
-  const words = name.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
-  return name === '' ? undefined : `${words.replace(/^(?=[0-9])/, '_')}_TOKEN`;
+/**
+ * The variable that a new profile fills unless another one is typed; of a token with several values, one for each.
+ *
+ * @param fields - The names of the values, if there are several.
+ */
+export function variableFor(name: string, fields: readonly string[] = []): string | undefined {
+  if (name === '') {
+    return undefined;
+  }
+  const prefix = upperWords(name).replace(/^(?=[0-9])/, '_');
+  // `AccessKeyId` becomes `ACCESS_KEY_ID`.
+  const words = (field: string): string => upperWords(field.replace(/(?<=[a-z])(?=[A-Z])/g, '_'));
+  return fields.length > 0
+    ? fields.map(field => `${field}=${prefix}_${words(field)}`).join(',')
+    : `${prefix}_TOKEN`;
+}
+
+function upperWords(name: string): string {
+  return name.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
 }
 
 export function common(provider: IProvider): IObjectSchema {

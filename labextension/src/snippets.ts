@@ -1,4 +1,4 @@
-import { namesOf, written, type IProfile, type Params } from './tokens';
+import { namesOf, written, type IProfile, type ISdk, type Params } from './tokens';
 
 /** A way to use a token, as code to run; it never holds a value. */
 export interface ISnippet {
@@ -19,6 +19,8 @@ const ANY_API = 'https://api.example.com';
 export interface IUse {
   readonly profile: IProfile;
   readonly params: Params;
+  /** Whether a token has several values that belong together, which no header takes. */
+  readonly isSeveral: boolean;
   /** The environment variable for the token; null if there is none. */
   readonly variable: string | null;
   /** As the kernelspec writes it; Python if there is no kernel. */
@@ -36,13 +38,15 @@ export function snippets(use: IUse): readonly ISnippet[] {
     code,
     isCell: true
   });
-  // The API only describes the token, or it has several values, which no header takes.
+  const sdks = use.profile.sdks.map(sdk => cell(sdk.name, sdk.title, withSdk(sdk, use)));
+  // The API only describes the token, or it has several values.
   const isDescribed = use.profile.has_value === false;
-  if (isDescribed || (use.profile.env !== null && typeof use.profile.env !== 'string')) {
+  if (isDescribed || use.isSeveral) {
     const shown = isDescribed ? 'token.metadata' : 'token.fields';
     return language === 'python'
       ? [
           cell('gettoken', '%gettoken', gettoken(use)),
+          ...(isDescribed ? [] : sdks),
           cell('python', 'get_token', `${getToken(use)}\n${shown}`)
         ]
       : [];
@@ -52,7 +56,7 @@ export function snippets(use: IUse): readonly ISnippet[] {
       cell('gettoken', '%gettoken', gettoken(use)),
       cell('httpx', 'httpx', withClient('httpx', use)),
       cell('requests', 'requests', withClient('requests', use)),
-      ...(takesOpenAI(use.profile) ? [cell('openai', 'OpenAI SDK', openai(use))] : []),
+      ...sdks,
       cell('curl', 'curl', `%%bash\n${curl(use)}`)
     ];
   }
@@ -67,15 +71,23 @@ export function snippets(use: IUse): readonly ISnippet[] {
   return [...ofLanguage, { id: 'curl', name: 'curl', code: curl(use), isCell: false }];
 }
 
-/** The magic that fetches a profile's token with these parameters, with `--env` if the variable is not the profile's. */
-export function magic(profile: string, params: Params, env?: string): string {
-  return ['%gettoken', ...words(profile, params), ...(env ? ['--env', env] : [])].join(' ');
+/**
+ * The magic that fetches a profile's token with these parameters.
+ *
+ * @param place - Its options that say where the token goes, if that is not the profile's variable.
+ */
+export function magic(profile: string, params: Params, ...place: readonly string[]): string {
+  return ['%gettoken', ...words(profile, params), ...place].join(' ');
 }
 
-function gettoken({ profile, params, variable, isLoaded }: IUse): string {
+function gettoken(use: IUse): string {
+  const { profile, params, variable } = use;
   const isOfProfile = profile.env !== null && variable === namesOf(profile.env);
-  const own = variable === null || isOfProfile ? undefined : variable;
-  const line = magic(profile.name, params, own);
+  const place = variable === null || isOfProfile ? [] : ['--env', variable];
+  return loaded(use, magic(profile.name, params, ...place));
+}
+
+function loaded({ isLoaded }: IUse, line: string): string {
   return isLoaded ? line : `${LOAD}\n${line}`;
 }
 
@@ -120,20 +132,13 @@ function withClient(client: 'httpx' | 'requests', use: IUse): string {
   ].join('\n');
 }
 
-/** API keys, among them those of services with OpenAI's API. */
-function takesOpenAI({ provider }: IProfile): boolean {
-  return provider === 'static' || provider === 'dashscope';
-}
-
-function openai(use: IUse): string {
-  const { provider, base_url } = use.profile;
-  const path = provider === 'dashscope' ? '/compatible-mode/v1' : '';
-  const url = base_url === null ? '' : `base_url=f"{token.base_url}${path}", `;
-  return [
-    getToken(use).replace('\n', '\nfrom openai import OpenAI\n'),
-    `client = OpenAI(${url}api_key=token.reveal())`,
-    '[model.id for model in client.models.list()]'
-  ].join('\n');
+function withSdk({ name, imports, code, takes_token }: ISdk, use: IUse): string {
+  if (takes_token) {
+    return [imports, getToken(use), code].join('\n');
+  }
+  const { profile, params } = use;
+  // Some SDKs read their variables when they are imported.
+  return [loaded(use, magic(profile.name, params, '--sdk', name)), imports, code].join('\n\n');
 }
 
 /** The header goes through a pipe: other users of the machine can see the arguments of a program. */

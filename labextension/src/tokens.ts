@@ -76,6 +76,18 @@ export interface ILogout {
   readonly revoked: boolean;
 }
 
+/** Python code for an SDK that a profile's tokens are for. */
+export interface ISdk {
+  /** As `%gettoken --sdk` takes it. */
+  readonly name: string;
+  readonly title: string;
+  readonly imports: string;
+  /** What follows the imports. */
+  readonly code: string;
+  /** Whether the code uses the variable `token`; otherwise `%gettoken --sdk` comes first. */
+  readonly takes_token: boolean;
+}
+
 /** A profile, and the state of its token. */
 export interface IProfile {
   readonly name: string;
@@ -100,6 +112,7 @@ export interface IProfile {
   readonly origin: string;
   /** Whether the server or service that fetches its tokens allows revealing them. */
   readonly may_reveal: boolean;
+  readonly sdks: readonly ISdk[];
   readonly error: IProblem | null;
 }
 
@@ -153,6 +166,8 @@ export interface IObjectSchema {
 export interface IProvider {
   readonly id: string;
   readonly title: string;
+  /** The names of a token's values, if there are several that belong together. */
+  readonly fields: readonly string[];
   readonly settings: IObjectSchema;
   readonly params: IObjectSchema;
 }

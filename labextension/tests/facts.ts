@@ -19,6 +19,7 @@ export function profile(facts: Partial<IProfile> = {}): IProfile {
     login: null,
     origin: '',
     may_reveal: true,
+    sdks: [],
     error: null,
     ...facts
   };
@@ -35,6 +36,7 @@ export const PROBLEM: IProblem = {
 export const PROVIDER: IProvider = {
   id: 'oneaccess',
   title: 'Huawei Cloud OneAccess',
+  fields: [],
   settings: {
     properties: {
       provider: { const: 'oneaccess' },

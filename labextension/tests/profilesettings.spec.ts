@@ -170,6 +170,16 @@ it.each([
   expect(variableFor(name)).toBe(variable);
 });
 
+it('prefills a variable for each of several values', () => {
+  expect(variableFor('role', ['AccessKeyId', 'SecurityToken'])).toBe(
+    'AccessKeyId=ROLE_ACCESS_KEY_ID,SecurityToken=ROLE_SECURITY_TOKEN'
+  );
+  expect(variableFor('hw-sts', ['secret_access_key'])).toBe(
+    'secret_access_key=HW_STS_SECRET_ACCESS_KEY'
+  );
+  expect(variableFor('', ['AccessKeyId'])).toBeUndefined();
+});
+
 it('writes the variables of several values on one line', () => {
   const env = { AccessKeyId: 'KEY_ID', AccessKeySecret: 'KEY_SECRET' };
   expect(plain({ provider: 'alibaba-sts', env, params: { RoleArn: 'acs:ram::1:role/x' } })).toEqual(

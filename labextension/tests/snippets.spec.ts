@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { magic, snippets, type IUse } from '../src/snippets';
+import type { ISdk } from '../src/tokens';
 import { profile } from './facts';
 
 it.each([
@@ -12,6 +13,21 @@ it.each([
   expect(magic(profile, params)).toBe(written);
 });
 
+const SDK: ISdk = {
+  name: 'alibaba',
+  title: 'Alibaba Cloud SDK',
+  imports: 'import alibaba',
+  code: 'Client()',
+  takes_token: false
+};
+const OBJECT: ISdk = {
+  name: 'openai',
+  title: 'OpenAI SDK',
+  imports: 'import openai',
+  code: 'OpenAI(token)',
+  takes_token: true
+};
+
 function usage(facts: Partial<IUse> = {}): IUse {
   return {
     profile: profile(),
@@ -19,6 +35,7 @@ function usage(facts: Partial<IUse> = {}): IUse {
     variable: 'ACME_TOKEN',
     language: 'python',
     isLoaded: true,
+    isSeveral: false,
     ...facts
   };
 }
@@ -29,7 +46,7 @@ const code = (id: string, facts: Partial<IUse> = {}): string | undefined =>
 it('offers what a language has', () => {
   const ids = (facts: Partial<IUse>): string[] => snippets(usage(facts)).map(one => one.id);
   expect(ids({})).toEqual(['gettoken', 'httpx', 'requests', 'curl']);
-  expect(ids({ profile: profile({ provider: 'static' }) })).toContain('openai');
+  expect(ids({ profile: profile({ sdks: [SDK] }) })).toContain('alibaba');
   expect(ids({ language: 'R' })).toEqual(['httr2', 'curl']);
   expect(ids({ language: 'julia' })).toEqual(['http', 'curl']);
   expect(ids({ language: 'R', variable: null })).toEqual(['curl']);
@@ -40,7 +57,7 @@ it('offers what a language has', () => {
 
 it('sends no token of several values in a header', () => {
   const key = profile({ env: { AccessKeyId: 'KEY_ID', SecurityToken: 'STS' } });
-  const facts = { profile: key, variable: 'KEY_ID, STS' };
+  const facts = { profile: key, variable: 'KEY_ID, STS', isSeveral: true };
   expect(code('gettoken', facts)).toBe('%gettoken acme');
   expect(code('python', facts)).toContain('token.fields');
   expect(code('httpx', facts)).toBeUndefined();
@@ -97,10 +114,19 @@ it("sends the token in the API's own header", () => {
   );
 });
 
-it('uses the SDK with the API that the profile names', () => {
-  const key = (facts: object): string | undefined =>
-    code('openai', { profile: profile({ provider: 'static', ...facts }) });
-  expect(key({})).toContain('OpenAI(base_url=f"{token.base_url}", api_key=token.reveal())');
-  expect(key({ base_url: null })).toContain('OpenAI(api_key=token.reveal())');
-  expect(key({ provider: 'dashscope' })).toContain('{token.base_url}/compatible-mode/v1');
+it('puts the token where an SDK looks, or passes it on', () => {
+  const use = { profile: profile({ sdks: [SDK, OBJECT] }), params: { DurationSeconds: 900 } };
+  expect(code('alibaba', { ...use, isSeveral: true })).toBe(
+    '%gettoken acme DurationSeconds=900 --sdk alibaba\n\nimport alibaba\n\nClient()'
+  );
+  expect(code('alibaba', { ...use, isLoaded: false })).toMatch(/^%load_ext jupyter_tokens\n%get/);
+  expect(code('openai', use)).toBe(
+    [
+      'import openai',
+      'from jupyter_tokens import get_token',
+      '',
+      'token = get_token("acme", DurationSeconds=900)',
+      'OpenAI(token)'
+    ].join('\n')
+  );
 });

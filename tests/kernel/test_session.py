@@ -192,6 +192,21 @@ def test_each_set_of_parameters_is_a_row_of_its_own(session: TokenSession) -> No
     assert [row.params["TargetId"] for row in rows] == ["dlc1a2b3c4d5e6f7", "dlc2a2b3c4d5e6f7"]
 
 
+def test_a_failure_is_over_once_the_server_has_a_token(
+    session: TokenSession, client: Client, sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.plan({"api": "oneaccess", "kind": "reset", "times": 10})
+    with pytest.raises(NetworkError):
+        session.fetch("oneaccess")
+    session.entries()
+    assert status(session).state == "failed"
+    entries = [entry._replace(state="fresh") for entry in client.source.entries()]
+    monkeypatch.setattr(client.source, "entries", lambda: entries)
+    clock.advance(1)
+    session.entries()
+    assert (status(session).state, status(session).error) == ("none", None)
+
+
 def test_a_fetch_that_failed_is_told_until_one_succeeds(session: TokenSession, sandbox: Sandbox) -> None:
     sandbox.plan({"api": "oneaccess", "kind": "reset", "times": 10})
     with pytest.raises(NetworkError):

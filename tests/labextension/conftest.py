@@ -72,6 +72,7 @@ def sandbox() -> Iterator[Sandbox]:
 def extra(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Profiles besides the sandbox's five."""
     key, secret = next(iter(sandbox.accounts.alibaba.items()))
+    neighbours = sandbox.neighbours(tmp_path_factory.mktemp("secrets"))
     person = {
         "provider": "oauth2",
         "issuer": f"{sandbox.url}/openid",
@@ -79,8 +80,8 @@ def extra(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         "auth_method": "none",
     }
     return {
-        # A token of three values.
-        "alibaba-sts": sandbox.neighbours(tmp_path_factory.mktemp("secrets"))["alibaba-sts"],
+        # Tokens of three values.
+        **{name: neighbours[name] for name in ("alibaba-sts", "huawei-sts")},
         "openid": {**person, "grant": "authorization_code", "env": "OPENID_TOKEN"},
         "openid-device": {**person, "grant": "device_code", "env": "OPENID_DEVICE_TOKEN"},
         "refused": {

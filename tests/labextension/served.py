@@ -69,8 +69,10 @@ class Served:
         """As if nobody had been here before: tokens, logins, kernels, faults."""
         self.sandbox.clear_faults()
         for profile in self.ask("GET", "jupyter-tokens/profiles").json()["profiles"]:
-            what = "token" if profile["login"] is None else "login"
-            self.ask("DELETE", f"jupyter-tokens/profiles/{profile['name']}/{what}")
+            if profile["login"] is not None:
+                self.ask("DELETE", f"jupyter-tokens/profiles/{profile['name']}/login")
+            elif profile["state"] != "none":
+                self.ask("DELETE", f"jupyter-tokens/profiles/{profile['name']}/token")
         for session in self.ask("GET", "api/sessions").json():
             self.ask("DELETE", f"api/sessions/{session['id']}")
 

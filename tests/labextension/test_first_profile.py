@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
 
+from jupyter_tokens.protocol.messages import env_of_text
 from jupyter_tokens.sandbox import Sandbox
 
 from .conftest import KEY
@@ -113,6 +116,16 @@ class Keys:
             self.press("Tab")
         raise AssertionError(f"{wanted} cannot be reached by Tab")
 
+    def choose(self, wanted: Locator, value: str) -> None:
+        """A value of a list, by the arrow that leads through all of them."""
+        self.tab_to(wanted)
+        self.press("Home")
+        for _ in range(wanted.locator("option").count()):
+            if wanted.input_value() == value:
+                return
+            self.press("ArrowDown")
+        raise AssertionError(f"{wanted} has no {value}")
+
     def begin(self) -> None:
         """From the panel as it opens to the form."""
         self.press("Enter")
@@ -167,3 +180,106 @@ def test_by_keyboard_alone_with_oauth2(keys: Keys, sandbox: Sandbox) -> None:
     keys.press("Enter")
     lab.expect_state("acme", "fresh")
     assert keys.actions <= MOST_ACTIONS
+
+
+# What has to be typed for each provider of the catalogue that is not an API of the sandbox's.
+OTHERS: Mapping[str, Mapping[str, Any]] = {
+    "static": {"token": KEY},
+    "command": {"command": "gh auth token"},
+    "jupyterhub": {},
+}
+# What the form says at its end, for those from which the sandbox has no token.
+REFUSED = {
+    "command": "names a program",
+    "jupyterhub": "belongs to no server of a JupyterHub",
+}
+
+
+def typed(sandbox: Sandbox, folder: Path) -> dict[str, Mapping[str, Any]]:
+    """What a person types for each provider, with secrets by value."""
+    client_id, client_secret = next(iter(sandbox.accounts.openid.items()))
+    person = {"issuer": f"{sandbox.url}/openid", "client_id": client_id, "client_secret": client_secret}
+    known = {**sandbox.profiles(folder), **sandbox.neighbours(folder)}
+    read = {
+        name: {
+            key: Path(value.removeprefix("file:")).read_text() if str(value).startswith("file:") else value
+            for key, value in settings.items()
+            if key not in {"provider", "env", "allow_create"}
+        }
+        for name, settings in known.items()
+        if name == settings["provider"]
+    }
+    return {**read, **OTHERS, "oauth2": person}
+
+
+def test_the_form_of_each_provider_by_keyboard_alone(empty: Lab, sandbox: Sandbox, tmp_path: Path) -> None:
+    lab = empty
+    providers = lab.served.ask("GET", "jupyter-tokens/providers").json()["providers"]
+    lab.panel.get_by_role("button").first.focus()
+    wanted = typed(sandbox, tmp_path)
+    assert {provider["id"] for provider in providers} == set(wanted)
+    for provider in providers:
+        name = provider["id"]
+        keys = Keys(lab)
+        fill_in(keys, provider, wanted[name])
+        form = lab.panel.get_by_role("form", name="Add a profile")
+        if name in REFUSED:
+            expect(form.get_by_role("alert")).to_contain_text(REFUSED[name])
+            # At its field, where it has one.
+            expect(form.locator("[aria-invalid=true]:focus")).to_have_count(len(wanted[name]))
+        else:
+            expect(form.get_by_role("status")).to_contain_text("it works")
+        keys.tab_to(form.get_by_role("button", name="Cancel" if name in REFUSED else "Close"))
+        keys.press("Enter")
+        expect(lab.panel.get_by_role("button", name="Refresh all tokens")).to_be_focused()
+        if name not in REFUSED:
+            lab.expect_state(name, "fresh")
+    kept = saved(lab)
+    assert set(kept) == set(wanted) - {"command"}
+    variables = {name: settings["env"] for name, settings in kept.items()}
+    assert env_of_text(variables.pop("alibaba-sts")) == {
+        "AccessKeyId": "ALIBABA_STS_ACCESS_KEY_ID",
+        "AccessKeySecret": "ALIBABA_STS_ACCESS_KEY_SECRET",
+        "SecurityToken": "ALIBABA_STS_SECURITY_TOKEN",
+    }
+    assert env_of_text(variables.pop("huawei-sts")) == {
+        "access_key_id": "HUAWEI_STS_ACCESS_KEY_ID",
+        "secret_access_key": "HUAWEI_STS_SECRET_ACCESS_KEY",
+        "security_token": "HUAWEI_STS_SECURITY_TOKEN",
+    }
+    assert variables == {name: f"{name.upper().replace('-', '_')}_TOKEN" for name in variables}
+
+
+def fill_in(keys: Keys, provider: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Open the form, choose the provider, type everything and save, with keys alone."""
+    lab = keys.lab
+    # That of the header comes first.
+    keys.tab_to(lab.panel.get_by_role("button", name="Add a profile").first)
+    keys.begin()
+    form = lab.panel.get_by_role("form", name="Add a profile")
+    keys.type(provider["id"])
+    keys.choose(form.get_by_label("Provider", exact=True), provider["id"])
+    known = provider["settings"]["properties"]
+    given = {known[key]["title"]: value for key, value in settings.items() if key != "params"}
+    given |= settings.get("params", {})
+    texts = {title: " ".join(value) if isinstance(value, list) else str(value) for title, value in given.items()}
+    inputs = {title: form.get_by_label(title, exact=True) for title in texts}
+    # In the order of the page, as Tab goes.
+    for title in sorted(inputs, key=lambda title: top_of(inputs[title])):
+        if inputs[title].evaluate("one => one.tagName") == "SELECT":
+            keys.choose(inputs[title], texts[title])
+        else:
+            keys.tab_to(inputs[title])
+            keys.type(texts[title])
+    required = form.locator("input[aria-required=true]").evaluate_all("all => all.filter(one => !one.value).length")
+    assert required == 0, provider["id"]
+    # The last field may be a list, which Enter would open.
+    keys.tab_to(form.get_by_role("button", name="Save and test"))
+    keys.press("Enter")
+
+
+def top_of(control: Locator) -> float:
+    """Where it is on the page."""
+    box = control.bounding_box()
+    assert box is not None
+    return box["y"]

@@ -1,4 +1,7 @@
-"""The pictures of the documentation; written only where SCREENSHOTS names a folder for them."""
+"""Pictures of each state, for the documentation and to be looked at; written to the folder that SCREENSHOTS names.
+
+`make pictures` writes those of the documentation to docs/images.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from .page import Lab
 from .served import serving
 from .test_login import allow
 
+DOCS = Path(__file__).parents[2] / "docs"
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark", "contrast": "JupyterLab Dark High Contrast"}
 CODE = "import os\nimport httpx\n\nheaders = {'Authorization': 'Bearer ' + os.environ['ONEACCESS_TOKEN']}"
 SIZE: ViewportSize = {"width": 1180, "height": 760}
 
@@ -32,7 +37,9 @@ def shoot(page: Page) -> Any:
         picture = page.screenshot(animations="disabled")
         assert len(picture) > 10_000
         if folder := os.environ.get("SCREENSHOTS"):
-            Path(folder, f"panel-{name}.png").write_bytes(picture)
+            file = Path(folder, f"panel-{name}.png").resolve()
+            if file.parent != DOCS / "images" or file.name in (DOCS / "panel.md").read_text():
+                file.write_bytes(picture)
 
     return shoot
 
@@ -66,13 +73,25 @@ def worked(lab: Lab, notebook: str) -> None:
     expect(lab.card("oneaccess")).to_contain_text("ONEACCESS_TOKEN is set")
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_the_panel(lab: Lab, shoot: Any, theme: str) -> None:
-    lab.theme(f"JupyterLab {theme}")
+    lab.theme(THEMES[theme])
     lab.open_notebook("analysis.ipynb", source=CODE)
     worked(lab, "analysis.ipynb")
     wide(lab)
-    shoot(theme.lower())
+    shoot(theme)
+    lab.press("refused", "Fetch")
+    lab.expect_state("refused", "failed")
+    lab.press("oneaccess", "Remove")
+    lab.panel.get_by_role("button", name="History").click()
+    expect(lab.panel.get_by_role("list", name="History")).to_contain_text("removed from analysis.ipynb")
+    shoot(f"history-{theme}")
+    lab.panel.get_by_role("button", name="History").click()
+    lab.panel.get_by_role("searchbox").fill("sts")
+    for name, sdk in (("alibaba-sts", "alibaba"), ("huawei-sts", "gettoken")):
+        lab.press(name, "Use")
+        lab.card(name).get_by_label("Use it with").select_option(sdk)
+    shoot(f"use-{theme}")
 
 
 def test_an_error(lab: Lab, shoot: Any) -> None:

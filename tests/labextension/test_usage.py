@@ -34,6 +34,19 @@ def test_a_cell_that_calls_the_api(lab: Lab, client: str) -> None:
     assert '"users"' in lab.run_cell(f"{called}; print(response.text)")
 
 
+@pytest.mark.parametrize(("profile", "sdk"), [("alibaba-sts", "alibaba"), ("huawei-sts", "huawei")])
+def test_a_cell_for_the_vendors_own_sdk(lab: Lab, profile: str, sdk: str) -> None:
+    lab.open_notebook("sdk.ipynb")
+    choose(lab, profile, sdk)
+    lab.press(profile, "Insert a cell for")
+    expect(lab.card(profile)).to_contain_text("Inserted.")
+    [inserted] = cells(lab)
+    read = {"alibaba": "credentials.get_credential().access_key_id", "huawei": "credentials.ak"}[sdk]
+    # The SDK has got the key from the server; its id is redacted, too.
+    assert lab.run_cell(f"{inserted}\nprint({read})").endswith(f"[token {profile}]")
+    expect(lab.card(profile)).to_contain_text("held by sdk.ipynb")
+
+
 def test_the_magic_fills_an_empty_cell_and_runs(lab: Lab) -> None:
     lab.open_notebook("empty.ipynb")
     choose(lab, "pai-dlc", "gettoken")

@@ -2,54 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from playwright.sync_api import Locator, expect
 
-from .page import Lab
+from jupyter_tokens.sandbox import Sandbox
 
-WIDGET = "from jupyter_tokens.widgets import TokenCard\nTokenCard('oneaccess')"
+from .page import Lab
+from .served import Served
 
 
 class Views:
-    """All that shows oneaccess. The widget is in the notebook's second cell; `%tokens` is run in the first one."""
+    """All that shows a profile. The widget is in the notebook's second cell; `%tokens` is run in the first one.
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        lab.page.evaluate(
+    Parameters
+    ----------
+    profile : str
+        A profile of the server.
+    variables : str
+        The variables that the notebook may have its token in.
+    """
+
+    def __init__(self, lab: Lab, profile: str, *variables: str) -> None:
+        self.lab, self.profile, self.variables = lab, profile, variables
+        self.show_widget()
+        self.panel = lab.card(profile)
+        self.widget = self.output(1)
+        self.bar = lab.page.locator("#jp-main-statusbar")
+
+    def show_widget(self) -> None:
+        """Run the last cell, below the first one."""
+        self.lab.page.evaluate(
             """async source => {
               const { commands, shell } = window.jupyterapp;
-              await commands.execute('notebook:insert-cell-below');
-              shell.currentWidget.content.activeCell.model.sharedModel.setSource(source);
+              const { content } = shell.currentWidget;
+              if (content.widgets.length === 1) {
+                await commands.execute('notebook:insert-cell-below');
+              }
+              content.activeCellIndex = 1;
+              content.activeCell.model.sharedModel.setSource(source);
               await commands.execute('notebook:run-cell');
             }""",
-            WIDGET,
+            f"from jupyter_tokens.widgets import TokenCard\nTokenCard({self.profile!r})",
         )
-        self.panel = lab.card("oneaccess")
-        self.widget = self.output(1)
 
     def output(self, number: int) -> Locator:
         return self.lab.page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-Cell-outputArea")
 
-    def agree(self, state: str, *variables: str, panel: str = "") -> None:
-        """variables : that the notebook has the token in, and no others. panel : its state, if it is another."""
-        expect(self.panel).to_contain_text(panel or state)
+    def agree(self, state: str, *held: str, panel: str = "", bar: str = "") -> None:
+        """held : the variables that the notebook has the token in. panel : its state, if it is another. bar : its text.
+
+        The panel and the status bar come first: what they show must not need the kernel to be asked.
+        """
+        expect(self.panel.locator(".jp-Tokens-state")).to_have_text(panel or state)
+        for variable in self.variables:
+            _shows(self.panel, f"views.ipynb ({variable}", variable in held)
+        _shows(self.bar, f"{self.profile}: {bar}", bool(held))
         expect(self.widget).to_contain_text(state)
         self.lab.run_cell("%tokens")
-        row = self.output(0).locator("tr", has_text="oneaccess")
+        row = self.output(0).locator("tr", has_text=self.profile)
         expect(row).to_contain_text(state)
-        for variable in ("ONEACCESS_TOKEN", "ANOTHER"):
-            held = variable in variables
-            (expect(self.panel).to_contain_text if held else expect(self.panel).not_to_contain_text)(
-                f"views.ipynb ({variable},"
-            )
+        for variable in self.variables:
             for view in (self.widget, row):
-                (expect(view).to_contain_text if held else expect(view).not_to_contain_text)(variable)
-        bar = self.lab.page.locator("#jp-main-statusbar")
-        (expect(bar).to_contain_text if variables else expect(bar).not_to_contain_text)("oneaccess: ")
+                _shows(view, variable, variable in held)
+
+
+def _shows(view: Locator, text: str, wanted: bool) -> None:
+    (expect(view).to_contain_text if wanted else expect(view).not_to_contain_text)(text)
 
 
 def test_all_views_agree(lab: Lab) -> None:
     lab.open_notebook("views.ipynb")
-    views = Views(lab)
+    views = Views(lab, "oneaccess", "ONEACCESS_TOKEN", "ANOTHER")
     views.agree("not fetched")
     lab.press("oneaccess", "Inject")
     views.agree("fresh", "ONEACCESS_TOKEN")
@@ -60,3 +85,66 @@ def test_all_views_agree(lab: Lab) -> None:
     views.agree("not fetched", panel="fresh")
     lab.press("oneaccess", "Forget")
     views.agree("not fetched")
+
+
+def test_all_views_agree_that_a_token_has_expired(lab: Lab) -> None:
+    lab.open_notebook("views.ipynb")
+    views = Views(lab, "short", "SHORT_TOKEN")
+    # A life of ten seconds.
+    lab.run_cell("%gettoken short --once")
+    views.agree("expired", "SHORT_TOKEN", bar="expired")
+    lab.run_cell("%gettoken short")
+    expect(views.panel).to_contain_text("kept fresh by the kernel")
+    expect(views.bar).not_to_contain_text("expired")
+
+
+def test_all_views_agree_on_a_failure_and_on_its_end(lab: Lab, sandbox: Sandbox) -> None:
+    lab.open_notebook("views.ipynb")
+    views = Views(lab, "oneaccess", "ONEACCESS_TOKEN")
+    sandbox.plan({"api": "oneaccess", "kind": 500, "times": None})
+    assert "system_error" in lab.run_cell("%gettoken oneaccess")
+    views.agree("failed")
+    sandbox.clear_faults()
+    # What the panel fetches, the notebook would get: it has not failed any more, there either.
+    lab.fetch("oneaccess")
+    views.agree("not fetched", panel="fresh")
+    lab.run_cell("%gettoken oneaccess")
+    views.agree("fresh", "ONEACCESS_TOKEN")
+    # The token that is there stays in use.
+    sandbox.plan({"api": "oneaccess", "kind": 500, "times": None})
+    lab.run_cell("%gettoken oneaccess --refresh")
+    views.agree("refreshing soon", "ONEACCESS_TOKEN")
+    for view in (views.panel, views.widget, views.output(0)):
+        expect(view).to_contain_text("system_error")
+    sandbox.clear_faults()
+    lab.run_cell("%gettoken oneaccess --refresh")
+    views.agree("fresh", "ONEACCESS_TOKEN")
+
+
+@pytest.fixture
+def polls_seldom(jupyterlab: Served) -> Iterator[None]:
+    """The panel learns from events alone: its own polls are an hour apart."""
+    file = jupyterlab.home / "config/lab/user-settings/jupyter-tokens/plugin.jupyterlab-settings"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"pollSeconds": 3600}')
+    yield
+    file.unlink()
+
+
+@pytest.mark.usefixtures("polls_seldom")
+def test_all_views_agree_after_a_restart_of_the_kernel(lab: Lab) -> None:
+    lab.open_notebook("views.ipynb")
+    views = Views(lab, "oneaccess", "ONEACCESS_TOKEN")
+    lab.press("oneaccess", "Inject")
+    views.agree("fresh", "ONEACCESS_TOKEN")
+    lab.command("notebook:restart-kernel")
+    lab.page.get_by_role("button", name="Confirm Kernel Restart").click()
+    expect(views.panel).not_to_contain_text("held by")
+    expect(views.bar).not_to_contain_text("oneaccess:")
+    expect(lab.button("oneaccess", "Remove")).to_have_count(0)
+    lab.until_idle()
+    views.show_widget()
+    views.agree("not fetched", panel="fresh")
+    assert lab.run_cell("import os; print('ONEACCESS_TOKEN' in os.environ)") == "False"
+    lab.press("oneaccess", "Inject")
+    views.agree("fresh", "ONEACCESS_TOKEN")

@@ -45,6 +45,7 @@ class TestProfiles:
             "login": None,
             "origin": "",
             "may_reveal": True,
+            "sdks": [],
             "error": None,
         }
         wrong = by_name["wrong"]
@@ -60,6 +61,36 @@ class TestProfiles:
         assert datetime.fromisoformat(entries["oneaccess"]["expires_at"]) > datetime.now(UTC)
         assert entries["astra"]["has_value"] is False
         assert entries["astra"]["expires_at"] is None
+
+    async def test_tells_the_sdks_of_a_profile(
+        self, call: Call, write_profiles: Callable[..., Path], sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        neighbours = sandbox.neighbours(tmp_path / "secrets")
+        key = {"provider": "static", "token": neighbours["dashscope"]["api_key"]}
+        write_profiles(
+            {
+                **{name: neighbours[name] for name in ("alibaba-sts", "huawei-sts", "dashscope", "huawei-iam")},
+                "boto": {**neighbours["alibaba-sts"], "sdk": "aws"},
+                "key": {**key, "env": "ACME_API_KEY", "endpoint": "https://acme.example/v1"},
+                "hub": {**key, "env": "HF_TOKEN"},
+            }
+        )
+        entries = told(await call("GET", "profiles"))["profiles"]
+        assert {entry["name"]: [sdk["name"] for sdk in entry["sdks"]] for entry in entries} == {
+            "alibaba-sts": ["alibaba"],
+            "huawei-sts": ["huawei"],
+            "dashscope": ["openai", "dashscope"],
+            "huawei-iam": [],
+            # What the profile says comes first.
+            "boto": ["aws", "alibaba"],
+            "key": ["openai"],
+            "hub": ["openai", "huggingface"],
+        }
+        code = {(entry["name"], sdk["name"]): sdk["code"] for entry in entries for sdk in entry["sdks"]}
+        assert f'base_url="{sandbox.url}/compatible-mode/v1"' in code["dashscope", "openai"]
+        assert f'"{sandbox.url}/api/v1"' in code["dashscope", "dashscope"]
+        assert 'base_url="https://acme.example/v1"' in code["key", "openai"]
+        assert "base_url" not in code["hub", "openai"]
 
     async def test_tells_how_the_last_fetch_failed(self, call: Call, sandbox: Sandbox) -> None:
         sandbox.plan({"api": "oneaccess", "kind": "401"})
@@ -94,6 +125,8 @@ class TestProviders:
         assert entries["astra"]["params"]["required"] == ["account_id", "user_id"]
         assert "name" in entries["astra"]["create_params"]["properties"]
         assert entries["oneaccess"]["creates"] is False
+        assert entries["oneaccess"]["fields"] == []
+        assert entries["alibaba-sts"]["fields"] == ["AccessKeyId", "AccessKeySecret", "SecurityToken"]
 
     async def test_describes_settings_for_people_and_how_to_sign_in(self, call: Call) -> None:
         entries = {entry["id"]: entry for entry in told(await call("GET", "providers"))["providers"]}

@@ -12,6 +12,7 @@ import pytest
 
 from jupyter_tokens.protocol.proof import URL_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.sdks import EXAMPLES
 from jupyter_tokens.server.app import TokensExtension, public_url
 
 from ..doubles import loopback, raw_answer
@@ -152,6 +153,31 @@ async def test_an_sdk_finds_the_token_and_asks_again(
         left = f"print([name for name in SDKS[{tool!r}].variables(Address('', '', '')) if name in os.environ])"
         assert await told(client, left) == "[]"
         assert not [value for value in sandbox.issued if value in client.all_heard()]
+
+
+@pytest.mark.parametrize("tool", [*SDKS, "huggingface", "openai"])
+async def test_the_example_of_an_sdk_runs(
+    jp_serverapp: Any, profiles: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    _, profile, params = SDKS.get(tool, ("", *TOKEN))
+    # As OpenAI's API and Hugging Face's answer.
+    found = raw_answer(b'{"object": "list", "data": [], "name": "me", "type": "user"}', Content_Type="application/json")
+    with loopback(lambda asking, _: asking.sendall(found)) as host:
+        monkeypatch.setenv("HF_ENDPOINT", host.url)
+        example = EXAMPLES[tool]
+        given = " ".join(f"{name}={value}" for name, value in params.items())
+        first = f"%gettoken {profile} {given} --sdk {tool}\n\n{example.imports}"
+        if example.takes_token:
+            first = (
+                f"{example.imports}\nfrom jupyter_tokens import get_token\ntoken = get_token({profile!r}, **{params})"
+            )
+        async with started(jp_serverapp) as client:
+            await client.run(f"{first}\n\n{example.code(host.url)}")
+            assert not [message["content"] for message in client.heard if message["msg_type"] == "error"]
+            assert sandbox.requests[profile] == 1
+            assert not [value for value in sandbox.issued if value in client.all_heard()]
+    if tool in ("huggingface", "openai"):
+        assert any(value.encode() in host.requests[-1] for value in sandbox.issued)
 
 
 # It has asked, and goes on until it gets another one.

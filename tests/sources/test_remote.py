@@ -610,6 +610,7 @@ def test_the_profiles_are_those_that_the_server_allows(opened: Make, server: Ser
         # What failed is a fetch of the server's, and says nothing of this kernel's token.
         error=None,
         may_reveal=False,
+        state="failed",
     )
     assert (wrong.name, wrong.title, wrong.provider, wrong.schema) == ("wrong", "", None, {})
     assert isinstance(wrong.error, ConfigurationError)
