@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,13 @@ from ..providers.catalogue import provider_class
 from ..providers.fields import Program
 from . import secret_store
 from .files import CONFIG_NAME
-from .profiles import COMMON, Profiles
+from .profiles import COMMON, Profiles, Raw
 from .secrets import SecretRef
 
 if TYPE_CHECKING:
     from .profiles import Profile
 
-__all__ = ["Change", "check", "editable", "path", "put", "remove"]
+__all__ = ["Change", "check", "draft", "editable", "path", "put", "remove"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _lock = threading.Lock()
@@ -174,6 +175,30 @@ def put(
             raise
         secret_store.discard(name, before, described, folder)
     return created
+
+
+def draft(name: str, settings: Mapping[str, Any], profiles: Profiles, allow: Change | None = None) -> Profile:
+    """Return the profile that `put` would write, with the secrets that were sent. Writes and stores nothing. Blocks.
+
+    Parameters and errors are those of `put`.
+    """
+    _check_place(name, profiles)
+    with _lock:
+        _, written = _read()
+    before = _settings(written, name) or {}
+    described, wanted = secret_store.deposits(name, settings, before)
+    check(name, described)
+    sent = dict(wanted)
+    if allow is not None:
+        allow(before, described, list(sent))
+    profile = Profiles({name: Raw(described, path())})[name]
+    references = {
+        key: replace(reference, kind="literal", target=sent[described[key]].reveal())
+        if described[key] in sent
+        else reference
+        for key, reference in profile.references.items()
+    }
+    return replace(profile, references=references)
 
 
 def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = lambda: None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from html import escape
 from typing import TYPE_CHECKING
 
 from .._util.html import as_html
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from ..errors import TokenError
     from ..token import Token
 
-__all__ = ["BOX", "MUTED", "Card", "Notice", "as_of", "error_lines", "local_time", "remaining"]
+__all__ = ["BOX", "MUTED", "Card", "Notice", "as_of", "error_lines", "local_time", "login_button", "remaining"]
 
 # JupyterLab's variables, with values that are readable on light and dark where a front end has none.
 BOX = (
@@ -128,13 +130,23 @@ class Card:
         )
 
 
+def login_button(profile: str) -> str:
+    """Render a button that has the panel log in to a profile; only pages with the panel show it, by its style sheet."""
+    args = escape(json.dumps({"profile": profile}))
+    return (
+        '<button type="button" class="jp-Tokens-loginHere" style="display:none" '
+        f'data-commandlinker-command="jupyter-tokens:log-in" data-commandlinker-args="{args}">Log in</button>'
+    )
+
+
 @dataclass(frozen=True)
 class Notice:
-    """A short message. `accent` is "info" or "warn"."""
+    """A short message. `accent` is "info" or "warn". `login` is a profile to offer the login to, if the page can."""
 
     title: str
     lines: Sequence[str] = field(default=())
     accent: str = "info"
+    login: str = ""
 
     def __repr__(self) -> str:
         return "\n".join([self.title, *(f"  {line}" for line in self.lines)])
@@ -143,7 +155,8 @@ class Notice:
         fallback = "#1976d2" if self.accent == "info" else "#f57c00"
         lines = "".join(f'<div style="max-width:60em">{as_html(line)}</div>' for line in self.lines)
         box = BOX.format(accent=f"{self.accent}-color1", fallback=fallback)
-        return f'<div style="{box}"><div><strong>{as_html(self.title)}</strong></div>{lines}</div>'
+        button = login_button(self.login) if self.login else ""
+        return f'<div style="{box}"><div><strong>{as_html(self.title)}</strong></div>{lines}{button}</div>'
 
 
 def error_lines(error: TokenError) -> list[str]:

@@ -1,4 +1,7 @@
-"""Tab completion of profiles, parameters, values and options. Sends no request to an API, and never blocks for long."""
+"""Tab completion of profiles, parameters, values and options. Never blocks for long.
+
+Only behind `NAME=` of a parameter whose ids the API lists it sends a request to the API.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,13 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
+from ..clock import Clock, SystemClock
 from ..errors import TokenError
 from ..sdks import SDKS
 
@@ -18,12 +24,15 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..protocol.messages import ProfileEntry
+    from ..providers.base import Listed
     from .session import TokenSession
 
 __all__ = ["Completion", "candidates"]
 
 _WAIT_SECONDS = 0.5
 """How long a completion waits for the profiles. They are read on another thread, because a server may hang."""
+_LIST_SECONDS = 60.0
+"""How long the ids that an API has listed are used, and how long it is not asked again after a failure."""
 _LINE = re.compile(r"\s*%%?(gettoken|withtoken|deltoken|tokenlogin|tokenlogout)\s+(.*)", re.DOTALL)
 _VALUED = {"--env", "--var", "--file", "--sdk", "--format"}
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -36,14 +45,20 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
 _WORDS: Mapping[str, Collection[str]] = {"--format": ("raw", "json", "header"), "--sdk": SDKS}
 
 
-class Completion:
-    """Completes the lines of the magics in one shell."""
+Listing = Callable[[str, str, Mapping[str, str]], Sequence[str]]
+"""Returns the ids that an API lists: gets a profile, a parameter, and the parameters that were given with it."""
 
-    def __init__(self, shell: InteractiveShell, session: TokenSession) -> None:
+
+class Completion:
+    """Completes the lines of the magics in one shell. clock : for tests."""
+
+    def __init__(self, shell: InteractiveShell, session: TokenSession, clock: Clock | None = None) -> None:
         self._shell = shell
         self._session = session
         self._matcher = self._make()
         self._looking: threading.Thread | None = None
+        self._clock = clock or SystemClock()
+        self._lists: dict[object, _List] = {}
 
     def open(self) -> None:
         """Register with the shell's completer, if it has one."""
@@ -70,7 +85,7 @@ class Completion:
             return {
                 "completions": [
                     SimpleCompletion(text, type=kind)
-                    for kind, text in candidates(found[1], before, word, self.entries())
+                    for kind, text in candidates(found[1], before, word, self.entries(), self.ids)
                 ],
                 # IPython takes only the part after the last delimiter as the word at the cursor.
                 "matched_fragment": fragment if context.token.endswith(fragment) else context.token,
@@ -87,14 +102,45 @@ class Completion:
         self._looking.join(_WAIT_SECONDS)
         return self._session.last_entries
 
+    def ids(self, profile: str, param: str, given: Mapping[str, str]) -> Sequence[str]:
+        """The ids that the profile's API lists; those last known if that takes too long: then the next Tab has them."""
+        key = profile, param, frozenset(given.items())
+        last = self._lists.get(key)
+        if last is None or self._clock.elapsed() >= last.until:
+            work = partial(self._session.list_values, profile, param, given)
+            last = self._lists[key] = _List(work, self._clock, () if last is None else last.ids)
+            last.start()
+        last.join(_WAIT_SECONDS)
+        return last.ids
+
     def _look(self) -> None:
         # A completion is no place for an error: %tokens shows it.
         with suppress(TokenError):
             self._session.entries()
 
 
+class _List(threading.Thread):
+    """Asks an API for ids, once."""
+
+    def __init__(self, work: Callable[[], Sequence[Listed]], clock: Clock, ids: Sequence[str]) -> None:
+        super().__init__(name="jupyter_tokens completion of ids", daemon=True)
+        self._work, self._clock = work, clock
+        self.ids = ids
+        self.until = inf
+
+    def run(self) -> None:
+        # As above: `jupyter tokens values` and the panel show it.
+        with suppress(TokenError):
+            self.ids = [one.id for one in self._work()]
+        self.until = self._clock.elapsed() + _LIST_SECONDS
+
+
 def candidates(
-    magic: str, before: Sequence[str], word: str, entries: Sequence[ProfileEntry]
+    magic: str,
+    before: Sequence[str],
+    word: str,
+    entries: Sequence[ProfileEntry],
+    ids: Listing = lambda *_: (),
 ) -> Iterator[tuple[str, str]]:
     """Yield the completions of the word at the cursor, each with its kind.
 
@@ -108,6 +154,8 @@ def candidates(
         The word at the cursor. In "name=value" only the value is completed.
     entries : sequence of ProfileEntry
         The profiles.
+    ids : callable
+        See `Listing`. Called only if the cursor is behind `NAME=` of a parameter whose values the API can list.
     """
     last = before[-1] if before else ""
     if last in _WORDS:
@@ -122,16 +170,24 @@ def candidates(
     if not plain:
         yield from _beginning(word, "profile", (entry.name for entry in entries))
         return
-    schema = next((entry.schema for entry in entries if entry.name == plain[0]), None)
-    if schema is None or magic not in {"gettoken", "withtoken"}:
+    entry = next((entry for entry in entries if entry.name == plain[0]), None)
+    if entry is None or magic not in {"gettoken", "withtoken"}:
         return
-    known: Mapping[str, Any] = schema.get("properties", {})
+    known: Mapping[str, Any] = entry.schema.get("properties", {})
     name, equals, value = word.partition("=")
+    given = dict(text.partition("=")[::2] for text in plain[1:])
     if equals:
-        yield from _beginning(value, "value", _values(known.get(name, {})))
+        schema = known.get(name, {})
+        can_list = _is_listable(schema, {**entry.params, **given})
+        yield from _beginning(value, "value", ids(entry.name, name, given) if can_list else _values(schema))
     else:
-        given = {text.partition("=")[0] for text in plain[1:]}
         yield from _beginning(word, "param", (f"{name}=" for name in known if name not in given))
+
+
+def _is_listable(schema: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    needed = schema.get("x-listed-by")
+    # Only running the line puts the value of a Python variable there.
+    return needed is not None and all(params.get(name) and not set("{$") & set(str(params[name])) for name in needed)
 
 
 def _values(schema: Mapping[str, Any]) -> Sequence[str]:

@@ -132,6 +132,7 @@ class TokenMagics(Magics):
         arguments = _arguments_of(self.gettoken.parser, line)
         error = _error_of(lambda: self._get(arguments))
         if error is not None:
+            self._offer_login(error)
             raise error
 
     @magic_arguments()
@@ -208,6 +209,7 @@ class TokenMagics(Magics):
         arguments = _arguments_of(self.withtoken.parser, line)
         error = _error_of(lambda: self._lend(arguments))
         if error is not None:
+            self._offer_login(error)
             raise error
         if cell is not None:
             # Only for programs that call the magic themselves: in a cell, `Cells` has turned it into a line magic.
@@ -256,6 +258,13 @@ class TokenMagics(Magics):
             )
         login = self.session.client.source.log_in(profile, show)
         display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else "."), accent="info"))
+
+    def _offer_login(self, error: BaseException) -> None:
+        """Show a button that logs in, where the page can: at the server. The error itself names the magic."""
+        if not isinstance(error, LoginNeeded) or error.profile is None:
+            return
+        if self.session.mode == "server" and not _is_unattended(self.shell):
+            display(Notice(f"Log in to {error.profile}.", ["Then run this cell again."], login=error.profile))
 
     def _log_out(self, profile: str) -> None:
         revoked = self.session.client.source.logout(profile)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..protocol.handles import Handle
     from ..protocol.messages import About, Env, ProfileEntry
+    from ..providers.base import Listed
     from ..sources.base import TokenSource
     from ..sources.cache import Held, Key, Standing
     from ..token import Token
@@ -281,6 +282,13 @@ class TokenSession:
     def last_entries(self) -> list[ProfileEntry]:
         """The last result of `entries`. Does not block."""
         return self._entries
+
+    def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
+        """The values that a parameter can have, where the API lists them. Blocks, for a call to the API.
+
+        Raises `TokenError`, see `TokenSource.list_values`.
+        """
+        return self._source().list_values(profile, param, given)
 
     def statuses(self) -> list[Status]:
         """The state of each token that is held, and of each profile in `last_entries` without one. Sends no request.

@@ -53,7 +53,7 @@ from .handlers import (
     ValuesHandler,
 )
 from .holdings import Holdings, Renewals
-from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler
+from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler, KernelValuesHandler
 from .kernel_proof import KernelGate
 from .kernel_push import Injection, InjectionQueue
 from .kernel_start import become_default
@@ -133,6 +133,7 @@ ROUTES = (
     Route(_KERNEL + "/token", KernelTokenHandler, {"post": None}),
     Route(_KERNEL + "/login", KernelLoginHandler, {"post": None}),
     Route(_KERNEL + "/profiles", KernelProfilesHandler, {"post": None}),
+    Route(_KERNEL + "/values", KernelValuesHandler, {"post": None}),
     Route(_KERNEL + "/holdings", KernelHoldingsHandler, {"post": None}),
     Route(_KERNEL + "/sdk", KernelSdkHandler, {"post": None}),
     Route(_KERNEL + r"/sdk/(?P<tool>[a-z]+)/(?P<name>[^/]+)", EndpointHandler, {"get": None, "post": None}),

@@ -39,6 +39,7 @@ from ..errors import (
 )
 
 if TYPE_CHECKING:
+    from ..config.profiles import Profile
     from .app import TokensExtension
 
 __all__ = [
@@ -298,6 +299,13 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         """Refuse requests that change profiles, or prepare a change, if the administrator does not allow that."""
         if not self.extensionapp.allow_edit:
             self.refuse(403, "The administrator does not allow profiles to be changed here.", "edit_off")
+
+    async def tell_values(self, profile: str | Profile, param: str, given: Mapping[str, Any]) -> None:
+        """Answer with the values that a parameter can have. profile : a draft, or the name of one that is written."""
+        extension = self.extensionapp
+        known = await extension.profile(profile) if isinstance(profile, str) else profile
+        found = await extension.on_a_thread(lambda: extension.source.list_values_of(known, param, given), known.name)
+        self.finish(json.dumps({"values": [one._asdict() for one in found]}))
 
     async def may(self, action: str, resource: str, user: Any = None) -> bool:
         """Whether the Authorizer allows an action on a resource to `user`, by default the one who is logged in."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from ..config.editing import editable, put
+from ..config.editing import Change, draft, editable, put
 from ..config.found import found
 from ..config.secret_store import usable
 from ..errors import ParameterError, UnknownProfile
@@ -24,6 +24,8 @@ from .kernel_push import Errand, Given, Injection, Removal
 
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
+
+    from ..config.profiles import Profile
 
 __all__ = [
     "HistoryHandler",
@@ -143,16 +145,23 @@ class ValuesHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def post(self, name: str) -> None:
-        """The values that a parameter can have, where the API can list them: ids and names, and no token."""
-        body = self.body({"param": str, "params": dict})
+        """The values that a parameter can have, where the API can list them: ids and names, and no token.
+
+        With `settings`, as for a profile to be written: a form asks before the profile is saved.
+        """
+        body = self.body({"param": str, "params": dict, "settings": dict})
         if "param" not in body:
             self.refuse(400, "The field 'param' is missing.", "body")
+        profile = await self._draft(name, body["settings"]) if "settings" in body else name
+        await self.tell_values(profile, body["param"], body.get("params", {}))
+
+    async def _draft(self, name: str, settings: dict[str, Any]) -> Profile:
+        self.check_edit()
+        if not await self.may("write", PROFILES):
+            self.refuse(403, "You may fetch tokens, but not change profiles.", "profiles")
         extension = self.extensionapp
-        await extension.profile(name)
-        found = await extension.on_a_thread(
-            partial(extension.source.list_values, name, body["param"], body.get("params", {})), name
-        )
-        self.finish(json.dumps({"values": [one._asdict() for one in found]}))
+        allow = await _rules(self)
+        return await extension.on_a_thread(partial(draft, name, settings, extension.source.profiles(), allow))
 
 
 class ProfileHandler(TokensHandler):
@@ -173,8 +182,7 @@ class ProfileHandler(TokensHandler):
         self.check_edit()
         settings = self.body(None)
         extension = self.extensionapp
-        trusted = await self.may("execute", KERNELS)
-        allow = partial(check_change, variables=extension.edit_variables, trusted=trusted)
+        allow = await _rules(self)
         created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
         # The secret behind a reference may be new, which the source cannot see.
         extension.source.forget_profile(name)
@@ -194,6 +202,12 @@ class ProfileHandler(TokensHandler):
             extension.activity.login(self, name, "out")
         self.set_status(204)
         self.finish()
+
+
+async def _rules(handler: TokensHandler) -> Change:
+    """What the user of a request may change in a profile."""
+    trusted = await handler.may("execute", KERNELS)
+    return partial(check_change, variables=handler.extensionapp.edit_variables, trusted=trusted)
 
 
 class HoldingsHandler(TokensHandler):

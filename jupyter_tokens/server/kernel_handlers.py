@@ -22,7 +22,14 @@ from .base import CREATE, TOKENS, TokensHandler
 from .holdings import Holding
 from .kernel_proof import check_adopted, connection_key, id_here
 
-__all__ = ["KernelHandler", "KernelHoldingsHandler", "KernelProfilesHandler", "KernelTokenHandler", "ProofHandler"]
+__all__ = [
+    "KernelHandler",
+    "KernelHoldingsHandler",
+    "KernelProfilesHandler",
+    "KernelTokenHandler",
+    "KernelValuesHandler",
+    "ProofHandler",
+]
 
 # Browsers send at least one of them with every POST.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
@@ -123,6 +130,21 @@ class KernelProfilesHandler(KernelHandler):
                 entries.append(entry)
         schemas = params_schemas({entry["provider"] for entry in entries} - {None})
         self.finish(json.dumps({"profiles": entries, "params": schemas, "may_reveal": extension.allow_reveal}))
+
+
+class KernelValuesHandler(KernelHandler):
+    """`jupyter-tokens/kernels/{id}/values`."""
+
+    @allow_unauthenticated
+    async def post(self, kernel_id: str) -> None:
+        """List the values that a parameter can have, where the API can: ids and names, and no token."""
+        kernel_id = await self.prove(kernel_id, "values")
+        body = self.body({"profile": str, "param": str, "params": dict})
+        missing = next((name for name in ("profile", "param") if name not in body), None)
+        if missing is not None:
+            self.refuse(400, f"The field {missing!r} is missing.", "body")
+        await self.check_limits(body["profile"], kernel_id)
+        await self.tell_values(body["profile"], body["param"], body.get("params", {}))
 
 
 class KernelHoldingsHandler(KernelHandler):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..protocol.handles import Handle
     from ..protocol.messages import About, ProfileEntry
+    from ..providers.base import Listed
     from ..token import Secret, Token
 
 __all__ = ["Endpoint", "TokenSource"]
@@ -74,6 +75,23 @@ class TokenSource(ABC):
     @abstractmethod
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a new token, if the API has a call for that. Blocks; nothing is cached. Raises `TokenError`."""
+
+    def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
+        """List the values that a parameter can have, where the API can. Blocks, for a call to the API.
+
+        Parameters
+        ----------
+        profile, param : str
+            Names of the profile and of the parameter.
+        given : mapping
+            Parameters that the API needs for the list, beside those of the profile.
+
+        Raises
+        ------
+        TokenError
+            The API cannot list them, refuses, or cannot be reached.
+        """
+        raise ConfigurationError(f"The values of {param[:80]!r} cannot be listed here.", profile=profile)
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
         """Start a person's login on any device with a browser, or return the state of one. Blocks.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..clock import Clock
     from ..protocol.handles import Handle
     from ..protocol.hub import HubServer
+    from ..providers.base import Listed
     from ..token import Token
 
 __all__ = ["HubSource"]
@@ -97,6 +98,14 @@ class HubSource(LocalSource):
         if not self._is_own(profile):
             raise ConfigurationError("The hub's token service creates no tokens.", profile=profile)
         return super().create(profile, params)
+
+    def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
+        """List the values that a parameter of an own profile, or of a draft, can have. Raises `TokenError`."""
+        if profile.origin:
+            raise ConfigurationError(
+                f"Ids cannot be listed here: {profile.origin} does not do that.", profile=profile.name
+            )
+        return super().list_values_of(profile, param, given)
 
     def issuer_of(self, profile: str) -> str:
         """Return where the service answers, for its profiles. See `LocalSource`."""

@@ -268,8 +268,11 @@ class LocalSource(TokenSource):
             return self._upstream.create(profile, params)
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """List the values that a parameter of a profile can have, where the API can. Blocks. Raises `TokenError`."""
-        self.profiles()
+        """List the values that a parameter can have, by a call to the API. See `TokenSource`."""
+        return self.list_values_of(self.profiles()[profile], param, given)
+
+    def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
+        """As `list_values`, for a profile that may not be written yet."""
         with detached_errors():
             return self._upstream.list_values(profile, param, given)
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..protocol.handles import Handle
     from ..protocol.messages import ProfileEntry
     from ..protocol.proof import Caller
+    from ..providers.base import Listed
     from ..token import Token
 
 __all__ = ["RemoteSource", "written_key"]
@@ -112,6 +113,22 @@ class RemoteSource(TokenSource):
         body = {"profile": profile, "params": dict(params), "create": True}
         answer = self._call("token", body, seconds=_SECONDS, fresh=True)
         return self._token(answer)
+
+    def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
+        """List the values that a parameter can have through the server, or by the fallback. See `TokenSource`."""
+        from ..providers.base import Listed  # noqa: PLC0415 (loads httpx)
+
+        body = {"profile": profile, "param": param, "params": dict(given)}
+        try:
+            answer = self._call("values", body, seconds=_SECONDS, fresh=True)
+        except ServerGone as gone:
+            if self._fallback is None or isinstance(gone, ServerUntrusted):
+                raise
+            return self._fallback.list_values(profile, param, given)
+        try:
+            return [Listed(one["id"], one["label"]) for one in answer["values"]]
+        except (KeyError, TypeError):
+            raise misshapen() from None
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
         """Start a login on another device through the server, or return the state of one. See `TokenSource`."""

@@ -166,9 +166,8 @@ class Upstream:
         tell_seen(profile.name, [token])
         return token
 
-    def list_values(self, name: str, param: str, given: Mapping[str, object]) -> list[Listed]:
+    def list_values(self, profile: Profile, param: str, given: Mapping[str, object]) -> list[Listed]:
         """List the values that a parameter can have; `given` are parameters of the call. Raises `TokenError`."""
-        profile = self._profiles()[name]
         asked = profile.list_params(param, given)
 
         def flow(call: Call) -> Driven[list[Listed]]:

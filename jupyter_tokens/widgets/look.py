@@ -7,6 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from .._util.html import as_html
+from ..errors import LoginNeeded
+from ..kernel.card import login_button
 from ..sources.cache import STATE_LABELS
 
 if TYPE_CHECKING:
@@ -92,8 +94,8 @@ def note(lines: Iterable[str]) -> str:
     return "".join(f'<div role="status" style="{_MUTED};line-height:1.5">{escape(line)}</div>' for line in lines)
 
 
-def failure(error: TokenError) -> str:
-    """Render an error: the message, the vendor's code and request id, the hint."""
+def failure(error: TokenError, *, offer_login: bool = False) -> str:
+    """Render an error: the message, the vendor's code and request id, the hint, and a login if that is what helps."""
     facts = [
         f"HTTP {error.status}" if error.status is not None else "",
         f"code {error.code}" if error.code else "",
@@ -104,6 +106,7 @@ def failure(error: TokenError) -> str:
         f"<div>{escape(error.message)}</div>",
         f'<div style="{_MUTED}">{escape(told)}</div>' if told else "",
         f"<div>{escape(error.hint)}</div>" if error.hint else "",
+        login_button(error.profile) if offer_login and isinstance(error, LoginNeeded) and error.profile else "",
     ]
     return (
         f'<div role="alert" style="border-left:3px solid {_COLORS["failed"]};padding-left:.7em;line-height:1.5;'

@@ -122,7 +122,7 @@ class ProfileRow:
         self._state.value = look.standing(status, now, max(len(statuses) - 1, 0))
         self._places.value = look.places(status)
         error = self.entry.error or (status.error if status is not None else None)
-        message = self._said or (look.failure(error) if error is not None else "")
+        message = self._said or (self._failure(error) if error is not None else "")
         self._message.value = message
         self._message.layout.display = None if message else "none"
         return status is not None and status.expires_at is not None and status.state in {"fresh", "aging"}
@@ -226,7 +226,7 @@ class ProfileRow:
             self._say(work())
         except TokenError as error:
             self._failed_beside = self._status.expires_at if self._status is not None else None
-            self._said, self._failed = look.failure(error), True
+            self._said, self._failed = self._failure(error), True
             if isinstance(error, ParameterError):
                 # Open the details, where the parameter can be corrected.
                 self._more.value = True
@@ -234,6 +234,10 @@ class ProfileRow:
             # A bug of ours. Its text is left out, because it may contain anything.
             _log.warning("An action of a widget failed: %s", type(error).__name__)
             self._say([f"This failed ({type(error).__name__})."])
+
+    def _failure(self, error: TokenError) -> str:
+        # The page logs in at the server, so that does not help a kernel that has its own configuration.
+        return look.failure(error, offer_login=self._feed.session.mode == "server")
 
     def _say(self, lines: Sequence[str]) -> None:
         self._said, self._failed = look.note(lines), False

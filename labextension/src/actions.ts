@@ -81,6 +81,13 @@ export class Actions {
     });
   }
 
+  revoke(profile: string, handle: string): Promise<boolean> {
+    return this._tell(profile, async () => {
+      await this._tokens.revoke(profile, handle);
+      return { kind: 'done', text: this._trans.__('Revoked. Its workers get no further tokens.') };
+    });
+  }
+
   /** Injects the token into a kernel, by default that of the current notebook. */
   inject(
     profile: string,

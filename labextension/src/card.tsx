@@ -7,6 +7,7 @@ import type { Actions } from './actions';
 import { IconButton, pressed } from './button';
 import { Countdown, type Ticker } from './countdown';
 import { Fields } from './fields';
+import { Handles, type ILent } from './handles';
 import { forgetIcon, revealIcon } from './icons';
 import type { LastParams } from './lastparams';
 import { LoginView, needsLogin } from './login';
@@ -17,6 +18,7 @@ import {
   type ILoginAttempt,
   type IProfile,
   type IProvider,
+  type ITokens,
   type Outcome,
   type State
 } from './tokens';
@@ -30,6 +32,8 @@ export interface IBench {
   readonly ticker: Ticker;
   readonly trans: TranslationBundle;
   readonly edit: (profile: string) => void;
+  /** Asks the API for the values that a parameter can have. */
+  readonly values: ITokens['values'];
 }
 
 interface ICardProps {
@@ -38,6 +42,7 @@ interface ICardProps {
   readonly provider: IProvider | undefined;
   /** Names of the notebooks whose kernels have the token, one per line. */
   readonly holders: string;
+  readonly handles: readonly ILent[];
   readonly busy: boolean;
   readonly outcome: Outcome | null;
   /** The login that waits for the person; null if none does. */
@@ -127,6 +132,9 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
           {trans.__('held by %1', holders)}
         </div>
       )}
+      {props.handles.length > 0 && (
+        <Handles bench={bench} profile={profile.name} handles={props.handles} busy={busy} />
+      )}
       <CardActions
         {...props}
         params={params}
@@ -147,6 +155,7 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
             schema={provider.params}
             values={params}
             defaults={profile.params}
+            list={name => bench.values(profile.name, name, params)}
             onChange={change}
             trans={trans}
           />

@@ -7,11 +7,12 @@ import { injectIcon, tokensIcon } from './icons';
 import type { LastParams } from './lastparams';
 import type { CurrentNotebook } from './notebook';
 import { LOAD, magic } from './snippets';
-import { NAMESPACE, type ITokens } from './tokens';
+import { NAMESPACE, type IProfile, type ITokens } from './tokens';
 
 export const CommandIDs = {
   showPanel: `${NAMESPACE}:show-panel`,
   inject: `${NAMESPACE}:inject`,
+  logIn: `${NAMESPACE}:log-in`,
   insertMagic: `${NAMESPACE}:insert-magic`,
   refreshAll: `${NAMESPACE}:refresh-all`
 } as const;
@@ -60,11 +61,27 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     describedBy: profileArgs,
     isEnabled: () => notebook.kernel !== null && (tokens.profiles?.length ?? 0) > 0,
     execute: async args => {
-      const profile = await chosen(args.profile, tokens, trans);
+      const profile = await chosen(args.profile, tokens.profiles, trans);
       if (profile !== null) {
         // The card shows the result.
         showPanel(profile);
         await actions.inject(profile, lastParams.of(profile));
+      }
+    }
+  });
+  commands.addCommand(CommandIDs.logIn, {
+    label: trans.__('Log In for a Token…'),
+    caption: trans.__('Log in to a profile as yourself'),
+    describedBy: profileArgs,
+    isEnabled: () => tokens.profiles?.some(logsIn) === true,
+    execute: async args => {
+      const profile = await chosen(args.profile, tokens.profiles?.filter(logsIn), trans);
+      if (profile !== null) {
+        showPanel(profile);
+        // Of another profile the card says what to do.
+        if (tokens.profiles?.some(one => one.name === profile && logsIn(one))) {
+          await actions.logIn(profile, lastParams.of(profile));
+        }
       }
     }
   });
@@ -74,7 +91,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     describedBy: profileArgs,
     isEnabled: () => notebook.panel !== null && (tokens.profiles?.length ?? 0) > 0,
     execute: async args => {
-      const profile = await chosen(args.profile, tokens, trans);
+      const profile = await chosen(args.profile, tokens.profiles, trans);
       if (profile !== null) {
         const env = actions.variables[profile];
         const line = magic(profile, lastParams.of(profile), ...(env ? ['--env', env] : []));
@@ -88,7 +105,12 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     }
   });
   tokens.changed.connect(() => {
-    for (const id of [CommandIDs.refreshAll, CommandIDs.inject, CommandIDs.insertMagic]) {
+    for (const id of [
+      CommandIDs.refreshAll,
+      CommandIDs.inject,
+      CommandIDs.logIn,
+      CommandIDs.insertMagic
+    ]) {
       commands.notifyCommandChanged(id);
     }
   });
@@ -98,9 +120,13 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
   });
 }
 
+function logsIn({ login }: IProfile): boolean {
+  return login !== null;
+}
+
 async function chosen(
   given: unknown,
-  tokens: ITokens,
+  profiles: ITokens['profiles'] | undefined,
   trans: TranslationBundle
 ): Promise<string | null> {
   if (typeof given === 'string') {
@@ -109,7 +135,7 @@ async function chosen(
   const { value } = await InputDialog.getItem({
     title: trans.__('Choose a profile'),
     label: trans.__('Profile'),
-    items: tokens.profiles?.map(profile => profile.name) ?? [],
+    items: profiles?.map(profile => profile.name) ?? [],
     okLabel: trans.__('OK')
   });
   return value === '' ? null : value;

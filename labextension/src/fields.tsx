@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { HTMLSelect } from '@jupyterlab/ui-components';
 import React from 'react';
 
+import { Picker, type List } from './picker';
 import { written, type IFieldSchema, type IObjectSchema, type Params, type Value } from './tokens';
 
 interface IFieldProps {
@@ -15,6 +16,8 @@ interface IFieldProps {
   /** What is wrong with it. */
   readonly problem?: string | undefined;
   readonly placeholder?: string;
+  /** Asks for the values to offer; null if what the API needs for that is missing. */
+  readonly list?: List | null;
   /** Undefined removes the value, so that the default applies. */
   readonly onChange: (name: string, value: Value | undefined) => void;
   readonly trans: TranslationBundle;
@@ -26,7 +29,13 @@ export function Field(props: IFieldProps): React.JSX.Element {
   return (
     <div className="jp-Tokens-field">
       <FieldLabel id={id} name={name} schema={schema} required={required} />
-      <Input {...props} />
+      {props.list === undefined ? (
+        <Input {...props} />
+      ) : (
+        <Picker id={id} label={schema.title ?? name} list={props.list} trans={props.trans}>
+          <Input {...props} />
+        </Picker>
+      )}
       <FieldProblem id={id} problem={props.problem} />
       {schema.description && (
         <div className="jp-Tokens-help" id={`${id}-help`}>
@@ -114,6 +123,7 @@ function Input(props: IFieldProps): React.JSX.Element {
     <input
       {...common}
       className="jp-mod-styled"
+      list={props.list === undefined ? undefined : `${id}-values`}
       type={numeric ? 'number' : 'text'}
       min={schema.minimum}
       step={schema.type === 'integer' ? 1 : 'any'}
@@ -144,13 +154,16 @@ interface IFieldsProps {
   readonly values: Params;
   /** The values that apply if a field is empty. */
   readonly defaults: Params;
+  /** Asks the API for the values of one of them. */
+  readonly list: (name: string) => ReturnType<List>;
   readonly onChange: (values: Params) => void;
   readonly trans: TranslationBundle;
 }
 
 /** The fields of an object schema, without secrets. */
 export function Fields(props: IFieldsProps): React.JSX.Element {
-  const { id, schema, values, defaults, onChange, trans } = props;
+  const { id, schema, values, defaults, list, onChange, trans } = props;
+  const isGiven = (name: string): boolean => (values[name] ?? defaults[name]) !== undefined;
   const change = (name: string, value: Value | undefined): void =>
     onChange(without(values, name, value));
   return (
@@ -166,6 +179,9 @@ export function Fields(props: IFieldsProps): React.JSX.Element {
             required={schema.required?.includes(name) === true && defaults[name] === undefined}
             value={values[name]}
             {...(defaults[name] !== undefined && { placeholder: written(defaults[name]) })}
+            {...(field['x-listed-by'] && {
+              list: field['x-listed-by'].every(isGiven) ? () => list(name) : null
+            })}
             onChange={change}
             trans={trans}
           />

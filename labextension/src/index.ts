@@ -83,7 +83,14 @@ const panel: JupyterFrontEndPlugin<void> = {
       notebook,
       sessions: app.serviceManager.sessions,
       ready: lastParams.restore(),
-      bench: { actions, lastParams, now: () => tokens.now(), ticker, trans }
+      bench: {
+        actions,
+        lastParams,
+        now: () => tokens.now(),
+        ticker,
+        trans,
+        values: (...call) => tokens.values(...call)
+      }
     });
     app.shell.add(widget, 'right', { rank: 900 });
     restorer?.add(widget, widget.id);

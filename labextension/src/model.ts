@@ -10,10 +10,12 @@ import { eventSchema } from './tokens';
 import type {
   IEditable,
   IFound,
+  IHandle,
   IHistoryEntry,
   IHolding,
   IInjection,
   IInjectRequest,
+  IListed,
   ILoginAttempt,
   ILogout,
   IProblem,
@@ -62,6 +64,11 @@ interface IProvidersAnswer {
   readonly secret_stores: readonly Store[];
 }
 
+interface IHoldingsAnswer {
+  readonly holdings: readonly IHolding[];
+  readonly handles: readonly IHandle[];
+}
+
 interface IProfilesAnswer {
   readonly profiles: readonly IProfile[];
   readonly may_reveal: boolean;
@@ -93,6 +100,7 @@ export class TokensModel implements ITokens, IDisposable {
   providers: readonly IProvider[] = [];
   stores: readonly Store[] = ['file'];
   holdings: readonly IHolding[] = [];
+  handles: readonly IHandle[] = [];
   mayReveal = false;
   mayEdit = false;
   happened = 0;
@@ -227,6 +235,10 @@ export class TokensModel implements ITokens, IDisposable {
     );
   }
 
+  async revoke(profile: string, handle: string): Promise<void> {
+    await this._during(profile, () => this._ask('DELETE', ['handles', handle]));
+  }
+
   /** @param waits - Called at each poll while the kernel is busy. */
   async inject(
     kernelId: string,
@@ -293,6 +305,17 @@ export class TokensModel implements ITokens, IDisposable {
     return (await this._ask<{ found: readonly IFound[] }>('GET', ['import'])).found;
   }
 
+  async values(
+    profile: string,
+    param: string,
+    params: Params,
+    settings?: Settings
+  ): Promise<readonly IListed[]> {
+    const body = { param, params, ...(settings && { settings }) };
+    const path = ['profiles', profile, 'values'];
+    return (await this._ask<{ values: readonly IListed[] }>('POST', path, body)).values;
+  }
+
   editable(profile: string): Promise<IEditable> {
     return this._ask<IEditable>('GET', ['profiles', profile]);
   }
@@ -318,14 +341,14 @@ export class TokensModel implements ITokens, IDisposable {
     try {
       const [listed, held, providers] = await Promise.all([
         ask<IProfilesAnswer>('profiles'),
-        ask<{ holdings: readonly IHolding[] }>('holdings').catch(unlessForbidden),
+        ask<IHoldingsAnswer>('holdings').catch(unlessForbidden),
         this.providers.length > 0
           ? { providers: this.providers, secret_stores: this.stores }
           : ask<IProvidersAnswer>('providers')
       ]);
       if (turn === this._turn) {
         this.stores = providers.secret_stores;
-        this._take(listed, held.holdings, providers.providers);
+        this._take(listed, held, providers.providers);
         this._pace();
       }
     } catch (error) {
@@ -340,7 +363,7 @@ export class TokensModel implements ITokens, IDisposable {
   /** Unchanged profiles stay the same objects, so that only changed cards are rendered again. */
   private _take(
     listed: IProfilesAnswer,
-    holdings: readonly IHolding[],
+    { holdings, handles }: IHoldingsAnswer,
     providers: readonly IProvider[]
   ): void {
     const before = new Map(this.profiles?.map(profile => [profile.name, profile]));
@@ -350,6 +373,7 @@ export class TokensModel implements ITokens, IDisposable {
       profiles.length !== this.profiles?.length ||
       profiles.some((profile, index) => profile !== this.profiles?.[index]) ||
       !alike(holdings, this.holdings) ||
+      !alike(handles, this.handles) ||
       listed.may_reveal !== this.mayReveal ||
       listed.may_edit !== this.mayEdit ||
       listed.problem?.message !== this.serviceProblem?.message ||
@@ -362,6 +386,7 @@ export class TokensModel implements ITokens, IDisposable {
     this._told = this.happened;
     this.profiles = profiles;
     this.holdings = same(this.holdings, holdings);
+    this.handles = same(this.handles, handles);
     this._loadedIn = listed.loaded_in;
     this.mayReveal = listed.may_reveal;
     this.mayEdit = listed.may_edit;
@@ -456,9 +481,9 @@ export class TokensModel implements ITokens, IDisposable {
 }
 
 /** Users who may fetch but not inject see the profiles without holdings. */
-function unlessForbidden(error: unknown): { holdings: readonly IHolding[] } {
+function unlessForbidden(error: unknown): IHoldingsAnswer {
   if (error instanceof RequestError && error.status === 403) {
-    return { holdings: [] };
+    return { holdings: [], handles: [] };
   }
   throw error;
 }

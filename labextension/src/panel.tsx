@@ -13,6 +13,7 @@ import React from 'react';
 
 import { IconButton } from './button';
 import { Card, type IBench } from './card';
+import { lent } from './handles';
 import { History } from './history';
 import { tokensIcon } from './icons';
 import type { CurrentNotebook, IKernelFacts } from './notebook';
@@ -243,6 +244,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
             profile={profile}
             provider={tokens.providers.find(({ id }) => id === profile.provider)}
             holders={holders(tokens.holdings, profile.name, notebooks, kernel?.id, trans)}
+            handles={lent(tokens.handles, profile.name, notebooks)}
             busy={tokens.busy(profile.name)}
             outcome={tokens.outcome(profile.name)}
             attempt={tokens.attempt(profile.name)}

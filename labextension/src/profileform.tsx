@@ -12,6 +12,7 @@ import {
   known,
   plain,
   providerOf,
+  secretsOf,
   settingsFor,
   signInOf,
   signIns,
@@ -21,7 +22,18 @@ import {
 } from './profilesettings';
 import { problemOf } from './request';
 import { SecretField, type Keeping } from './secretfield';
-import type { IEditable, IFieldSchema, IFound, IProblem, ITokens, Params, Value } from './tokens';
+import type {
+  IEditable,
+  IFieldSchema,
+  IFound,
+  IListed,
+  IProblem,
+  IProvider,
+  ITokens,
+  Params,
+  Settings,
+  Value
+} from './tokens';
 
 interface IProfileFormProps {
   readonly tokens: ITokens;
@@ -87,6 +99,27 @@ export function ProfileForm({
     }
   }, [report]);
 
+  const written = (
+    provider: IProvider,
+    secrets: ReturnType<typeof secretsOf>,
+    params: Params
+  ): Settings => ({
+    ...unseen(editable, provider),
+    ...known(values, provider, way),
+    ...secrets,
+    provider: chosen,
+    ...(Object.keys(params).length > 0 && { params })
+  });
+  const list = async (param: string): Promise<readonly IListed[]> => {
+    if (!form.current || !provider) {
+      return [];
+    }
+    const secrets = secretsOf(form.current, provider, keepingOf, editable);
+    // Not what has been typed of it so far.
+    const settings = written(provider, secrets, changed(params, param, undefined));
+    return tokens.values(name || chosen, param, {}, settings);
+  };
+
   const save = async (test: boolean): Promise<void> => {
     if (busy || !form.current?.reportValidity() || !provider) {
       return;
@@ -100,13 +133,7 @@ export function ProfileForm({
     setReport(null);
     const secrets = taken(form.current, provider, keepingOf, editable);
     try {
-      await tokens.put(name, {
-        ...unseen(editable, provider),
-        ...known(values, provider, way),
-        ...secrets,
-        provider: chosen,
-        ...(Object.keys(params).length > 0 && { params })
-      });
+      await tokens.put(name, written(provider, secrets, params));
       if (!test) {
         onClose();
         return;
@@ -261,6 +288,7 @@ export function ProfileForm({
                 schema={{ properties: provider.params.properties }}
                 values={params}
                 defaults={{}}
+                list={list}
                 onChange={setParams}
                 trans={trans}
               />

@@ -173,8 +173,17 @@ export function known(values: Params, provider: IProvider, way: ISignIn | null):
   };
 }
 
-/** The typed secrets, whose inputs are then cleared; or those that the server keeps. */
-export function taken(
+/** As `secretsOf`, and clears the inputs. */
+export function taken(...all: Parameters<typeof secretsOf>): Record<string, Setting> {
+  const secrets = secretsOf(...all);
+  for (const input of all[0].querySelectorAll<HTMLInputElement>('input[data-secret]')) {
+    input.value = '';
+  }
+  return secrets;
+}
+
+/** The typed secrets, or that the server keeps those it has. */
+export function secretsOf(
   form: HTMLFormElement,
   provider: IProvider,
   keeping: (name: string) => Keeping,
@@ -183,7 +192,6 @@ export function taken(
   const secrets: Record<string, Setting> = {};
   for (const input of form.querySelectorAll<HTMLInputElement>('input[data-secret]')) {
     const typed = input.value;
-    input.value = '';
     const store = keeping(input.name);
     if (typed) {
       secrets[input.name] = store === 'reference' ? typed : { value: typed, store };

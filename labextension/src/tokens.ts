@@ -130,6 +130,8 @@ export interface IFieldSchema {
   readonly writeOnly?: boolean;
   readonly examples?: readonly string[];
   readonly 'x-advanced'?: boolean;
+  /** The API can list its values; it needs these other parameters for that. */
+  readonly 'x-listed-by'?: readonly string[];
   /** The ways to sign in that it is for; all if there are none. */
   readonly 'x-sign-in'?: readonly string[];
   /** It is required if one of these holds: that way is chosen, and the other setting is empty. */
@@ -137,6 +139,12 @@ export interface IFieldSchema {
     readonly sign_in?: string;
     readonly without?: string;
   }[];
+}
+
+/** A value that a parameter can have, with its name or state for people. */
+export interface IListed {
+  readonly id: string;
+  readonly label: string;
 }
 
 /** One of several ways to sign in. */
@@ -195,6 +203,18 @@ export interface IHolding {
   readonly env: string | null;
   readonly expires_at: string | null;
   readonly kept_by: KeptBy;
+}
+
+/** What workers have instead of tokens; without its key. */
+export interface IHandle {
+  readonly id: string;
+  readonly profile: string;
+  readonly params: Params;
+  /** Who may renew it: `kernel ID` or `user`. */
+  readonly owner: string;
+  readonly lease_ends_at: string;
+  /** How many tokens were handed out with it. */
+  readonly uses: number;
 }
 
 /** Something that happened to a token, as the server remembers it. */
@@ -266,6 +286,7 @@ export interface ITokens {
   /** Where this machine can store secrets, the better first. */
   readonly stores: readonly Store[];
   readonly holdings: readonly IHolding[];
+  readonly handles: readonly IHandle[];
   /** Whether the administrator allows revealing tokens. */
   readonly mayReveal: boolean;
   /** Whether the administrator allows editing profiles. */
@@ -303,6 +324,8 @@ export interface ITokens {
    */
   logIn(profile: string, begun: (attempt: ILoginAttempt) => void): Promise<ILoginAttempt>;
   logOut(profile: string): Promise<ILogout>;
+  /** Ends a handle of the profile: its workers get no further tokens. */
+  revoke(profile: string, handle: string): Promise<void>;
 
   /** Resolves when the kernel has the token, however long it is busy. */
   inject(
@@ -320,6 +343,19 @@ export interface ITokens {
 
   /** The credentials that could be imported. */
   importable(): Promise<readonly IFound[]>;
+
+  /**
+   * Asks the API for the values that a parameter can have.
+   *
+   * @param params - The other parameters.
+   * @param settings - A profile that has not been saved yet.
+   */
+  values(
+    profile: string,
+    param: string,
+    params: Params,
+    settings?: Settings
+  ): Promise<readonly IListed[]>;
 
   editable(profile: string): Promise<IEditable>;
   put(profile: string, settings: Settings): Promise<void>;

@@ -25,7 +25,7 @@ beforeEach(() => {
   server = new Server();
   server.answers = {
     'GET profiles': { profiles: [profile()], may_reveal: true, may_edit: true, loaded_in: [] },
-    'GET holdings': { holdings: [] },
+    'GET holdings': { holdings: [], handles: [] },
     'GET providers': { providers: [], secret_stores: ['file'] }
   };
   model = new TokensModel(server.settings, nullTranslator.load(''), 3600);

@@ -29,7 +29,7 @@ function list(...profiles: IProfile[]): void {
 beforeEach(async () => {
   server = new Server();
   server.answers = {
-    'GET holdings': { holdings: [] },
+    'GET holdings': { holdings: [], handles: [] },
     'GET providers': { providers: [PROVIDER], secret_stores: ['file'] }
   };
   list(profile(), profile({ name: 'other' }));
@@ -176,6 +176,20 @@ describe('TokensModel', () => {
     expect(patient.problem).toBeNull();
     expect(patient.profiles).toHaveLength(2);
     patient.dispose();
+  });
+
+  it('shows the handles of workers, and revokes one by its id', async () => {
+    const handle = { id: 'h1', profile: 'acme', params: {}, owner: 'user', uses: 0 };
+    server.answers['GET holdings'] = { holdings: [], handles: [handle] };
+    await model.look();
+    const before = model.handles;
+    expect(before).toEqual([handle]);
+    await model.look();
+    expect(model.handles).toBe(before);
+    server.answers['DELETE handles/h1'] = {};
+    server.answers['GET holdings'] = { holdings: [], handles: [] };
+    await model.revoke('acme', 'h1');
+    expect(model.handles).toEqual([]);
   });
 
   it('shows the profiles to who may not see what kernels hold', async () => {

@@ -12,11 +12,14 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_tokens.errors import ServerGone
+from jupyter_tokens.errors import Forbidden, ServerGone
+from jupyter_tokens.kernel import completion as completing
 from jupyter_tokens.kernel.completion import Completion, candidates
 from jupyter_tokens.protocol.messages import ProfileEntry
-from jupyter_tokens.sandbox import Sandbox
+from jupyter_tokens.providers.base import Listed
+from jupyter_tokens.sandbox import Sandbox, modelarts
 
+from ..doubles import Clock
 from .shells import RealKernel, magics_of
 
 DEADLINE = 300
@@ -70,6 +73,38 @@ def complete(shell: InteractiveShell, code: str) -> list[str]:
 )
 def test_what_can_stand_there(before: list[str], word: str, expected: list[str]) -> None:
     assert [text for _, text in candidates("gettoken", before, word, ENTRIES)] == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "is_asked"),
+    [
+        (["ApplicationId=app_1"], True),
+        (["--once", "ApplicationId=app_1", "--var", "x"], True),
+        # What the API needs for it is missing, or known only when the line runs.
+        ([], False),
+        (["ApplicationId="], False),
+        (["ApplicationId={app}"], False),
+        (["ApplicationId=$app"], False),
+    ],
+)
+def test_ids_are_asked_for_only_with_what_the_api_needs(words: list[str], *, is_asked: bool) -> None:
+    asked = [("eiam", "ApplicationTokenId", {"ApplicationId": "app_1"})] if is_asked else []
+    schema = {"properties": {"ApplicationTokenId": {"x-listed-by": ["InstanceId", "ApplicationId"]}}}
+    entries = [ProfileEntry("eiam", schema=schema, params={"InstanceId": "idaas_1"})]
+    seen: list[object] = []
+
+    def ids(*call: object) -> list[str]:
+        seen.append(call)
+        return ["apptk_1", "other"]
+
+    found = list(candidates("gettoken", ["eiam", *words], "ApplicationTokenId=app", entries, ids))
+    assert seen == asked
+    assert found == ([("value", "apptk_1")] if asked else [])
+    # The name alone asks nobody.
+    assert list(candidates("gettoken", ["eiam", *words], "ApplicationTok", entries, ids)) == [
+        ("param", "ApplicationTokenId=")
+    ]
+    assert seen == asked
 
 
 def test_the_other_magics_have_options_of_their_own() -> None:
@@ -163,6 +198,51 @@ def test_a_server_that_hangs_is_not_waited_for_and_not_asked_twice() -> None:
     completion._looking.join(DEADLINE)
     assert completion.entries() == ENTRIES
     assert silent.asked == 2
+
+
+class Lists:
+    """A session whose API lists slowly, or refuses."""
+
+    def __init__(self) -> None:
+        self.answer = threading.Event()
+        self.asked = 0
+        self.refuses = False
+
+    def list_values(self, *_: object) -> list[Listed]:
+        self.asked += 1
+        self.answer.wait(DEADLINE)
+        if self.refuses:
+            raise Forbidden("No.")
+        return [Listed(f"id-{self.asked}", "")]
+
+
+def test_a_list_that_takes_long_comes_with_the_next_tab_and_is_used_for_a_minute() -> None:
+    lists, clock = Lists(), Clock()
+    completion = Completion(SimpleNamespace(Completer=None), lists, clock)  # type: ignore[arg-type]
+
+    def ids() -> list[str]:
+        return list(completion.ids("eiam", "ApplicationTokenId", {}))
+
+    assert ids() == ids() == []
+    assert lists.asked == 1
+    lists.answer.set()
+    until_known = time.monotonic() + DEADLINE
+    while not ids():
+        assert time.monotonic() < until_known
+    assert (ids(), lists.asked) == (["id-1"], 1)
+    clock.advance(61)
+    lists.refuses = True
+    # What was known stays, and the API that refuses is not asked at each Tab.
+    for _ in range(3):
+        assert ids() == ["id-1"]
+    assert lists.asked == 2
+
+
+def test_tab_lists_ids_in_a_shell(shell: InteractiveShell, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completing, "_WAIT_SECONDS", DEADLINE)
+    code = "%gettoken modelarts instance_id="
+    assert f"{code}{modelarts.INSTANCE}" in complete(shell, code)
+    assert not sandbox.requests.total()
 
 
 def test_tab_in_a_kernel(kernel: RealKernel, sandbox: Sandbox) -> None:

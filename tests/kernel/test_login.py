@@ -35,6 +35,8 @@ def test_a_person_logs_in_gets_a_token_and_logs_out(shell: InteractiveShell, mon
 
     before = run(shell, "%gettoken me")
     assert "%tokenlogin me" in before.printed
+    # The page logs in at a server, and here is none.
+    assert before.outputs == []
     with monkeypatch.context() as patch:
         patch.setattr(magics, "display", display)
         assert run(shell, "%tokenlogin me").result.success

@@ -76,11 +76,13 @@ class Recording:
         path = urlsplit(request["url"]).path
         where = f"{request['method']} {path}"
         names = path.partition("/jupyter-tokens/profiles/")[2].split("/")
-        # A form sends a secret once; a reveal is answered with the value. Nothing else may.
-        sends = request["method"] == "PUT" and len(names) == 1 and names != [""]
+        # A form sends what was typed, to save it or to list ids before that; a reveal is answered with the value.
+        # Nothing else may.
+        saves = request["method"] == "PUT" and len(names) == 1 and names != [""]
+        lists = request["method"] == "POST" and names[1:] == ["values"] and "settings" in json.loads(posted)
         asks = request["method"] == "POST" and names[1:] == ["token"]
         reveals = asks and json.loads(posted).get("reveal") is True
-        yield f"request {where}", posted, sends
+        yield f"request {where}", posted, saves or lists
         yield f"address {where}", unquote(request["url"]) + json.dumps(request["headers"]), False
         yield f"answer to {where}", self._text(response["content"]), reveals
         yield f"headers of the answer to {where}", json.dumps(response["headers"]), False

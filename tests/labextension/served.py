@@ -66,13 +66,15 @@ class Served:
         return httpx.request(method, f"{self.url}/{path}", json=body, headers=headers, timeout=DEADLINE)
 
     def forget_all(self) -> None:
-        """As if nobody had been here before: tokens, logins, kernels, faults."""
+        """As if nobody had been here before: tokens, logins, handles, kernels, faults."""
         self.sandbox.clear_faults()
         for profile in self.ask("GET", "jupyter-tokens/profiles").json()["profiles"]:
             if profile["login"] is not None:
                 self.ask("DELETE", f"jupyter-tokens/profiles/{profile['name']}/login")
             elif profile["state"] != "none":
                 self.ask("DELETE", f"jupyter-tokens/profiles/{profile['name']}/token")
+        for handle in self.ask("GET", "jupyter-tokens/handles").json()["handles"]:
+            self.ask("DELETE", f"jupyter-tokens/handles/{handle['id']}")
         for session in self.ask("GET", "api/sessions").json():
             self.ask("DELETE", f"api/sessions/{session['id']}")
 

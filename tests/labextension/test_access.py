@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import expect
@@ -45,6 +46,16 @@ def states(lab: Lab) -> Iterator[str]:
     expect(lab.card("refused").get_by_role("alert")).to_be_visible()
     lab.press("short", "Parameters of")
     yield "a value, an error and parameters"
+    handle = {"id": uuid4().hex, "key": "1e" * 32, "profile": "eiam", "lease": 60}
+    assert lab.served.ask("POST", "jupyter-tokens/handles", handle).is_success
+    expect(lab.button("eiam", "Revoke")).to_be_visible()
+    lab.press("modelarts", "Parameters of")
+    lab.card("modelarts").get_by_role("button", name="List instance_id").click()
+    expect(lab.card("modelarts")).to_contain_text("found: type, or press the down arrow.")
+    lab.card("modelarts").get_by_label("project_id", exact=True).fill("nowhere")
+    lab.card("modelarts").get_by_role("button", name="List instance_id").click()
+    expect(lab.card("modelarts").get_by_role("alert")).to_be_visible()
+    yield "a handle and a list of ids"
     choose(lab, "eiam", "httpx")
     expect(lab.card("eiam").get_by_label("Code for eiam", exact=True)).to_contain_text("get_token")
     yield "use it"

@@ -195,7 +195,7 @@ REFUSED = {
 }
 
 
-def typed(sandbox: Sandbox, folder: Path) -> dict[str, dict[str, Any]]:
+def typed(sandbox: Sandbox, folder: Path) -> dict[str, Mapping[str, Any]]:
     """What a person types for each provider, with secrets by value."""
     client_id, client_secret = next(iter(sandbox.accounts.openid.items()))
     person = {"issuer": f"{sandbox.url}/openid", "client_id": client_id, "client_secret": client_secret}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
@@ -100,3 +100,46 @@ def test_a_token_that_needs_a_login_offers_it(lab: Lab) -> None:
     expect(lab.card("openid")).to_contain_text("login needed")
     expect(lab.card("openid").get_by_role("alert")).to_contain_text("Nobody is logged in.")
     expect(lab.button("openid", "Log in to")).to_be_enabled()
+
+
+def log_in_by(button: Locator, lab: Lab, text: str) -> None:
+    """Presses a button in a cell's output, and logs in as the person on the page that opens."""
+    with lab.page.context.expect_page() as opened:
+        button.click()
+    allow(opened.value)
+    expect(opened.value.locator("body")).to_contain_text("Logged in as demo")
+    opened.value.close()
+    expect(lab.card("openid")).to_contain_text(text)
+
+
+def test_from_the_card_in_a_notebook(lab: Lab) -> None:
+    lab.open_notebook("card.ipynb")
+    # Who cannot press a button is told what to type.
+    assert "%tokenlogin openid" in lab.run_cell("%gettoken openid")
+    output = lab.page.locator(".jp-OutputArea-output")
+    log_in_by(output.get_by_role("button", name="Log in"), lab, "Logged in as demo. A token was fetched.")
+    assert lab.run_cell(f"%gettoken openid\n{DIGEST}") == hashlib.sha256(value_of(lab, "openid").encode()).hexdigest()
+    expect(output.get_by_role("button", name="Log in")).to_have_count(0)
+
+
+def test_from_a_widget(lab: Lab) -> None:
+    lab.open_notebook("widget.ipynb")
+    lab.run_cell("from jupyter_tokens import TokenCard; display(TokenCard('openid'))")
+    widget = lab.page.locator(".jp-OutputArea-output")
+    widget.get_by_role("button", name="Fetch", exact=True).click()
+    expect(widget).to_contain_text("login needed")
+    log_in_by(widget.get_by_role("button", name="Log in"), lab, "Logged in as demo. A token was fetched.")
+    widget.get_by_role("button", name="Fetch", exact=True).click()
+    expect(widget).to_contain_text("fresh")
+    expect(widget.get_by_role("button", name="Log in")).to_have_count(0)
+
+
+def test_from_the_palette(lab: Lab) -> None:
+    lab.command("jupyter-tokens:log-in")
+    dialog = lab.page.get_by_role("dialog")
+    # Only those that a person logs in to.
+    expect(dialog.locator("option")).to_have_text(["openid", "openid-device"])
+    dialog.get_by_role("combobox").select_option("openid-device")
+    dialog.get_by_role("button", name="OK").click()
+    expect(lab.card("openid-device")).to_contain_text("and enter the code")
+    lab.press("openid-device", "Cancel the login to")

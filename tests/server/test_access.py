@@ -73,6 +73,10 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
     ("get", "/jupyter-tokens/profiles/{name}/login/{login_id}"): {"status": 404},
     ("get", "/jupyter-tokens/login/callback"): {"status": 409},
     ("post", "/jupyter-tokens/kernels/{kernel_id}/login"): {"status": 409, "body": {"profile": "oneaccess"}},
+    ("post", "/jupyter-tokens/kernels/{kernel_id}/values"): {
+        "status": 400,
+        "body": {"profile": "oneaccess", "param": "x"},
+    },
     ("get", "/jupyter-tokens/proxy/{name}/{path}"): {"status": 405},
     ("post", "/jupyter-tokens/proxy/{name}/{path}"): {"status": 400},
     ("post", "/jupyter-tokens/kernels/{kernel_id}/token"): {"body": {"profile": "oneaccess"}},

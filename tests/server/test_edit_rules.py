@@ -212,3 +212,24 @@ class TestSecrets:
         await call("PUT", "profiles/mine", {**mine, "client_secret": sent(SECRETS["oneaccess"])})
         moved = {**mine, "endpoint": attacker.url, "client_secret": {"keep": True}}
         assert (await call("PUT", "profiles/mine", moved)).code == 200
+
+
+async def test_ids_for_a_form_are_listed_by_the_same_rules(call: Call, attacker: Loopback, profiles: Any) -> None:
+    Permissions.allowed = {*WRITE, ("write", "jupyter_tokens:tokens")}
+    form = {name: value for name, value in profiles["eiam"].items() if name != "access_key_id"}
+    form["access_key_id"] = sent("LTAI-sandbox")
+    form["access_key_secret"] = sent(SECRETS["alibaba"])
+    assert (await call("PUT", "profiles/mine", form)).code == 201
+    body: dict[str, Any] = {"param": "ApplicationTokenId", "settings": form}
+    assert (await call("POST", "profiles/mine/values", body)).code == 200
+    keep = {"access_key_id": {"keep": True}, "access_key_secret": {"keep": True}}
+    for wrong, setting in (
+        ({**form, "access_key_secret": "env:HOME"}, "access_key_secret"),
+        ({**form, **keep, "endpoint": attacker.url}, "endpoint"),
+    ):
+        refused = await call("POST", "profiles/mine/values", {**body, "settings": wrong})
+        assert (refused.code, told(refused)["setting"]) == (400, setting)
+    assert attacker.requests == []
+    Permissions.allowed.remove(("write", "jupyter_tokens:profiles"))
+    refused = await call("POST", "profiles/mine/values", body)
+    assert (refused.code, told(refused)["reason"]) == (403, "profiles")

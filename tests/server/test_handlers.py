@@ -489,6 +489,15 @@ class TestKernel:
             for name in ("astra", "eiam", "modelarts", "oneaccess", "pai-dlc")
         }
 
+    async def test_values_that_the_api_lists(self, by_proof: Call, sandbox: Sandbox) -> None:
+        answer = await by_proof("values", {"profile": "modelarts", "param": "instance_id"})
+        assert INSTANCE in [one["id"] for one in told(answer)["values"]]
+        assert not sandbox.requests.total()
+        answer = await by_proof("values", {"profile": "modelarts", "param": "project_id"})
+        assert (answer.code, "It can list: instance_id." in told(answer)["hint"]) == (400, True)
+        answer = await by_proof("values", {"profile": "modelarts"})
+        assert (answer.code, "'param'" in told(answer)["message"]) == (400, True)
+
     @pytest.mark.parametrize("allowed", [True, False])
     async def test_profiles_tell_whether_a_token_may_be_shown(
         self, by_proof: Call, extension: TokensExtension, allowed: bool
@@ -519,6 +528,9 @@ class TestKernel:
             response = await by_proof("token", {"profile": name})
             assert response.code == status
             assert status == 200 or told(response)["reason"] == "limited"
+            assert (await by_proof("values", {"profile": name, "param": "none"})).code == (
+                400 if status == 200 else 403
+            )
 
 
 async def test_a_profile_that_was_added_a_moment_ago(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
+from jupyter_tokens.sandbox import Sandbox, modelarts
 from jupyter_tokens.server.kernel_start import LOAD, TokensProvisioner
 
 from .conftest import Call, told
@@ -21,6 +22,12 @@ from .kernels import started
 pytestmark = pytest.mark.usefixtures("profiles")
 
 IPYKERNEL = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
+TAB = """
+from IPython.core.completer import provisionalcompleter
+code = "%gettoken modelarts instance_id="
+with provisionalcompleter():
+    print([one.text for one in get_ipython().Completer.completions(code, len(code))])
+"""
 LOOK = (
     "import sys; shell = get_ipython()\n"
     "print('jupyter_tokens.kernel.magics' in sys.modules, shell.find_line_magic('gettoken') is not None)"
@@ -45,6 +52,16 @@ async def loaded(serverapp: Any, name: str = "own") -> tuple[str, str]:
     """Whether the magics are there, and what the kernel printed at its start and after it."""
     async with started(serverapp, name) as client:
         return (await client.run(LOOK)).strip(), client.all_heard()
+
+
+async def test_tab_lists_ids_through_the_server(jp_serverapp: Any, sandbox: Sandbox) -> None:
+    async with started(jp_serverapp) as client:
+        # On a busy machine the first Tab would otherwise give up.
+        await client.run("import jupyter_tokens.kernel.completion as c; c._WAIT_SECONDS = 300")
+        offered = await client.run(TAB)
+        assert modelarts.INSTANCE in offered
+        # It has no secret of its own, and no token was fetched.
+        assert not sandbox.requests.total()
 
 
 async def test_every_ipykernel_has_it_from_the_first_cell(jp_serverapp: Any, call: Call) -> None:

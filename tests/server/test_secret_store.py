@@ -50,6 +50,41 @@ async def works(call: Call) -> bool:
     return (await call("POST", "profiles/new/token", {"refresh": True})).code == 200
 
 
+class TestDrafts:
+    """Ids that are listed for a form, before its profile is written."""
+
+    @pytest.fixture
+    def form(self, profiles: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in profiles["eiam"].items() if name != "access_key_secret"}
+
+    async def test_with_a_secret_that_was_typed(self, call: Call, form: dict[str, Any], extension: Any) -> None:
+        before = editing.path().read_bytes()
+        settings = {**form, "access_key_secret": secret("file", SECRETS["alibaba"])}
+        body = {"param": "ApplicationTokenId", "settings": settings}
+        assert told(await call("POST", "profiles/new/values", body))["values"]
+        # It is the secret, whatever it looks like: not a reference that the server would read.
+        settings["access_key_secret"] = secret("file", "env:HOME")
+        refused = await call("POST", "profiles/new/values", body)
+        assert (refused.code, told(refused)["code"]) == (502, "SignatureDoesNotMatch")
+        assert editing.path().read_bytes() == before
+        assert not (editing.path().parent / "jupyter_tokens_secrets").exists()
+        assert "new" not in extension.source.profiles()
+
+    async def test_with_a_secret_that_is_kept(self, call: Call, form: dict[str, Any]) -> None:
+        settings = {**form, "access_key_secret": secret("file", SECRETS["alibaba"])}
+        assert (await call("PUT", "profiles/new", settings)).code == 201
+        body = {"param": "ApplicationTokenId", "settings": {**form, "access_key_secret": {"keep": True}}}
+        assert told(await call("POST", "profiles/new/values", body))["values"]
+
+    async def test_refused_like_a_change(self, call: Call, form: dict[str, Any], extension: Any) -> None:
+        body = {"param": "ApplicationTokenId", "settings": {**form, "access_key_secret": "a-literal-secret"}}
+        refused = await call("POST", "profiles/new/values", body)
+        assert (refused.code, told(refused)["setting"]) == (400, "access_key_secret")
+        extension.allow_edit = False
+        refused = await call("POST", "profiles/new/values", body)
+        assert (refused.code, told(refused)["reason"]) == (403, "edit_off")
+
+
 class TestStoring:
     async def test_in_the_keyring(self, call: Call, new: dict[str, Any]) -> None:
         response = await call("PUT", "profiles/new", {**new, "client_secret": secret("keyring")})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.clock import utc
-from jupyter_tokens.errors import ApiError, ParameterError
+from jupyter_tokens.errors import ApiError, LoginNeeded, ParameterError
 from jupyter_tokens.kernel.injection import env_place
 from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.protocol.messages import ProfileEntry
@@ -69,6 +69,16 @@ def test_an_error_has_all_that_a_vendors_support_asks_for() -> None:
     assert "HTTP 403 · code X.1 · request id r-1" in html
     assert "Do this." in html
     assert look.failure(ParameterError("Wrong.")).count("<div") == 2
+
+
+def test_a_login_is_offered_where_it_helps_and_only_pages_that_can_begin_it_show_it() -> None:
+    needed = LoginNeeded("Nobody is logged in.", profile=EVIL)
+    offered = look.failure(needed, offer_login=True)
+    assert 'data-commandlinker-command="jupyter-tokens:log-in"' in offered
+    assert 'style="display:none"' in offered
+    assert "<img" not in offered
+    assert "<button" not in look.failure(needed)
+    assert "<button" not in look.failure(ApiError("Refused.", profile="mine"), offer_login=True)
 
 
 def test_places_say_whether_they_are_kept_fresh() -> None:

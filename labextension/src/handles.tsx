@@ -1,0 +1,91 @@
+import { Dialog, showDialog } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+import { pressed } from './button';
+import type { IBench } from './card';
+import { Countdown } from './countdown';
+import { written, type IHandle } from './tokens';
+
+/** A handle, and the notebook whose kernel renews its lease; empty if there is none. */
+export interface ILent extends IHandle {
+  readonly notebook: string;
+}
+
+const NONE: readonly ILent[] = [];
+
+/** The handles of one profile; always the same object if there are none. */
+export function lent(
+  handles: readonly IHandle[],
+  profile: string,
+  notebooks: ReadonlyMap<string, string>
+): readonly ILent[] {
+  const own = handles.filter(handle => handle.profile === profile);
+  return own.length === 0
+    ? NONE
+    : own.map(handle => ({
+        ...handle,
+        notebook: notebooks.get(handle.owner.replace(/^kernel /, '')) ?? ''
+      }));
+}
+
+interface IHandlesProps {
+  readonly bench: IBench;
+  readonly profile: string;
+  readonly handles: readonly ILent[];
+  readonly busy: boolean;
+}
+
+/** The handles with which workers get tokens of a profile, each with a button that revokes it. */
+export function Handles({ bench, profile, handles, busy }: IHandlesProps): React.JSX.Element {
+  const { actions, now, ticker, trans } = bench;
+  const revoke = async (id: string, card: HTMLElement | null): Promise<void> => {
+    if ((await agreed(profile, trans)) && (await actions.revoke(profile, id))) {
+      // The button has been removed by then.
+      card?.querySelector('button')?.focus();
+    }
+  };
+  return (
+    <ul className="jp-Tokens-handles" aria-label={trans.__('Handles of %1', profile)}>
+      {handles.map(handle => (
+        <li key={handle.id} className="jp-Tokens-row" title={trans.__('Handle %1', handle.id)}>
+          <span>{facts(handle, trans)}</span>
+          <Countdown expiresAt={handle.lease_ends_at} now={now} ticker={ticker} trans={trans} />
+          <button
+            type="button"
+            className="jp-Tokens-button"
+            aria-label={trans.__('Revoke %1, handle %2', profile, handle.id.slice(0, 8))}
+            {...pressed(!busy, () =>
+              revoke(handle.id, document.activeElement?.closest('.jp-Tokens-card') ?? null)
+            )}
+          >
+            {trans.__('Revoke')}
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function facts({ notebook, params, uses }: ILent, trans: TranslationBundle): string {
+  const calls = Object.entries(params).map(([name, value]) => `${name}=${written(value)}`);
+  return [
+    notebook ? trans.__('workers of %1', notebook) : trans.__('workers'),
+    ...calls,
+    uses === 0 ? trans.__('not used yet') : trans.__('used %1×', uses)
+  ].join(', ');
+}
+
+async function agreed(profile: string, trans: TranslationBundle): Promise<boolean> {
+  const { button } = await showDialog({
+    title: trans.__('Revoke the handle for %1?', profile),
+    body: trans.__(
+      'Its workers get no further tokens. Tokens that they have stay valid until they expire.'
+    ),
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Cancel') }),
+      Dialog.warnButton({ label: trans.__('Revoke') })
+    ]
+  });
+  return button.accept;
+}

@@ -1,0 +1,73 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { listIcon } from '@jupyterlab/ui-components';
+import React from 'react';
+
+import { IconButton } from './button';
+import { ProblemView } from './problem';
+import { problemOf } from './request';
+import type { IListed, IProblem } from './tokens';
+
+/** Asks an API for the values of a field. */
+export type List = () => Promise<readonly IListed[]>;
+
+interface IPickerProps {
+  /** Of the field's input, which has this with `-values` as its list. */
+  readonly id: string;
+  readonly label: string;
+  /** Null if what the API needs for the list is missing. */
+  readonly list: List | null;
+  readonly trans: TranslationBundle;
+  readonly children: React.ReactNode;
+}
+
+type Outcome =
+  | { readonly values: readonly IListed[] }
+  | { readonly problem: IProblem }
+  | { readonly values: null };
+
+const NOT_ASKED: Outcome = { values: null };
+
+/** A field with a button that asks the API for the values to choose from. Nothing is asked before that. */
+export function Picker({ id, label, list, trans, children }: IPickerProps): React.JSX.Element {
+  const [outcome, setOutcome] = React.useState<Outcome>(NOT_ASKED);
+  const [busy, setBusy] = React.useState(false);
+  const values = 'values' in outcome ? outcome.values : null;
+  const ask = async (list: List): Promise<void> => {
+    setBusy(true);
+    try {
+      setOutcome({ values: await list() });
+      // It shows them as the person types, or at the down arrow.
+      document.getElementById(id)?.focus();
+    } catch (error) {
+      setOutcome({ problem: problemOf(error) });
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      <div className="jp-Tokens-picker">
+        {children}
+        <IconButton
+          icon={listIcon}
+          label={
+            list ? trans.__('List %1', label) : trans.__('List %1: fill in the others first', label)
+          }
+          enabled={list !== null && !busy}
+          onClick={() => list && void ask(list)}
+        />
+      </div>
+      <datalist id={`${id}-values`}>
+        {values?.map(value => (
+          <option key={value.id} value={value.id} label={`${value.id} ${value.label}`.trim()} />
+        ))}
+      </datalist>
+      <div role="status" className="jp-Tokens-help">
+        {busy
+          ? trans.__('Asking the API…')
+          : values && trans.__('%1 found: type, or press the down arrow.', values.length)}
+      </div>
+      {'problem' in outcome && <ProblemView problem={outcome.problem} trans={trans} />}
+    </>
+  );
+}
