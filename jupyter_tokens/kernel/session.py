@@ -19,7 +19,7 @@ from .at_start import FilledVariables
 from .background import Reports, Troubles
 from .injection import Injections, Place, env_place, env_places, sdk_place
 from .refresher import Refresher
-from .status import Forgotten, Outcome, Status, not_fetched
+from .status import Forgotten, Outcome, Status, is_over_elsewhere, not_fetched
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -503,7 +503,7 @@ class TokenSession:
         about = self._about(key.profile) if entry is None else entry
         places = self.injections.places(key)
         error = self.troubles.of(key) or standing.error
-        if _is_over_elsewhere(key, standing, entry) and error is standing.error:
+        if is_over_elsewhere(key, standing, entry) and error is standing.error:
             standing, error = standing._replace(state="none"), None
         return Status(
             profile=key.profile,
@@ -558,11 +558,6 @@ class TokenSession:
         self.injections.after_fork()
         self.refresher.after_fork()
         self._reports = Reports(self._report)
-
-
-def _is_over_elsewhere(key: Key, standing: Standing, entry: ProfileEntry | None) -> bool:
-    """Whether a failed call would succeed now: since then the server got a token, or a person has logged in there."""
-    return standing.token is None and not key.params and entry is not None and entry.state in {"fresh", "aging"}
 
 
 def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[list[Place], list[str]]:

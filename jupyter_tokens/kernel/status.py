@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
     from ..errors import TokenError
     from ..protocol.messages import About, Env, ProfileEntry
-    from ..sources.cache import Key, State
+    from ..sources.cache import Key, Standing, State
     from ..token import Token
     from .injection import Place
 
-__all__ = ["Forgotten", "Outcome", "Status", "not_fetched"]
+__all__ = ["Forgotten", "Outcome", "Status", "is_over_elsewhere", "not_fetched"]
 
 
 class Status(NamedTuple):
@@ -115,3 +115,8 @@ def not_fetched(entry: ProfileEntry) -> Status:
         error=entry.error,
         env=entry.env,
     )
+
+
+def is_over_elsewhere(key: Key, standing: Standing, entry: ProfileEntry | None) -> bool:
+    """Whether a failed call would succeed now: since then the server got a token, or a person has logged in there."""
+    return standing.token is None and not key.params and entry is not None and entry.state in {"fresh", "aging"}

@@ -183,15 +183,15 @@ def test_by_keyboard_alone_with_oauth2(keys: Keys, sandbox: Sandbox) -> None:
 
 
 # What has to be typed for each provider of the catalogue that is not an API of the sandbox's.
-OTHERS: Mapping[str, Mapping[str, Any]] = {
+OTHERS: dict[str, dict[str, Any]] = {
     "static": {"token": KEY},
     "command": {"command": "gh auth token"},
     "jupyterhub": {},
 }
-# What the form says at its end, for those from which the sandbox has no token.
+# A word of what the form says at its end, for those from which the sandbox has no token.
 REFUSED = {
-    "command": "names a program",
-    "jupyterhub": "belongs to no server of a JupyterHub",
+    "command": "program",
+    "jupyterhub": "JUPYTERHUB_API_URL",
 }
 
 
@@ -250,6 +250,13 @@ def test_the_form_of_each_provider_by_keyboard_alone(empty: Lab, sandbox: Sandbo
     assert variables == {name: f"{name.upper().replace('-', '_')}_TOKEN" for name in variables}
 
 
+def place(field: Locator) -> float:
+    """Where a field is in the page, in pixels from its top."""
+    box = field.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
 def fill_in(keys: Keys, provider: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Open the form, choose the provider, type everything and save, with keys alone."""
     lab = keys.lab
@@ -265,7 +272,7 @@ def fill_in(keys: Keys, provider: Mapping[str, Any], settings: Mapping[str, Any]
     texts = {title: " ".join(value) if isinstance(value, list) else str(value) for title, value in given.items()}
     inputs = {title: form.get_by_label(title, exact=True) for title in texts}
     # In the order of the page, as Tab goes.
-    for title in sorted(inputs, key=lambda title: top_of(inputs[title])):
+    for title in sorted(inputs, key=lambda title: place(inputs[title])):
         if inputs[title].evaluate("one => one.tagName") == "SELECT":
             keys.choose(inputs[title], texts[title])
         else:
@@ -276,10 +283,3 @@ def fill_in(keys: Keys, provider: Mapping[str, Any], settings: Mapping[str, Any]
     # The last field may be a list, which Enter would open.
     keys.tab_to(form.get_by_role("button", name="Save and test"))
     keys.press("Enter")
-
-
-def top_of(control: Locator) -> float:
-    """Where it is on the page."""
-    box = control.bounding_box()
-    assert box is not None
-    return box["y"]
