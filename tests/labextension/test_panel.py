@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from playwright.sync_api import Route, expect
 from jupyter_tokens.sandbox import Sandbox
 
 from .page import Lab
+from .served import Served
 
 IR = Path("/usr/share/jupyter/kernels/ir")
 FIVE = ("modelarts", "pai-dlc", "oneaccess", "astra", "eiam")
@@ -86,16 +88,38 @@ def test_takes_it_out_of_the_notebook_again(lab: Lab, language: str) -> None:
     assert lab.run_cell(code if language == "R" else f"import os; {code}").lower() == "false"
 
 
-def test_several_values_come_and_go_together(lab: Lab) -> None:
-    names = [f"ALIBABA_CLOUD_{name}" for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")]
+@pytest.fixture
+def sts(request: pytest.FixtureRequest, jupyterlab: Served, sandbox: Sandbox, tmp_path: Path) -> Iterator[str]:
+    """A profile whose token has several values: one that the server has, or one that it gets for this test."""
+    name: str = request.param
+    has = name in [one["name"] for one in jupyterlab.ask("GET", "jupyter-tokens/profiles").json()["profiles"]]
+    if not has:
+        settings = sandbox.neighbours(tmp_path)[name]
+        assert jupyterlab.ask("PUT", f"jupyter-tokens/profiles/{name}", settings).is_success
+    yield name
+    if not has:
+        jupyterlab.ask("DELETE", f"jupyter-tokens/profiles/{name}")
+
+
+@pytest.mark.parametrize(
+    ("sts", "names"),
+    [
+        ("alibaba-sts", [f"ALIBABA_CLOUD_{end}" for end in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")]),
+        ("huawei-sts", [f"HUAWEICLOUD_SDK_{end}" for end in ("AK", "SK", "SECURITY_TOKEN")]),
+    ],
+    indirect=["sts"],
+)
+def test_several_values_come_and_go_together(sts: str, names: list[str], lab: Lab) -> None:
     show = f"import os; print([os.environ.get(name, 'nothing') for name in {names}])"
     lab.open_notebook("several.ipynb")
     lab.run_cell(f"import os; os.environ['{names[0]}'] = 'mine'")
-    card = lab.card("alibaba-sts")
-    lab.press("alibaba-sts", "Inject")
+    card = lab.card(sts)
+    # Before anything is fetched the card says which variables it will fill.
+    expect(card.locator("code").first).to_have_text(", ".join(names))
+    lab.press(sts, "Inject")
     expect(card).to_contain_text(f"{', '.join(names)} are set in several.ipynb (python). The kernel keeps it fresh.")
-    assert lab.run_cell(show).count("[token alibaba-sts") == len(names)
-    lab.press("alibaba-sts", "Remove")
+    assert lab.run_cell(show).count(f"[token {sts}") == len(names)
+    lab.press(sts, "Remove")
     expect(card).to_contain_text("Removed from several.ipynb.")
     expect(card).not_to_contain_text("held by")
     # What was there before is there again.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +47,37 @@ def test_the_token_of_its_own_parameters_is_the_one_it_shows(session: TokenSessi
     row_of(card)["Fetch"].click()
     until(lambda: says(card, "1:") and not says(card, "7 days"))
     assert says(card, "+1")
+
+
+@pytest.mark.parametrize("name", ["alibaba-sts", "huawei-sts"])
+def test_several_values_are_named_and_injected_together_and_none_is_shown(
+    name: str,
+    profiles: dict[str, Any],
+    sandbox: Sandbox,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    front_end: FrontEnd,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    profiles[name] = sandbox.neighbours(tmp_path)[name]
+    env: dict[str, str] = profiles[name]["env"]
+    for variable in env.values():
+        # Set and deleted, so that monkeypatch puts back what is injected.
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
+    session: TokenSession = request.getfixturevalue("session")
+    card = shown(TokenCard(name, session=session))
+    row_of(card)["Inject"].click()
+    named = ", ".join(f"${variable} ({field})" for field, variable in env.items())
+    until(lambda: says(card, "fresh") and says(card, named))
+    token = session.fetch(name, {}, places=()).token
+    assert {field: os.environ[variable] for field, variable in env.items()} == dict(token.values())
+    assert token.fields == tuple(env)
+    told = "\n".join([front_end.text(), state(), *map(str, bundle(card).values())])
+    assert not [value for value in token.values().values() if value in told]
+    assert leaked(front_end, sandbox) == set()
+    row_of(card)["Forget"].click()
+    until(lambda: not any(variable in os.environ for variable in env.values()))
 
 
 def test_a_key_and_a_program_are_cards_like_the_others(
