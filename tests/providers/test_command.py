@@ -93,6 +93,60 @@ def test_what_was_recorded_of_programs_is_read(name: str, value: str, clock: Clo
     assert (token.reveal(), token.expires_at) == (value, datetime.fromisoformat(end))
 
 
+RECORDED: dict[str, tuple[str, float | None]] = {
+    "gcloud 528.0.0 auth print-access-token": (f"{CANARY}\n", None),
+    "gcloud 528.0.0 auth print-access-token --format=json": (f'{{\n  "token": "{CANARY}"\n}}\n', None),
+    "gcloud 528.0.0 config config-helper --format=json": (
+        f"""\
+{{
+  "configuration": {{
+    "active_configuration": "default",
+    "properties": {{
+      "auth": {{
+        "access_token_file": "/home/me/token"
+      }},
+      "core": {{
+        "disable_usage_reporting": "True"
+      }}
+    }}
+  }},
+  "credential": {{
+    "access_token": "{CANARY}",
+    "id_token": null,
+    "token_expiry": null
+  }},
+  "sentinels": {{
+    "config_sentinel": "/home/me/.config/gcloud/config_sentinel"
+  }}
+}}
+""",
+        None,
+    ),
+    "aws 1.45.11 eks get-token": (
+        f"""\
+{{
+    "kind": "ExecCredential",
+    "apiVersion": "client.authentication.k8s.io/v1beta1",
+    "spec": {{}},
+    "status": {{
+        "expirationTimestamp": "{ISO}",
+        "token": "{CANARY}"
+    }}
+}}
+""",
+        LATER,
+    ),
+    "gh 2.23.0 auth token": (f"{CANARY}\n", None),
+}
+"""What these versions printed, with another token, expiry and home folder. gcloud and gh were given their tokens."""
+
+
+@pytest.mark.parametrize(("printed", "end"), RECORDED.values(), ids=RECORDED)
+def test_what_was_recorded_of_more_programs_is_read(printed: str, end: float | None, clock: Clock) -> None:
+    token = fetched(printing(printed), clock)
+    assert (token.reveal(), ends(token)) == (CANARY, end)
+
+
 PRINTED: dict[str, tuple[str, float | None]] = {
     "gh auth token, vault print token": (CANARY, None),
     "gh auth token, Windows": (f"{CANARY}\r", None),
