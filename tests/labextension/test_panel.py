@@ -267,6 +267,9 @@ def test_a_long_fetch_says_what_it_waits_for_and_can_be_cancelled(lab: Lab, sand
     lab.press("oneaccess", "Cancel")
     expect(lab.card("oneaccess")).to_contain_text("Cancelled. The server may still fetch the token.")
     expect(lab.card("oneaccess")).to_have_attribute("aria-busy", "false")
+    # It does; were it still on its way, the next test would have the token.
+    sandbox.clear_faults()
+    lab.expect_state("oneaccess", "fresh")
 
 
 def test_copies(lab: Lab) -> None:
