@@ -204,10 +204,12 @@ def test_an_issuer_that_is_gone_is_an_error_and_not_another_source(opened: Any) 
     assert handle.url in str(caught.value)
 
 
-def test_a_worker_neither_creates_nor_issues(issuer: Issuer, opened: Any) -> None:
+def test_a_worker_neither_creates_nor_lists_nor_issues(issuer: Issuer, opened: Any) -> None:
     source = opened(issuer.issue())
     with pytest.raises(HandleRefused, match="cannot create"):
         source.create("oneaccess", {})
+    with pytest.raises(ConfigurationError, match="cannot be listed here"):
+        source.list_values("oneaccess", "scope", {})
     with pytest.raises(ConfigurationError, match="cannot issue"):
         source.issue(Handle.new("oneaccess", {}), 900.0)
 
