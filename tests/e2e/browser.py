@@ -1,6 +1,6 @@
 """A real JupyterLab in a real browser, with a sandbox behind it, for the tests that import these fixtures.
 
-JUPYTER_TOKENS_SCREENSHOTS=1 renews the pictures in docs/images/.
+`make pictures` renews the pictures of the documentation: in the folder that SCREENSHOTS names.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox, running
 
 ROOT = Path(__file__).parents[2]
-IMAGES = ROOT / "docs" / "images"
-SCREENSHOTS = os.environ.get("JUPYTER_TOKENS_SCREENSHOTS")
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
 DEADLINE = 300_000
 """Milliseconds: a kernel starts in one second, on a busy machine in many."""
 FLAGS = (

@@ -7,7 +7,6 @@ from typing import Any
 from playwright.sync_api import expect
 
 from .browser import (
-    IMAGES,
     SCREENSHOTS,
     Lab,
     chromium,
@@ -56,4 +55,4 @@ def test_each_magic(open_notebook: Any, lab: Lab) -> None:
         notebook.page.keyboard.press("Control+b")
         notebook.page.set_viewport_size({"width": 1040, "height": 1180})
         notebook.page.locator(".jp-Notebook .jp-CodeCell").first.scroll_into_view_if_needed()
-        notebook.page.screenshot(path=IMAGES / "magics.png")
+        notebook.page.screenshot(path=f"{SCREENSHOTS}/magics.png")

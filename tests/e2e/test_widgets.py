@@ -14,7 +14,6 @@ from playwright.sync_api import Locator, expect
 from jupyter_tokens.widgets.row import TARGET
 
 from .browser import (
-    IMAGES,
     SCREENSHOTS,
     Lab,
     chromium,
@@ -214,7 +213,7 @@ def test_it_is_readable_in_either_theme(open_notebook: Any, lab: Lab, theme: str
         assert contrast(text) >= 4.5
     for label in card.locator("label:visible").all():
         assert label.evaluate("it => it.scrollWidth <= it.clientWidth"), label.inner_text()
-    folder = IMAGES if SCREENSHOTS else tmp_path
+    folder = Path(SCREENSHOTS) if SCREENSHOTS else tmp_path
     notebook.page.keyboard.press("Control+b")  # the side bar
     notebook.page.locator("#jp-left-stack").wait_for(state="hidden")
     notebook.page.screenshot(path=folder / f"widgets-{theme.lower()}.png")
