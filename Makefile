@@ -35,7 +35,6 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 
 # Clusters of workers. Their packages are large, so they have an environment of their own.
 test-scale: $(VENVS)/scale/.ready
-	@scripts/need chromium chromium --version
 	PATH=$(abspath $(VENVS)/scale/node_modules/.bin):$$PATH $(SCALE)/python -m pytest -m scale $(or $(ARGS),tests/workers tests/service tests/sources tests/e2e/test_tutorials.py)
 
 slow: $(VENVS)/dev/.ready
