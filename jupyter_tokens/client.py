@@ -57,6 +57,7 @@ class Client:
         self._source: TokenSource | None = None
         self._handles: dict[str, Handle] = {}
         self.leases = Leases()
+        """The leases of the handles that were issued for this process."""
         self._lock = threading.Lock()
         _clients.add(self)
 

@@ -12,7 +12,6 @@ from argcomplete.shell_integration import shellcode
 from ..config.files import load_profiles, load_written
 from ..errors import TokenError
 from ..providers.catalogue import provider_ids
-from ..sources.local import LocalSource
 from .command import Action
 
 __all__ = ["CompletionApp", "profile_names", "profile_then_params", "provider_names"]
@@ -53,6 +52,7 @@ def profile_then_params(parsed_args: Any, prefix: str = "", **_: Any) -> list[st
 
 
 def _listed(profile: str, name: str, written: list[str]) -> list[str]:
+    from ..sources.local import LocalSource  # noqa: PLC0415 (httpx, which no other completion needs)
 
     given = dict(word.split("=", 1) for word in written if "=" in word)
     with closing(LocalSource()) as source:

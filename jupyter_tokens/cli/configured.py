@@ -14,13 +14,10 @@ from typing import Any
 
 from traitlets import Bool
 
-from ..config.editing import path
 from ..config.files import load_written
 from ..config.secrets import SecretRef
 from ..errors import SecretError, UnknownProfile
 from ..protocol.messages import text_of_env
-from ..providers.params import closest
-from ..sources.local import LocalSource
 from .command import Action
 from .completion import profile_names
 from .terminal import coloured, confirm, is_interactive, one_line, say, table
@@ -134,6 +131,9 @@ class RemoveApp(Action):
         """Run the command."""
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME; `jupyter tokens list` shows them")
+        from ..config.editing import path  # noqa: PLC0415 (loads httpx)
+        from ..providers.params import closest  # noqa: PLC0415 (as above)
+        from ..sources.local import LocalSource  # noqa: PLC0415 (as above)
 
         name = self.extra_args[0]
         # Raises before any question, if Jupyter uses no configuration.

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 from traitlets import Bool, Unicode
 
 from .._util.atomic_file import replace_file
@@ -38,6 +37,8 @@ class _Asking(Action):
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Send a request to the server; return the JSON of its answer. Raises `TokenError`."""
+        import httpx  # noqa: PLC0415 (the completion of a name waits)
+
         url, token = _server(self.server)
         headers = {"Authorization": f"token {token}"} if token else {}
         try:

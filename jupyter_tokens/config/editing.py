@@ -26,6 +26,7 @@ from .secrets import SecretRef
 
 if TYPE_CHECKING:
     from .profiles import Profile
+    from .secret_store import Deposit
 
 __all__ = ["Change", "check", "draft", "editable", "path", "put", "remove"]
 
@@ -158,11 +159,7 @@ def put(
     folder = path().parent
     with _lock:
         config, written = _read()
-        before = _settings(written, name) or {}
-        described, wanted = secret_store.deposits(name, settings, before)
-        check(name, described, programs=programs)
-        if allow is not None:
-            allow(before, described, [reference for reference, _ in wanted])
+        before, described, wanted = _planned(name, settings, written, allow, programs=programs)
         created = name not in written
         written[name] = described
         try:
@@ -185,12 +182,8 @@ def draft(name: str, settings: Mapping[str, Any], profiles: Profiles, allow: Cha
     _check_place(name, profiles)
     with _lock:
         _, written = _read()
-    before = _settings(written, name) or {}
-    described, wanted = secret_store.deposits(name, settings, before)
-    check(name, described)
+    _, described, wanted = _planned(name, settings, written, allow)
     sent = dict(wanted)
-    if allow is not None:
-        allow(before, described, list(sent))
     profile = Profiles({name: Raw(described, path())})[name]
     references = {
         key: replace(reference, kind="literal", target=sent[described[key]].reveal())
@@ -217,6 +210,18 @@ def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = la
         _write(config)
         # Whatever its provider was: a login that was kept in a file.
         secret_store.discard(name, {**before, "login": None}, {}, path().parent)
+
+
+def _planned(
+    name: str, settings: Mapping[str, Any], written: Mapping[str, Any], allow: Change | None, *, programs: bool = False
+) -> tuple[dict[str, Any], dict[str, Any], list[Deposit]]:
+    """Check a change: return the settings before and after it, and the secrets to store. See `put`."""
+    before = _settings(written, name) or {}
+    described, wanted = secret_store.deposits(name, settings, before)
+    check(name, described, programs=programs)
+    if allow is not None:
+        allow(before, described, [reference for reference, _ in wanted])
+    return before, described, wanted
 
 
 def _settings(written: Mapping[str, Any], name: str) -> dict[str, Any] | None:

@@ -503,7 +503,7 @@ class TokenSession:
         about = self._about(key.profile) if entry is None else entry
         places = self.injections.places(key)
         error = self.troubles.of(key) or standing.error
-        if is_over_elsewhere(key, standing, entry) and error is standing.error:
+        if self.troubles.of(key) is None and is_over_elsewhere(key, standing, entry):
             standing, error = standing._replace(state="none"), None
         return Status(
             profile=key.profile,

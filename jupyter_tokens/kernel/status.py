@@ -1,4 +1,4 @@
-"""What a session tells the magics and the widgets: the status of a token, and the results of fetch and forget."""
+"""The status of a token, and the results of fetch and forget, for the magics and the widgets."""
 
 from __future__ import annotations
 
@@ -118,5 +118,5 @@ def not_fetched(entry: ProfileEntry) -> Status:
 
 
 def is_over_elsewhere(key: Key, standing: Standing, entry: ProfileEntry | None) -> bool:
-    """Whether a failed call would succeed now: since then the server got a token, or a person has logged in there."""
+    """Whether a call that failed here would succeed now, because the server has a token."""
     return standing.token is None and not key.params and entry is not None and entry.state in {"fresh", "aging"}

@@ -300,11 +300,12 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         if not self.extensionapp.allow_edit:
             self.refuse(403, "The administrator does not allow profiles to be changed here.", "edit_off")
 
-    async def tell_values(self, profile: str | Profile, param: str, given: Mapping[str, Any]) -> None:
-        """Answer with the values that a parameter can have. profile : a draft, or the name of one that is written."""
+    async def tell_values(self, profile: Profile, param: str, given: Mapping[str, Any]) -> None:
+        """Answer with the values that a parameter can have, by the API of a profile, which may be a draft."""
         extension = self.extensionapp
-        known = await extension.profile(profile) if isinstance(profile, str) else profile
-        found = await extension.on_a_thread(lambda: extension.source.list_values_of(known, param, given), known.name)
+        found = await extension.on_a_thread(
+            lambda: extension.source.list_values_of(profile, param, given), profile.name
+        )
         self.finish(json.dumps({"values": [one._asdict() for one in found]}))
 
     async def may(self, action: str, resource: str, user: Any = None) -> bool:

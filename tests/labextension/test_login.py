@@ -114,7 +114,7 @@ def log_in_by(button: Locator, lab: Lab, text: str) -> None:
 
 def test_from_the_card_in_a_notebook(lab: Lab) -> None:
     lab.open_notebook("card.ipynb")
-    # Who cannot press a button is told what to type.
+    # Without the button, the text says what to type.
     assert "%tokenlogin openid" in lab.run_cell("%gettoken openid")
     output = lab.page.locator(".jp-OutputArea-output")
     log_in_by(output.get_by_role("button", name="Log in"), lab, "Logged in as demo. A token was fetched.")

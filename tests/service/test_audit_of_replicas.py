@@ -138,7 +138,7 @@ def test_each_writes_what_it_answered_and_together_they_show_each_event_once(
     logged = [replica.logged() for replica in replicas]
     fetched = [Counter({event: n for event, n in lines.items() if event.kind == "fetched"}) for lines in logged]
     assert [lines - calls_of for lines, calls_of in zip(logged, fetched, strict=True)] == [r.asks for r in replicas]
-    # One call for both, which the one that made it tells.
+    # There was one call for both; the replica that made it logs it.
     assert sum(fetched, Counter()) == {Event("fetched", name, None): 1 for name in ("oneaccess", "pai-dlc")}
     assert [sum(found.values()) for found in calls] == [sum(found.values()) for found in fetched]
     assert sandbox.requests.total() == 2
