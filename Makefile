@@ -33,9 +33,11 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(if $(ARGS),,$(PYTEST) -m alone --cov-append)
 	$(if $(ARGS),,$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered)
 
-# Clusters of workers. Their packages are large, so they have an environment of their own.
+# Clusters of workers, hubs, and a service's replicas at full size. The packages are large: an environment of their own.
 test-scale: $(VENVS)/scale/.ready
+	@scripts/need redis-server redis-server --version
 	PATH=$(abspath $(VENVS)/scale/node_modules/.bin):$$PATH $(SCALE)/python -m pytest -m scale $(or $(ARGS),tests/workers tests/service tests/sources tests/e2e/test_tutorials.py)
+	$(if $(ARGS),,$(SCALE)/python -m pytest --full -m slow tests/load/test_one_call_a_life.py tests/service/test_many_users.py)
 
 slow: $(VENVS)/dev/.ready
 	$(DEV)/python -m pytest -m "(slow or nightly) and not scale" --full $(ARGS)
