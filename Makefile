@@ -37,7 +37,7 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 test-scale: $(VENVS)/scale/.ready
 	@scripts/need redis-server redis-server --version
 	PATH=$(abspath $(VENVS)/scale/node_modules/.bin):$$PATH $(SCALE)/python -m pytest -m scale $(or $(ARGS),tests/workers tests/service tests/sources tests/e2e/test_tutorials.py)
-	$(if $(ARGS),,$(SCALE)/python -m pytest --full -m slow tests/load/test_one_call_a_life.py tests/service/test_many_users.py)
+	$(if $(ARGS),,$(SCALE)/python -m pytest --full -m "not scale" tests/load/test_one_call_a_life.py tests/service tests/sources/test_store.py tests/sources/test_store_redis.py)
 
 slow: $(VENVS)/dev/.ready
 	$(DEV)/python -m pytest -m "(slow or nightly) and not scale" --full $(ARGS)
