@@ -134,6 +134,7 @@ class Transport:
         """
         deadline = self._clock.elapsed() + timeout
         attempt = 0
+        failed: TokenError | None = None
         while True:
             try:
                 return self._drive(start(), deadline, verify)
@@ -142,7 +143,11 @@ class Transport:
                 wait = self._backoff(attempt) if error.retry_after is None else error.retry_after
                 attempt += 1
                 if not again or attempt == (attempts or MOST_ATTEMPTS) or self._clock.elapsed() + wait >= deadline:
+                    if failed is not None and isinstance(error, TimedOut) and error.unsent:
+                        # No time was left for this try. How the one before it failed says more.
+                        raise failed from None
                     raise
+                failed = error
             self._sleep(wait)
 
     def close(self) -> None:
@@ -172,7 +177,7 @@ class Transport:
     def _send(self, request: httpx.Request, deadline: float, verify: bool | str) -> httpx.Response:
         left = deadline - self._clock.elapsed()
         if left <= 0:
-            raise TimedOut("No time is left for the call.", hint="Raise the profile's timeout.", retryable=True)
+            raise TimedOut("No time is left for the call.", hint="Raise the profile's timeout.", unsent=True)
         limits = {"connect": min(CONNECT_SECONDS, left), "read": left, "write": left, "pool": left}
         request.extensions["timeout"] = limits
         host = request.url.host

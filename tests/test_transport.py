@@ -215,6 +215,21 @@ def test_the_deadline_bounds_all_tries_together() -> None:
     assert len(bench.script.requests) == 2
 
 
+def test_a_try_that_cannot_connect_in_time_does_not_hide_why_the_one_before_it_failed() -> None:
+    bench = Bench(answer(503, {}), httpx.ConnectTimeout("x"))
+    assert bench.fails(timeout=0.6).status == 503
+    assert len(bench.script.requests) == 2
+
+
+def test_a_sleep_that_ends_after_the_deadline_does_not_hide_why_the_try_before_it_failed() -> None:
+    bench = Bench(answer(503, {}))
+    bench.transport = Transport(
+        clock=bench.clock, sleep=lambda _: bench.clock.advance(1), rng=lambda: 0.5, transport=bench.script
+    )
+    assert bench.fails(timeout=0.6).status == 503
+    assert len(bench.script.requests) == 1
+
+
 def test_each_try_is_given_what_is_left() -> None:
     bench = Bench(answer(429, {}, retry_after="27"), good())
     bench.transport.run(asking())

@@ -27,7 +27,7 @@ _SHAPES = tuple(
     (shape, re.compile(shape.pattern + f"(?![{shape.edge}])"), re.compile(f"[{shape.edge}]")) for shape in SHAPES
 )
 # "\n", "%3D", "\u003d" and a terminal's colour end in what looks like a part of the value.
-_ESCAPE = re.compile(r"(?:\\[nrt]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|[\[;]\d{1,3}m)\Z")
+_ESCAPE = re.compile(r"(?:\\[nrt]|%(?P<byte>[0-9A-Fa-f]{2})|\\u(?P<unit>[0-9A-Fa-f]{4})|[\[;]\d{1,3}m)\Z")
 _LONGEST_ESCAPE = 6
 _NEAR = 200
 
@@ -76,7 +76,12 @@ def _runs(text: str) -> str:
 
 
 def _begins(text: str, at: int, touching: re.Pattern[str]) -> bool:
-    return not touching.match(text[at - 1 : at]) or _ESCAPE.search(text, max(0, at - _LONGEST_ESCAPE), at) is not None
+    escape = _ESCAPE.search(text, max(0, at - _LONGEST_ESCAPE), at)
+    if escape is None:
+        return not touching.match(text[at - 1 : at])
+    # "%2B" is base64 as much as "+" is.
+    code = escape["byte"] or escape["unit"]
+    return code is None or not touching.match(chr(int(code, 16)))
 
 
 def _is_whole(shape: Shape, found: str) -> bool:

@@ -204,6 +204,8 @@ def test_found_in_the_published_signature_of_huawei() -> None:
         "LTAI" + "a1" * 30,
         "LTAItestAccessKeyId01/with+more==",
         "SATF" + "a1" * 200,
+        "iVBOR%2BSATF" + "a1" * 50 + "%2Bx",
+        "iVBOR\\u002fLTAItestAccessKeyId01%2Bx",
         # A certificate begins like an IAM token.
         "MIIDdzCCAl+gAwIBAgIEAgAAuTANBgkqhkiG9w0BAQUFADBaMQswCQYDVQQGEwJJRTESMBAGA1UEChMJ" * 4,
     ],
