@@ -118,5 +118,7 @@ def not_fetched(entry: ProfileEntry) -> Status:
 
 
 def is_over_elsewhere(key: Key, standing: Standing, entry: ProfileEntry | None) -> bool:
-    """Whether a call that failed here would succeed now, because the server has a token."""
-    return standing.token is None and not key.params and entry is not None and entry.state in {"fresh", "aging"}
+    """Whether a call that failed here would succeed now, because the server has fetched a token since."""
+    if standing.token is not None or key.params or entry is None:
+        return False
+    return entry.state in {"fresh", "aging"} and not entry.failing

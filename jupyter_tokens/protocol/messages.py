@@ -77,6 +77,8 @@ class ProfileEntry(NamedTuple):
         What fetches the profile's tokens: "" (the serving process itself), or "the hub's token service".
     state : str
         The state of the serving process's own token, as in `sources.cache.State`; "none" without such a process.
+    failing : bool
+        Whether the serving process's last fetch failed. It may have a token all the same, from before.
     """
 
     name: str
@@ -90,6 +92,7 @@ class ProfileEntry(NamedTuple):
     may_reveal: bool = True
     origin: str = ""
     state: str = "none"
+    failing: bool = False
 
 
 def variables_of(env: Env) -> dict[str, str]:
@@ -198,6 +201,7 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
                 may_reveal=may_reveal and profile.get("may_reveal", True),
                 origin=profile.get("origin", ""),
                 state=profile.get("state", "none"),
+                failing=profile["error"] is not None,
             )
             for profile in facts["profiles"]
         ]

@@ -135,5 +135,5 @@ class EndpointHandler(KernelHandler):
         return status_of(error) if error.retryable else 400
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """The facts that appear in the SDK's exception."""
-        return error_facts(error)
+        """The facts that appear in the SDK's exception. Azure's shows nothing but the message."""
+        return {**error_facts(error), "message": str(error)}

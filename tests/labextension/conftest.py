@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -12,9 +14,11 @@ from pytest_playwright import CreateContextCallback
 
 from jupyter_tokens.sandbox import Sandbox, running
 
-from .page import Lab
+from .page import PAGES, Lab
 from .recording import Recording, confidential
 from .served import Served, serving
+
+Serve = Callable[[str, Literal["known", "new"]], Served]
 
 KEY = "an-api-key-that-the-tests-made-up"
 ARGUMENTS = [
@@ -103,9 +107,39 @@ def extra(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 @pytest.fixture(scope="session")
-def jupyterlab(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, extra: dict[str, Any]) -> Iterator[Served]:
-    with serving("jupyterlab", tmp_path_factory.mktemp("lab"), sandbox, extra) as served:
-        yield served
+def serve(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, extra: dict[str, Any]) -> Iterator[Serve]:
+    """Starts each server once."""
+    with ExitStack() as servers:
+
+        @cache
+        def start(application: str, user: Literal["known", "new"]) -> Served:
+            folder = tmp_path_factory.mktemp(application)
+            with pytest.MonkeyPatch.context() as patch:
+                if user == "new":
+                    patch.setenv("ACME_API_KEY", KEY)
+                return servers.enter_context(serving(application, folder, sandbox, extra if user == "known" else {}))
+
+        yield start
+
+
+@pytest.fixture
+def application(request: pytest.FixtureRequest) -> str:
+    """JupyterLab, or what a test marked with `IN_BOTH` asks for."""
+    return str(getattr(request, "param", "jupyterlab"))
+
+
+@pytest.fixture
+def served(serve: Serve, application: str) -> Served:
+    """A server with the sandbox's profiles and a few more."""
+    return serve(application, "known")
+
+
+@pytest.fixture
+def new_user(serve: Serve, application: str) -> Served:
+    """A server whose user has no profile, but an API key in the environment."""
+    found = serve(application, "new")
+    (found.home / "config" / "jupyter_tokens_config.json").unlink(missing_ok=True)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -131,33 +165,22 @@ def context(new_context: CreateContextCallback, recording: Recording, sandbox: S
 
 
 @pytest.fixture
-def lab(page: Page, jupyterlab: Served) -> Lab:
-    """JupyterLab with the panel open, and nothing fetched yet."""
-    jupyterlab.forget_all()
-    opened = Lab(page, jupyterlab)
+def lab(page: Page, served: Served, application: str) -> Lab:
+    """JupyterLab, or Notebook, with the panel open, and nothing fetched yet."""
+    served.forget_all()
+    opened = PAGES[application](page, served)
     opened.open()
     opened.open_panel()
     return opened
 
 
-@pytest.fixture(scope="session")
-def new_user(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Iterator[Served]:
-    """A server whose user has no profile, but an API key in the environment."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ACME_API_KEY", KEY)
-        with serving("jupyterlab", tmp_path_factory.mktemp("new"), sandbox) as served:
-            yield served
-
-
 @pytest.fixture
-def empty(page: Page, new_user: Served) -> Lab:
+def empty(page: Page, new_user: Served, application: str) -> Lab:
     """The empty panel."""
-    file = new_user.home / "config" / "jupyter_tokens_config.json"
-    file.unlink(missing_ok=True)
-    lab = Lab(page, new_user)
+    lab = PAGES[application](page, new_user)
     lab.open()
     # It takes the focus when it comes.
-    expect(page.locator(".jp-Launcher")).to_be_visible()
+    expect(page.locator(lab.home)).to_be_visible()
     lab.open_panel()
     expect(lab.panel).to_contain_text("No profiles yet")
     return lab

@@ -6,6 +6,7 @@ import time
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from .served import DEADLINE, Served
@@ -14,7 +15,9 @@ MILLISECONDS = DEADLINE * 1000
 
 
 class Lab:
-    """JupyterLab or Notebook in one page, with a workspace of its own."""
+    """JupyterLab in one page, with a workspace of its own."""
+
+    home = ".jp-Launcher"
 
     def __init__(self, page: Page, served: Served) -> None:
         self.page = page
@@ -43,7 +46,9 @@ class Lab:
         self.until_idle()
 
     def until_idle(self) -> None:
-        self.page.wait_for_function("document.querySelector('#jp-main-statusbar')?.innerText.includes('| Idle')")
+        self.page.wait_for_function(
+            "window.jupyterapp.shell.currentWidget?.sessionContext?.kernelDisplayStatus === 'idle'"
+        )
 
     def run_cell(self, source: str) -> str:
         """Puts code into the notebook's first cell, runs it, and returns its output."""
@@ -73,6 +78,11 @@ class Lab:
             time.sleep(0.05)
 
     @property
+    def bar(self) -> Locator | None:
+        """The status bar."""
+        return self.page.locator("#jp-main-statusbar")
+
+    @property
     def panel(self) -> Locator:
         return self.page.locator("#jupyter-tokens-panel")
 
@@ -96,3 +106,26 @@ class Lab:
     def theme(self, name: str) -> None:
         self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
         self.page.wait_for_selector(f'body[data-jp-theme-name="{name}"]', state="attached")
+
+
+class Notebook(Lab):
+    """Notebook 7: each notebook is a page of its own, with a panel of its own, and there is no status bar."""
+
+    home = ".jp-FileBrowser"
+
+    def open(self, path: str = "tree") -> None:
+        super().open(path)
+
+    def open_notebook(self, name: str, language: str = "python", source: str = "") -> None:
+        self.served.write_notebook(name, language, source)
+        self.open(f"notebooks/{name}")
+        self.until_idle()
+        self.open_panel()
+
+    @property
+    def bar(self) -> None:
+        return None
+
+
+PAGES = {"jupyterlab": Lab, "notebook": Notebook}
+IN_BOTH = pytest.mark.parametrize("application", PAGES, indirect=True)

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from jupyter_tokens.sandbox import Sandbox
 
-from .page import Lab
+from .page import IN_BOTH, Lab
 
 
 def test_the_palette_has_all_commands(lab: Lab) -> None:
@@ -21,6 +21,7 @@ def test_the_palette_has_all_commands(lab: Lab) -> None:
         expect(palette).to_contain_text(label)
 
 
+@IN_BOTH
 def test_toolbar_button_gets_a_token_into_the_notebook(lab: Lab) -> None:
     lab.open_notebook("toolbar.ipynb")
     lab.page.get_by_role("button", name="Inject a token into the kernel of this notebook").click()
@@ -39,6 +40,7 @@ def test_magic_is_inserted_at_the_cursor(lab: Lab) -> None:
     expect(lab.page.locator(".jp-Notebook-cell .cm-content")).to_have_text("# here: %gettoken oneaccess")
 
 
+@IN_BOTH
 def test_what_is_inserted_runs_in_a_fresh_notebook(lab: Lab) -> None:
     lab.open_notebook("inserted.ipynb")
     lab.page.locator(".jp-Notebook-cell .cm-content").click()

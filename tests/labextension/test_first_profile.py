@@ -14,7 +14,7 @@ from jupyter_tokens.protocol.messages import env_of_text
 from jupyter_tokens.sandbox import Sandbox
 
 from .conftest import KEY
-from .page import Lab
+from .page import IN_BOTH, Lab
 
 MOST_ACTIONS = 30
 
@@ -25,6 +25,7 @@ def saved(lab: Lab) -> Any:
     return json.loads(file.read_text())["TokenProfiles"]["profiles"]
 
 
+@IN_BOTH
 def test_a_key_that_is_here_already_is_imported_by_name(empty: Lab) -> None:
     lab = empty
     offered = lab.panel.get_by_role("list", name="Import")
@@ -44,6 +45,7 @@ def test_a_key_that_is_here_already_is_imported_by_name(empty: Lab) -> None:
     assert saved(lab) == {"acme": {"provider": "static", "token": "env:ACME_API_KEY", "env": "ACME_API_KEY"}}
 
 
+@IN_BOTH
 def test_an_error_is_shown_at_its_field(empty: Lab) -> None:
     lab = empty
     lab.panel.get_by_role("button", name="Add a profile").last.click()
@@ -145,6 +147,7 @@ def keys(empty: Lab) -> Keys:
     return Keys(empty)
 
 
+@IN_BOTH
 def test_by_keyboard_alone_with_an_api_key(keys: Keys) -> None:
     lab = keys.lab
     keys.begin()
@@ -159,6 +162,7 @@ def test_by_keyboard_alone_with_an_api_key(keys: Keys) -> None:
     assert keys.actions <= MOST_ACTIONS
 
 
+@IN_BOTH
 def test_by_keyboard_alone_with_oauth2(keys: Keys, sandbox: Sandbox) -> None:
     lab = keys.lab
     client_id, client_secret = next(iter(sandbox.accounts.openid.items()))
@@ -212,6 +216,7 @@ def typed(sandbox: Sandbox, folder: Path) -> dict[str, Mapping[str, Any]]:
     return {**read, **OTHERS, "oauth2": person}
 
 
+@IN_BOTH
 def test_the_form_of_each_provider_by_keyboard_alone(empty: Lab, sandbox: Sandbox, tmp_path: Path) -> None:
     lab = empty
     providers = lab.served.ask("GET", "jupyter-tokens/providers").json()["providers"]

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
-from .page import Lab
+from .page import IN_BOTH, Lab
 from .test_panel import value_of
 
 DIGEST = "import hashlib, os; print(hashlib.sha256(os.environ['OPENID_TOKEN'].encode()).hexdigest())"
@@ -19,6 +19,7 @@ def allow(page: Page, button: str = "Log in as demo") -> None:
     page.get_by_role("button", name=button).click()
 
 
+@IN_BOTH
 def test_by_a_page_of_this_browser_and_out_again(lab: Lab, sandbox: Sandbox) -> None:
     lab.open_notebook("login.ipynb")
     card = lab.card("openid")

@@ -9,23 +9,24 @@ from playwright.sync_api import Page, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
-from .page import Lab
+from .page import IN_BOTH, PAGES, Lab
 from .served import serving
 
 
 @pytest.fixture
-def lab(page: Page, tmp_path: Path, sandbox: Sandbox) -> Iterator[Lab]:
+def lab(page: Page, tmp_path: Path, sandbox: Sandbox, application: str) -> Iterator[Lab]:
     """A server of its own, which is looked at often."""
-    with serving("jupyterlab", tmp_path, sandbox) as served:
+    with serving(application, tmp_path, sandbox) as served:
         settings = served.home / "config" / "lab" / "user-settings" / "jupyter-tokens"
         settings.mkdir(parents=True)
         (settings / "plugin.jupyterlab-settings").write_text(json.dumps({"pollSeconds": 2}))
-        lab = Lab(page, served)
+        lab = PAGES[application](page, served)
         lab.open()
         lab.open_panel()
         yield lab
 
 
+@IN_BOTH
 def test_a_server_that_stops_and_comes_back(lab: Lab) -> None:
     # JupyterLab's own word on it comes when it comes, and may be gone again before it is answered.
     lab.page.add_locator_handler(lab.page.locator(".jp-Dialog"), lambda: lab.page.keyboard.press("Escape"))

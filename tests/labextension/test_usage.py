@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from .page import Lab
+from .page import IN_BOTH, Lab
 
 
 def cells(lab: Lab) -> list[str]:
@@ -20,6 +20,7 @@ def choose(lab: Lab, profile: str, way: str) -> None:
     lab.card(profile).get_by_label("Use it with").select_option(way)
 
 
+@IN_BOTH
 @pytest.mark.parametrize("client", ["httpx", "requests"])
 def test_a_cell_that_calls_the_api(lab: Lab, client: str) -> None:
     lab.open_notebook("use.ipynb", source="# mine")
@@ -47,6 +48,7 @@ def test_a_cell_for_the_vendors_own_sdk(lab: Lab, profile: str, sdk: str) -> Non
     expect(lab.card(profile)).to_contain_text("held by sdk.ipynb")
 
 
+@IN_BOTH
 def test_the_magic_fills_an_empty_cell_and_runs(lab: Lab) -> None:
     lab.open_notebook("empty.ipynb")
     choose(lab, "pai-dlc", "gettoken")
@@ -59,6 +61,7 @@ def test_the_magic_fills_an_empty_cell_and_runs(lab: Lab) -> None:
     expect(lab.card("pai-dlc")).to_contain_text("held by empty.ipynb")
 
 
+@IN_BOTH
 def test_what_is_copied_holds_no_value(lab: Lab) -> None:
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     lab.fetch("oneaccess")
@@ -80,6 +83,7 @@ def test_a_token_that_has_no_value_is_described(lab: Lab) -> None:
     assert "mappingproxy" in lab.run_cell(f"{cells(lab)[0].replace('token.metadata', 'print(repr(token.metadata))')}")
 
 
+@IN_BOTH
 def test_an_r_notebook_is_offered_r(lab: Lab) -> None:
     lab.open_notebook("use-r.ipynb", "R")
     expect(lab.panel).to_contain_text("use-r.ipynb")
