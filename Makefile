@@ -35,6 +35,7 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 
 # Clusters of workers, hubs, and a service's replicas at full size. The packages are large: an environment of their own.
 test-scale: $(VENVS)/scale/.ready
+	@scripts/need chromium chromium --version
 	@scripts/need redis-server redis-server --version
 	PATH=$(abspath $(VENVS)/scale/node_modules/.bin):$$PATH $(SCALE)/python -m pytest -m scale $(or $(ARGS),tests/workers tests/service tests/sources tests/e2e/test_tutorials.py)
 	$(if $(ARGS),,$(SCALE)/python -m pytest --full -m "not scale" tests/load/test_one_call_a_life.py tests/service tests/sources/test_store.py tests/sources/test_store_redis.py)

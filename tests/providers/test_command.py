@@ -137,8 +137,14 @@ RECORDED: dict[str, tuple[str, float | None]] = {
         LATER,
     ),
     "gh 2.23.0 auth token": (f"{CANARY}\n", None),
+    "oidc-agent 4.2.6, oidc-token ACCOUNT": (f"{CANARY}\n", None),
+    "htgettoken 2.2 --quiet --nooidc --out=/dev/stdout -a VAULT -i ISSUER": (f"{CANARY}\n", None),
 }
-"""What these versions printed, with another token, expiry and home folder. gcloud and gh were given their tokens."""
+"""What these versions printed, with another token, expiry and home folder.
+
+gcloud and gh were given their tokens. oidc-agent had logged in at the sandbox's OpenID provider by a device code, and
+htgettoken asked a stand-in for Vault.
+"""
 
 
 @pytest.mark.parametrize(("printed", "end"), RECORDED.values(), ids=RECORDED)
