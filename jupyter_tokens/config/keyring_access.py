@@ -41,7 +41,7 @@ class Backend(NamedTuple):
 
 def backend() -> Backend:
     """Return the backend that keyring has chosen. Reads and stores nothing."""
-    import keyring  # noqa: PLC0415 (loads its backends at import)
+    import keyring  # noqa: PLC0415 (loads all backends, some of which ask the desktop)
     from keyring.backends import fail, null  # noqa: PLC0415 (as above)
 
     try:
@@ -115,7 +115,7 @@ def _put(question: Callable[[Any], object], same: Hashable) -> tuple[_Question, 
 
 def _run(question: Callable[[Any], object], asked: _Question) -> None:
     try:
-        import keyring  # noqa: PLC0415 (loads its backends at import, some of which ask the desktop)
+        import keyring  # noqa: PLC0415 (see `backend`)
 
         answer = question(keyring)
     except Exception as error:

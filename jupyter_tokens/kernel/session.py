@@ -15,6 +15,8 @@ from weakref import WeakSet
 from ..client import Client, shared_client
 from ..clock import Clock, SystemClock
 from ..errors import ParameterError, ServerGone, TokenError, UnknownProfile
+from ..protocol.messages import About
+from ..providers.params import closest
 from .at_start import FilledVariables
 from .background import Reports, Troubles
 from .injection import Injections, Place, env_place, env_places, sdk_place
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..protocol.handles import Handle
-    from ..protocol.messages import About, Env, ProfileEntry
+    from ..protocol.messages import Env, ProfileEntry
     from ..providers.base import Listed
     from ..sources.base import TokenSource
     from ..sources.cache import Held, Key, Standing
@@ -493,8 +495,6 @@ class TokenSession:
         ]
 
     def _check_configured(self, profile: str) -> None:
-        from ..providers.params import closest  # noqa: PLC0415
-
         names = [entry.name for entry in self.entries()]
         if profile not in names:
             raise UnknownProfile(f"There is no profile {profile[:80]!r}.", hint=closest(profile, names))
@@ -520,14 +520,11 @@ class TokenSession:
         )
 
     def _about(self, profile: str) -> About:
-        from ..protocol.messages import About  # noqa: PLC0415 (loads the sources and the providers)
-
         try:
-            about: About = self._source().about(profile)
+            return self._source().about(profile)
         except TokenError:
             # It is not configured any more, or wrongly.
             return About("", None, sandbox=False)
-        return about
 
     def _report(self, last: object) -> object:
         source: Any = self.client.opened

@@ -201,7 +201,7 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
                 may_reveal=may_reveal and profile.get("may_reveal", True),
                 origin=profile.get("origin", ""),
                 state=profile.get("state", "none"),
-                failing=profile["error"] is not None,
+                failing=profile.get("error") is not None,
             )
             for profile in facts["profiles"]
         ]

@@ -11,6 +11,8 @@ from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from ..config.found import found
+from ..config.secret_store import usable
 from ..errors import ParameterError, UnknownProfile
 from .base import INJECT, KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler, error_facts
 from .holdings import Holding
@@ -76,7 +78,6 @@ class ProvidersHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
         """List the providers with JSON schemas of their settings and parameters, and the stores for secrets."""
-        from ..config.secret_store import usable  # noqa: PLC0415 (see above)
         from .answers import provider_entries  # noqa: PLC0415 (see above)
 
         stores = await self.extensionapp.on_a_thread(usable)
@@ -90,8 +91,6 @@ class ImportHandler(TokensHandler):
     @authorized(action="write", resource=PROFILES)
     async def get(self) -> None:
         """List the names of credentials that exist on this machine, for users who may refer to them."""
-        from ..config.found import found  # noqa: PLC0415 (see above)
-
         self.check_edit()
         known = await self.extensionapp.on_a_thread(found) if await self.may("execute", KERNELS) else []
         self.finish(json.dumps({"found": [one._asdict() for one in known]}))

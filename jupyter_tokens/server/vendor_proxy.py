@@ -20,6 +20,8 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ..errors import ApiError, ParameterError, TokenError
+from ..providers.params import parse_params
+from ..sources.cache import Key
 from .activity import count_fetch
 from .base import PROXY, Refused, TokensHandler
 
@@ -126,8 +128,6 @@ class VendorProxyHandler(TokensHandler):
 
     def _call(self, profile: Profile) -> tuple[str, dict[str, ParamValue]]:
         """Return the documented path and the parameters of the call; refuse calls that the vendor does not document."""
-        from ..providers.params import parse_params  # noqa: PLC0415 (with the providers, which load httpx)
-
         documented = profile.provider.documented
         if documented is None:
             self.refuse(404, f"The proxy does not support {profile.provider.title}.", "no_proxy")
@@ -194,8 +194,7 @@ class VendorProxyHandler(TokensHandler):
     def _tell(
         self, profile: Profile, params: Mapping[str, ParamValue], seconds: float, error: TokenError | None
     ) -> None:
-        from ..sources.cache import Key  # noqa: PLC0415 (see above)
-        from ..sources.local import Fetched  # noqa: PLC0415 (see above)
+        from ..sources.local import Fetched  # noqa: PLC0415 (loads httpx, which no server should start with)
 
         extension = self.extensionapp
         fetched = Fetched(Key(profile.name, tuple(params.items())), profile.provider.id, seconds, error)

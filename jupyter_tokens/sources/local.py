@@ -9,11 +9,15 @@ from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..config.editing import remove
 from ..config.files import config_files, load_profiles, stamp
 from ..errors import ConfigurationError, LoginNeeded, TokenError, detached_errors
 from ..protocol.messages import About, ProfileEntry
 from .base import TokenSource
 from .cache import Ask, Key
+from .logins import Logins, attempt_to_dict
+from .shared import SharedTokens
+from .stores import TokenStore
 from .upstream import Upstream
 
 if TYPE_CHECKING:
@@ -23,8 +27,6 @@ if TYPE_CHECKING:
     from ..providers.params import ParamValue
     from ..token import Token
     from ..transport import Transport
-    from .logins import Logins
-    from .shared import SharedTokens
     from .upstream import Answer, Wanted
 
 __all__ = ["Fetched", "LocalSource"]
@@ -98,14 +100,10 @@ class LocalSource(TokenSource):
     @cached_property
     def logins(self) -> Logins:
         """Logs people in and out."""
-        from .logins import Logins  # noqa: PLC0415 (for those who log in)
-
         return Logins(self._upstream, self.profiles, self.forget_profile, self.clock)
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
         """Begin a login by another device, or return how one stands. See `TokenSource`."""
-        from .logins import attempt_to_dict  # noqa: PLC0415 (as above)
-
         if login_id is None:
             attempt = self.logins.begin(profile, session=_SESSION, device=True)
         elif (known := self.logins.look(login_id, session=_SESSION)) is not None:
@@ -123,8 +121,6 @@ class LocalSource(TokenSource):
 
         Returns as `logout`. Blocks. Raises `TokenError`; nothing has happened if the profile is not the user's.
         """
-        from ..config.editing import remove  # noqa: PLC0415 (for those who edit)
-
         revoked: bool | None = None
 
         def log_out() -> None:
@@ -305,16 +301,9 @@ class LocalSource(TokenSource):
         """Open the shared store, by the current configuration. Raises `ConfigurationError`."""
         with self._lock:
             if self._shared_by != self._fingerprint:
-                from .stores import TokenStore  # noqa: PLC0415 (a cached token needs none)
-
                 settings = TokenStore.configured()
                 store = settings.open(self.clock)
-                if store is not None:
-                    from .shared import SharedTokens  # noqa: PLC0415 (without a store there is nothing to share)
-
-                    self._shared = SharedTokens(settings, store, self.clock)
-                else:
-                    self._shared = None
+                self._shared = None if store is None else SharedTokens(settings, store, self.clock)
                 self._shared_by = self._fingerprint
             return self._shared
 

@@ -228,7 +228,7 @@ class _Seal:
     """The name and the key of a slot, by one of the installation's keys."""
 
     def __init__(self, key: bytes, identity: bytes) -> None:
-        from cryptography.fernet import Fernet  # noqa: PLC0415 (40 ms, and not needed for a cached token)
+        from cryptography.fernet import Fernet, InvalidToken  # noqa: PLC0415 (40 ms, and not needed for a cached token)
 
         def derived(purpose: bytes) -> bytes:
             return hmac.digest(key, purpose + b"\0" + identity, hashlib.sha256)
@@ -236,6 +236,7 @@ class _Seal:
         self.name = derived(b"name").hex()[:40]
         self.refusal_name = derived(b"refusal").hex()[:40]
         self._fernet = Fernet(base64.urlsafe_b64encode(derived(b"seal")))
+        self._damage = InvalidToken
 
     def close(self, fence: int, facts: Mapping[str, Any]) -> bytes:
         """Encrypt facts with name and fence, so that they cannot be moved to another slot or made to look newer."""
@@ -244,11 +245,9 @@ class _Seal:
 
     def open(self, kept: Kept) -> dict[str, Any] | None:
         """Decrypt facts; None if they were not encrypted for this slot."""
-        from cryptography.fernet import InvalidToken  # noqa: PLC0415 (as above)
-
         try:
             facts: dict[str, Any] = json.loads(self._fernet.decrypt(kept.sealed))
-        except InvalidToken:
+        except self._damage:
             _log.debug("a damaged slot is left alone")
             return None
         name = self.refusal_name if "error" in facts else self.name

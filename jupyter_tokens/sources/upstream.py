@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .._util.encodings import forms_of
 from ..clock import Clock, SystemClock
@@ -23,9 +23,7 @@ from ..providers.params import ParamValue
 from ..token import Secret, Token
 from ..transport import Transport
 from .cache import Key
-
-if TYPE_CHECKING:
-    from .login_store import LoginStore
+from .login_store import LoginStore
 
 __all__ = ["SECRETS_SECONDS", "Answer", "Share", "Upstream", "Wanted"]
 
@@ -134,8 +132,6 @@ class Upstream:
     @cached_property
     def logins(self) -> LoginStore:
         """Where people's logins are kept."""
-        from .login_store import LoginStore  # noqa: PLC0415 (for those who log in)
-
         return LoginStore(self._clock)
 
     def fetch(self, key: Key, share: Share = lambda _, call: call()) -> Token:

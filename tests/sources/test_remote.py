@@ -611,6 +611,7 @@ def test_the_profiles_are_those_that_the_server_allows(opened: Make, server: Ser
         error=None,
         may_reveal=False,
         state="failed",
+        failing=True,
     )
     assert (wrong.name, wrong.title, wrong.provider, wrong.schema) == ("wrong", "", None, {})
     assert isinstance(wrong.error, ConfigurationError)

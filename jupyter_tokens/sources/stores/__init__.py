@@ -1,14 +1,13 @@
-"""The store through which processes share tokens: `TokenStore` is its configuration, `Store` its interface."""
+"""The store through which processes share tokens, and its configuration."""
 
 from __future__ import annotations
 
 import logging
 import os
 import secrets
-from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir
 from traitlets import List, TraitError, Unicode, default
@@ -20,6 +19,10 @@ from ...config.files import load_settings
 from ...config.secrets import SecretRef
 from ...errors import ConfigurationError
 from ...protocol.records import MemoryRecords
+from .base import Kept, Slot, Store, StoreUnavailable
+from .file import FileStore, can_lock, locked
+from .records import RedisRecords
+from .redis import RedisStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,64 +40,6 @@ _MOST_KEYS = 4
 _KEY_SECONDS = 10.0
 _REDIS = {"redis", "rediss", "unix"}
 _log = logging.getLogger(__name__)
-
-
-class StoreUnavailable(Exception):
-    """The store cannot be used now. The message is for the log; the process fetches for itself."""
-
-
-class Kept(NamedTuple):
-    """The content of a slot; `left` is in seconds, and `fence` increases with each holder of the slot's lock."""
-
-    sealed: bytes
-    left: float
-    fence: int
-
-
-class Slot(NamedTuple):
-    """Facts about a slot that need no decryption; `age` and `left` in seconds, `size` in bytes."""
-
-    name: str
-    age: float
-    left: float
-    size: int
-
-
-class Store(ABC):
-    """Stores encrypted bytes under opaque names. Thread-safe; every method blocks and raises `StoreUnavailable`."""
-
-    place: str
-    """Where the store is, for people; without a password."""
-
-    @abstractmethod
-    def get(self, name: str) -> Kept | None:
-        """Return the content of a slot, or None if it has expired or cannot be read."""
-
-    @abstractmethod
-    def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
-        """Fill a slot for `life` seconds, unless a later holder of the lock has done so already."""
-
-    @abstractmethod
-    def drop(self, name: str) -> None:
-        """Empty a slot."""
-
-    @abstractmethod
-    def lock(self, name: str, *, seconds: float) -> AbstractContextManager[int]:
-        """Hold a slot's lock, for a `with` block, and get a fence that is greater than those of all earlier holders.
-
-        Waits for at most `seconds`. Releasing the lock never raises.
-        """
-
-    @abstractmethod
-    def slots(self) -> list[Slot]:
-        """The slots that have not expired."""
-
-    @abstractmethod
-    def clear(self) -> int:
-        """Empty all slots; returns their number."""
-
-    def close(self) -> None:  # noqa: B027 (most have nothing open)
-        """Close the connections."""
 
 
 class TokenStore(Configurable):
@@ -131,8 +76,6 @@ class TokenStore(Configurable):
         if self.url == "none":
             return None
         if kind == "file":
-            from .file import FileStore, can_lock  # noqa: PLC0415 (a store that is not used is not loaded)
-
             if not can_lock:
                 _log.debug("no store: this system has no flock")
                 return None
@@ -141,8 +84,6 @@ class TokenStore(Configurable):
                 raise ConfigurationError("TokenStore.url: the folder after file: must be absolute.")
             return FileStore(folder, clock)
         if kind in _REDIS:
-            from .redis import RedisStore  # noqa: PLC0415 (as above)
-
             return RedisStore(self.url, clock)
         # Not quoted, because the URL may contain a password.
         raise ConfigurationError("TokenStore.url must be file:, file:/absolute/folder, redis://…, rediss://… or none.")
@@ -154,9 +95,6 @@ class TokenStore(Configurable):
         """
         if self.url.partition(":")[0] not in _REDIS:
             return MemoryRecords(clock)
-        from .records import RedisRecords  # noqa: PLC0415 (an extra)
-        from .redis import RedisStore  # noqa: PLC0415 (as above)
-
         return RedisRecords(RedisStore(self.url, clock), self.sealing_keys())
 
     def sealing_keys(self) -> list[bytes]:
@@ -208,6 +146,4 @@ def _new_key() -> bytes:
 
 
 def _writing(file: Path) -> AbstractContextManager[int]:
-    from .file import locked  # noqa: PLC0415 (as above)
-
     return locked(file.with_name(f".{file.name}.lock"), seconds=_KEY_SECONDS, clock=SystemClock())

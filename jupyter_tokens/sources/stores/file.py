@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from ..._util.atomic_file import replace_file
 from ...clock import Clock
-from . import Kept, Slot, Store, StoreUnavailable
+from .base import Kept, Slot, Store, StoreUnavailable
 
 try:
     import fcntl

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...errors import Busy
 from ...protocol.proof import WINDOW_SECONDS, Proof, ProofRefused
 from ...protocol.records import MOST_EVENTS, Record, Records
-from . import StoreUnavailable
+from .base import StoreUnavailable
 
 if TYPE_CHECKING:
     from .redis import RedisStore
@@ -55,7 +55,7 @@ class RedisRecords(Records):
     blocks = True
 
     def __init__(self, store: RedisStore, keys: Sequence[bytes]) -> None:
-        from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 (40 ms)
+        from cryptography.fernet import Fernet, InvalidToken, MultiFernet  # noqa: PLC0415 (40 ms)
 
         self._store = store
         self._redis = store.client
@@ -63,6 +63,7 @@ class RedisRecords(Records):
         self._names = [hmac.digest(key, b"name of a record", hashlib.sha256) for key in keys]
         seals = [hmac.digest(key, b"seal of a record", hashlib.sha256) for key in keys]
         self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(seal)) for seal in seals])
+        self._damage = InvalidToken
 
     def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
         """See `Records`."""
@@ -162,11 +163,9 @@ class RedisRecords(Records):
         return Record(said["facts"], marks)
 
     def _opened(self, sealed: bytes) -> dict[str, Any] | None:
-        from cryptography.fernet import InvalidToken  # noqa: PLC0415 (as above)
-
         try:
             said: dict[str, Any] = json.loads(self._fernet.decrypt(sealed))
-        except InvalidToken:
+        except self._damage:
             return None
         return said
 

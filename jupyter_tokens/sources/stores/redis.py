@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ...clock import Clock
 from ...errors import ConfigurationError
-from . import Kept, Slot, Store, StoreUnavailable
+from .base import Kept, Slot, Store, StoreUnavailable
 
 __all__ = ["RedisStore"]
 
@@ -56,8 +56,6 @@ class RedisStore(Store):
     def __init__(self, url: str, clock: Clock) -> None:
         try:
             import redis  # noqa: PLC0415 (170 ms, and an extra)
-            from redis.backoff import NoBackoff  # noqa: PLC0415
-            from redis.retry import Retry  # noqa: PLC0415
         except ImportError:
             raise ConfigurationError(
                 "TokenStore.url names Redis, which needs the package redis.",
@@ -71,7 +69,7 @@ class RedisStore(Store):
                 url,
                 socket_connect_timeout=_IO_SECONDS,
                 socket_timeout=_IO_SECONDS,
-                retry=Retry(NoBackoff(), 0),
+                retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
             )
         except ValueError:
             # The original error may quote the password.

@@ -1,0 +1,67 @@
+"""The interface of a store through which processes share tokens."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+__all__ = ["Kept", "Slot", "Store", "StoreUnavailable"]
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be used now. The message is for the log; the process fetches for itself."""
+
+
+class Kept(NamedTuple):
+    """The content of a slot; `left` is in seconds, and `fence` increases with each holder of the slot's lock."""
+
+    sealed: bytes
+    left: float
+    fence: int
+
+
+class Slot(NamedTuple):
+    """Facts about a slot that need no decryption; `age` and `left` in seconds, `size` in bytes."""
+
+    name: str
+    age: float
+    left: float
+    size: int
+
+
+class Store(ABC):
+    """Stores encrypted bytes under opaque names. Thread-safe; every method blocks and raises `StoreUnavailable`."""
+
+    place: str
+    """Where the store is, for people; without a password."""
+
+    @abstractmethod
+    def get(self, name: str) -> Kept | None:
+        """Return the content of a slot, or None if it has expired or cannot be read."""
+
+    @abstractmethod
+    def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
+        """Fill a slot for `life` seconds, unless a later holder of the lock has done so already."""
+
+    @abstractmethod
+    def drop(self, name: str) -> None:
+        """Empty a slot."""
+
+    @abstractmethod
+    def lock(self, name: str, *, seconds: float) -> AbstractContextManager[int]:
+        """Hold a slot's lock, for a `with` block, and get a fence that is greater than those of all earlier holders.
+
+        Waits for at most `seconds`. Releasing the lock never raises.
+        """
+
+    @abstractmethod
+    def slots(self) -> list[Slot]:
+        """The slots that have not expired."""
+
+    @abstractmethod
+    def clear(self) -> int:
+        """Empty all slots; returns their number."""
+
+    def close(self) -> None:  # noqa: B027 (most have nothing open)
+        """Close the connections."""
