@@ -143,8 +143,8 @@ class Transport:
                 wait = self._backoff(attempt) if error.retry_after is None else error.retry_after
                 attempt += 1
                 if not again or attempt == (attempts or MOST_ATTEMPTS) or self._clock.elapsed() + wait >= deadline:
-                    if failed is not None and isinstance(error, TimedOut) and error.unsent:
-                        # No time was left for this try. How the one before it failed says more.
+                    if failed is not None and isinstance(error, TimedOut) and (error.unsent or not failed.unsent):
+                        # Little time was left for this try. How the one before it failed says more.
                         raise failed from None
                     raise
                 failed = error

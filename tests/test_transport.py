@@ -215,10 +215,18 @@ def test_the_deadline_bounds_all_tries_together() -> None:
     assert len(bench.script.requests) == 2
 
 
-def test_a_try_that_cannot_connect_in_time_does_not_hide_why_the_one_before_it_failed() -> None:
-    bench = Bench(answer(503, {}), httpx.ConnectTimeout("x"))
+@pytest.mark.parametrize("late", [httpx.ConnectTimeout("x"), httpx.ReadTimeout("x")])
+def test_a_try_that_has_little_time_left_does_not_hide_why_the_one_before_it_failed(late: Exception) -> None:
+    bench = Bench(answer(503, {}), late)
     assert bench.fails(timeout=0.6).status == 503
     assert len(bench.script.requests) == 2
+
+
+def test_a_call_that_may_have_been_made_is_not_told_of_as_one_that_was_not() -> None:
+    bench = Bench(httpx.ConnectError("x"), httpx.ReadTimeout("x"))
+    error = bench.fails(timeout=0.6)
+    assert isinstance(error, TimedOut)
+    assert not error.unsent
 
 
 def test_a_sleep_that_ends_after_the_deadline_does_not_hide_why_the_try_before_it_failed() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from traitlets import Bool, Enum, List, Unicode
 
+from .._util.hints import closest
 from ..config.editing import check, path, put
 from ..config.files import load_profiles, load_written
 from ..config.keyring_access import backend
@@ -17,7 +18,6 @@ from ..config.secret_store import FOLDER, SERVICE
 from ..config.secrets import SecretRef
 from ..errors import ConfigurationError, ParameterError, UnknownProfile
 from ..providers.catalogue import provider_class, provider_ids
-from ..providers.params import closest
 from ..providers.presets import PRESETS
 from ..token import Secret
 from .checks.profiles import live

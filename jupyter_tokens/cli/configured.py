@@ -14,6 +14,7 @@ from typing import Any
 
 from traitlets import Bool
 
+from .._util.hints import closest
 from ..config.files import load_written
 from ..config.secrets import SecretRef
 from ..errors import SecretError, UnknownProfile
@@ -132,7 +133,6 @@ class RemoveApp(Action):
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME; `jupyter tokens list` shows them")
         from ..config.editing import path  # noqa: PLC0415 (loads httpx)
-        from ..providers.params import closest  # noqa: PLC0415 (as above)
         from ..sources.local import LocalSource  # noqa: PLC0415 (as above)
 
         name = self.extra_args[0]

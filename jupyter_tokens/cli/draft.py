@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._util.hints import closest
 from ..config.profiles import COMMON
 from ..config.secrets import SecretRef
 from ..errors import ParameterError
 from ..providers.base import Provider
 from ..providers.fields import Field, Program, Reference, SettingProblem, SignIn
-from ..providers.params import closest
 from ..token import Secret
 from .terminal import ask, ask_hidden, say, table
 

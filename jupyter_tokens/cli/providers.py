@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool
 
+from .._util.hints import closest
 from ..providers.catalogue import provider_class, provider_ids
-from ..providers.params import closest
 from .command import Action
 from .completion import provider_names
 from .terminal import coloured, say, table

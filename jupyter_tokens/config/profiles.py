@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from .._util.hints import closest
 from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile, detached_errors
 from ..protocol.messages import Env, variables_of
 from ..providers.base import Provider
@@ -31,7 +32,7 @@ from ..providers.fields import (
     Variable,
     is_loopback,
 )
-from ..providers.params import ParamValue, closest, parse_params
+from ..providers.params import ParamValue, parse_params
 from ..sdks import SDKS
 from ..token import Secret
 from .code_variables import loads_code

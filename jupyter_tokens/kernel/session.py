@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from .._util.hints import closest
 from ..client import Client, shared_client
 from ..clock import Clock, SystemClock
 from ..errors import ParameterError, ServerGone, TokenError, UnknownProfile
 from ..protocol.messages import About
-from ..providers.params import closest
 from .at_start import FilledVariables
 from .background import Reports, Troubles
 from .injection import Injections, Place, env_place, env_places, sdk_place

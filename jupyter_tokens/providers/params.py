@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .._util.hints import closest
 from ..errors import ParameterError
 
-__all__ = ["Param", "ParamValue", "check_json_object", "closest", "params_schema", "parse_params"]
+__all__ = ["Param", "ParamValue", "check_json_object", "params_schema", "parse_params"]
 
 ParamValue = str | int | bool | tuple[str, ...]
 
@@ -158,12 +158,3 @@ def check_json_object(name: str, text: Any, longest: int) -> None:
         raise ParameterError(f"Parameter {name} must be a JSON object, as a string.")
     if len(text) > longest:
         raise ParameterError(f"Parameter {name} must have at most {longest} characters, not {len(text)}.")
-
-
-def closest(name: str, known: Iterable[str]) -> str:
-    """Return a hint for a misspelt name: the nearest known name, or all known names."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, 1)
-    if near:
-        return f"Did you mean {near[0]}?"
-    return f"There are: {', '.join(names)}." if names else "It takes none."

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ipywidgets import Layout, Text, VBox
 
+from .._util.hints import closest
 from ..errors import UnknownProfile
-from ..providers.params import closest
 from . import look
 from .live import Live, feed_of
 from .row import ProfileRow, best

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_tokens._util.hints import closest
 from jupyter_tokens.errors import ParameterError
-from jupyter_tokens.providers.params import Param, closest, parse_params
+from jupyter_tokens.providers.params import Param, parse_params
 
 INTEGER = Param("", type="integer", minimum=0)
 BOOLEAN = Param("", type="boolean")

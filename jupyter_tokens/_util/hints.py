@@ -1,0 +1,17 @@
+"""Hints in messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["closest"]
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return a hint for a misspelt name: the nearest known name, or all known names."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 1)
+    if near:
+        return f"Did you mean {near[0]}?"
+    return f"There are: {', '.join(names)}." if names else "It takes none."
