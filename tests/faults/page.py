@@ -14,37 +14,37 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 _INTRODUCTION = """\
 # When a token API fails
 
-What you get of each of the five APIs when something is wrong with it, with the network or with this machine's clock,
-and how many calls it costs. This page is made from the table that the tests hold the product to: every cell is tried on
-a real Jupyter server, over real connections to the sandbox, and one column in a real kernel.
+What you get from each of the five APIs when the API, the network or this machine's clock is at fault, and how many
+calls are made. This page is written from the table of the tests: each row is tested on a real Jupyter server, over
+real connections to the sandbox, and one API in a real kernel.
 
-What holds in every row:
+In every row:
 
-- **A token that lives goes on being served**, in every kernel, whatever becomes of its refresh. Who asks again at once
-  costs no further call.
-- **The other profiles go on**: an API that is silent holds up no other.
-- **When the fault ends, nobody has to do anything**: the next ask gets a token.
-- An error is a `TokenError` of the class that the table names; over REST its `reason` is the word in brackets. It keeps
-  the vendor's code and request id where the vendor gave one, and says what to do (`hint`).
-- A profile of ModelArts that logs in to IAM gets the same where it is the login that fails.
-- No log, event or error holds a secret or a token.
+- **A valid token stays in use** in every kernel, even if it cannot be refreshed. Asking again at once makes no further
+  call.
+- **Other profiles are not affected**: an API that does not answer blocks no other.
+- **When the fault ends, you need not do anything**: the next request gets a token.
+- An error is a `TokenError` of the class in the table; over REST, its `reason` is the word in brackets. It contains the
+  vendor's code and request id, if there are any, and says what to do (`hint`).
+- A ModelArts profile that logs in to IAM gets the same errors if the login fails.
+- No log, event or error contains a secret or a token.
 
 """
 
 _HOW_TO_READ = """\
-*Calls* are those that reach the API when nothing is held, or when a refresh is due. The waits between them are the
-longest that they can be: chance cuts each, so that many kernels that failed together do not come back together. All
-tries and waits of a call stay within the profile's `timeout`, 30 seconds by default.
+*Calls* are those that reach the API when there is no token, or when it is due for a refresh. The waits between them are
+the longest possible ones: each is shortened by chance, so that many kernels that failed at the same time do not retry
+at the same time. All tries and waits of a call end within the profile's `timeout`, 30 seconds by default.
 
-*Through the proxy* is what a vendor's own call gets by way of [the proxy](server.md), which makes it once: the vendor's
-status and body as they came (here `eiam`'s), or an error of the server's own, by its `reason`. OneAccess asks for its
-tokens to be cached, so its calls are answered from the cache.
+*Through the proxy* is the answer to a vendor's own call through [the proxy](server.md), which makes it once: the
+vendor's status and body unchanged (shown for `eiam`), or an error of the server, by its `reason`. OneAccess asks
+clients to cache its tokens, so its calls are answered from the cache.
 
 """
 
 _CODES = """\
-The codes are those that the sandbox refuses with, in each vendor's form; what to do about one is in
-[troubleshooting.md](troubleshooting.md). A request id comes with each, but from `oneaccess`, whose API has none.
+These are the codes of the sandbox, in each vendor's form; [troubleshooting.md](troubleshooting.md) says what to do
+about each. All APIs except `oneaccess` send a request id.
 
 """
 
@@ -74,7 +74,7 @@ def _calls(gets: Gets) -> str:
         return str(gets.calls)
     *others, last = (f"{wait:g}" for wait in gets.waits)
     waits = f"{', '.join(others)} and {last} s" if others else f"{last} s"
-    return f"{gets.calls}, waits of {waits}" + ("" if gets.waits == BACKOFF[: len(gets.waits)] else ", as asked")
+    return f"{gets.calls}, waits of {waits}" + ("" if gets.waits == BACKOFF[: len(gets.waits)] else ", as requested")
 
 
 def _proxied(row: Row) -> str:
@@ -86,7 +86,7 @@ def _proxied(row: Row) -> str:
 def _more(row: Row) -> str:
     by_difference: dict[str, list[str]] = {}
     for api in APIS:
-        text = _difference(row.gets, row.of(api)) if api in row.only else "cannot have it, as it tells no end"
+        text = _difference(row.gets, row.of(api)) if api in row.only else "cannot happen: its tokens have no expiry"
         if text:
             by_difference.setdefault(text, []).append(f"`{api}`")
     told = [f"{', '.join(apis)}: {text}" for text, apis in by_difference.items()]
