@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 from collections.abc import Callable, Iterator
@@ -14,9 +15,9 @@ from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 
 from ..cli.running import install_programs
-from ..cluster import Cluster
+from ..cluster import VERSION, Cluster
 from ..e2e.certificate import self_signed
-from .kernels import Client, started
+from .kernels import Client, started, until
 
 HOST = "git.example.com"
 
@@ -121,4 +122,44 @@ async def test_a_program_that_a_cell_starts_shares_the_kernels_token(
         assert refused[0] != 0
         # docker's protocol has the error on standard output.
         assert "NoPermission" in refused[2] or name == "docker"
+        assert not [value for value in sandbox.issued if value in client.all_heard()]
+
+
+# Kubernetes' client runs the program of the kubeconfig for each call, as the token has less than five minutes.
+KUBERNETES = """
+from kubernetes import client, config
+config.load_kube_config()
+api = client.VersionApi()
+"""
+UNTIL_TOLD = """
+import os, time
+end = time.monotonic() + 300
+while not os.path.exists(flag):
+    assert time.monotonic() < end
+    api.get_code()
+"""
+
+
+async def test_kubernetes_client_in_a_kernel(
+    jp_serverapp: Any, extension: TokensExtension, profiles: Any, sandbox: Sandbox, cluster: Cluster, tmp_path: Path
+) -> None:
+    async with started(jp_serverapp) as client:
+        await client.run("%gettoken pai-dlc")
+        await client.run(KUBERNETES)
+        for _ in range(3):
+            assert (await client.run("print(api.get_code().git_version)")).strip() == VERSION["gitVersion"]
+        assert sandbox.requests["pai-dlc"] == 1
+        # The next token while a cell runs.
+        shown = len(cluster.shown)
+        cell = client.begin(f"flag = {str(tmp_path / 'flag')!r}\n{UNTIL_TOLD}")
+        await until(lambda: len(cluster.shown) > shown)
+        await asyncio.to_thread(extension.source.get, extension.source.key("pai-dlc"), refresh=True)
+        await until(lambda: len(set(cluster.shown)) > 1)
+        (tmp_path / "flag").touch()
+        assert (await client.reply(cell))["status"] == "ok"
+        assert sandbox.requests["pai-dlc"] == 2
+        extension.source.forget_profile("pai-dlc")
+        sandbox.plan({"api": "pai-dlc", "kind": "403", "times": 9})
+        # It logs what the program prints, and goes on with the last token.
+        assert "code NoPermission, request id " in await client.run("api.get_code()")
         assert not [value for value in sandbox.issued if value in client.all_heard()]
