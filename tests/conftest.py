@@ -26,6 +26,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE
 
 _OURS = ("COLUMNS", "LINES", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "NO_COLOR", "FORCE_COLOR", "CLICOLOR")
 _LIKEWISE = (
+    "CONDA_",
     "GIT_",
     "IPYTHON",
     "JPY_",
@@ -35,6 +36,8 @@ _LIKEWISE = (
     "PYTHONSTARTUP",
     "PYTHONWARNINGS",
     "MPLBACKEND",
+    # Of another environment than that of the tests.
+    "VIRTUAL_ENV",
 )
 _FILES = 4096
 

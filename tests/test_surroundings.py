@@ -16,7 +16,7 @@ import os, signal, sys
 mask = os.umask(0)
 print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.getsignal(signal.SIGHUP) is signal.SIG_DFL,
       oct(mask), os.environ["TERM"], os.environ.get("COLUMNS", "80"),
-      *sorted({"MAKEFLAGS", "JUPYTER_TOKENS_URL", "GIT_DIR"} & os.environ.keys()))
+      *sorted({"MAKEFLAGS", "JUPYTER_TOKENS_URL", "GIT_DIR", "VIRTUAL_ENV"} & os.environ.keys()))
 """
 # What is tried in a run of pytest of its own, by the root conftest.
 TEST = f"""
@@ -38,6 +38,7 @@ def test_a_child_starts_with_the_defaults(tmp_path: Path) -> None:
         os.umask(0o077)
 
     noise = {"COLUMNS": "40", "MAKEFLAGS": "-j2", "JUPYTER_TOKENS_URL": "http://x", "GIT_DIR": "/nowhere"}
+    noise["VIRTUAL_ENV"] = "/elsewhere"
     environment = {name: value for name, value in os.environ.items() if name != "TERM"} | noise
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", f"--rootdir={tmp_path}", str(tmp_path)],
