@@ -241,6 +241,9 @@ class JsonHandler(web.RequestHandler):
             self.set_header("Retry-After", str(max(1, round(error.retry_after))))
         self.set_status(status_code)
         self.set_header("Content-Type", "application/json")
+        if self._body_bytes < int(self.request.headers.get("Content-Length", 0)):
+            # tornado does not read the rest, but closes the connection: the client must not send anything else on it.
+            self.set_header("Connection", "close")
         self.log.info("jupyter_tokens: answered %d (%s)", status_code, told["reason"])
         self.refused(status_code, told["reason"])
         self.finish(json.dumps(told))
