@@ -139,11 +139,40 @@ RECORDED: dict[str, tuple[str, float | None]] = {
     "gh 2.23.0 auth token": (f"{CANARY}\n", None),
     "oidc-agent 4.2.6, oidc-token ACCOUNT": (f"{CANARY}\n", None),
     "htgettoken 2.2 --quiet --nooidc --out=/dev/stdout -a VAULT -i ISSUER": (f"{CANARY}\n", None),
+    "vault 1.20.0 token create -format=json, by root": (
+        f"""\
+{{
+  "request_id": "00000000-0000-0000-0000-000000000000",
+  "lease_id": "",
+  "lease_duration": 0,
+  "renewable": false,
+  "data": null,
+  "warnings": null,
+  "auth": {{
+    "client_token": "{CANARY}",
+    "accessor": "x",
+    "policies": [
+      "root"
+    ],
+    "token_policies": [
+      "root"
+    ],
+    "identity_policies": null,
+    "metadata": null,
+    "orphan": false,
+    "entity_id": "",
+    "lease_duration": 0,
+    "renewable": false
+  }}
+}}
+""",
+        None,
+    ),
 }
 """What these versions printed, with another token, expiry and home folder.
 
 gcloud and gh were given their tokens. oidc-agent had logged in at the sandbox's OpenID provider by a device code, and
-htgettoken asked a stand-in for Vault.
+htgettoken asked a stand-in for Vault. Vault's output is that of hashicorp/vault's issue 31198.
 """
 
 
