@@ -144,10 +144,11 @@ class Transport:
                 attempt += 1
                 if not again or attempt == (attempts or MOST_ATTEMPTS) or self._clock.elapsed() + wait >= deadline:
                     if failed is not None and isinstance(error, TimedOut) and (error.unsent or not failed.unsent):
-                        # Little time was left for this try. How the one before it failed says more.
+                        # This try had little time left, so the error of the one before says more.
                         raise failed from None
                     raise
-                failed = error
+                # Without its traceback, whose frames hold credentials, and this one.
+                failed = error.copy()
             self._sleep(wait)
 
     def close(self) -> None:

@@ -37,8 +37,8 @@ def test_a_child_starts_with_the_defaults(tmp_path: Path) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.umask(0o077)
 
-    noise = {"COLUMNS": "40", "MAKEFLAGS": "-j2", "JUPYTER_TOKENS_URL": "http://x", "GIT_DIR": "/nowhere"}
-    noise["VIRTUAL_ENV"] = "/elsewhere"
+    noise = {"COLUMNS": "40", "MAKEFLAGS": "-j2", "JUPYTER_TOKENS_URL": "http://x"}
+    noise |= {"GIT_DIR": "/nowhere", "VIRTUAL_ENV": "/nowhere"}
     environment = {name: value for name, value in os.environ.items() if name != "TERM"} | noise
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", f"--rootdir={tmp_path}", str(tmp_path)],

@@ -502,8 +502,9 @@ class TokenSession:
     def _status(self, key: Key, standing: Standing, entry: ProfileEntry | None) -> Status:
         about = self._about(key.profile) if entry is None else entry
         places = self.injections.places(key)
-        error = self.troubles.of(key) or standing.error
-        if self.troubles.of(key) is None and is_over_elsewhere(key, standing, entry):
+        trouble = self.troubles.of(key)
+        error = trouble or standing.error
+        if trouble is None and is_over_elsewhere(key, standing, entry):
             standing, error = standing._replace(state="none"), None
         return Status(
             profile=key.profile,

@@ -78,7 +78,7 @@ class ProfileEntry(NamedTuple):
     state : str
         The state of the serving process's own token, as in `sources.cache.State`; "none" without such a process.
     failing : bool
-        Whether the serving process's last fetch failed. It may have a token all the same, from before.
+        Whether the serving process's last fetch failed. It may still have an earlier token.
     """
 
     name: str

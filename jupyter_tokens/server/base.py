@@ -242,7 +242,7 @@ class JsonHandler(web.RequestHandler):
         self.set_status(status_code)
         self.set_header("Content-Type", "application/json")
         if self._body_bytes < int(self.request.headers.get("Content-Length", 0)):
-            # tornado does not read the rest, but closes the connection: the client must not send anything else on it.
+            # tornado closes the connection instead of reading the rest, so the client must not use it again.
             self.set_header("Connection", "close")
         self.log.info("jupyter_tokens: answered %d (%s)", status_code, told["reason"])
         self.refused(status_code, told["reason"])

@@ -19,7 +19,7 @@ from .test_real_hub import RealHub, running_hub
 pytestmark = [pytest.mark.scale, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 SECONDS = 180
-# With a shared document open, a server that is stopped waits for ever for a thread of AnyIO's, until the hub kills it.
+# While a shared document is open, a server that is stopped waits for a thread of AnyIO until the hub kills it.
 ALONE = 'c.Spawner.args.append("--YDocExtension.disable_rtc=True")'
 DIGEST = "import hashlib, os; print(hashlib.sha256(os.environ['ONEACCESS_TOKEN'].encode()).hexdigest())"
 
