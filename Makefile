@@ -8,13 +8,16 @@ SCALE := $(VENVS)/scale/bin
 PANEL := hatch_build.py $(shell find labextension -type f -not -path '*/node_modules/*' -not -path '*/lib/*')
 SOURCES := pyproject.toml README.md $(PANEL) $(shell find jupyter_tokens notebooks -name '*.py' -o -name '*.ipynb' -o -name '*.typed')
 
-PYTEST = $(DEV)/python -m pytest --cov --cov-report=
+PYTEST = $(DEV)/python -m pytest
+# Servers and kernels are waited for most of the time, so two files at once.
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
+QUICK := -m "not alone and not long and not scale"
 
-# The parts that have to be covered to the last branch.
+# The parts that have to be covered to the last branch, by tests of their own: to measure it makes a test much slower.
 CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
+CORE_TESTS := tests/_util tests/config tests/protocol tests/providers tests/sources $(wildcard tests/test_*.py)
 
-.PHONY: demo test test-scale slow canary lint bench docs pictures licences audit clean
+.PHONY: demo test test-long test-scale slow canary lint bench docs pictures licences audit clean
 
 demo: $(VENVS)/demo/.ready
 	@echo "Starting the demo …"
@@ -25,13 +28,20 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	@scripts/need chromium chromium --version
 	@scripts/need redis-server redis-server --version
 	-@scripts/need r-cran-irkernel R --slave -e 'library(IRkernel)'
-	$(if $(ARGS),,cd labextension && npm test)
 	$(if $(ARGS),$(PYTEST) $(ARGS))
-	@# Servers and kernels are waited for most of the time, so two files at once; Playwright's loop bears no other test's.
-	$(if $(ARGS),,$(PYTEST) $(TWO) -m "not alone and not scale" --ignore tests/labextension)
-	$(if $(ARGS),,$(PYTEST) $(TWO) -m "not alone and not scale" --cov-append tests/labextension)
-	$(if $(ARGS),,$(PYTEST) -m alone --cov-append)
+	$(if $(ARGS),,cd labextension && npm test)
+	$(if $(ARGS),,$(PYTEST) --cov --cov-report= $(TWO) $(QUICK) $(CORE_TESTS))
 	$(if $(ARGS),,$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered)
+	$(if $(ARGS),,$(PYTEST) $(TWO) $(QUICK) tests $(CORE_TESTS:%=--ignore %) --ignore tests/labextension)
+	@# Playwright's loop bears no other test's.
+	$(if $(ARGS),,$(PYTEST) $(TWO) $(QUICK) tests/labextension)
+	$(if $(ARGS),,$(PYTEST) -m alone)
+
+# What `test` only samples, with real kernels, servers and browsers. CI runs it as well.
+test-long: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
+	@scripts/need chromium chromium --version
+	$(PYTEST) $(TWO) -m "long and not scale" tests --ignore tests/labextension
+	$(PYTEST) $(TWO) -m "long and not scale" tests/labextension
 
 # Clusters of workers, hubs, and a service's replicas at full size. The packages are large: an environment of their own.
 test-scale: $(VENVS)/scale/.ready

@@ -128,7 +128,7 @@ GROUPS = {
     ),
     "start": Group(
         "The server's start",
-        "The ratios are to the promise of 30 ms.",
+        "Of a server without JupyterLab, which loads httpx anyway. The ratios are to the promise of 100 ms.",
         lambda rounds: proxy.started(_share(rounds, 100)),
     ),
     "panel": Group(

@@ -11,6 +11,7 @@ from types import FrameType
 import keyring
 import keyring.backend
 import pytest
+from jupyter_client.connect import LocalPortCache
 from keyrings.alt.file import PlaintextKeyring
 from traitlets.config import Application
 
@@ -18,6 +19,7 @@ from jupyter_tokens import client
 from jupyter_tokens.sandbox import Sandbox, running
 
 from .doubles import Clock
+from .hearing import free_port
 from .leaks import Leaks, watching
 
 _CLOUDS = ("ALIBABA", "HUAWEICLOUD_", "OS_", "JUPYTER_")
@@ -95,6 +97,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ports_of_their_own() -> Iterator[None]:
+    """A kernel binds its ports a while after jupyter_client chose them, among those that others get meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalPortCache, "find_available_port", lambda *_: free_port())
+        yield
 
 
 @pytest.fixture(autouse=True)

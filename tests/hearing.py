@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from queue import Empty
 from typing import Any
@@ -60,13 +62,27 @@ def until_heard(client: BlockingKernelClient, seconds: int) -> None:
     raise AssertionError("The kernel publishes nothing.")
 
 
-def free_port() -> int:
-    """A port for a server that a test starts, below those that the system gives to others meanwhile."""
+def _ports() -> Iterator[int]:
+    """Below those that the system gives to others; each process of a test run has some of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PARTS
+    part = range(20_000 + worker, 32_000, _PARTS)
+    first = random.randrange(len(part))
     while True:
-        port = random.randrange(20_000, 32_000)
+        yield from part[first:]
+        first = 0
+
+
+_PARTS = 8
+_next_ports = _ports()
+
+
+def free_port() -> int:
+    """A port for a server or a kernel that binds it later."""
+    for port in _next_ports:
         with socket.socket() as found, suppress(OSError):
             found.bind(("127.0.0.1", port))
             return port
+    raise AssertionError
 
 
 def until_listening(port: int, seconds: float = SECONDS) -> None:

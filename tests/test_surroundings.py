@@ -40,8 +40,10 @@ def test_a_child_starts_with_the_defaults(tmp_path: Path) -> None:
     noise = {"COLUMNS": "40", "MAKEFLAGS": "-j2", "JUPYTER_TOKENS_URL": "http://x"}
     noise |= {"GIT_DIR": "/nowhere", "VIRTUAL_ENV": "/nowhere"}
     environment = {name: value for name, value in os.environ.items() if name != "TERM"} | noise
+    # Its default folder for temporary files has those of earlier runs, which it would remove first.
+    places = [f"--rootdir={tmp_path}", f"--basetemp={tmp_path / 'base'}", str(tmp_path / "tests")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", f"--rootdir={tmp_path}", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", *places],
         cwd=ROOT,
         env=environment,
         preexec_fn=as_a_job_of_a_script_with_nohup,

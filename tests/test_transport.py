@@ -686,6 +686,14 @@ def test_the_environments_proxy_is_used(real: Transport, monkeypatch: pytest.Mon
     assert error.message == "The proxy did not pass on the call to api.example.com."
 
 
+def test_a_route_of_its_own_takes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    with loopback(serve) as served, module.open_route(httpx.URL(served.url), verify=True) as route:
+        assert route.handle_request(httpx.Request("GET", served.url)).status_code == 200
+    monkeypatch.setenv("HTTPS_PROXY", "http://[::1")
+    with pytest.raises(NetworkError):
+        module.open_route(httpx.URL(URL), verify=True)
+
+
 def test_the_environment_may_exempt_a_host(real: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", ".example.com")

@@ -27,6 +27,8 @@ from ..config.files import TokenProfiles, remove_leftovers
 from ..protocol.handles import ID, Handles
 from ..protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
+from ..sources.hub import HubSource
+from ..sources.local import LocalSource
 from .activity import Activity, count_fetch, count_hit, watch
 from .base import INJECT, KERNELS, LOGIN, PROFILES, PROXY, TOKENS, TokensHandler
 from .endpoints import EndpointHandler, KernelSdkHandler, Secrets
@@ -60,7 +62,7 @@ from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile, Profiles
-    from ..sources.local import Fetched, LocalSource
+    from ..sources.local import Fetched
     from ..token import Token
     from .save_hook import SaveHook
 
@@ -265,9 +267,6 @@ class TokensExtension(ExtensionApp):
         return self.source.profile(name)
 
     def _open_source(self) -> LocalSource:
-        from ..sources.hub import HubSource  # noqa: PLC0415 (loads httpx)
-        from ..sources.local import LocalSource  # noqa: PLC0415 (as above)
-
         token = os.environ.get(TOKEN_VARIABLE)
         if self.service_url and token:
             return HubSource(HubServer(self.service_url, token), clock=self.clock)

@@ -16,6 +16,7 @@ from tornado import web
 from .._util.threads import on_a_thread
 from ..errors import HandleRefused
 from ..protocol.handles import Handle
+from .answers import token_answer
 from .base import INJECT, KERNELS, TOKENS, TokensHandler
 from .issuing import Issuing
 from .kernel_handlers import KernelHandler, ProofHandler
@@ -174,8 +175,6 @@ class HandleTokenHandler(_Issuing, ProofHandler):
     @allow_unauthenticated
     async def post(self, handle_id: str) -> None:
         """Return a token with its value, to the worker with the handle."""
-        from .answers import token_answer  # noqa: PLC0415 (loads httpx, which no server should start with)
-
         extension, asked = self.extensionapp, await self.let_in(handle_id)
         served = await extension.get_token(
             asked.profile, asked.params, refresh=asked.refresh, newer_than=asked.newer_than

@@ -11,10 +11,13 @@ from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from ..config.editing import draft, editable, put
 from ..config.found import found
 from ..config.secret_store import usable
 from ..errors import ParameterError, UnknownProfile
+from .answers import profile_entry, provider_entries, token_answer
 from .base import INJECT, KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler, error_facts
+from .edit_rules import check_change
 from .holdings import Holding
 from .kernel_proof import check_adopted
 from .kernel_push import Errand, Given, Injection, Removal
@@ -52,8 +55,6 @@ class ProfilesHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
         """List the profiles with their states, and invalid ones with their errors."""
-        from .answers import profile_entry  # noqa: PLC0415 (loads httpx, which no server should start with)
-
         source = self.extensionapp.source
         profiles = await self.extensionapp.profiles()
         profiles.check_readable()
@@ -78,8 +79,6 @@ class ProvidersHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
         """List the providers with JSON schemas of their settings and parameters, and the stores for secrets."""
-        from .answers import provider_entries  # noqa: PLC0415 (see above)
-
         stores = await self.extensionapp.on_a_thread(usable)
         self.finish(json.dumps({"providers": provider_entries(), "secret_stores": stores}))
 
@@ -105,8 +104,6 @@ class TokenHandler(TokensHandler):
     @authorized(action="write", resource=TOKENS)
     async def post(self, name: str) -> None:
         """Fetch a token or serve it from the cache: facts about it, and on request its value."""
-        from .answers import token_answer  # noqa: PLC0415 (see above)
-
         body = self.body({"reveal": bool, "refresh": bool, "params": dict})
         reveal = body.get("reveal", False)
         if reveal:
@@ -161,8 +158,6 @@ class ValuesHandler(TokensHandler):
         await self.tell_values(profile, body["param"], body.get("params", {}))
 
     async def _draft(self, name: str, settings: dict[str, Any]) -> Profile:
-        from ..config.editing import draft  # noqa: PLC0415 (see above)
-
         self.check_edit()
         if not await self.may("write", PROFILES):
             self.refuse(403, "You may fetch tokens, but not change profiles.", "profiles")
@@ -178,8 +173,6 @@ class ProfileHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self, name: str) -> None:
         """Return the profile's settings for a form, without its secrets."""
-        from ..config.editing import editable  # noqa: PLC0415 (see above)
-
         self.check_edit()
         extension = self.extensionapp
         self.finish(json.dumps(await extension.on_a_thread(partial(editable, name, extension.source.profiles()))))
@@ -188,9 +181,6 @@ class ProfileHandler(TokensHandler):
     @authorized(action="write", resource=PROFILES)
     async def put(self, name: str) -> None:
         """Add or change a profile according to the settings in the body."""
-        from ..config.editing import put  # noqa: PLC0415 (see above)
-        from .answers import profile_entry  # noqa: PLC0415 (see above)
-
         self.check_edit()
         settings = self.body(None)
         extension = self.extensionapp
@@ -218,8 +208,6 @@ class ProfileHandler(TokensHandler):
 
 async def _rules(handler: TokensHandler) -> Change:
     """The rules by which the user of a request may change a profile."""
-    from .edit_rules import check_change  # noqa: PLC0415 (see above)
-
     trusted = await handler.may("execute", KERNELS)
     return partial(check_change, variables=handler.extensionapp.edit_variables, trusted=trusted)
 

@@ -17,6 +17,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 
 from ..errors import TokenError
 from ..protocol.proof import HEADER
+from .answers import params_schemas, profile_entry, token_answer
 from .base import CREATE, TOKENS, TokensHandler
 from .holdings import Holding
 from .kernel_proof import check_adopted, connection_key, id_here
@@ -78,8 +79,6 @@ class KernelTokenHandler(KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
         """Return a token with its value."""
-        from .answers import token_answer  # noqa: PLC0415 (loads httpx, which no server should start with)
-
         kernel_id = await self.prove(kernel_id, "token")
         body = self.body(
             {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}
@@ -115,8 +114,6 @@ class KernelProfilesHandler(KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
         """List the profiles that this kernel may use, with schemas for its forms; invalid ones have an error."""
-        from .answers import params_schemas, profile_entry  # noqa: PLC0415 (see above)
-
         kernel_id = await self.prove(kernel_id, "profiles")
         self.body({})
         extension, entries = self.extensionapp, []

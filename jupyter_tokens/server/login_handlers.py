@@ -17,6 +17,8 @@ from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
 from ..errors import TokenError
+from ..sources.logins import attempt_to_dict
+from ..sources.loopback import PAGE_HEADERS, done, page
 from .base import LOGIN, TokensHandler, error_facts
 from .kernel_handlers import KernelHandler
 
@@ -31,8 +33,6 @@ _COOKIE = "jupyter-tokens-login"
 
 
 def _attempt(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[str, Any]]) -> str:
-    from ..sources.logins import attempt_to_dict  # noqa: PLC0415 (loads the providers)
-
     return json.dumps(attempt_to_dict(attempt, clock, told))
 
 
@@ -139,8 +139,6 @@ class CallbackHandler(_LoginHandler):
     @authorized(action="write", resource=LOGIN)
     async def get(self) -> None:
         """Finish the login."""
-        from ..sources.loopback import done  # noqa: PLC0415 (only for those who log in)
-
         extension = self.extensionapp
         given = self.request.query_arguments
         values = {name: [value.decode("utf-8", "replace") for value in every] for name, every in given.items()}
@@ -155,8 +153,6 @@ class CallbackHandler(_LoginHandler):
         return super().finish(chunk)
 
     def _page(self, title: str, text: str) -> bytes:
-        from ..sources.loopback import PAGE_HEADERS, page  # noqa: PLC0415 (as above)
-
         for name, value in PAGE_HEADERS.items():
             self.set_header(name, value)
         return page(title, text)

@@ -22,6 +22,7 @@ from tornado import web
 from ..errors import ApiError, ParameterError, TokenError
 from ..providers.params import parse_params
 from ..sources.cache import Key
+from ..sources.local import Fetched
 from .activity import count_fetch
 from .base import PROXY, Refused, TokensHandler
 
@@ -194,8 +195,6 @@ class VendorProxyHandler(TokensHandler):
     def _tell(
         self, profile: Profile, params: Mapping[str, ParamValue], seconds: float, error: TokenError | None
     ) -> None:
-        from ..sources.local import Fetched  # noqa: PLC0415 (loads httpx, which no server should start with)
-
         extension = self.extensionapp
         fetched = Fetched(Key(profile.name, tuple(params.items())), profile.provider.id, seconds, error)
         if error is None:

@@ -14,7 +14,7 @@ import pytest
 from jupyter_tokens.config import profiles
 from jupyter_tokens.config.code_variables import loads_code
 from jupyter_tokens.config.profiles import Profiles, Raw, is_loopback
-from jupyter_tokens.errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
+from jupyter_tokens.errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile
 from jupyter_tokens.providers import catalogue
 from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 from jupyter_tokens.providers.oneaccess import OneAccess
@@ -516,3 +516,47 @@ def test_a_profile_of_another_process_that_is_wrong_raises_its_error_each_time()
         with pytest.raises(UnknownProfile, match="not here any more") as caught:
             both["theirs"]
         assert caught.value is not wrong
+
+
+def test_a_profile_of_each_user() -> None:
+    profile = checked({**ASTRA, "api_token": "file:/secrets/{user}"})
+    assert profile.is_personal
+    assert profile.of_user("ana").references["api_token"].target == "/secrets/ana"
+    assert not checked(ASTRA).is_personal
+
+
+def test_filled_at_the_start_of_kernels() -> None:
+    needs = refused({**ONEACCESS, "inject_at_start": True})
+    assert "'inject_at_start' needs an environment variable" in needs.message
+    started = {**ONEACCESS, "env": "A_TOKEN", "inject_at_start": True}
+    # One that is wrong is told of when it is used.
+    held = Profiles.of({"one": started, "two": ASTRA, "wrong": {**started, "provider": "nobody"}})
+    assert held.at_start() == ["one", "wrong"]
+
+
+def test_variables_that_a_call_names_are_checked_as_those_of_a_file() -> None:
+    profile = checked(ONEACCESS)
+    profile.check_env("ANY_TOKEN")
+    with pytest.raises(ParameterError) as caught:
+        profile.check_env("1=")
+    assert caught.value.profile == "mine"
+
+
+def test_profiles_of_another_source_and_its_errors() -> None:
+    theirs = checked(ASTRA)
+    others: dict[str, profiles.Profile | TokenError] = {
+        "theirs": theirs,
+        "wrong": ConfigurationError("Not today."),
+        "mine": theirs,
+    }
+    both = Profiles.of({"mine": ONEACCESS}).beside(others)
+    # One's own profile of the same name counts.
+    assert (both["mine"].provider.id, both["theirs"]) == ("oneaccess", theirs)
+    with pytest.raises(ConfigurationError, match="Not today"):
+        both["wrong"]
+
+
+def test_hosts_and_their_users() -> None:
+    profile = checked({**ASTRA, "hosts": ["Git.example.com", "oauth2@registry.example.com"]})
+    hosts = ("git.example.com", "registry.example.com", "example.com")
+    assert [profile.user_at(host) for host in hosts] == ["", "oauth2", None]

@@ -461,3 +461,19 @@ def test_what_may_be_missing_is_found_or_not_and_what_cannot_be_read_is_an_error
 def test_the_token_of_another_profile_is_none_by_itself() -> None:
     with pytest.raises(SecretError, match="only a profile's own settings can name it"):
         ref("profile:hub").resolve()
+
+
+def test_a_reference_of_each_user_of_a_service() -> None:
+    each = ref("file:/secrets/{user}/astra")
+    assert each.is_personal
+    assert each.of_user("ana_1").target == "/secrets/ana_1/astra"
+    shared = ref("env:NAME")
+    assert shared.of_user("ana_1") is shared
+    # A literal secret may hold this text by chance.
+    assert not ref("{user}").is_personal
+
+
+@pytest.mark.parametrize("user", ["", "..", "../root", "a/b", "a b", "$(id)", "a\n"])
+def test_a_users_name_that_would_change_a_reference(user: str) -> None:
+    with pytest.raises(SecretError, match="cannot be used for this user"):
+        ref("command:pass show {user}").of_user(user)

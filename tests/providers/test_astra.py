@@ -186,3 +186,8 @@ def test_a_new_token_without_its_value(prepared: Prepare) -> None:
 def test_settings_that_are_needed(key: str) -> None:
     with pytest.raises(ConfigurationError, match=f"key '{key}' is missing"):
         Profiles.of({"mine": {**SETTINGS, key: ""}})["mine"]
+
+
+def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
+    known = prepared(SETTINGS, IDS)[0].documented
+    assert (known.method, known.path) == ("GET", "/accounts/{account_id}/core/v1/users/{user_id}/tokens/{token_id}")

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import ParameterError, TokenError
 from jupyter_tokens.providers.base import (
     COMMON_HEADERS,
@@ -21,10 +22,10 @@ from jupyter_tokens.providers.base import (
     parsed_url,
 )
 from jupyter_tokens.providers.catalogue import provider_class, provider_ids
-from jupyter_tokens.providers.fields import Number, Variable
-from jupyter_tokens.token import Secret
+from jupyter_tokens.providers.fields import Number, Switch, Variable
+from jupyter_tokens.token import Secret, Token
 
-from ..doubles import CANARY, Clock
+from ..doubles import CANARY, NOW, Clock
 
 
 class Example(Provider):
@@ -289,3 +290,19 @@ def test_a_variable_or_one_for_each_value_from_a_line() -> None:
 def test_a_provider_that_lists_nothing_says_so() -> None:
     with pytest.raises(TokenError, match="Example has no call that lists id"):
         Example().list_values(call(), "id")
+
+
+def test_a_provider_without_a_proxy_or_a_cache_behind_it_says_so() -> None:
+    with pytest.raises(TokenError, match="Example cannot be reached through the proxy") as caught:
+        Example().exchange(call())
+    assert caught.value.unsent
+    with pytest.raises(TokenError, match="Example does not ask to cache"):
+        Example().answer(Token("value", profile="mine", provider="example", obtained_at=utc(NOW)), NOW)
+
+
+def test_schema_of_a_number_and_of_a_switch() -> None:
+    seconds = Number("Seconds.", label="Timeout", unit="seconds", maximum=600).schema()
+    assert (seconds["exclusiveMinimum"], seconds["maximum"]) == (0, 600)
+    assert "readOnly" not in Switch("On or off.", label="On").schema()
+    assert Switch("On or off.", label="On", read_only=True).schema()["readOnly"] is True
+    assert [Switch("", label="").from_text("key", text) for text in ("true", "false", "x")] == [True, False, "x"]

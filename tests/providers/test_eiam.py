@@ -110,3 +110,10 @@ def test_wrong_ids_never_become_a_call(missing: str, value: object) -> None:
     with pytest.raises(ParameterError, match=missing) as caught:
         Profiles.of({"mine": SETTINGS})["mine"].call_params({**IDS, missing: value})
     assert caught.value.unsent
+
+
+def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
+    known = prepared(SETTINGS, IDS)[0].documented
+    assert (known.method, known.path) == ("POST", "/")
+    assert set(known.query) == set(IDS)
+    assert known.headers["x-acs-action"] == "ObtainApplicationToken"

@@ -179,3 +179,10 @@ def test_a_scope_that_is_not_granted_is_judged_by_its_status(prepared: Prepare) 
     with pytest.raises(InvalidRequest) as caught:
         drive(provider.retrieve(call), refused)
     assert (caught.value.code, caught.value.request_id) == ("Scope.NotGranted", "rid")
+
+
+def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
+    known = prepared(SETTINGS, PARAMS)[0].documented
+    assert (known.method, known.path) == ("POST", "/")
+    assert (known.arrays, known.dropped) == (("ScopeValues",), ("SubjectToken",))
+    assert "ScopeValues" not in known.query

@@ -741,3 +741,10 @@ def test_an_explicit_call_answers_alone(
         fetched({"notebooks": OLD_INSTANCE, "demanager": NOT_RUNNING}[api], api=api, **way)
     assert caught.value.code == code
     assert sandbox.requests["modelarts"] == 1
+
+
+def test_a_list_that_is_refused(prepared: Prepare) -> None:
+    provider, call = prepared(GIVEN, IDS)
+    with pytest.raises(NotFound) as caught:
+        drive(provider.list_values(call, "instance_id"), answer(404, NO_API))
+    assert (caught.value.code, caught.value.request_id) == ("APIGW.0101", "rid-1")

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.config.profiles import Profiles
-from jupyter_tokens.errors import ApiError, ConfigurationError, LoginNeeded, ParameterError, ResponseError
+from jupyter_tokens.errors import ApiError, ConfigurationError, Forbidden, LoginNeeded, ParameterError, ResponseError
 from jupyter_tokens.providers.login import Login
 from jupyter_tokens.providers.oauth2_login import (
     Authorization,
     DeviceCode,
     authorization_url,
     poll_device,
+    redeem,
     revoke,
     start_device,
 )
@@ -169,3 +170,17 @@ def test_a_login_of_one_token(prepared: Prepare) -> None:
         fetched(prepared, Used(replace(once, expires_at=NOW)))
     with pytest.raises(LoginNeeded, match="another server or client"):
         fetched(prepared, Used(replace(once, client_id="another")))
+
+
+@pytest.mark.parametrize(
+    ("back", "words", "code"),
+    [
+        ({"error": "access_denied", "error_description": "Not you."}, "refused the login: Not you.", "access_denied"),
+        ({}, "refused the login.", None),
+    ],
+)
+def test_a_redirect_without_a_code(prepared: Prepare, back: dict[str, str], words: str, code: str | None) -> None:
+    provider, call = prepared(BROWSER, {})
+    with pytest.raises(Forbidden) as caught:
+        run(redeem(provider, call, Authorization("https://here/callback"), back))
+    assert (words in caught.value.message, caught.value.code) == (True, code)

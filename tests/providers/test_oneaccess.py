@@ -238,3 +238,11 @@ def test_the_sandboxs_two_tokens_open_two_apis(sandbox: Sandbox, tmp_path: Path)
         assert httpx.get(f"{sandbox.url}/api/v2/tenant/users", headers=token.headers()).status_code == users
         assert httpx.get(f"{sandbox.url}/_sandbox/whoami", headers=token.headers()).status_code == 200
     assert enterprise.expires_at is not None
+
+
+def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
+    known = prepared(SETTINGS, {})[0].documented
+    assert (known.method, known.path) == ("POST", "/api/v2/tenant/token")
+    # The client of the proxy has no credential, and could not choose another grant.
+    assert known.fixed == {"grant_type": "client_credentials"}
+    assert known.dropped == ("client_id", "client_secret")

@@ -174,3 +174,8 @@ def test_expiry_of_anything_is_no_error(text: str, payload: bytes) -> None:
 @given(st.integers(0, 2**33))
 def test_expiry_of_a_jwt(seconds: int) -> None:
     assert jwt_expiry(jwt({"exp": seconds})) == seconds
+
+
+def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
+    known = prepared(SETTINGS, {})[0].documented
+    assert (known.method, known.path) == ("GET", "/api/v1/tokens")

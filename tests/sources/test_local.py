@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import pytest
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ConfigurationError, NotFound, ParameterError, TokenError, UnknownProfile
 from jupyter_tokens.protocol.messages import About, ProfileEntry
+from jupyter_tokens.sandbox import Sandbox, eiam, modelarts
+from jupyter_tokens.sandbox.pai_dlc import DSW_INSTANCES
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.local import Fetched, LocalSource
 from jupyter_tokens.token import Token
@@ -285,3 +289,62 @@ def test_the_list_of_profiles_names_a_broken_file_where_it_is_the_only_one(confi
     (config_dir / "jupyter_tokens_config.py").write_text("c.TokenProfiles.profiles = {'a': {'provider': 'eiam'}}")
     source.look_again()
     assert [entry.name for entry in source.entries()] == ["a"]
+
+
+def test_served_tells_whether_a_call_was_made(source: LocalSource, vendor: Vendor) -> None:
+    key = source.key("dlc")
+
+    async def ask(**given: Any) -> tuple[str, bool]:
+        token, cached = await source.serve(key, **given)
+        return token.reveal(), cached
+
+    assert asyncio.run(ask()) == ("token-1", False)
+    assert asyncio.run(ask()) == ("token-1", True)
+    assert asyncio.run(ask(refresh=True)) == ("token-2", False)
+
+
+def test_it_asks_nobody_by_itself_and_issues_its_own_handles(source: LocalSource) -> None:
+    assert not source.is_due
+    assert source.issuer_of("dlc") == ""
+
+
+def test_a_profile_is_removed_with_its_tokens(vendor: Vendor, clock: Clock, config_dir: Path) -> None:
+    write(config_dir, dlc={**DLC, **{key: f"env:{key}" for key in KEYS}}, wrong={"provider": "nobody"})
+    source = LocalSource(clock=clock, transport=Transport(clock=clock, transport=httpx.MockTransport(vendor)))
+    assert [source.remove_profile(name) for name in ("dlc", "wrong")] == [None, None]
+    assert list(source.profiles()) == []
+    with pytest.raises(UnknownProfile):
+        source.key("dlc")
+
+
+@pytest.fixture
+def lists(sandbox: Sandbox, tmp_path: Path) -> Iterator[LocalSource]:
+    """Profiles whose APIs list the values of a parameter."""
+    known = {**sandbox.profiles(tmp_path), **sandbox.neighbours(tmp_path)}
+    source = LocalSource(Profiles.of({name: known[name] for name in ("modelarts", "eiam", "pai-dsw", "oneaccess")}))
+    yield source
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("profile", "param", "found"),
+    [
+        ("modelarts", "instance_id", modelarts.INSTANCE),
+        ("eiam", "ApplicationTokenId", eiam.DISABLED),
+        ("pai-dsw", "InstanceId", next(iter(DSW_INSTANCES))),
+    ],
+)
+def test_values_that_the_api_lists(lists: LocalSource, profile: str, param: str, found: str) -> None:
+    values = lists.list_values(profile, param, {})
+    assert found in {value.id for value in values}
+    assert any(value.label for value in values)
+
+
+def test_what_cannot_be_listed_names_the_profile_and_what_can(lists: LocalSource) -> None:
+    for profile, param, hint in [("oneaccess", "scope", ""), ("modelarts", "project_id", "It can list: instance_id.")]:
+        with pytest.raises(ParameterError, match="has no list of values") as caught:
+            lists.list_values(profile, param, {})
+        assert (caught.value.profile, caught.value.hint) == (profile, hint)
+    with pytest.raises(ParameterError, match="project_id") as caught:
+        lists.list_values("modelarts", "instance_id", {"project_id": "a/b"})
+    assert caught.value.profile == "modelarts"

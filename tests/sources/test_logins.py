@@ -8,6 +8,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -474,6 +475,18 @@ def test_a_process_logs_in_for_itself_by_another_device(opened: Open, person: Pe
         source.login("mine", "0" * 32)
 
 
+@pytest.mark.filterwarnings("ignore:.*literal secret")
+def test_a_profile_that_is_removed_takes_its_login_along(
+    settings: dict[str, Any], person: Person, clock: Clock, config_dir: Path
+) -> None:
+    file = config_dir / "jupyter_tokens_config.json"
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": {"mine": settings}}}))
+    with closing(LocalSource(clock=clock)) as source:
+        log_in(source, person)
+        assert source.remove_profile("mine") is True
+    assert not record().exists()
+
+
 def test_a_source_without_logins_says_so(opened: Open) -> None:
     for act in (TokenSource.login, TokenSource.logout):
         with pytest.raises(ConfigurationError, match="Nobody logs in to this profile here"):
@@ -486,12 +499,16 @@ def test_without_a_server_no_sdk_can_ask_for_a_token(opened: Open) -> None:
         source.endpoint(source.key("mine"))
 
 
-def test_a_person_who_refuses_on_the_other_device(opened: Open, person: Person, clock: Clock) -> None:
-    def refuse(login: Any) -> None:  # a dict in fact, so that the wait can be cut short
-        person.type_code(login["verification_uri"], login["user_code"], "deny")
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_a_person_decides_on_the_other_device(opened: Open, person: Person, clock: Clock, decision: str) -> None:
+    def decide(login: Any) -> None:  # a dict in fact, so that the wait can be cut short
+        person.type_code(login["verification_uri"], login["user_code"], decision)
         clock.advance(login["interval"])
         login["interval"] = 0
 
-    with pytest.raises(TokenError) as caught:
-        opened().log_in("mine", refuse)
-    assert caught.value.code == "access_denied"
+    if decision == "allow":
+        assert opened().log_in("mine", decide)["state"] == "done"
+    else:
+        with pytest.raises(TokenError) as caught:
+            opened().log_in("mine", decide)
+        assert caught.value.code == "access_denied"

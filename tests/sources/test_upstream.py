@@ -510,3 +510,10 @@ def test_several_values_cannot_be_one_secret() -> None:
     key = {"access": "AK", "secret": "s3cr3t", "securitytoken": "t0k3n", "expires_at": "2026-01-15T08:45:00.000000Z"}
     error = Bench(answer(201, {"credential": key}), mine=STS, theirs=sts).fails()
     assert "access_key_id, secret_access_key, security_token" in str(error)
+
+
+def test_the_secret_of_a_user_of_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_ana", "anas own")
+    bench = Bench(answer(200, GOOD), mine={**ONEACCESS, "client_secret": "env:SECRET_OF_{user}"})
+    bench.upstream.fetch(Key("mine", user="ana"))
+    assert "client_secret=anas+own" in bench.script.requests[0].content.decode()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -300,3 +301,15 @@ def test_without_the_vendors_package_the_extra_is_named(monkeypatch: pytest.Monk
     with pytest.raises(SecretError, match="alibabacloud-credentials") as caught:
         chain()
     assert "[alibaba]" in caught.value.hint
+
+
+def test_the_chain_takes_no_number_for_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = tmp_path / "credentials.ini"
+    text.write_text(CANARY)
+    monkeypatch.setattr(alibaba, "_files", lambda: (str(text), str(tmp_path / "none")))
+    found = SimpleNamespace(access_key_id=5, access_key_secret=CANARY, security_token=None)
+    monkeypatch.setattr(alibaba, "_client", lambda *_: SimpleNamespace(get_credential=lambda: found))
+    with pytest.raises(SecretError, match=r"found no access key \(TypeError\)") as caught:
+        chain()
+    assert caught.value.hint.startswith("It looks at")
+    assert CANARY not in str(caught.value)
