@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -528,7 +527,7 @@ class TokenSession:
             return About("", None, sandbox=False)
 
     def _report(self, last: object) -> object:
-        source: Any = self.client.opened
+        source = self.client.opened
         if source is None or not source.is_remote:
             return last
         held = self.holdings()
