@@ -26,6 +26,7 @@ from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Accounts
 
 from ..hearing import until_heard
+from ..sampling import long
 
 DEADLINE = 300
 LOGIN = "t3st-login-of-a-user"
@@ -284,6 +285,7 @@ def test_the_server_is_killed_and_comes_back(server: Server, kernel: Kernel, api
     assert api.knows(kernel)
 
 
+@long
 def test_the_server_hangs_and_goes_on(server: Server, kernel: Kernel, api: Api) -> None:
     server.stop()
     kernel.run("looked = seconds(lambda: get_ipython().run_line_magic('tokens', ''))")
@@ -306,6 +308,7 @@ def test_the_server_hangs_and_goes_on(server: Server, kernel: Kernel, api: Api) 
     assert api.knows(kernel)
 
 
+@long
 def test_the_api_is_killed_and_comes_back(server: Server, kernel: Kernel, api: Api) -> None:
     api.kill()
     assert kernel.ask("get_token('oneaccess').reveal() == value() == first")

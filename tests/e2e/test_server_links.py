@@ -21,6 +21,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_tokens.sandbox import Sandbox
 
 from ..hearing import free_port, until_heard, until_listening
+from ..sampling import long
 from .certificate import self_signed
 from .test_server_mode import DEADLINE, config, run, text
 
@@ -99,6 +100,7 @@ def test_over_tls_with_the_servers_own_certificate(tmp_path: Path, config: Path,
     assert sandbox.requests["oneaccess"] == 1
 
 
+@long
 def test_over_tls_with_a_certificate_of_an_authority(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
     ca = trustme.CA()
     issued = ca.issue_cert("127.0.0.1")
@@ -111,6 +113,7 @@ def test_over_tls_with_a_certificate_of_an_authority(tmp_path: Path, config: Pat
     assert sandbox.requests["oneaccess"] == 1
 
 
+@long
 def test_over_tls_no_other_certificate_is_trusted(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
     (tmp_path / "another").mkdir()
     stranger, _ = self_signed(tmp_path / "another")

@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, expect
 
 from jupyter_tokens.widgets.row import TARGET
 
+from ..sampling import long
 from .browser import (
     SCREENSHOTS,
     Lab,
@@ -49,6 +50,7 @@ print("end.")
 """
 
 
+@long
 def test_the_countdown_goes_on_while_a_cell_runs_and_a_click_is_served_after_it(open_notebook: Any, lab: Lab) -> None:
     notebook = open_notebook(PANEL, UNTIL_TOLD.format("go-on"))
     panel = notebook.run(0)
@@ -150,6 +152,7 @@ def test_profiles_that_come_late_appear_by_themselves(open_notebook: Any) -> Non
     expect(card.get_by_label("TargetId")).to_be_visible()
 
 
+@long
 def test_without_a_place_for_it_no_value_is_revealed(open_notebook: Any, lab: Lab) -> None:
     notebook = open_notebook("from jupyter_tokens import TokenCard\nTokenCard('oneaccess')")
     card = notebook.run(0)
@@ -168,6 +171,7 @@ print(len(_instances), sum("jupyter_tokens widgets" == thread.name for thread in
 """
 
 
+@long
 def test_a_cell_that_is_run_again_leaves_nothing_of_what_it_showed_before(open_notebook: Any) -> None:
     notebook = open_notebook(PANEL, COUNT)
     panel = notebook.run(0)
@@ -195,6 +199,7 @@ def test_what_is_saved_holds_no_token_in_any_form(open_notebook: Any, lab: Lab) 
     assert not leaks("".join(notebook.frames), lab.sandbox)
 
 
+@long
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_it_is_readable_in_either_theme(open_notebook: Any, lab: Lab, theme: str, tmp_path: Path) -> None:
     lab.set("@jupyterlab/apputils-extension:themes", {"theme": f"JupyterLab {theme}"})

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from ..sampling import first
 from .served import DEADLINE, Served
 
 MILLISECONDS = DEADLINE * 1000
@@ -128,4 +129,4 @@ class Notebook(Lab):
 
 
 PAGES = {"jupyterlab": Lab, "notebook": Notebook}
-IN_BOTH = pytest.mark.parametrize("application", PAGES, indirect=True)
+IN_BOTH = pytest.mark.parametrize("application", first(PAGES), indirect=True)

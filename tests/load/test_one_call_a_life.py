@@ -17,9 +17,10 @@ import pytest
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.sources.cache import windows
 
+from ..sampling import long
 from ..sources.conftest import RedisServer, begin, redis_server  # noqa: F401 (a fixture)
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, long]
 
 REPLICAS, LIFE = 4, 10
 # An expiry comes in whole seconds.

@@ -17,6 +17,8 @@ import pytest
 from jupyter_tokens.scan.shapes import shapes_in
 from jupyter_tokens.scan.values import merged
 
+from ..sampling import long
+
 VECTORS = Path(__file__).parents[1] / "vectors"
 JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.sig"
 ACCESS_KEY = "LTAItestAccessKeyId01"
@@ -230,6 +232,7 @@ def test_base64_passes() -> None:
     assert found(quote(picture)) == []
 
 
+@long
 def test_megabytes_without_an_end_are_no_trap() -> None:
     # Each would take minutes if an expression went back over what it has read.
     for text in (

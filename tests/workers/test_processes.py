@@ -15,6 +15,7 @@ from jupyter_tokens.protocol.handles import Handles, Issued
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 
+from ..sampling import long
 from ..server.kernels import until
 from .conftest import AllIssued, Drive, Pace
 
@@ -78,6 +79,7 @@ JOBLIB = """
 """
 
 
+@long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("pool", "method"),

@@ -13,6 +13,7 @@ from jupyter_tokens.kernel.redaction import known_values, search
 from jupyter_tokens.kernel.redaction.known_values import MOST_VALUES, KnownValues
 
 from ...doubles import Clock
+from ...sampling import long
 
 LIFE = 60.0
 
@@ -64,6 +65,7 @@ def test_a_value_that_has_ended_is_known_as_long_as_there_is_room(known: KnownVa
     assert [number for number in range(MOST_VALUES + 1) if not knows(known, number)] == [0]
 
 
+@long
 def test_a_living_value_is_known_however_many_come_after_it(known: KnownValues, clock: Clock) -> None:
     known.add(value_of(0), "secret x")
     known.add(value_of(1), "token x", clock.now() + LIFE)
@@ -115,6 +117,7 @@ def test_a_value_that_is_told_again_and_again_takes_no_more_room(known: KnownVal
     assert len(known._ends) <= 2 * MOST_VALUES + 1
 
 
+@long
 def test_a_value_more_costs_the_forms_of_one_or_two_however_many_are_known(
     known: KnownValues, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
