@@ -25,14 +25,17 @@ from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.sandbox.api import World
 
 from ..notebook_runs import PatientClient
-from ..sampling import first, long
+from ..sampling import long
 from .test_server_mode import Lab, kernel, lab
 
 ROOT = Path(__file__).parents[2]
 ENGINES = ("15-dask", "16-ray", "17-spark")
 """Those whose packages only `make test-scale` installs."""
 TUTORIALS = sorted(notebooks_folder().glob("*.ipynb"))
-RUN = [pytest.param(file, marks=[pytest.mark.scale] if file.stem in ENGINES else []) for file in TUTORIALS]
+RUN = [
+    pytest.param(file, marks=pytest.mark.scale if file.stem in ENGINES else () if file in TUTORIALS[:2] else long)
+    for file in TUTORIALS
+]
 DEADLINE = 600
 
 
@@ -287,7 +290,7 @@ def text_of(output: nbformat.NotebookNode) -> str:
     return str(output.data["text/plain"]) if "data" in output else ""
 
 
-@pytest.mark.parametrize("file", first(RUN, 2), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", RUN, ids=lambda file: file.stem)
 def test_a_tutorial_runs_and_saves_no_secret(file: Path, sandbox: Sandbox, tmp_path: Path) -> None:
     notebook = nbformat.read(file, as_version=4)
     text = run(notebook, tmp_path / "work")
