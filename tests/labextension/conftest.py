@@ -168,19 +168,21 @@ def context(new_context: CreateContextCallback, recording: Recording, sandbox: S
 def lab(page: Page, served: Served, application: str) -> Lab:
     """JupyterLab, or Notebook, with the panel open, and nothing fetched yet."""
     served.forget_all()
-    opened = PAGES[application](page, served)
-    opened.open()
-    opened.open_panel()
-    return opened
+    return _with_panel(page, served, application)
 
 
 @pytest.fixture
 def empty(page: Page, new_user: Served, application: str) -> Lab:
     """The empty panel."""
-    lab = PAGES[application](page, new_user)
+    lab = _with_panel(page, new_user, application)
+    expect(lab.panel).to_contain_text("No profiles yet")
+    return lab
+
+
+def _with_panel(page: Page, served: Served, application: str) -> Lab:
+    lab = PAGES[application](page, served)
     lab.open()
     # It takes the focus when it comes.
     expect(page.locator(lab.home)).to_be_visible()
     lab.open_panel()
-    expect(lab.panel).to_contain_text("No profiles yet")
     return lab
