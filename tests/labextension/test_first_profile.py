@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, expect
 from jupyter_tokens.protocol.messages import env_of_text
 from jupyter_tokens.sandbox import Sandbox
 
+from ..sampling import long
 from .conftest import KEY
 from .page import IN_BOTH, Lab
 
@@ -216,6 +217,7 @@ def typed(sandbox: Sandbox, folder: Path) -> dict[str, Mapping[str, Any]]:
     return {**read, **OTHERS, "oauth2": person}
 
 
+@long
 @IN_BOTH
 def test_the_form_of_each_provider_by_keyboard_alone(empty: Lab, sandbox: Sandbox, tmp_path: Path) -> None:
     lab = empty

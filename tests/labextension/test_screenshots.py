@@ -16,12 +16,14 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
+from ..sampling import long
 from .page import Lab
 from .served import serving
 from .test_login import allow
 
 DOCS = Path(__file__).parents[2] / "docs"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark", "contrast": "JupyterLab Dark High Contrast"}
+pytestmark = long
 CODE = "import os\nimport httpx\n\nheaders = {'Authorization': 'Bearer ' + os.environ['ONEACCESS_TOKEN']}"
 SIZE: ViewportSize = {"width": 1180, "height": 760}
 
