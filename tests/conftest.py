@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -92,6 +94,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_collection_finish() -> None:
+    """What is there by now stays: IPython collects garbage at the end of each shell, and would look through all."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """What a test needs, CI installs: there a skipped test is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -115,9 +123,16 @@ def leaks() -> Iterator[Leaks]:
     assert not leaks.found()
 
 
+@pytest.fixture
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    # pytest's own would all be kept until three runs later, and looked through for each further one.
+    with tempfile.TemporaryDirectory(dir=tmp_path_factory.getbasetemp(), ignore_cleanup_errors=True) as home:
+        yield Path(home)
+
+
 @pytest.fixture(autouse=True)
-def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    home = tmp_path_factory.mktemp("home")
+def _isolated(_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    home = _home
     for name in list(os.environ):
         if name.startswith(_CLOUDS) or name.upper() in _PROXIES:
             monkeypatch.delenv(name)
