@@ -123,16 +123,10 @@ def leaks() -> Iterator[Leaks]:
     assert not leaks.found()
 
 
-@pytest.fixture
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    # pytest's own would all be kept until three runs later, and looked through for each further one.
-    with tempfile.TemporaryDirectory(dir=tmp_path_factory.getbasetemp(), ignore_cleanup_errors=True) as home:
-        yield Path(home)
-
-
 @pytest.fixture(autouse=True)
-def _isolated(_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    home = _home
+def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # pytest's own `mktemp` looks through all that are there for a number, and there is one for each test.
+    home = Path(tempfile.mkdtemp(prefix="home-", dir=tmp_path_factory.getbasetemp()))
     for name in list(os.environ):
         if name.startswith(_CLOUDS) or name.upper() in _PROXIES:
             monkeypatch.delenv(name)
