@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ..doubles import Loopback, loopback, raw_answer
+from ..sampling import long
 from .test_server_mode import DEADLINE, lab
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "badge"
@@ -99,6 +100,7 @@ def _both(installed: Path, broken: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(installed), str(broken)]))
 
 
+@long
 @pytest.mark.usefixtures("_both")
 def test_its_own_tests_pass_against_what_was_installed(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE / "tests", tmp_path / "example" / "tests")

@@ -16,6 +16,7 @@ from jupyter_tokens.sandbox import Sandbox, running
 
 from ..hearing import free_port
 from ..labextension.served import DEADLINE, Served, environment, serving
+from ..sampling import long
 from .test_inject import kernel, value_of
 
 JUPYTER_TOKENS = Path(sys.executable).with_name("jupyter-tokens")
@@ -62,6 +63,7 @@ def issue_handle(served: Served, file: Path) -> None:
     subprocess.run(command, env=env, check=True, timeout=DEADLINE)
 
 
+@long
 def test_a_gateways_kernel_gets_its_token_by_a_handle(tmp_path: Path) -> None:
     handle, remote = tmp_path / "job.handle", tmp_path / "gateway"
     with (

@@ -21,6 +21,7 @@ from jupyter_tokens.server import handlers
 
 from ..hearing import until_heard
 from ..labextension.served import DEADLINE, Served, serving
+from ..sampling import long
 
 IR = Path("/usr/share/jupyter/kernels/ir")
 LIFE = 6
@@ -346,6 +347,7 @@ class TestWithoutTheExtension:
         assert sandbox.requests["pai-dlc"] <= asked + 1
 
 
+@long
 def test_over_encrypted_channels(tmp_path: Path, sandbox: Sandbox) -> None:
     options = "--KernelManager.transport_encryption=required", "--TokensExtension.load_in_kernels=False"
     with server(tmp_path, sandbox, *options) as served, kernel(served) as python:
@@ -363,6 +365,7 @@ def test_over_encrypted_channels(tmp_path: Path, sandbox: Sandbox) -> None:
         assert facts["curve_secretkey"] not in python.heard
 
 
+@long
 @pytest.mark.skipif(not IR.is_dir(), reason="needs R and IRkernel: apt-get install r-cran-irkernel")
 def test_in_r_the_server_renews_it(served: Served) -> None:
     shown = "cat(nchar(Sys.getenv('{0}')), substring(Sys.getenv('{0}'), 150))"

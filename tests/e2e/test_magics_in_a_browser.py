@@ -6,6 +6,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
+from ..sampling import long
 from .browser import (
     SCREENSHOTS,
     Lab,
@@ -30,6 +31,7 @@ CELLS = (
 )
 
 
+@long
 def test_each_magic(open_notebook: Any, lab: Lab) -> None:
     notebook = open_notebook(*CELLS)
     outputs = [notebook.run(0)]

@@ -323,6 +323,7 @@ def test_the_api_is_killed_and_comes_back(server: Server, kernel: Kernel, api: A
     assert api.knows(kernel)
 
 
+@long
 @pytest.mark.parametrize("life", [3600.0])
 def test_a_kernel_of_the_servers_own_may_be_restarted_and_ends_with_its_server(server: Server, api: Api) -> None:
     known = server.ask("POST", "kernels", {"name": "python3"})["id"]

@@ -15,6 +15,7 @@ from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox
 
 from ..notebook_runs import PatientClient
+from ..sampling import long
 
 DEADLINE = 300
 SANITIZE = Path(__file__).parents[2] / "docs" / "nbval.cfg"
@@ -44,6 +45,7 @@ def test_a_card_says_why_the_server_did_not_serve(monkeypatch: pytest.MonkeyPatc
     assert reason in shown.data["text/plain"]
 
 
+@long
 @pytest.mark.usefixtures("configured")
 def test_nbval_accepts_the_cards_of_another_run(tmp_path: Path) -> None:
     notebook = executed("%load_ext jupyter_tokens", "%gettoken oneaccess", "%gettoken pai-dlc --env X --once")

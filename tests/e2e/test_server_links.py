@@ -21,7 +21,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_tokens.sandbox import Sandbox
 
 from ..hearing import free_port, until_heard, until_listening
-from ..sampling import long
+from ..sampling import first, long
 from .certificate import self_signed
 from .test_server_mode import DEADLINE, config, run, text
 
@@ -125,7 +125,7 @@ def test_over_tls_no_other_certificate_is_trusted(tmp_path: Path, config: Path, 
     assert sandbox.requests["oneaccess"] == 0
 
 
-@pytest.mark.parametrize("passed_on", [True, False])
+@pytest.mark.parametrize("passed_on", first([True, False]))
 def test_to_a_server_that_asks_for_the_hubs_certificates(
     tmp_path: Path, config: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, passed_on: bool
 ) -> None:

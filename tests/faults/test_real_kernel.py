@@ -16,6 +16,7 @@ from jupyter_tokens.sources import upstream
 from jupyter_tokens.transport import Transport
 
 from ..leaks import Leaks
+from ..sampling import long
 from ..server.kernels import Client, started
 from .cells import Row
 from .table import ROWS
@@ -74,6 +75,7 @@ async def check(row: Row, vendor: Vendor, cells: Cells) -> tuple[str, int, str, 
     return ended, calls, again, vendor.calls - since
 
 
+@long
 async def test_each_fault_in_a_real_kernel(
     jp_serverapp: Any,
     http_server_client: Any,

@@ -24,6 +24,7 @@ from jupyter_tokens.protocol.proof import WINDOW_SECONDS
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.sources.cache import windows
 
+from ..sampling import long
 from .kernels import Order
 
 pytestmark = pytest.mark.slow
@@ -120,6 +121,7 @@ def asking(order: Order) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@long
 def test_nothing_fails_and_the_vendor_is_asked_as_often_as_the_windows_say(
     sandbox: Sandbox, profiles: list[str], tmp_path: Path, full: bool
 ) -> None:
