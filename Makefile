@@ -17,17 +17,19 @@ QUICK := -m "not alone and not long and not scale"
 CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
 CORE_TESTS := tests/_util tests/config tests/protocol tests/providers tests/sources $(wildcard tests/test_*.py)
 
-.PHONY: demo test test-long test-scale slow canary lint bench docs pictures licences audit clean
+.PHONY: demo programs test test-long test-scale slow canary lint bench docs pictures licences audit clean
 
 demo: $(VENVS)/demo/.ready
 	@echo "Starting the demo …"
 	@$(DEMO)/jupyter tokens demo $(ARGS)
 
-test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
-	@# The R kernel's tests are skipped where it cannot be had; CI installs it.
+# The R kernel's tests are skipped where it cannot be had; CI installs it.
+programs:
 	@scripts/need chromium chromium --version
 	@scripts/need redis-server redis-server --version
 	-@scripts/need r-cran-irkernel R --slave -e 'library(IRkernel)'
+
+test: programs $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(if $(ARGS),$(PYTEST) $(ARGS))
 	$(if $(ARGS),,cd labextension && npm test)
 	$(if $(ARGS),,$(PYTEST) --cov --cov-report= $(TWO) $(QUICK) $(CORE_TESTS))
@@ -38,8 +40,7 @@ test: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(if $(ARGS),,$(PYTEST) -m alone)
 
 # What `test` only samples, with real kernels, servers and browsers. CI runs it as well.
-test-long: $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
-	@scripts/need chromium chromium --version
+test-long: programs $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(PYTEST) $(TWO) -m "long and not scale" tests --ignore tests/labextension
 	$(PYTEST) $(TWO) -m "long and not scale" tests/labextension
 
