@@ -9,11 +9,11 @@ PANEL := hatch_build.py $(shell find labextension -type f -not -path '*/node_mod
 SOURCES := pyproject.toml README.md $(PANEL) $(shell find jupyter_tokens notebooks -name '*.py' -o -name '*.ipynb' -o -name '*.typed')
 
 PYTEST = $(DEV)/python -m pytest
-# Servers and kernels are waited for most of the time, so two files at once.
+# Two files at once, because tests mostly wait for servers and kernels.
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 QUICK := -m "not alone and not long and not scale"
 
-# The parts that have to be covered to the last branch, by tests of their own: to measure it makes a test much slower.
+# These parts have to be covered to the last branch by their own tests. The others run without coverage, which is slow.
 CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
 CORE_TESTS := tests/_util tests/config tests/protocol tests/providers tests/sources $(wildcard tests/test_*.py)
 
@@ -35,7 +35,7 @@ test: programs $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(if $(ARGS),,$(PYTEST) --cov --cov-report= $(TWO) $(QUICK) $(CORE_TESTS))
 	$(if $(ARGS),,$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered)
 	$(if $(ARGS),,$(PYTEST) $(TWO) $(QUICK) tests $(CORE_TESTS:%=--ignore %) --ignore tests/labextension)
-	@# Playwright's loop bears no other test's.
+	@# By themselves, because Playwright keeps an event loop running.
 	$(if $(ARGS),,$(PYTEST) $(TWO) $(QUICK) tests/labextension)
 	$(if $(ARGS),,$(PYTEST) -m alone)
 

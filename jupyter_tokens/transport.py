@@ -147,7 +147,7 @@ class Transport:
                         # This try had little time left, so the error of the one before says more.
                         raise failed from None
                     raise
-                # Without its traceback, whose frames hold credentials, and this one.
+                # A copy has no traceback, whose frames hold credentials.
                 failed = error.copy()
             self._sleep(wait)
 

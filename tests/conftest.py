@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """What is there by now stays: IPython collects garbage at the end of each shell, and would look through all."""
+    """Exempt what is imported from garbage collection, which IPython runs whenever a shell ends."""
     gc.collect()
     gc.freeze()
 
@@ -109,7 +109,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _ports_of_their_own() -> Iterator[None]:
-    """A kernel binds its ports a while after jupyter_client chose them, among those that others get meanwhile."""
+    """jupyter_client would choose ports that the system may assign to others before the kernel binds them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LocalPortCache, "find_available_port", lambda *_: free_port())
         yield
@@ -125,7 +125,7 @@ def leaks() -> Iterator[Leaks]:
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # pytest's own `mktemp` looks through all that are there for a number, and there is one for each test.
+    # pytest's `mktemp` would read the whole folder for the next number, and each test has a home in it.
     home = Path(tempfile.mkdtemp(prefix="home-", dir=tmp_path_factory.getbasetemp()))
     for name in list(os.environ):
         if name.startswith(_CLOUDS) or name.upper() in _PROXIES:

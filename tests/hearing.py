@@ -8,8 +8,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
+from itertools import cycle
 from queue import Empty
 from typing import Any
 
@@ -62,27 +62,20 @@ def until_heard(client: BlockingKernelClient, seconds: int) -> None:
     raise AssertionError("The kernel publishes nothing.")
 
 
-def _ports() -> Iterator[int]:
-    """Below those that the system gives to others; each process of a test run has some of its own."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PARTS
-    part = range(20_000 + worker, 32_000, _PARTS)
-    first = random.randrange(len(part))
-    while True:
-        yield from part[first:]
-        first = 0
-
-
-_PARTS = 8
-_next_ports = _ports()
+_WORKERS = 8
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+_part = range(20_000 + _worker, 32_000, _WORKERS)
+_ports = cycle(random.sample(_part, len(_part)))
+"""Below the ports that the system assigns; each process of a test run has a part of its own."""
 
 
 def free_port() -> int:
     """A port for a server or a kernel that binds it later."""
-    for port in _next_ports:
+    while True:
+        port = next(_ports)
         with socket.socket() as found, suppress(OSError):
             found.bind(("127.0.0.1", port))
             return port
-    raise AssertionError
 
 
 def until_listening(port: int, seconds: float = SECONDS) -> None:

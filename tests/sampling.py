@@ -1,4 +1,4 @@
-"""Of many cases `make test` tries a few, and `make test-long`, which CI runs as well, the others."""
+"""Divides the cases of slow tests: `make test` tries a few, `make test-long` the others. CI runs both."""
 
 from __future__ import annotations
 

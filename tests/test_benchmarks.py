@@ -19,7 +19,9 @@ import pytest
 from benchmarks import beside, libraries, measure, plot
 from benchmarks.measure import Row
 
-pytestmark = pytest.mark.long
+from .sampling import long
+
+pytestmark = long
 ROOT = Path(__file__).parents[1]
 LIBRARIES = ("botocore", "google-auth", "azure-identity", "msal", "authlib")
 SDKS = ("alibabacloud-pai-dlc20201203", "alibabacloud-eiam20211201", "huaweicloudsdkmodelarts", "actoolkit")

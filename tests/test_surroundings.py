@@ -40,7 +40,7 @@ def test_a_child_starts_with_the_defaults(tmp_path: Path) -> None:
     noise = {"COLUMNS": "40", "MAKEFLAGS": "-j2", "JUPYTER_TOKENS_URL": "http://x"}
     noise |= {"GIT_DIR": "/nowhere", "VIRTUAL_ENV": "/nowhere"}
     environment = {name: value for name, value in os.environ.items() if name != "TERM"} | noise
-    # Its default folder for temporary files has those of earlier runs, which it would remove first.
+    # In its default folder pytest would first remove the temporary files of earlier runs.
     places = [f"--rootdir={tmp_path}", f"--basetemp={tmp_path / 'base'}", str(tmp_path / "tests")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", *places],

@@ -28,7 +28,7 @@ from ..protocol.handles import ID, Handles
 from ..protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from ..sources.hub import HubSource
-from ..sources.local import LocalSource
+from ..sources.local import Fetched, LocalSource
 from .activity import Activity, count_fetch, count_hit, watch
 from .base import INJECT, KERNELS, LOGIN, PROFILES, PROXY, TOKENS, TokensHandler
 from .endpoints import EndpointHandler, KernelSdkHandler, Secrets
@@ -62,7 +62,6 @@ from .vendor_proxy import VendorProxyHandler
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile, Profiles
-    from ..sources.local import Fetched
     from ..token import Token
     from .save_hook import SaveHook
 

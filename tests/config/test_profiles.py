@@ -14,7 +14,7 @@ import pytest
 from jupyter_tokens.config import profiles
 from jupyter_tokens.config.code_variables import loads_code
 from jupyter_tokens.config.profiles import Profiles, Raw, is_loopback
-from jupyter_tokens.errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile
+from jupyter_tokens.errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
 from jupyter_tokens.providers import catalogue
 from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 from jupyter_tokens.providers.oneaccess import OneAccess
@@ -506,6 +506,15 @@ def test_the_variables_of_a_call_fit_the_token() -> None:
     with pytest.raises(ParameterError, match="single value") as caught:
         profile.check_env({"SecurityToken": "A", "AccessKeyId": "B"})
     assert caught.value.profile == "mine"
+    with pytest.raises(ParameterError) as caught:
+        profile.check_env("1=")
+    assert caught.value.profile == "mine"
+
+
+def test_profiles_of_another_process_are_found_unless_their_names_are_taken() -> None:
+    theirs = checked(ASTRA)
+    both = Profiles.of({"mine": ONEACCESS}).beside({"theirs": theirs, "mine": theirs})
+    assert (both["mine"].provider.id, both["theirs"]) == ("oneaccess", theirs)
 
 
 def test_a_profile_of_another_process_that_is_wrong_raises_its_error_each_time() -> None:
@@ -529,31 +538,9 @@ def test_filled_at_the_start_of_kernels() -> None:
     needs = refused({**ONEACCESS, "inject_at_start": True})
     assert "'inject_at_start' needs an environment variable" in needs.message
     started = {**ONEACCESS, "env": "A_TOKEN", "inject_at_start": True}
-    # One that is wrong is told of when it is used.
+    # An invalid profile is listed too; its error is reported when it is used.
     held = Profiles.of({"one": started, "two": ASTRA, "wrong": {**started, "provider": "nobody"}})
     assert held.at_start() == ["one", "wrong"]
-
-
-def test_variables_that_a_call_names_are_checked_as_those_of_a_file() -> None:
-    profile = checked(ONEACCESS)
-    profile.check_env("ANY_TOKEN")
-    with pytest.raises(ParameterError) as caught:
-        profile.check_env("1=")
-    assert caught.value.profile == "mine"
-
-
-def test_profiles_of_another_source_and_its_errors() -> None:
-    theirs = checked(ASTRA)
-    others: dict[str, profiles.Profile | TokenError] = {
-        "theirs": theirs,
-        "wrong": ConfigurationError("Not today."),
-        "mine": theirs,
-    }
-    both = Profiles.of({"mine": ONEACCESS}).beside(others)
-    # One's own profile of the same name counts.
-    assert (both["mine"].provider.id, both["theirs"]) == ("oneaccess", theirs)
-    with pytest.raises(ConfigurationError, match="Not today"):
-        both["wrong"]
 
 
 def test_hosts_and_their_users() -> None:

@@ -32,9 +32,10 @@ ROOT = Path(__file__).parents[2]
 ENGINES = ("15-dask", "16-ray", "17-spark")
 """Those whose packages only `make test-scale` installs."""
 TUTORIALS = sorted(notebooks_folder().glob("*.ipynb"))
+SAMPLE, OTHERS = TUTORIALS[:2], TUTORIALS[2:]
 RUN = [
-    pytest.param(file, marks=pytest.mark.scale if file.stem in ENGINES else () if file in TUTORIALS[:2] else long)
-    for file in TUTORIALS
+    *SAMPLE,
+    *(pytest.param(file, marks=pytest.mark.scale if file.stem in ENGINES else long) for file in OTHERS),
 ]
 DEADLINE = 600
 

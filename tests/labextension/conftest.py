@@ -14,7 +14,7 @@ from pytest_playwright import CreateContextCallback
 
 from jupyter_tokens.sandbox import Sandbox, running
 
-from .page import PAGES, Lab
+from .page import PAGES, Lab, with_panel
 from .recording import Recording, confidential
 from .served import Served, serving
 
@@ -168,21 +168,12 @@ def context(new_context: CreateContextCallback, recording: Recording, sandbox: S
 def lab(page: Page, served: Served, application: str) -> Lab:
     """JupyterLab, or Notebook, with the panel open, and nothing fetched yet."""
     served.forget_all()
-    return _with_panel(page, served, application)
+    return with_panel(PAGES[application](page, served))
 
 
 @pytest.fixture
 def empty(page: Page, new_user: Served, application: str) -> Lab:
     """The empty panel."""
-    lab = _with_panel(page, new_user, application)
+    lab = with_panel(PAGES[application](page, new_user))
     expect(lab.panel).to_contain_text("No profiles yet")
-    return lab
-
-
-def _with_panel(page: Page, served: Served, application: str) -> Lab:
-    lab = PAGES[application](page, served)
-    lab.open()
-    # It takes the focus when it comes.
-    expect(page.locator(lab.home)).to_be_visible()
-    lab.open_panel()
     return lab

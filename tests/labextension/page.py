@@ -130,3 +130,12 @@ class Notebook(Lab):
 
 PAGES = {"jupyterlab": Lab, "notebook": Notebook}
 IN_BOTH = pytest.mark.parametrize("application", first(PAGES), indirect=True)
+
+
+def with_panel(lab: Lab) -> Lab:
+    """Opens JupyterLab or Notebook, and the panel in it."""
+    lab.open()
+    # JupyterLab's launcher takes the focus when it appears.
+    expect(lab.page.locator(lab.home)).to_be_visible()
+    lab.open_panel()
+    return lab

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
-from .page import IN_BOTH, PAGES, Lab
+from .page import IN_BOTH, PAGES, Lab, with_panel
 from .served import serving
 
 
@@ -20,10 +20,7 @@ def lab(page: Page, tmp_path: Path, sandbox: Sandbox, application: str) -> Itera
         settings = served.home / "config" / "lab" / "user-settings" / "jupyter-tokens"
         settings.mkdir(parents=True)
         (settings / "plugin.jupyterlab-settings").write_text(json.dumps({"pollSeconds": 2}))
-        lab = PAGES[application](page, served)
-        lab.open()
-        lab.open_panel()
-        yield lab
+        yield with_panel(PAGES[application](page, served))
 
 
 @IN_BOTH

@@ -243,6 +243,6 @@ def test_the_sandboxs_two_tokens_open_two_apis(sandbox: Sandbox, tmp_path: Path)
 def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
     known = prepared(SETTINGS, {})[0].documented
     assert (known.method, known.path) == ("POST", "/api/v2/tenant/token")
-    # The client of the proxy has no credential, and could not choose another grant.
+    # Clients of the proxy send no credentials, and cannot choose another grant.
     assert known.fixed == {"grant_type": "client_credentials"}
     assert known.dropped == ("client_id", "client_secret")
