@@ -78,7 +78,6 @@ class CompletionApp(Action):
     completer = staticmethod(shells)
 
     def run(self) -> int:
-        """See `Action`."""
         if len(self.extra_args) != 1 or self.extra_args[0] not in SHELLS:
             self.fail(2, f"takes one shell: {', '.join(SHELLS)}; see --help")
         # `jupyter` itself delegates to the completion of its sub-commands.

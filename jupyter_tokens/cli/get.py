@@ -67,7 +67,6 @@ class GetApp(Action):
     }
 
     def run(self) -> int:
-        """See `Action`."""
         if not self.extra_args:
             self.fail(2, "takes the name of a PROFILE; `jupyter tokens list` says which there are")
         if self.form != _GOOGLE:

@@ -110,7 +110,6 @@ class HandleApp(_Asking):
     }
 
     def run(self) -> int:
-        """See `Action`."""
         if not self.extra_args:
             self.fail(2, "takes the name of a PROFILE; `jupyter tokens list` says which there are")
         if not self.file:
@@ -175,7 +174,6 @@ class HandlesApp(_Asking):
     }
 
     def run(self) -> int:
-        """See `Action`."""
         match self.extra_args:
             case []:
                 self._list()

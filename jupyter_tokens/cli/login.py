@@ -36,7 +36,6 @@ class _OfProfile(Action):
     completer = staticmethod(profile_names)
 
     def run(self) -> int:
-        """See `Action`."""
         if len(self.extra_args) != 1:
             self.fail(2, "takes the NAME of one profile; `jupyter tokens list` says which there are")
         with closing(LocalSource()) as source:
@@ -66,7 +65,6 @@ class LoginApp(_OfProfile):
     }
 
     def act(self, name: str, source: LocalSource) -> int:
-        """See `_OfProfile`."""
         if self.device or source.logins.is_for_device(name):
             who = source.log_in(name, _show)["who"]
         else:
@@ -101,7 +99,6 @@ class LogoutApp(_OfProfile):
     examples = "jupyter tokens logout acme"
 
     def act(self, name: str, source: LocalSource) -> int:
-        """See `_OfProfile`."""
         revoked = source.logout(name)
         if revoked is None:
             say(f"Nobody was logged in to {name}.")
@@ -129,7 +126,6 @@ class WhoamiApp(_OfProfile):
     }
 
     def act(self, name: str, source: LocalSource) -> int:
-        """See `_OfProfile`."""
         login = source.logins.who(name)
         if login is None:
             raise needed(name)

@@ -37,7 +37,6 @@ class ProvidersApp(Action):
     }
 
     def run(self) -> int:
-        """See `Action`."""
         known = provider_ids()
         for wanted in self.extra_args:
             if wanted not in known:

@@ -234,7 +234,6 @@ class SdkApp(Action):
     completer = staticmethod(_completed)
 
     def run(self) -> int:
-        """See `Action`."""
         if len(self.extra_args) not in {2, 3} or self.extra_args[0] not in TOOLS:
             self.fail(2, f"takes a TOOL ({', '.join(TOOLS)}) and the NAME of a profile; see --help")
         tool, name, *target = self.extra_args

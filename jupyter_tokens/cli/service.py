@@ -54,7 +54,6 @@ class ServiceApp(Action):
     }
 
     def run(self) -> int:
-        """See `Action`."""
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
         if not os.environ.get("JUPYTERHUB_API_URL"):
@@ -118,7 +117,6 @@ class HubConfigApp(Action):
     }
 
     def run(self) -> int:
-        """See `Action`."""
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
         grants = load_settings("TokenService").get("grants", {})

@@ -41,7 +41,6 @@ class StoreApp(Action):
     }
 
     def run(self) -> int:
-        """See `Action`."""
         if len(self.extra_args) != 1 or self.extra_args[0] not in _ACTIONS:
             self.fail(2, f"takes one of {', '.join(_ACTIONS)}; see --help")
 

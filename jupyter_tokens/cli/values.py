@@ -38,7 +38,6 @@ class ValuesApp(Action):
     }
 
     def run(self) -> int:
-        """See `Action`."""
         if not self.extra_args:
             self.fail(2, "takes the name of a PROFILE and of a PARAMETER")
         name, *rest = self.extra_args

@@ -57,7 +57,6 @@ class _Table(Field):
     is_text = False
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         if not isinstance(value, Mapping):
             raise SettingProblem(key, "must be a mapping of the vendor's parameters")
 
@@ -68,7 +67,6 @@ class _Fixed(Names):
     type_schema: ClassVar = {"anyOf": [{"type": "boolean"}, Names.type_schema]}
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         if isinstance(value, bool):
             return
         try:
@@ -81,7 +79,6 @@ class _Globs(Names):
     """A list of globs of limited length, so that matching is quick."""
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         super().check(key, value)
         if any(len(glob) > LONGEST for glob in cast("Iterable[str]", value)):
             raise SettingProblem(key, f"must have at most {LONGEST} characters in each glob")
@@ -99,7 +96,6 @@ class _Verify(Switch):
     type_schema: ClassVar = {"type": ["boolean", "string"]}
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         if not isinstance(value, bool | str) or value == "":
             raise SettingProblem(key, "must be true, or the path of a CA bundle")
 

@@ -154,21 +154,17 @@ class Handle(Caller):
 
     @property
     def peer(self) -> str:
-        """See `Caller`."""
         return f"the issuer of the handle, {self.url},"
 
     @property
     def route(self) -> str:
-        """See `Caller`."""
         return f"handles/{self.id}"
 
     @property
     def trust(self) -> Trust | None:
-        """See `Caller`."""
         return None if self.certificate is None else Trust(cadata=self.certificate)
 
     def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
-        """See `Caller`."""
         return prove(self.key, self.id, action, body, time=time, nonce=nonce, label=_LABEL)
 
 

@@ -26,17 +26,14 @@ class HubServer(Caller):
 
     @property
     def peer(self) -> str:
-        """See `Caller`."""
         return "the hub's token service"
 
     @property
     def route(self) -> str:
-        """See `Caller`."""
         return "v1"
 
     @property
     def trust(self) -> Trust | None:
-        """See `Caller`."""
         return None
 
     def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:

@@ -128,21 +128,17 @@ class Identity(Caller):
 
     @property
     def peer(self) -> str:
-        """See `Caller`."""
         return "the Jupyter server"
 
     @property
     def route(self) -> str:
-        """See `Caller`."""
         return f"kernels/{self.kernel_id}"
 
     @property
     def trust(self) -> Trust | None:
-        """See `Caller`."""
         return None if self.cert is None else Trust(cafile=self.cert)
 
     def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
-        """See `Caller`."""
         return prove(self.connection_key, self.kernel_id, action, body, time=time, nonce=nonce)
 
 

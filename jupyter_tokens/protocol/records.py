@@ -93,7 +93,6 @@ class MemoryRecords(Records):
         self._lock = threading.Lock()
 
     def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
-        """See `Records`."""
         with self._lock:
             now = self._clock.elapsed()
             self._kept[kind] = {known: kept for known, kept in self._kept[kind].items() if kept.ends_at > now}
@@ -101,13 +100,11 @@ class MemoryRecords(Records):
             return self._kept[kind].setdefault(name, new) is new
 
     def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
-        """See `Records`."""
         if not self.add(kind, name, facts, seconds=seconds):
             kept = self._kept[kind][name]
             kept.facts, kept.ends_at = facts, self._clock.elapsed() + seconds
 
     def mark(self, kind: str, name: str, marks: Mapping[str, float] = _NONE, *, counts: str = "") -> None:
-        """See `Records`."""
         with self._lock:
             kept = self._kept[kind].get(name)
             if kept is not None:
@@ -116,25 +113,20 @@ class MemoryRecords(Records):
                     kept.marks[counts] += 1
 
     def get(self, kind: str, name: str) -> Record | None:
-        """See `Records`."""
         kept = self._kept[kind].get(name)
         return None if kept is None or kept.ends_at <= self._clock.elapsed() else Record(kept.facts, kept.marks)
 
     def all(self, kind: str) -> list[Record]:
-        """See `Records`."""
         with self._lock:
             now = self._clock.elapsed()
             return [Record(kept.facts, kept.marks) for kept in self._kept[kind].values() if kept.ends_at > now]
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """See `Records`."""
         self._events.append(event)
 
     def events(self) -> list[Mapping[str, Any]]:
-        """See `Records`."""
         return [*reversed(self._events)]
 
     def spend(self, name: str, proof: Proof) -> None:
-        """See `Records`."""
         with self._lock:
             self._nonces.spend(name, proof)

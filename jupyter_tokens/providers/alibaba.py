@@ -92,7 +92,6 @@ class AlibabaProvider(Provider):
     credentials = Setting("'chain': find the access key as the vendor's own tools do.", choices=("", "chain"))
 
     def check(self) -> None:
-        """See `Provider.check`."""
         super().check()
         if not self.endpoint:
             self.host()

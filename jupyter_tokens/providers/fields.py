@@ -250,14 +250,12 @@ class Setting(Field):
         vars(instance)[self.name] = value
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         if not isinstance(value, str):
             raise SettingProblem(key, f"must be a string, not {type(value).__name__}")
         if self.choices and value not in self.choices:
             raise SettingProblem(key, f"must be one of {', '.join(self.choices)}")
 
     def schema(self) -> dict[str, Any]:
-        """See `Field.schema`."""
         return {
             **super().schema(),
             **({"enum": list(self.choices)} if self.choices else {}),
@@ -271,7 +269,6 @@ class Endpoint(Setting):
     type_schema: ClassVar = {"type": "string", "format": "uri"}
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         super().check(key, value)
         url = str(value)
         if not url:
@@ -293,7 +290,6 @@ class Region(Setting):
     """The id of a region, which becomes a part of a host's name."""
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         super().check(key, value)
         if value and not _REGION.fullmatch(str(value)):
             raise SettingProblem(key, "must be a region's id, such as eu-central-1")
@@ -305,7 +301,6 @@ class Variable(Setting):
     type_schema: ClassVar = {"type": ["string", "object"], "additionalProperties": {"type": "string"}}
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         names = list(variables_of(value).values()) if isinstance(value, str | Mapping) else [value]
         if not all(isinstance(name, str) and name.isidentifier() and name.isascii() for name in names):
             raise SettingProblem(key, "must be the name of an environment variable, or one for each value of the token")
@@ -313,7 +308,6 @@ class Variable(Setting):
             raise SettingProblem(key, "must name a variable of its own for each value of the token")
 
     def from_text(self, key: str, text: str) -> Any:
-        """See `Field.from_text`."""
         return env_of_text(text)
 
 
@@ -371,19 +365,16 @@ class Number(Field):
         self.maximum = maximum
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= self.maximum:
             raise SettingProblem(key, f"must be {self.unit} between 0 and {self.maximum}")
 
     def from_text(self, key: str, text: str) -> float:
-        """See `Field.from_text`."""
         try:
             return float(text)
         except ValueError:
             raise ParameterError(f"{key} must be a number of {self.unit}.") from None
 
     def schema(self) -> dict[str, Any]:
-        """See `Field.schema`."""
         return {**super().schema(), "maximum": self.maximum}
 
 
@@ -403,16 +394,13 @@ class Switch(Field):
         self.read_only = read_only
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         if not isinstance(value, bool):
             raise SettingProblem(key, "must be true or false")
 
     def from_text(self, key: str, text: str) -> Any:
-        """See `Field.from_text`."""
         return _WORDS.get(text, text)
 
     def schema(self) -> dict[str, Any]:
-        """See `Field.schema`."""
         return {**super().schema(), **({"readOnly": True} if self.read_only else {})}
 
 
@@ -423,7 +411,6 @@ class Names(Field):
     is_text = False
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         # A text alone would be taken for a list of its letters.
         if not isinstance(value, list | tuple) or not all(isinstance(text, str) and text for text in value):
             raise SettingProblem(key, "must be a list of strings")

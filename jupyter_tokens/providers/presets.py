@@ -195,7 +195,6 @@ class Issuer(Endpoint):
     type_schema: ClassVar = {"type": "string"}
 
     def check(self, key: str, value: object) -> None:
-        """See `Field.check`."""
         if isinstance(value, str) and preset_of(value) is not None:
             return
         try:

@@ -292,7 +292,6 @@ class TokensExtension(ExtensionApp):
         return public_url(server), "\n".join(found) or None
 
     def initialize_settings(self) -> None:
-        """See `ExtensionApp`."""
         self.activity = Activity(self.server, lambda: self.source, self.clock)
         self.holdings = Holdings(self.activity.held)
         self.injections = InjectionQueue(self._injected)
@@ -309,7 +308,6 @@ class TokensExtension(ExtensionApp):
             self._save_hook = install(self)
 
     def initialize_handlers(self) -> None:
-        """See `ExtensionApp`."""
         self.handlers.extend((route.pattern, route.handler) for route in ROUTES)
 
     async def get_token(
@@ -362,7 +360,6 @@ class TokensExtension(ExtensionApp):
             self._save_hook.cover()
 
     async def stop_extension(self) -> None:
-        """See `ExtensionApp`."""
         for name, value in self._published.items():
             # Another server of this process may have published its own since.
             if os.environ.get(name) == value:

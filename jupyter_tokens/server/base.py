@@ -148,7 +148,6 @@ class JsonHandler(web.RequestHandler):
     log = logging.getLogger(__name__)
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
-        """See `tornado.web.RequestHandler`."""
         super().initialize(*args, **kwargs)
         self._body = bytearray()
         self._body_bytes = 0
@@ -157,7 +156,6 @@ class JsonHandler(web.RequestHandler):
         self.request.uri = self.request.path + ("?[query]" if self.request.query else "")
 
     def data_received(self, chunk: bytes) -> None:
-        """See `tornado.web.stream_request_body`."""
         self._body_bytes += len(chunk)
         if self._body_bytes <= MOST_BODY_BYTES:
             self._body += chunk
@@ -170,7 +168,6 @@ class JsonHandler(web.RequestHandler):
         return bytes(self._body)
 
     def set_default_headers(self) -> None:
-        """See `tornado.web.RequestHandler`."""
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
 
@@ -273,7 +270,6 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
     log = APIHandler.log
 
     async def prepare(self, **kwargs: Any) -> None:
-        """See `APIHandler`."""
         await super().prepare(**kwargs)
         self.check_site()
 

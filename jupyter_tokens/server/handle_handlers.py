@@ -42,16 +42,13 @@ _USER = "user"
 class _Issuing(Issuing, TokensHandler):
     @property
     def handles(self) -> Handles:
-        """See `Issuing`."""
         return self.extensionapp.handles
 
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        """See `Issuing`."""
         hubs = self.extensionapp.source.issuer_of(profile)
         return (hubs, None) if hubs else self.extensionapp.issues_at
 
     def tell_of(self, what: str, issued: Issued) -> None:
-        """See `Issuing`."""
         self.extensionapp.activity.handle(what, self, issued)
 
     async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
@@ -61,13 +58,11 @@ class _Issuing(Issuing, TokensHandler):
         return issued
 
     async def renew(self, handle_id: str) -> Issued:
-        """See `Issuing`."""
         issued = await super().renew(handle_id)
         await self._pass_on(issued, lambda source, handle: source.renew(handle))
         return issued
 
     async def revoke(self, issued: Issued) -> None:
-        """See `Issuing`."""
         await super().revoke(issued)
         with suppress(HandleRefused):  # it has ended there already
             await self._pass_on(issued, lambda source, handle: source.revoke(handle))
@@ -79,7 +74,6 @@ class _Issuing(Issuing, TokensHandler):
             await on_a_thread(lambda: pass_on(source, handle))
 
     def check_call(self, profile: str, params: Mapping[str, Any]) -> None:
-        """See `Issuing`."""
         self.extensionapp.source.key(profile, params)
 
 

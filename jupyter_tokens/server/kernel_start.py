@@ -98,7 +98,6 @@ class TokensProvisioner(LocalProvisioner):
     _loaded_in: set[str] | None = None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """See `KernelProvisionerBase`."""
         launch = await super().pre_launch(**kwargs)
         # A server that runs in a kernel of another server inherits these.
         ours = {START_VARIABLE, FILLED_VARIABLE}
@@ -116,7 +115,6 @@ class TokensProvisioner(LocalProvisioner):
         return launch
 
     async def post_launch(self, **kwargs: Any) -> None:
-        """See `KernelProvisionerBase`."""
         await super().post_launch(**kwargs)
         if self._start is not None:
             # Only when the kernel's process is known, because renewals end with it.
@@ -125,7 +123,6 @@ class TokensProvisioner(LocalProvisioner):
             self._loaded_in.add(self.kernel_id)
 
     async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT002 (the base's)
-        """See `KernelProvisionerBase`."""
         await super().cleanup(restart=restart)
         if self._loaded_in is not None and not restart:
             self._loaded_in.discard(self.kernel_id)

@@ -162,7 +162,6 @@ class _Issuing(Issuing, ServiceHandler):
 
     @property
     def handles(self) -> Handles:
-        """See `Issuing`."""
         return self.service.handles
 
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
@@ -170,12 +169,10 @@ class _Issuing(Issuing, ServiceHandler):
         return None, None
 
     def tell_of(self, what: str, issued: Issued) -> None:
-        """See `Issuing`."""
         assert self.caller is not None
         self.service.audit.handle(what, issued, self.caller)
 
     def check_call(self, profile: str, params: Mapping[str, Any]) -> None:
-        """See `Issuing`."""
         assert self.caller is not None
         self.check_granted(self.caller, profile)
         self.service.key(self.caller.name, profile, params)

@@ -297,7 +297,6 @@ class Live(VBox):
             self.draw(seen, feed.clock.now())
 
     def draw(self, seen: Seen, now: float) -> bool:
-        """See `Viewer.draw`."""
         raise NotImplementedError
 
     def rows(self, seen: Seen) -> Sequence[tuple[ProfileEntry, Status | None]]:

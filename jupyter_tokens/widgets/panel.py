@@ -49,7 +49,6 @@ class TokenPanel(Live):
         self.children = (self._filter, self._notes, self._list)
 
     def draw(self, seen: Seen, now: float) -> bool:
-        """See `Viewer.draw`."""
         word = self._filter.value.strip().lower()
         found = [entry for entry in seen.entries if word in entry.name.lower()]
         self._filter.layout.display = None if len(seen.entries) > _MOST_ROWS else "none"
@@ -64,11 +63,9 @@ class TokenPanel(Live):
         return any(counting)
 
     def rows(self, seen: Seen) -> Sequence[tuple[ProfileEntry, Status | None]]:
-        """See `Live.rows`."""
         return [(entry, best(seen.statuses.get(entry.name, []))) for entry in seen.entries]
 
     def missing(self, seen: Seen) -> str:
-        """See `Live.missing`."""
         return "No profile is configured; add one: jupyter tokens add NAME"
 
     def _arrange(self, entries: Sequence[ProfileEntry]) -> None:
@@ -115,7 +112,6 @@ class TokenCard(Live):
         self._arrange()
 
     def draw(self, seen: Seen, now: float) -> bool:
-        """See `Viewer.draw`."""
         entry = self._entry(seen)
         if entry is None:
             self._say_notes(look.failure(seen.error or self._unknown(seen)))
@@ -129,12 +125,10 @@ class TokenCard(Live):
         return self._row.draw(seen.statuses.get(self._profile, []), now)
 
     def rows(self, seen: Seen) -> Sequence[tuple[ProfileEntry, Status | None]]:
-        """See `Live.rows`."""
         entry = self._entry(seen)
         return [] if entry is None else [(entry, best(seen.statuses.get(self._profile, [])))]
 
     def missing(self, seen: Seen) -> str:
-        """See `Live.missing`."""
         return str(self._unknown(seen))
 
     def _arrange(self) -> None:

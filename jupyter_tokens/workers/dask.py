@@ -100,7 +100,6 @@ class _Tokens(WorkerPlugin):
         await asyncio.to_thread(processes.install, self._handle, inject=self._inject, file=self._file)
 
     async def teardown(self, worker: Worker) -> None:
-        """See `WorkerPlugin`."""
         await asyncio.to_thread(processes.uninstall, self._handle)
 
 

@@ -134,7 +134,7 @@ def serving(
     for made in (home, root, secrets):
         made.mkdir(mode=0o700, parents=True)
     write_config(home / "config", {**sandbox.profiles(secrets), **(extra or {})})
-    _no_news(home / "config")
+    _quiet(home / "config")
     for path, content in (config or {}).items():
         (home / "config" / path).parent.mkdir(parents=True, exist_ok=True)
         (home / "config" / path).write_text(json.dumps(content))
@@ -168,8 +168,11 @@ def _holds(file: Path, wanted: Iterable[str]) -> bool:
     return any(form in text for form in wanted)
 
 
-def _no_news(config: Path) -> None:
-    folder = config / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-    folder.mkdir(parents=True)
+def _quiet(config: Path) -> None:
+    """No news, and no look for extensions to build, which takes half a second of the server's time at each page."""
     news = {"fetchNews": "false", "checkForUpdates": False}
-    (folder / "notification.jupyterlab-settings").write_text(json.dumps(news))
+    pages = {"buildAvailable": False, "buildCheck": False}
+    settings = Path("lab", "user-settings", "@jupyterlab", "apputils-extension", "notification.jupyterlab-settings")
+    for path, content in {settings: news, Path("labconfig", "page_config.json"): pages}.items():
+        (config / path).parent.mkdir(parents=True)
+        (config / path).write_text(json.dumps(content))

@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 from jupyter_tokens.sandbox import Sandbox
 
+from ..sampling import long
 from .page import IN_BOTH, Lab
 
 
@@ -92,6 +93,7 @@ def test_a_failed_refresh_is_told_of(lab: Lab, sandbox: Sandbox) -> None:
     lab.expect_state("short", "fresh")
 
 
+@long
 def test_a_failed_refresh_of_what_a_kernel_keeps_fresh_is_told_of_once(lab: Lab, sandbox: Sandbox) -> None:
     lab.open_notebook("kept.ipynb")
     # With a parameter: the token without it is another one, and nobody has that.

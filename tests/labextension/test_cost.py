@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Route, expect
 import jupyter_tokens
 from jupyter_tokens.sandbox import Sandbox
 
+from ..sampling import long
 from .page import Lab
 from .served import Served, serving
 
@@ -112,6 +113,7 @@ def first_drawn(context: BrowserContext, served: Served) -> dict[str, float]:
     return drawn
 
 
+@long
 def test_the_countdown_draws_nothing_but_itself(lab: Lab) -> None:
     for name in ("oneaccess", "eiam"):
         lab.fetch(name)

@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
+from ..sampling import long
 from .page import IN_BOTH, Lab
 from .test_panel import value_of
 
@@ -123,6 +124,7 @@ def test_from_the_card_in_a_notebook(lab: Lab) -> None:
     expect(output.get_by_role("button", name="Log in")).to_have_count(0)
 
 
+@long
 def test_from_a_widget(lab: Lab) -> None:
     lab.open_notebook("widget.ipynb")
     lab.run_cell("from jupyter_tokens import TokenCard; display(TokenCard('openid'))")
@@ -135,6 +137,7 @@ def test_from_a_widget(lab: Lab) -> None:
     expect(widget.get_by_role("button", name="Log in")).to_have_count(0)
 
 
+@long
 def test_from_the_palette(lab: Lab) -> None:
     lab.command("jupyter-tokens:log-in")
     dialog = lab.page.get_by_role("dialog")

@@ -11,6 +11,7 @@ from playwright.sync_api import Route, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
+from ..sampling import first
 from .page import IN_BOTH, Lab
 from .served import Served
 
@@ -74,7 +75,7 @@ def test_injects_into_an_r_kernel(lab: Lab) -> None:
 
 
 @IN_BOTH
-@pytest.mark.parametrize("language", ["python", "R"])
+@pytest.mark.parametrize("language", first(["python", "R"]))
 def test_takes_it_out_of_the_notebook_again(lab: Lab, language: str) -> None:
     if language == "R" and not IR.is_dir():
         pytest.skip("needs R and IRkernel: apt-get install r-cran-irkernel")
@@ -107,10 +108,15 @@ def sts(request: pytest.FixtureRequest, served: Served, sandbox: Sandbox, tmp_pa
 
 @pytest.mark.parametrize(
     ("sts", "names"),
-    [
-        ("alibaba-sts", [f"ALIBABA_CLOUD_{end}" for end in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")]),
-        ("huawei-sts", [f"HUAWEICLOUD_SDK_{end}" for end in ("AK", "SK", "SECURITY_TOKEN")]),
-    ],
+    first(
+        [
+            (
+                "alibaba-sts",
+                [f"ALIBABA_CLOUD_{end}" for end in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")],
+            ),
+            ("huawei-sts", [f"HUAWEICLOUD_SDK_{end}" for end in ("AK", "SK", "SECURITY_TOKEN")]),
+        ]
+    ),
     indirect=["sts"],
 )
 def test_several_values_come_and_go_together(sts: str, names: list[str], lab: Lab) -> None:
@@ -372,7 +378,7 @@ def test_the_form_shows_one_way_to_sign_in(lab: Lab) -> None:
 
 
 @IN_BOTH
-@pytest.mark.parametrize("where", ["keyring", "file"])
+@pytest.mark.parametrize("where", first(["keyring", "file"]))
 def test_a_profile_is_added_with_a_secret_changed_and_removed(lab: Lab, sandbox: Sandbox, where: str) -> None:
     client_id, client_secret = next(iter(sandbox.accounts.oneaccess.items()))
     sent: list[Any] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
+from ..sampling import long
 from .page import Lab
 
 OPEN = """
@@ -30,6 +31,7 @@ def test_a_kernel_has_a_value_shown(lab: Lab) -> None:
     assert lab.run_cell("print(told)") == "[{'ready': True}, {'shown': True}]"
 
 
+@long
 def test_a_kernel_has_a_value_copied(lab: Lab) -> None:
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     lab.open_notebook("comm.ipynb")
@@ -38,6 +40,7 @@ def test_a_kernel_has_a_value_copied(lab: Lab) -> None:
     assert "v4lue-of-the-kernel" not in lab.page.content()
 
 
+@long
 def test_a_kernel_is_told_that_the_browser_does_not_let_the_page_copy(lab: Lab) -> None:
     lab.open_notebook("comm.ipynb")
     lab.page.evaluate(

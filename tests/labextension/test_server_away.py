@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
+from ..sampling import long
 from .page import IN_BOTH, PAGES, Lab, with_panel
 from .served import serving
 
@@ -23,6 +24,7 @@ def lab(page: Page, tmp_path: Path, sandbox: Sandbox, application: str) -> Itera
         yield with_panel(PAGES[application](page, served))
 
 
+@long
 @IN_BOTH
 def test_a_server_that_stops_and_comes_back(lab: Lab) -> None:
     # JupyterLab's own word on it comes when it comes, and may be gone again before it is answered.

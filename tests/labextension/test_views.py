@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
+from ..sampling import long
 from .page import IN_BOTH, Lab
 from .served import Served
 
@@ -90,6 +91,7 @@ def test_all_views_agree(lab: Lab) -> None:
     views.agree("not fetched")
 
 
+@long
 @IN_BOTH
 def test_all_views_agree_that_a_token_has_expired(lab: Lab) -> None:
     lab.open_notebook("views.ipynb")
@@ -102,6 +104,7 @@ def test_all_views_agree_that_a_token_has_expired(lab: Lab) -> None:
     _shows(views.bar, "expired", wanted=False)
 
 
+@long
 @IN_BOTH
 def test_all_views_agree_on_a_failure_and_on_its_end(lab: Lab, sandbox: Sandbox) -> None:
     lab.open_notebook("views.ipynb")
@@ -145,6 +148,7 @@ def polls_seldom(served: Served) -> Iterator[None]:
     file.unlink()
 
 
+@long
 @IN_BOTH
 @pytest.mark.usefixtures("polls_seldom")
 def test_all_views_agree_after_a_restart_of_the_kernel(lab: Lab) -> None:

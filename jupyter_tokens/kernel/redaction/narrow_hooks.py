@@ -80,7 +80,6 @@ class _Stream:
         self.write = write
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """See `io.IOBase`."""
         for line in lines:
             self.write(line)
 

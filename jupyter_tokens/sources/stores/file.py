@@ -42,7 +42,6 @@ class FileStore(Store):
         self._sweep_at = -inf
 
     def get(self, name: str) -> Kept | None:
-        """See `Store.get`."""
         return self._usable(lambda: self._read(self._folder / f"{name}{_SLOT}"), None)
 
     def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
@@ -54,12 +53,10 @@ class FileStore(Store):
         self._sweep()
 
     def drop(self, name: str) -> None:
-        """See `Store.drop`."""
         self._usable((self._folder / f"{name}{_SLOT}").unlink, None)
 
     @contextmanager
     def lock(self, name: str, *, seconds: float) -> Iterator[int]:
-        """See `Store.lock`."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -69,7 +66,6 @@ class FileStore(Store):
             yield self._usable(lambda: _next(handle), 0)
 
     def slots(self) -> list[Slot]:
-        """See `Store.slots`."""
         return self._usable(lambda: [slot for file in self._files() if (slot := self._told(file))], [])
 
     def clear(self) -> int:

@@ -66,7 +66,6 @@ class RedisRecords(Records):
         self._damage = InvalidToken
 
     def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
-        """See `Records`."""
         key, sealed = self._keys(kind, name)[0], self._close(kind, name, facts)
 
         def add() -> bool:
@@ -79,7 +78,6 @@ class RedisRecords(Records):
         return self._ask(add)
 
     def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
-        """See `Records`."""
         key, sealed = self._keys(kind, name)[0], self._close(kind, name, facts)
 
         def put() -> None:
@@ -91,13 +89,11 @@ class RedisRecords(Records):
         self._ask(put)
 
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
-        """See `Records`."""
         given = [part for mark in marks.items() for part in mark]
         for key in self._keys(kind, name):
             self._ask(lambda key=key: self._mark(keys=[key], args=[counts, *given]))  # type: ignore[misc]
 
     def get(self, kind: str, name: str) -> Record | None:
-        """See `Records`."""
         for key in self._keys(kind, name):
             found = self._open(kind, key, self._ask(lambda key=key: self._read(key)))  # type: ignore[misc]
             if found is not None:
@@ -105,8 +101,6 @@ class RedisRecords(Records):
         return None
 
     def all(self, kind: str) -> list[Record]:
-        """See `Records`."""
-
         def look() -> list[tuple[bytes, Mapping[bytes, bytes]]]:
             keys = list(self._redis.scan_iter(match=f"{_PREFIX}{kind}:*", count=_SCANNED))
             return [(key, self._read(key)) for key in keys]
@@ -115,7 +109,6 @@ class RedisRecords(Records):
         return [record for record in found if record is not None]
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """See `Records`."""
         sealed = self._fernet.encrypt(json.dumps(event).encode())
 
         def append() -> None:
@@ -127,7 +120,6 @@ class RedisRecords(Records):
         self._ask(append)
 
     def events(self) -> list[Mapping[str, Any]]:
-        """See `Records`."""
         found = [self._opened(sealed) for sealed in self._ask(lambda: self._redis.lrange(_EVENTS, 0, -1))]
         return [event for event in found if event is not None]
 
@@ -138,7 +130,6 @@ class RedisRecords(Records):
             raise ProofRefused("replayed")
 
     def close(self) -> None:
-        """See `Records`."""
         self._store.close()
 
     def _keys(self, kind: str, name: str) -> list[str]:

@@ -83,7 +83,6 @@ class RedisStore(Store):
         raise problem
 
     def get(self, name: str) -> Kept | None:
-        """See `Store.get`."""
         key = f"{_PREFIX}{name}{_SLOT}"
 
         def read() -> Kept | None:
@@ -100,19 +99,16 @@ class RedisStore(Store):
         return self.ask(read)
 
     def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
-        """See `Store.put`."""
         keys = [f"{_PREFIX}{name}{_SLOT}", f"{_PREFIX}{name}{_FENCE}"]
         values: list[int | bytes] = [fence, sealed, max(1, int(life * 1000)), _FENCE_SECONDS * 1000]
         if not self.ask(lambda: self._put(keys=keys, args=values)):
             _log.debug("a later holder of the lock has filled the slot already")
 
     def drop(self, name: str) -> None:
-        """See `Store.drop`."""
         self.ask(lambda: self.client.delete(f"{_PREFIX}{name}{_SLOT}"))
 
     @contextmanager
     def lock(self, name: str, *, seconds: float) -> Iterator[int]:
-        """See `Store.lock`."""
         lock = self.client.lock(f"{_PREFIX}{name}{_LOCK}", timeout=_LOCK_SECONDS, sleep=_PAUSE, thread_local=False)
         if not self.ask(lambda: lock.acquire(blocking_timeout=seconds)):
             raise StoreUnavailable(f"another process has held a lock in {self.place} for {seconds:g} s")
@@ -128,15 +124,12 @@ class RedisStore(Store):
                 lock.release()
 
     def slots(self) -> list[Slot]:
-        """See `Store.slots`."""
         return self.ask(lambda: [slot for key in self._keys() if (slot := self._told(key))])
 
     def clear(self) -> int:
-        """See `Store.clear`."""
         return sum(self.ask(lambda: [int(self.client.delete(key)) for key in self._keys()]))
 
     def close(self) -> None:
-        """See `Store.close`."""
         self.client.close()
 
     def ask(self, question: Callable[[], _T]) -> _T:
