@@ -12,7 +12,7 @@ PYTEST = $(DEV)/python -m pytest
 # Several files at once, because tests mostly wait for servers and kernels; with a browser they wait less.
 FILES := --dist loadfile --no-loadscope-reorder
 TWO := -n 2 $(FILES)
-THREE := -n 3 $(FILES)
+FOUR := -n 4 $(FILES)
 QUICK := -m "not alone and not long and not scale"
 
 # These parts have to be covered to the last branch by their own tests. The others run without coverage, which is slow.
@@ -36,14 +36,14 @@ test: programs $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(if $(ARGS),,cd labextension && npm test)
 	$(if $(ARGS),,$(PYTEST) --cov --cov-report= $(TWO) $(QUICK) $(CORE_TESTS))
 	$(if $(ARGS),,$(DEV)/coverage report --include='$(CORE)' --fail-under=100 --skip-covered)
-	$(if $(ARGS),,$(PYTEST) $(THREE) $(QUICK) tests $(CORE_TESTS:%=--ignore %) --ignore tests/labextension)
+	$(if $(ARGS),,$(PYTEST) $(FOUR) $(QUICK) tests $(CORE_TESTS:%=--ignore %) --ignore tests/labextension)
 	@# By themselves, because Playwright keeps an event loop running.
 	$(if $(ARGS),,$(PYTEST) $(TWO) $(QUICK) tests/labextension)
 	$(if $(ARGS),,$(PYTEST) -m alone)
 
 # What `test` only samples, with real kernels, servers and browsers. CI runs it as well.
 test-long: programs $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
-	$(PYTEST) $(THREE) -m "long and not scale" tests --ignore tests/labextension
+	$(PYTEST) $(FOUR) -m "long and not scale" tests --ignore tests/labextension
 	$(PYTEST) $(TWO) -m "long and not scale" tests/labextension
 
 # Clusters of workers, hubs, and a service's replicas at full size. The packages are large: an environment of their own.

@@ -253,8 +253,8 @@ class Token(_Opaque):
     def auth(self) -> TokenAuth:
         """Pass this as `auth=` to httpx, httpx2 or requests.
 
-        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token. It can be
-        pickled: as the names of profile and parameters, by which the other process fetches for itself.
+        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token. If it is
+        pickled, only the profile's name and the parameters go along: the other process fetches a token of its own.
         """
         from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
 
@@ -263,13 +263,15 @@ class Token(_Opaque):
     def as_callable(self, field: str = _SINGLE) -> Callable[[], str]:
         """Return a function that returns the value of a fresh token: `OpenAI(api_key=token.as_callable())`.
 
-        It returns from the cache, and blocks only while a token is fetched. `field` is that of `reveal`.
+        It returns from the cache, and blocks only while a token is fetched. `field` is as in `reveal`.
         """
-        self.reveal(field)  # what it cannot return, it refuses now
+        self.reveal(field)  # fails now instead of at the first call
         return lambda: self.__fresh().reveal(field)
 
     def as_async_callable(self, field: str = _SINGLE) -> Callable[[], Coroutine[Any, Any, str]]:
-        """Return a coroutine function that does the same: `AsyncOpenAI(api_key=token.as_async_callable())`.
+        """Return a coroutine function that returns the value of a fresh token.
+
+        For example `AsyncOpenAI(api_key=token.as_async_callable())`.
 
         A fetch runs on a thread and does not block the event loop.
         """

@@ -51,7 +51,7 @@ TOTAL_SECONDS = 30.0
 MOST_BYTES = 1024 * 1024
 """Size limit of a response, in bytes."""
 MOST_ATTEMPTS = 4
-"""How often one call is tried at most."""
+"""Most attempts at one call."""
 
 _T = TypeVar("_T")
 
@@ -125,7 +125,7 @@ class Transport:
         idempotent : bool, default True
             False if the call must not be made twice. Then it is only tried again if no connection could be opened.
         attempts : int, optional
-            How often the call is tried at most; by default `MOST_ATTEMPTS`. 1 returns every response to the caller.
+            Most attempts at the call; by default `MOST_ATTEMPTS`. 1 returns every response to the caller.
 
         Raises
         ------

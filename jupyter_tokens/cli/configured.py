@@ -86,7 +86,7 @@ def _entry(name: str, settings: Any, file: Path) -> dict[str, Any]:
     provider, env = written.get("provider"), written.get("env")
     state, problem = "configured", None
     if not isinstance(provider, str):
-        state, problem = "wrong", f"{file}: profile {name!r} names no provider."
+        state, problem = "wrong", f"{file}: profile {name!r} has no provider."
     else:
         problem = _missing(name, written, file)
         state = "no secret" if problem else state

@@ -37,7 +37,7 @@ def docker() -> None:
 
 
 def host_of(written: str) -> str:
-    """The host of a URL as `host:port` in lower case; text that is not a URL is only stripped of these parts."""
+    """The host of a URL as `host:port` in lower case; text without a scheme is read as host:port."""
     text = written.strip()
     return urlsplit(text if "://" in text else f"//{text}").netloc.rpartition("@")[2].lower()
 
@@ -134,10 +134,10 @@ def _profile_for(profiles: Profiles, host: str) -> Profile:
         if profile.user_at(host) is not None:
             found.append(profile)
     if not found:
-        raise ParameterError(f"No profile is for {host[:200] or 'no host'}.", hint="Add it to the hosts of a profile.")
+        raise ParameterError(f"No profile has the host {host[:200]!r}.", hint="Add it to the hosts of a profile.")
     if len(found) > 1:
         names = ", ".join(profile.name for profile in found)
         raise ConfigurationError(
-            f"Several profiles are for {host[:200]}: {names}.", hint="Name it in one of them only."
+            f"Several profiles have the host {host[:200]!r}: {names}.", hint="Keep it in one of them only."
         )
     return found[0]

@@ -130,7 +130,7 @@ class Draft:
             self.secrets[key] = secret
 
     def whole(self, store: str) -> dict[str, Any]:
-        """Return the profile with its secrets, for `config.editing.put`. store : "keyring" or "file"."""
+        """Return the profile with its secrets, for `config.editing.put`. `store` is "keyring" or "file"."""
         stored = {key: {"value": secret.reveal(), "store": store} for key, secret in self.secrets.items()}
         return {**self.written(), **stored}
 

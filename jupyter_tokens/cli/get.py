@@ -68,7 +68,7 @@ class GetApp(Action):
 
     def run(self) -> int:
         if not self.extra_args:
-            self.fail(2, "takes the name of a PROFILE; `jupyter tokens list` says which there are")
+            self.fail(2, "takes the name of a PROFILE: see `jupyter tokens list`")
         if self.form != _GOOGLE:
             return self._print()
         # Google's library reads standard error as part of the output, and shows the reason of a failure only after exit
@@ -89,7 +89,7 @@ class GetApp(Action):
         profile = source.profiles()[name]
         if self.form == "env" and profile.env is None:
             raise ConfigurationError(
-                f"The profile {name!r} names no variable (env).",
+                f"The profile {name!r} does not say which environment variable to set (env).",
                 hint=f'Add env to it, or write: export NAME="$(jupyter tokens get {name})"',
             )
         key = source.key(name, dict(map(param, written)))

@@ -80,7 +80,7 @@ def _server(wanted: str) -> tuple[str, str]:
 
 
 def _spelt(url: str) -> str:
-    """A URL as servers write it into their files."""
+    """A URL as in the files of running servers (jpserver-*.json): localhost instead of 127.0.0.1."""
     return url.replace("//127.0.0.1", "//localhost")
 
 
@@ -111,7 +111,7 @@ class HandleApp(_Asking):
 
     def run(self) -> int:
         if not self.extra_args:
-            self.fail(2, "takes the name of a PROFILE; `jupyter tokens list` says which there are")
+            self.fail(2, "takes the name of a PROFILE: see `jupyter tokens list`")
         if not self.file:
             self.fail(2, "a handle must not be printed: give --file PATH")
 
@@ -142,7 +142,7 @@ def _seconds(text: str) -> float:
 
 
 def _check(path: Path) -> None:
-    """Raise `ParameterError` for a file that is not a handle, so that a mistyped path destroys no document."""
+    """Raise `ParameterError` if the file is there and is no handle: a mistyped path must not overwrite another file."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ParameterError(f"{path} is not a regular file.", hint="Name another one.")
     if path.exists() and path.stat().st_size:
@@ -181,7 +181,7 @@ class HandlesApp(_Asking):
                 self.ask("DELETE", f"handles/{handle_id}")
                 say(f"The handle {handle_id} is revoked.")
             case _:
-                self.fail(2, "takes no arguments, or: revoke ID, with an ID of 32 hexadecimal digits; see --help")
+                self.fail(2, "takes either no arguments or revoke ID, where ID has 32 hexadecimal digits; see --help")
         return 0
 
     def _list(self) -> None:

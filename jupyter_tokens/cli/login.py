@@ -37,7 +37,7 @@ class _OfProfile(Action):
 
     def run(self) -> int:
         if len(self.extra_args) != 1:
-            self.fail(2, "takes the NAME of one profile; `jupyter tokens list` says which there are")
+            self.fail(2, "takes the NAME of one profile: see `jupyter tokens list`")
         with closing(LocalSource()) as source:
             return self.act(self.extra_args[0], source)
 
@@ -113,9 +113,8 @@ class WhoamiApp(_OfProfile):
     """Print the stored login, without a request to a server."""
 
     name = "jupyter-tokens-whoami"
-    description = """Print who is logged in to the profile NAME, since when and where. Sends no request. The exit code
-    is
-    1 if nobody is logged in."""
+    description = """Print who is logged in to the profile NAME, since when and where. Sends no request.
+    The exit code is 1 if nobody is logged in."""
     examples = "jupyter tokens whoami acme\njupyter tokens whoami acme --json"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of a line.").tag(config=True)

@@ -79,7 +79,7 @@ def _azure(profile: Profile, _: str) -> _Configuration:
     return _Configuration(
         text,
         "A script: save it as az, executable, in a folder of its own, and put that folder first on PATH. "
-        "AzureCliCredential and DefaultAzureCredential run it for each get_token, for whatever resource.",
+        "AzureCliCredential and DefaultAzureCredential run it at every get_token, whichever resource is asked for.",
     )
 
 
@@ -166,8 +166,9 @@ def _keyring(profile: Profile, host: str) -> _Configuration:
     )
     return _Configuration(
         text,
-        "A script: save it as keyring, executable, in a folder of its own, put that folder first on PATH, and give "
-        '--keyring-provider subprocess. uv asks only if the URL names a user or the index has authenticate = "always".',
+        "A script: save it as keyring, executable, in a folder of its own, and put that folder first on PATH. Run pip "
+        "or uv with --keyring-provider subprocess. uv runs it only if the URL names a user or the index has "
+        'authenticate = "always".',
     )
 
 
@@ -175,8 +176,8 @@ def _variable(name: str) -> Callable[[Profile, str], _Configuration]:
     def configuration(profile: Profile, _: str) -> _Configuration:
         return _Configuration(
             f'export {name}="$({shlex.join(_get(profile))})"\n',
-            "A line for sh. The variable is read once, and holds the token until it expires: for what runs longer, "
-            f"write %gettoken {profile.name} in a notebook.",
+            "A line for sh. The variable is set once and not refreshed: after the token has expired, it is of no use. "
+            f"Use %gettoken {profile.name} in a notebook for longer work.",
         )
 
     return configuration

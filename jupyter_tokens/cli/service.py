@@ -32,9 +32,8 @@ class ServiceApp(Action):
     name = "jupyter-tokens-service"
     description = """Serve the profiles of this user's configuration to the servers of a JupyterHub.
 
-    c.TokenService.grants defines which users get tokens of which profiles. JUPYTERHUB_API_URL is the hub's URL. For a
-    service that the hub starts, the hub sets it, and JUPYTERHUB_SERVICE_URL with the port. See
-    `jupyter tokens hub-config`."""
+    c.TokenService.grants defines which users get tokens of which profiles. JUPYTERHUB_API_URL is the hub's URL. The hub
+    sets it for a service that it starts, and JUPYTERHUB_SERVICE_URL with the port. See `jupyter tokens hub-config`."""
     examples = "jupyter tokens service --port 8889\njupyter tokens service --socket /run/jupyter-tokens/service.sock"
 
     ip = Unicode("127.0.0.1", help="Address to serve on.").tag(config=True)

@@ -1,4 +1,4 @@
-"""The environment variables by which programs load or start code: no token belongs in them."""
+"""Environment variables that make programs load or run code. A token must not be put into them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads and writes profiles in `jupyter_tokens_config.json` in the user's configuration folder; never a secret."""
+"""Reads and writes profiles in `jupyter_tokens_config.json` in the user's folder. Secrets are stored elsewhere."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
         known = provider_class(settings["provider"]).settings()
     except (KeyError, TypeError):
         raise ConfigurationError(
-            f"The profile {name!r} names no provider that is installed.", hint="Change it in its file."
+            f"The provider of the profile {name!r} is not installed.", hint="Change it in its file."
         ) from None
     secret = {key for key, setting in known.items() if setting.secret}
     # Only known settings: an unknown one may be a misplaced secret.

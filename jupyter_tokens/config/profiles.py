@@ -192,7 +192,8 @@ class Profile:
     sdk : str or None
         The SDK that finds the token in a kernel.
     origin : str
-        What fetches its tokens, for people; "" if the profile is in this process's own configuration.
+        Which process fetches its tokens, in words to be shown; "" if the profile is in this process's own
+        configuration.
     may_reveal : bool
         Whether that process allows the value of a token to be shown.
     """
@@ -467,9 +468,9 @@ class _Reader:
     def _provider_class(self, written: Mapping[str, Any]) -> type[Provider]:
         provider_id = written.get("provider")
         if not isinstance(provider_id, str):
-            raise self._error("provider", "is missing", f"There are: {', '.join(provider_ids())}.")
+            raise self._error("provider", "is missing", f"Known: {', '.join(provider_ids())}.")
         if provider_id not in provider_ids():
-            raise self._error("provider", "names none that is installed", closest(provider_id, provider_ids()))
+            raise self._error("provider", "is not one that is installed", closest(provider_id, provider_ids()))
         try:
             return provider_class(provider_id)
         except Exception as caught:

@@ -108,7 +108,7 @@ def call_later(socket: Any, seconds: float, call: Callable[[], None]) -> None:
 
 
 def publishes(stream: Any) -> bool:
-    """Whether a stream publishes what is printed from its own thread."""
+    """Whether a stream has a thread of its own, which publishes what is printed."""
     return hasattr(stream, "pub_thread")
 
 

@@ -105,7 +105,7 @@ def file_place(path: str, form: Format = "raw") -> Place:
 def sdk_place(tool: str) -> Place:
     """The variables and files of an unmodified SDK. Raises `ParameterError` for an unknown SDK."""
     if tool not in SDKS:
-        raise ParameterError(f"There is no SDK {tool[:80]!r}; there are: {', '.join(SDKS)}.")
+        raise ParameterError(f"Unknown SDK {tool[:80]!r}. Known: {', '.join(SDKS)}.")
     return Place("sdk", tool)
 
 

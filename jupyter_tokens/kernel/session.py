@@ -194,7 +194,7 @@ class TokenSession:
         return self._filled.is_as_filled(variable, os.environ.get(variable))
 
     def take_over(self) -> None:
-        """Start to keep the tokens fresh that the server has put into the environment. Works in the background."""
+        """Start, in the background, to keep fresh the tokens that the server has put into the environment."""
         if self._filled.items():
             threading.Thread(target=self._take_over, name="jupyter_tokens start", daemon=True).start()
 
@@ -417,7 +417,7 @@ class TokenSession:
         filled, notes = self._where(key, token, about, places)
         if not filled:
             raise ParameterError(
-                "There is nowhere to put the token for this cell: the profile names no environment variable, or the "
+                "There is nowhere to put the token for this cell: the profile sets no environment variable, or the "
                 "token has no value.",
                 hint="Give --env VAR, --var NAME or --file PATH.",
                 profile=profile,
@@ -575,7 +575,7 @@ def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[l
         return [place for place in places if place.kind == "var"], [_described(token)]
     if asked is None and not places:
         return [], [
-            "Not injected: the profile names no environment variable. Give --env VAR, --var NAME or --file PATH."
+            "Not injected: the profile sets no environment variable. Give --env VAR, --var NAME or --file PATH."
         ]
     return places, []
 
@@ -588,7 +588,7 @@ def _described(token: Token) -> str:
 
 
 def _told(entry: ProfileEntry) -> tuple[ProfileEntry, str]:
-    """The form of an entry in which two can be compared: its error is a new object each time."""
+    """An entry in a form that can be compared: its error is a new object each time, so its text is taken."""
     return entry._replace(error=None), str(entry.error)
 
 

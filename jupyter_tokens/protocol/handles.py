@@ -70,8 +70,7 @@ def check_url(url: str) -> None:
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ConfigurationError(
             f"Workers would fetch tokens over plain HTTP from {parts.hostname}, where others can read them.",
-            hint="Serve Jupyter by HTTPS (--certfile, --keyfile), or allow it where nobody else is on the network: "
-            "allow_plain=True.",
+            hint="Serve Jupyter by HTTPS (--certfile, --keyfile), or, on a private network, pass allow_plain=True.",
         )
 
 
@@ -227,7 +226,7 @@ class Issued:
 class Handles:
     """The handles that one issuer, or its replicas together, have issued. Thread-safe. May block if `blocks`.
 
-    Whatever asks the records raises `Busy` if they cannot be reached: then nobody is let in.
+    Methods that need the records raise `Busy` if they cannot be reached: no request is allowed then.
 
     Parameters
     ----------

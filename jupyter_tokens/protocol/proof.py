@@ -71,7 +71,7 @@ _CONNECTION_FILE = re.compile(r"kernel-([0-9A-Za-z-]+)\.json")
 
 
 class Trust(NamedTuple):
-    """A certificate in a file or as text (PEM), by `ssl.create_default_context`'s own names."""
+    """A trusted certificate, as a file or as PEM text. The fields are named as in `ssl.create_default_context`."""
 
     cafile: str | None = None
     cadata: str | None = None
@@ -264,7 +264,10 @@ class Nonces:
         self._looked_at = -inf
 
     def spend(self, name: str, proof: Proof) -> None:
-        """Remember the nonce of a genuine proof of `name`. Raises `ProofRefused` if it was used before."""
+        """Record the nonce of a valid proof of `name`.
+
+        Raises `ProofRefused` if it was used before, or if `name` has used too many.
+        """
         self._forget(self._clock.now())
         seen = self._seen.setdefault(name, defaultdict(set))
         nonce = bytes.fromhex(proof.nonce)

@@ -46,7 +46,7 @@ class Records(ABC):
 
     @abstractmethod
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
-        """Set marks of a record, and increment the one that `counts` names. Ignored if there is no such record."""
+        """Set numbers of a record; `counts` names one to add 1 to. Does nothing if there is no such record."""
 
     @abstractmethod
     def get(self, kind: str, name: str) -> Record | None:

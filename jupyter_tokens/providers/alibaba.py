@@ -193,7 +193,7 @@ class VpcProvider(AlibabaProvider):
         """Check the common settings, and that `network` and endpoint agree."""
         super().check()
         if self.endpoint and self.network == "vpc":
-            raise SettingProblem("network", "and endpoint exclude each other: vpc means a region's endpoint")
+            raise SettingProblem("network", "and endpoint cannot both be given: vpc means a region's endpoint")
 
     def host(self) -> str:
         """Return the host in the profile's region, public or in the VPC."""

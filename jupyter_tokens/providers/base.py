@@ -261,7 +261,7 @@ class Provider:
             raise SettingProblem(first, missing=True, alternatives=tuple(others), sign_in=self.sign_in)
         first, *others = chosen.values()
         if others:
-            raise SettingProblem(others[0], f"and {first} exclude each other")
+            raise SettingProblem(others[0], f"and {first} cannot both be given")
         return next(way for way in self.sign_in if way.id in chosen)
 
     def _chooses(self, way: SignIn) -> str:
@@ -284,7 +284,7 @@ class Provider:
 
     @property
     def logs_in(self) -> bool:
-        """Whether a person logs in to a profile: `Call.login` then is that login."""
+        """Whether a person has to log in; `Call.login` is then the login."""
         return False
 
     def identity(self, secrets: Mapping[str, Secret], credential: Any) -> Any:

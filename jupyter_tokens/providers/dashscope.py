@@ -90,7 +90,7 @@ class DashScope(Provider):
         """See `Provider.check`: the region has the host that is not given."""
         super().check()
         if self.workspace and self.endpoint:
-            raise SettingProblem("workspace", "and endpoint exclude each other: a workspace selects an endpoint")
+            raise SettingProblem("workspace", "and endpoint cannot both be given: a workspace selects an endpoint")
         if self.workspace and not _WORKSPACE.fullmatch(self.workspace):
             raise SettingProblem("workspace", "must be a workspace's id: letters, digits, - and _")
         if not self.endpoint:

@@ -46,7 +46,7 @@ class _IdToken:
 class HuaweiIam(Provider):
     """`POST /v3/auth/tokens`, or `POST /v3.0/OS-AUTH/id-token/tokens` with an id_token.
 
-    The proxy does not offer it: the call is a login, whose body is the credential.
+    It is not available through the proxy: the body of the call is the credential.
     """
 
     id = "huawei-iam"
@@ -81,7 +81,7 @@ class HuaweiIam(Provider):
     idp_id = Reference("Id of the identity provider in IAM.", secret=False, label="Identity provider ID")
 
     def check(self) -> None:
-        """See `Provider.check`: the region has the host that is not given."""
+        """See `Provider.check`. Without an endpoint, the region has to be a known one."""
         super().check()
         if not self.endpoint:
             _HOSTS.host(self.region)
@@ -139,7 +139,7 @@ def _scope(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scope of the token; none for the user's own account. Raises `ParameterError` for more than one."""
     given = [name for name in _SCOPES if name in params]
     if len(given) > 1:
-        raise ParameterError(f"Parameters {given[0]} and {given[1]} exclude each other: a token has one scope.")
+        raise ParameterError(f"Parameters {given[0]} and {given[1]} cannot both be given: a token has one scope.")
     if not given:
         return {}
     (name,) = given

@@ -86,7 +86,7 @@ class HuaweiSts(Provider):
             shape="iam::ACCOUNT:oidc-provider:NAME",
         ),
         "agency_name": Param(
-            "Name of an agency of another account, with an IAM token; without it the key is that of the token's user.",
+            "Agency of another account to assume, with an IAM token. Without it, the key is for the token's own user.",
             pattern=r"\S{1,64}",
             shape="1 to 64 characters without blanks",
         ),

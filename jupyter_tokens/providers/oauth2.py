@@ -82,7 +82,7 @@ _MEANINGS = {
     "invalid_client": Meaning(Unauthorized, _CLIENT_HINT),
     "invalid_grant": Meaning(Unauthorized, _CLIENT_HINT),
     "unauthorized_client": Meaning(Forbidden, "Allow the client to use the profile's grant."),
-    "unsupported_grant_type": Meaning(InvalidRequest, "The endpoint does not support the profile's grant."),
+    "unsupported_grant_type": Meaning(InvalidRequest, "Choose another grant: the endpoint does not support this one."),
     "access_denied": Meaning(Forbidden, "The person or the server denied access."),
     "expired_token": Meaning(InvalidRequest, "Start the login again."),
     "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may not be allowed all of it."),

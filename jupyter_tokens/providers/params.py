@@ -144,7 +144,7 @@ def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dic
 
 
 def check_json_object(name: str, text: Any, longest: int) -> None:
-    """Check a parameter that is a JSON object, as a string of at most `longest` characters; None is left out.
+    """Check a parameter that is a JSON object, given as a string of at most `longest` characters. None is accepted.
 
     Raises `ParameterError`.
     """

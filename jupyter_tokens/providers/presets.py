@@ -132,7 +132,7 @@ PRESETS: Mapping[str, Preset] = {
         "CERN",
         {**_PERSON, "issuer": "https://auth.cern.ch/auth/realms/cern"},
         "CERN Authorization Service: Application configuration",
-        note="For another application's API: a second profile with token_exchange and audience.",
+        note="To call another application's API, add a second profile with grant token_exchange and its audience.",
     ),
     "globus": Preset(
         "Globus",

@@ -71,7 +71,7 @@ class HuaweiSts(Api):
                 raise _RefusedError(404, "The API does not exist", "APIGW.0101")
             if request.method != "POST":
                 raise _RefusedError(405, "The method is not allowed", "APIGW.0106")
-            # Nothing has to be signed beside an id_token, but what is signed is looked at.
+            # A request with an id_token need not be signed, but a signature that is there is verified.
             if request.path == _ASSUME or request.header("authorization") is not None:
                 self._verifier.verify(request)
             return self._assume(request)
@@ -145,7 +145,7 @@ def _body(request: Request) -> dict[str, Any]:
 
 
 def _checked(body: dict[str, Any], forms: dict[str, Callable[[Any], bool]]) -> dict[str, Any]:
-    """The body, in which each name is known and each value of its form; what may be left out is."""
+    """The body, if it has all that is needed, and every field is known and has its form."""
     for name in _NEEDED & forms.keys() - body.keys():
         raise _wrong(name)
     for name, value in body.items():

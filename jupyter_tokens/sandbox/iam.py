@@ -88,7 +88,7 @@ class Iam(Api):
         asked = identity.get(methods[0], {} if methods == ["token"] else None)
         if not isinstance(asked, dict):
             raise _RefusedError(400, f"The request body lacks the object {methods[0]}.")
-        # A signature stands for the token; and the token in the header for the one in the body.
+        # A signed request needs no token; a token in the header takes precedence over one in the body.
         if request.header("authorization") is None:
             in_body = asked.get("id") if methods == ["token"] else None
             self._token({"token": {"id": request.header("x-auth-token") or in_body}})

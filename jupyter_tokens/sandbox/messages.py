@@ -94,7 +94,7 @@ class Wire(Protocol):
         """Wait some seconds, or for ever with None; returns False if the client, the fault or the server has gone."""
 
     def reset(self) -> None:
-        """End the connection with a RST."""
+        """Reset the connection (TCP RST)."""
 
 
 Delivery = Callable[["Response", Wire], Awaitable[None]]

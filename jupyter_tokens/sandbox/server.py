@@ -1,7 +1,7 @@
 """A small HTTP/1.1 server on asyncio streams and h11, for loopback only.
 
 Not tornado or http.server: the official Alibaba SDK sends a complete URL as its Host, and planned faults need the raw
-connection (a RST, half a response, a byte per second).
+connection (a TCP RST, half a response, a byte per second).
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def named_kind(name: str) -> str | None:
 
 
 def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
-    """Whether a value can be a secret, and is not a reference, path, placeholder or identifier."""
+    """Whether the name suggests a secret, and the value is no reference, path, placeholder or identifier."""
     rule = _rule(name)
     if rule is None or len(value) < rule.shortest or is_placeholder(value) or is_reference(value, uuid=rule.uuid):
         return False

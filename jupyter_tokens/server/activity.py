@@ -150,7 +150,7 @@ class Activity:
         self._tell("forgotten", logging.DEBUG, {"profile": profile, "user": user, "kernel_id": kernel_id})
 
     def held(self, kernel_id: str, profiles: list[str]) -> None:
-        """Report that the set of profiles has changed of which a kernel holds tokens; `profiles` is the new set."""
+        """Report that a kernel holds tokens of other profiles than before; `profiles` are the new ones."""
         self._tell("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
 
     def handle(self, what: str, handler: TokensHandler, issued: Issued) -> None:

@@ -349,7 +349,7 @@ class TokensExtension(ExtensionApp):
             self._published[CERT_VARIABLE] = _absolute(serverapp.certfile)
             if (serverapp.ssl_options or {}).get("cert_reqs") == ssl.CERT_REQUIRED:
                 self._published[CLIENT_CERT_VARIABLE] = "required"
-        # Of a server that this one runs under.
+        # This server may have been started in a kernel of another one, and has that one's variables.
         for name in (CERT_VARIABLE, CLIENT_CERT_VARIABLE):
             os.environ.pop(name, None)
         os.environ.update(self._published)
@@ -394,8 +394,8 @@ def _absolute(path: str) -> str:
 def public_url(serverapp: ServerApp) -> str:
     """Where kernels of this machine reach the extension: `http+unix://` for a unix socket."""
     parts = urlsplit(serverapp.connection_url)
-    # The host's own name, which Jupyter puts in for all addresses, is often in no name service. A certificate may be
-    # for that name; but a kernel trusts this server's by itself, whatever name is in it.
+    # If it listens on all addresses, Jupyter gives the host's own name, which often cannot be resolved. Loopback works
+    # with TLS too: kernels trust this server's certificate, whatever name is in it.
     loopback = _WILDCARDS.get(serverapp.ip)
     if loopback and not serverapp.sock:
         parts = parts._replace(netloc=f"{loopback}:{serverapp.port}")

@@ -199,7 +199,7 @@ class JsonHandler(web.RequestHandler):
             return data
         for name, value in data.items():
             if name not in known:
-                self.refuse(400, f"There is no field {name[:80]!r}; there are: {', '.join(known)}.", "body")
+                self.refuse(400, f"Unknown field {name[:80]!r}. Known: {', '.join(known)}.", "body")
             if not isinstance(value, known[name]) or (isinstance(value, bool) and known[name] is not bool):
                 self.refuse(400, f"The field {name!r} has the wrong type.", "body")
         return data

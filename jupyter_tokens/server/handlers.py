@@ -264,7 +264,9 @@ class InjectHandler(TokensHandler):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
         env = body.get("env", profile.env)
         if env is None:
-            raise ParameterError("The profile names no environment variable.", hint="Give `env`.")
+            raise ParameterError(
+                "The profile does not say which environment variable to set.", hint="Give env with the request."
+            )
         if isinstance(env, dict) and not all(isinstance(variable, str) for variable in env.values()):
             self.refuse(400, "The field 'env' has the wrong type.", "body")
         profile.check_env(env)

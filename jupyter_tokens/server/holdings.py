@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Holding", "Holdings", "Renewals"]
 
 LONGEST_NAP_SECONDS = 30.0
-"""How often a renewal checks that the kernel is alive, and the clock: the machine may have been suspended."""
+"""Longest time between two looks at the kernel and the clock: the machine may have been suspended."""
 LONGEST_PAUSE_SECONDS = 60.0
 """The longest pause between two attempts for a token that is no longer held."""
 
@@ -66,7 +66,7 @@ class Holdings:
     Parameters
     ----------
     changed : callable
-        Called with a kernel's id and the profiles of which it holds tokens, when these or their expiry change.
+        Called when a kernel's tokens or their expiry change, with its id and the profiles whose tokens it holds.
     """
 
     def __init__(self, changed: Callable[[str, list[str]], None]) -> None:
@@ -241,8 +241,8 @@ class _Renewal:
         self._errand = errand
         self._sent: Token | None = sent
         self._failures = 0
-        # If the token is no longer held, its profile has changed: fetch at once. One that had expired on arrival never
-        # was.
+        # If the token is no longer held, its profile has changed: fetch now. A token that had expired on arrival was
+        # never held.
         self._retry_at = inf if extension.source.held(errand.key) is None else -inf
 
     def value_in(self, variable: str) -> Secret | None:

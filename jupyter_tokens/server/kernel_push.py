@@ -54,9 +54,9 @@ IDLE_SECONDS = 15.0
 BUSY_SECONDS = 3600.0
 """How long an injection waits for a busy kernel."""
 LOOK_SECONDS = 0.5
-"""How often a kernel that has not answered yet is checked for being alive."""
+"""Time between two checks that a kernel that has not answered yet is alive."""
 MOST_SENDINGS = 10
-"""How often one injection is sent: again if a failing cell made the kernel drop it, or if its token has expired."""
+"""An injection is sent at most so many times: again if a cell failed and it was dropped, or its token expired."""
 
 _NOTHING: Mapping[str, str] = {}
 _ABORTED = {"aborted", "abort"}

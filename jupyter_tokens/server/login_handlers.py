@@ -165,7 +165,7 @@ class KernelLoginHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """Start a login on another device, return the state of one, or log out, for a kernel."""
+        """For a kernel: start a login on another device, return the state of a login, or log out."""
         kernel_id = await self.prove(kernel_id, "login")
         body = self.body({"profile": str, "id": str, "logout": bool})
         name: str | None = body.get("profile")

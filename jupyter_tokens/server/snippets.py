@@ -205,7 +205,7 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
     if lower not in languages():
         raise ParameterError(
             f"Tokens cannot be put into kernels of language {language[:80]!r}.",
-            hint=f"There are: {', '.join(languages())}; see docs/kernels.md for how to add one.",
+            hint=f"Supported: {', '.join(languages())}. docs/kernels.md says how to add one.",
         )
     for name, value in values.items():
         if not (name.isascii() and name.isidentifier()):

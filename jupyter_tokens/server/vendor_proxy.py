@@ -87,13 +87,13 @@ class VendorProxyHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=PROXY)
     async def get(self, name: str, path: str) -> None:
-        """A documented GET."""
+        """Forward a GET that the vendor documents for this API."""
         await self._pass(name)
 
     @web.authenticated
     @authorized(action="write", resource=PROXY)
     async def post(self, name: str, path: str) -> None:
-        """A documented POST."""
+        """Forward a POST that the vendor documents for this API."""
         await self._pass(name)
 
     def set_default_headers(self) -> None:

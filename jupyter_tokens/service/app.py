@@ -54,7 +54,7 @@ class Route(NamedTuple):
     """One path below the service's prefix.
 
     `callers` says who may use it, by method. granted: users with a grant of the profile; users: all users; owner: the
-    user who had the handle issued; holder: a worker that proves to have the handle; people: users logged in with a
+    user who had the handle issued; holder: a worker that proves that it has the handle; people: users logged in with a
     browser; login: a browser that the hub redirects after a login.
     """
 

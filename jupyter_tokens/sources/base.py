@@ -154,7 +154,7 @@ class TokenSource(ABC):
         raise self._no_logins(profile)
 
     def _no_logins(self, profile: str) -> TokenError:
-        return ConfigurationError("Nobody logs in to this profile here.", profile=profile)
+        return ConfigurationError("This profile has no login here.", profile=profile)
 
     @abstractmethod
     def entries(self) -> list[ProfileEntry]:

@@ -122,9 +122,9 @@ class HandleSource(TokenSource):
                 raise
             raise UnknownProfile(
                 unknown.message,
-                hint="The driver runs without a Jupyter server and without a hub, so nobody issues handles: a worker "
-                "needs the profile in its own configuration. On other machines there is none: run the driver in a "
-                "kernel of a Jupyter server.",
+                hint="The driver has neither a Jupyter server nor a hub, which would issue a handle, so each worker "
+                "needs the profile in its own configuration. For workers on other machines, run the driver in a kernel "
+                "of a Jupyter server.",
                 profile=key.profile,
             ) from None
 

@@ -71,7 +71,7 @@ class LocalSource(TokenSource):
     clock, transport : optional
         For tests.
     look_seconds : float
-        How often the configuration files are checked for changes at most, in seconds.
+        Least time between two looks for changes in the configuration files, in seconds.
     """
 
     mode = "direct"
@@ -103,7 +103,7 @@ class LocalSource(TokenSource):
         return Logins(self._upstream, self.profiles, self.forget_profile, self.clock)
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
-        """Begin a login by another device, or return how one stands. See `TokenSource`."""
+        """Start a login on another device, or return the state of the login `login_id`."""
         if login_id is None:
             attempt = self.logins.begin(profile, session=_SESSION, device=True)
         elif (known := self.logins.look(login_id, session=_SESSION)) is not None:

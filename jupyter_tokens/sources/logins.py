@@ -260,8 +260,8 @@ class Logins:
         profile = self._profiles()[name]
         if not profile.provider.logs_in or not isinstance(profile.provider, OAuth2):
             raise ConfigurationError(
-                f"Nobody logs in to the profile {name!r}.",
-                hint="That is for provider oauth2 with grant authorization_code or device_code.",
+                f"The profile {name!r} has no login.",
+                hint="People log in to profiles of provider oauth2 with grant authorization_code or device_code.",
                 profile=name,
             )
         return profile, profile.provider

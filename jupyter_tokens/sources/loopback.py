@@ -97,7 +97,11 @@ class Loopback:
                 cookie = f"{_COOKIE}={self._cookie.reveal()}; Path={_CALLBACK}; HttpOnly; SameSite=Lax"
                 return 302, {"Location": to.reveal(), "Set-Cookie": cookie, "Cache-Control": "no-store"}, b""
         if host != self._host or parts.path != _CALLBACK or not self._is_ours(cookies):
-            return 403, dict(PAGE_HEADERS), page("Not logged in", "This page is not part of a login in this browser.")
+            return (
+                403,
+                dict(PAGE_HEADERS),
+                page("Not logged in", "This login was not started in this browser. Start it again."),
+            )
         return self._end(parse_qs(parts.query, keep_blank_values=True))
 
     def _end(self, answer: Mapping[str, Sequence[str]]) -> tuple[int, dict[str, str], bytes]:

@@ -131,7 +131,7 @@ class RemoteSource(TokenSource):
             raise misshapen() from None
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
-        """Start a login on another device through the server, or return the state of one. See `TokenSource`."""
+        """Through the server: start a login on another device, or return the state of the login `login_id`."""
         body = {"profile": profile} if login_id is None else {"profile": profile, "id": login_id}
         return self._call("login", body, seconds=_SECONDS, fresh=True)
 
@@ -256,7 +256,7 @@ class RemoteSource(TokenSource):
                 )
             if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _STRANGER:
                 raise KernelUnknown(
-                    f"{self._caller.peer} does not serve this {self._caller.kind} (HTTP {status}).", status=status
+                    f"{self._caller.peer} does not know this {self._caller.kind} (HTTP {status}).", status=status
                 )
         except (ServerGone, TimedOut) as gone:
             self.gone = gone.copy()

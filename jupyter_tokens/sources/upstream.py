@@ -72,7 +72,7 @@ Share = Callable[[Wanted, Callable[[], Token]], Token]
 
 @dataclass(frozen=True)
 class _Resolved:
-    """A profile's secrets and the credential made from them, and of a person's login the key that identifies it.
+    """A profile's secrets, the credential made from them, and, if a person logs in, the key that identifies the login.
 
     `until` is on `Clock.elapsed`. `forms` caches the encoded forms of the secrets: finding them takes half a call.
     """

@@ -110,6 +110,6 @@ def _check_wires(client: Client) -> None:
         if parts.scheme == "tcp" and not is_loopback(parts.hostname or ""):
             raise ConfigurationError(
                 f"The handle would go over plain TCP ({address}), where others can read it.",
-                hint="Use a cluster with TLS (distributed.comm.require-encryption), or allow it where nobody else is "
-                "on the network: allow_plain=True.",
+                hint="Use a cluster with TLS (distributed.comm.require-encryption), or, on a private network, pass "
+                "allow_plain=True.",
             )

@@ -79,7 +79,7 @@ class _Places:
         token = source.get(key)
         env = source.about(handle.profile).env if inject is True else inject or None
         if inject and not env:
-            raise ConfigurationError("The profile names no variable.", hint="Name one: inject='NAME'.")
+            raise ConfigurationError("The profile sets no environment variable.", hint="Give one: inject='NAME'.")
         variables = variables_of(env_of_text(env) if isinstance(env, str) else env)
         for variable in variables.values():
             if not (variable.isascii() and variable.isidentifier()):

@@ -141,5 +141,5 @@ def _check_wires(context: SparkContext) -> None:
         raise ConfigurationError(
             f"The handle would go from {host} to Spark's executors unencrypted, where others can read it.",
             hint="Encrypt Spark's connections (spark.authenticate and spark.network.crypto.enabled, or "
-            "spark.ssl.rpc.enabled), or allow it where nobody else is on the network: allow_plain=True.",
+            "spark.ssl.rpc.enabled), or, on a private network, pass allow_plain=True.",
         )

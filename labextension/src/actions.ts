@@ -27,7 +27,7 @@ export class Actions {
       const facts = await this._tokens.fetch(profile, params, refresh);
       const text = facts.has_value
         ? this._trans.__('Fetched.')
-        : this._trans.__('Fetched: this API describes the token, but never returns it.');
+        : this._trans.__('Fetched. This API describes the token, but never returns its value.');
       return { kind: 'done', text, ...(isGiven(params) && { expiresAt: facts.expires_at }) };
     });
   }

@@ -51,7 +51,7 @@ export function Picker({ id, label, list, trans, children }: IPickerProps): Reac
         <IconButton
           icon={listIcon}
           label={
-            list ? trans.__('List %1', label) : trans.__('List %1: fill in the others first', label)
+            list ? trans.__('List %1', label) : trans.__('To list %1, fill in the other fields', label)
           }
           enabled={list !== null && !busy}
           onClick={() => list && void ask(list)}
@@ -65,7 +65,7 @@ export function Picker({ id, label, list, trans, children }: IPickerProps): Reac
       <div role="status" className="jp-Tokens-help">
         {busy
           ? trans.__('Asking the API…')
-          : values && trans.__('%1 found: type, or press the down arrow.', values.length)}
+          : values && trans.__('%1 found. Type to filter, or press the down arrow.', values.length)}
       </div>
       {'problem' in outcome && <ProblemView problem={outcome.problem} trans={trans} />}
     </>

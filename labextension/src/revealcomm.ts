@@ -37,7 +37,7 @@ function answer(
 ): void {
   const wish = wishOf(opened.content.data);
   if (!wish) {
-    comm.close({ error: 'The request names no profile, or no action that there is.' });
+    comm.close({ error: 'The request has no profile, or an unknown action.' });
     return;
   }
   comm.onMsg = message => {

@@ -64,7 +64,7 @@ export class StatusItem extends Widget {
       ? this._trans.__('%1: %2', profile, rest)
       : this._trans.__('%1: expired', profile);
     this.title.caption = this._trans.__(
-      'Token in %1 of this kernel. Show the tokens.',
+      'This kernel has a token in %1. Click to show all tokens.',
       env ?? profile
     );
     this.node.title = this.title.caption;

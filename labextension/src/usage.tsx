@@ -23,7 +23,7 @@ export function Usage({ bench, id, use, hasNotebook }: IUsageProps): React.JSX.E
   return (
     <div className="jp-Tokens-params" role="group" aria-label={trans.__('Use %1', name)}>
       {way === undefined ? (
-        <p>{trans.__('Inject it first: set an environment variable for this profile.')}</p>
+        <p>{trans.__('Set an environment variable for this profile, then inject its token.')}</p>
       ) : (
         <>
           <div className="jp-Tokens-field">

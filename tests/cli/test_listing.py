@@ -54,8 +54,8 @@ def test_a_line_for_each_profile(run: Run, config_dir: Path) -> None:
         ({"provider": "astra", "api_token": "env:NOT_THERE"}, "no secret", "NOT_THERE is not set"),
         ({"provider": "astra", "api_token": "file:not-there"}, "no secret", "cannot be read"),
         ({"provider": "astra", "api_token": "env:"}, "no secret", "names nothing"),
-        ({"api_token": "env:HOME"}, "wrong", "names no provider"),
-        (["astra"], "wrong", "names no provider"),
+        ({"api_token": "env:HOME"}, "wrong", "has no provider"),
+        (["astra"], "wrong", "has no provider"),
     ],
 )
 def test_what_is_missing_is_told(run: Run, config_dir: Path, settings: Any, state: str, problem: str) -> None:

@@ -150,7 +150,7 @@ def test_a_machine_without_a_browser(tmp_path: Path, written: dict[str, Any]) ->
 @pytest.mark.parametrize("name", ["login", "logout", "whoami"])
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
-    [([], "takes the NAME"), (["oneaccess"], "Nobody logs in"), (["opnid"], "Did you mean openid?")],
+    [([], "takes the NAME"), (["oneaccess"], "has no login"), (["opnid"], "Did you mean openid?")],
 )
 def test_wrong_usage_is_one_line_and_2(command: Command, name: str, arguments: list[str], complaint: str) -> None:
     done = command(name, *arguments)

@@ -106,11 +106,11 @@ def test_secrets_are_resolved_when_they_are_asked_for(monkeypatch: pytest.Monkey
 
 WRONG: dict[str, tuple[Any, str, str]] = {
     "no mapping": ([CANARY], "profile 'mine' must be a mapping of settings.", ""),
-    "no provider": ({"client_secret": CANARY}, "key 'provider' is missing.", "There are: static, oauth2"),
-    "provider of a wrong type": ({"provider": 1}, "key 'provider' is missing.", "There are"),
-    "unknown provider": ({"provider": "oneacess"}, "key 'provider' names none", "Did you mean oneaccess?"),
+    "no provider": ({"client_secret": CANARY}, "key 'provider' is missing.", "Known: static, oauth2"),
+    "provider of a wrong type": ({"provider": 1}, "key 'provider' is missing.", "Known"),
+    "unknown provider": ({"provider": "oneacess"}, "key 'provider' is not one", "Did you mean oneaccess?"),
     "unknown key": ({**ONEACCESS, "clientid": CANARY}, "key 'clientid' is not a setting", "Did you mean client_id?"),
-    "key that is no text": ({**ONEACCESS, 5: "x"}, "key '5' is not a setting", "There are: "),
+    "key that is no text": ({**ONEACCESS, 5: "x"}, "key '5' is not a setting", "Known: "),
     "wrong type": ({**ONEACCESS, "client_id": 5}, "key 'client_id' must be a string, not int.", ""),
     "wrong choice": ({**ONEACCESS, "auth_method": "x"}, "key 'auth_method' must be one of form, basic.", ""),
     "missing endpoint": ({"provider": "oneaccess"}, "key 'endpoint' is missing.", ""),

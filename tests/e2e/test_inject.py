@@ -294,6 +294,7 @@ class TestAtTheStart:
             time.sleep(LIFE)
             assert python.run("print(os.environ.get('BEGUN_TOKEN'))") == "None"
 
+    @long
     def test_a_restart_begins_anew(self, served: Served) -> None:
         with kernel(served) as before:
             before.injected("oneaccess")
@@ -321,6 +322,7 @@ class TestWithoutTheExtension:
             until(lambda: python.held() == mine)
             assert switched_off.ask("GET", "jupyter-tokens/profiles").json()["loaded_in"] == []
 
+    @long
     def test_what_the_notebook_has_put_there_since_stays(self, switched_off: Served) -> None:
         with kernel(switched_off) as python:
             python.injected("short")
@@ -331,6 +333,7 @@ class TestWithoutTheExtension:
             python.injected("short")
             assert python.run("print(os.environ['SHORT_TOKEN'] == 'mine')") == "False"
 
+    @long
     def test_it_ends_with_forgetting_and_with_the_kernel(self, switched_off: Served, sandbox: Sandbox) -> None:
         with kernel(switched_off) as python:
             python.injected("short")

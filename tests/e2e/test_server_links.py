@@ -150,6 +150,7 @@ def test_to_a_server_that_asks_for_the_hubs_certificates(
     assert sandbox.requests["oneaccess"] == int(passed_on)
 
 
+@long
 @pytest.mark.skipif(sys.platform == "win32", reason="Jupyter serves on unix sockets where there are some")
 def test_over_a_unix_socket(config: Path, sandbox: Sandbox) -> None:
     # The path of a socket may have about a hundred characters, fewer than pytest's own folders.

@@ -137,7 +137,7 @@ TOLD: Mapping[str, Told] = {
         {"oneaccess"},
         (
             "https://pai-dlc.cn-hangzhou.aliyuncs.com",
-            "key 'provider' names none that is installed",
+            "key 'provider' is not one that is installed",
             "Did you mean client_secret?",
             "must be https",
             "can only be switched off for loopback",

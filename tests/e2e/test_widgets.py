@@ -101,6 +101,7 @@ def test_an_error_stands_at_its_profile_with_code_and_request_id_until_it_is_ove
     expect(panel.get_by_role("alert")).to_have_count(0)
 
 
+@long
 def test_a_token_with_parameters_goes_into_a_chosen_variable(open_notebook: Any) -> None:
     read = "print(type(mine).__name__, mine.profile, mine.metadata, 'end.')"
     notebook = open_notebook("from jupyter_tokens import TokenCard\nTokenCard('pai-dlc', ExpireTime=90)", read)
@@ -118,6 +119,7 @@ def test_a_token_with_parameters_goes_into_a_chosen_variable(open_notebook: Any)
     assert notebook.printed(1).startswith("Token pai-dlc ")
 
 
+@long
 def test_a_wrong_parameter_is_an_error_at_the_form(open_notebook: Any) -> None:
     notebook = open_notebook("from jupyter_tokens import TokenCard\nTokenCard('modelarts')")
     card = notebook.run(0)
@@ -143,6 +145,7 @@ def test_all_of_it_is_reached_by_the_keyboard(open_notebook: Any) -> None:
     expect(panel.get_by_label("InstanceId")).to_be_focused()
 
 
+@long
 def test_profiles_that_come_late_appear_by_themselves(open_notebook: Any) -> None:
     late = "from jupyter_tokens.widgets import live\nlive.PATIENCE_SECONDS = 0\n"
     cells = PANEL, "from jupyter_tokens import TokenCard\nTokenCard('pai-dlc')"

@@ -52,7 +52,7 @@ def states(lab: Lab) -> Iterator[str]:
     expect(lab.button("eiam", "Revoke")).to_be_visible()
     lab.press("modelarts", "Parameters of")
     lab.card("modelarts").get_by_role("button", name="List instance_id").click()
-    expect(lab.card("modelarts")).to_contain_text("found: type, or press the down arrow.")
+    expect(lab.card("modelarts")).to_contain_text("found. Type to filter, or press the down arrow.")
     lab.card("modelarts").get_by_label("project_id", exact=True).fill("nowhere")
     lab.card("modelarts").get_by_role("button", name="List instance_id").click()
     expect(lab.card("modelarts").get_by_role("alert")).to_be_visible()

@@ -33,6 +33,7 @@ def test_toolbar_button_gets_a_token_into_the_notebook(lab: Lab) -> None:
     assert lab.run_cell("import os; print('ONEACCESS_TOKEN' in os.environ)") == "True"
 
 
+@long
 def test_magic_is_inserted_at_the_cursor(lab: Lab) -> None:
     lab.open_notebook("magic.ipynb", source="# here: ")
     lab.page.locator(".jp-Notebook-cell .cm-content").click()
@@ -54,6 +55,7 @@ def test_what_is_inserted_runs_in_a_fresh_notebook(lab: Lab) -> None:
     expect(output).to_contain_text("fresh")
 
 
+@long
 def test_a_kernel_that_the_server_did_not_load_it_in_is_told_to_load_it(lab: Lab) -> None:
     lab.open_notebook("other.ipynb", "R")
     lab.page.locator(".jp-Notebook-cell .cm-content").click()
@@ -62,6 +64,7 @@ def test_a_kernel_that_the_server_did_not_load_it_in_is_told_to_load_it(lab: Lab
     expect(lines).to_have_text(["%load_ext jupyter_tokens", "%gettoken oneaccess"])
 
 
+@long
 def test_the_notebooks_context_menu_leads_to_both(lab: Lab) -> None:
     lab.open_notebook("menu.ipynb")
     lab.page.locator(".jp-Notebook-cell").click(button="right")
@@ -70,6 +73,7 @@ def test_the_notebooks_context_menu_leads_to_both(lab: Lab) -> None:
     expect(menu).to_contain_text("Insert %gettoken…")
 
 
+@long
 def test_refreshes_all_that_was_fetched(lab: Lab, sandbox: Sandbox) -> None:
     for name in ("oneaccess", "eiam"):
         lab.fetch(name)

@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
+from ..sampling import long
 from .page import Lab
 
 ISSUE = """
@@ -47,6 +48,7 @@ def test_a_handle_is_in_view_and_ends_by_a_click(lab: Lab) -> None:
     assert "issue another handle" in refused
 
 
+@long
 def test_a_handle_of_no_notebook_and_its_parameters(lab: Lab) -> None:
     body = {"id": "0f" * 16, "key": "1e" * 32, "profile": "pai-dlc", "params": {"TargetId": "dlc1"}, "lease": 60}
     assert lab.served.ask("POST", "jupyter-tokens/handles", body).is_success

@@ -96,6 +96,7 @@ def test_a_login_that_is_refused_or_cancelled_says_so(lab: Lab) -> None:
     expect(card).to_have_attribute("aria-busy", "false")
 
 
+@long
 def test_a_token_that_needs_a_login_offers_it(lab: Lab) -> None:
     lab.press("openid", "Fetch")
     lab.expect_state("openid", "login")
@@ -114,6 +115,7 @@ def log_in_by(button: Locator, lab: Lab, text: str) -> None:
     expect(lab.card("openid")).to_contain_text(text)
 
 
+@long
 def test_from_the_card_in_a_notebook(lab: Lab) -> None:
     lab.open_notebook("card.ipynb")
     # Without the button, the text says what to type.

@@ -11,7 +11,7 @@ from playwright.sync_api import Route, expect
 
 from jupyter_tokens.sandbox import Sandbox
 
-from ..sampling import first
+from ..sampling import first, long
 from .page import IN_BOTH, Lab
 from .served import Served
 
@@ -61,6 +61,7 @@ def test_injects_into_the_python_kernel_of_the_notebook(lab: Lab) -> None:
     expect(lab.card("oneaccess")).not_to_contain_text("held by")
 
 
+@long
 @IN_BOTH
 @pytest.mark.skipif(not IR.is_dir(), reason="needs R and IRkernel: apt-get install r-cran-irkernel")
 def test_injects_into_an_r_kernel(lab: Lab) -> None:
@@ -74,8 +75,9 @@ def test_injects_into_an_r_kernel(lab: Lab) -> None:
     expect(lab.card("oneaccess")).to_contain_text("held by r.ipynb (ONEACCESS_TOKEN, kept fresh by the server)")
 
 
+@long
 @IN_BOTH
-@pytest.mark.parametrize("language", first(["python", "R"]))
+@pytest.mark.parametrize("language", ["python", "R"])
 def test_takes_it_out_of_the_notebook_again(lab: Lab, language: str) -> None:
     if language == "R" and not IR.is_dir():
         pytest.skip("needs R and IRkernel: apt-get install r-cran-irkernel")
@@ -147,6 +149,7 @@ def test_what_the_notebook_does_is_in_view(lab: Lab) -> None:
     expect(lab.card("oneaccess")).not_to_contain_text("held by")
 
 
+@long
 @IN_BOTH
 def test_the_history_is_in_view_and_survives_a_reload(lab: Lab) -> None:
     lab.open_notebook("past.ipynb")
@@ -218,6 +221,7 @@ def test_refreshes_and_forgets(lab: Lab, sandbox: Sandbox) -> None:
     lab.expect_state("oneaccess", "none")
 
 
+@long
 def test_a_short_token_ages_and_is_fresh_again(lab: Lab) -> None:
     lab.fetch("short")
     lab.expect_state("short", "aging")
@@ -238,6 +242,7 @@ def test_reveals_and_hides(lab: Lab) -> None:
     assert value not in lab.page.content()
 
 
+@long
 def test_a_profile_of_the_hubs_service_is_shown_as_such(lab: Lab) -> None:
     lab.fetch("oneaccess")
     expect(lab.button("oneaccess", "Reveal")).to_be_visible()
@@ -288,6 +293,7 @@ def test_a_long_fetch_says_what_it_waits_for_and_can_be_cancelled(lab: Lab, sand
     lab.expect_state("oneaccess", "fresh")
 
 
+@long
 def test_copies(lab: Lab) -> None:
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     lab.fetch("oneaccess")
@@ -321,6 +327,7 @@ def test_parameters_are_sent_and_remembered(lab: Lab, sandbox: Sandbox) -> None:
     expect(lab.card("short").get_by_label("ExpireTime")).to_have_value("7200")
 
 
+@long
 def test_search(lab: Lab) -> None:
     lab.panel.get_by_role("searchbox").fill("huawei")
     expect(lab.card("oneaccess")).to_be_visible()
@@ -355,6 +362,7 @@ def test_a_key_is_typed_and_a_program_is_not_taken_from_a_browser(lab: Lab) -> N
     expect(lab.card("my-key")).to_have_count(0)
 
 
+@long
 def test_the_form_shows_one_way_to_sign_in(lab: Lab) -> None:
     lab.panel.get_by_role("button", name="Add a profile").click()
     form = lab.panel.get_by_role("form", name="Add a profile")

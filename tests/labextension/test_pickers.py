@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Page, Request, expect
 from jupyter_tokens.sandbox import Sandbox, modelarts
 from jupyter_tokens.sandbox.pai_dlc import DSW_INSTANCES
 
+from ..sampling import long
 from .page import Lab
 
 
@@ -37,7 +38,7 @@ def test_on_a_card_at_a_click(lab: Lab, sandbox: Sandbox) -> None:
     expect(field).to_be_visible()
     assert (asked, offered(lab.page, field)) == ([], {})
     card.get_by_role("button", name="List instance_id").click()
-    expect(card).to_contain_text("found: type, or press the down arrow.")
+    expect(card).to_contain_text("found. Type to filter, or press the down arrow.")
     expect(field).to_be_focused()
     found = offered(lab.page, field)
     assert found[modelarts.INSTANCE] == f"{modelarts.INSTANCE} notebook-sandbox, RUNNING"
@@ -91,13 +92,14 @@ def test_in_the_form_before_the_profile_is_saved(lab: Lab, sandbox: Sandbox) -> 
     expect(lab.card("my-instance")).to_have_count(0)
 
 
+@long
 def test_a_list_needs_what_the_api_needs(lab: Lab) -> None:
     lab.panel.get_by_role("button", name="Add a profile").click()
     form = lab.panel.get_by_role("form")
     form.get_by_label("Provider", exact=True).select_option("eiam")
     list_ids = form.get_by_role("button", name="List ApplicationTokenId")
     expect(list_ids).to_be_disabled()
-    expect(list_ids).to_have_attribute("title", "List ApplicationTokenId: fill in the others first")
+    expect(list_ids).to_have_attribute("title", "To list ApplicationTokenId, fill in the other fields")
     form.get_by_label("InstanceId", exact=True).fill("idaas_1")
     form.get_by_label("ApplicationId", exact=True).fill("app_1")
     expect(list_ids).to_be_enabled()

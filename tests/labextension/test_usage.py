@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from ..sampling import first
+from ..sampling import first, long
 from .page import IN_BOTH, Lab
 
 
@@ -62,6 +62,7 @@ def test_the_magic_fills_an_empty_cell_and_runs(lab: Lab) -> None:
     expect(lab.card("pai-dlc")).to_contain_text("held by empty.ipynb")
 
 
+@long
 @IN_BOTH
 def test_what_is_copied_holds_no_value(lab: Lab) -> None:
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -75,6 +76,7 @@ def test_what_is_copied_holds_no_value(lab: Lab) -> None:
     assert copied == f"%%bash\njupyter tokens get oneaccess --format header | curl -sS -H @- {base}/"
 
 
+@long
 def test_a_token_that_has_no_value_is_described(lab: Lab) -> None:
     lab.open_notebook("described.ipynb")
     lab.fetch("astra")
@@ -84,6 +86,7 @@ def test_a_token_that_has_no_value_is_described(lab: Lab) -> None:
     assert "mappingproxy" in lab.run_cell(f"{cells(lab)[0].replace('token.metadata', 'print(repr(token.metadata))')}")
 
 
+@long
 @IN_BOTH
 def test_an_r_notebook_is_offered_r(lab: Lab) -> None:
     lab.open_notebook("use-r.ipynb", "R")

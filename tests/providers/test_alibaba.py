@@ -179,8 +179,8 @@ def test_every_request_has_a_nonce_of_its_own(
         ({"region": "a.b/"}, "key 'region' must be a region's id"),
         ({"access_key_id": ""}, "key 'access_key_id' is missing"),
         ({"access_key_secret": ""}, "key 'access_key_secret' is missing"),
-        ({"credentials": "chain"}, "key 'credentials' and access_key_id exclude each other"),
-        ({"credentials": "chain", "access_key_id": ""}, "exclude each other"),
+        ({"credentials": "chain"}, "key 'credentials' and access_key_id cannot both be given"),
+        ({"credentials": "chain", "access_key_id": ""}, "cannot both be given"),
         ({"credentials": "x"}, "key 'credentials' must be one of"),
     ],
 )

@@ -176,7 +176,7 @@ def test_parameters_that_do_not_fit_never_become_a_call(
 
 
 def test_an_oidc_token_and_an_access_key_exclude_each_other() -> None:
-    with pytest.raises(ConfigurationError, match="exclude each other"):
+    with pytest.raises(ConfigurationError, match="cannot both be given"):
         Profiles.of({"mine": {**SETTINGS, "oidc_token": "env:X"}})["mine"]
 
 

@@ -155,7 +155,7 @@ def test_where_it_is(prepared: Prepare, changes: dict[str, str], base: str) -> N
         ({"region": "us-east-1", "workspace": "ws-1"}, "of Model Studio's workspaces"),
         ({"region": "", "workspace": "ws-1"}, "key 'endpoint' is missing (or give region)"),
         ({"workspace": "a.b"}, "key 'workspace' must be a workspace's id"),
-        ({"workspace": "ws-1", "endpoint": "https://h"}, "key 'workspace' and endpoint exclude each other"),
+        ({"workspace": "ws-1", "endpoint": "https://h"}, "key 'workspace' and endpoint cannot both be given"),
         ({"api_key": ""}, "key 'api_key' is missing"),
     ],
 )

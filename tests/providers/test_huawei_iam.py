@@ -107,7 +107,7 @@ def test_every_scope(prepared: Prepare, settings: dict[str, str], params: dict[s
 @every_way
 def test_a_token_has_one_scope(prepared: Prepare, settings: dict[str, str]) -> None:
     provider, call = prepared(settings, {"project_id": "p", "domain_id": "d"})
-    with pytest.raises(ParameterError, match="project_id and domain_id exclude each other") as caught:
+    with pytest.raises(ParameterError, match="project_id and domain_id cannot both be given") as caught:
         next(provider.retrieve(call))
     assert caught.value.unsent
 
@@ -213,8 +213,8 @@ def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare) -> None:
     ("settings", "words"),
     [
         (PLACE, "key 'username' is missing (or give auth_token or id_token)"),
-        ({**LOGIN, "auth_token": "x"}, "key 'auth_token' and username exclude each other"),
-        ({**BY_TOKEN, "id_token": "x", "idp_id": "i"}, "key 'id_token' and auth_token exclude each other"),
+        ({**LOGIN, "auth_token": "x"}, "key 'auth_token' and username cannot both be given"),
+        ({**BY_TOKEN, "id_token": "x", "idp_id": "i"}, "key 'id_token' and auth_token cannot both be given"),
         ({**LOGIN, "password": ""}, "key 'password' is missing"),
         ({**LOGIN, "domain_name": ""}, "key 'domain_name' is missing"),
         ({**BY_ID_TOKEN, "idp_id": ""}, "key 'idp_id' is missing"),

@@ -269,7 +269,7 @@ def test_parameters_that_do_not_fit_never_become_a_call(
     ("settings", "words"),
     [
         (PLACE, "key 'access_key' is missing (or give id_token or auth_token or credentials)"),
-        ({**KEY, "id_token": "x"}, "exclude each other"),
+        ({**KEY, "id_token": "x"}, "cannot both be given"),
         ({**KEY, "secret_key": ""}, "key 'secret_key' is missing"),
         ({**KEY, "region": ""}, "key 'endpoint' is missing (or give region)"),
         ({**KEY, "region": "eu-de"}, "of STS: give endpoint"),

@@ -139,5 +139,5 @@ def test_missing() -> None:
 
 def test_closest() -> None:
     assert closest("alhpa", ["alpha", "beta"]) == "Did you mean alpha?"
-    assert closest("x", ["alpha", "beta"]) == "There are: alpha, beta."
+    assert closest("x", ["alpha", "beta"]) == "Known: alpha, beta."
     assert closest("x", []) == "It takes none."

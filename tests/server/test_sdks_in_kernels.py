@@ -219,7 +219,7 @@ async def test_an_sdk_gets_the_next_token_while_a_cell_runs(
         assert sandbox.requests[profile] == 2
 
 
-@pytest.mark.parametrize(("tool", "code"), [("huggingface", HUGGINGFACE), ("openai", OPENAI)])
+@pytest.mark.parametrize(("tool", "code"), first([("huggingface", HUGGINGFACE), ("openai", OPENAI)]))
 async def test_a_client_that_asks_at_each_request_gets_the_next_token_too(
     jp_serverapp: Any, profiles: Any, sandbox: Sandbox, tool: str, code: str
 ) -> None:

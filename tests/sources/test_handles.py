@@ -189,7 +189,7 @@ def test_without_an_issuer_the_names_lead_to_the_own_configuration(opened: Any) 
     assert value(opened(handle, profiles=("mine",)), "mine") == f"{CANARY}-own"
     with pytest.raises(UnknownProfile) as caught:
         value(opened(handle), "mine")
-    assert "nobody issues handles" in caught.value.hint
+    assert "neither a Jupyter server nor a hub" in caught.value.hint
 
 
 def test_without_an_issuer_the_own_configuration_decides_on_parameters(opened: Any) -> None:

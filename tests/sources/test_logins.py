@@ -254,7 +254,7 @@ def test_a_logout_forgets_the_login_also_where_the_server_is_gone(opened: Open, 
 
 def test_profiles_that_log_nobody_in_say_so(opened: Open) -> None:
     source = opened({"key": {"provider": "static", "token": "abc-0123456789"}})
-    with pytest.raises(ConfigurationError, match="Nobody logs in"):
+    with pytest.raises(ConfigurationError, match="has no login"):
         source.logins.begin("key", session=ME)
 
 
@@ -489,7 +489,7 @@ def test_a_profile_that_is_removed_takes_its_login_along(
 
 def test_a_source_without_logins_says_so(opened: Open) -> None:
     for act in (TokenSource.login, TokenSource.logout):
-        with pytest.raises(ConfigurationError, match="Nobody logs in to this profile here"):
+        with pytest.raises(ConfigurationError, match="This profile has no login here"):
             act(opened(), "mine")
 
 

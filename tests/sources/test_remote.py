@@ -422,7 +422,7 @@ def test_a_server_that_forgets_the_kernel_meanwhile_is_not_waited_for(
         return 403, {"reason": "unknown_kernel"}
 
     server.reply = reply
-    with pytest.raises(ServerGone, match="does not serve this kernel"):
+    with pytest.raises(ServerGone, match="does not know this kernel"):
         opened(me).create("oneaccess", {})
 
 
@@ -513,7 +513,7 @@ def test_a_server_that_does_not_know_the_kernel_is_fallen_back_from_until_it_doe
     source = opened(me, fallback=Direct())
     server.reply = lambda _: (403, {"message": "m", "reason": "unknown_kernel"})
     assert source.get(source.key("oneaccess")).reveal() == "direct"
-    assert source.mode == "direct (the Jupyter server does not serve this kernel (HTTP 403))"
+    assert source.mode == "direct (the Jupyter server does not know this kernel (HTTP 403))"
     server.reply = lambda _: (200, told())
     assert source.get(source.key("oneaccess"), refresh=True).reveal() == CANARY
     assert source.mode == "server"

@@ -109,7 +109,7 @@ def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
     if isinstance(answer, KernelUnknown):
         yield ok("kernel route", f"{url} answers")
         return
-    told = answer.message.rstrip(".") if isinstance(answer, TokenError) else f"{url} does not answer in time"
+    told = answer.message.rstrip(".") if isinstance(answer, TokenError) else "the server does not answer in time"
     hint = answer.hint if isinstance(answer, ServerUntrusted) else ""
     yield fail("kernel route", f"{told} ({url})", hint or "start Jupyter again, with the server extension enabled")
 

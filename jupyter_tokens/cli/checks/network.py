@@ -73,11 +73,17 @@ def _judged(url: str, answer: Answered) -> CheckResult:
     reached = f"{url} answers{way}" + (", TLS is good" if url.startswith("https") else "")
     if answer.skew is None:
         return warn("clock", f"{reached}, but reports no time", "make sure that this machine's clock is right")
-    off = f"this machine's clock is {abs(answer.skew):.0f} s {'ahead of' if answer.skew > 0 else 'behind'} it"
+    off = f"this machine's clock is {abs(answer.skew):.0f} s {'ahead of' if answer.skew > 0 else 'behind'} the API's"
     if abs(answer.skew) >= SKEW_FAILS:
-        return fail("clock", f"{reached}, {off}: signatures are refused from 15 minutes on", "set the clock (NTP)")
+        return fail(
+            "clock",
+            f"{reached}, {off}; signatures are refused if the clocks differ by 15 minutes",
+            "set the clock (NTP)",
+        )
     if abs(answer.skew) >= SKEW_WARNS:
-        return warn("clock", f"{reached}, {off}", "set the clock (NTP): from 15 minutes on, signatures are refused")
+        return warn(
+            "clock", f"{reached}, {off}", "set the clock (NTP): from a difference of 15 minutes, signatures are refused"
+        )
     return ok("endpoint", f"{reached}, the clocks agree")
 
 

@@ -32,7 +32,7 @@ _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _DROPPED = bytes(set(range(256)) - _KEPT)
 _WORD = 8
 _DISTINCT = 4
-"""The fewest different characters of a word that identifies a value: lines of `=` and rows of zeros do not."""
+"""A word needs at least so many different characters to identify a value, unlike a line of `=` or zeros."""
 _PIECE = 4
 """The shortest run that continues a value found nearby, or that is held back at the end of a text."""
 _NEAR = 400
@@ -507,7 +507,7 @@ def _word(skeleton: bytes, at: int) -> int:
 
 
 def _step_of(text: bytes) -> int:
-    """The largest step between looked-up words with which each run of this value contains one."""
+    """The largest step between looked-up words at which every run of this value still contains one."""
     before = [0, *accumulate(character in _KEPT for character in text)]
     public = _public(text)
     runs = [at for at in range(len(text) - RUN + 1) if not public or public.isdisjoint(range(at, at + RUN))]
