@@ -51,7 +51,9 @@ export function Picker({ id, label, list, trans, children }: IPickerProps): Reac
         <IconButton
           icon={listIcon}
           label={
-            list ? trans.__('List %1', label) : trans.__('To list %1, fill in the other fields', label)
+            list
+              ? trans.__('List %1', label)
+              : trans.__('To list %1, fill in the other fields', label)
           }
           enabled={list !== null && !busy}
           onClick={() => list && void ask(list)}
