@@ -31,7 +31,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
     Notes
     -----
-    After a 401 it asks for a token newer than the refused one. A hundred requests refused at once therefore cause one
+    After a 401 it asks for a token newer than the refused one. A hundred requests refused together therefore cause one
     refresh, not a hundred.
 
     It is pickled as the names of profile and parameters, without the token. The process that unpickles it uses its own

@@ -41,10 +41,10 @@ class AddApp(Action):
     description = """Add the profile NAME to your configuration. Prompts for missing values; secrets are hidden.
 
     Without --provider, a NAME that is the id of a provider, or of a well-known issuer of logins (github, entra and so
-    on), chooses it. A secret is never an argument: you type it at a
-    hidden prompt, and it is stored in the keyring (with --store file: in a file of mode 0600 beside the configuration).
-    Or the profile refers to a secret that you keep elsewhere (--from-env, --from-file, --set
-    SETTING=keyring:SERVICE/USER). On a terminal the new profile is tested: it fetches one token."""
+    on), chooses it. A secret is never an argument: you type it at a hidden prompt, and it is stored in the keyring
+    (with --store file: in a file of mode 0600 next to the configuration). Or the profile refers to a secret that you
+    keep elsewhere (--from-env, --from-file, --set SETTING=keyring:SERVICE/USER). On a terminal the new profile is
+    tested: it fetches one token."""
     examples = """
     jupyter tokens add oneaccess
     jupyter tokens add acme --provider oneaccess --set endpoint=https://acme.huaweioneaccess.com --set client_id=abc
@@ -303,7 +303,7 @@ def _from_file(key: str, file: str) -> str:
 
 
 def _stored(key: str, store: str) -> str:
-    where = "a file of mode 0600 beside the configuration"
+    where = "a file of mode 0600 next to the configuration"
     if store == "keyring":
         kept = backend()
         where = "the keyring" + ("" if kept.encrypts else f" ({kept.name}, which does not encrypt)")

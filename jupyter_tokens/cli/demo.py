@@ -136,7 +136,7 @@ def write_config(folder: Path, profiles: Mapping[str, Any]) -> None:
 
 
 def notebooks_folder() -> Path:
-    """Return the folder of the tutorials: in the installed package, or beside it in a checkout."""
+    """Return the folder of the tutorials: in the installed package, or next to it in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "notebooks"
     return installed if installed.is_dir() else package.parent / "notebooks"

@@ -97,10 +97,10 @@ def _may_be_there(file: Path) -> bool:
 
 
 def remove_leftovers() -> None:
-    """Remove temporary files that a killed process left beside the user's profiles and secrets. Never fails."""
+    """Remove temporary files that a killed process left next to the user's profiles and secrets. Never fails."""
     folder = Path(jupyter_config_dir())
     with suppress(OSError, RuntimeError):  # a loop of symbolic links
-        # If the file is a link, temporary files are beside its target.
+        # If the file is a link, temporary files are next to its target.
         file = (folder / f"{CONFIG_NAME}.json").resolve()
         atomic_file.remove_leftovers(file.parent, file.name)
     atomic_file.remove_leftovers(folder / FOLDER)

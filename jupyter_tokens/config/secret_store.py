@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 SERVICE = "jupyter_tokens"
 """The service name of our entries in the keyring."""
 FOLDER = "jupyter_tokens_secrets"
-"""The folder for secrets in files, beside the configuration."""
+"""The folder for secrets in files, next to the configuration."""
 
 Deposit = tuple[str, Secret]
 """A reference, and the secret to store under it."""

@@ -33,7 +33,7 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _PAUSE_SECONDS = 1.0
 """The pause between two attempts to start a thread."""
 _MOST_FLIGHTS = 64
-"""The most concurrent fetches, each on a thread: after the machine was suspended, all tokens may be due at once."""
+"""The most concurrent fetches, each on a thread: after the machine was suspended, all tokens may be due together."""
 
 
 class Refresher:

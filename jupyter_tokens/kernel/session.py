@@ -145,7 +145,7 @@ class TokenSession:
         self.injections.put(key, token, filled)
         token, held = self._latest(key, token)
         if filled or keep is False:
-            # A token that expired at once (ExpireTime=0) is not held, and cannot be kept fresh.
+            # A token that expired immediately (ExpireTime=0) is not held, and cannot be kept fresh.
             kept = keep and held is not None and token.expires_at is not None
             with self._lock:
                 (self._kept.add if kept else self._kept.discard)(key)

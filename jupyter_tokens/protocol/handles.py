@@ -96,7 +96,7 @@ class Handle(Caller):
     profile : str
         The one profile that it is good for.
     params : tuple of (name, value)
-        The parameters of its calls, beside those of the profile.
+        The parameters of its calls, in addition to those of the profile.
     id : str
         The handle's name at the issuer.
     key : bytes

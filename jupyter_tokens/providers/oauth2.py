@@ -285,7 +285,7 @@ class OAuth2(TokenEndpoint):
         advanced=True,
     )
     login_store = Setting(
-        "Where a login is kept: file (mode 0600, beside the user's configuration) or keyring.",
+        "Where a login is kept: file (mode 0600, next to the user's configuration) or keyring.",
         choices=("file", "keyring"),
         default="file",
         advanced=True,

@@ -83,7 +83,7 @@ PRESETS: Mapping[str, Preset] = {
         {**_SECRET, "issuer": "https://accounts.google.com"},
         "OAuth 2.0 for Mobile & Desktop Apps",
         authorize={"access_type": "offline", "prompt": "consent"},
-        note="A client of the type Desktop app has a secret too. Give scope for the API, beside openid email.",
+        note="A client of the type Desktop app has a secret too. Give scope for the API, in addition to openid email.",
     ),
     "entra": Preset(
         "Microsoft Entra ID",

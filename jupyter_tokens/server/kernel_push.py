@@ -48,7 +48,7 @@ __all__ = [
 MOST_FINISHED = 1000
 """How many finished injections are kept, so that their state can be read; the oldest are forgotten first."""
 MOST_QUEUED = 20
-"""How many injections may wait for one kernel at once; each uses a socket."""
+"""How many injections may wait for one kernel at the same time; each uses a socket."""
 IDLE_SECONDS = 15.0
 """How long a kernel that does not seem busy may take to answer."""
 BUSY_SECONDS = 3600.0

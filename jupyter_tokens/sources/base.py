@@ -84,7 +84,7 @@ class TokenSource(ABC):
         profile, param : str
             Names of the profile and of the parameter.
         given : mapping
-            Parameters that the API needs for the list, beside those of the profile.
+            Parameters that the API needs for the list, in addition to those of the profile.
 
         Raises
         ------

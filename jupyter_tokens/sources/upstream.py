@@ -28,7 +28,7 @@ from .login_store import LoginStore
 __all__ = ["SECRETS_SECONDS", "Answer", "Share", "Upstream", "Wanted"]
 
 SECRETS_SECONDS = 1.0
-"""How long `Upstream.exchange` reuses resolved secrets, in seconds: a hundred calls at once run a `command:` once."""
+"""How long `Upstream.exchange` reuses resolved secrets, in seconds: 100 concurrent calls run a `command:` once."""
 _SHORTEST = 6
 """A vendor's message is only searched for secrets of at least this many characters: shorter ones may be words."""
 _STATUS = range(200, 600)

@@ -52,7 +52,7 @@ def fail(check: str, what: str, do: str) -> CheckResult:
 
 
 def within(seconds: float, works: Sequence[Callable[[], _T]]) -> list[_T | TokenError | None]:
-    """Call all of them at once, each on a thread; return their results, `TokenError`s, or None after the time limit.
+    """Call all of them, each on a thread of its own; return their results, `TokenError`s, or None after the time limit.
 
     A thread that hangs, for example in a name lookup, is abandoned: it does not keep the process from ending.
     """

@@ -165,7 +165,7 @@ def _sign(profile: Profile) -> str:
 
 
 def live(profiles: list[Profile]) -> Iterator[CheckResult]:
-    """Fetch a token with each profile, all at once. Blocks for at most the longest `timeout`, and a little more."""
+    """Fetch a token with each profile, concurrently. Blocks for at most the longest `timeout`, and a little more."""
     if not profiles:
         return
     source = LocalSource()
