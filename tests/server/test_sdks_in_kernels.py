@@ -321,7 +321,7 @@ async def test_the_secret_is_taken_out_of_outputs_and_the_rivals_are_named(jp_se
 
 
 @pytest.mark.parametrize(
-    ("line", "problem"), [("--sdk nonsense", "no SDK"), ("--sdk aws", "not a temporary access key")]
+    ("line", "problem"), [("--sdk nonsense", "Unknown SDK"), ("--sdk aws", "not a temporary access key")]
 )
 async def test_what_cannot_be(jp_serverapp: Any, profiles: Any, line: str, problem: str) -> None:
     async with started(jp_serverapp) as client:
