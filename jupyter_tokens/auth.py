@@ -27,15 +27,25 @@ __all__ = ["TokenAuth"]
 
 
 class TokenAuth(*_AUTHS):  # type: ignore[misc]
-    """The `auth=` of httpx, httpx2 and requests: a fresh token for each request, and once a newer one after a 401.
+    """Pass this as `auth=` to httpx, httpx2 or requests: it sends a fresh token, and repeats the request after a 401.
+
+    Parameters
+    ----------
+    profile, params
+        The profile's name and the parameters of the call that fetched the token.
+    renew : callable or None
+        Returns a fresh token if called with None, or a token newer than the refused one that it is called with. If it
+        is None, `token` is used for every request.
+    token : Token, optional
+        Only used without `renew`.
 
     Notes
     -----
-    After a 401 it asks for a token newer than the refused one. A hundred requests refused together therefore cause one
-    refresh, not a hundred.
+    A request is repeated once, with a token newer than the refused one. A hundred requests refused together therefore
+    cause one refresh, not a hundred.
 
-    It is pickled as the names of profile and parameters, without the token. The process that unpickles it uses its own
-    token source: see `docs/workers.md`.
+    A pickled `TokenAuth` contains the profile's name and the parameters, but no token. The process that unpickles it
+    uses its own token source: see `docs/workers.md`.
     """
 
     def __init__(
@@ -91,7 +101,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                 yield request
 
     def __call__(self, request: Any) -> Any:
-        """Authorise one request of `requests`: set the header, and repeat it once with a newer token after a 401."""
+        """Authorise one request of `requests`. After a 401, the request is sent once more with a newer token."""
         token = self._fresh()
         request.headers.update(token.headers())
         origin = urlsplit(request.url)[:2]
@@ -115,7 +125,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                         return response
                     again.body.seek(rewind)
                 again.headers.update(newer.headers())
-                # A redirect of the second response is followed with a copy of the first request.
+                # If the second response is a redirect, requests follows it with a copy of the first request.
                 request.headers.update(newer.headers())
                 second = response.connection.send(again, **options)
                 second.history.append(response)
@@ -127,7 +137,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
         def stay(response: Any, **_: Any) -> Any:
             if response.is_redirect and urlsplit(urljoin(response.url, response.headers["location"]))[:2] != origin:
                 for name in token.headers().keys() - {"Authorization"}:
-                    # requests only removes Authorization for another host, not other headers.
+                    # For another host, requests removes Authorization, but no other header.
                     for sent in (request, response.request):
                         sent.headers.pop(name, None)
             return response
@@ -155,7 +165,7 @@ def _can_be_sent_again(request: httpx.Request) -> bool:
 
 
 def _place_in(body: Any) -> int | None:
-    """The position in a body that is a file; None if it cannot be rewound."""
+    """Return the current position in a body that is a file; None if the body cannot be rewound."""
     try:
         place: int = body.tell()
     except (AttributeError, OSError):

@@ -39,15 +39,15 @@ _log = logging.getLogger(__name__)
 class Client:
     """Fetches and caches tokens by profile and parameters. Safe for threads and asyncio tasks.
 
-    Tokens come from the Jupyter server that started this kernel. Without such a server, this process fetches them by
-    its own profiles.
+    Tokens come from the Jupyter server that started this kernel. Without such a server, this process fetches them
+    with its own profiles.
 
     Parameters
     ----------
     profiles : Profiles, optional
         Use these profiles instead of Jupyter's configuration.
     clock, transport : optional
-        For tests.
+        Replace the clock and the network in tests.
     """
 
     def __init__(
@@ -74,22 +74,22 @@ class Client:
 
     @property
     def opened(self) -> TokenSource | None:
-        """The source if it has been used already, else None."""
+        """The source if it is already open, else None. Unlike `source`, this does not open it."""
         return self._source
 
     def get(self, profile: str, params: Mapping[str, Any] = _NONE, *, refresh: bool = False) -> Token:
-        """Return a token from the cache, or fetch it: `get_token` with this client. Blocks."""
+        """Return a token from the cache, or fetch it. Blocks. See `get_token`."""
         source = self.source
         return source.get(source.key(profile, params), refresh=refresh)
 
     async def aget(self, profile: str, params: Mapping[str, Any] = _NONE, *, refresh: bool = False) -> Token:
-        """Return a token from the cache, or fetch it: `aget_token` with this client."""
+        """Return a token from the cache, or fetch it, without blocking the event loop. See `aget_token`."""
         source = self.source
         return await source.aget(source.key(profile, params), refresh=refresh)
 
     @property
     def issued(self) -> list[Handle]:
-        """The handles that this process has had issued and has not revoked."""
+        """The handles that were issued for this process and are not revoked."""
         return self.leases.handles
 
     def install(self, handle: Handle) -> None:
@@ -170,7 +170,7 @@ def get_token(
     refresh : bool, default False
         Fetch a new token even if the cached one is fresh.
     params : mapping, optional
-        Parameters of the API by the vendor's names. Use it for names that are not valid Python keywords.
+        Parameters of the API by the vendor's names. Use it for names that cannot be Python keyword arguments.
     **named_params
         Parameters of the API as keywords. Both add to, or override, the profile's `params`.
 
@@ -190,7 +190,7 @@ def get_token(
 async def aget_token(
     profile: str, /, *, refresh: bool = False, params: Mapping[str, Any] = _NONE, **named_params: Any
 ) -> Token:
-    """`get_token` for coroutines. Cancelling one call does not affect other callers that wait for the same token."""
+    """Asynchronous `get_token`. Cancelling one call does not affect other callers that wait for the same token."""
     return await shared_client().aget(profile, {**params, **named_params}, refresh=refresh)
 
 
@@ -229,7 +229,9 @@ def issue_handle(
     params: Mapping[str, Any] = _NONE,
     **named_params: Any,
 ) -> Handle:
-    """Get a handle, with which workers fetch the tokens of one profile. It contains no token and no secret.
+    """Get a handle, with which workers fetch the tokens of one profile.
+
+    A handle has a key of its own, but contains no token and none of the profile's secrets.
 
     The issuer is the Jupyter server that started this kernel. This process renews the handle's lease while it runs, and
     revokes the handle when it ends. Without a Jupyter server there is no issuer: then the handle only names the
@@ -240,12 +242,12 @@ def issue_handle(
     profile : str
         Name of a profile in `jupyter_tokens_config`.
     lease : float, default 900
-        Seconds after which the handle ends if this process dies and so does not renew it.
+        Seconds after which the handle ends unless this process renews it, for example because the process was killed.
     url : str, optional
         The issuer's URL for workers, if it differs from the one that this kernel uses, for example
         "https://my.host:8888/jupyter-tokens".
     allow_plain : bool, default False
-        Whether workers may use plain HTTP from other machines.
+        Whether workers on other machines may use plain HTTP.
     params, **named_params
         Parameters of the API, as in `get_token`. Workers can only use these.
 
@@ -260,7 +262,7 @@ def issue_handle(
     TokenError
         If the profile or a parameter is wrong, or the server cannot be reached.
     ConfigurationError
-        If workers would ask over plain HTTP.
+        If workers would fetch tokens from another machine over plain HTTP.
     """
     client = shared_client()
     asked = {**params, **named_params}
@@ -283,11 +285,11 @@ def issue_handle(
 def revoke_handle(handle: Handle) -> None:
     """Revoke a handle that was issued for this process, so that workers get no further tokens with it.
 
-    Tokens that workers have stay valid until they expire.
+    Tokens that workers already have stay valid until they expire.
 
     Raises
     ------
     TokenError
-        The issuer cannot be reached. The handle then ends with its lease.
+        If the issuer cannot be reached. The handle then ends with its lease.
     """
     shared_client().leases.revoke(handle)

@@ -1,4 +1,4 @@
-"""The clocks that all other modules use, so that tests can replace them."""
+"""The wall clock and the interval clock that all other modules use. Tests replace them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _elapsed_of_platform() -> Callable[[], float]:
     for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):
         if hasattr(time, name):
             return partial(time.clock_gettime, getattr(time, name))
-    return time.monotonic  # Windows' counts sleep
+    return time.monotonic  # on Windows, it runs while the machine is suspended
 
 
 class SystemClock:

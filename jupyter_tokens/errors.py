@@ -1,7 +1,7 @@
 """All exceptions that the package raises.
 
-They never hold a token, a key or the body of a response. They say what was wrong, where, and what to do, and they keep
-the code and request id that a vendor's support asks for.
+They never hold a token, a key or the body of a response. They describe what was wrong, where, and what to do, and
+they keep the code and request id that a vendor's support asks for.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class ConfigurationError(TokenError):
     Attributes
     ----------
     setting : str
-        The key, or "".
+        The key of the wrong setting, or "".
     """
 
     reason = "configuration"
@@ -200,9 +200,9 @@ class SecretError(TokenError):
     setting : str
         The setting that holds the reference, or "".
     problem : str
-        The message without the file, the profile and the setting that it names; "" where it names none of them.
+        The message without the file, profile and setting at its beginning; "" if that is not available.
     missing : bool
-        True if there is nothing where the reference leads.
+        True if the file or the keyring entry that the reference names does not exist.
     """
 
     reason = "secret"
@@ -218,7 +218,7 @@ class SecretError(TokenError):
 
 
 class NotGranted(TokenError):
-    """The hub's token service has the profile, but not for this user."""
+    """The hub's token service does not grant this profile to the user."""
 
     reason = "not_granted"
     default_unsent = True
@@ -232,26 +232,26 @@ class NetworkError(TokenError):
 
 
 class TimedOut(NetworkError):
-    """No complete response within the time limit."""
+    """There was no complete response within the time limit."""
 
     reason = "timeout"
 
 
 class Busy(TokenError):
-    """Too many calls are already waiting in this process; nothing was sent."""
+    """Too many calls wait in this process (then nothing was sent), or a service's shared records are not reachable."""
 
     reason = "busy"
     default_retryable = True
 
 
 class ResponseError(TokenError):
-    """The response is not what the API documents: not JSON, cut off, too large, a redirect, a wrong type."""
+    """The response is not what the API documents, for example not JSON, cut off, too large or a redirect."""
 
     reason = "response"
 
 
 class ApiError(TokenError):
-    """The API refused the call. Base class of the errors below."""
+    """The API refused the call. Base class of the errors for its reasons."""
 
     reason = "refused"
 
@@ -275,7 +275,7 @@ class Forbidden(ApiError):
 
 
 class HandleRefused(Forbidden):
-    """A handle was refused: it is revoked, its lease has ended, or it is for another profile or other parameters."""
+    """A handle was refused, for example because it is revoked, its lease has ended, or it is for another profile."""
 
     reason = "handle"
 
@@ -287,13 +287,13 @@ class NotFound(ApiError):
 
 
 class LoginNeeded(TokenError):
-    """A person has to log in first, or again because the login has ended. Retrying does not help."""
+    """The user has to log in first, or again because the login has ended. Retrying does not help."""
 
     reason = "login"
 
 
 class Throttled(ApiError):
-    """The API limits how often it can be called."""
+    """A rate limit or a maximum number was exceeded."""
 
     reason = "throttled"
     default_retryable = True

@@ -1,4 +1,4 @@
-"""The formats that unmodified SDKs and tools read, from credential programs and from credential endpoints.
+"""The formats in which unmodified SDKs and tools read credentials, from a program or from an endpoint.
 
 The credential program is `jupyter tokens get --format …`, which the SDK runs. The credential endpoint is a route of the
 Jupyter server, for SDKs in its kernels.
@@ -7,8 +7,8 @@ Sources: AWS, "Process credential provider" and "Container credential provider";
 the CLI's mode External; Huawei Cloud's SDK, `PodIdentityCredentialProvider`; Microsoft, "REST endpoint reference" for
 managed identities in App Service, and `az account get-access-token`; RFC 8693; Databricks' SDK, `metadata-service`;
 Kubernetes, "client-go credential plugins"; Google, "Executable-sourced credentials"; git, "gitcredentials" and
-"git-credential"; docker, "Credential helper protocol"; keyring, "Command-line utility". The actual requests of the SDKs
-were recorded.
+"git-credential"; docker, "Credential helper protocol"; keyring, "Command-line utility". In addition, the requests that
+the SDKs actually send were recorded.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ EXEC_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.i
 GOOGLE_TYPES = ("urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token")
 """Types of Google's subject token; the first is the default."""
 UNKNOWN_SECONDS = 900.0
-"""Life in seconds to report to SDKs that need an expiry if the API reports none: they fetch again after that."""
+"""Lifetime in seconds reported to SDKs that need an expiry, if the API reports none. They fetch again after it."""
 
 
 class Asked(NamedTuple):
@@ -60,7 +60,7 @@ class Asked(NamedTuple):
     now : float
         Seconds since the epoch.
     server : str
-        The host, as docker and git name it.
+        The host that docker or git needs the credential for, in its own spelling.
     user : str
         The user name for Basic authentication.
     version : str
@@ -68,7 +68,7 @@ class Asked(NamedTuple):
     token_type : str
         The type of Google's subject token.
     resource : str
-        The resource that Azure's SDK names.
+        The resource that Azure's SDK requests the token for.
     """
 
     now: float
@@ -80,7 +80,10 @@ class Asked(NamedTuple):
 
 
 def google_failure(code: str, message: str) -> str:
-    """The output of Google's executable for a failure. The exit code must be 0, or the reason is not shown."""
+    """Return a failure in the output format of Google's executables.
+
+    The executable must exit with 0 even then. Otherwise google-auth does not show the reason.
+    """
     return json.dumps({"version": 1, "success": False, "code": code, "message": message}) + "\n"
 
 
@@ -146,7 +149,7 @@ PROGRAMS: Mapping[str, Callable[[Token, Asked], str]] = {
     "docker": _docker,
     "keyring": _keyring,
 }
-"""The output of the program, including the final newline, by the names of `jupyter tokens get --format`."""
+"""Functions that return the program's output, with a final newline, by the names of `jupyter tokens get --format`."""
 
 
 # Endpoints
@@ -171,12 +174,12 @@ class Address(NamedTuple):
 
     @property
     def url_with_secret(self) -> str:
-        """The URL for SDKs that send no header."""
+        """The URL with the secret in its query, for SDKs that send no header."""
         return f"{self.url}?{SECRET_FIELD}={self.secret}"
 
 
 SECRET_FIELD = "key"  # noqa: S105 (a name)
-"""Name of the query parameter. Not `token`, which Jupyter's own authentication reads."""
+"""Name of the query parameter with the secret. It is not `token`, because Jupyter's own authentication reads that."""
 Where = Literal["Authorization", "X-IDENTITY-HEADER", "query", "subject_token"]
 
 
@@ -188,13 +191,14 @@ class Sdk(NamedTuple):
     variables : callable
         Returns the environment variables by name; a value of None means the token itself.
     file : callable or None
-        Returns the content of the file at `Address.file`, or None for the token itself. Without it there is no file.
+        Returns the content of the file at `Address.file`, or None for the token itself. If `file` is None, the SDK
+        reads no file.
     answer : callable or None
-        Returns the JSON of the endpoint. Without it there is no endpoint.
+        Returns the JSON of the endpoint. If `answer` is None, there is no endpoint.
     shown : str
         Where a request contains the secret: in a header, in the query, or in a form.
     rivals : tuple of str
-        Variables and files that the SDK looks at first.
+        Variables and files that the SDK reads first, and that therefore override the token.
     needs : tuple of str
         Further variables that the SDK needs.
     """
@@ -371,9 +375,10 @@ class Example(NamedTuple):
     imports : str
         Its imports.
     code : callable
-        Takes the base URL of the API, and returns what follows the imports. The URL is None if the profile names none.
+        Takes the base URL of the API, and returns the code after the imports. The URL is None if the profile does not
+        set one.
     takes_token : bool
-        Whether the code uses the variable `token`, a `Token`. Otherwise `%gettoken --sdk` comes first.
+        Whether the code uses the variable `token`, a `Token`. If not, run `%gettoken --sdk` before it.
     """
 
     title: str
@@ -461,13 +466,13 @@ _SESSION = ("securitytoken", "sessiontoken", "ststoken")
 
 
 def access_key(token: Token) -> AccessKey:
-    """Convert a token to an access key. Raises `ParameterError` if it is not a complete one."""
+    """Convert a token to an access key. Raises `ParameterError` if the token is not a complete access key."""
     values = {name.replace("_", "").lower(): value for name, value in token.values().items()}
     found = [next((values[name] for name in names if values.get(name)), "") for names in (_ID, _SECRET, _SESSION)]
     if not all(found):
         raise ParameterError(
             "The token is not a temporary access key, which has an id, a secret and a session token.",
-            hint="Use a profile whose API returns one, such as an AssumeRole.",
+            hint="Use a profile whose API returns one, such as AssumeRole.",
             profile=token.profile,
             provider=token.provider,
         )

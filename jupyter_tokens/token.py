@@ -47,16 +47,16 @@ class _Opaque:
         return self
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        problem = f"A {type(self).__name__} cannot be pickled: its value would end in a file or another process."
+        problem = f"A {type(self).__name__} cannot be pickled: its value would end up in a file or another process."
         raise TypeError(problem + self._instead())
 
     def _instead(self) -> str:
-        """What to ship to another process."""
+        """Return a hint about what to send to another process instead, or ""."""
         return ""
 
     def __getstate__(self) -> NoReturn:
         # The default lists the values of the slots, and serialisers other than pickle call it.
-        raise TypeError(f"A {type(self).__name__} shows its state to no one.")
+        raise TypeError(f"A {type(self).__name__} cannot be serialised: its state is not accessible.")
 
 
 class Secret(_Opaque):
@@ -93,6 +93,10 @@ class Token(_Opaque):
     ----------
     value : str, Mapping or None
         The value, or the values by their names; None if the API never returns it.
+    scheme, header : str
+        For `headers`: the authorization scheme before the value ("" for none), and the header's name.
+    renew, params
+        See `renewed_by`.
 
     Attributes
     ----------
@@ -107,7 +111,8 @@ class Token(_Opaque):
     metadata : Mapping
         Other facts from the response, such as ids, scope and request id; never the value.
     base_url : str or None
-        Base URL of the API that the token is for, without a slash at its end; None if the profile names none.
+        Base URL of the API that the token is for, without a slash at its end; None if the profile does not set
+        one.
     """
 
     __slots__ = (
@@ -171,14 +176,15 @@ class Token(_Opaque):
         Parameters
         ----------
         field : str, optional
-            Which value, for a token of several.
+            Name of the value, for a token with several values.
 
         Raises
         ------
         NoValue
             If the API never returns the value (Astra Control's stored tokens).
         ParameterError
-            If the token has several values and none or an unknown one is named, or if it has a single one.
+            If the token has several values and `field` is not the name of one, or if it has a single value and `field`
+            is given.
         """
         self._check_value()
         # No local variable holds a value: the frame is part of the error's traceback.
@@ -218,7 +224,7 @@ class Token(_Opaque):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of the values that belong together, as the API spells them; empty for a token of one value."""
+        """The names of the values that belong together, as the API spells them; empty for a single value."""
         return tuple(name for name in self.__values() if name)
 
     @property
@@ -244,7 +250,7 @@ class Token(_Opaque):
         NoValue
             If the API never returns the value.
         ParameterError
-            If the token has several values: requests are signed with those.
+            If the token has several values: they sign requests, and no header can carry them.
         """
         value = self.reveal()
         return {self.__header: f"{self.__scheme} {value}" if self.__scheme else value}
@@ -253,8 +259,9 @@ class Token(_Opaque):
     def auth(self) -> TokenAuth:
         """Pass this as `auth=` to httpx, httpx2 or requests.
 
-        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token. If it is
-        pickled, only the profile's name and the parameters go along: the other process fetches a token of its own.
+        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token. If
+        `auth` is pickled, only the profile's name and the parameters are included: the other process fetches its own
+        token.
         """
         from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
 
@@ -263,9 +270,10 @@ class Token(_Opaque):
     def as_callable(self, field: str = _SINGLE) -> Callable[[], str]:
         """Return a function that returns the value of a fresh token: `OpenAI(api_key=token.as_callable())`.
 
-        It returns from the cache, and blocks only while a token is fetched. `field` is as in `reveal`.
+        The function uses the cached token, and blocks only while a token is fetched. `field` and the errors are as in
+        `reveal`.
         """
-        self.reveal(field)  # fails now instead of at the first call
+        self.reveal(field)  # an error is raised now instead of at the first call
         return lambda: self.__fresh().reveal(field)
 
     def as_async_callable(self, field: str = _SINGLE) -> Callable[[], Coroutine[Any, Any, str]]:
@@ -273,7 +281,7 @@ class Token(_Opaque):
 
         For example `AsyncOpenAI(api_key=token.as_async_callable())`.
 
-        A fetch runs on a thread and does not block the event loop.
+        A fetch runs on a thread and does not block the event loop. `field` and the errors are as in `reveal`.
         """
         self.reveal(field)
 
@@ -288,14 +296,14 @@ class Token(_Opaque):
         return self if self.__renew is None else self.__renew(None)
 
     def renewed_by(self, renew: Callable[[Token | None], Token], params: Mapping[str, Any] = _EMPTY) -> Token:
-        """Return the same token with another way for `auth` to keep it fresh.
+        """Return a copy of the token that `auth` and the callables keep fresh by calling `renew`.
 
         Parameters
         ----------
         renew : callable
             Returns a token: a fresh one if called with None, one newer than `token` if called with `token`.
         params : mapping
-            The parameters of the call, by which another process can fetch it.
+            The parameters of the call, so that another process can fetch the token.
         """
         return Token(
             self.__values(),
@@ -314,10 +322,10 @@ class Token(_Opaque):
     def _instead(self) -> str:
         if self.__renew is None:
             return ""
-        return f" Ship token.auth, which pickles as names, or a handle: issue_handle({self.profile!r})."
+        return f" Send token.auth, which is pickled without its value, or a handle: issue_handle({self.profile!r})."
 
     def __repr__(self) -> str:
-        # The "…" is on purpose: it cannot be encoded into a header. So `f"Bearer {token}"` fails at once in httpx and
-        # requests, instead of being sent and refused.
+        # The "…" is on purpose: it cannot be encoded into a header. So `f"Bearer {token}"` fails immediately in httpx
+        # and requests, instead of being sent and refused.
         until = f" until {self.expires_at:%Y-%m-%d %H:%M:%S}Z" if self.expires_at else ""
         return f"<Token {self.profile} …{until}>"

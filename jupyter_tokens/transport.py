@@ -51,7 +51,7 @@ TOTAL_SECONDS = 30.0
 MOST_BYTES = 1024 * 1024
 """Size limit of a response, in bytes."""
 MOST_ATTEMPTS = 4
-"""Most attempts at one call."""
+"""Maximum number of attempts at one call, including the first."""
 
 _T = TypeVar("_T")
 
@@ -76,9 +76,9 @@ class Transport:
     clock : Clock, optional
         Measures the deadline.
     sleep : callable
-        Waits between tries; takes seconds.
+        Waits between attempts. It is called with the number of seconds.
     rng : callable
-        Returns the jitter, from 0 to 1.
+        Returns a random number from 0 to 1, for the jitter of the waits.
     transport : httpx.BaseTransport, optional
         Replaces the network in tests.
 
@@ -117,20 +117,20 @@ class Transport:
         Parameters
         ----------
         start : callable
-            Creates the flow. It is called for each try, so that each request has its own date and nonce.
+            Creates the flow. It is called for each attempt, so that each request has its own date and nonce.
         timeout : float, default 30
             Time limit of the whole call with its retries, in seconds.
         verify : bool or str, default True
             True, or the path of a CA bundle; False only for loopback.
         idempotent : bool, default True
-            False if the call must not be made twice. Then it is only tried again if no connection could be opened.
+            False if the call must not be made twice. Then it is only repeated if no request can have reached the API.
         attempts : int, optional
-            Most attempts at the call; by default `MOST_ATTEMPTS`. 1 returns every response to the caller.
+            Maximum number of attempts; by default `MOST_ATTEMPTS`. With 1, nothing is retried.
 
         Raises
         ------
         TokenError
-            If the call failed, after the last try.
+            If the last attempt failed.
         """
         deadline = self._clock.elapsed() + timeout
         attempt = 0
@@ -144,10 +144,10 @@ class Transport:
                 attempt += 1
                 if not again or attempt == (attempts or MOST_ATTEMPTS) or self._clock.elapsed() + wait >= deadline:
                     if failed is not None and isinstance(error, TimedOut) and (error.unsent or not failed.unsent):
-                        # This try had little time left, so the error of the one before says more.
+                        # This attempt had little time left, so the error of the previous one is more useful.
                         raise failed from None
                     raise
-                # A copy has no traceback, whose frames hold credentials.
+                # Keep a copy without the traceback, whose frames hold credentials.
                 failed = error.copy()
             self._sleep(wait)
 
@@ -246,14 +246,14 @@ class _Trust(NamedTuple):
 
 def _state_of(path: str) -> tuple[int, int] | None:
     try:
-        state = os.stat(path)  # noqa: PTH116 (a text from the environment, which may be no path at all)
+        state = os.stat(path)  # noqa: PTH116 (a string from the environment, which may not be a path)
     except (OSError, ValueError):
         return None
     return state.st_mtime_ns, state.st_size
 
 
 def proxy_for(url: httpx.URL) -> str | None:
-    """Return the proxy that the environment names for a URL, by the rules of the standard library."""
+    """Return the proxy that the environment sets for a URL, by the standard library's rules; None if there is none."""
     # Plain http is only allowed on this machine, so it must not leave through a proxy.
     if is_loopback(str(url)):
         return None
@@ -265,7 +265,7 @@ def proxy_for(url: httpx.URL) -> str | None:
 
 
 def trust_of(verify: bool | str) -> ssl.SSLContext:
-    """Load the certificates that a profile's `verify` and the environment name. Raises `NetworkError`."""
+    """Load the certificates to trust, from a profile's `verify` and the environment. Raises `NetworkError`."""
     try:
         if isinstance(verify, str):
             return ssl.create_default_context(cafile=verify)
@@ -292,7 +292,7 @@ def check_proxy(proxy: str) -> None:
     problem, hint = "", _PROXY_HINT
     if kind not in _PROXIES:
         known = ", ".join(f"{name}://" for name in _PROXIES)
-        problem = f"a proxy of the kind {plain(kind, 20)}:// is not known, only {known}"
+        problem = f"{plain(kind, 20)}:// proxies are not supported, only {known}"
     elif kind.startswith("socks") and not _has_socks():
         problem = "a SOCKS proxy needs the package socksio"
         hint = f"Install it: pip install 'jupyter_tokens[socks]'. {hint}"
@@ -309,7 +309,7 @@ def _has_socks() -> bool:
 
 
 def open_route(url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
-    """Open a connection pool for a URL and its proxy. Raises `NetworkError` for settings that cannot be used."""
+    """Open a connection pool for a URL and its proxy. Raises `NetworkError` if the settings cannot be used."""
     return _open(proxy_for(url), _Trust.now(verify))
 
 
@@ -395,7 +395,7 @@ class _Stream(httpx.SyncByteStream):
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """Raise httpcore's errors as httpx's errors of the same name; and socksio's, which httpcore does not convert."""
+    """Convert errors of httpcore, and of socksio (which httpcore does not), to httpx's errors of the same name."""
     try:
         yield
     except Exception as error:
@@ -436,7 +436,7 @@ def check_head(answer: httpx.Response) -> None:
         )
     encodings = answer.headers.get("content-encoding", "").lower().split(",")
     if any(encoding.strip() not in {"", "identity"} for encoding in encodings):
-        raise malformed(answer, "is compressed, which was not asked for")
+        raise malformed(answer, "is compressed, although the request did not allow that")
 
 
 def _host_of(answer: httpx.Response) -> str:
@@ -446,7 +446,7 @@ def _host_of(answer: httpx.Response) -> str:
 
 
 def unwritable(error: Exception) -> ConfigurationError:
-    """The error for a request that cannot be built. It names only the type: the text may hold URL or credential."""
+    """Return the error for a request that cannot be built. It omits the text of `error`, which may hold secrets."""
     return ConfigurationError(
         f"The request cannot be written ({type(error).__name__}).",
         hint="Check the endpoint, and the credential for characters that no header can hold.",
@@ -468,7 +468,7 @@ def connect_error(host: str, error: BaseException, proxy: str | None = None) -> 
     host : str
         The host of the endpoint.
     error : BaseException
-        The error of httpx, with its causes.
+        The httpx error, with its causes.
     proxy : str, optional
         The proxy of the call. If given, it is the proxy that could not be reached.
     """
@@ -505,7 +505,10 @@ def _without_password(proxy: str) -> str:
 
 
 def _within(timeout: float | None, late: type[Exception]) -> float | None:
-    """The time limit of one socket operation: httpcore's own, or the rest of the call's time if that is less."""
+    """The time limit of one socket operation: `timeout`, or the rest of the call's time if that is less.
+
+    Raises `late` if no time is left.
+    """
     if _current.deadline is None:
         return timeout
     left = _current.deadline - time.monotonic()

@@ -831,7 +831,7 @@ def test_a_socks_proxy_without_its_package_names_what_to_install(
 def test_a_proxy_of_an_unknown_kind(real: Transport, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setenv("ALL_PROXY", f"{kind}://u:{CANARY}@127.0.0.1:9")
     error = failed(real, URL)
-    assert f"a proxy of the kind {kind}:// is not known, only http://, https://, socks5://, socks5h://" in error.message
+    assert f"{kind}:// proxies are not supported, only http://, https://, socks5://, socks5h://" in error.message
     assert "ALL_PROXY" in error.hint
     assert CANARY not in str(error)
 

@@ -1,7 +1,7 @@
-"""Replaces a file atomically: readers see the old content or the new one, and never a part of either.
+"""Replaces a file atomically: readers see either the old content or the new content, always complete.
 
 A killed process cannot clean up. So the new file has no name until it is complete, where the system supports that
-(Linux, on most file systems); elsewhere, the next process removes what a killed one has left.
+(Linux, on most file systems); elsewhere, the next process removes what a killed one left behind.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def replace_file(file: Path, data: bytes, mode: int = 0o600) -> None:
     Parameters
     ----------
     file : Path
-        The file. A symbolic link is itself replaced.
+        The file. A symbolic link is replaced, not its target.
     data : bytes
         The new content.
     mode : int
@@ -41,7 +41,7 @@ def replace_file(file: Path, data: bytes, mode: int = 0o600) -> None:
     Raises
     ------
     OSError
-        The file could not be replaced. Nothing has changed.
+        If the file could not be replaced. It is then unchanged.
     """
     remove_leftovers(file.parent, file.name)
     temporary = file.with_name(f".{file.name}.{os.urandom(8).hex()}.tmp")
@@ -77,7 +77,7 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
     folder : Path
         The folder.
     name : str, optional
-        Name of the file that was being replaced; by default any.
+        Name of the file that was being replaced; by default any file.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -88,7 +88,7 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
 
 
 def _remove_unless_locked(file: Path) -> None:
-    # Do not follow a link or wait for a pipe that somebody else has put there.
+    # Do not follow a link, or wait for a pipe, that another user has put there.
     handle = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         seen = os.fstat(handle)
@@ -122,6 +122,6 @@ def _link(stream: IO[bytes], file: Path) -> None:
 def _lock(stream: IO[bytes]) -> None:
     """Lock the file until it is closed or the process is killed."""
     if fcntl is not None:  # pragma: no branch (see above)
-        # On a file system without locks, we go on without one.
+        # On a file system without locks, continue without one.
         with suppress(OSError):
             fcntl.flock(stream, fcntl.LOCK_EX)

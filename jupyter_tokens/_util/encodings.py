@@ -61,7 +61,7 @@ def _url(value: str) -> Iterator[str]:
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """The part of the encoding that does not depend on the surroundings, for each of the three alignments."""
+    """The part of the base64 text that does not depend on adjacent data, for each of the three alignments."""
     for lead in range(3):
         size = lead + len(data)
         encoded = b64encode(bytes(lead) + data).decode()[-(-lead * 8 // 6) : size * 8 // 6]

@@ -1,4 +1,4 @@
-"""Hints in messages."""
+"""Hints for misspelt names in error messages."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ def closest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, 1)
     if near:
         return f"Did you mean {near[0]}?"
-    return f"Known: {', '.join(names)}." if names else "It takes none."
+    return f"Known: {', '.join(names)}." if names else "There are none."

@@ -1,4 +1,4 @@
-"""Text as HTML that shows just that text in a notebook's output."""
+"""Escapes text for HTML, so that a notebook's output shows it unchanged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ __all__ = ["as_html"]
 
 
 def as_html(text: str) -> str:
-    r"""Escape a text for an element, not for an attribute.
+    r"""Escape text for the content of an HTML element, not for an attribute.
 
-    Front ends of Jupyter typeset what stands between two `$`, or `\(` and `\)`, as a formula, but not across elements.
+    Jupyter's front ends show text between two `$`, or between `\(` and `\)`, as a formula, but only within one element.
+    So each `$` and each backslash gets an element of its own.
     """
     return escape(text).replace("$", "<span>$</span>").replace("\\", "<span>\\</span>")

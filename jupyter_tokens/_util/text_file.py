@@ -10,17 +10,17 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class NotText(ValueError):
-    """The bytes are not UTF-8. The message says what they are and quotes nothing of them."""
+    """The bytes are not UTF-8. The message is a predicate ("is not UTF-8 text") and does not quote the bytes."""
 
 
 def refuse_utf_16(data: bytes) -> None:
-    """Raise `NotText` for the beginning of a file that Windows' tools have saved as UTF-16."""
+    """Raise `NotText` if the data begins as UTF-16, in which some Windows tools save text."""
     if data.startswith(_UTF_16):
         raise NotText("is UTF-16 text; save it as UTF-8")
 
 
 def decode(data: bytes) -> str:
-    """Decode UTF-8 whatever the locale, without the byte order mark of Windows' editors. Raises `NotText`."""
+    """Decode UTF-8 in any locale, and drop the byte order mark that Windows editors add. Raises `NotText`."""
     refuse_utf_16(data)
     try:
         return data.decode("utf-8-sig")

@@ -16,11 +16,11 @@ from ..errors import Busy
 __all__ = ["MOST_OF_ONE", "MOST_THREADS", "MOST_WAITING", "THREADS", "Threads", "on_a_thread"]
 
 MOST_THREADS = 128
-"""The most threads of all owners together."""
+"""Maximum number of threads for all owners together."""
 MOST_OF_ONE = 64
-"""The most threads of one owner. If its API hangs, other APIs still have the rest."""
+"""Maximum number of threads for one owner. If its API hangs, other APIs still have the rest."""
 MOST_WAITING = 1000
-"""The most calls of one owner that may wait for a thread. Further calls fail at once."""
+"""Maximum number of calls of one owner that may wait for a thread. Further calls fail immediately."""
 _RETRY_SECONDS = 5.0
 
 Work = Callable[[], None]
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 class Threads:
-    """A pool of daemon threads. Owners take turns, and the calls of an owner run in order.
+    """A pool of daemon threads. Owners take turns, and the calls of an owner start in order.
 
     A call beyond the limits waits; it fails with `Busy` if `most_waiting` calls of its owner are waiting already. The
     threads are daemons because an interpreter that exits must not wait for an API that hangs. An idle thread ends after
@@ -37,13 +37,13 @@ class Threads:
     Parameters
     ----------
     most : int
-        The most threads of all owners together.
+        Maximum number of threads for all owners together.
     most_of_one : int
-        The most threads of one owner.
+        Maximum number of threads for one owner.
     most_waiting : int
-        The most calls of one owner that may wait for a thread.
+        Maximum number of calls of one owner that may wait for a thread.
     idle_seconds : float
-        How long a thread waits for its next call before it ends.
+        Seconds that a thread waits for its next call before it ends.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Threads:
         Parameters
         ----------
         owner : str
-            The name that the limits are counted by, usually a profile.
+            The name under which the limits are counted, usually a profile.
         work : callable
             Must handle its own errors: its outcome is ignored.
 

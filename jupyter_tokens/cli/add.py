@@ -35,13 +35,13 @@ __all__ = ["AddApp", "SetSecretApp"]
 
 
 class AddApp(Action):
-    """Ask, check, store, and only then write: a run that is stopped changes nothing."""
+    """Prompt for missing values and check the profile before writing: a run that is stopped changes nothing."""
 
     name = "jupyter-tokens-add"
     description = """Add the profile NAME to your configuration. Prompts for missing values; secrets are hidden.
 
-    Without --provider, a NAME that is the id of a provider, or of a well-known issuer of logins (github, entra and so
-    on), chooses it. A secret is never an argument: you type it at a hidden prompt, and it is stored in the keyring
+    If --provider is missing and NAME is the id of a provider or of a well-known login issuer (github, entra and so on),
+    that one is used. A secret is never an argument: you type it at a hidden prompt, and it is stored in the keyring
     (with --store file: in a file of mode 0600 next to the configuration). Or the profile refers to a secret that you
     keep elsewhere (--from-env, --from-file, --set SETTING=keyring:SERVICE/USER). On a terminal the new profile is
     tested: it fetches one token."""
@@ -62,10 +62,12 @@ class AddApp(Action):
         Unicode(), help="SETTING=VALUE of the provider, or env, timeout, verify and so on; not a secret."
     ).tag(config=True)
     params = List(Unicode(), help="PARAMETER=VALUE for every call, by the vendor's own name.").tag(config=True)
-    from_env = List(Unicode(), help="SETTING=VARIABLE: read from the environment of the process that fetches.").tag(
+    from_env = List(
+        Unicode(), help="SETTING=VARIABLE: the process that fetches reads it from this environment variable."
+    ).tag(config=True)
+    from_file = List(Unicode(), help="SETTING=PATH: read it from this file, which only you may be able to read.").tag(
         config=True
     )
-    from_file = List(Unicode(), help="SETTING=PATH: read from this file, which only you can read.").tag(config=True)
     store = Enum(
         ("keyring", "file"),
         default_value="keyring",
@@ -90,9 +92,9 @@ class AddApp(Action):
     def run(self) -> int:
         """Run the command."""
         if len(self.extra_args) != 1:
-            self.fail(2, "takes one NAME for the profile; give settings with --set; secrets are asked for")
+            self.fail(2, "takes one NAME for the profile; give settings with --set; you are prompted for secrets")
         name = self.extra_args[0]
-        # Raises before any question, if Jupyter uses no configuration.
+        # Raises an error before the first prompt if Jupyter uses no configuration.
         path()
         profiles = load_profiles()
         if name in profiles:
@@ -134,12 +136,12 @@ class AddApp(Action):
         elif (problem := draft.problem()) is not None:
             raise ParameterError(
                 f"{problem.key} {problem.problem}.",
-                hint="Give it (--set, for a secret --from-env or --from-file), or run this in a terminal to be asked.",
+                hint="Give it with --set (a secret: --from-env or --from-file), or run this in a terminal.",
             )
         return draft
 
     def _wanted(self, name: str) -> str:
-        """The id of a provider or of a well-known issuer; a provider's goes before."""
+        """Return the id of the wanted provider or well-known issuer. Raises `ParameterError` if it is unknown."""
         known = [*provider_ids(), *PRESETS]
         wanted = self.provider or (name if name in known else "")
         if not wanted and is_interactive():
@@ -160,14 +162,14 @@ class AddApp(Action):
         if not is_interactive():
             raise ParameterError(f"--set issuer={name}:TENANT is missing.", hint=f"TENANT is {tenant}.")
         while not (answer := ask(f"{PRESETS[name].title}: {tenant}")):
-            say("It is needed. Press Ctrl-C to stop; nothing is changed.")
+            say("A value is needed. Press Ctrl-C to stop; nothing is changed.")
         return f"{name}:{answer}"
 
     def _kind(self, wanted: str) -> type[Provider]:
         try:
             return provider_class(wanted)
         except Exception as error:
-            # It comes from another package.
+            # A provider of another package can raise anything.
             problem = f"The provider {wanted} cannot be loaded ({type(error).__name__})."
         raise ConfigurationError(problem, hint="Install its package again.")
 
@@ -208,8 +210,8 @@ class SetSecretApp(Action):
     def run(self) -> int:
         """Run the command."""
         if len(self.extra_args) not in {1, 2}:
-            # Not shown: it may be the secret.
-            self.fail(2, "takes NAME and KEY; the secret is asked for, or read from a pipe")
+            # The arguments are not shown: one may be the secret.
+            self.fail(2, "takes NAME and KEY; type the secret at the prompt, or send it through a pipe")
         name, *keys = self.extra_args
         path()
         profiles = load_profiles()
@@ -237,8 +239,8 @@ class SetSecretApp(Action):
         if not given:
             self.fail(2, f"takes a KEY, because the profile has several secrets or none: {', '.join(used or fields)}")
         if given[0] not in fields:
-            # Not shown: it may be the secret.
-            self.fail(2, f"takes one of these as KEY: {', '.join(fields)}; the secret itself is asked for")
+            # The argument is not shown: it may be the secret.
+            self.fail(2, f"takes one of these as KEY: {', '.join(fields)}; you are prompted for the secret itself")
         return given[0]
 
     def _place(self, key: str, reference: object) -> str:
@@ -255,7 +257,7 @@ class SetSecretApp(Action):
 
 
 def _place_for_secrets(store: str) -> str:
-    """Return the store, or "file" after a question if there is no keyring. Raises `ConfigurationError`."""
+    """Return the store, or "file" if there is no keyring and the user agrees. Raises `ConfigurationError`."""
     if store == "file" or backend().usable:
         return store
     question = "This machine has no keyring. Store the secret in a file that only you can read (mode 0600)?"
@@ -281,7 +283,7 @@ def _pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
     for written in given:
         key, equals, value = written.partition("=")
         if not equals or not key or not value:
-            # Not shown: it may be a secret that was given in the wrong place.
+            # The text is not shown: it may be a secret that was given in the wrong place.
             raise ParameterError(f"{option} takes NAME=VALUE.")
         pairs.append((key, value))
     return pairs
@@ -297,7 +299,7 @@ def _from_env(variable: str) -> str:
 
 def _from_file(key: str, file: str) -> str:
     reference = f"file:{Path(file).expanduser().absolute()}"
-    # Raises for a file that does not exist, or that others can read.
+    # Raises an error if the file does not exist, or if others can read it.
     SecretRef.parse(reference, origin=f"--from-file {key}").resolve()
     return reference
 
@@ -307,4 +309,4 @@ def _stored(key: str, store: str) -> str:
     if store == "keyring":
         kept = backend()
         where = "the keyring" + ("" if kept.encrypts else f" ({kept.name}, which does not encrypt)")
-    return f"Its {key} is stored in {where}."
+    return f"The {key} is stored in {where}."

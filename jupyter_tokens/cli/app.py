@@ -45,11 +45,11 @@ class TokensApp(CommandApp):
     }
 
     def _config_file_name_default(self) -> str:
-        # The default would read the profiles, and show a literal secret for --show-config.
+        # The default file name would load the profiles, and --show-config would then print literal secrets.
         return ""
 
     def initialize(self, argv: Any = None) -> None:
-        """Read the words that a shell asks to complete, or the command line."""
+        """Read the command line, or, when a shell requests a completion, the words typed so far."""
         super().initialize(_typed() if argv is None else argv)
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class TokensApp(CommandApp):
         super().start()
         known = ", ".join(self.subcommands)
         wrong = f"there is no sub-command {self.extra_args[0]!r}" if self.extra_args else "a sub-command is missing"
-        self.fail(2, f"{wrong}; known are {known}; see --help")
+        self.fail(2, f"{wrong}; known sub-commands: {known}; see --help")
 
 
 def _typed() -> list[str]:
@@ -75,7 +75,7 @@ def main() -> None:
         try:
             TokensApp.launch_instance()
         finally:
-            # Here, because an error at exit could not be caught.
+            # Flush here, because an error at exit could not be caught.
             sys.stdout.flush()
     except BrokenPipeError:
         # The reader of the pipe, such as `head`, has ended.

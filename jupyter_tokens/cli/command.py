@@ -1,4 +1,4 @@
-"""The base of all commands: the command line, one line on standard error for an error, exit codes, completion."""
+"""Base classes of all commands: command-line parsing, one-line errors on standard error, exit codes, completion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .terminal import one_line
 
 __all__ = ["Action", "CommandApp"]
 
-# Errors before anything is sent: trying again without a change does not help.
+# Errors that occur before anything is sent. Retrying without a change does not help, so the exit code is 2.
 _USAGE = (ConfigurationError, NoValue, ParameterError, SecretError)
 _COMPLETING = "_ARGCOMPLETE"
 
@@ -40,7 +40,8 @@ class CommandApp(JupyterApp):
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """Parse options and arguments, in any order.
 
-        Traitlets would take arguments only in one place, ignore an unknown option, and exit with 1 after several lines.
+        The parser of traitlets accepts arguments only in one place, ignores unknown options, and for an error prints
+        several lines and exits with 1.
         """
         self.argv = list(sys.argv[1:] if argv is None else argv)
         if self.subcommands and self.argv[:1] == ["help"]:
@@ -83,7 +84,7 @@ class CommandApp(JupyterApp):
         for target, given in parsed.items():
             section, _, name = target.partition(".")
             if section == TokenProfiles.__name__:
-                # Not shown: it may hold a secret.
+                # The value is not shown: it may contain a secret.
                 self.fail(
                     2, "profiles cannot be options: write them to jupyter_tokens_config, or run `jupyter tokens add`"
                 )
@@ -120,7 +121,7 @@ class CommandApp(JupyterApp):
                     self.fail(2, f"{option} must be {_wanted(traits[target])}; see --help")
 
     def fail(self, code: int, message: str) -> NoReturn:
-        """End the process with one line on standard error."""
+        """Print one line on standard error, and exit with `code`."""
         sys.stderr.write(f"{self.name}: {message}\n")
         sys.exit(code)
 
@@ -131,7 +132,7 @@ class _UsageError(Exception):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage. An unknown option's value is left out: it may be a secret."""
+        """Raise `_UsageError` instead of printing the usage, without an unknown option's value: it may be a secret."""
         raise _UsageError(message.partition("=")[0] if "unrecognized arguments" in message else message)
 
 
@@ -147,10 +148,14 @@ def _wanted(trait: TraitType[Any, Any]) -> str:
 
 
 class Action(CommandApp):
-    """A command that does one thing and ends: 0, 1 for an error of the API or the network, 2 for wrong usage."""
+    """A command that does one thing and exits.
+
+    The exit code is 0; 1 for an error of the API or the network; 2 for wrong usage, an invalid profile or a missing
+    secret.
+    """
 
     def start(self) -> None:
-        """Run it, and end the process."""
+        """Run the command, and exit."""
         super().start()
         remove_leftovers()
         try:

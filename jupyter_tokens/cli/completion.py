@@ -31,7 +31,7 @@ def provider_names(**_: Any) -> list[str]:
 
 
 def profile_then_params(parsed_args: Any, prefix: str = "", **_: Any) -> list[str]:
-    """Complete a profile, then the parameters of its provider; after `NAME=` the ids that its API lists."""
+    """Complete the name of a profile, then its provider's parameters; after `NAME=`, the ids that the API lists."""
     before = getattr(parsed_args, "extra_args", None) or []
     if not before:
         return profile_names()

@@ -1,6 +1,6 @@
 """`jupyter tokens list` and `remove`: list the profiles; remove a profile, the secrets stored for it and its login.
 
-No token is fetched; a removal has the server revoke the login.
+Neither fetches a token. `remove` asks the server to revoke the login.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOCAL = {"env", "file"}
 _REVOKED = {
     None: "",
     True: " The server has revoked its login.",
-    False: " Its login is removed; the server was not told, or did not revoke it.",
+    False: " Its login is removed here, but could not be revoked on the server.",
 }
 _COLOURS = {"configured": "green", "no secret": "yellow", "wrong": "red"}
 
@@ -42,8 +42,9 @@ class ListApp(Action):
     name = "jupyter-tokens-list"
     description = """List the profiles: provider, environment variable, state, file.
 
-    The state is "configured", "no secret" (the environment variable or file of a secret is missing) or "wrong" (no
-    provider is named). No API is called, no keyring opened and no command run; `jupyter tokens doctor` checks more."""
+    The state is "configured", "no secret" (the environment variable or file of a secret is missing) or "wrong" (the
+    profile has no provider). No API is called, no keyring opened and no command run; `jupyter tokens doctor` checks
+    more."""
     examples = "jupyter tokens list\njupyter tokens list --json"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
@@ -101,7 +102,7 @@ def _entry(name: str, settings: Any, file: Path) -> dict[str, Any]:
 
 
 def _missing(name: str, written: Mapping[str, Any], file: Path) -> str | None:
-    """Return what is wrong with the first reference that cannot be resolved."""
+    """Return what is wrong with the first reference that cannot be resolved, or None."""
     for key, text in written.items():
         if not isinstance(text, str):
             continue
@@ -115,7 +116,7 @@ def _missing(name: str, written: Mapping[str, Any], file: Path) -> str | None:
 
 
 class RemoveApp(Action):
-    """Remove a profile, after a question."""
+    """Remove a profile, after a confirmation."""
 
     name = "jupyter-tokens-remove"
     description = """Remove the profile NAME from your configuration, with the secrets that `add` stored for it and
@@ -125,18 +126,18 @@ class RemoveApp(Action):
 
     flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
         **Action.flags,
-        "yes": ({"JupyterApp": {"answer_yes": True}}, "Do not ask."),
+        "yes": ({"JupyterApp": {"answer_yes": True}}, "Do not ask for confirmation."),
     }
 
     def run(self) -> int:
         """Run the command."""
         if len(self.extra_args) != 1:
-            self.fail(2, "takes one NAME; `jupyter tokens list` shows them")
+            self.fail(2, "takes the NAME of one profile: see `jupyter tokens list`")
         from ..config.editing import path  # noqa: PLC0415 (loads httpx)
         from ..sources.local import LocalSource  # noqa: PLC0415 (as above)
 
         name = self.extra_args[0]
-        # Raises before any question, if Jupyter uses no configuration.
+        # Raises an error before the question if Jupyter uses no configuration.
         path()
         with closing(LocalSource()) as source:
             profiles = source.profiles()

@@ -1,7 +1,7 @@
 """The credential helpers `git-credential-jupyter-tokens` and `docker-credential-jupyter-tokens`.
 
-A token is only sent to the hosts that the profile names (`hosts`), or for which git's own configuration names the
-profile. The helpers store nothing.
+A token is only sent to a host that the profile lists in `hosts`, or for which git's own configuration sets the profile.
+The helpers store nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def docker() -> None:
 
 
 def host_of(written: str) -> str:
-    """The host of a URL as `host:port` in lower case; text without a scheme is read as host:port."""
+    """Return the host of a URL as `host:port` in lower case; text without a scheme is read as host:port."""
     text = written.strip()
     return urlsplit(text if "://" in text else f"//{text}").netloc.rpartition("@")[2].lower()
 
@@ -84,7 +84,9 @@ def _answer_git(source: LocalSource, words: list[str], operation: str, asked: Ma
     profile = profiles[words[0]] if words else _profile_for(profiles, host)
     user = profile.user_at(host)
     if profile.hosts and user is None:
-        raise ParameterError(f"The profile {profile.name!r} is not for {host[:200]}.", hint="Add it to its hosts.")
+        raise ParameterError(
+            f"The profile {profile.name!r} does not have {host[:200]} in its hosts.", hint="Add the host there."
+        )
     key = source.key(profile.name, dict(map(param, words[1:])))
     if operation == "get":
         user = asked.get("username") or user or DEFAULT_USER

@@ -91,14 +91,14 @@ class DemoApp(CommandApp):
             "jupyterlab",
             f"--ServerApp.root_dir={notebooks}",
             f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}",
-            # Containers often have no other user, and JupyterLab is behind a token on loopback.
+            # Containers often have no user but root; JupyterLab serves on loopback only, and requires its token.
             "--ServerApp.allow_root=True",
             *([] if self.browser else ["--no-browser"]),
             *([f"--port={self.port}", "--ServerApp.port_retries=0"] if self.port else []),
             *self.extra_args,
         ]
         path = os.pathsep.join(filter(None, [str(config), os.environ.get("JUPYTER_CONFIG_PATH")]))
-        # An interruption before `try` would leave JupyterLab behind.
+        # An interruption before `try` would leave JupyterLab running.
         end_of_hold = _hold_interruptions()
         # In a session of its own, JupyterLab does not get the terminal's Ctrl-C: it would ask for confirmation.
         lab = subprocess.Popen(  # noqa: S603 (our own command line)
@@ -179,7 +179,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _hold_interruptions() -> Callable[[], None]:
-    """Delay Ctrl-C and similar signals until the returned function is called, which then raises."""
+    """Delay Ctrl-C and similar signals; return a function that ends this, and raises KeyboardInterrupt if one came."""
     held: list[int] = []
     before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in _ENDINGS}
 

@@ -25,10 +25,10 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 class DoctorApp(Action):
-    """Run all checks, whatever the earlier ones find."""
+    """Run all checks, even after one has failed."""
 
     name = "jupyter-tokens-doctor"
-    description = """Check the installation and the profiles: `ok`, `warn` or `fail`, what was found - what to do.
+    description = """Check the installation and the profiles. Each line: `ok`, `warn` or `fail`, result - what to do.
 
     It resolves the profiles' secrets: a keyring may ask for its password, and programs (command:, or the provider
     command) are run. It signs a call with them, but does not send it. It sends one request without a credential to

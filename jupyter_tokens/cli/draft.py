@@ -1,6 +1,6 @@
-"""A profile before it is written: the given settings, and the questions for missing ones.
+"""A profile that is being added: the given settings, and prompts for the missing ones.
 
-`Provider.check` says what is missing. Labels, help and examples of a question come from the setting.
+`Provider.check` reports what is missing. A prompt's label, help and example come from the setting.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Draft:
     answered: set[str] = field(default_factory=set)
 
     def set(self, key: str, text: str) -> None:
-        """Take a setting from the command line. Raises `ParameterError`, which does not show a secret."""
+        """Set a setting from the command line. Raises `ParameterError`, which never contains a secret."""
         known = self.kind.settings()
         if key in known:
             self._refuse_literal(key, text)
@@ -65,7 +65,10 @@ class Draft:
             raise ParameterError(f"There is no setting {key[:80]!r}.", hint=closest(key, [*known, *_COMMON]))
 
     def refer(self, key: str, reference: str) -> None:
-        """Take a reference from the command line. Raises `ParameterError` for a setting that cannot be one."""
+        """Make a setting refer to a variable or file (`env:…`, `file:…`), as given on the command line.
+
+        Raises `ParameterError` if the setting cannot be a reference, or is given twice.
+        """
         settings = self.kind.settings().items()
         references = [
             name for name, setting in settings if isinstance(setting, Reference) and not isinstance(setting, Program)
@@ -79,7 +82,7 @@ class Draft:
         self.settings[key] = reference
 
     def param(self, key: str, text: str) -> None:
-        """Take a parameter from the command line. Raises `ParameterError`."""
+        """Set a parameter from the command line. Raises `ParameterError`."""
         if key not in self.kind.params:
             problem = f"{key[:80]!r} is not a parameter of this provider."
             raise ParameterError(problem, hint=closest(key, self.kind.params))
@@ -91,7 +94,10 @@ class Draft:
         return {"provider": self.kind.id, **self.settings, **params}
 
     def ask_settings(self) -> None:
-        """Ask until nothing is missing. Raises `ParameterError` for an error in what was not asked for."""
+        """Ask for settings until none is missing or wrong.
+
+        Raises `ParameterError` if a setting is wrong that the user was not asked for, but gave on the command line.
+        """
         while (problem := self.problem()) is not None:
             if problem.sign_in:
                 self._ask_sign_in(problem.sign_in)
@@ -158,7 +164,7 @@ class Draft:
     def _ask_setting(self, key: str, others: Sequence[str]) -> bool:
         setting = self.kind.settings()[key]
         if setting.secret:
-            # Asked for last.
+            # Secrets are asked for last.
             self.pending.append(key)
             answer = _LATER
         else:

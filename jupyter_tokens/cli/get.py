@@ -37,8 +37,8 @@ class GetApp(Action):
     name = "jupyter-tokens-get"
     description = """Fetch the token of a PROFILE and print it, and nothing else, on standard output.
 
-    Parameters (name=value) have the vendor's own names and are added to those of the profile. The command calls the API
-    itself with this user's profiles and secrets, whether or not a Jupyter server is running. Exit code: 0; 1 for an
+    Parameters (name=value) have the vendor's own names; they add to or override the profile's. The command calls the
+    API itself with this user's profiles and secrets, whether or not a Jupyter server is running. Exit code: 0; 1 for an
     error of the API or the network; 2 for wrong usage, an invalid profile or a missing secret."""
     examples = """
     jupyter tokens get oneaccess
@@ -83,13 +83,13 @@ class GetApp(Action):
 
     def _print(self) -> int:
         name, *written = self.extra_args
-        # Checked first, so that a token that cannot be printed is not fetched.
+        # Before the fetch: if kubectl or Google requests something unsupported, no token is needed.
         asked = self._asked()
         source = LocalSource()
         profile = source.profiles()[name]
         if self.form == "env" and profile.env is None:
             raise ConfigurationError(
-                f"The profile {name!r} does not say which environment variable to set (env).",
+                f"The profile {name!r} has no environment variable (env).",
                 hint=f'Add env to it, or write: export NAME="$(jupyter tokens get {name})"',
             )
         key = source.key(name, dict(map(param, written)))
@@ -98,7 +98,7 @@ class GetApp(Action):
                 token = source.get(key, refresh=self.refresh)
         finally:
             source.close()
-        # keyring and docker ask for one host.
+        # The formats keyring and docker include a user name: use the one for the profile's first host.
         users = [user for user, _, _ in (host.rpartition("@") for host in profile.hosts[:1]) if user]
         asked = asked._replace(user=users[0]) if users else asked
         program = PROGRAMS.get(self.form)
@@ -125,7 +125,7 @@ def param(written: str) -> tuple[str, str]:
 
 
 def _exec_version() -> str:
-    """The API version that kubectl requests, by default the current one. Raises `ParameterError`."""
+    """Return the ExecCredential version that kubectl requests, by default the current one. Raises `ParameterError`."""
     info = os.environ.get(_EXEC_INFO)
     if not info:
         return EXEC_VERSIONS[0]
@@ -143,7 +143,7 @@ def _exec_version() -> str:
 
 
 def _google_type() -> str:
-    """The type of token that google-auth requests, by default the usual one. Raises `ParameterError`."""
+    """Return the type of token that google-auth requests, by default the usual one. Raises `ParameterError`."""
     asked = os.environ.get(_GOOGLE_TYPE) or GOOGLE_TYPES[0]
     if asked not in GOOGLE_TYPES:
         raise ParameterError(
@@ -169,16 +169,16 @@ def _printed(token: Token, form: str, env: Env) -> str:
 
 
 _QUOTE = "'\\''"
-"""A quote inside single quotes, for sh."""
+"""How sh writes a single quote inside a single-quoted string."""
 
 
 def _plain(value: Any) -> str:
-    # A secret in the metadata, such as OneAccess' id_token. The consumer asked for everything.
+    # Metadata can contain a secret, such as OneAccess' id_token. This format prints everything, so reveal it.
     return value.reveal() if isinstance(value, Secret) else str(value)
 
 
 def _told(token: Token) -> dict[str, Any]:
-    """The JSON form of `%gettoken --format json`, plus the token's metadata, including secrets in it."""
+    """Return the same JSON as `%gettoken --format json`, plus the token's metadata, including any secrets in it."""
     return {
         "profile": token.profile,
         "provider": token.provider,

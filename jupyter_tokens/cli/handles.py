@@ -29,7 +29,7 @@ __all__ = ["HandleApp", "HandlesApp"]
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SECONDS = 60.0
-_NO_SERVER = "Processes of the same user on the same machine need no handle: they use that user's configuration."
+_NO_SERVER = "Start one. Processes of the same user on this machine need no handle: they use that user's configuration."
 
 
 class _Asking(Action):
@@ -53,13 +53,13 @@ class _Asking(Action):
         if not isinstance(facts, dict) or facts.get("reason", "http") == "http":
             raise NetworkError(
                 f"The Jupyter server at {url} answered {answer.status_code}.",
-                hint="It does not have jupyter_tokens, or needs a token: set JUPYTER_TOKEN.",
+                hint="Install jupyter_tokens on that server, or set JUPYTER_TOKEN to its token.",
             )
         raise TokenError.from_dict(facts)
 
 
 def _server(wanted: str) -> tuple[str, str]:
-    """URL and token of a running server of this user. Raises `ConfigurationError`."""
+    """Return URL and token of a server of this user. Raises `ConfigurationError` if it is not clear which one."""
     from jupyter_server.serverapp import list_running_servers  # noqa: PLC0415 (slow: the completion of a name waits)
 
     running = {server["url"].rstrip("/"): server["token"] for server in list_running_servers()}
@@ -70,9 +70,11 @@ def _server(wanted: str) -> tuple[str, str]:
         [url] = running
     if not url:
         many = (
-            f"Several Jupyter servers are running: {', '.join(running)}." if running else "No Jupyter server runs here."
+            f"Several Jupyter servers are running: {', '.join(running)}."
+            if running
+            else "No Jupyter server is running."
         )
-        raise ConfigurationError(many, hint="Name one: --server URL." if running else _NO_SERVER)
+        raise ConfigurationError(many, hint="Choose one with --server URL." if running else _NO_SERVER)
     # Under a hub, the running server's file contains no valid token.
     given = os.environ.get("JUPYTER_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN")
     tokens = {_spelt(known): token for known, token in running.items()}
@@ -80,7 +82,7 @@ def _server(wanted: str) -> tuple[str, str]:
 
 
 def _spelt(url: str) -> str:
-    """A URL as in the files of running servers (jpserver-*.json): localhost instead of 127.0.0.1."""
+    """Spell a URL as in the files of running servers (jpserver-*.json): localhost instead of 127.0.0.1."""
     return url.replace("//127.0.0.1", "//localhost")
 
 
@@ -142,15 +144,15 @@ def _seconds(text: str) -> float:
 
 
 def _check(path: Path) -> None:
-    """Raise `ParameterError` if the file is there and is no handle: a mistyped path must not overwrite another file."""
+    """Raise `ParameterError` if the file exists and is not a handle: a mistyped path must not overwrite a file."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise ParameterError(f"{path} is not a regular file.", hint="Name another one.")
+        raise ParameterError(f"{path} is not a regular file.", hint="Choose another path.")
     if path.exists() and path.stat().st_size:
         try:
             Handle.read(str(path))
         except ConfigurationError:
             raise ParameterError(
-                f"{path} exists and is not a handle.", hint="Name another file, or remove it first."
+                f"{path} exists and is not a handle.", hint="Choose another path, or remove the file first."
             ) from None
 
 
@@ -195,4 +197,4 @@ class HandlesApp(_Asking):
         rows = [
             (each["id"], each["profile"], each["owner"], each["lease_ends_at"], str(each["uses"])) for each in handles
         ]
-        sys.stdout.write(table([("id", "profile", "owner", "good until", "uses"), *rows]))
+        sys.stdout.write(table([("id", "profile", "owner", "valid until", "uses"), *rows]))

@@ -51,10 +51,10 @@ class LoginApp(_OfProfile):
 
     name = "jupyter-tokens-login"
     description = """Log in to the profile NAME. Its provider must be oauth2 with grant authorization_code or
-    device_code. A browser is opened, which afterwards returns to a port of this machine. On a machine without a
-    browser, use --device: the command shows a URL and a code for a browser on any other device, and waits.
+    device_code. A browser is opened, and after the login it is redirected to a port of this machine. On a machine
+    without a browser, use --device: the command shows a URL and a code for a browser on any other device, and waits.
 
-    Kernels, servers and programs of this user then get tokens until the login ends or `jupyter tokens logout`."""
+    Kernels, servers and programs of this user then get tokens until the login expires or you log out."""
     examples = "jupyter tokens login acme\njupyter tokens login acme --device"
 
     device = Bool(default_value=False, help="Log in with a browser on another device.").tag(config=True)

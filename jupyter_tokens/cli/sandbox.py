@@ -40,14 +40,14 @@ class SandboxApp(CommandApp):
     clock = Unicode("", help="Freeze the clock at this time in UTC (2026-01-15T08:30:00Z); by default it runs.").tag(
         config=True
     )
-    life = Float(None, allow_none=True, help="The longest life of tokens in seconds; None: as with the vendor.").tag(
+    life = Float(None, allow_none=True, help="Longest lifetime of tokens in seconds; by default the vendor's.").tag(
         config=True
     )
     lock_after = Integer(
         None,
         min=1,
         allow_none=True,
-        help="Failures in a row after which a Huawei AK is locked; None, the default: never.",
+        help="Lock a Huawei AK after this many failures in a row; by default never.",
     ).tag(config=True)
     reuse = Bool(default_value=False, help="Whether OneAccess returns a token again while it is valid.").tag(
         config=True

@@ -26,7 +26,7 @@ class ScanApp(CommandApp):
     description = """Find tokens and keys in notebooks: in sources, outputs, metadata, attachments and widget state.
 
     PATHS are notebooks and folders; by default the current folder. A finding is shown by its place, kind and length,
-    never by its value. What is not a notebook of format 4 is searched as text and never changed.
+    never by its value. A file that is not a notebook of format 4 is searched as text and never changed.
     Exit code: 0 nothing found, 1 something found (also if it has been redacted, so that a commit
     stops until the notebook is added again), 2 wrong usage or a notebook that cannot be read."""
     examples = """
@@ -44,8 +44,8 @@ class ScanApp(CommandApp):
     )
     profiles = Bool(
         default_value=False,
-        help="Also look for the secrets of the configured profiles. Off by default, for it resolves their references: "
-        "a keyring may ask for its password, and commands are run. No API is called.",
+        help="Also look for the secrets of the configured profiles. Off by default, because it resolves their "
+        "references: a keyring may ask for its password, and commands are run. No API is called.",
     ).tag(config=True)
 
     flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
@@ -92,7 +92,7 @@ class ScanApp(CommandApp):
         if skipped:
             more = f" and {len(skipped) - _MOST_SKIPPED} more" if skipped[_MOST_SKIPPED:] else ""
             sys.stderr.write(
-                f"{self.name}: not scanned, name the folder to scan it: {', '.join(skipped[:_MOST_SKIPPED])}{more}\n"
+                f"{self.name}: not scanned, unless given as an argument: {', '.join(skipped[:_MOST_SKIPPED])}{more}\n"
             )
 
     def _report_findings(self, scanned: dict[str, Scanned]) -> None:
@@ -105,7 +105,7 @@ class ScanApp(CommandApp):
         left = sum(len(result.left) for result in found)
         says = [f"{sum(len(result.findings) for result in found)} found in {len(found)} of {len(scanned)} notebooks"]
         if changed:
-            says.append(f"{changed} redacted: save nothing over it from an open notebook")
+            says.append(f"{changed} redacted: reload an open notebook before you save it again")
         if left:
             clean = any(finding.place.may_change for result in found for finding in result.left)
             says.append("--fix redacts outputs" if clean else "remove what is not in an output yourself")
@@ -123,7 +123,7 @@ class ScanApp(CommandApp):
             try:
                 resolved = profiles[name].secrets()
             except TokenError as error:
-                # Go on with the others if a profile is invalid, or its secret is not available here.
+                # If a profile is invalid, or its secret is not available here, continue with the others.
                 sys.stderr.write(f"{self.name}: --profiles: {name}: {error}\n")
                 continue
             secrets.update({secret.reveal(): f"{key} of profile {name}" for key, secret in resolved.items()})

@@ -39,7 +39,7 @@ class _Configuration(NamedTuple):
 
 
 def _program(name: str = "jupyter-tokens") -> str:
-    """The absolute path of a program of this installation, because SDKs may have another PATH."""
+    """Return the absolute path of a program of this installation, because SDKs may have another PATH."""
     path = Path(sysconfig.get_path("scripts"), name)
     return str(path) if path.exists() else name
 
@@ -63,7 +63,7 @@ def _alibaba(profile: Profile, _: str) -> _Configuration:
     }
     return _Configuration(
         json.dumps({"current": profile.name, "profiles": [external]}, indent=2) + "\n",
-        "For ~/.aliyun/config.json. The library writes the temporary key into that file each time: in a notebook, use "
+        "Save it as ~/.aliyun/config.json. The library writes each temporary key into that file. In a notebook, use "
         f"%gettoken {profile.name} --sdk alibaba instead.",
     )
 
@@ -78,8 +78,8 @@ def _azure(profile: Profile, _: str) -> _Configuration:
     text = _script("# Every az command but this one fails.", _CHECK_AZ, f"exec {shlex.join(_get(profile, 'az'))}")
     return _Configuration(
         text,
-        "A script: save it as az, executable, in a folder of its own, and put that folder first on PATH. "
-        "AzureCliCredential and DefaultAzureCredential run it at every get_token, whichever resource is asked for.",
+        "This is a script: save it as az, executable, in a folder of its own, and put that folder first on PATH. "
+        "AzureCliCredential and DefaultAzureCredential run it at every get_token, for any resource.",
     )
 
 
@@ -166,8 +166,8 @@ def _keyring(profile: Profile, host: str) -> _Configuration:
     )
     return _Configuration(
         text,
-        "A script: save it as keyring, executable, in a folder of its own, and put that folder first on PATH. Run pip "
-        "or uv with --keyring-provider subprocess. uv runs it only if the URL names a user or the index has "
+        "This is a script: save it as keyring, executable, in a folder of its own, and put that folder first on PATH. "
+        "Run pip or uv with --keyring-provider subprocess. uv runs it only if the URL has a user name or the index has "
         'authenticate = "always".',
     )
 
@@ -176,7 +176,7 @@ def _variable(name: str) -> Callable[[Profile, str], _Configuration]:
     def configuration(profile: Profile, _: str) -> _Configuration:
         return _Configuration(
             f'export {name}="$({shlex.join(_get(profile))})"\n',
-            "A line for sh. The variable is set once and not refreshed: after the token has expired, it is of no use. "
+            "Run this line in sh. It sets the variable once; the token in it is not refreshed when it expires. "
             f"Use %gettoken {profile.name} in a notebook for longer work.",
         )
 
@@ -188,8 +188,8 @@ def _in_notebook(tool: str) -> Callable[[Profile, str], _Configuration]:
         needs = "".join(f", and set {name}" for name in SDKS[tool].needs)
         return _Configuration(
             f"%gettoken {shlex.quote(profile.name)} --sdk {tool}\n",
-            f"A line for a notebook: it sets {', '.join(SDKS[tool].variables(_NOWHERE))}. Run it before the SDK is "
-            f"imported{needs}.",
+            f"Run this line in a notebook. It sets {', '.join(SDKS[tool].variables(_NOWHERE))}. Run it before the SDK "
+            f"is imported{needs}.",
         )
 
     return configuration
@@ -209,7 +209,7 @@ TOOLS: Mapping[str, Callable[[Profile, str], _Configuration]] = {
     "openai": _variable("OPENAI_API_KEY"),
     "pip": _keyring,
     "uv": _keyring,
-    # These SDKs cannot run a program, and the token in a variable would expire.
+    # These SDKs cannot run a program, and a token in a shell's variable would expire.
     **{tool: _in_notebook(tool) for tool in ("aws-web-identity", "dashscope", "databricks", "huawei", "huggingface")},
 }
 
@@ -219,7 +219,7 @@ def _completed(parsed_args: Any, **_: Any) -> list[str]:
 
 
 class SdkApp(Action):
-    """Print one configuration."""
+    """Print the configuration for one tool and profile."""
 
     name = "jupyter-tokens-sdk"
     description = f"""Print the configuration that makes an unmodified SDK or tool get its tokens from the profile NAME.
@@ -246,7 +246,7 @@ class SdkApp(Action):
 
 
 def _urls(profile: Profile, given: str) -> list[str]:
-    """The base URLs that the profile's token is for: the given one, or those of the profile's hosts."""
+    """Return the base URLs to which the token may be sent: the given one, or one for each of the profile's hosts."""
     written = [given] if given else [host.rpartition("@")[2] for host in profile.hosts]
     if not written:
         raise _no_hosts(profile, "git.example.com")
@@ -270,11 +270,11 @@ _HOST = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 def _no_hosts(profile: Profile, host: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The profile {profile.name!r} does not name {host} in its hosts.",
+        f"The profile {profile.name!r} does not have {host} in its hosts.",
         hint=f'Add it: "hosts": ["{host}"], or ["USER@{host}"] if the host needs a user name.',
     )
 
 
 def _quoted(text: str) -> str:
-    """A value of git's configuration."""
+    """Quote a value for git's configuration."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -32,8 +32,9 @@ class ServiceApp(Action):
     name = "jupyter-tokens-service"
     description = """Serve the profiles of this user's configuration to the servers of a JupyterHub.
 
-    c.TokenService.grants defines which users get tokens of which profiles. JUPYTERHUB_API_URL is the hub's URL. The hub
-    sets it for a service that it starts, and JUPYTERHUB_SERVICE_URL with the port. See `jupyter tokens hub-config`."""
+    c.TokenService.grants defines which users get tokens of which profiles. JUPYTERHUB_API_URL must be the URL of the
+    hub's API. For a service that the hub starts, the hub sets this variable, and the port (JUPYTERHUB_SERVICE_URL).
+    See `jupyter tokens hub-config`."""
     examples = "jupyter tokens service --port 8889\njupyter tokens service --socket /run/jupyter-tokens/service.sock"
 
     ip = Unicode("127.0.0.1", help="Address to serve on.").tag(config=True)
@@ -79,7 +80,7 @@ class ServiceApp(Action):
         return 0
 
     def _address(self) -> tuple[str, int | None]:
-        """The address from the command line, or the one where the hub expects a service that it started."""
+        """Return IP address and port: as given, as the hub expects, or by default; the port is None without TCP."""
         told = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", ""))
         if self.port is not None:
             return self.ip, self.port
@@ -98,7 +99,7 @@ class ServiceApp(Action):
 
 
 class HubConfigApp(Action):
-    """Print the lines."""
+    """Print the lines for jupyterhub_config.py."""
 
     name = "jupyter-tokens-hub-config"
     description = "Print the lines for jupyterhub_config.py that `jupyter tokens service` needs."

@@ -1,4 +1,4 @@
-"""`jupyter tokens store`: lists the token store that a user's processes share, empties it, or changes its key."""
+"""`jupyter tokens store`: shows the token store that a user's processes share, empties it, or changes its key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions and messages at a terminal, on standard error: standard output is for results. Tables and colours."""
+"""Prompts and messages on standard error, because standard output is for results; tables and colours."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def one_line(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line for the user."""
+    """Print a line on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
@@ -43,10 +43,13 @@ def ask(question: str) -> str:
 
 
 def ask_hidden(question: str) -> Secret | None:
-    """Ask for a secret, without echo; None for an empty answer. Raises `ParameterError` if the echo cannot be off."""
+    """Ask for a secret, without echo; return None for an empty answer.
+
+    Raises `ParameterError` if echo cannot be switched off, or at the end of the input.
+    """
     try:
         with warnings.catch_warnings():
-            # Without this, getpass would go on and show it.
+            # Without this, getpass would only warn, and then show what is typed.
             warnings.simplefilter("error", getpass.GetPassWarning)
             typed = getpass.getpass(question + " (hidden): ")
     except EOFError:

@@ -1,4 +1,4 @@
-"""`jupyter tokens values`: the ids that a parameter can have, where the API can list them."""
+"""`jupyter tokens values`: lists the ids that a parameter can have, if the API can list them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["ValuesApp"]
 
 
 class ValuesApp(Action):
-    """Asks the API of a profile."""
+    """Request a parameter's possible values from the API of a profile."""
 
     name = "jupyter-tokens-values"
-    description = """List the values that a PARAMETER of a PROFILE can have: ModelArts' and PAI-DSW's instances, EIAM's
-    application tokens. Ids and names alone, no token. It needs the permission to list. Without a PARAMETER: those of
-    the profile whose values its API can list."""
+    description = """List the values that a PARAMETER of a PROFILE can have: instances of ModelArts and PAI-DSW, and
+    application tokens of EIAM. It prints only ids and names, no token. Your account needs the permission to list them.
+    Without a PARAMETER, it prints the parameters whose values the API can list."""
     examples = """
     jupyter tokens values modelarts instance_id
     jupyter tokens values eiam ApplicationTokenId ApplicationId=app_…

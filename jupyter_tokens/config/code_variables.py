@@ -10,18 +10,18 @@ __all__ = ["LOADS_CODE", "loads_code"]
 LOADS_CODE: Mapping[str, str] = {
     # Shells and the search for programs
     "PATH": "the shell looks for programs there",
-    "PATHEXT": "Windows decides by it which files are programs",
+    "PATHEXT": "Windows uses it to decide which files are programs",
     "COMSPEC": "Windows starts it as the shell",
     "SHELL": "terminals and editors start it",
     "BASH_ENV": "bash runs the file before each script",
     "ENV": "sh runs the file when it starts",
     "ZDOTDIR": "zsh runs the start-up files in it",
     "PROMPT_COMMAND": "bash runs it before each prompt",
-    "PS4": "bash expands it, commands included, while it traces",
+    "PS4": "bash expands it when tracing, and runs the commands in it",
     "BASH_FUNC_*": "bash defines a function from it",
     # The dynamic linker and the C library
-    "LD_*": "the dynamic linker loads libraries by it",
-    "DYLD_*": "the dynamic linker of macOS loads libraries by it",
+    "LD_*": "the dynamic linker uses it to find and load libraries",
+    "DYLD_*": "the dynamic linker of macOS uses it to find and load libraries",
     "GCONV_PATH": "the C library loads converters from it",
     "OPENSSL_CONF": "OpenSSL loads the engines that the file names",
     "OPENSSL_ENGINES": "OpenSSL loads engines from it",
@@ -33,7 +33,7 @@ LOADS_CODE: Mapping[str, str] = {
     "JUPYTER_DATA_DIR": "Jupyter starts the kernels that it describes",
     "JUPYTER_PATH": "Jupyter starts the kernels that it describes",
     "MPLBACKEND": "matplotlib imports the module that it names",
-    "PYSPARK_*": "Spark starts the program or passes the arguments on",
+    "PYSPARK_*": "Spark starts the program or uses the arguments that it names",
     "PYTEST_*": "pytest loads the plugins that it names",
     "PIP_*": "pip installs packages from the index that it names",
     "UV_*": "uv installs packages from the index that it names",
@@ -42,8 +42,8 @@ LOADS_CODE: Mapping[str, str] = {
     # Other languages
     "NODE_OPTIONS": "node loads the modules that it names",
     "NODE_PATH": "node looks for modules there",
-    "NPM_CONFIG_*": "npm runs scripts and fetches packages by it",
-    "PERL5*": "perl loads modules by it",
+    "NPM_CONFIG_*": "npm uses it to run scripts and fetch packages",
+    "PERL5*": "perl uses it to find and load modules",
     "PERLLIB": "perl looks for modules there",
     "RUBYOPT": "ruby loads the libraries that it names",
     "RUBYLIB": "ruby looks for libraries there",
@@ -58,8 +58,8 @@ LOADS_CODE: Mapping[str, str] = {
     "_JAVA_OPTIONS": "Java loads the agents that it names",
     "JDK_JAVA_OPTIONS": "Java loads the agents that it names",
     "JAVA_HOME": "tools start Java from it",
-    "SPARK_*": "Spark starts programs and loads classes by it",
-    "HADOOP_*": "Hadoop starts programs and loads classes by it",
+    "SPARK_*": "Spark uses it to start programs and load classes",
+    "HADOOP_*": "Hadoop uses it to start programs and load classes",
     "DOTNET_*": ".NET loads the assemblies that it names",
     "CORECLR_*": ".NET loads the profiler that it names",
     "COR_*": ".NET loads the profiler that it names",
@@ -80,8 +80,8 @@ LOADS_CODE: Mapping[str, str] = {
     "AWS_SHARED_CREDENTIALS_FILE": "AWS tools start the credential processes that the file names",
     "DOCKER_CONFIG": "docker starts the credential helpers that the file names",
     "QT_PLUGIN_PATH": "Qt loads plugins from it",
-    "GTK_*": "GTK loads modules by it",
-    "GIO_*": "GLib loads modules by it",
+    "GTK_*": "GTK uses it to find and load modules",
+    "GIO_*": "GLib uses it to find and load modules",
     # Where programs look for their own files
     "HOME": "programs run the start-up files in it",
     "USERPROFILE": "programs run the start-up files in it",
@@ -96,6 +96,6 @@ A token in one of them is useless at best. At worst, an endpoint returns the pat
 
 
 def loads_code(name: str) -> str | None:
-    """Return why a token must not be put into this variable; None if no program loads or starts code by it."""
+    """Return why a token must not be put into this variable; None if no program loads or starts code because of it."""
     # Names are case-insensitive on Windows.
     return next((why for pattern, why in LOADS_CODE.items() if fnmatchcase(name.upper(), pattern)), None)

@@ -55,7 +55,8 @@ def check(name: str, settings: Mapping[str, Any], *, programs: bool = False) -> 
     settings : mapping
         Its settings.
     programs : bool
-        Whether it may name a program to run. Only the owner of the file may do that, not a client of the server.
+        Whether the profile may name a program to run. Only the owner of the file may do that, not a client of the
+        server.
 
     Raises
     ------
@@ -95,7 +96,10 @@ def _check_reference(profile: Profile, key: str, reference: SecretRef, *, progra
 
 
 def editable(name: str, profiles: Profiles) -> dict[str, Any]:
-    """Return a profile for a form: its settings without the secrets, and the names of the secrets it has. Blocks."""
+    """Return a profile for a form: its settings without the secrets, and the keys of the secrets that it has. Blocks.
+
+    Raises `UnknownProfile`, or `ConfigurationError` if the profile cannot be read or is in another file.
+    """
     _check_place(name, profiles)
     with _lock:
         _, written = _read()
@@ -106,7 +110,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
         known = provider_class(settings["provider"]).settings()
     except (KeyError, TypeError):
         raise ConfigurationError(
-            f"The provider of the profile {name!r} is not installed.", hint="Change it in its file."
+            f"The provider of the profile {name!r} is not installed.", hint="Edit the profile in its file."
         ) from None
     secret = {key for key, setting in known.items() if setting.secret}
     # Only known settings: an unknown one may be a misplaced secret.
@@ -119,7 +123,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
 
 
 Change = Callable[[Mapping[str, Any], Mapping[str, Any], Collection[str]], None]
-"""Checks a change: gets the settings before and after it, and the references to the secrets that were sent."""
+"""Checks a change. Called with the settings before and after it, and the references to the new secrets."""
 
 
 def put(
@@ -141,7 +145,7 @@ def put(
     profiles : Profiles
         The current profiles.
     allow : callable
-        Raises for a change that the user may not make.
+        Raises an error if the user may not make this change.
     programs : bool
         See `check`.
 
@@ -153,7 +157,8 @@ def put(
     Raises
     ------
     ProfileRefused, ConfigurationError
-        The profile was not written. The file has not changed.
+        If the profile was not written: the file is then unchanged. Also `ConfigurationError` if the profile was written
+        but an old secret could not be removed; the message says so.
     """
     _check_place(name, profiles)
     folder = path().parent
@@ -175,9 +180,9 @@ def put(
 
 
 def draft(name: str, settings: Mapping[str, Any], profiles: Profiles, allow: Change | None = None) -> Profile:
-    """Return the profile that `put` would write, with the secrets that were sent. Writes and stores nothing. Blocks.
+    """Return the profile that `put` would write, with the new secrets. Writes and stores nothing. Blocks.
 
-    Parameters and errors are those of `put`.
+    Parameters and errors are as in `put`.
     """
     _check_place(name, profiles)
     with _lock:
@@ -195,9 +200,23 @@ def draft(name: str, settings: Mapping[str, Any], profiles: Profiles, allow: Cha
 
 
 def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = lambda: None) -> None:
-    """Removes a profile and the secrets that were stored for it. Blocks. Raises `UnknownProfile`.
+    """Remove a profile and the secrets that were stored for it. Blocks.
 
-    before_that : called once nothing speaks against the removal.
+    Parameters
+    ----------
+    name : str
+        Name of the profile.
+    profiles : Profiles
+        The current profiles.
+    before_that : callable
+        Called immediately before the removal, after all checks. If it raises, nothing is removed.
+
+    Raises
+    ------
+    UnknownProfile
+        If the file does not define the profile.
+    ConfigurationError
+        If another file defines the profile, the file cannot be read or written, or a secret cannot be removed.
     """
     _check_place(name, profiles)
     with _lock:
@@ -208,7 +227,7 @@ def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = la
         before_that()
         del written[name]
         _write(config)
-        # Whatever its provider was: a login that was kept in a file.
+        # Also remove a login that was stored in a file, whatever the provider was.
         secret_store.discard(name, {**before, "login": None}, {}, path().parent)
 
 
@@ -236,7 +255,7 @@ def _check_place(name: str, profiles: Profiles) -> None:
 
 
 def _read() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The content of the file, and the section with the profiles."""
+    """Return the content of the file, and its section with the profiles."""
     file = path()
     try:
         config = json.loads(decode(file.read_bytes()))

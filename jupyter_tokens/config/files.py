@@ -119,7 +119,7 @@ def stamp(files: Sequence[Path]) -> Stamp:
 
 
 def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
-    """Read and check the profiles of all files. If several files name the same profile, the last file counts.
+    """Read and check the profiles of all files. If several files define the same profile, the last one is used.
 
     A file that cannot be read is left out, with one warning; the other files are still used.
     """
@@ -165,7 +165,7 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
     Raises
     ------
     ConfigurationError
-        For an unknown mode. Files that cannot be read are left out.
+        If the mode is unknown. Files that cannot be read are ignored.
     """
     for file in reversed(config_files() if files is None else files):
         try:
@@ -184,10 +184,10 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
 
 
 def load_settings(name: str, files: Sequence[Path] | None = None) -> dict[str, Any]:
-    """Return the settings under `c.NAME` of all files; later files override. Files that cannot be read are left out."""
+    """Return the settings under `c.NAME` of all files; later files override. Files that cannot be read are ignored."""
     settings: dict[str, Any] = {}
     for file in config_files() if files is None else files:
-        # `load_profiles` warns of it.
+        # `load_profiles` warns about it.
         with suppress(ConfigurationError), detached_errors():
             settings |= _section(file, name)
     return settings

@@ -1,4 +1,4 @@
-"""Finds the credentials that this user has already, by their names. No file is opened, and no value is returned."""
+"""Finds credentials that the user already has, by variable and file names. Opens no file and returns no value."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["Found", "found"]
 
 _VARIABLE = re.compile(r"([A-Za-z][A-Za-z0-9_]*?)(_API_KEY|_API_TOKEN|_ACCESS_TOKEN|_TOKEN)", re.ASCII)
 _JUPYTERS = ("JUPYTER", "JPY_")
-"""Jupyter's own variables, which give access to the server."""
+"""Prefixes of Jupyter's own variables, which give access to the server."""
 
 
 class Found(NamedTuple):
-    """A credential, and the profile that would use it.
+    """A credential that was found, and a profile that would use it.
 
     Attributes
     ----------
     title : str
-        The variable, or the file.
+        The name of the variable, or the path of the file.
     profile : str
         A name for the profile.
     settings : Mapping
-        Its settings: a reference to the credential, or the chain that finds it.
+        The profile's settings, with a reference to the credential or the credential chain that finds it.
     """
 
     title: str
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 
 def found(environ: Mapping[str, str] = os.environ) -> list[Found]:
-    """Return the credentials found: variables by name, then the files of the clouds' own tools. Looks at the disk."""
+    """Return the credentials: variables sorted by name, then files of the vendors' own tools, if they exist."""
     return [*_variables(environ), *_files(environ, Path.home())]
 
 

@@ -1,4 +1,4 @@
-"""Access to the keyring, with a time limit and one call at a time, because it may wait for a person."""
+"""Calls the keyring, with a time limit and one call at a time, because it may wait for the user to unlock it."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Backend(NamedTuple):
 
 
 def backend() -> Backend:
-    """Return the backend that keyring has chosen. Reads and stores nothing."""
+    """Return the backend that keyring has chosen. No secret is read or stored."""
     import keyring  # noqa: PLC0415 (loads all backends, some of which ask the desktop)
     from keyring.backends import fail, null  # noqa: PLC0415 (as above)
 
     try:
         chosen = keyring.get_keyring()
     except Exception as error:
-        # The environment or keyring's own configuration names one that cannot be loaded.
+        # The environment or keyring's own configuration names a backend that cannot be loaded.
         return Backend(f"none that can be loaded ({type(error).__name__})", usable=False, encrypts=False)
     name = f"{type(chosen).__module__}.{type(chosen).__name__}"
     usable = not isinstance(chosen, fail.Keyring | null.Keyring)

@@ -11,7 +11,7 @@ from functools import lru_cache
 __all__ = ["LONGEST", "matches", "normalised"]
 
 LONGEST = 1000
-"""The most characters of a glob."""
+"""Maximum length of a glob, in characters."""
 _LONGEST_PATH = 4096
 _ANY = "**"
 
@@ -19,7 +19,7 @@ _ANY = "**"
 def normalised(path: str) -> str | None:
     """Normalise a path below the server's root: remove `.`, `..`, empty segments and leading and trailing slashes.
 
-    Returns None for the root itself, and for a path outside the root.
+    Returns None for the root itself, for a path outside the root, and for a path that is too long.
     """
     inside = posixpath.normpath(path.strip("/"))
     return None if inside in {".", ".."} or inside.startswith("../") or len(path) > _LONGEST_PATH else inside
@@ -44,7 +44,7 @@ def _compiled(glob: str) -> tuple[re.Pattern[str] | None, ...]:
     segments = inside.split("/")
     if segments[-1] == _ANY:
         segments.append("*")
-    # `fnmatch` creates atomic groups, which never backtrack. Brackets are ordinary characters here.
+    # The pattern from `fnmatch` has atomic groups, which never backtrack. Brackets are ordinary characters here.
     return tuple(None if s == _ANY else re.compile(fnmatch.translate(s.replace("[", "[[]"))) for s in segments)
 
 

@@ -1,4 +1,4 @@
-"""Profiles from Jupyter's configuration, and the known providers. Reads files, never the network.
+"""Checks the profiles from Jupyter's configuration. May read files, but never uses the network.
 
 Each profile is checked when it is looked up, so that an invalid one does not affect the others.
 """
@@ -51,7 +51,7 @@ _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or 
 
 
 class _Table(Field):
-    """Values by name."""
+    """Parameters by name."""
 
     type_schema: ClassVar = {"type": "object"}
     is_text = False
@@ -62,7 +62,7 @@ class _Table(Field):
 
 
 class _Fixed(Names):
-    """True, false, or a list of names."""
+    """True, false, or a list of parameter names."""
 
     type_schema: ClassVar = {"anyOf": [{"type": "boolean"}, Names.type_schema]}
 
@@ -116,7 +116,10 @@ COMMON: Mapping[str, Field] = {
         "Environment variable that the token fills.", label="Environment variable", example="ONEACCESS_TOKEN"
     ),
     "timeout": Number(
-        "Seconds for a whole call; at most 600, by default 30.", label="Timeout", unit="seconds", maximum=600
+        "Time limit of a whole call, in seconds; at most 600, by default 30.",
+        label="Timeout",
+        unit="seconds",
+        maximum=600,
     ),
     "verify": _Verify("True, or the path of a CA bundle.", label="Certificate check"),
     "kernels": Names("Names of the kernels that may get the token; by default all.", label="Kernels", advanced=True),
@@ -126,7 +129,7 @@ COMMON: Mapping[str, Field] = {
         advanced=True,
     ),
     "sdk": Setting(
-        "SDK that finds the token without a change of code, unless %gettoken names other places.",
+        "SDK that finds the token without a change of code, unless options of %gettoken put it elsewhere.",
         label="SDK",
         choices=tuple(SDKS),
         advanced=True,
@@ -138,7 +141,7 @@ COMMON: Mapping[str, Field] = {
         advanced=True,
     ),
     "inject_at_start": Switch(
-        "Whether each new local kernel of a server has the variable from its first cell; needs env.",
+        "Whether the variable is set in each new local kernel of a server before its first cell runs; needs env.",
         label="Inject at start",
         read_only=True,
     ),
@@ -174,7 +177,7 @@ class Profile:
     Attributes
     ----------
     env : str, mapping or None
-        The environment variable that it fills; for a token with several values, a variable for each field.
+        The environment variable that the token fills; for a token with several values, a variable for each field.
     timeout : float
         Time limit of a whole call, in seconds.
     verify : bool or str
@@ -182,7 +185,7 @@ class Profile:
     kernels, notebooks : tuple of str or None
         Names of the kernels, and globs of the notebooks, that may get its token from a server; None: all.
     inject_at_start : bool
-        Whether new local kernels of a server have the variable from their first cell.
+        Whether the variable is set in new local kernels of a server before their first cell runs.
     fixed_params : frozenset of str
         The parameters that no call can change.
     allow_create : bool
@@ -192,7 +195,7 @@ class Profile:
     sdk : str or None
         The SDK that finds the token in a kernel.
     origin : str
-        Which process fetches its tokens, in words to be shown; "" if the profile is in this process's own
+        The process that fetches the profile's tokens, as text to show; "" if the profile is in this process's own
         configuration.
     may_reveal : bool
         Whether that process allows the value of a token to be shown.
@@ -216,7 +219,7 @@ class Profile:
     may_reveal: bool = True
 
     def user_at(self, host: str) -> str | None:
-        """The user name to send to a host ("" if the profile names none); None if the profile is not for the host."""
+        """Return the user name for a host ("" if the profile has none), or None if the profile is not for the host."""
         users = (user for user, _, own in (written.rpartition("@") for written in self.hosts) if own.lower() == host)
         return next(users, None)
 
@@ -227,7 +230,7 @@ class Profile:
         return self.notebooks is None or any(matches(glob, path) for path in paths for glob in self.notebooks)
 
     def check_env(self, env: Env) -> None:
-        """Check the variables that a call names: one, or one for each of several values. Raises `ParameterError`."""
+        """Check a call's environment variables: one, or one for each of several values. Raises `ParameterError`."""
         try:
             _check_env(self.provider, env)
         except ParameterError as error:
@@ -239,31 +242,31 @@ class Profile:
         return any(reference.is_personal for reference in self.references.values())
 
     def of_user(self, user: str) -> Profile:
-        """The profile with a user's own secrets. Raises `SecretError` for a name that cannot be part of a reference."""
+        """Return the profile with a user's own secrets. Raises `SecretError` if no reference can contain the name."""
         return replace(self, references={key: reference.of_user(user) for key, reference in self.references.items()})
 
     @property
     def subjects(self) -> dict[str, str]:
-        """The profiles whose tokens this one's are made from, by the setting that names each."""
+        """The names of the profiles whose tokens this profile needs as secrets, by the setting that refers to each."""
         return {key: reference.target for key, reference in self.references.items() if reference.kind == "profile"}
 
     def secrets(self) -> dict[str, Secret]:
-        """Resolve the references of the profile now, but for `subjects`. Blocks. Raises `SecretError`."""
+        """Read the secrets of the profile now, except `subjects`. Blocks. Raises `SecretError`."""
         others = self.subjects
         return {key: reference.resolve() for key, reference in self.references.items() if key not in others}
 
     def call_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
-        """The profile's parameters, overridden by those of a call. Raises `ParameterError`."""
+        """Return the profile's parameters, overridden by the parameters of a call. Raises `ParameterError`."""
         return self._parse(self.provider.params, given)
 
     def list_params(self, name: str, given: Mapping[str, object]) -> dict[str, ParamValue]:
-        """The parameters that the API needs to list the values of another one. Raises `ParameterError`."""
+        """Return the parameters with which the API lists the values of parameter `name`. Raises `ParameterError`."""
         lists = self.provider.lists
         if name not in lists:
             known = f"It can list: {', '.join(lists)}." if lists else ""
             raise self._named(ParameterError(f"The API has no list of values for {name[:80]!r}.", hint=known))
         needed = {key: replace(self.provider.params[key], required=True) for key in lists[name]}
-        # A call cannot look where the profile does not let it.
+        # A call cannot override fixed parameters here either.
         free = {key: value for key, value in given.items() if key not in self.fixed_params}
         merged = {key: value for key, value in {**self.params, **free}.items() if key in needed}
         try:
@@ -277,7 +280,10 @@ class Profile:
         return not self.allow_create and type(self.provider).create is not Provider.create
 
     def create_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
-        """`call_params` for creating a token. Raises `ConfigurationError` if the profile does not allow that."""
+        """Return the parameters for creating a token, as in `call_params`.
+
+        Raises `ConfigurationError` if the profile does not allow that, or `ParameterError`.
+        """
         if self.create_is_off:
             raise self._named(
                 ConfigurationError("The profile does not allow creating tokens.", hint="Set allow_create: true in it.")
@@ -326,12 +332,14 @@ class Profiles(Mapping[str, Profile]):
         return cls({name: Raw(written) for name, written in settings.items()})
 
     def beside(self, others: Mapping[str, Profile | TokenError]) -> Profiles:
-        """Add profiles that another process has checked. For the same name, the profile here counts.
+        """Return these profiles together with profiles that another process has checked.
+
+        If both have a profile of the same name, the one of this object is used.
 
         Parameters
         ----------
         others : mapping
-            By name, a profile or the error of an invalid one.
+            By name, a profile, or the error of an invalid profile.
         """
         both = Profiles(self._raw, self.problems)
         both._checked = self._checked
@@ -364,12 +372,12 @@ class Profiles(Mapping[str, Profile]):
         return _missing() or (closest(name, self) if self else _NONE_CONFIGURED)
 
     def file(self, name: str) -> Path | None:
-        """The file that defines a profile; None if a program gave it, or if it is unknown."""
+        """Return the file that defines a profile; None if a program gave the profile, or if it is unknown."""
         raw = self._raw.get(name)
         return raw.file if raw is not None else None
 
     def at_start(self) -> list[str]:
-        """The names of the profiles with `inject_at_start`, including invalid ones."""
+        """Return the names of the profiles with `inject_at_start`, including invalid profiles."""
         return [
             name
             for name, raw in self._raw.items()
@@ -377,10 +385,10 @@ class Profiles(Mapping[str, Profile]):
         ]
 
     def changed_from(self, before: Profiles) -> set[str]:
-        """The names of profiles whose settings have changed, and which so lose their state (such as an IAM login).
+        """Return the names of profiles whose settings have changed, so that their state (an IAM login) is dropped.
 
-        Profiles of a file that cannot be read now, perhaps because it is being edited, are not included, so that fresh
-        tokens stay in use.
+        Unchanged profiles are not checked again. Profiles of a file that cannot be read now, perhaps because it is
+        being edited, are not included, so that fresh tokens stay in use.
         """
         unknown = {name for name, raw in before._raw.items() if raw.file in self.problems and name not in self._raw}
         same = {name for name, raw in self._raw.items() if before._raw.get(name) == raw}
@@ -401,7 +409,7 @@ class Profiles(Mapping[str, Profile]):
 
 
 def _missing() -> str:
-    """Why this process cannot find the user's configuration, or ""."""
+    """Return why this process cannot find the user's configuration, or ""."""
     if any(os.environ.get(name) for name in ("HOME", "USERPROFILE", "JUPYTER_CONFIG_DIR")):
         return ""
     return (
@@ -470,7 +478,7 @@ class _Reader:
         if not isinstance(provider_id, str):
             raise self._error("provider", "is missing", f"Known: {', '.join(provider_ids())}.")
         if provider_id not in provider_ids():
-            raise self._error("provider", "is not one that is installed", closest(provider_id, provider_ids()))
+            raise self._error("provider", "is not an installed provider", closest(provider_id, provider_ids()))
         try:
             return provider_class(provider_id)
         except Exception as caught:
@@ -517,7 +525,7 @@ class _Reader:
         known = {**provider.params, **provider.create_params}
         for name in wanted or ():
             if name not in known:
-                problem = f"names {name!r}, which is not a parameter of it"
+                problem = f"names {name!r}, which is not a parameter of provider {provider.id!r}"
                 raise self._error("fixed_params", problem, closest(name, known))
         return frozenset(wanted or ())
 
@@ -536,7 +544,7 @@ class _Reader:
                 raise self._error("verify", "names the home folder of an unknown user") from None
             return str(self._raw.file.parent / path if self._raw.file else path)
         urls = [getattr(provider, key) for key, known in provider.settings().items() if isinstance(known, Endpoint)]
-        # A region means public hosts for every endpoint that is not given, including that of IAM.
+        # With a region, every endpoint that is not given is a public host, including the IAM endpoint.
         public = bool(getattr(provider, "region", ""))
         if not verify and not all(is_loopback(url) if url else not public for url in urls):
             raise self._error("verify", "can only be switched off for loopback", "Give the path of a CA bundle.")
@@ -546,7 +554,7 @@ class _Reader:
         self, written: Mapping[str, Any], provider: Provider, known: Mapping[str, Setting]
     ) -> Iterable[tuple[str, SecretRef]]:
         base = self._raw.file.parent if self._raw.file else None
-        # A little less than the whole call, so that this error comes before the time-out of the waiting caller.
+        # A little less than the whole call, so that this error comes before the waiting caller times out.
         seconds = 0.9 * written.get("timeout", 30)
         for key, setting in known.items():
             text = getattr(provider, key)

@@ -1,4 +1,4 @@
-"""Runs a program whose output is a secret: no shell, no input, a time limit, and nothing of what it prints is shown."""
+"""Runs a program whose output is a secret: no shell, no input, a time limit, and its output is never shown."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import NamedTuple
 __all__ = ["MOST_BYTES", "Ended", "run"]
 
 MOST_BYTES = 64 * 1024
-"""How much output is read, in bytes. For longer output, one byte more is returned, so that the caller can refuse it."""
+"""Maximum output, in bytes. Longer output is cut at a length above this, so that the caller can refuse it."""
 
 
 class Ended(NamedTuple):
-    """How a program ended. `status` is its exit status, or None if it was killed at the time limit."""
+    """How a program ended. `status` is its exit status; None after the time limit, 0 if the output was too long."""
 
     status: int | None
     output: bytes

@@ -86,7 +86,10 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
 
 
 def store(wanted: list[Deposit], folder: Path) -> None:
-    """Store the secrets at their references. Blocks. `folder` holds the configuration. Raises `ConfigurationError`."""
+    """Store the secrets under their references. Blocks. Raises `ConfigurationError`.
+
+    `folder` is the folder of the configuration, which relative `file:` references start from.
+    """
     for reference, secret in wanted:
         kind, _, target = reference.partition(":")
         if kind == "keyring":
@@ -101,7 +104,7 @@ def login_reference(place: str, name: str) -> str:
 
 
 def erase(reference: str, folder: Path) -> None:
-    """Remove one stored secret, if it is there. Blocks. Raises `ConfigurationError`."""
+    """Remove one stored secret, if it exists. Blocks. Raises `ConfigurationError`."""
     kind, _, target = reference.partition(":")
     if kind == "keyring":
         _from_keyring(target)
@@ -110,7 +113,7 @@ def erase(reference: str, folder: Path) -> None:
 
 
 def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
-    """Remove stored secrets that the profile no longer refers to. Blocks."""
+    """Remove stored secrets that the profile no longer refers to. Blocks. Raises `ConfigurationError`."""
     for key in {**before, **now}:
         for reference in _references("file", name, key):
             if now.get(key) != reference:
@@ -125,7 +128,7 @@ _STORES = {"keyring": f"keyring:{SERVICE}/", "file": f"file:{FOLDER}/"}
 
 
 def _references(store: str, name: str, key: str) -> tuple[str, str]:
-    """Return references to the two places of a secret: one holds the current secret, the other takes the next one."""
+    """Return the two references for a secret: one is for the current secret, the other for the next one."""
     first = f"{_STORES[store]}{name}.{key}"
     return first, f"{first}.2"
 

@@ -29,7 +29,7 @@ from .program import MOST_BYTES, run
 __all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch_seen"]
 
 Seen = Callable[[str, Secret | Token], None]
-"""Called for a value that has come into this process, with the name of its profile and the value."""
+"""Called with the name of a profile, and a secret or token of the profile that a fetch brings into this process."""
 
 _USER = "{user}"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
@@ -102,10 +102,10 @@ class SecretRef:
         The part after the colon; for a literal, the secret itself.
     origin : str
         The setting that holds the reference, for errors: "profile 'x', key 'y' in /path/of/config".
-    base : Path
-        The folder that a relative `file:` path starts from.
+    base : Path or None
+        The folder that a relative `file:` path starts from; None for the current folder.
     seconds : float
-        How long a keyring may wait for a person, or a program may run.
+        Seconds that a keyring may wait for a person, or a program may run.
     setting : str
         The setting's key, for errors.
     """
@@ -129,12 +129,12 @@ class SecretRef:
         seconds: float = KEYRING_SECONDS,
         setting: str = "",
     ) -> SecretRef:
-        """Parse a reference. Raises `SecretError` if there is nothing after the colon."""
+        """Parse a reference. Raises `SecretError` if the part after the colon is empty or has control characters."""
         kind, colon, target = text.partition(":")
         if not colon or kind not in cls.KINDS:
             return cls("literal", text, origin, base, seconds, setting)
         if not target.strip() or not target.isprintable():
-            problem = "names nothing" if not target.strip() else "holds control characters"
+            problem = "is incomplete" if not target.strip() else "holds control characters"
             raise SecretError(f"{origin}: {kind}: {problem}.", hint=f"Write {kind}:{_FORMS[kind]}.")
         return cls(kind, target.strip(), origin, base, seconds, setting)
 
@@ -151,7 +151,10 @@ class SecretRef:
         if not self.is_personal:
             return self
         if not _PLAIN_NAME.fullmatch(user):
-            raise self.error("cannot be used for this user, whose name has other characters than letters and digits.")
+            raise self.error(
+                "cannot be used for this user: the name may only have letters, digits and _.@+-, and must begin with a "
+                "letter, a digit or _."
+            )
         return replace(self, target=self.target.replace(_USER, user))
 
     def __repr__(self) -> str:
@@ -163,7 +166,7 @@ class SecretRef:
         Raises
         ------
         SecretError
-            If the secret cannot be read. It never holds any part of the secret.
+            If the secret cannot be read. The error never contains any part of the secret.
         """
         _log.debug("%s: reading its %s reference", self.origin, self.kind)
         with detached_errors():
@@ -202,7 +205,7 @@ def _checked(ref: SecretRef, value: str | bytes) -> str:
         raise ref.error("is empty.")
     if "\0" in value:
         raise ref.error("contains NUL characters; it may be UTF-16 text.", "Save it as UTF-8.")
-        # Bytes in the environment that are not text, and "\ud800" in JSON, cannot be sent.
+    # Bytes in the environment that are not text, and "\ud800" in JSON, cannot be sent.
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ref.error("is not UTF-8 text.")
     return value
@@ -262,7 +265,7 @@ def _read_file(ref: SecretRef) -> bytes:
 
 
 def _at_once(path: str, flags: int) -> int:
-    # Opening a pipe would wait for a writer.
+    # Without O_NONBLOCK, opening a pipe would wait for a writer.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -305,19 +308,19 @@ def _read_command(ref: SecretRef) -> bytes:
     except OSError as error:
         raise ref.error(
             f"({program}) cannot be run ({error.strerror}).",
-            "Install it, or give its full path: Jupyter's PATH may be another than your terminal's.",
+            "Install it, or give its full path: Jupyter's PATH may differ from your terminal's.",
         ) from None
     if status is None:
         raise ref.error(
             f"({program}) did not end within {ref.seconds:.3g} s.",
-            "It must not ask for anything on the terminal. If it is only slow, raise the profile's timeout.",
+            "Use a program that asks for nothing on the terminal. If it is only slow, raise the profile's timeout.",
         )
     if status:
         raise ref.error(
             f"({program}) ended with status {status}.", "Run it in a terminal to see why; you may have to log in again."
         )
     if not output.strip():
-        raise ref.error(f"({program}) ended, but its output is empty.", "It must print to standard output.")
+        raise ref.error(f"({program}) ended, but its output is empty.", "Make it print the secret to standard output.")
     return output
 
 

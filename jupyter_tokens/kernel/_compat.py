@@ -83,7 +83,7 @@ def kernel_session(shell: InteractiveShell) -> Any:
 
 
 def serialize_point(session: Any) -> Point:
-    """Where every message becomes bytes. A session takes no filter and exists before extensions are loaded."""
+    """Where every message becomes bytes. A session offers no filter, and already exists when extensions are loaded."""
     return Point(session, "serialize")
 
 
@@ -101,7 +101,7 @@ def publisher(socket: Any) -> Any:
 
 
 def call_later(socket: Any, seconds: float, call: Callable[[], None]) -> None:
-    """Call a function later on the publishing thread. It has no timer, and its loop may only be used on that thread."""
+    """Call a function later, on the publishing thread. The thread offers no timer, and only it may use its loop."""
     thread = publisher(socket)
     if thread is not None:
         thread.schedule(lambda: thread.io_loop.call_later(seconds, call))
@@ -113,7 +113,7 @@ def publishes(stream: Any) -> bool:
 
 
 def publish_text(stream: Any, text: str) -> None:
-    """Send text at once, on this thread. `flush` would leave the sending to the stream's thread."""
+    """Send text immediately, on this thread. `flush` would leave the sending to the stream's thread."""
     stream.flush()  # what was printed before
     content = {"name": stream.name, "text": text}
     stream.session.send(stream.pub_thread, "stream", content, parent=stream.parent_header, ident=stream.topic)
@@ -133,17 +133,17 @@ def show_instead(error: BaseException, lines: Sequence[str]) -> None:
 
 
 def expressions_point(shell: InteractiveShell) -> Point:
-    """Where user expressions are evaluated, by which the server sets variables. IPython fires no event for that."""
+    """Where user expressions are evaluated. The server sets variables with them; IPython fires no event for them."""
     return Point(shell, "user_expressions")
 
 
 def result_point(shell: InteractiveShell) -> Point:
-    """Where a result is recorded before it is sent; the record may be written to a database at once."""
+    """Where a result is recorded before it is sent; the record may be written to a database immediately."""
     return Point(shell.displayhook, "log_output")
 
 
 def log_point(shell: InteractiveShell) -> Point:
-    """Where `%logstart -o` writes outputs. The logger takes no filter."""
+    """Where `%logstart -o` writes outputs. The logger offers no filter."""
     return Point(shell.logger, "log_write")
 
 

@@ -24,7 +24,7 @@ class Filled(NamedTuple):
     params : dict
         The request parameters it was fetched with.
     env : dict
-        Variables by field of the token, for all its values; a single value has the field "".
+        The variable for each of the token's values, by field; a single value has the field "".
     """
 
     profile: str
@@ -33,7 +33,7 @@ class Filled(NamedTuple):
 
 
 def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
-    """Outcome of each profile that was to be injected at the kernel's start.
+    """Return the outcome of each profile whose token was to be injected when the kernel started.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
     Raises
     ------
     ValueError
-        The variable does not hold what a server writes there.
+        The environment variable with the outcomes does not hold what a Jupyter server writes there.
     """
     try:
         told = json.loads(environ.get(START_VARIABLE, "{}"))
@@ -81,7 +81,7 @@ class FilledVariables:
     def __init__(self, environ: MutableMapping[str, str]) -> None:
         self._environ = environ
         self._filled = filled_variables(environ)
-        # No copy of a value is kept.
+        # Hashes, so that no copy of a value is kept.
         self._hashes = {name: hash(environ[name]) for name in self._filled}
 
     def items(self) -> list[tuple[str, Filled]]:

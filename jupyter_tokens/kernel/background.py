@@ -1,4 +1,4 @@
-"""What a session's threads report: failures, for the user, and what the session holds, for the Jupyter server."""
+"""Reports from a session's threads: failures, for the user, and the tokens held, for the Jupyter server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Reports", "Troubles"]
 
 _REPORT_PAUSE_SECONDS = 0.2
-"""Pause between two reports, so that a loop that fetches many tokens is reported once."""
+"""Pause between two reports, so that a loop that fetches many tokens causes few reports."""
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +52,7 @@ class Troubles:
             self._notices.pop(key, None)
 
     def take_notices(self) -> list[str]:
-        """Return what has failed in the background since the last call. A failure is reported once until it is over."""
+        """Return what has failed in the background since the last call. A repeated failure is returned only once."""
         with self._lock:
             notices = list(self._notices.values())
             self._notices.clear()
@@ -70,7 +70,7 @@ def _notice(key: Key, error: TokenError) -> str:
 
 
 class Reports:
-    """Reports to the Jupyter server what a session holds, from a daemon thread, after each change.
+    """Reports to the Jupyter server which tokens a session holds, from a daemon thread, after each change.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Reports:
         self._lock = threading.Lock()
 
     def changed(self) -> None:
-        """Report soon. Returns at once."""
+        """Report soon, from the thread. Returns immediately."""
         self._changed.set()
         with self._lock:
             if self._thread is None and not self._stopped.is_set():
@@ -95,24 +95,26 @@ class Reports:
                     thread.start()
                 except RuntimeError as error:
                     # The process has too many threads, or is ending: the next change tries again.
-                    _log.debug("what is held is not reported to the server: %s", error)
+                    _log.debug("The tokens that are held are not reported to the server yet: %s", error)
                 else:
                     self._thread = thread
 
     def stop(self) -> None:
-        """Report the last change, and stop."""
+        """Stop after a last report. Returns immediately."""
         self._stopped.set()
         self._changed.set()
 
     def _run(self) -> None:
         last: object = None
-        while not self._stopped.is_set():
+        is_last = False
+        while not is_last:
             self._changed.wait()
             self._changed.clear()
+            is_last = self._stopped.is_set()
             try:
                 last = self._send(last)
             except TokenError as error:
                 # The server is not reachable, or has another version; the next change is reported again.
                 last = None
-                _log.debug("what is held was not reported to the server: %s", error.reason)
+                _log.debug("The tokens that are held could not be reported to the server: %s", error.reason)
             self._stopped.wait(_REPORT_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""How a notebook shows a token and an error: state, expiry, places; never the value."""
+"""Renders tokens, notices and errors in a notebook: a token's state, expiry and places, but never its value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BOX", "MUTED", "Card", "Notice", "as_of", "error_lines", "local_time", "login_button", "remaining"]
 
-# JupyterLab's variables, with values that are readable on light and dark where a front end has none.
+# JupyterLab's CSS variables. The fallbacks, for front ends without them, are readable on light and dark backgrounds.
 BOX = (
     "display:inline-block;min-width:22em;padding:.6em .9em;border:1px solid var(--jp-border-color1,#9e9e9e);"
     "border-left:4px solid var(--jp-{accent},{fallback});border-radius:3px;"
@@ -54,7 +54,7 @@ def as_of(now: datetime) -> str:
 class Card:
     """The result of a fetch.
 
-    The plain form holds no time, so that it is the same whenever a notebook is run: nbval and git compare it.
+    The plain text contains no absolute time, so that it is the same on each run: nbval and git compare outputs.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class Card:
 
 
 def login_button(profile: str) -> str:
-    """Render a button that has the panel log in to a profile; only pages with the panel show it, by its style sheet."""
+    """Render a button that makes the panel log in to a profile. It is hidden; only the panel's style sheet shows it."""
     args = escape(json.dumps({"profile": profile}))
     return (
         '<button type="button" class="jp-Tokens-loginHere" style="display:none" '
@@ -141,7 +141,19 @@ def login_button(profile: str) -> str:
 
 @dataclass(frozen=True)
 class Notice:
-    """A short message. `accent` is "info" or "warn". `login` is a profile to offer the login to, if the page can."""
+    """A short message.
+
+    Attributes
+    ----------
+    title : str
+        The first line.
+    lines : sequence of str
+        Further lines.
+    accent : {"info", "warn"}
+        Selects the colour of the border.
+    login : str
+        Name of a profile. On pages that can log in to it, the message has a login button.
+    """
 
     title: str
     lines: Sequence[str] = field(default=())

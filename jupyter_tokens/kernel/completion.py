@@ -1,6 +1,6 @@
 """Tab completion of profiles, parameters, values and options. Never blocks for long.
 
-Only behind `NAME=` of a parameter whose ids the API lists it sends a request to the API.
+It sends a request to the API only after `NAME=`, for a parameter whose ids the API can list.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Completion", "candidates"]
 _WAIT_SECONDS = 0.5
 """How long a completion waits for the profiles. They are read on another thread, because a server may hang."""
 _LIST_SECONDS = 60.0
-"""How long the ids that an API has listed are used, and how long it is not asked again after a failure."""
+"""How long listed ids are reused, and how long after a failure no new request is sent."""
 _LINE = re.compile(r"\s*%%?(gettoken|withtoken|deltoken|tokenlogin|tokenlogout)\s+(.*)", re.DOTALL)
 _VALUED = {"--env", "--var", "--file", "--sdk", "--format"}
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -46,11 +46,21 @@ _WORDS: Mapping[str, Collection[str]] = {"--format": ("raw", "json", "header"), 
 
 
 Listing = Callable[[str, str, Mapping[str, str]], Sequence[str]]
-"""Returns the ids that an API lists: gets a profile, a parameter, and the parameters that were given with it."""
+"""Returns the ids that an API lists, for a profile, one of its parameters, and the other parameters on the line."""
 
 
 class Completion:
-    """Completes the lines of the magics in one shell. clock : for tests."""
+    """Completes the lines of the magics in one shell.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The shell.
+    session : TokenSession
+        Lists the profiles and the ids.
+    clock : Clock, optional
+        By default the system's clock.
+    """
 
     def __init__(self, shell: InteractiveShell, session: TokenSession, clock: Clock | None = None) -> None:
         self._shell = shell
@@ -103,7 +113,10 @@ class Completion:
         return self._session.last_entries
 
     def ids(self, profile: str, param: str, given: Mapping[str, str]) -> Sequence[str]:
-        """The ids that the profile's API lists; those last known if that takes too long: then the next Tab has them."""
+        """The ids that the profile's API lists.
+
+        If that takes too long, the last known ids; the next Tab then has the new ones.
+        """
         key = profile, param, frozenset(given.items())
         last = self._lists.get(key)
         if last is None or self._clock.elapsed() >= last.until:
@@ -120,7 +133,7 @@ class Completion:
 
 
 class _List(threading.Thread):
-    """Asks an API for ids, once."""
+    """Requests the ids from an API, once."""
 
     def __init__(self, work: Callable[[], Sequence[Listed]], clock: Clock, ids: Sequence[str]) -> None:
         super().__init__(name="jupyter_tokens completion of ids", daemon=True)
@@ -129,7 +142,7 @@ class _List(threading.Thread):
         self.until = inf
 
     def run(self) -> None:
-        # As above: `jupyter tokens values` and the panel show it.
+        # No error here either: `jupyter tokens values` and the panel show it.
         with suppress(TokenError):
             self.ids = [one.id for one in self._work()]
         self.until = self._clock.elapsed() + _LIST_SECONDS
@@ -155,7 +168,7 @@ def candidates(
     entries : sequence of ProfileEntry
         The profiles.
     ids : callable
-        See `Listing`. Called only if the cursor is behind `NAME=` of a parameter whose values the API can list.
+        See `Listing`. Called only if the cursor is after `NAME=`, for a parameter whose ids the API can list.
     """
     last = before[-1] if before else ""
     if last in _WORDS:
@@ -186,7 +199,7 @@ def candidates(
 
 def _is_listable(schema: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     needed = schema.get("x-listed-by")
-    # Only running the line puts the value of a Python variable there.
+    # The value of a Python variable, as in {job_id}, is only known when the line runs.
     return needed is not None and all(params.get(name) and not set("{$") & set(str(params[name])) for name in needed)
 
 

@@ -81,7 +81,7 @@ def env_place(name: str, part: str = "") -> Place:
 
 
 def env_places(env: Env) -> list[Place]:
-    """One place for each variable that `env` names. Raises `ParameterError` for an invalid name."""
+    """One place for each variable that `env` names. Raises `ParameterError` for an invalid name or one used twice."""
     places = [env_place(name, part) for part, name in variables_of(env).items()]
     if len(set(places)) < len(places):
         raise ParameterError("Each value of a token needs a variable of its own.")
@@ -261,7 +261,7 @@ def _content(place: Place, token: Token) -> bytes:
     return token_file.content(token, place.form) if place.text is None else place.text.encode()
 
 
-# What is where
+# Which token is in which place
 
 _MARKS = 8
 
@@ -270,8 +270,8 @@ _MARKS = 8
 class _Layer:
     """A token in a place.
 
-    `loan` is the loan that put it there, or None if it stays until it is forgotten. `together` are the places of all
-    values of a token with several: they are refreshed together or not at all.
+    `loan` is the loan that put it there, or None if it stays until it is forgotten. If the token has several values,
+    `together` holds the places of all of them: they are refreshed together or not at all.
     """
 
     key: Key
@@ -293,7 +293,7 @@ class _Pile:
 
     `before` is what was there before. `marks` are the marks of what we put there, latest last. More than one is kept
     because code may restore a value that it read earlier, as `unittest.mock.patch.dict(os.environ)` does, and because
-    an interrupt can come before a new value is written. `told`: whether the user knows that the place changed.
+    an interrupt can come before a new value is written. `told` is true once the user is notified of a changed place.
     """
 
     place: Place
@@ -416,7 +416,7 @@ class Injections:
         return problems
 
     def take_left(self) -> list[str]:
-        """Return one sentence for each place that was left alone because something else is there; each only once."""
+        """Return one sentence for each place that was left alone because something else is there, each only once."""
         with self._lock:
             left = [*self._left.values()]
             self._left.clear()
@@ -454,7 +454,7 @@ class Injections:
             return True
 
     def after_fork(self) -> None:
-        """In a forked child: another thread may have held the lock."""
+        """Replace the lock in a forked child, because another thread may have held it."""
         self._lock = threading.RLock()
 
     def _lay(self, layers: Iterable[_Layer]) -> None:

@@ -1,4 +1,4 @@
-"""The table of `%tokens`: tokens, places, states and errors; never a value."""
+"""Renders the table of `%tokens`: tokens, places, states and errors, but never a value."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Listing:
     Attributes
     ----------
     statuses : sequence of Status
-        One row each.
+        One for each row of the table.
     footer : sequence of str
         Sentences below the table.
     now : datetime
@@ -96,7 +96,7 @@ class Listing:
 
 
 def listing_of(session: TokenSession, now: datetime) -> Listing:
-    """List the tokens of a session. May ask the Jupyter server for the profiles. Raises `TokenError`."""
+    """List the tokens of a session. May request the profiles from the Jupyter server. Raises `TokenError`."""
     notes = []
     origins: dict[str, str] = {}
     try:
@@ -110,7 +110,7 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
         is_gone = isinstance(gone, ServerGone) and not isinstance(gone, ServerUntrusted)
         what = f"The Jupyter server is gone: {gone.message}" if is_gone else gone.message
         alive = " Valid tokens are still used." if any(row.expires_at for row in statuses) else ""
-        notes.append(f"{what}{alive} The next refresh tries it again.")
+        notes.append(f"{what}{alive} The next refresh tries again.")
     if not statuses and not notes:
         notes.append("No profile is configured: see jupyter_tokens_config, or try `jupyter tokens demo`.")
     for origin in dict.fromkeys(origins.values()):
@@ -124,7 +124,7 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
 
 
 def _at_start(held: set[str]) -> list[str]:
-    """Describe what the server injected when the kernel started, for profiles without a row of their own."""
+    """Describe what the server did when the kernel started, for profiles without a token in this session."""
     try:
         facts = outcomes(os.environ)
     except ValueError:

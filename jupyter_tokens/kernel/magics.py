@@ -1,4 +1,4 @@
-"""The magics: each parses its line, asks the session, and shows a card; none decides anything about tokens."""
+"""The magics. Each parses its line, calls the session and shows a card; the session decides everything about tokens."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def _takes_a_profile(magic: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments that all fetching magics share."""
     for place in reversed(_PLACES):
         magic = place(magic)
-    magic = argument("params", nargs="*", default=[], metavar="name=value", help="The vendor's parameters.")(magic)
+    magic = argument(
+        "params", nargs="*", default=[], metavar="name=value", help="Request parameters, by the vendor's names."
+    )(magic)
     return argument("profile", help="Name of a profile in jupyter_tokens_config.")(magic)  # type: ignore[no-any-return]
 
 
@@ -83,8 +85,9 @@ class TokenMagics(Magics):
     redact_variables = List(
         Unicode(),
         ["*_TOKEN", "*_KEY", "*_SECRET", "*PASSWORD*"],
-        help="Patterns of environment variables, in capital letters. The values of matching variables that the kernel "
-        "was started with are redacted too if they look like secrets: 16 characters or more, not a path, not a URL.",
+        help="Patterns for names of environment variables, in capital letters. The values that matching variables had "
+        "when the extension was loaded are redacted too if they look like secrets: at least 16 characters, 8 of them "
+        "different, and not a path, a URL or a version.",
     ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell, session: TokenSession | None = None) -> None:
@@ -107,8 +110,8 @@ class TokenMagics(Magics):
 
     @magic_arguments()
     @_takes_a_profile
-    @argument("--once", action="store_true", help="Do not keep it fresh.")
-    @argument("--refresh", action="store_true", help="Fetch a new one even if the one held is fresh.")
+    @argument("--once", action="store_true", help="Do not keep the token fresh.")
+    @argument("--refresh", action="store_true", help="Fetch a new token even if the one held is fresh.")
     @line_magic
     def gettoken(self, line: str) -> None:
         """Fetch a token, put it where code looks for it, and keep it fresh there.
@@ -117,17 +120,17 @@ class TokenMagics(Magics):
         %gettoken oneaccess --env API_TOKEN           fills another one; !curl and subprocesses see it
         %gettoken oneaccess --var token               token.headers(), requests.get(url, auth=token.auth)
         %gettoken oneaccess --file t --format header  !curl -H @t https://…
-        %gettoken oneaccess --sdk azure               an unmodified SDK finds it, and asks again when it needs to
+        %gettoken oneaccess --sdk azure               an unmodified SDK finds it, and requests it again when needed
         %gettoken pai-dlc TargetType=job TargetId={job_id} ExpireTime=3600
 
         Parameters have the vendor's own names and are added to those of the profile; {job_id} is the value of a Python
         variable. Tab completes profiles, parameters and their values. The magic shows a card with state and expiry,
-        never the token. It takes no secrets: they are in the configuration, or stay with the Jupyter server.
+        never the token. It takes no secrets: they come from the configuration, or stay on the Jupyter server.
 
         A program that read the variable before a refresh still has the old value: read the variable for each use, or
-        use token.auth. With --refresh the token is fetched again although the one held is fresh. The token
-        stays where it was put until %deltoken, and is kept fresh until the kernel ends. If you change or delete the
-        variable or the file, it is left as it is: run %gettoken again to put the token back.
+        use token.auth. With --refresh a new token is fetched even if the one held is fresh. The token stays where it
+        was put until %deltoken, and is kept fresh until the kernel ends. If you change or delete the variable or the
+        file, it is left as it is: run %gettoken again to put the token back.
         """
         arguments = _arguments_of(self.gettoken.parser, line)
         error = _error_of(lambda: self._get(arguments))
@@ -154,9 +157,9 @@ class TokenMagics(Magics):
     def deltoken(self, line: str) -> None:
         """Forget a profile's tokens everywhere in this session, and restore what was there before.
 
-        Variables and files are again as they were before the first %gettoken; those that the notebook has changed since
-        are left alone. The token is not revoked: a copy of it is valid until it expires. The Jupyter server keeps its
-        own copy for other notebooks.
+        Variables and files get back what they held before the first %gettoken; those that the notebook has changed
+        since are left alone. The token is not revoked: any copy of it stays valid until it expires. The Jupyter server
+        keeps its own copy for other notebooks.
         """
         arguments = _arguments_of(self.deltoken.parser, line)
         error = _error_of(lambda: self._forget(arguments.profile))
@@ -165,7 +168,11 @@ class TokenMagics(Magics):
 
     @magic_arguments()
     @argument("profile", help="Name of a profile.")
-    @argument("--device", action="store_true", help="Accepted as on the command line; a notebook always uses a code.")
+    @argument(
+        "--device",
+        action="store_true",
+        help="Has no effect: a notebook always uses a code. Accepted because `jupyter tokens login` has this option.",
+    )
     @line_magic
     def tokenlogin(self, line: str) -> None:
         """Log in to a profile as yourself, in a browser on this or any other device.
@@ -195,7 +202,7 @@ class TokenMagics(Magics):
     @_takes_a_profile
     @line_cell_magic
     def withtoken(self, line: str, cell: str | None = None) -> None:
-        """Inject a token for one cell only, and restore what was there before when the cell ends, even by an error.
+        """Inject a token for one cell only, and restore what was there before when the cell ends, even with an error.
 
         Anything that the cell itself puts there stays.
 
@@ -260,7 +267,10 @@ class TokenMagics(Magics):
         display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else "."), accent="info"))
 
     def _offer_login(self, error: BaseException) -> None:
-        """Show a button that logs in, where the page can: at the server. The error itself names the magic."""
+        """Show a login button if the tokens come from the Jupyter server: the page can only log in there.
+
+        Without the button, the error's hint still names the magic that logs in.
+        """
         if not isinstance(error, LoginNeeded) or error.profile is None:
             return
         if self.session.mode == "server" and not _is_unattended(self.shell):
@@ -278,13 +288,15 @@ class TokenMagics(Magics):
     def _forget(self, profile: str) -> None:
         places, notes = self.session.forget(profile)
         put_back = f"Removed, or restored to what was there before: {', '.join(str(place) for place in places)}."
-        display(Notice(f"{profile} is forgotten.", [*([put_back] if places else []), *notes], accent="info"))
+        display(
+            Notice(f"The tokens of {profile} are forgotten.", [*([put_back] if places else []), *notes], accent="info")
+        )
 
 
 class _Progress:
     """Shows a line while a fetch takes longer than a second, and replaces it when the fetch ends.
 
-    The line comes from another thread, in the context of the cell, so that it appears below this cell.
+    Another thread shows the line, in the context of the cell, so that it appears below that cell.
     """
 
     def __init__(self, profile: str) -> None:
@@ -330,7 +342,7 @@ _PATIENCE_SECONDS = 1.0
 
 
 def _error_of(work: Callable[[], None]) -> BaseException | None:
-    """Return the error for a magic to raise itself, so that it keeps no frame of the call.
+    """Run `work`; return a copy of its error, or None. The magic raises it, so that it keeps no frame of the call.
 
     The cell fails, so that "run all" and papermill stop, but without a traceback, which would only show our code.
     """
@@ -350,7 +362,7 @@ def _error_of(work: Callable[[], None]) -> BaseException | None:
 
 
 def _is_unattended(shell: Any) -> bool:
-    """Whether there is no person to ask: the cell is run by nbclient, and so also by papermill or nbconvert."""
+    """Whether no person is present: nbclient runs the cell, also for papermill and nbconvert."""
     get_parent = getattr(getattr(shell, "kernel", None), "get_parent", None)
     return get_parent is not None and get_parent().get("content", {}).get("allow_stdin") is False
 
@@ -360,7 +372,9 @@ def _arguments_of(parser: MagicArgumentParser, line: str) -> Namespace:
         # Split as a shell does: IPython's own splitting keeps the quotes.
         arguments = parser.parse_args(shlex.split(line))
     except ValueError as error:
-        raise UsageError(f'{error}: quote a value with an apostrophe or a space in it, name="a b".') from None
+        raise UsageError(
+            f'{error}. Put a value that contains an apostrophe or a space into quotes: name="a b".'
+        ) from None
     if getattr(arguments, "format", None) is not None and arguments.file is None:
         raise UsageError("--format needs --file PATH.")
     return arguments
@@ -431,7 +445,7 @@ def _replace_load_ext(shell: InteractiveShell) -> None:
 
 
 def inject(request: str) -> object:
-    """Fetch a token into an environment variable. The Jupyter server runs this in the kernel for Inject.
+    """Fetch a token into an environment variable. The Jupyter server runs this in the kernel for its Inject action.
 
     Parameters
     ----------
@@ -449,7 +463,7 @@ def inject(request: str) -> object:
     wanted = json.loads(bytes.fromhex(request))
     variables = variables_of(wanted["env"]).values()
     if wanted.get("is_renewal") and not all(map(magics.session.is_as_filled, variables)):
-        return _Reply({"state": "failed", "message": "The notebook has put something else there."})
+        return _Reply({"state": "failed", "message": "The notebook has put something else into the variable."})
     try:
         outcome = magics.session.inject(
             wanted["profile"], wanted["params"], wanted["env"], datetime.fromisoformat(wanted["obtained_at"])
@@ -469,7 +483,7 @@ def inject(request: str) -> object:
 
 
 def forget(profile: str) -> object:
-    """Remove a profile's tokens from this kernel. The Jupyter server runs this in the kernel for Forget.
+    """Remove a profile's tokens from this kernel. The Jupyter server runs this in the kernel for its Forget action.
 
     Parameters
     ----------
@@ -479,7 +493,7 @@ def forget(profile: str) -> object:
     Returns
     -------
     object
-        As for `inject`.
+        Its `repr` is the outcome as JSON. None if the extension is not loaded in this kernel.
     """
     magics: TokenMagics | None = getattr(get_ipython(), _LOADED, None)
     if magics is None:
@@ -495,7 +509,7 @@ def forget(profile: str) -> object:
 
 
 class _Reply:
-    """Facts that the kernel sends as JSON, because JSON is the object's `repr`."""
+    """An outcome whose `repr` is JSON, because the kernel replies to the server with the `repr`."""
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self._facts = facts

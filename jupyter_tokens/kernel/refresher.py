@@ -1,7 +1,7 @@
 """Keeps injected tokens fresh with one daemon thread that sleeps until the next token is due for a refresh.
 
 The thread only starts fetches; the cache runs them on other threads, so an API that hangs does not delay other tokens.
-While nothing is due, the thread looks at one entry of a heap now and then, however many tokens there are.
+While nothing is due, the thread checks one entry of a heap from time to time, however many tokens there are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Refresher"]
 
 _LONGEST_NAP_SECONDS = 30.0
-"""A timer stops while the machine is suspended, but tokens still expire: so the thread checks the clock this often."""
+"""The longest sleep. Timers stop while the machine is suspended, but tokens still expire."""
 _LONGEST_PAUSE_SECONDS = 60.0
 """The longest pause between two attempts for a token that is no longer held."""
 _PAUSE_SECONDS = 1.0
@@ -48,7 +48,8 @@ class Refresher:
     clock : Clock, optional
         By default the system's clock.
     wait : callable
-        Waits on a condition for a number of seconds, or until notified if that is None. Replaced in tests.
+        Waits on a condition until it is notified, or at most a number of seconds if that is not None. Replaced in
+        tests.
     """
 
     def __init__(
@@ -68,10 +69,10 @@ class Refresher:
 
     def _clear(self) -> None:
         self._changed = threading.Condition()
-        self._keys: dict[Key, float] = {}  # to the time at which the key is in the heap, or inf
+        self._keys: dict[Key, float] = {}  # each key's time in the heap, or inf if it is not there
         self._heap: list[tuple[float, int, Key]] = []
         self._under_way: set[Key] = set()
-        # For keys without a token: the number of failures since, and when the next attempt is due.
+        # For keys without a token: the number of failures since it was lost, and when the next attempt is due.
         self._lost: dict[Key, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
 
@@ -109,7 +110,7 @@ class Refresher:
                 self._changed.notify()
 
     def lost(self) -> None:
-        """Fetch the tokens again that the source has dropped because a profile changed."""
+        """Reschedule all keys, because the source has dropped tokens of a changed profile: those are fetched again."""
         with self._changed:
             for key in self._keys:
                 self._schedule(key)
@@ -216,6 +217,6 @@ class Refresher:
         held = self._client.source.held(key)
         if held is None:
             return self._lost[key][1] if key in self._lost else self._clock.elapsed()
-        # A refused credential is not tried again unasked: vendors lock a key after a few refusals. As soon as any fetch
-        # succeeds, the error is gone and `arrived` schedules the key again.
+        # A refused credential is not retried automatically: vendors lock a key after a few refusals. As soon as any
+        # fetch succeeds, the error is gone and `arrived` schedules the key again.
         return inf if isinstance(held.error, Unauthorized | LoginNeeded) else held.refresh_at

@@ -1,4 +1,4 @@
-"""The variables and files by which an unmodified SDK gets a token: `%gettoken --sdk`."""
+"""The variables and files where an unmodified SDK looks for a token, for `%gettoken --sdk`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["places_for", "rivals_of"]
 
 _KEPT_SECONDS = 180 * 24 * 3600.0
-"""How long the file of a killed kernel is kept. The secret in it ended with the kernel."""
+"""How long a file that a killed kernel has left is kept. The secret in it was valid only while the kernel ran."""
 
 
 def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[Place]:
     """Return the places where an SDK looks for a token.
 
-    If the SDK reads its credentials from an endpoint, this asks the token source for one.
+    If the SDK reads its credentials from an endpoint, the token source provides one.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[P
     Raises
     ------
     TokenError
-        There is no endpoint, or this SDK cannot use such a token.
+        There is no endpoint, this SDK cannot use such a token, or the token has no value.
     """
     sdk = SDKS[tool]
     url = secret = ""
@@ -65,7 +65,7 @@ def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[P
 
 
 def rivals_of(tool: str, environ: Mapping[str, str]) -> list[str]:
-    """Return sentences about what keeps an SDK from using these places."""
+    """Return sentences about settings that keep an SDK from using these places, and about missing ones."""
     sdk = SDKS[tool]
     notes = [f"${name} is set, and the SDK looks there first." for name in sdk.rivals if name in environ]
     files = [name for name in sdk.rivals if name.startswith("~") and Path(name).expanduser().exists()]
@@ -74,7 +74,10 @@ def rivals_of(tool: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def _file(tool: str, key: Key, url: str) -> str:
-    """Return the same path each time. It is a hash, so that a listing of the folder does not show profile names."""
+    """Return the path of an SDK's file, the same on each call, and remove old files.
+
+    The name is a hash, so that a listing of the folder does not show profile names.
+    """
     folder = Path(jupyter_runtime_dir(), "jupyter_tokens")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(OSError):

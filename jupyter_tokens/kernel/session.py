@@ -77,7 +77,7 @@ class Loan:
 
 
 class TokenSession:
-    """The tokens of one notebook session. Thread-safe. No method shows anything; methods block only if they say so.
+    """The tokens of one notebook session. Thread-safe. Methods display nothing, and block only where documented.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class TokenSession:
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
 
     def inject(self, profile: str, params: Mapping[str, Any], env: Env, obtained_at: datetime) -> Outcome | None:
-        """Fetch a token into environment variables for the server's Inject. Blocks.
+        """Fetch a token into environment variables for the Jupyter server's Inject action. Blocks.
 
         Parameters
         ----------
@@ -165,12 +165,13 @@ class TokenSession:
         env : str or mapping of str to str
             The variable, or one for each of the token's fields.
         obtained_at : datetime
-            When the server obtained its token. An older one that is held here is replaced.
+            When the server obtained its token. An older token that is held here is replaced.
 
         Returns
         -------
         Outcome or None
-            None if this session does not get its tokens from that server: then the server has to send the value itself.
+            None if this session does not get its tokens from the server, or cannot reach it. The server then has to
+            send the value itself.
 
         Raises
         ------
@@ -194,7 +195,7 @@ class TokenSession:
         return self._filled.is_as_filled(variable, os.environ.get(variable))
 
     def take_over(self) -> None:
-        """Start, in the background, to keep fresh the tokens that the server has put into the environment."""
+        """Start keeping fresh, in the background, the tokens that the server has put into the environment."""
         if self._filled.items():
             threading.Thread(target=self._take_over, name="jupyter_tokens start", daemon=True).start()
 
@@ -207,8 +208,8 @@ class TokenSession:
                 if all(map(self.is_as_filled, env.values())):
                     self.fetch(profile, params, places=env_places(env))
         except TokenError as error:
-            # `%tokens` shows it; the server keeps the variable fresh.
-            _log.debug("What the server has injected is not kept fresh here: %s", error.reason)
+            # `%tokens` shows the error; the server keeps the variables fresh.
+            _log.debug("The kernel does not keep fresh what the server has injected: %s", error.reason)
 
     def lend(self, profile: str, params: Mapping[str, Any] = _NONE, places: Sequence[Place] | None = None) -> Loan:
         """Return a context manager that injects a token and restores what was there before. See `Loan`."""
@@ -218,7 +219,7 @@ class TokenSession:
         """Forget a profile's tokens everywhere in this session, and restore what was there before.
 
         Places that hold something else by now are left alone. Tokens that the server put into the environment are
-        removed too. May ask the server for the profiles.
+        removed too, unless `params` are given. Blocks: it may request the profiles from the Jupyter server.
 
         Parameters
         ----------
@@ -226,6 +227,11 @@ class TokenSession:
             Name of the profile.
         params : mapping, optional
             Forget only the token with these parameters.
+
+        Returns
+        -------
+        Forgotten
+            The restored places, and sentences about those that were left alone.
 
         Raises
         ------
@@ -262,7 +268,7 @@ class TokenSession:
     # State
 
     def entries(self) -> list[ProfileEntry]:
-        """The configured profiles, at most a second old. Blocks: it may ask the Jupyter server.
+        """The configured profiles, as read at most a second ago. Blocks: it may request them from the Jupyter server.
 
         Raises
         ------
@@ -285,9 +291,9 @@ class TokenSession:
         return self._entries
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """The values that a parameter can have, where the API lists them. Blocks, for a call to the API.
+        """List the values that a parameter can have, if the API can list them. Blocks: it sends a request to the API.
 
-        Raises `TokenError`, see `TokenSource.list_values`.
+        For the parameters and errors see `TokenSource.list_values`.
         """
         return self._source().list_values(profile, param, given)
 
@@ -312,7 +318,7 @@ class TokenSession:
         return [*self.troubles.take_notices(), *self.injections.take_left()]
 
     def holdings(self) -> list[Mapping[str, Any]]:
-        """Which tokens are held and where, in the server's form: without values and without paths of files."""
+        """Which tokens are held and in which variables, as reported to the server: no values, no file paths."""
         source, now = self.client.source, self._clock.elapsed()
         found: list[Mapping[str, Any]] = []
         for key in sorted(self._known(), key=repr):
@@ -330,7 +336,7 @@ class TokenSession:
         return found
 
     def handles(self) -> list[Handle]:
-        """The handles that workers have from this kernel, and whose leases it renews."""
+        """The handles that this kernel has issued to workers, and whose leases it renews."""
         return self.client.issued
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
@@ -348,7 +354,7 @@ class TokenSession:
 
     @property
     def gone(self) -> TokenError | None:
-        """Why the Jupyter server did not answer when it was last asked; None if it did, or if there is none."""
+        """Why the Jupyter server did not answer the last request; None if it did, or if no server is used."""
         return self._source().gone
 
     def close(self) -> None:
@@ -376,7 +382,7 @@ class TokenSession:
 
     def _get(self, profile: str, params: Mapping[str, Any], *, refresh: bool = False) -> tuple[Key, Token, About]:
         source = self._source()
-        # A person is asking, so changes of the configuration must count at once.
+        # A user waits for the result, so changes to the configuration must take effect immediately.
         source.look_again()
         key = source.key(profile, params)
         try:
@@ -389,7 +395,7 @@ class TokenSession:
     def _latest(self, key: Key, token: Token) -> tuple[Token, Held | None]:
         held: Held | None = self._source().held(key)
         if held is not None and held.token is not token:
-            # A refresh in the background was faster than this.
+            # A refresh in the background was faster than this fetch.
             for problem in self.injections.arrived(key, held.token):
                 self.troubles.note(key, problem)
             return held.token, held
@@ -454,7 +460,7 @@ class TokenSession:
         self._settle(key)
 
     def _forget_lent(self, key: Key) -> None:
-        # Unless the block itself has put it somewhere to stay.
+        # Unless the block itself has injected the token to stay, for example with `%gettoken`.
         if not self.injections.has(key) and not self.refresher.keeps(key):
             self.client.forget(key)
         self._tell()
@@ -467,7 +473,7 @@ class TokenSession:
         if not problems:
             self.troubles.over(key)
         if key in self._kept and not self.injections.has(key):
-            # The notebook has deleted it everywhere.
+            # The notebook has deleted the token everywhere.
             with self._lock:
                 self._kept.discard(key)
             self._settle(key)
@@ -523,7 +529,7 @@ class TokenSession:
         try:
             return self._source().about(profile)
         except TokenError:
-            # It is not configured any more, or wrongly.
+            # The profile is no longer configured, or its configuration has an error.
             return About("", None, sandbox=False)
 
     def _report(self, last: object) -> object:
@@ -582,13 +588,11 @@ def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[l
 
 def _described(token: Token) -> str:
     told = ", ".join(f"{name} {token.metadata[name]}" for name in ("name", "id") if name in token.metadata)
-    return (
-        f"{told}. This API never returns the value of a stored token: read .metadata of get_token({token.profile!r})."
-    )
+    return f"{told}. This API never returns the value of a stored token; see get_token({token.profile!r}).metadata."
 
 
 def _told(entry: ProfileEntry) -> tuple[ProfileEntry, str]:
-    """An entry in a form that can be compared: its error is a new object each time, so its text is taken."""
+    """Return an entry in a form that can be compared: errors by their text, because each read creates new ones."""
     return entry._replace(error=None), str(entry.error)
 
 

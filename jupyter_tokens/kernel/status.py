@@ -41,7 +41,7 @@ class Status(NamedTuple):
     error : TokenError or None
         Why the last fetch or refresh failed.
     env : Env
-        The profile's own variable or variables.
+        The environment variable or variables that the profile sets.
     changed : tuple of Place
         Where the token was put, but is no longer because the notebook has changed or deleted it.
     """

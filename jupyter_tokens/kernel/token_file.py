@@ -31,7 +31,7 @@ Format = Literal["raw", "json", "header"]
 FORMATS: tuple[Format, ...] = ("raw", "json", "header")
 
 _MOST_BYTES = 64 * 1024
-"""The largest file that is checked for looking like a token."""
+"""The largest file whose content is checked for the form of a token."""
 _MOST_WRITTEN_BYTES = 16 * 1024 * 1024
 """The largest file that this package can have written: an API's response has at most 1 MiB."""
 _RECORD_SECONDS = 180 * 24 * 3600.0
@@ -82,7 +82,7 @@ def _is_encodable(written: str) -> bool:
 
 
 def digest(data: bytes) -> bytes:
-    """SHA-256 digest by which a file's content is recognised without storing it."""
+    """SHA-256 digest, to recognise a file's content without storing it."""
     return hashlib.sha256(data).digest()
 
 

@@ -1,9 +1,9 @@
 """Handles, which workers get instead of tokens, and the issuer's table of them.
 
-A handle is the name of one profile, its parameters, and a separate key. The driver creates the key and sends it to the
-issuer once. With each request the worker proves that it has the key, without sending it (`protocol/proof.py`). The
-issuer, a Jupyter server or the hub's service, keeps a lease for each handle. The driver renews it, so that a handle
-ends with its driver.
+A handle is the name of one profile, its parameters, and a separate key. The driver (the process that starts the
+workers) creates the key and sends it to the issuer once. With each request the worker proves that it has the key,
+without sending it (`protocol/proof.py`). The issuer, a Jupyter server or the hub's service, keeps a lease for each
+handle. The driver renews the lease, so that a handle ends with its driver.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ __all__ = [
 LEASE_SECONDS = 900.0
 MOST_LEASE_SECONDS = 24 * 3600.0
 MOST_HANDLES = 1000
-"""The most handles of one owner that are in use at a time."""
+"""Maximum number of active handles of one owner."""
 ID = r"[0-9a-f]{32}"
-"""The form of a handle's id, for routes."""
+"""Regular expression for a handle's id, for routes."""
 
 _LABEL = b"jupyter_tokens handle proof v1"
 _KIND = "handle"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _KEPT_SECONDS = 3600.0
-"""How long an ended handle is kept, so that its holder learns why it is refused."""
+"""Seconds for which an ended handle is kept, so that its holder learns why it is refused."""
 
 Params = tuple[tuple[str, Any], ...]
 
 
 def written_params(params: Mapping[str, Any]) -> Params:
-    """Normalise parameters for comparison: sorted, and by value, so that 1 and "1" are the same."""
+    """Normalise parameters for comparison: sorted, and with integers as strings, so that 1 and "1" are equal."""
     return tuple(sorted((name, _written(value)) for name, value in params.items()))
 
 
@@ -70,12 +70,12 @@ def check_url(url: str) -> None:
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ConfigurationError(
             f"Workers would fetch tokens over plain HTTP from {parts.hostname}, where others can read them.",
-            hint="Serve Jupyter by HTTPS (--certfile, --keyfile), or, on a private network, pass allow_plain=True.",
+            hint="Serve Jupyter over HTTPS (--certfile, --keyfile), or, on a private network, pass allow_plain=True.",
         )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
+    """Whether a host name or address is this machine's loopback."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -89,22 +89,24 @@ def _within(params: Params, limit: Params) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Handle(Caller):
-    """What a worker gets tokens with: it may be pickled and shipped, and holds neither a token nor a secret.
+    """What a worker fetches tokens with. It can be pickled and sent to workers.
+
+    It has a key of its own, but contains no token and none of the profile's secrets.
 
     Attributes
     ----------
     profile : str
-        The one profile that it is good for.
+        The only profile that the handle is valid for.
     params : tuple of (name, value)
-        The parameters of its calls, in addition to those of the profile.
+        The parameters of its calls, in addition to the profile's own.
     id : str
-        The handle's name at the issuer.
+        Identifies the handle at the issuer.
     key : bytes
-        32 bytes. Whoever has them gets the profile's tokens until the lease ends.
+        32 bytes. Anyone who has them can fetch the profile's tokens until the lease ends.
     url : str
-        Where the issuer answers. "" if there is no issuer: a process of the same user uses its own configuration.
+        URL of the issuer. "" if there is no issuer: a process of the same user then uses its own configuration.
     certificate : str or None
-        The issuer's certificate (PEM), if it has one of its own.
+        The issuer's certificate (PEM), if only this one is to be trusted; None for the system's certificates.
     """
 
     profile: str
@@ -121,7 +123,7 @@ class Handle(Caller):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read a handle from the output of `to_json`. Raises `ConfigurationError`, which quotes nothing."""
+        """Read a handle from the output of `to_json`. Raises `ConfigurationError`, which does not quote the text."""
         try:
             facts = json.loads(text)
             key, params = bytes.fromhex(facts["key"]), written_params(facts["params"])
@@ -169,20 +171,20 @@ class Handle(Caller):
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A handle as its issuer knows it.
+    """A handle in its issuer's records.
 
     Attributes
     ----------
     owner : str
-        Who may renew and revoke it, for example "kernel 1234…" or "user ada".
+        The kernel or user that may renew and revoke it, for example "kernel 1234…" or "user ada".
     lease : float
-        Seconds from one renewal to the end, unless there is another renewal.
+        Seconds from a renewal until the handle ends, unless it is renewed again.
     ends_at : float
         When the lease ends, in seconds since the epoch.
     uses : int
-        How many requests were accepted.
+        Number of accepted requests.
     used_at : datetime or None
-        When the last one was.
+        When the last request was accepted.
     """
 
     id: str
@@ -198,7 +200,7 @@ class Issued:
 
     @classmethod
     def of(cls, record: Record) -> Self:
-        """The handle of a record, with its marks."""
+        """Build a handle from the facts and marks of its record."""
         facts, marks = record
         used_at = marks.get("used_at")
         return cls(
@@ -210,7 +212,7 @@ class Issued:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a record of it holds."""
+        """The facts to store in the handle's record."""
         names = ("id", "owner", "profile", "lease", "ends_at")
         return {**{name: getattr(self, name) for name in names}, "key": self.key.hex(), "params": dict(self.params)}
 
@@ -224,9 +226,9 @@ class Issued:
 
 
 class Handles:
-    """The handles that one issuer, or its replicas together, have issued. Thread-safe. May block if `blocks`.
+    """The handles of one issuer, which may have replicas. Thread-safe. Its methods may block if `blocks` is true.
 
-    Methods that need the records raise `Busy` if they cannot be reached: no request is allowed then.
+    Methods that need the records raise `Busy` if the records cannot be reached: no request is accepted then.
 
     Parameters
     ----------
@@ -259,11 +261,11 @@ class Handles:
         Parameters
         ----------
         owner : str
-            Who may renew and revoke it.
+            The kernel or user that may renew and revoke it.
         handle_id, key : str
             32 and 64 hexadecimal digits, created by the driver.
         profile : str
-            The profile that the handle is good for.
+            The profile that the handle is valid for.
         params : mapping
             The parameters of its calls.
         lease : float
@@ -272,16 +274,16 @@ class Handles:
         Raises
         ------
         ParameterError
-            Something is not of that form.
+            The id, the key or the lease is not of this form.
         HandleRefused
-            Another owner, key or profile has this id, or it was revoked.
+            The id belongs to a handle with another owner, key, profile or parameters, or the handle was revoked.
         Throttled
             The owner has too many handles.
         """
         if re.fullmatch(ID, handle_id) is None or _KEY.fullmatch(key) is None:
             raise ParameterError("A handle needs an id of 32 and a key of 64 hexadecimal digits.")
         if not 0 < lease <= MOST_LEASE_SECONDS:
-            raise ParameterError(f"A lease is more than 0 and at most {MOST_LEASE_SECONDS:g} seconds.")
+            raise ParameterError(f"A lease must be more than 0 and at most {MOST_LEASE_SECONDS:g} seconds.")
         wanted = self._begun(
             Issued(handle_id, bytes.fromhex(key), owner, profile, written_params(params), lease, ends_at=0.0)
         )
@@ -291,7 +293,7 @@ class Handles:
                 raise Throttled(f"There are {MOST_HANDLES} handles already.", hint="Revoke some.", unsent=True)
             if self._records.add(_KIND, handle_id, wanted.facts, seconds=lease + _KEPT_SECONDS):
                 return wanted
-            # At the same moment another replica has filed it.
+            # Another replica has added it at the same moment.
             known = self.of(handle_id)
         if known is None or known.revoked or replace(known, lease=lease, ends_at=wanted.ends_at) != wanted:
             raise _refused("This id has been used for another handle, or was revoked.", profile)
@@ -300,7 +302,7 @@ class Handles:
     def renew(self, handle_id: str) -> Issued:
         """Renew a handle's lease, even if it has ended. The caller must have checked the owner.
 
-        Raises `HandleRefused` if it is unknown or revoked.
+        Raises `HandleRefused` if the handle is unknown or revoked.
         """
         known = self.of(handle_id)
         if known is None:
@@ -311,7 +313,7 @@ class Handles:
 
     def revoke(self, handle_id: str) -> None:
         """Revoke a handle. The caller must have checked the owner; an unknown handle is ignored."""
-        # A mark, which no renewal at another replica takes back.
+        # Stored as a mark, so that a renewal at another replica cannot undo it.
         self._records.mark(_KIND, handle_id, {"revoked": 1})
 
     def of(self, handle_id: str) -> Issued | None:
@@ -326,7 +328,7 @@ class Handles:
         return [one for one in found if owner in {None, one.owner} and one.ends_at > now and not one.revoked]
 
     def told(self, issued: Issued) -> dict[str, Any]:
-        """Return the JSON about a handle for clients: everything but the key."""
+        """Return a handle as JSON for clients, without its key."""
         return {
             "id": issued.id,
             "profile": issued.profile,
@@ -339,7 +341,7 @@ class Handles:
         }
 
     def check(self, handle_id: str, action: str, header: str, body: bytes) -> Issued:
-        """Check a proof, and return the handle of its holder.
+        """Check a request's proof, and return the handle that it was made with.
 
         Parameters
         ----------
@@ -353,9 +355,9 @@ class Handles:
         Raises
         ------
         HandleRefused
-            There is no such handle, the proof is not its holder's, or its lease has ended.
+            The handle is unknown or revoked, its lease has ended, or the proof is invalid, too old or already used.
         Throttled
-            Its holder sends too many requests.
+            The handle's holder sends too many requests.
         """
         known = self.of(handle_id)
         try:

@@ -1,4 +1,4 @@
-"""The identity of a user's server to the hub's token service: the token that the hub gives to the server."""
+"""How a user's server under a hub identifies itself to the hub's token service: with the token it got from the hub."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["SERVICE_VARIABLE", "TOKEN_VARIABLE", "HubServer"]
 SERVICE_VARIABLE = "JUPYTER_TOKENS_SERVICE_URL"
 """The variable with the service's URL; set by the hub's spawner, not secret."""
 TOKEN_VARIABLE = "JUPYTERHUB_API_TOKEN"  # noqa: S105 (a name)
-"""The variable with the token that the hub gives to each server."""
+"""The variable with the API token that the hub sets for each server."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubServer(Caller):
-    """A user's server under a hub; `url` is that of the service, `http+unix://` for a unix socket."""
+    """A user's server under a hub. `url` is the service's URL; it begins with `http+unix://` for a Unix socket."""
 
     kind = "server"
     header = "Authorization"
@@ -37,5 +37,5 @@ class HubServer(Caller):
         return None
 
     def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
-        """See `Caller`; the hub's token is the proof."""
+        """Return the value of the header `Authorization`: the hub's token is the proof."""
         return f"token {self.token}"

@@ -1,6 +1,6 @@
-"""Conversion of tokens and profiles to JSON and back, for the communication between processes.
+"""Converts tokens and profiles to JSON and back, for the communication between processes.
 
-The form of an error is `TokenError.to_dict` and `TokenError.from_dict`.
+Errors are converted by `TokenError.to_dict` and `TokenError.from_dict`.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ __all__ = [
 ]
 
 Env = str | Mapping[str, str] | None
-"""What a profile's `env` can be: the variable to fill or, for a token of several values, one for each field."""
+"""A profile's `env`: the environment variable to fill or, for a token with several values, one for each field."""
 
 _NONE: Mapping[str, Any] = {}
 
 
 class About(NamedTuple):
-    """What a card shows of a profile.
+    """The facts about a profile that a card shows.
 
     Attributes
     ----------
     title : str
-        The provider's name for people.
+        The provider's display name.
     env : str, mapping or None
         The environment variable that the profile fills; for a token of several values, by field.
     sandbox : bool
@@ -60,13 +60,13 @@ class ProfileEntry(NamedTuple):
     Attributes
     ----------
     name, title, provider : str
-        The profile's name, the provider's name for people, the provider's id (None if the profile is wrong).
+        The profile's name, the provider's display name, and the provider's id (None if the profile is invalid).
     env : str, mapping or None
         The environment variable that the profile fills; for a token of several values, by field.
     sandbox : bool
         True if the profile's endpoint is on loopback.
     params : mapping
-        The parameters that the profile gives.
+        The parameters that the profile sets.
     schema : mapping
         JSON schema of the parameters.
     error : TokenError or None
@@ -74,7 +74,7 @@ class ProfileEntry(NamedTuple):
     may_reveal : bool
         False if the administrator does not allow the value of a token to be shown.
     origin : str
-        What fetches the profile's tokens: "" (the serving process itself), or "the hub's token service".
+        The process that fetches the profile's tokens: "" (the serving process itself), or "the hub's token service".
     state : str
         The state of the serving process's own token, as in `sources.cache.State`; "none" without such a process.
     failing : bool
@@ -96,7 +96,7 @@ class ProfileEntry(NamedTuple):
 
 
 def variables_of(env: Env) -> dict[str, str]:
-    """The variables that an `env` names, by the token's fields; a token's single value has the empty name."""
+    """Return the variables in an `env`, by the token's fields. The field of a single value is the empty string."""
     if isinstance(env, str):
         env = env_of_text(env)
     return dict(env) if isinstance(env, Mapping) else {} if env is None else {"": env}
@@ -110,12 +110,12 @@ def env_of_text(text: str) -> str | dict[str, str]:
 
 
 def text_of_env(env: Env) -> str:
-    """The inverse of `env_of_text`; "" for none."""
+    """Return an `env` on one line, as `env_of_text` parses it; "" for None."""
     return ",".join(f"{field}={name}" if field else name for field, name in variables_of(env).items())
 
 
 def value_of(token: Token) -> str | dict[str, str] | None:
-    """A token's value for JSON: a string, several strings by field, or None if the API never returns it."""
+    """Return a token's value for JSON: a string, several strings by field, or None if the API never returns it."""
     values = token.values() if token.has_value else {}
     return values.get("", values or None)
 
@@ -150,7 +150,7 @@ def token_to_dict(
         "has_value": token.has_value,
         **({"fields": list(token.fields)} if token.fields else {}),
         "expires_at": ends.isoformat() if ends is not None else None,
-        # To the millisecond: what floating point adds to it would promise more than the token's life.
+        # Rounded to milliseconds: a floating-point error could otherwise make it longer than the token's lifetime.
         "expires_in": max(0.0, round(ends.timestamp() - now, 3)) if ends is not None else None,
         "obtained_at": token.obtained_at.isoformat(),
         "metadata": _plain(token.metadata),
@@ -184,7 +184,7 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
 
 
 def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
-    """The profiles in a server's answer. Raises `ResponseError` for anything else."""
+    """Convert the profiles in a server's JSON response. Raises `ResponseError` for any other JSON."""
     try:
         schemas, may_reveal = facts["params"], facts["may_reveal"]
         return [
@@ -196,7 +196,7 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
                 sandbox=profile["sandbox"],
                 params=profile["params"],
                 schema=schemas.get(profile["provider"], {}),
-                # An error with a provider is a failed fetch of the server, and does not concern this process's token.
+                # With a provider, the error is a failed fetch by the server, and does not concern this process's token.
                 error=None if profile["provider"] else _error_of(profile["name"], profile["error"]),
                 may_reveal=may_reveal and profile.get("may_reveal", True),
                 origin=profile.get("origin", ""),
@@ -216,7 +216,7 @@ def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
 
 
 def misshapen() -> ResponseError:
-    """The error for an answer that this version does not understand."""
+    """Return the error for a response that this version does not understand."""
     return ResponseError(
         "The Jupyter server's answer does not have the form that this version expects.",
         hint="Install the same version of jupyter_tokens for the server and the kernel.",
@@ -224,7 +224,7 @@ def misshapen() -> ResponseError:
 
 
 def _plain(value: Any) -> Any:
-    """The JSON-compatible parts of a value, without secrets."""
+    """Return the JSON-compatible parts of a value, without secrets."""
     if isinstance(value, Mapping):
         return {str(name): _plain(part) for name, part in value.items() if not isinstance(part, Secret)}
     if isinstance(value, list | tuple):

@@ -1,11 +1,11 @@
-"""The identity of a kernel, and its proof, made with the key in the kernel's connection file.
+"""How a kernel identifies itself to a server: a proof made with the key in the kernel's connection file.
 
 The key itself is never sent: an HMAC over kernel id, action, time, nonce and body is made with a key that is derived
 from it for this purpose. `Gate` checks proofs, and refuses one that it has seen before. The holder of a handle uses the
 same kind of proof, with the handle's key (`protocol/handles.py`).
 
-Id and key come from ipykernel. For other kernels (xeus-python), they are read from the file that the kernel's command
-line names. Nothing is imported for that.
+Id and key come from ipykernel, if it is already imported. For other kernels (xeus-python), they are read from the
+connection file in the kernel's command line. Nothing is imported for that.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
 CLIENT_CERT_VARIABLE = "JUPYTER_TOKENS_CLIENT_CERT"
 """The variable set to "required" by a server that requires client certificates."""
 START_VARIABLE = "JUPYTER_TOKENS_START"
-"""The variable with the outcomes of the profiles that the server injects at a kernel's start."""
+"""The variable with the result, or the error, of each profile that the server injects at a kernel's start."""
 FILLED_VARIABLE = "JUPYTER_TOKENS_FILLED"
-"""The variable that lists those that the server has filled: `{"VARIABLE": {"profile": …, "params": {…}}}`."""
+"""The variable that lists the variables that the server has filled: `{"VARIABLE": {"profile": …, "params": {…}}}`."""
 HEADER = "X-Jupyter-Tokens-Proof"
 WINDOW_SECONDS = 60.0
 """The largest difference between the time of a proof and the server's clock, in seconds."""
 MOST_NONCES = 2**18
-"""The most nonces remembered for one caller: enough for 2,000 calls a second while a proof is valid."""
+"""Maximum number of nonces remembered for one caller: enough for 2,000 calls a second while a proof is valid."""
 
 _LABEL = b"jupyter_tokens kernel proof v1"
 _FORM = re.compile(r"v1 time=([0-9]{1,15}), nonce=([0-9a-f]{32}), mac=([0-9a-f]{64})")
@@ -78,7 +78,7 @@ class Trust(NamedTuple):
 
 
 class Caller(ABC):
-    """A process that gets tokens from another process: the other's URL, and the caller's proof.
+    """A process that gets tokens from another process: the other process's URL, and the caller's proof.
 
     Attributes
     ----------
@@ -103,12 +103,12 @@ class Caller(ABC):
     @property
     @abstractmethod
     def route(self) -> str:
-        """The caller's part of the URL; the action follows."""
+        """The part of the URL that identifies the caller; the action follows it."""
 
     @property
     @abstractmethod
     def trust(self) -> Trust | None:
-        """The only trusted certificate; None: the system's."""
+        """The only certificate to trust; None for the system's certificates."""
 
     @abstractmethod
     def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
@@ -117,7 +117,7 @@ class Caller(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Identity(Caller):
-    """A kernel that a server has started."""
+    """A kernel that a Jupyter server has started. `cert` is the path of the server's certificate, if any."""
 
     kind = "kernel"
     url: str
@@ -143,13 +143,13 @@ class Identity(Caller):
 
 
 def identity() -> Identity | None:
-    """The identity of this process as a server's kernel; None for scripts, plain IPython and nbclient."""
+    """Return the identity of this process as a server's kernel; None for scripts, plain IPython and nbclient."""
     found = _look()
     return found if isinstance(found, Identity) else None
 
 
 def missing_identity() -> str:
-    """Why `identity` is None, for cards. The text is the same in each run."""
+    """Return why `identity` returns None, as text for cards; "" if it does not. The text is the same in each run."""
     found = _look()
     return found if isinstance(found, str) else ""
 
@@ -163,7 +163,7 @@ def _look() -> Identity | str:
         return "this process is not itself a kernel of the Jupyter server"
     name = _CONNECTION_FILE.fullmatch(found[0].name)
     if name is None:
-        return "another program than the Jupyter server started this kernel, for example papermill"
+        return "a program other than the Jupyter server started this kernel, for example papermill"
     if not found[1]:
         return "this kernel has no key for its connections"
     return Identity(url, os.environ.get(CERT_VARIABLE), name[1], found[1], CLIENT_CERT_VARIABLE in os.environ)
@@ -178,7 +178,10 @@ def _of_ipykernel() -> tuple[Path, bytes] | None:
 
 
 def _of_command_line() -> tuple[Path, bytes] | None:
-    """The connection file from the kernel's own command line (`-f FILE`), which its child processes do not have."""
+    """Return the connection file in the kernel's own command line (`-f FILE`), and its key.
+
+    The kernel's child processes do not have this command line.
+    """
     words = sys.orig_argv
     if "-f" not in words[:-1]:
         return None
@@ -202,7 +205,7 @@ class Proof:
 
     @classmethod
     def parse(cls, header: str) -> Proof:
-        """Parse a proof's header. Raises ValueError, which does not quote it."""
+        """Parse a proof's header. Raises ValueError, which does not quote the header."""
         match = _FORM.fullmatch(header)
         if match is None:
             raise ValueError("not of the form: v1 time=…, nonce=…, mac=…")
@@ -224,7 +227,7 @@ def prove(key: bytes, name: str, action: str, body: bytes, *, time: int, nonce: 
     name : str
         The id of the kernel or the handle.
     action : str
-        The last part of the route ("token", "profiles"), for which alone the proof is valid.
+        The last part of the route ("token", "profiles"). The proof is valid for no other action.
     body : bytes
         The request's body.
     time : int
@@ -245,7 +248,14 @@ def _mac(label: bytes, key: bytes, *said: str, body: bytes) -> str:
 
 
 class ProofRefused(Exception):
-    """A refused proof; `reason` says why. "unknown": no such caller; "proof": invalid, or not made by the caller."""
+    """A proof was refused.
+
+    Attributes
+    ----------
+    reason : str
+        "unknown" (no such caller), "proof" (invalid, or not made by this caller), "expired" (too old, or from the
+        future), "replayed" (already used) or "too_many" (too many proofs of this caller).
+    """
 
     def __init__(self, reason: Literal["unknown", "proof", "expired", "replayed", "too_many"]) -> None:
         super().__init__(reason)
@@ -253,7 +263,7 @@ class ProofRefused(Exception):
 
 
 class Nonces:
-    """Remembers the nonces of proofs for as long as these are good. Its `spend` is what a `Gate` calls.
+    """Remembers the nonces of proofs for as long as the proofs are valid. A `Gate` calls its `spend`.
 
     Nonces are stored by the second of their proof, and dropped when proofs of that second are too old anyway.
     """
@@ -299,7 +309,7 @@ class Gate:
     label : bytes, optional
         See `prove`.
     spend : callable, optional
-        As `Nonces.spend`, which is the default: in memory.
+        Records nonces, as `Nonces.spend` does; by default they are kept in memory.
     """
 
     def __init__(self, clock: Clock, label: bytes = _LABEL, spend: Callable[[str, Proof], None] | None = None) -> None:
@@ -310,7 +320,7 @@ class Gate:
         self._nobody = secrets.token_bytes(32)
 
     def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
-        """Raise `ProofRefused` unless the caller `name` made the proof just now, for this action and body.
+        """Raise `ProofRefused` unless the caller `name` made the proof recently, for this action and body.
 
         `key` is the caller's, or None if the caller is unknown. Time and nonce are only checked if the key matches.
         """

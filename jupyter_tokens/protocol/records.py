@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_EVENTS", "MemoryRecords", "Record", "Records"]
 
 MOST_EVENTS = 1000
-"""How many of the last events are kept."""
+"""Maximum number of events kept. Older events are dropped."""
 _NONE: Mapping[str, float] = {}
 
 
@@ -38,15 +38,15 @@ class Records(ABC):
 
     @abstractmethod
     def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
-        """Store a new record for `seconds`. Returns False, and changes nothing, if there is one with this name."""
+        """Store a new record for `seconds`. Returns False, and changes nothing, if the name is in use."""
 
     @abstractmethod
     def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
-        """Store or replace a record for `seconds` from now. Its marks stay."""
+        """Store or replace a record for `seconds` from now. A replaced record keeps its marks."""
 
     @abstractmethod
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
-        """Set numbers of a record; `counts` names one to add 1 to. Does nothing if there is no such record."""
+        """Set marks of a record, and add 1 to the mark `counts`. Does nothing if there is no such record."""
 
     @abstractmethod
     def get(self, kind: str, name: str) -> Record | None:
@@ -58,7 +58,7 @@ class Records(ABC):
 
     @abstractmethod
     def append(self, event: Mapping[str, Any]) -> None:
-        """Add an event; only the last `MOST_EVENTS` are kept."""
+        """Add an event. Only the last `MOST_EVENTS` events are kept."""
 
     @abstractmethod
     def events(self) -> list[Mapping[str, Any]]:
@@ -66,7 +66,7 @@ class Records(ABC):
 
     @abstractmethod
     def spend(self, name: str, proof: Proof) -> None:
-        """Record the nonce of a valid proof of `name`. Raises `ProofRefused` if it was used before."""
+        """Record the nonce of a valid proof of `name`. Raises `ProofRefused` if the nonce was used before."""
 
     def close(self) -> None:  # noqa: B027 (most have nothing open)
         """Close the connections."""

@@ -1,4 +1,4 @@
-"""The common base of Alibaba Cloud's providers: endpoints by region, ACS3 signature, form of errors."""
+"""Base classes of Alibaba Cloud's providers: endpoints by region, ACS3 signatures and error responses."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _MEANINGS = {
     "SignatureNonceUsed": Meaning(Unauthorized, "The API got the same request twice: try again."),
     "NoPermission": Meaning(Forbidden, _RAM_HINT),
     "Forbidden.RAM": Meaning(Forbidden, _RAM_HINT),
-    "InvalidApi.NotFound": Meaning(NotFound, "Check that the endpoint is this API's."),
+    "InvalidApi.NotFound": Meaning(NotFound, "Check that the endpoint belongs to this API."),
     # STS
     "AuthenticationFail.ApiUsername": Meaning(Unauthorized, _KEY_HINT),
     "AuthenticationFail.ApiPassword": Meaning(Unauthorized, _KEY_HINT),
@@ -69,11 +69,11 @@ class AlibabaProvider(Provider):
     """An API behind Alibaba Cloud's OpenAPI gateway."""
 
     action: ClassVar[str]
-    """`x-acs-action`."""
+    """The name of the call, sent as `x-acs-action`."""
     version: ClassVar[str]
-    """`x-acs-version`."""
+    """The version of the API, sent as `x-acs-version`."""
     ram_action: ClassVar[str]
-    """The RAM action that the user needs."""
+    """The RAM action that the caller must be allowed to perform."""
     hosts: ClassVar[Hosts]
     """The endpoints of the API by region."""
 
@@ -109,7 +109,7 @@ class AlibabaProvider(Provider):
         return chain() if self.credentials else access_key(secrets)
 
     def named(self) -> dict[str, str]:
-        """Return the headers that name the call, with lower-case names."""
+        """Return the headers with the name and version of the call; the header names are in lower case."""
         return {"x-acs-action": self.action, "x-acs-version": self.version}
 
     def request(
@@ -122,15 +122,15 @@ class AlibabaProvider(Provider):
         kept: bool = True,
         action: str = "",
     ) -> httpx.Request:
-        """Return a signed request without a body, for `action` or the provider's own.
+        """Return a signed request without a body, for `action` or else for the provider's own action.
 
-        Use `kept=False` for a query with a secret: its URL is not cached.
+        Use `kept=False` for a query with a secret, so that its URL is not cached.
         """
         target = _target if kept else _target.__wrapped__
         encoded, url, host = target(self.base(), path, tuple(query))
         headers = {"host": host, **self.named(), **({"x-acs-action": action} if action else {})}
         date = timestamp(utc(call.clock.now()))
-        # Signed before the request is made: changing an httpx.Headers costs as much as the signature itself.
+        # Signed before the request is built, because changing an httpx.Headers costs as much as the signature itself.
         signature = signed_headers(
             (method, path, encoded), headers, b"", call.credential, date=date, nonce=fresh_nonce()
         )
@@ -139,7 +139,8 @@ class AlibabaProvider(Provider):
     def answered(self, call: Call, field: str) -> Driven[tuple[httpx.Response, dict[str, Any], dict[str, Any]]]:
         """Make the call; return the response, its body, and the body's object `field` with the `RequestId` in it.
 
-        Raises what `refuse` makes of a status other than 200, and `ResponseError` for a body without that object.
+        Raises the error that `refuse` returns for a status other than 200, and `ResponseError` for a body without that
+        object.
         """
         response = yield from self.exchange(call)
         if response.status_code != httpx.codes.OK:
@@ -150,7 +151,11 @@ class AlibabaProvider(Provider):
     def listed(
         self, call: Call, request: httpx.Request, field: str, columns: tuple[str, ...], *, ram_action: str
     ) -> Driven[list[Listed]]:
-        """Make a call that lists, and return the entries of `field`; the first of the columns has the id."""
+        """Send the request of a listing call, and return the entries of `field` in its response.
+
+        The first of `columns` is the field with the id; the others make up the label. `ram_action` is the RAM action
+        that the call needs, for the hint of an error.
+        """
         response = yield request
         if response.status_code != httpx.codes.OK:
             raise self.refuse(call, response, ram_action)
@@ -164,7 +169,7 @@ class AlibabaProvider(Provider):
         ]
 
     def refuse(self, call: Call, response: httpx.Response, ram_action: str = "") -> ApiError:
-        """Return the error of a refusal. It reads `Code` and `code`, because gateways send both."""
+        """Return the error for a refused call. The code is in `Code` or `code`, because gateways use either name."""
         body = try_json_object(response) or {}
         code = body.get("Code", body.get("code"))
         error = refusal(
@@ -183,17 +188,17 @@ class VpcProvider(AlibabaProvider):
     """An API that also has endpoints within a VPC."""
 
     network = Setting(
-        "public, or vpc: the region's endpoint within a VPC of Alibaba Cloud.",
+        "Which of the region's endpoints to use: public, or vpc (the one within a VPC of Alibaba Cloud).",
         choices=("public", "vpc"),
         default="public",
         advanced=True,
     )
 
     def check(self) -> None:
-        """Check the common settings, and that `network` and endpoint agree."""
+        """Check the common settings, and that a profile with an endpoint does not set `network` to vpc."""
         super().check()
         if self.endpoint and self.network == "vpc":
-            raise SettingProblem("network", "and endpoint cannot both be given: vpc means a region's endpoint")
+            raise SettingProblem("network", "and endpoint cannot both be given: vpc selects the region's endpoint")
 
     def host(self) -> str:
         """Return the host in the profile's region, public or in the VPC."""
@@ -209,12 +214,12 @@ def _target(base: str, path: str, query: tuple[tuple[str, str], ...]) -> tuple[s
 
 
 def _meanings(code: Any, status: int) -> Mapping[str, Meaning]:
-    # Families of codes (Throttling.User, MissingInstanceId) have one entry each.
+    # All codes of a family, such as Throttling.User or MissingInstanceId, have the same meaning.
     if isinstance(code, str) and code not in _MEANINGS:
         if code.startswith("Throttling"):
             return {code: _THROTTLED}
         if code.startswith("AuthenticationFail.OIDCToken"):
-            return {code: Meaning(Unauthorized, "Get a new OIDC token, for the audience of the identity provider.")}
+            return {code: Meaning(Unauthorized, "Get a new OIDC token for the audience of the identity provider.")}
         if code.startswith("InvalidAccessKeyId"):
             return {code: Meaning(Unauthorized, _KEY_HINT)}
         if status == httpx.codes.BAD_REQUEST and code.startswith(("Missing", "Invalid")):

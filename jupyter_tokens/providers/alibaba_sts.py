@@ -1,8 +1,8 @@
-"""Alibaba Cloud STS: fetches a temporary access key of a RAM role (version 2015-04-01).
+"""Alibaba Cloud STS: fetches a temporary access key for a RAM role (version 2015-04-01).
 
 `AssumeRole` is signed with an access key. `AssumeRoleWithOIDC` takes the token of an OIDC identity provider, and is
-anonymous. Source: Alibaba Cloud, "Resource Access Management: AssumeRole" and "AssumeRoleWithOIDC"; how the SDK sends
-the anonymous call: alibabacloud-sts20150401 1.2.0.
+not signed. Source: Alibaba Cloud, "Resource Access Management: AssumeRole" and "AssumeRoleWithOIDC"; how to
+send the unsigned call: the SDK, alibabacloud-sts20150401 1.2.0.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _METADATA = ("AssumedRoleUser", "SourceIdentity", "OIDCTokenInfo")
 
 
 class AlibabaSts(VpcProvider):
-    """`POST /`, RPC style, with all parameters in the query."""
+    """Calls `POST /`, RPC style, with all parameters in the query."""
 
     id = "alibaba-sts"
     title = "Alibaba Cloud STS"
@@ -57,25 +57,25 @@ class AlibabaSts(VpcProvider):
             shape="2 to 64 letters, digits, or . @ - _",
         ),
         "DurationSeconds": Param(
-            "Life of the key, seconds; at most the role's MaxSessionDuration. By default 3600.",
+            "Life of the key in seconds (default 3600), at most the role's MaxSessionDuration.",
             type="integer",
             minimum=900,
             maximum=43200,
         ),
         "Policy": Param("A RAM policy in JSON, which narrows what the role may do."),
         "ExternalId": Param(
-            "The external id that the role's trust policy asks for; not with an OIDC token.",
+            "The external id that the role's trust policy requires; not allowed with an OIDC token.",
             pattern=r"[A-Za-z0-9_+=,.@:/-]{2,1224}",
             shape="2 to 1224 letters, digits, or _ + = , . @ : / -",
         ),
-        # The recorded SDK sends a blank in it.
+        # A space is allowed, because the SDK sent one in a recorded call.
         "SourceIdentity": Param(
-            "The identity behind the session, for audits; not with an OIDC token.",
+            "The identity behind the session, for audits; not allowed with an OIDC token.",
             pattern=r"(?!acs:|aliyun:|alibabacloud:)[A-Za-z0-9_+=,.@ -]{2,64}",
             shape="2 to 64 letters, digits, or _ + = , . @ -",
         ),
         "OIDCProviderArn": Param(
-            "The OIDC identity provider, such as acs:ram::1234567890123456:oidc-provider/idp; with an OIDC token.",
+            "The OIDC identity provider, such as acs:ram::1234567890123456:oidc-provider/idp; needed with oidc_token.",
             pattern=r"acs:ram::[^:/\s]+:oidc-provider/\S+",
             shape="acs:ram::ACCOUNT:oidc-provider/NAME",
         ),
@@ -87,7 +87,7 @@ class AlibabaSts(VpcProvider):
         "Base URL of the API.", example="https://sts.cn-hangzhou.aliyuncs.com", required=True, unless="region"
     )
     oidc_token = Reference(
-        "Token of an OIDC identity provider that the role trusts, such as profile:NAME; the API's OIDCToken.",
+        "Token of an OIDC identity provider that the role trusts, such as profile:NAME (OIDCToken in the API).",
         secret=True,
         label="OIDC token",
     )
@@ -99,28 +99,28 @@ class AlibabaSts(VpcProvider):
 
     @cached_property
     def documented(self) -> Documented | None:
-        """`POST /` with all parameters in the query; the anonymous call needs no proxy."""
+        """`POST /` with all parameters in the query. None with an OIDC token: the unsigned call needs no proxy."""
         if self.oidc_token:
             return None
         query = tuple(name for name in self.params if name != "OIDCProviderArn")
         return Documented("POST", "/", query=query, headers=self.named())
 
     def exchange(self, call: Call) -> Exchange:
-        """Make the call and return the API's own response. Raises `ParameterError` for parameters that do not fit."""
+        """Make the call and return the API's own response. Raises `ParameterError` for parameters it does not take."""
         check_json_object("Policy", call.params.get("Policy"), _LONGEST_POLICY)
         query = [(name, str(value)) for name, value in call.params.items()]
         if isinstance(call.credential, Secret):
-            _allow(call, without=("ExternalId", "SourceIdentity"), because="An OIDC token takes no")
+            _allow(call, without=("ExternalId", "SourceIdentity"), because="A call with an OIDC token does not take")
             if "OIDCProviderArn" not in call.params:
                 raise ParameterError(
                     "Parameter OIDCProviderArn is missing.", hint="It names the identity provider of the OIDC token."
                 )
             return (yield self._anonymous(call, query, call.credential))
-        _allow(call, without=("OIDCProviderArn",), because="Without an OIDC token there is no")
+        _allow(call, without=("OIDCProviderArn",), because="A call without an OIDC token does not take")
         return (yield self.request(call, "POST", "/", query))
 
     def _anonymous(self, call: Call, query: list[tuple[str, str]], token: Secret) -> httpx.Request:
-        """Return the call that is authorised by the OIDC token alone, which the API takes only in the URL."""
+        """Return the unsigned request. The API takes the OIDC token that authorises it only in the URL."""
         common = {
             "Action": _OIDC_ACTION,
             "Version": self.version,

@@ -1,6 +1,6 @@
 """Reads the responses of APIs: typed JSON fields, and errors with code, message and request id.
 
-Errors never quote the body of a response: it may hold a token.
+Errors quote the vendor's code and message, but never the rest of the body, because it may contain a token.
 """
 
 from __future__ import annotations
@@ -92,10 +92,10 @@ def request_id_of(response: httpx.Response, body: Mapping[str, Any] | None = Non
 
 
 def malformed(response: httpx.Response, problem: str, body: Mapping[str, Any] | None = None) -> ResponseError:
-    """Return the error for an undocumented response: with status, content type and request id, never the body."""
+    """Return the error for an undocumented response. It has the status, content type and request id, never the body."""
     return ResponseError(
         f"The API's answer {problem} (content type {plain(response.headers.get('content-type', 'none'), 80)}).",
-        hint="Check that the endpoint is this API's.",
+        hint="Check that the endpoint belongs to this API.",
         status=response.status_code,
         request_id=request_id_of(response, body),
     )
@@ -108,7 +108,7 @@ def unusable(
     *,
     hint: str = "Check this machine's clock.",
 ) -> UnusableToken:
-    """Return the error for a token that the API has returned and that is of no use, such as an expired one."""
+    """Return the error for a token that the API returned but that cannot be used, such as an expired one."""
     return UnusableToken(problem, hint=hint, status=response.status_code, request_id=request_id_of(response, body))
 
 
@@ -119,7 +119,7 @@ def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
         data = _DECODER.decode(_decoded(response))
     except (ValueError, LookupError, RecursionError):
         return None
-    # The object is written again later, with less of the stack left.
+    # The object is serialised later, with less of the stack left, where deep nesting would fail.
     if content.count(b"{") + content.count(b"[") > _DEEPEST and _is_deep(data):
         return None
     return data if isinstance(data, dict) else None
@@ -171,7 +171,8 @@ def json_object(response: httpx.Response) -> dict[str, Any]:
     return data
 
 
-# The right content type, and others that servers are known to use for JSON. HTML would come from another server.
+# The right content type, and others that servers are known to use for JSON. HTML is not among them: it
+# would come from another server.
 _JSON = frozenset(
     {
         "",
@@ -186,7 +187,7 @@ _JSON = frozenset(
 
 
 def object_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a field that must be an object."""
+    """Return a field that must be an object. Raises `ResponseError` if it is not."""
     value = body.get(name)
     if not isinstance(value, dict):
         raise malformed(response, f"has no object {name!r}", body)
@@ -194,7 +195,7 @@ def object_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> d
 
 
 def list_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return a field that must be a list of objects."""
+    """Return a field that must be a list of objects. Raises `ResponseError` if it is not."""
     value = body.get(name)
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise malformed(response, f"has no list of objects {name!r}", body)
@@ -202,7 +203,7 @@ def list_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> lis
 
 
 def text_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
-    """Return a field that must be a non-empty string."""
+    """Return a field that must be a non-empty string. Raises `ResponseError` if it is not."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
         raise malformed(response, f"has no string {name!r}", body)
@@ -210,20 +211,20 @@ def text_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str
 
 
 def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
-    """Return a field that must be a token (`is_token`)."""
+    """Return a field that must be a token (`is_token`). Raises `ResponseError` if it is not."""
     value = text_of(response, body, name)
     if not is_token(value):
-        raise malformed(response, f"has characters in {name!r} that no token has", body)
+        raise malformed(response, f"has characters in {name!r} that a token cannot have", body)
     return value
 
 
 def key_of(response: httpx.Response, body: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
-    """Return the values of a temporary access key: all of them, or none."""
+    """Return the values of a temporary access key by name. Raises `ResponseError` if one of them is missing."""
     return {name: token_of(response, body, name) for name in names}
 
 
 def time_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> datetime:
-    """Return a field that must be a time in ISO 8601; without a zone it is UTC."""
+    """Return a field that must be a time in ISO 8601; without a zone it is UTC. Raises `ResponseError` if it is not."""
     text = text_of(response, body, name)
     try:
         moment = datetime.fromisoformat(text)
@@ -246,7 +247,10 @@ def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float)
 
 
 def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> float | None:
-    """Return a number, which some servers write as a string; None if it is missing, null or blank."""
+    """Return a field that is a number, which some servers write as a string; None if it is missing, null or blank.
+
+    Raises `ResponseError` for anything else.
+    """
     value = body.get(name)
     if isinstance(value, str):
         value = value.strip()
@@ -277,17 +281,20 @@ _FOREVER = float(2**63 - 1)
 
 
 def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
-    """Raise `ResponseError` if the response names a token type other than Bearer (in any case)."""
+    """Raise `ResponseError` if the response has a token type other than Bearer, in upper or lower case."""
     kind = body.get("token_type")
     if kind is None:
         return
-    if not isinstance(kind, str) or kind.strip().lower() not in {"", "bearer", "bearertoken"}:  # Apigee's, the last
+    if not isinstance(kind, str) or kind.strip().lower() not in {"", "bearer", "bearertoken"}:  # the last: Apigee
         shown = plain(kind, 40) if isinstance(kind, str) else type(kind).__name__
         raise malformed(response, f"has a token of type {shown!r}, but only Bearer tokens can be used", body)
 
 
 def retry_after_of(response: httpx.Response, now: float) -> float | None:
-    """Return the wait that the API asks for, in seconds: from `x-acs-retry-after` (ms) or `Retry-After` (s or date)."""
+    """Return how many seconds the API asks to wait; None if it does not ask.
+
+    The headers are `x-acs-retry-after` (milliseconds) or else `Retry-After` (seconds or a date).
+    """
     milliseconds = response.headers.get("x-acs-retry-after", "")
     if _is_count(milliseconds):
         return int(milliseconds) / 1000

@@ -46,7 +46,7 @@ _MEANINGS = {
 
 
 class Astra(Provider):
-    """`/accounts/{account_id}/core/v1/users/{user_id}/tokens`."""
+    """Calls below `/accounts/{account_id}/core/v1/users/{user_id}/tokens`."""
 
     id = "astra"
     title = "NetApp Astra Control"
@@ -58,9 +58,7 @@ class Astra(Provider):
     }
     create_params: ClassVar = {"name": Param("Name of the new token, 1 to 63 characters.", required=True)}
 
-    api_token = Reference(
-        "API token that the calls are authorised with.", secret=True, label="API token", required=True
-    )
+    api_token = Reference("API token that authorises the calls.", secret=True, label="API token", required=True)
 
     def credential(self, secrets: Mapping[str, Secret]) -> Secret:
         """Return the API token that authorises the calls."""
@@ -68,7 +66,7 @@ class Astra(Provider):
 
     @cached_property
     def documented(self) -> Documented:
-        """The call that retrieves one token; none of the API's other calls."""
+        """The call that retrieves one token. The proxy accepts none of the API's other calls."""
         return Documented("GET", "/accounts/{account_id}/core/v1/users/{user_id}/tokens/{token_id}")
 
     def exchange(self, call: Call) -> Exchange:
@@ -77,7 +75,10 @@ class Astra(Provider):
         return (yield httpx.Request("GET", parsed_url(url), headers=self._headers(call)))
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the token's resource, as metadata. This API never returns the value."""
+        """Fetch the metadata of a stored token; this call never returns the value.
+
+        Raises `ParameterError` if `token_id` is missing.
+        """
         if "token_id" not in call.params:
             raise ParameterError("Parameter token_id is missing.", hint="Give the id of the stored token (token_id=…).")
         asked = call.clock.now()

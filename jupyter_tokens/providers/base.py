@@ -86,7 +86,7 @@ class Call:
     path : str
         The `Documented` path that a client of the proxy called; "" if the provider chooses.
     login : LoginInUse or None
-        The person's login, for a provider that `logs_in`.
+        The person's login, if the provider `logs_in`.
     """
 
     profile: str
@@ -127,7 +127,8 @@ class Documented:
     headers : Mapping
         Values that these headers (lower-case names) must have if a client sends them.
     fixed : Mapping or None
-        Values that form or query must have in addition to the parameters; None if the API takes no form.
+        Fields that the form or query must have in addition to the parameters, with their values; None if the API
+        takes no form.
     dropped : tuple of str
         Fields with the client's own credential in form or query: they are accepted, but not sent on.
     others : tuple of str
@@ -154,28 +155,28 @@ class Provider:
     title: ClassVar[str]
     """The display name."""
     documentation: ClassVar[str]
-    """The title of the vendor's page that it follows."""
+    """The title of the vendor's page that the provider follows."""
     sign_in: ClassVar[tuple[SignIn, ...]] = ()
-    """The ways to sign in, where there are several to choose from."""
+    """The ways to sign in, if there are several to choose from."""
     params: ClassVar[Mapping[str, Param]] = {}
     """The parameters of a call, by the vendor's names."""
     create_params: ClassVar[Mapping[str, Param]] = {}
     """Additional parameters of the call that creates a token, if the API has one."""
     lists: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """The parameters whose values the API can list, each with the parameters that it needs for that."""
+    """The parameters whose values the API can list, each with the parameters that the listing call needs."""
     scheme: ClassVar[str] = "Bearer"
     """The authorisation scheme of the token: `Authorization: SCHEME …`. If empty, the header holds the token alone."""
     header: ClassVar[str] = "Authorization"
     """The HTTP header that a request sends the token in."""
     token_fields: Sequence[str] = ()
-    """The names of the values of a token, as the API spells them, if there are several that belong together.
+    """The names of a token's values, as the API spells them, if a token consists of several values.
 
-    Those of an access key are in this order: id, secret, session token.
+    The names for an access key are in this order: id, secret, session token.
     """
 
     sdks: ClassVar[Mapping[str, str]] = {}
-    """The SDKs that its tokens are for, by their names in `sdks.SDKS`: each with the path of the API below `api_url`
-    that the SDK wants."""
+    """The SDKs that can use its tokens, by their names in `sdks.SDKS`, each with the path to append to `api_url`
+    to get the SDK's base URL."""
     caches: ClassVar[bool] = False
     """Whether the vendor asks clients to cache the token; the proxy then answers from the cache."""
 
@@ -190,16 +191,16 @@ class Provider:
 
     @classmethod
     def settings(cls) -> dict[str, Setting]:
-        """The settings by name, as they are declared: those of the base classes first."""
+        """Return the settings by name, in the order of their declaration, base classes first."""
         names = [name for kind in reversed(cls.__mro__) for name in vars(kind)]
         return {name: found for name in names if isinstance(found := getattr(cls, name), Setting)}
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
-        """JSON schemas of `settings`, `params` and `create_params`.
+        """Return JSON schemas of `settings`, `params` and `create_params`.
 
-        `required` names the settings that every profile gives, and `sign_in` describes the ways to sign in. A setting
-        that some profiles must give says when: it is required if one of the conditions in `x-required-when` holds.
+        `required` lists the settings that every profile must give, and `sign_in` describes the ways to sign in. A
+        setting that only some profiles must give has `x-required-when`: it is required if one of the conditions holds.
         """
         conditions = {name: cls._required_when(name, setting) for name, setting in cls.settings().items()}
         return {
@@ -221,7 +222,7 @@ class Provider:
 
     @classmethod
     def _listed_in(cls, schema: dict[str, Any]) -> dict[str, Any]:
-        """Add to each parameter in `lists` what the API needs to list its values."""
+        """Add `x-listed-by` to each parameter in `lists`: the parameters that the listing call needs."""
         for name, needed in cls.lists.items():
             schema["properties"][name]["x-listed-by"] = list(needed)
         return schema
@@ -249,10 +250,13 @@ class Provider:
         others = {name for other in self.sign_in for name in (*other.required, *other.optional)}
         for name, setting in known.items():
             if name in others.difference(way.required, way.optional) and getattr(self, name) != setting.default:
-                raise SettingProblem(name, f"is not for {' '.join(way.chosen_by or ('sign-in by', way.first))}")
+                raise SettingProblem(name, f"is not used with {' '.join(way.chosen_by or ('sign-in by', way.first))}")
 
     def chosen_sign_in(self) -> SignIn | None:
-        """The way to sign in that the settings choose; None where there is no choice. Raises `SettingProblem`."""
+        """Return the way to sign in that the settings choose; None if the provider has no choice of ways.
+
+        Raises `SettingProblem` if the settings choose none, or more than one.
+        """
         chosen = {way.id: key for way in self.sign_in if (key := self._chooses(way))}
         if not self.sign_in:
             return None
@@ -265,7 +269,7 @@ class Provider:
         return next(way for way in self.sign_in if way.id in chosen)
 
     def _chooses(self, way: SignIn) -> str:
-        """The setting by which this profile chooses a way to sign in, or ""."""
+        """Return the setting by which this profile chooses `way`, or "" if it does not choose it."""
         if way.chosen_by:
             key, value = way.chosen_by
             return key if getattr(self, key) == value else ""
@@ -279,7 +283,10 @@ class Provider:
                 raise SettingProblem(name, missing=True, alternatives=(unless,) if unless else ())
 
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
-        """Return the credential of a flow, from the resolved references. May block, and read files or a chain."""
+        """Return the credential for a flow, from the resolved references.
+
+        May block: it can read files or run a vendor's credential chain.
+        """
         raise NotImplementedError
 
     @property
@@ -290,9 +297,10 @@ class Provider:
     def identity(self, secrets: Mapping[str, Secret], credential: Any) -> Any:
         """Return what distinguishes a credential from all others, so that processes that have it can share a token.
 
-        Strings, numbers, `Secret`s, and mappings, tuples and dataclasses of those; fields with `compare=False` are left
-        out. Anything else, or None, means that this token is not shared. A part that changes from one process to the
-        next keeps them apart; a part that is missing mixes up the tokens of different accounts.
+        The result may consist of strings, numbers, `Secret`s, and mappings, tuples and dataclasses of these; dataclass
+        fields with `compare=False` are ignored. Anything else, or None, means that this token is not shared. If a part
+        differs from process to process, the processes do not share tokens. If a part is missing, the tokens of
+        different accounts get mixed up.
         """
         return secrets, credential
 
@@ -306,7 +314,7 @@ class Provider:
         return None
 
     def exchange(self, call: Call) -> Exchange:
-        """Return the part of `retrieve` up to the API's response. It raises if a necessary login is refused."""
+        """Return the part of `retrieve` up to the API's response. Raises `TokenError` for a refused login."""
         raise TokenError(f"{self.title} cannot be reached through the proxy.", unsent=True)
 
     def answer(self, token: Token, now: float) -> dict[str, Any]:
@@ -318,7 +326,7 @@ class Provider:
         raise TokenError(f"{self.title} has no call that creates a token.", unsent=True)
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """Return the flow that lists the values of a parameter in `lists`; of a long list it returns the first page."""
+        """Return the flow that lists the values of a parameter in `lists`; only the first page of a long list."""
         raise TokenError(f"{self.title} has no call that lists {name}.", unsent=True)
 
     def base(self) -> str:
@@ -326,7 +334,7 @@ class Provider:
         return str(self.endpoint).rstrip("/")
 
     def api_url(self) -> str | None:
-        """Return the base URL of the API that the tokens are for; None if the profile names none."""
+        """Return the base URL of the API that the tokens are for; None if the profile has none."""
         return self.base() or None
 
     @cached_property
@@ -349,7 +357,7 @@ class Provider:
         call : Call
             The input of the flow.
         value : str, Mapping or None
-            The token's value, or its values by `token_fields`; None if the API does not return it.
+            The token's value, or its values by their names in `token_fields`; None if the API does not return it.
         asked : float
             When the call began, in seconds since the epoch.
         expires_at : datetime, optional
@@ -373,7 +381,8 @@ class Provider:
 def bodiless(method: str, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Request:
     """Return a request without a body; `headers` must include the host.
 
-    It is made from a stream, so that httpx does not look for the headers of a body: that saves 5 % of a cold call.
+    The request is built from a stream, so that httpx does not work out headers for a body. That saves 5 % of a cold
+    call.
     """
     length = {} if method == "GET" else {"Content-Length": "0"}
     request = httpx.Request(method, url, headers={**headers, **length}, stream=httpx.ByteStream(b""))

@@ -1,4 +1,4 @@
-"""The providers by id: those of this package, and those that other packages bring by an entry point."""
+"""The providers by id: the built-in ones, and those that other packages add by an entry point."""
 
 from __future__ import annotations
 
@@ -34,18 +34,22 @@ _BUILT_IN = {
 
 @cache
 def installed() -> dict[str, Any]:
-    """The entry points of other packages' providers, by id."""
+    """Return the entry points of other packages' providers, by id."""
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in _BUILT_IN}
 
 
 def provider_ids() -> list[str]:
-    """The ids of all providers: the built-in ones, then those of other packages."""
+    """Return the ids of all providers: first the built-in ones, then the ones from other packages."""
     return [*_BUILT_IN, *sorted(installed())]
 
 
 @cache
 def provider_class(provider_id: str) -> type[Provider]:
-    """Return a provider's class. Raises KeyError for an unknown id, or any error of another package's import."""
+    """Return a provider's class.
+
+    Raises KeyError for an unknown id. For another package's provider it also raises whatever its import raises, and
+    TypeError if its entry point is not a subclass of `Provider`.
+    """
     if provider_id in _BUILT_IN:
         module, _, name = _BUILT_IN[provider_id].partition(":")
         found = getattr(import_module(module), name)

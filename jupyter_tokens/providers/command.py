@@ -1,6 +1,6 @@
 """`command`: a token that a program prints, such as gcloud, az, aws, gh, vault, oidc-token, htgettoken or a script.
 
-Source of the names: RFC 6749, section 5.1; Kubernetes, "client-go credential plugins" (ExecCredential); Google,
+Source of the field names: RFC 6749, section 5.1; Kubernetes, "client-go credential plugins" (ExecCredential); Google,
 "Executable-sourced credentials"; the recorded output of `az account get-access-token`; the documented output of
 `gcloud config config-helper`, `vault login -format=json` and `aws codeartifact get-authorization-token`.
 """
@@ -39,7 +39,7 @@ _ENDS = (
     "expiration_time",
 )
 _LOCAL = "expiresOn"
-"""The only field that is in local time if it names no zone; az prints it this way, together with `expires_on`."""
+"""The only field that is in local time if it has no zone; az prints it this way, together with `expires_on`."""
 _INSIDE = ("status", "credential", "auth", "Credentials")
 """The objects that hold the token in the output of ExecCredential, gcloud, Vault and AWS."""
 _ACCESS_KEYS = (
@@ -49,8 +49,8 @@ _ACCESS_KEYS = (
     ("access_key_id", "secret_access_key", "security_token"),
     ("access", "secret", "securitytoken"),
 )
-"""The names of a temporary access key's three values, as aws, aliyun, AWS' and Huawei's APIs print them."""
-_ALONE = "Have it print the token alone, without an expiry; that of a JWT is read from the token."
+"""The names of a temporary access key's three values, as aws, aliyun and the vendors' APIs return them."""
+_ALONE = "Have it print the token alone, without an expiry; the expiry of a JWT is read from the token itself."
 _LOOK = "Run it in a terminal to see what it prints; messages belong on standard error."
 _NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
 _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
@@ -58,9 +58,16 @@ _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Printed:
-    """A token from a program's output, with its `life` in seconds or its end in seconds since the epoch, if known.
+    """A token from a program's output, with its expiry if the output has one.
 
-    token : its value, or those of a temporary access key by their names.
+    Attributes
+    ----------
+    token : Secret or Mapping
+        The token's value, or the values of a temporary access key by their names.
+    life : float or None
+        How long the token is valid, in seconds.
+    ends : float or None
+        When the token expires, in seconds since the epoch.
     """
 
     token: Secret | Mapping[str, Secret]
@@ -69,7 +76,7 @@ class _Printed:
 
 
 class Command(Provider):
-    """Standard output of the setting `command`: one line, or one JSON object."""
+    """Reads the token from the standard output of `command`: one line, or one JSON object or string."""
 
     id = "command"
     title = "Program that prints a token"
@@ -85,7 +92,7 @@ class Command(Provider):
     )
 
     def check(self) -> None:
-        """See `Provider.check`: the command can be split into words."""
+        """See `Provider.check`. The command must be one that can be split into words."""
         super().check()
         if self.command.startswith("command:"):
             raise SettingProblem("command", "must be the program itself, without command: before it")
@@ -134,7 +141,7 @@ class Command(Provider):
 
     @property
     def _program(self) -> str:
-        # Not its arguments: they may hold a secret.
+        # Errors name the program without its arguments, because these may contain a secret.
         return shlex.split(self.command)[0]
 
     def _of_json(self, text: str) -> _Printed:
@@ -143,7 +150,7 @@ class Command(Provider):
         except (ValueError, RecursionError):
             raise self._problem("incomplete JSON", _LOOK) from None
         if isinstance(body, str):
-            # For instance az with --query.
+            # For example the output of az with --query.
             return _Printed(self._token(body))
         places = [body, *(body[name] for name in _INSIDE if isinstance(body.get(name), dict))]
         for place in places:
@@ -163,7 +170,7 @@ class Command(Provider):
         if missing:
             raise self._problem(
                 f"an access key without {missing[0]}",
-                "A temporary key has three values that belong together. Permanent keys are not given to notebooks.",
+                "Have it print all three values of a temporary key. Permanent keys are not given to notebooks.",
             )
         values = {name: self._token(place[name]) for name in names}
         return _Printed(values, None, self._first(place, _ENDS, self._moment))
@@ -171,14 +178,14 @@ class Command(Provider):
     def _token(self, value: str) -> Secret:
         if not is_token(value):
             raise self._problem(
-                "a text with spaces or characters outside ASCII, which no token has",
+                "a text with spaces or characters outside ASCII, which a token cannot have",
                 _LOOK,
             )
         return Secret(value)
 
     def _no_token(self, body: Mapping[str, Any]) -> ResponseError:
         code = next((body[name] for name in ("code", "error") if isinstance(body.get(name), str)), "")
-        error = self._problem("JSON without a token", f"The token must have one of the names {', '.join(_TOKENS)}.")
+        error = self._problem("JSON without a token", f"Give the token one of the names {', '.join(_TOKENS)}.")
         error.code = code if _CODE.fullmatch(code) else None
         return error
 

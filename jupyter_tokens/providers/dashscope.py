@@ -1,4 +1,4 @@
-"""Alibaba Cloud Model Studio (DashScope): fetches a temporary API key, by the API key of a workspace.
+"""Alibaba Cloud Model Studio (DashScope): fetches a temporary API key, with the API key of a workspace.
 
 Source: Alibaba Cloud Model Studio, "Generate a temporary API key" and "Error codes".
 """
@@ -48,7 +48,7 @@ __all__ = ["DashScope"]
 _PATH = "/api/v1/tokens"
 _LIFE = "expire_in_seconds"
 _DEFAULT_LIFE = 60
-# The form of the official SDK, dashscope 2.0.2.
+# Source of the form: the official SDK, dashscope 2.0.2.
 _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KEY = Meaning(Unauthorized, "Check api_key, and that it is a key of this endpoint's region.")
 _THROTTLED = Meaning(Throttled, "Try again later.")
@@ -62,14 +62,14 @@ _MEANINGS = {
 
 
 class DashScope(Provider):
-    """`POST /api/v1/tokens`, authorised with the API key."""
+    """Calls `POST /api/v1/tokens`, authorised with the API key."""
 
     id = "dashscope"
     title = "Alibaba Cloud Model Studio (DashScope)"
     documentation = "Model Studio: Generate a temporary API key"
     sdks: ClassVar = {"openai": "/compatible-mode/v1", "dashscope": "/api/v1"}
     params: ClassVar = {
-        _LIFE: Param("Life of the temporary key, seconds (default 60).", type="integer", minimum=1, maximum=1800)
+        _LIFE: Param("Life of the temporary key in seconds (default 60).", type="integer", minimum=1, maximum=1800)
     }
 
     endpoint = Endpoint(
@@ -87,7 +87,7 @@ class DashScope(Provider):
     api_key = Reference("API key; the temporary key has all its rights.", secret=True, label="API key", required=True)
 
     def check(self) -> None:
-        """See `Provider.check`: the region has the host that is not given."""
+        """See `Provider.check`. Without an endpoint, the region has to be a known one."""
         super().check()
         if self.workspace and self.endpoint:
             raise SettingProblem("workspace", "and endpoint cannot both be given: a workspace selects an endpoint")
@@ -146,7 +146,7 @@ class DashScope(Provider):
 
 
 def _refuse(call: Call, response: httpx.Response) -> ApiError:
-    """Return the error of a refusal. The API has two forms: the fields at the top, or within `error`."""
+    """Return the error for a refused call. The API has two forms: code and message at the top, or within `error`."""
     body = try_json_object(response) or {}
     inner = body.get("error")
     told = inner if isinstance(inner, dict) else body

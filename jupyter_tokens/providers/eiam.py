@@ -32,7 +32,7 @@ _TOLD = (
 
 
 class Eiam(AlibabaProvider):
-    """`POST /`, RPC style, with all parameters in the query."""
+    """Calls `POST /`, RPC style, with all parameters in the query."""
 
     id = "eiam"
     title = "Alibaba Cloud IDaaS EIAM"
@@ -67,9 +67,9 @@ class Eiam(AlibabaProvider):
         asked = call.clock.now()
         response, body, told = yield from self.answered(call, "ApplicationToken")
         if told.get("ApplicationTokenType", _TYPE) != _TYPE:
-            raise malformed(response, f"holds an application token that is no {_TYPE}", told)
+            raise malformed(response, f"has an application token whose type is not {_TYPE}", told)
         ends = number_of(response, told, "ExpirationTime")
-        # It is not documented how a token without expiry is shown: 0 and a missing field both count as no expiry.
+        # How a token without expiry looks is not documented: 0 and a missing field both count as no expiry.
         expires_at = moment_of(response, told, ends / 1000) if ends else None
         problem = _problem(response, told, expires_at is not None and expires_at.timestamp() <= call.clock.now())
         if problem:
@@ -77,7 +77,7 @@ class Eiam(AlibabaProvider):
                 response,
                 f"The application token {problem}.",
                 body,
-                hint="Enable or renew it in the IDaaS console, or name another ApplicationTokenId.",
+                hint="Enable or renew it in the IDaaS console, or give another ApplicationTokenId.",
             )
         return self.issued(
             call,
@@ -88,7 +88,7 @@ class Eiam(AlibabaProvider):
         )
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """See `Provider.list_values`: the tokens of the application."""
+        """See `Provider.list_values`. The values are the ids of the application's tokens."""
         query = [(needed, str(call.params[needed])) for needed in self.lists[name]]
         request = self.request(call, "POST", "/", query, action="ListApplicationTokens")
         columns = ("ApplicationTokenId", "Description", "Status")

@@ -1,7 +1,7 @@
 """Alibaba Cloud IDaaS EIAM: fetches an access token for a resource server (GenerateOauthToken, version 2021-12-01).
 
-Source: Alibaba Cloud, "IDaaS EIAM: GenerateOauthToken"; how an array is sent and the unit of ExpiresAt: the official
-SDK, alibabacloud-eiam20211201 3.0.1.
+Source: Alibaba Cloud, "IDaaS EIAM: GenerateOauthToken"; form of an array and unit of ExpiresAt: the official SDK,
+alibabacloud-eiam20211201 3.0.1.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Credential:
 
 
 class EiamOauth(AlibabaProvider):
-    """`POST /`, RPC style, with all parameters in the query."""
+    """Calls `POST /`, RPC style, with all parameters in the query."""
 
     id = "eiam-oauth"
     title = "Alibaba Cloud IDaaS EIAM (OAuth)"
@@ -49,7 +49,7 @@ class EiamOauth(AlibabaProvider):
         "ApplicationId": Param("Id of the application.", required=True, identifier=True),
         "Audience": Param("Audience identifier of the resource server, such as https://example.com.", required=True),
         "ScopeValues": Param(
-            "What the token allows, such as User:Read:ALL; several with spaces between them, or as a list.",
+            "Scopes of the token, such as User:Read:ALL; give several as a list, or separated by spaces.",
             type="array",
             required=True,
         ),
@@ -64,7 +64,7 @@ class EiamOauth(AlibabaProvider):
     endpoint = Endpoint(
         "Base URL of the API.", example="https://eiam.cn-hangzhou.aliyuncs.com", required=True, unless="region"
     )
-    subject_token = Reference("Token to exchange for another: the API's SubjectToken.", secret=True)
+    subject_token = Reference("Token to exchange for another (SubjectToken in the API).", secret=True)
 
     def credential(self, secrets: Mapping[str, Secret]) -> _Credential:
         """Return the access key and the subject token."""
@@ -90,7 +90,9 @@ class EiamOauth(AlibabaProvider):
             raise ParameterError("A token exchange needs a subject token.", hint="Give subject_token in the profile.")
         if exchanges != ("SubjectTokenType" in call.params):
             problem = "is missing: a token exchange needs it" if exchanges else "is only for a token exchange"
-            raise ParameterError(f"Parameter SubjectTokenType {problem}.", hint=f"It goes with GrantType={_EXCHANGE}.")
+            raise ParameterError(
+                f"Parameter SubjectTokenType {problem}.", hint=f"Give it only together with GrantType={_EXCHANGE}."
+            )
         query = list(_flat(call.params))
         if exchanges and credential.subject is not None:
             query.append(("SubjectToken", credential.subject.reveal()))
@@ -122,7 +124,7 @@ class EiamOauth(AlibabaProvider):
 
 
 def _flat(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The parameters as the query has them: each string of a list has a name of its own."""
+    """Yield names and values for the query. The strings of a list are named `NAME.1`, `NAME.2` and so on."""
     for name, value in params.items():
         if isinstance(value, tuple):
             yield from ((f"{name}.{number}", text) for number, text in enumerate(value, 1))

@@ -1,6 +1,6 @@
-"""One description of a setting: type, check, words for people, example, when it is required, JSON schema.
+"""Descriptions of settings: type, check, label and help, example, when it is required, JSON schema.
 
-Reading a profile, the questions of `jupyter tokens add`, the REST schema and the panel's form all use it.
+The code that reads profiles, the questions of `jupyter tokens add`, the REST schema and the panel's form all use them.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _WORDS = {"true": True, "false": False}
 
 @lru_cache(maxsize=512)
 def parsed_url(url: str) -> httpx.URL:
-    """A URL, parsed once: refreshes ask the same one again, and parsing costs as much as a signature."""
+    """Parse a URL. The result is cached: refreshes use the same URL again, and parsing costs as much as a signature."""
     return httpx.URL(url)
 
 
 def is_url(url: str) -> bool:
-    """Whether a request can go there: `urlsplit` takes hosts that no name service knows, such as "xn--a"."""
+    """Whether httpx can send a request to a URL. `urlsplit` also accepts invalid hosts, such as "xn--a"."""
     try:
         return bool(parsed_url(url).host)
     except (httpx.InvalidURL, ValueError):
@@ -56,7 +56,7 @@ def is_url(url: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine by name or address."""
+    """Whether a URL's host is `localhost` or a loopback address."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback
@@ -73,11 +73,11 @@ class SignIn:
     id
         Its name in schemas and on the command line.
     label
-        Its name for people.
+        Its display name.
     required
         The settings that it needs.
     optional
-        The settings that it also takes.
+        The settings that it also accepts.
     chosen_by
         A setting and the value by which a profile chooses this way. Without it, a profile chooses the way by giving
         one of `required` that belongs to no other way.
@@ -95,7 +95,7 @@ class SignIn:
         return self.chosen_by[0] if self.chosen_by else self.required[0]
 
     def schema(self) -> dict[str, Any]:
-        """As the JSON schema of the settings lists it, under `x-sign-in`."""
+        """Return the way as an entry of the list `x-sign-in` in the JSON schema of the settings."""
         chosen_by = {"set": dict([self.chosen_by])} if self.chosen_by else {}
         return {
             "id": self.id,
@@ -118,9 +118,9 @@ class SettingProblem(ValueError):
     missing : bool
         True if the setting has to be given.
     alternatives : tuple of str
-        Settings of which one can be given in its place.
+        Other settings, one of which can be given instead.
     sign_in : tuple of SignIn
-        The ways to sign in, if what is missing is the choice of one.
+        The ways to sign in, if the profile does not choose one.
     """
 
     def __init__(
@@ -148,29 +148,29 @@ class Field(ABC):
     Parameters
     ----------
     help
-        What it is, in a sentence.
+        A one-sentence description.
     label
-        Its name for people; by default its key in words.
+        Its display name; by default its key in words.
     example
-        A value that people recognise.
+        A realistic value.
     required
-        Whether a profile must give it, however it signs in.
+        Whether every profile must give it, however it signs in.
     unless
-        Another setting that can be given in its place, wherever it is required.
+        Another setting that can be given instead where this one is required.
     advanced
-        Whether most profiles do without it: forms fold it away.
+        Whether most profiles do not need it; forms show it under "Advanced".
     """
 
     type_schema: ClassVar[Mapping[str, Any]]
     """The type, as JSON schema."""
     is_text: ClassVar[bool] = True
-    """Whether `from_text` can read it."""
+    """Whether `from_text` can read a value of this type."""
     secret: bool = False
-    """Whether the value is a secret, and a literal one has to be protected."""
+    """Whether the value is a secret: a file that contains it literally has to be protected."""
 
     def __init__(
         self,
-        help: str,  # noqa: A002 (the word of traitlets and argparse)
+        help: str,  # noqa: A002 (traitlets and argparse use this name)
         *,
         label: str = "",
         example: str = "",
@@ -195,11 +195,11 @@ class Field(ABC):
         """Raise `SettingProblem` for an invalid value; `key` names the setting in the error."""
 
     def from_text(self, key: str, text: str) -> Any:
-        """The value that was typed. Raises `ParameterError` for a text that is of another type."""
+        """Convert a typed string to a value. Raises `ParameterError` if the string does not have the setting's type."""
         return text
 
     def schema(self) -> dict[str, Any]:
-        """As JSON schema."""
+        """Return the setting as JSON schema."""
         return {
             **self.type_schema,
             "title": self.label,
@@ -210,14 +210,14 @@ class Field(ABC):
 
 
 class Setting(Field):
-    """A text. As an attribute of a `Provider`'s class it is the text that a profile gives; empty means not given.
+    """A string. As an attribute of a provider it is the string that the profile gives; empty means not given.
 
     Parameters
     ----------
     choices
-        The texts that it can be; empty for any.
+        The allowed values; empty if any string is allowed.
     default
-        What it is where a profile does not give it.
+        Its value if a profile does not give it.
     """
 
     type_schema: ClassVar = {"type": "string"}
@@ -283,11 +283,11 @@ class Endpoint(Setting):
         if parts.username or parts.password or parts.query or parts.fragment:
             raise SettingProblem(key, "must be a base URL, without user, query and fragment")
         if parts.scheme == "http" and not is_loopback(url):
-            raise SettingProblem(key, "must be https: http is for loopback alone")
+            raise SettingProblem(key, "must be https: http is allowed on loopback only")
 
 
 class Region(Setting):
-    """The id of a region, which becomes a part of a host's name."""
+    """The id of a region, which becomes part of a host name."""
 
     def check(self, key: str, value: object) -> None:
         super().check(key, value)
@@ -296,7 +296,7 @@ class Region(Setting):
 
 
 class Variable(Setting):
-    """The name of an environment variable or, for a token of several values, one for each field."""
+    """The name of an environment variable or, for a token with several values, a mapping of field to variable."""
 
     type_schema: ClassVar = {"type": ["string", "object"], "additionalProperties": {"type": "string"}}
 
@@ -317,7 +317,7 @@ class Reference(Setting):
     Parameters
     ----------
     secret
-        Whether a literal has to be protected.
+        Whether the value is a secret: a file that contains it literally has to be protected.
     """
 
     def __init__(
@@ -334,12 +334,12 @@ class Reference(Setting):
         self.secret = secret
 
     def schema(self) -> dict[str, Any]:
-        """See `Field.schema`; a secret is written, and never read back."""
+        """See `Field.schema`. A secret is `writeOnly`: it can be written, but never read back."""
         return {**super().schema(), **({"writeOnly": True} if self.secret else {})}
 
 
 class Program(Reference):
-    """A program and its arguments: read like a `command:` reference, so `credential` gets what the program prints."""
+    """A program and its arguments. It is resolved like a `command:` reference: `credential` gets its output."""
 
     def __init__(self, help: str, *, label: str = "", example: str = "", required: bool = False) -> None:  # noqa: A002 (see `Field`)
         # The command itself is no secret; what it prints is.
@@ -352,9 +352,9 @@ class Number(Field):
     Parameters
     ----------
     unit
-        What it counts, for errors.
+        Its unit, for errors.
     maximum
-        The largest that it can be.
+        The largest allowed value.
     """
 
     type_schema: ClassVar = {"type": "number", "exclusiveMinimum": 0}
@@ -366,7 +366,7 @@ class Number(Field):
 
     def check(self, key: str, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= self.maximum:
-            raise SettingProblem(key, f"must be {self.unit} between 0 and {self.maximum}")
+            raise SettingProblem(key, f"must be a number of {self.unit} between 0 and {self.maximum}")
 
     def from_text(self, key: str, text: str) -> float:
         try:
@@ -384,7 +384,7 @@ class Switch(Field):
     Parameters
     ----------
     read_only
-        Whether it can be set in the configuration file alone, and not in a form.
+        Whether it can be set only in the configuration file, not in a form.
     """
 
     type_schema: ClassVar = {"type": "boolean"}
@@ -411,6 +411,6 @@ class Names(Field):
     is_text = False
 
     def check(self, key: str, value: object) -> None:
-        # A text alone would be taken for a list of its letters.
+        # A single string would be taken for a list of its letters.
         if not isinstance(value, list | tuple) or not all(isinstance(text, str) and text for text in value):
             raise SettingProblem(key, "must be a list of strings")

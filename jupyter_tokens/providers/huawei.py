@@ -1,4 +1,4 @@
-"""What the providers of Huawei Cloud and T Cloud share: form of errors, IAM's codes, IAM's response to a login."""
+"""Shared by the providers of Huawei Cloud and T Cloud: error responses, IAM's error codes, IAM's login response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .credentials.huawei import IamToken, expiry_of
 
 __all__ = ["IAM_MEANINGS", "iam_token", "refuse"]
 
-# Source: IAM, "Error Codes"; API Gateway, "Error Codes". IAM's other codes mean no more than their status.
+# Source: IAM, "Error Codes"; API Gateway, "Error Codes". IAM's other codes add nothing to their status.
 IAM_MEANINGS = {
     "IAM.0061": Meaning(Unauthorized, "The account is locked: wait for 15 minutes before the next login."),
     "IAM.0062": Meaning(Unauthorized, "Check username, password and domain_name: a few refusals lock the account."),
@@ -34,9 +34,10 @@ def refuse(
     meanings: Mapping[str, Meaning],
     status_of: Mapping[str, int] | None = None,
 ) -> ApiError:
-    """Return the error of a refusal, in any of the vendor's forms.
+    """Return the error for a refused call. It reads all forms of the vendor's error responses.
 
-    The codes in `status_of` have their meaning only with this status; with any other status the status decides.
+    A code in `status_of` has its entry in `meanings` only with the status given there. With any other status, the error
+    depends on the status alone.
     """
     body = try_json_object(response) or {}
     inner = body.get("error")
@@ -56,11 +57,14 @@ def refuse(
 
 
 def iam_token(response: httpx.Response) -> IamToken:
-    """Return the IAM token of a login: the response has it in a header, and its expiry in the body."""
+    """Return the IAM token from the response to a login, which has it in a header, and its expiry in the body.
+
+    Raises `ResponseError` if either is missing or invalid.
+    """
     value = token_of(response, response.headers, "X-Subject-Token")
     body = json_object(response)
     try:
         expires = expiry_of(text_of(response, object_of(response, body, "token"), "expires_at"))
     except (ValueError, OverflowError):
-        raise malformed(response, "of IAM has no time in 'expires_at'", body) from None
+        raise malformed(response, "from IAM has no time in 'expires_at'", body) from None
     return IamToken(Secret(value), expires)

@@ -44,9 +44,9 @@ class _IdToken:
 
 
 class HuaweiIam(Provider):
-    """`POST /v3/auth/tokens`, or `POST /v3.0/OS-AUTH/id-token/tokens` with an id_token.
+    """Calls `POST /v3/auth/tokens`, or `POST /v3.0/OS-AUTH/id-token/tokens` with an id_token.
 
-    It is not available through the proxy: the body of the call is the credential.
+    The calls are not available through the proxy, because their body is the credential.
     """
 
     id = "huawei-iam"
@@ -76,7 +76,7 @@ class HuaweiIam(Provider):
     username = Reference("IAM user.", secret=False, label="IAM user name")
     password = Reference("The IAM user's password.", secret=True)
     domain_name = Reference("Account that the IAM user belongs to.", secret=False, label="Account name")
-    auth_token = Reference("An existing IAM token, to get one of another scope.", secret=True, label="IAM token")
+    auth_token = Reference("An existing IAM token, to get one with another scope.", secret=True, label="IAM token")
     id_token = Reference("id_token of an OpenID Connect identity provider.", secret=True, label="ID token")
     idp_id = Reference("Id of the identity provider in IAM.", secret=False, label="Identity provider ID")
 
@@ -130,13 +130,16 @@ class HuaweiIam(Provider):
         else:
             value = credential.reveal()
             identity = {"methods": ["token"], "token": {"id": value}}
-            # Keystone's own clients send it in the header too.
+            # Keystone's own clients also send it in the header.
             headers["X-Auth-Token"] = value
         return token_request(self.base(), f"/v3/auth/tokens{_NO_CATALOG}", {"identity": identity, **scope}, headers)
 
 
 def _scope(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the scope of the token; none for the user's own account. Raises `ParameterError` for more than one."""
+    """Return the `scope` of the request; {} without one, which means the user's own account.
+
+    Raises `ParameterError` for an empty scope or more than one.
+    """
     given = [name for name in _SCOPES if name in params]
     if len(given) > 1:
         raise ParameterError(f"Parameters {given[0]} and {given[1]} cannot both be given: a token has one scope.")

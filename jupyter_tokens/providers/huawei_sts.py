@@ -1,9 +1,9 @@
-"""Temporary access keys of Huawei Cloud and T Cloud, by the call that belongs to how the profile signs in.
+"""Huawei Cloud and T Cloud: fetches a temporary access key.
 
-With an access key it is STS' AssumeAgency, with an id_token AssumeAgencyWithOIDC, and with an IAM token IAM's
-`securitytokens`, by the token itself or by an agency. Source: Huawei Cloud, "IAM 5: AssumeAgency"; IAM, "Obtaining a
-Temporary Access Key and Security Token Through a Token" and "Through an Agency"; paths and bodies:
-huaweicloudsdksts and huaweicloudsdkiam 3.1.219.
+The call depends on how the profile signs in. It is STS' AssumeAgency with an access key, and AssumeAgencyWithOIDC with
+an id_token. With an IAM token it is IAM's `securitytokens`, for the token's own user or for an agency. Source: Huawei
+Cloud, "IAM 5: AssumeAgency"; IAM, "Obtaining a Temporary Access Key and Security Token Through a Token" and "Through an
+Agency"; paths and bodies: huaweicloudsdksts and huaweicloudsdkiam 3.1.219.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ _IAM_FIELDS = ("access", "secret", "securitytoken")
 
 
 class HuaweiSts(Provider):
-    """`POST /v5/agencies/assume`, `…/assume-with-oidc`, or `POST /v3.0/OS-CREDENTIAL/securitytokens`.
+    """Calls `POST /v5/agencies/assume`, `…/assume-with-oidc`, or `POST /v3.0/OS-CREDENTIAL/securitytokens`.
 
-    The values have STS' names with every call. The proxy does not offer it: the parameters are in a JSON body.
+    The values of the key have STS' names, whatever the call. The calls are not available through the proxy, because
+    their parameters are in a JSON body.
     """
 
     id = "huawei-sts"
@@ -71,7 +72,7 @@ class HuaweiSts(Provider):
     sdks: ClassVar = {"huawei": ""}
     params: ClassVar = {
         "agency_urn": Param(
-            "The agency, such as iam::0123456789abcdef:agency:admin; with an access key or an id_token.",
+            "The agency, such as iam::0123456789abcdef:agency:admin; needed with an access key or an id_token.",
             pattern=r"(?=.{1,1500}$)iam::[^:\s]+:agency:\S+",
             shape="iam::ACCOUNT:agency:NAME",
         ),
@@ -81,44 +82,44 @@ class HuaweiSts(Provider):
             shape="2 to 128 letters, digits, or _ + = , . @ -",
         ),
         "provider_urn": Param(
-            "The identity provider, such as iam::0123456789abcdef:oidc-provider:idp; with an id_token.",
+            "The identity provider, such as iam::0123456789abcdef:oidc-provider:idp; needed with an id_token.",
             pattern=r"iam::[^:\s]+:oidc-provider:\S+",
             shape="iam::ACCOUNT:oidc-provider:NAME",
         ),
         "agency_name": Param(
-            "Agency of another account to assume, with an IAM token. Without it, the key is for the token's own user.",
+            "With an IAM token: agency of another account to assume. Without it, the key is for the token's own user.",
             pattern=r"\S{1,64}",
             shape="1 to 64 characters without blanks",
         ),
-        "domain_id": Param("Id of the account of agency_name.", identifier=True),
-        "domain_name": Param("Name of the account of agency_name, instead of its id.", identifier=True),
+        "domain_id": Param("Id of the account that agency_name belongs to.", identifier=True),
+        "domain_name": Param("Name of the account that agency_name belongs to, instead of its id.", identifier=True),
         "session_user": Param(
             "Name of the session with agency_name, for the agency's logs.",
             pattern=r"\S{5,64}",
             shape="5 to 64 characters without blanks",
         ),
         "duration_seconds": Param(
-            "Life of the key, seconds. By default 3600, at most 43200 and what the agency allows; with an IAM token "
-            "900, at most 86400.",
+            "Life of the key in seconds: by default 3600, at most 43200 and what the agency allows. With an IAM token: "
+            "by default 900, at most 86400.",
             type="integer",
             minimum=900,
             maximum=86400,
         ),
-        "policy": Param("A policy in JSON, which narrows what the key may do; with an IAM token, in OBS alone."),
+        "policy": Param("A policy in JSON, which narrows what the key may do; with an IAM token, in OBS only."),
         "policy_ids": Param("Ids of up to 20 policies, which narrow what the key may do.", type="array"),
         "external_id": Param(
-            "The external id that the agency's trust policy asks for; with an access key.",
+            "The external id that the agency's trust policy requires; only with an access key.",
             pattern=r"\S{2,1224}",
             shape="2 to 1224 characters without blanks",
         ),
         "source_identity": Param(
-            "The identity behind the session, for audits; with an access key.",
+            "The identity behind the session, for audits; only with an access key.",
             pattern=r"[A-Za-z0-9_+=,.@-]{2,64}",
             shape="2 to 64 letters, digits, or _ + = , . @ -",
         ),
-        "serial_number": Param("Serial number of the MFA device, with token_code; with an access key."),
-        "token_code": Param("The MFA device's code, for this call alone.", pattern=r"[0-9]{6}", shape="6 digits"),
-        "tags": Param("Tags of the session, up to 20, each KEY=VALUE; with an access key.", type="array"),
+        "serial_number": Param("Serial number of the MFA device, together with token_code; only with an access key."),
+        "token_code": Param("The MFA device's current code, for one call only.", pattern=r"[0-9]{6}", shape="6 digits"),
+        "tags": Param("Tags of the session, up to 20, each KEY=VALUE; only with an access key.", type="array"),
         "transitive_tag_keys": Param("Keys of the tags that further sessions inherit, up to 20.", type="array"),
     }
 
@@ -130,7 +131,7 @@ class HuaweiSts(Provider):
     )
 
     endpoint = Endpoint(
-        "Base URL of STS, or of IAM with an IAM token.",
+        "Base URL of STS; with an IAM token, the base URL of IAM.",
         example="https://sts.cn-north-4.myhuaweicloud.com",
         required=True,
         unless="region",
@@ -149,18 +150,21 @@ class HuaweiSts(Provider):
     credentials = Setting("'chain': find the access key as Huawei Cloud's SDK does.", choices=("", "chain"))
 
     def check(self) -> None:
-        """See `Provider.check`: the region has the host that is not given."""
+        """See `Provider.check`. Without an endpoint, the region has to be a known one."""
         super().check()
         self.base()
 
     def base(self) -> str:
-        """Return the endpoint, or the region's public endpoint, without a slash and Keystone's `/v3` at its end."""
+        """Return the endpoint, or the region's public endpoint, without a slash at its end.
+
+        With an IAM token, Keystone's `/v3` at its end is removed too.
+        """
         if not self.endpoint:
             return f"https://{(_IAM if self.auth_token else HUAWEI_STS).host(self.region)}"
         return super().base().removesuffix("/v3") if self.auth_token else super().base()
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | Secret:
-        """Return the access key, or the one token."""
+        """Return the access key, id_token or IAM token."""
         if self.credentials:
             return chain()
         if "access_key" in secrets:
@@ -211,7 +215,7 @@ class HuaweiSts(Provider):
 
 
 def _security_tokens(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of IAM's call: by an agency if one is named, else by the token in the header."""
+    """Return the body of IAM's call: for an agency if the parameters name one, else for the token in the header."""
     given = dict(params)
     policy = given.pop("policy", None)
     if "session_user" in given:
@@ -222,13 +226,13 @@ def _security_tokens(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(call: Call, path: str) -> None:
-    """Raise `ParameterError` for parameters that do not belong to the call, or that are missing in it."""
+    """Raise `ParameterError` for parameters that the call does not take, that are missing or that are too large."""
     params = call.params
     for name in params:
         if name not in _TAKES[path]:
             raise ParameterError(
-                f"Parameter {name} does not belong to how this profile signs in.",
-                hint=f"This call takes: {', '.join(_TAKES[path])}.",
+                f"Parameter {name} is not available with this profile's way to sign in.",
+                hint=f"Leave it out. The call takes {', '.join(_TAKES[path])}.",
             )
     missing = [name for name in _NEEDS[path] if name not in params]
     if path == _SECURITY_TOKENS:

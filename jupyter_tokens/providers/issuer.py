@@ -1,4 +1,4 @@
-"""Authorization servers: the endpoints that an issuer's metadata names, and the check of an id_token.
+"""Authorization servers: the endpoints in an issuer's metadata, and the check of an id_token.
 
 Source: RFC 8414 and OpenID Connect Discovery 1.0, section 4 (metadata); OpenID Connect Core 1.0, section 3.1.3.7
 (id_token); RFC 7517 (keys).
@@ -22,7 +22,7 @@ from .base import COMMON_HEADERS, Driven, Endpoint, SettingProblem, parsed_url
 __all__ = ["SIGNED_BY", "Server", "check_claims", "check_time", "claims_of", "discover", "verified"]
 
 SIGNED_BY = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""The algorithms of an id_token's signature: all with public keys, so not `none` and not the client's secret."""
+"""The signature algorithms that an id_token may use. All need a public key: not `none`, not the client's secret."""
 _LEEWAY_SECONDS = 60
 _OPENID, _OAUTH = ".well-known/openid-configuration", "/.well-known/oauth-authorization-server"
 _ENDPOINTS = {
@@ -36,9 +36,10 @@ _ENDPOINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An authorization server's endpoints; "" for those that it does not have.
+    """An authorization server's endpoints; "" for an endpoint that it does not have.
 
-    `scopes` are those that its metadata names. `sends_issuer`: its authorization responses have an `iss` (RFC 9207).
+    `scopes` are the scopes in its metadata. `sends_issuer` is whether its authorization responses have an `iss`
+    (RFC 9207).
     """
 
     issuer: str = ""
@@ -52,7 +53,10 @@ class Server:
 
 
 def discover(issuer: str) -> Driven[Server]:
-    """Read an issuer's metadata, as OpenID Connect has it or else as RFC 8414. Raises `ResponseError`."""
+    """Read an issuer's metadata, at the address of OpenID Connect or else at the address of RFC 8414.
+
+    Raises `ResponseError` if there is none at either address, or if it is not valid metadata of this issuer.
+    """
     parts = urlsplit(issuer)
     addresses = (
         f"{issuer.rstrip('/')}/{_OPENID}",
@@ -75,7 +79,7 @@ def discover(issuer: str) -> Driven[Server]:
 
 def _server(issuer: str, response: httpx.Response) -> Server:
     body = json_object(response)
-    # RFC 8414, section 3.3: another server's description must not be taken for this one's.
+    # RFC 8414, section 3.3: metadata of another server must not be used for this one.
     if body.get("issuer") != issuer:
         raise ResponseError(
             "The metadata belongs to another issuer.",
@@ -88,7 +92,7 @@ def _server(issuer: str, response: httpx.Response) -> Server:
         try:
             _ENDPOINT.check(field, value)
         except SettingProblem as problem:
-            raise malformed(response, f"names a {field} that {problem.problem}") from None
+            raise malformed(response, f"has an invalid {field}: it {problem.problem}") from None
         found[name] = value
     if not found["token"]:
         raise malformed(response, "has no token_endpoint")
@@ -102,7 +106,7 @@ def _server(issuer: str, response: httpx.Response) -> Server:
 
 
 class _MetadataEndpoint(Endpoint):
-    """As `Endpoint`, but with a query, which some servers have in theirs."""
+    """An `Endpoint` that may have a query, as the endpoints of some servers do."""
 
     def check(self, key: str, value: object) -> None:
         super().check(key, value.partition("?")[0] if isinstance(value, str) else value)
@@ -112,7 +116,7 @@ _ENDPOINT = _MetadataEndpoint("")
 
 
 def claims_of(id_token: str) -> dict[str, Any]:
-    """Return the claims of an id_token without a check of its signature; {} for anything else."""
+    """Return the claims of an id_token without checking its signature; {} if the string is not a JWT."""
     try:
         payload = id_token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -122,16 +126,17 @@ def claims_of(id_token: str) -> dict[str, Any]:
 
 
 def verified(id_token: str, server: Server, client_id: str, now: float) -> Driven[dict[str, Any]]:
-    """Check an id_token's signature by the issuer's published keys, and its issuer, audience and time.
+    """Return the claims of an id_token after checking its signature, issuer, audience and expiry.
 
-    It uses PyJWT and cryptography (extra `oauth2`). Raises `ResponseError` for a token that is not the issuer's.
+    The signature is checked with the issuer's published keys, by PyJWT and cryptography (extra `oauth2`). Raises
+    `ResponseError` for an id_token that fails a check, and `ConfigurationError` if a package is missing.
     """
     try:
         import jwt  # noqa: PLC0415 (an extra)
         from cryptography.hazmat.primitives import hashes  # noqa: F401, PLC0415 (PyJWT comes without it)
     except ImportError:
         raise ConfigurationError(
-            "token 'id_token' of a login needs the packages PyJWT and cryptography, which check its signature.",
+            "A login with token 'id_token' needs the packages PyJWT and cryptography, which check the signature.",
             hint="Install them: pip install 'jupyter-tokens[oauth2]'",
         ) from None
     response = yield httpx.Request("GET", parsed_url(server.jwks), headers=COMMON_HEADERS)
@@ -147,7 +152,7 @@ def verified(id_token: str, server: Server, client_id: str, now: float) -> Drive
             audience=client_id,
             issuer=server.issuer,
             leeway=_LEEWAY_SECONDS,
-            # By our clock, which tests set; see below.
+            # `check_time` below checks the expiry by our own clock, which tests can set.
             options={"require": ["exp", "iat", "sub"], "verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
     except (jwt.PyJWTError, ValueError, TypeError, LookupError) as caught:
@@ -159,7 +164,10 @@ def verified(id_token: str, server: Server, client_id: str, now: float) -> Drive
 
 
 def _key(keys: Any, wanted: object) -> dict[str, Any]:
-    """Return the published key that an id_token names. If it names none, only one key may be published."""
+    """Return the published key whose id is `wanted`. If `wanted` is None, only one key may be published.
+
+    Raises LookupError if there is not exactly one such key.
+    """
     known = [key for key in keys if isinstance(key, dict) and key.get("use", "sig") == "sig"]
     fitting = [key for key in known if wanted in (None, key.get("kid"))]
     if len(fitting) != 1:
@@ -168,7 +176,7 @@ def _key(keys: Any, wanted: object) -> dict[str, Any]:
 
 
 def check_time(claims: Mapping[str, Any], now: float) -> None:
-    """Raise `ResponseError` for an id_token that has expired or is not valid yet."""
+    """Raise `ResponseError` for an id_token that has expired, with a leeway of 60 seconds, or that has no `exp`."""
     ends = claims.get("exp")
     if not isinstance(ends, int | float) or ends + _LEEWAY_SECONDS <= now:
         raise _not_the_issuers("it has expired")
@@ -182,7 +190,7 @@ def check_claims(claims: Mapping[str, Any], server: Server, client_id: str, nonc
     if client_id not in (audience if isinstance(audience, list) else [audience]):
         raise _not_the_issuers("it is for another client")
     if nonce and claims.get("nonce") != nonce:
-        raise _not_the_issuers("its nonce is not that of this login")
+        raise _not_the_issuers("its nonce does not belong to this login")
 
 
 def _not_the_issuers(why: str) -> ResponseError:

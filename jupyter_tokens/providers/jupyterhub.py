@@ -1,4 +1,4 @@
-"""`jupyterhub`: the token that the hub's own login gave a user, as the hub keeps it in `auth_state` and renews it.
+"""`jupyterhub`: the token from the user's login to the hub, which the hub keeps in `auth_state` and renews.
 
 Source: JupyterHub's REST API, `GET /users/{name}` (`GET /user` has an empty `auth_state`), and its page on
 authenticators; oauthenticator 17, where the fields of `auth_state` have these names and the hub refreshes them.
@@ -27,7 +27,7 @@ REFRESH_SECONDS = 300.0
 _SCOPES = "read:users:name!user and admin:auth_state!user"
 _API, _USER, _TOKEN = "JUPYTERHUB_API_URL", "JUPYTERHUB_USER", "JUPYTERHUB_API_TOKEN"
 _MEANINGS = {
-    "401": Meaning(Forbidden, "Restart your server: the hub no longer knows its token."),
+    "401": Meaning(Forbidden, "Restart your server: the hub no longer accepts its token."),
     "403": Meaning(Forbidden, f"Ask for the scopes {_SCOPES} for the roles user and server; then restart your server."),
     "404": Meaning(Forbidden, f"Ask for the scopes {_SCOPES} for the roles user and server; then restart your server."),
 }
@@ -35,14 +35,14 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """The identity of this server for its hub; `url` is that of the user in the hub's API."""
+    """The URL of the user in the hub's API, and the server's own token for the hub."""
 
     url: str
     token: Secret
 
 
 class JupyterHub(Provider):
-    """`GET /users/{name}` of the hub that this server runs under, with the server's own token."""
+    """Calls `GET /users/{name}` of the hub that this server runs under, with the server's own token."""
 
     id = "jupyterhub"
     title = "JupyterHub: the token of your login"
@@ -59,7 +59,10 @@ class JupyterHub(Provider):
     )
 
     def credential(self, secrets: Mapping[str, Secret]) -> _Server:
-        """Return what the hub has put into the environment of its server. Raises `ConfigurationError` elsewhere."""
+        """Return the user's URL and the server's token, from environment variables that the hub sets.
+
+        Raises `ConfigurationError` if they are not set, or if the URL is not valid.
+        """
         api, user, token = (os.environ.get(name, "") for name in (_API, _USER, _TOKEN))
         if not (api and user and token):
             raise ConfigurationError(
@@ -72,10 +75,10 @@ class JupyterHub(Provider):
         return _Server(f"{api.rstrip('/')}/users/{quote(user, safe='')}", Secret(token))
 
     def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
-        """See `Provider.identity`. The hub itself shares the token."""
+        """See `Provider.identity`. The hub already gives each process the same token."""
 
     def retrieve(self, call: Call) -> Flow:
-        """Read the token. It ends with the `exp` of a JWT, or is read again after `REFRESH_SECONDS`."""
+        """Read the token. A JWT expires at its `exp`; any other token is read again after `REFRESH_SECONDS`."""
         server: _Server = call.credential
         asked = call.clock.now()
         headers = {**COMMON_HEADERS, "Accept": "application/json", "Authorization": f"token {server.token.reveal()}"}

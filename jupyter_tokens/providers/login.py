@@ -27,15 +27,15 @@ class Login:
     Attributes
     ----------
     server, client_id : str
-        The token endpoint and the client that it was made with; it is sent to no other.
+        The login's token endpoint and client. The login is not sent to any other.
     since : float
         When the person logged in, in seconds since the epoch.
     who, subject : str
         The person's display name, and the server's id of the person; "" if the server gives none.
     params : Mapping
-        The parameters (scope, audience, resource) that were asked for.
+        The parameters (scope, audience, resource) of the login.
     refresh_token : Secret or None
-        Used to get further tokens; None if the server gives none.
+        The token that gets further tokens; None if the server gave none.
     token, expires_at : Secret or None, float or None
         Without a refresh token: the token, and when it expires, in seconds since the epoch.
     key : Secret
@@ -54,7 +54,7 @@ class Login:
     key: Secret = field(default_factory=lambda: Secret(secrets.token_urlsafe(32)))
 
     def to_json(self) -> Secret:
-        """Return it as one string, to be stored as a secret."""
+        """Return the login as one JSON string, to be stored as a secret."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return Secret(json.dumps({n: v.reveal() if isinstance(v, Secret) else v for n, v in values.items()}))
 
@@ -78,7 +78,7 @@ class LoginInUse:
     write: Callable[[Login | None], None]
 
     def keep(self, login: Login | None) -> None:
-        """Store the renewed login at once, before the response is used for anything else; None ends the login."""
+        """Store the renewed login immediately, before the response is used for anything else; None ends the login."""
         self.write(login)
         if login is not None:
             self.login = login

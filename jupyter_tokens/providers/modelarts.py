@@ -71,14 +71,14 @@ _MEANINGS = {
     **IAM_MEANINGS,
     "ModelArts.6309": Meaning(NotFound, _ID_HINT),
     "ModelArts.6327": Meaning(InvalidRequest, "Start the instance."),
-    "ModelArts.6326": Meaning(InvalidRequest, "See the account's balance."),
-    "ModelArts.0204": Meaning(Unauthorized, "The IAM token must belong to one project: log in with its scope."),
+    "ModelArts.6326": Meaning(InvalidRequest, "Check the account's balance."),
+    "ModelArts.0204": Meaning(Unauthorized, "Log in with the scope of one project, to get an IAM token for it."),
     "ModelArts.0201": Meaning(Unauthorized, _LOGIN_HINT),
     "ModelArts.0202": Meaning(Unauthorized, "The IAM token has expired: give a new one, or let the profile log in."),
     "ModelArts.0203": Meaning(Unauthorized, _LOGIN_HINT),
-    "ModelArts.0108": Meaning(Forbidden, "Ask for the ModelArts permission of this project."),
+    "ModelArts.0108": Meaning(Forbidden, "Ask for permission to use ModelArts in this project."),
     "ModelArts.0206": Meaning(Unauthorized, "Check access_key and secret_key."),
-    "ModelArts.0210": Meaning(Forbidden, "project_id and the project of the IAM token differ."),
+    "ModelArts.0210": Meaning(Forbidden, "Give the project_id of the project that the IAM token belongs to."),
 }
 # These codes have the meaning above only with this status; with any other status the status decides.
 _STATUS_OF = {"ModelArts.0204": 400, "ModelArts.0206": 403, "ModelArts.0210": 403}
@@ -95,7 +95,7 @@ _CONSOLE = "See the instance in the ModelArts console."
 _CLOSED = {
     "STOPPING": "Start the instance.",
     "STOPPED": "Start the instance.",
-    "FROZEN": "See the account's balance.",
+    "FROZEN": "Check the account's balance.",
     "DELETING": _CONSOLE,
     "DELETED": _CONSOLE,
     "CREATE_FAILED": _CONSOLE,
@@ -107,7 +107,7 @@ _log = logging.getLogger(__name__)
 
 
 class ModelArts(Provider):
-    """`GET /v1/{project_id}/notebooks/{instance_id}`, or the older `…/demanager/instances/{instance_id}/token`."""
+    """Calls `GET /v1/{project_id}/notebooks/{instance_id}` or the older `…/demanager/instances/{instance_id}/token`."""
 
     id = "modelarts"
     title = "Huawei Cloud ModelArts"
@@ -167,7 +167,9 @@ class ModelArts(Provider):
         "'chain': find the access key as Huawei Cloud's SDK does; 'openstack': log in as OpenStack's tools do.",
         choices=("", "chain", "openstack"),
     )
-    cloud = Setting("The cloud of clouds.yaml, with credentials 'openstack'; by default OS_CLOUD's, or the OS_* login.")
+    cloud = Setting(
+        "With credentials 'openstack': a cloud in clouds.yaml. By default the cloud in OS_CLOUD, or the OS_* variables."
+    )
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -175,7 +177,7 @@ class ModelArts(Provider):
         self._worked = "notebooks"
 
     def check(self) -> None:
-        """See `Provider.check`: the region has the hosts that are not given."""
+        """See `Provider.check`. Without an endpoint or `iam_endpoint`, the region has to be a known one."""
         super().check()
         if not self.endpoint:
             MODELARTS.host(self.region)
@@ -187,7 +189,10 @@ class ModelArts(Provider):
         return super().base() or f"https://{MODELARTS.host(self.region)}"
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | IamLogin | Secret:
-        """Return the access key, IAM token or login. A login keeps its tokens while user and password stay the same."""
+        """Return the access key, IAM token or login.
+
+        While endpoint, user and password stay the same it returns the same login, which keeps its IAM tokens.
+        """
         if "access_key" in secrets:
             return access_key(secrets)
         if "auth_token" in secrets:
@@ -213,7 +218,10 @@ class ModelArts(Provider):
         return login
 
     def _place(self, login: IamLogin) -> None:
-        """Set the URL of an OpenStack login. Raises `SecretError` for a URL that must not get a password."""
+        """Use `iam_endpoint` for an OpenStack login, if it is given.
+
+        Raises `SecretError` if the login's own URL is one that a password must not be sent to.
+        """
         if self.iam_endpoint:
             login.endpoint = self.iam_endpoint
             return
@@ -226,13 +234,13 @@ class ModelArts(Provider):
             if login.endpoint.startswith("http://") and here:
                 return
         raise SecretError(
-            "OpenStack's configuration: auth_url (OS_AUTH_URL) must be https, and on loopback where the API is.",
+            "OpenStack's configuration: auth_url (OS_AUTH_URL) must be https, and must be on loopback if the API is.",
             hint="Correct it, or give iam_endpoint in the profile.",
         )
 
     @cached_property
     def documented(self) -> Documented:
-        """The call that `api` names; with `auto` both calls."""
+        """The call that `api` selects; with `auto` both calls."""
         path, *others = _PATHS.values() if self.api == "auto" else (_PATHS[self.api],)
         return Documented("GET", path, others=tuple(others))
 
@@ -267,7 +275,10 @@ class ModelArts(Provider):
         return (yield from self._ask(call, call.path or self.documented.path))
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """See `Provider.list_values`: the notebooks of the project, whose tokens are in the response too."""
+        """See `Provider.list_values`. The values are the ids of the project's notebooks.
+
+        The response also contains the notebooks' tokens.
+        """
         response = yield from self._ask(call, _LIST)
         if response.status_code != httpx.codes.OK:
             raise refuse(call, response, _MEANINGS, _STATUS_OF)
@@ -326,7 +337,7 @@ class ModelArts(Provider):
         return token
 
     def _refusal(self, call: Call, response: httpx.Response) -> ApiError | None:
-        """Return the error in a response, or None. Raises `ResponseError` if it holds neither a token nor an error."""
+        """Return the error in a response, or None. Raises `ResponseError` for an undocumented response."""
         if response.status_code == httpx.codes.OK:
             body = json_object(response)
             if "token" in body or "error_code" not in body:
@@ -358,7 +369,7 @@ def _one_of(refused: Mapping[str, ApiError]) -> ApiError:
     """Return the error to raise after the calls.
 
     After two calls it is the first error, or the second if that call knows the instance and refuses it for another
-    reason. Its message also says what the other call answered.
+    reason. Its message also contains the error of the other call.
     """
     if len(refused) == 1:
         return next(iter(refused.values()))

@@ -1,8 +1,8 @@
-"""`oauth2`: tokens for a program, for a person who has logged in, or for another token; and a base for similar APIs.
+"""`oauth2`: fetches tokens for a program or a logged-in person, or in exchange for another token.
 
-How a person logs in is in `oauth2_login`. Source: RFC 6749, sections 4.4 (client credentials), 5 (answers), 6 (refresh
-tokens), 7.1 (token types); RFC 7523 (private_key_jwt); RFC 8693 (exchange); RFC 8707 (resource); OpenID Connect Core
-1.0, sections 2 (id_token) and 12 (refresh).
+`TokenEndpoint` is also the base class for similar APIs. The login itself is in `oauth2_login`. Source: RFC 6749,
+sections 4.4 (client credentials), 5 (answers), 6 (refresh tokens), 7.1 (token types); RFC 7523 (private_key_jwt); RFC
+8693 (exchange); RFC 8707 (resource); OpenID Connect Core 1.0, sections 2 (id_token) and 12 (refresh).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _MEANINGS = {
     "invalid_grant": Meaning(Unauthorized, _CLIENT_HINT),
     "unauthorized_client": Meaning(Forbidden, "Allow the client to use the profile's grant."),
     "unsupported_grant_type": Meaning(InvalidRequest, "Choose another grant: the endpoint does not support this one."),
-    "access_denied": Meaning(Forbidden, "The person or the server denied access."),
+    "access_denied": Meaning(Forbidden, "Log in again and allow the access, or ask the server's administrator."),
     "expired_token": Meaning(InvalidRequest, "Start the login again."),
     "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may not be allowed all of it."),
     "invalid_target": Meaning(InvalidRequest, "Check resource and audience."),
@@ -101,14 +101,14 @@ _OURS = frozenset(
 
 
 class TokenEndpoint(Provider):
-    """Base class of providers whose endpoint answers by RFC 6749, section 5. A subclass builds the request."""
+    """Base class of providers whose endpoint answers as in RFC 6749, section 5. A subclass builds the request."""
 
     default_life: ClassVar[float | None] = None
-    """Life of a token in seconds if the response has no `expires_in`; None if it is then unknown."""
+    """Life of a token in seconds if the response has no `expires_in`; None if it is not known."""
     meanings: ClassVar[Mapping[str, Meaning]]
-    """The server's error codes."""
+    """The server's error codes and their meanings."""
     life_hint: ClassVar[str]
-    """The hint for a token that has expired on arrival."""
+    """The hint for a token that has already expired when it arrives."""
     without_id_hint: ClassVar[str]
     """The hint for a response without the id_token that the profile asks for."""
 
@@ -161,7 +161,7 @@ class TokenEndpoint(Provider):
             metadata={
                 "token_type": "Bearer",
                 **({"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}),
-                # It is a credential too, so it is opaque as well.
+                # The other token is a credential too, so it is a `Secret` as well.
                 **{name: Secret(other) for name, other in values.items() if isinstance(other, str)},
             },
         )
@@ -192,7 +192,7 @@ class TokenEndpoint(Provider):
 
 
 class OAuth2(TokenEndpoint):
-    """`POST` to the token endpoint, by the grant of the profile."""
+    """Sends a `POST` to the token endpoint, with the grant of the profile."""
 
     id = "oauth2"
     title = "OAuth 2.0 and OpenID Connect"
@@ -236,8 +236,8 @@ class OAuth2(TokenEndpoint):
         unless="issuer",
     )
     issuer = Issuer(
-        "Issuer, whose metadata names the endpoints, exactly as the server writes it; or a well-known one by its name "
-        "in docs/login.md, such as github or entra:TENANT.",
+        "URL of the issuer, exactly as in its metadata, which lists the endpoints; or the name of a well-known issuer "
+        "from docs/login.md, such as github or entra:TENANT.",
         example="https://login.example.com",
     )
     base_url = Endpoint(
@@ -256,7 +256,7 @@ class OAuth2(TokenEndpoint):
         label="Authentication method",
     )
     signing_algorithm = Setting("Signature algorithm of private_key_jwt.", choices=ALGORITHMS, default="RS256")
-    key_id = Setting("kid of the assertion, where the server knows several keys of the client.", label="Key ID")
+    key_id = Setting("kid of the assertion, if the server has several keys of the client.", label="Key ID")
     assertion_audience = Setting("aud of the assertion; by default the token endpoint.", advanced=True)
     subject = Reference(
         "For token_exchange: the profile whose token is exchanged.",
@@ -272,12 +272,14 @@ class OAuth2(TokenEndpoint):
         advanced=True,
     )
     authorization_endpoint = Endpoint(
-        "Authorization endpoint, if no issuer's metadata names it.",
+        "Authorization endpoint, if it is not read from an issuer's metadata.",
         example="https://login.example.com/oauth2/authorize",
         advanced=True,
     )
-    device_endpoint = Endpoint("Device authorization endpoint, if no issuer's metadata names it.", advanced=True)
-    revocation_endpoint = Endpoint("Revocation endpoint, if no issuer's metadata names it.", advanced=True)
+    device_endpoint = Endpoint(
+        "Device authorization endpoint, if it is not read from an issuer's metadata.", advanced=True
+    )
+    revocation_endpoint = Endpoint("Revocation endpoint, if it is not read from an issuer's metadata.", advanced=True)
     redirect_uri = Endpoint(
         "Redirect URI of a login from the Jupyter server, if it is not the address that the browser uses, such as a "
         "hub's /hub/user-redirect/jupyter-tokens/login/callback.",
@@ -311,11 +313,11 @@ class OAuth2(TokenEndpoint):
 
     @property
     def logs_in(self) -> bool:
-        """See `Provider.logs_in`: for the grants of a person."""
+        """See `Provider.logs_in`. True for the grants authorization_code and device_code."""
         return self.grant in _LOGINS
 
     def check(self) -> None:
-        """Require what the grant needs: an endpoint or issuer, `client_id`, the secret or key of `auth_method`."""
+        """See `Provider.check`. The settings must include all that the grant needs, and no unused `subject`."""
         super().check()
         if self.grant == CLIENT_CREDENTIALS and self.auth_method == "none":
             raise SettingProblem(
@@ -327,14 +329,14 @@ class OAuth2(TokenEndpoint):
             if not self.subject.removeprefix(_SUBJECT) or not self.subject.startswith(_SUBJECT):
                 raise SettingProblem("subject", "must be profile:NAME")
         elif self.subject:
-            raise SettingProblem("subject", "is for grant token_exchange")
+            raise SettingProblem("subject", "is only used with grant token_exchange")
         if self.endpoint and self.grant == AUTHORIZATION_CODE and not self.authorization_endpoint:
             raise SettingProblem("authorization_endpoint", missing=True)
         if self.endpoint and self.grant == DEVICE_CODE and not self.device_endpoint:
             raise SettingProblem("device_endpoint", missing=True)
         if self.logs_in and self.token == ID_TOKEN and self.endpoint:
             raise SettingProblem(
-                "token", "id_token of a login needs an issuer without endpoint, for the keys that verify it"
+                "token", "id_token with a login needs issuer and no endpoint: the issuer's keys verify the id_token"
             )
         self.extra()
 
@@ -352,7 +354,7 @@ class OAuth2(TokenEndpoint):
         return Client(secrets["client_id"].reveal(), proof or Secret(""), secrets.get("subject"))
 
     def server(self, call: Call) -> Driven[Server]:
-        """Return the server's endpoints: those of the profile, or those that the issuer's metadata names."""
+        """Return the server's endpoints, from the profile or from the issuer's metadata."""
         if self.endpoint:
             # With an endpoint in the profile no metadata is read: `issuer` is only compared with the responses' `iss`.
             return Server(
@@ -390,7 +392,8 @@ class OAuth2(TokenEndpoint):
             and self.token == ID_TOKEN
             and body.get("issued_token_type") == _TYPE + ID_TOKEN
         ):
-            # RFC 8693, section 2.2.1: whatever was issued is called access_token, with the type N_A if it is none.
+            # RFC 8693, section 2.2.1: any issued token is in the field access_token. If it is not an access token, its
+            # token_type is N_A.
             body = {**body, "token_type": "Bearer", "id_token": body.get(ACCESS_TOKEN)}
         return self.read(call, response, body, asked)
 
@@ -425,7 +428,7 @@ class OAuth2(TokenEndpoint):
         assert used is not None
         login = used.login
         if (login.server, login.client_id) != (server.token, call.credential.id):
-            raise needed(call.profile, "The login is for another server or client than the profile now names.")
+            raise needed(call.profile, "The login belongs to another server or client than the profile does now.")
         if login.refresh_token is None:
             return self._first(call, login)
         asked = call.clock.now()
@@ -445,7 +448,7 @@ class OAuth2(TokenEndpoint):
         else:
             rotated = body.get("refresh_token")
             if isinstance(rotated, str) and rotated and rotated != login.refresh_token.reveal():
-                # At once: the old refresh token is used up, whatever fails from here on.
+                # Immediately: the old refresh token is used up, even if something fails after this.
                 used.keep(replace(login, refresh_token=Secret(rotated)))
             token = self.read(call, response, body, asked)
             if self.token == ID_TOKEN:
@@ -459,7 +462,7 @@ class OAuth2(TokenEndpoint):
     def _first(self, call: Call, login: Login) -> Token:
         if dict(call.params) != dict(login.params):
             raise ParameterError(
-                "The server gave no refresh token, so this login has one token, with the parameters of the profile.",
+                "The server gave no refresh token, so this login has only one token, with the profile's parameters.",
                 hint="Ask for offline access, if the server has it, or leave the parameters out of the call.",
             )
         now = call.clock.now()
@@ -472,10 +475,12 @@ class OAuth2(TokenEndpoint):
     def _check_subject(login: Login, claims: Mapping[str, Any]) -> None:
         # OpenID Connect Core 1.0, section 12.2.
         if login.subject and claims.get("sub") != login.subject:
-            raise ResponseError("The id_token is for another person than the login.", hint="Log out and log in again.")
+            raise ResponseError(
+                "The id_token belongs to another person than the login.", hint="Log out and log in again."
+            )
 
     def extra(self) -> dict[str, str]:
-        """Return `extra_params` by name. Raises `SettingProblem`."""
+        """Return `extra_params` by name. Raises `SettingProblem` if they are malformed, repeated or reserved."""
         try:
             pairs = (
                 parse_qsl(self.extra_params, keep_blank_values=True, strict_parsing=True) if self.extra_params else []
@@ -487,8 +492,8 @@ class OAuth2(TokenEndpoint):
             raise SettingProblem("extra_params", "names a parameter twice")
         for name in extra:
             if name in _OURS or name in self.params:
-                where = "params" if name in self.params else "the other settings"
-                raise SettingProblem("extra_params", f"must not hold {name}, which is for {where}")
+                where = "belongs in params" if name in self.params else "the provider sets itself"
+                raise SettingProblem("extra_params", f"must not contain {name}, which {where}")
         return extra
 
 

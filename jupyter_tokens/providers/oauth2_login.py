@@ -1,4 +1,4 @@
-"""How a person logs in to an `oauth2` profile: by a browser that comes back with a code, or on any other device.
+"""Logs a person in to an `oauth2` profile: in a browser that comes back with a code, or on another device.
 
 Source: RFC 6749, section 4.1; RFC 7636 (PKCE); RFC 9207 (iss); RFC 8628 (device); RFC 7009 (revocation); OpenID Connect
 Core 1.0, sections 3.1.2, 3.1.3 and 11 (offline_access).
@@ -50,7 +50,10 @@ class Authorization:
 
 @dataclass(slots=True)
 class DeviceCode:
-    """A login on another device; `interval` is in seconds between two polls, `expires_in` in seconds from the start."""
+    """A login on another device.
+
+    `interval` is the time between two polls, and `expires_in` the time from the start to the end, both in seconds.
+    """
 
     code: Secret
     user_code: str
@@ -61,7 +64,7 @@ class DeviceCode:
 
 
 def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Driven[str]:
-    """Return the URL that the person's browser opens."""
+    """Return the URL that the person's browser opens. Raises `ConfigurationError` if the server has none."""
     server = yield from provider.server(call)
     if not server.authorization:
         raise ConfigurationError(
@@ -80,7 +83,7 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
         "nonce": asked.nonce.reveal(),
         "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
         "code_challenge_method": "S256",
-        # OpenID Connect ignores offline_access unless the person is asked.
+        # OpenID Connect ignores offline_access unless the person is asked for consent.
         **({"prompt": "consent"} if "offline_access" in params.get("scope", "").split() else {}),
     }
     joint = "&" if urlsplit(server.authorization).query else "?"
@@ -88,7 +91,10 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
 
 
 def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[str, str]) -> Driven[Login]:
-    """Exchange the code in the redirect's query for a login. The `state` in it has been checked."""
+    """Exchange the code in the redirect's query for a login. The caller has already checked its `state`.
+
+    Raises `Forbidden` if the server has refused the login.
+    """
     server = yield from provider.server(call)
     _check_issuer(call, server, answer)
     if "error" in answer or not answer.get("code"):
@@ -114,7 +120,10 @@ def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[s
 
 
 def start_device(provider: OAuth2, call: Call) -> Driven[DeviceCode]:
-    """Start a login on another device: return the code, and the URL where the person enters it."""
+    """Start a login on another device: return the code, and the URL where the person enters it.
+
+    Raises `ConfigurationError` if the server has no device authorization endpoint.
+    """
     server = yield from provider.server(call)
     if not server.device:
         raise ConfigurationError(
@@ -127,7 +136,7 @@ def start_device(provider: OAuth2, call: Call) -> Driven[DeviceCode]:
         try:
             _PAGE.check("verification_uri", str(address).partition("?")[0])
         except SettingProblem as problem:
-            raise malformed(response, f"names a verification_uri that {problem.problem}") from None
+            raise malformed(response, f"has an invalid verification_uri: it {problem.problem}") from None
     interval = number_of(response, body, "interval")
     return DeviceCode(
         code=Secret(text_of(response, body, "device_code")),
@@ -143,12 +152,12 @@ _PAGE = Endpoint("")
 
 
 def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Login | None]:
-    """Return the login, or None as long as the person has not decided. Raises `TokenError` if there will be none."""
+    """Poll once: return the login, or None while the person has not decided. Raises `TokenError` if it failed."""
     server = yield from provider.server(call)
     now = call.clock.now()
     form = {"grant_type": _DEVICE, "device_code": device.code.reveal()}
     response = yield provider.post(call, server, server.token, form)
-    # By the code, because servers use different statuses.
+    # Decided by the error code, because servers use different statuses.
     code = (try_json_object(response) or {}).get("error")
     if code == "slow_down":
         device.interval += _SLOWER_SECONDS
@@ -159,7 +168,7 @@ def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Logi
 
 
 def revoke(provider: OAuth2, call: Call, login: Login) -> Driven[bool]:
-    """Revoke a login at its server. Returns whether the server did so."""
+    """Revoke a login at its server. Return whether the server revoked it."""
     server = yield from provider.server(call)
     value, hint = login.refresh_token, "refresh_token"
     if value is None:
@@ -172,7 +181,7 @@ def revoke(provider: OAuth2, call: Call, login: Login) -> Driven[bool]:
 
 
 def _check_issuer(call: Call, server: Server, answer: Mapping[str, str]) -> None:
-    """RFC 9207: the code of another server must not be sent to this one, which could steal it."""
+    """Raise `LoginNeeded` if the response is from another server (RFC 9207): this server could steal its code."""
     given = answer.get("iss")
     if server.issuer and (given != server.issuer if given is not None else server.sends_issuer):
         raise needed(call.profile, "The response to the login is not from the profile's server, so it is not used.")

@@ -32,13 +32,13 @@ _MEANINGS = {
 
 
 class OneAccess(TokenEndpoint):
-    """`POST /api/v2/tenant/token`. access_token is for OneAccess's own APIs, id_token for enterprise APIs."""
+    """Calls `POST /api/v2/tenant/token`. access_token is for OneAccess's own APIs, id_token for enterprise APIs."""
 
     id = "oneaccess"
     title = "Huawei Cloud OneAccess"
     documentation = "OneAccess: Obtaining an Access Credential"
     caches = True
-    # The tenant's default.
+    # The default of a tenant.
     default_life = 1800
     meanings: ClassVar = _MEANINGS
     life_hint = "Check the validity period under API Authentication in the administrator portal."
@@ -68,7 +68,7 @@ class OneAccess(TokenEndpoint):
         return Documented("POST", _PATH, fixed={"grant_type": _GRANT}, dropped=("client_id", "client_secret"))
 
     def answer(self, token: Token, now: float) -> dict[str, Any]:
-        """Return the response with this token; `expires_in` is the time that is left, in seconds."""
+        """Return the API's response with this token; `expires_in` is the time that is left, in seconds."""
         assert token.expires_at is not None
         others = {name: other.reveal() for name, other in token.metadata.items() if isinstance(other, Secret)}
         return {

@@ -1,4 +1,4 @@
-"""The common base of PAI-DLC and PAI-DSW: `GetToken`, ROA style, with the life of the token in the call."""
+"""Base class of PAI-DLC and PAI-DSW: `GetToken`, ROA style, where the caller chooses the life of the token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["PaiProvider"]
 
 
 class PaiProvider(VpcProvider):
-    """`GET {path}` with all parameters in the query; one of them, `ExpireTime`, is the life in seconds."""
+    """Calls `GET {path}` with all parameters in the query; `ExpireTime` is the life of the token in seconds."""
 
     action = "GetToken"
     path: ClassVar[str]

@@ -15,7 +15,7 @@ __all__ = ["PaiDlc"]
 
 
 class PaiDlc(PaiProvider):
-    """`GET /api/v1/tokens`."""
+    """Calls `GET /api/v1/tokens`."""
 
     id = "pai-dlc"
     title = "Alibaba Cloud PAI-DLC"
@@ -27,9 +27,9 @@ class PaiDlc(PaiProvider):
     # 7 days.
     default_life = 604_800
     params: ClassVar = {
-        "TargetType": Param("What is shared.", choices=("job", "tensorboard")),
+        "TargetType": Param("What the token shares.", choices=("job", "tensorboard")),
         "TargetId": Param("Id of the job or TensorBoard to share.", identifier=True),
-        "ExpireTime": Param("Life of the token, seconds (default 604800).", type="integer", minimum=0),
+        "ExpireTime": Param("Life of the token in seconds (default 604800).", type="integer", minimum=0),
         "TokenSettings.EnableCrossAccountAccess": Param("Let other accounts use the token.", type="boolean"),
         "TokenSettings.EnableLogDownloadJob": Param("Let the token download logs.", type="boolean"),
     }

@@ -1,7 +1,7 @@
 """Alibaba Cloud PAI-DSW: fetches a token of a notebook instance (GetToken, version 2022-01-01).
 
-Source: Alibaba Cloud, "Platform For AI: GetToken" and "ListInstances" (pai-dsw 2022-01-01). The page of GetToken says
-neither how long a token lives without `ExpireTime`, nor how a token opens the instance.
+Source: Alibaba Cloud, "Platform For AI: GetToken" and "ListInstances" (pai-dsw 2022-01-01). The page of GetToken
+documents neither the life of a token without `ExpireTime`, nor how a token opens the instance.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["PaiDsw"]
 
 
 class PaiDsw(PaiProvider):
-    """`GET /api/v2/tokens`."""
+    """Calls `GET /api/v2/tokens`."""
 
     id = "pai-dsw"
     title = "Alibaba Cloud PAI-DSW"
@@ -29,12 +29,12 @@ class PaiDsw(PaiProvider):
     default_life = None
     params: ClassVar = {
         "InstanceId": Param("Id of the instance, such as dsw-….", required=True, identifier=True),
-        "ExpireTime": Param("Life of the token, seconds.", type="integer", minimum=1, maximum=2**31 - 1),
+        "ExpireTime": Param("Life of the token in seconds.", type="integer", minimum=1, maximum=2**31 - 1),
         "Type": Param(
             "Access: to work in the instance; View: to read its status, configuration and logs.",
             choices=("Access", "View"),
         ),
-        "Audience": Param("Aliyun; ThirdParty where a web application of your own opens DSW's page."),
+        "Audience": Param("Aliyun, or ThirdParty if a web application of your own opens DSW's page."),
     }
 
     lists: ClassVar = {"InstanceId": ()}
@@ -44,7 +44,7 @@ class PaiDsw(PaiProvider):
     )
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """See `Provider.list_values`: the instances."""
+        """See `Provider.list_values`. The values are the ids of the instances."""
         request = self.request(call, "GET", "/api/v2/instances", [("PageSize", "100")], action="ListInstances")
         columns = ("InstanceId", "InstanceName", "Status")
         return self.listed(call, request, "Instances", columns, ram_action="paidsw:ListInstances")

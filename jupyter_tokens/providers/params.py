@@ -25,9 +25,9 @@ _WORDS = {"true": True, "false": False}
 class Param:
     """One parameter of an API.
 
-    An `identifier` names a resource or becomes part of a path: no slash, no control characters, not empty. An `array`
-    is a list of strings; as one string it has spaces between them. A `pattern` is a regular expression for the whole
-    string, and `shape` says in words what it allows.
+    An `identifier` names a resource or becomes part of a path: it must not be empty or contain a slash or control
+    characters. An `array` is a list of strings; it can also be given as one string, separated by spaces. A `pattern` is
+    a regular expression that the whole string must match, and `shape` describes it in words, for errors.
     """
 
     help: str
@@ -100,7 +100,7 @@ def _integer(value: object) -> int | None:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    """Return a list of strings as a tuple, which can be part of a cache key; anything else as an empty one."""
+    """Return a list of strings as a tuple, which can be part of a cache key; () for anything else."""
     texts = tuple(value) if isinstance(value, list | tuple) else ()
     return texts if all(isinstance(text, str) and text.strip() for text in texts) else ()
 
@@ -111,7 +111,7 @@ def _identifier_problem(value: str) -> str:
     if "/" in value or "\\" in value or value in {".", ".."}:
         return "must be an id, without a slash"
     if not value.isprintable():
-        return "must not hold control characters"
+        return "must not contain control characters"
     return ""
 
 

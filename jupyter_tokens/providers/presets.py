@@ -1,6 +1,7 @@
-"""Well-known authorization servers by name, as data: `issuer: "github"`, or with its tenant `issuer: "entra:TENANT"`.
+"""Settings for well-known authorization servers: `issuer: "github"`, or with a tenant `issuer: "entra:TENANT"`.
 
-No preset was tried with the real service, which needs an account there. `source` names the server's own page.
+No preset has been tested with the real service, because that needs an account there. `source` is the title of the
+server's own page.
 """
 
 from __future__ import annotations
@@ -26,17 +27,18 @@ class Preset:
     title : str
         Its display name.
     settings : Mapping
-        Settings of `oauth2`, which a profile's own override; `{tenant}` is replaced by the text after the colon.
+        Settings of `oauth2`, which a profile's own settings override. `{tenant}` is replaced by the text after the
+        colon.
     source : str
         The title of the server's page.
     tenant : str
         A description of the text after the colon; "" if there is none.
     scope : str
-        The scopes of a login without a scope of its own; "" for those that the server's metadata suggests.
+        The scopes of a login if the profile has no scope; "" to choose them by the server's metadata.
     authorize : Mapping
         Further parameters of the authorization URL.
     note : str
-        How the server differs from others.
+        What else a profile needs for this server, and how the server differs from others.
     """
 
     title: str
@@ -68,7 +70,7 @@ PRESETS: Mapping[str, Preset] = {
         },
         "Authorizing OAuth apps",
         scope="read:user",
-        note="Switch the device flow on in the app. By a browser it needs auth_method form and the client's secret. "
+        note="Enable the device flow in the app. A login in a browser needs auth_method form and the client's secret. "
         "An OAuth app's token does not expire; a logout does not revoke it.",
     ),
     "gitlab": Preset(
@@ -76,7 +78,7 @@ PRESETS: Mapping[str, Preset] = {
         {**_PERSON, "issuer": "https://gitlab.com", "base_url": "https://gitlab.com/api/v4"},
         "OAuth 2.0 identity provider API",
         scope="openid profile email read_api",
-        note="The application has to be allowed these scopes. Your own GitLab: give its URL as issuer.",
+        note="Allow the application these scopes. For your own GitLab, give its URL as issuer.",
     ),
     "google": Preset(
         "Google",
@@ -90,30 +92,30 @@ PRESETS: Mapping[str, Preset] = {
         {**_PERSON, "issuer": "https://login.microsoftonline.com/{tenant}/v2.0"},
         "Microsoft identity platform and OAuth 2.0 authorization code flow",
         tenant="the directory (tenant) ID",
-        note="The ID, not a name: the metadata names it. For an API scope is openid offline_access api://…/.default. "
-        "A logout does not revoke.",
+        note="Use the ID, not a name, because the metadata contains the ID. For an API, set scope to "
+        "openid offline_access api://…/.default. A logout does not revoke the token.",
     ),
     "keycloak": Preset(
         "Keycloak",
         {**_PERSON, "issuer": "https://{tenant}"},
         "Securing applications and services with OpenID Connect",
         tenant="HOST/realms/REALM",
-        note="The client is public, with Standard flow or OAuth 2.0 Device Authorization Grant switched on.",
+        note="Register a public client, with Standard flow or OAuth 2.0 Device Authorization Grant switched on.",
     ),
     "auth0": Preset(
         "Auth0",
         {**_PERSON, "issuer": "https://{tenant}/"},
         "Authorization Code Flow with PKCE",
         tenant="the domain, such as acme.eu.auth0.com",
-        note="Give audience for a token of your API, which has to allow offline access. It compares redirect URIs with "
-        "their port: use --device on the command line.",
+        note="Give audience for a token of your API, which has to allow offline access. Auth0 compares redirect URIs "
+        "including the port: use --device on the command line.",
     ),
     "okta": Preset(
         "Okta",
         {**_PERSON, "issuer": "https://{tenant}/oauth2/default"},
         "OpenID Connect & OAuth 2.0 API",
         tenant="the domain, such as acme.okta.com",
-        note="The client needs the grant Refresh Token. Another authorization server: give its issuer URI.",
+        note="The client needs the grant Refresh Token. For another authorization server, give its issuer URI.",
     ),
     "huggingface": Preset(
         "Hugging Face",
@@ -139,7 +141,8 @@ PRESETS: Mapping[str, Preset] = {
         {**_PERSON, "issuer": "https://auth.globus.org"},
         "Globus Auth: Developer Guide",
         authorize={"access_type": "offline"},
-        note="One API's scopes at a time: a token of another API in the same answer is not used. No device flow.",
+        note="Give the scopes of one API only: a token for another API in the same answer is not used. "
+        "Globus has no device flow.",
     ),
     "orcid": Preset(
         "ORCID",
@@ -152,7 +155,8 @@ PRESETS: Mapping[str, Preset] = {
         },
         "3-legged OAuth",
         scope="openid",
-        note="Redirect URIs are https: a Jupyter server with https, not the command line. Tokens last 20 years.",
+        note="Redirect URIs must be https: log in from a Jupyter server with https, not from the command line. "
+        "Tokens last 20 years.",
     ),
     "oneaccess-user": Preset(
         "OneAccess, a user's login",
@@ -164,27 +168,31 @@ PRESETS: Mapping[str, Preset] = {
         "OneAccess API Reference: Application Integration, OAuth2",
         tenant="the user domain of the instance",
         scope="get_user_info",
-        note="No refresh token unless the application is set so: then a login is one token. It documents no PKCE.",
+        note="A login gets one token, without a refresh token, unless the application is configured to issue one. "
+        "OneAccess does not document PKCE.",
     ),
     "idaas-m2m": Preset(
         "Alibaba Cloud IDaaS, for programs",
         {"grant": "client_credentials", "endpoint": "https://{tenant}/api/v2/iauths_system/oauth2/token"},
         "M2M client token",
         tenant="the domain of the EIAM instance",
-        note="scope is AUDIENCE, a vertical bar and SCOPE; blanks between several.",
+        note="Write scope as AUDIENCE, a vertical bar and SCOPE; separate several by spaces.",
     ),
 }
-"""The presets, by the name that `issuer` gives."""
+"""The presets, by their name in `issuer`."""
 
 
 def preset_of(issuer: str) -> tuple[Preset, str] | None:
-    """Return the preset that an `issuer` names and its tenant; None for a URL. Raises `SettingProblem`."""
+    """Return the preset that `issuer` names, and the tenant; None if it names none, such as a URL.
+
+    Raises `SettingProblem` if the tenant is missing, invalid or not expected.
+    """
     name, colon, tenant = issuer.partition(":")
     preset = PRESETS.get(name)
     if preset is None:
         return None
     if bool(preset.tenant) != bool(colon) or (colon and not _TENANT.fullmatch(tenant)):
-        after = f"{name}:TENANT, where TENANT is {preset.tenant}" if preset.tenant else f"{name} alone"
+        after = f"{name}:TENANT, where TENANT is {preset.tenant}" if preset.tenant else f"{name}, without a tenant"
         raise SettingProblem("issuer", f"must be {after}")
     return preset, tenant
 

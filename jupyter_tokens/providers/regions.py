@@ -1,4 +1,4 @@
-"""The endpoint of each API in each region: tables, each with its source. No host is guessed."""
+"""Tables of each API's endpoints by region, each with its source. No host is guessed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Hosts:
     regions : collection of str
         The regions in which `public` is valid; empty if the vendor documents it for every region.
     others : mapping
-        Regions whose host has another form. It is not available in a VPC.
+        The hosts of regions in which the host has another form. These have no host within a VPC.
     """
 
     api: str
@@ -51,7 +51,9 @@ class Hosts:
         """Return the host in a region. Raises `SettingProblem` if the table has none."""
         if region in self.others:
             if vpc:
-                raise SettingProblem("network", f"vpc is not known of {self.api} in this region: give {self.setting}")
+                raise SettingProblem(
+                    "network", f"vpc has no known endpoint of {self.api} in this region: give {self.setting}"
+                )
             return self.others[region]
         if self.regions and region not in self.regions:
             near = difflib.get_close_matches(region, [*sorted(self.regions), *self.others], 1)
@@ -85,15 +87,15 @@ PAI_DLC = Hosts(
     ),
 )
 
-# Form: the API's own page; within a VPC: the rule of the official SDK, alibabacloud-pai-dsw20220101 2.4.0, which knows
+# Form: the API's own page; within a VPC: the rule of the official SDK, alibabacloud-pai-dsw20220101 2.4.0, which has
 # no region with another host.
 PAI_DSW = Hosts("PAI-DSW", public="pai-dsw.{region}.aliyuncs.com", vpc="pai-dsw-vpc.{region}.aliyuncs.com")
 
 # Form: Alibaba Cloud, "STS: Endpoints", for every region.
 ALIBABA_STS = Hosts("STS", public="sts.{region}.aliyuncs.com", vpc="sts-vpc.{region}.aliyuncs.com")
 
-# Source: Model Studio, "Generate a temporary API key". The SDK knows workspaces' hosts in further regions, but the page
-# does not say that this call is there.
+# Source: Model Studio, "Generate a temporary API key". The SDK has hosts of workspaces in further regions, but the page
+# does not say that this call is available there.
 DASHSCOPE = Hosts(
     "Model Studio",
     public="dashscope.aliyuncs.com",
@@ -119,7 +121,7 @@ EIAM = Hosts(
 _TCLOUD = ("eu-de", "eu-nl")
 
 # Form: ModelArts, "Endpoints"; T Cloud, "Regions and Endpoints". Regions: modelarts_region.py of the official SDK,
-# huaweicloudsdkmodelarts 3.1.219 (which writes .cn for ap-southeast-1 alone, against the documented form).
+# huaweicloudsdkmodelarts 3.1.219 (which has .cn for ap-southeast-1 only, unlike the documented form).
 MODELARTS = Hosts(
     "ModelArts",
     public="modelarts.{region}.myhuaweicloud.com",

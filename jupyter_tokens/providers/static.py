@@ -15,12 +15,12 @@ __all__ = ["Static"]
 
 
 class Static(Provider):
-    """The setting `token`, as it is."""
+    """Returns the setting `token` unchanged."""
 
     id = "static"
     title = "API key or personal access token"
     documentation = "The page of the API where you create the key"
-    # Many services have OpenAI's API.
+    # Many services offer the same API as OpenAI.
     sdks: ClassVar = {"openai": ""}
 
     endpoint = Endpoint(
@@ -29,7 +29,7 @@ class Static(Provider):
     token = Reference("API key or personal access token.", secret=True, required=True)
 
     def credential(self, secrets: Mapping[str, Secret]) -> Secret:
-        """Return the token itself. Raises `SecretError` if no header can carry it."""
+        """Return the token itself. Raises `SecretError` if a header cannot carry it."""
         token = secrets["token"]
         if not is_token(token.reveal()):
             raise SecretError(

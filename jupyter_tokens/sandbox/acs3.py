@@ -1,7 +1,7 @@
 """Verifies ACS3-HMAC-SHA256 signatures as specified by Alibaba Cloud.
 
 Written only from the published description of the V3 signature, and without sharing code with the signer, so that each
-is a check of the other.
+of the two checks the other.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Acs3Verifier:
             raise RefusedError(400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.")
         if temporary is not None:
             self._check_temporary(request.header("x-acs-security-token"), temporary)
-        # Only now, so that a forged or damaged request cannot use up another client's nonce.
+        # Checked last, so that a forged or damaged request cannot use up another client's nonce.
         self._use_nonce(claim.access_key, request.header("x-acs-signature-nonce") or "")
         return claim.access_key
 
@@ -115,7 +115,7 @@ class Acs3Verifier:
 
     def _use_nonce(self, access_key: str, nonce: str) -> None:
         now = self._clock()
-        # A request dated at the far end of the window stays valid for two windows; later it is refused for its date.
+        # A request dated a whole window ahead stays valid for two windows. After that, its date is refused anyway.
         while self._nonces and next(iter(self._nonces.values())) < now - 2 * WINDOW:
             self._nonces.popitem(last=False)
         if (access_key, nonce) in self._nonces:

@@ -1,4 +1,4 @@
-"""The gateway in front of PAI and EIAM: checks signature, version and action, and formats errors."""
+"""The gateway in front of PAI, EIAM and STS: checks signature, version and action, and formats errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AlibabaApi(Api):
 
     action: ClassVar[str]
     list_action: ClassVar[str] = ""
-    """The action of the call that lists what tokens are for."""
+    """The action that lists the ids for which the API can return a token, such as instances; "" if there is none."""
     version: ClassVar[str]
 
     def __init__(self, world: World, verifier: Acs3Verifier) -> None:
@@ -85,21 +85,21 @@ class AlibabaApi(Api):
         return bool(self.list_action) and request.header("x-acs-action") == self.list_action
 
     def hands_out(self, request: Request) -> bool:
-        """All calls but those for the list."""
+        """Whether a call requests a token: all but the list do."""
         return not self.lists(request)
 
     def failure(self, status: int) -> Response:
-        """The gateway's form of an error."""
+        """Create an error in the gateway's form."""
         code, message = _PLAUSIBLE.get(status, _PLAUSIBLE[500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400])
         return _error(str(uuid.uuid4()).upper(), self.name, RefusedError(status, code, message))
 
     def throttled(self) -> Response:
-        """HTTP 400, not 429."""
+        """Create the vendor's error for too many requests, which has HTTP status 400, not 429."""
         message = "Request was denied due to user flow control."
         return _error(str(uuid.uuid4()).upper(), self.name, RefusedError(400, "Throttling.User", message))
 
     def retry_header(self, seconds: float) -> tuple[str, str]:
-        """A vendor-specific header, in milliseconds."""
+        """Return name and value of the vendor's own header, which is in milliseconds."""
         return "x-acs-retry-after", str(round(seconds * 1000))
 
 

@@ -52,7 +52,7 @@ class AlibabaSts(AlibabaApi):
         self._anonymous_nonces: set[str] = set()
 
     def check(self, request: Request) -> None:
-        """Check the call. One with an OIDC token is not signed."""
+        """Check the call, which need not be signed if it has an OIDC token. Raises `RefusedError`."""
         if _action(request) != _OIDC:
             super().check(request)
             return
@@ -129,7 +129,7 @@ class AlibabaSts(AlibabaApi):
 
 
 def _action(request: Request) -> str | None:
-    """The action in the header or, if missing, in the query."""
+    """Return the action in the header or, if missing, in the query."""
     return request.header("x-acs-action") or dict(request.params).get("Action")
 
 

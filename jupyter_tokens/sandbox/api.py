@@ -48,9 +48,9 @@ class World:
     ends: dict[str, float] = field(default_factory=dict)
 
     def end_of_life(self, api: str, request: Request, default: float) -> float:
-        """Return the expiry of a token issued for this request. `life` shortens it.
+        """Return the expiry of a token issued for this request: after `default` seconds, or `life` if that is shorter.
 
-        With the fault `expired`, the token has expired already; with `stalled`, it expires with the one before it.
+        With the fault `expired`, the token has expired already; with `stalled`, it expires when the previous one does.
         """
         if request.variant == "expired":
             return self.clock() - 60
@@ -63,7 +63,7 @@ class World:
         _remember(self.issued, value, token)
 
     def issue_beside(self, value: str, token: Issued) -> None:
-        """Record a token that a response contains besides the requested one."""
+        """Record a token that a response contains in addition to the requested one."""
         _remember(self.companions, value, token)
 
     def lend(self, key_id: str, key: TemporaryKey) -> None:
@@ -71,7 +71,7 @@ class World:
         _remember(self.temporary, key_id, key)
 
     def revoke(self, value: str) -> None:
-        """Forget a token at once."""
+        """Forget a token, so that it is no longer accepted."""
         self.issued.pop(value, None)
 
     def find(self, value: str) -> Issued | None:
@@ -95,7 +95,7 @@ class Api(ABC):
 
     name: ClassVar[str]
     variants: ClassVar[frozenset[str]] = frozenset()
-    """The faults `expired`, `stalled` and `disabled`, as far as this API supports them."""
+    """Those of the faults `expired`, `stalled` and `disabled` that this API supports."""
 
     def hands_out(self, request: Request) -> bool:
         """Whether a call requests a token. Only such calls are counted and hit by faults."""
@@ -114,5 +114,5 @@ class Api(ABC):
         return self.failure(429)
 
     def retry_header(self, seconds: float) -> tuple[str, str]:
-        """Name and value of the vendor's header for the waiting time."""
+        """Return name and value of the vendor's header for the waiting time."""
         return "Retry-After", str(math.ceil(seconds))

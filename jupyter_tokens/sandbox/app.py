@@ -59,7 +59,7 @@ class Sandbox:
     clock : callable
         Returns seconds since the epoch.
     life : float, optional
-        The longest life of tokens, in seconds; by default as with the vendors.
+        The longest life of tokens, in seconds; by default the vendors'.
     reuse : bool
         Whether OneAccess returns a token again while it is valid.
     lock_after : int, optional
@@ -169,7 +169,7 @@ class Sandbox:
 
 
 def _whose(request: Request) -> str | None:
-    """The API that a call is for: here, all vendors share one host."""
+    """Return the name of the API that a call is for, or None. All APIs share one host here, so it does not decide."""
     for prefix, name in _BY_PATH.items():
         if request.path.startswith(prefix):
             return name

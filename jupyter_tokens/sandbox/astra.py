@@ -42,7 +42,7 @@ _ALLOWED = {True: ("GET", "PUT", "DELETE"), False: ("GET", "POST")}
 
 
 class Astra(Api):
-    """One account with one user, and the token of the documentation's samples, whose value is never shown."""
+    """One account with one user, who has the tokens of the documentation's samples. Their values are never shown."""
 
     name: ClassVar[str] = "astra"
 
@@ -69,7 +69,7 @@ class Astra(Api):
             return _problem(problem)
 
     def failure(self, status: int) -> Response:
-        """A problem from the vendor's catalogue, or a made-up one for a status that the catalogue lacks."""
+        """Create a problem from the vendor's catalogue, or a made-up one if the catalogue has none with this status."""
         if status in _BY_STATUS:
             return _problem(ProblemError(_BY_STATUS[status]))
         title = "Too many requests" if status == HTTPStatus.TOO_MANY_REQUESTS else "The request failed"

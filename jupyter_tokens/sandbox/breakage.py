@@ -96,7 +96,7 @@ def _another_type(body: Any) -> Any:
     told = [name for name in ("token_type", "TokenType", "ApplicationTokenType", "type") if name in body]
     if told:
         return {**body, **dict.fromkeys(told, "application/x-other")}
-    # If the response names no type, change the JSON type of the token itself.
+    # If the response has no type of token, change the JSON type of the token itself.
     return {
         name: _another_type(value) if isinstance(value, dict) else [value] if name in ("token", "Token") else value
         for name, value in body.items()

@@ -58,7 +58,7 @@ class Control:
             return _message(400, str(error))
         except ValueError:
             return _message(400, "the body is not JSON")
-        # All or none.
+        # Plan all faults or, after an error above, none.
         for fault in faults:
             self._plan.add(fault)
         return json_response(201, self._plan.summary())

@@ -49,14 +49,14 @@ class DashScope(Api):
         return json_response(200, {"token": value, "expires_at": int(end)})
 
     def failure(self, status: int) -> Response:
-        """The documented form of an error."""
+        """Create an error in the documented form."""
         usual = _PLAUSIBLE[500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400]
         code, message = _PLAUSIBLE.get(status, usual)
         return json_response(status, {"code": code, "message": message, "request_id": str(uuid.uuid4())})
 
 
 def _life(params: list[tuple[str, str]]) -> int | None:
-    """The requested life in seconds, or None if the query is invalid."""
+    """Return the requested life in seconds, or None if the query is invalid."""
     if not params:
         return _DEFAULT_LIFE
     (name, text), *more = params

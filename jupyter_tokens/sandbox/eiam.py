@@ -39,7 +39,7 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 class Eiam(AlibabaApi):
-    """Has the token of the documentation's samples, a disabled one and an expired one."""
+    """Has the tokens of the documentation's samples, a disabled one and an expired one."""
 
     name: ClassVar[str] = "eiam"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled", "disabled"})
@@ -64,7 +64,7 @@ class Eiam(AlibabaApi):
         return {"ApplicationToken": self._resource(request, ids, value)}
 
     def _list(self, request: Request) -> dict[str, Any]:
-        """What there is, without the tokens themselves."""
+        """List the tokens of an application by id and status, without their values."""
         given = known_parameters(request.params, ("InstanceId", "ApplicationId", "ApplicationTokenType"))
         wanted = mandatory(given, "InstanceId"), mandatory(given, "ApplicationId")
         found = [ids for ids in _STORED if ids[:2] == wanted]
@@ -96,7 +96,10 @@ class Eiam(AlibabaApi):
 
 
 class EiamOauth(AlibabaApi):
-    """The applications of the stored tokens may ask for every audience and scope; a subject token is not verified."""
+    """Issues tokens to the applications of the stored tokens, for any audience and scope.
+
+    A subject token is not verified.
+    """
 
     name: ClassVar[str] = "eiam-oauth"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})

@@ -1,4 +1,4 @@
-"""The plan of faults: which kind, for which API, how often."""
+"""The planned faults: of which kind, for which API, and for how many calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = (
     "expired", "stalled", "disabled",
 )  # fmt: skip
 TOKEN_KINDS = ("expired", "stalled", "disabled")
-"""Kinds that change what an API reports about its token, and so only exist for APIs that report it."""
+"""Kinds that change what an API reports about its token. They are only possible for APIs that report it."""
 _STATUSES = range(200, 600)
 _MOST_BYTES = 10 * 1024**3
 # Headers about framing are excluded; there are separate kinds for wrong framing.
@@ -23,12 +23,12 @@ _OPTIONS = {"retry_after", "headers", "body", "bytes", "interval", "location"}
 
 
 class FaultError(ValueError):
-    """A fault that cannot be planned; the message lists the valid choices."""
+    """A fault that cannot be planned. The message names the error, and the valid choices."""
 
 
 @dataclass
 class Fault:
-    """One planned fault. `times` is how often it will still happen; None: until it is cleared."""
+    """One planned fault. `times` is the number of calls that it will still affect; None: all until it is cleared."""
 
     api: str
     kind: str
@@ -96,7 +96,7 @@ class Plan:
         kind = _kind(wanted["kind"])
         if api != "*" and not self._fits(api, kind):
             fitting = [name for name, kinds in self._variants.items() if kind in kinds]
-            raise FaultError(f"{kind!r} makes no sense for {api}; it does for {', '.join(fitting)}")
+            raise FaultError(f"{kind!r} is not possible for {api}, only for {', '.join(fitting)}")
         options = {name: _option(name, wanted[name]) for name in _OPTIONS & set(wanted) if wanted[name] is not None}
         return Fault(api, kind, _times(wanted.get("times", 1)), **options)
 
@@ -114,7 +114,7 @@ def _times(times: Any) -> int | None:
     if times is None:
         return None
     if isinstance(times, bool) or not isinstance(times, int) or times < 0:
-        raise FaultError("'times' must be a whole number, or 0 or null for 'until cleared'")
+        raise FaultError("'times' must be a whole number; 0 or null means until the fault is cleared")
     return times or None
 
 

@@ -18,14 +18,14 @@ from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
 
 AGENCY_URN = "iam::sandbox:agency:admin"
 MISSING = "missing"
-"""The name of an agency that does not exist; any other does, in any account."""
+"""The name of an agency that does not exist. An agency with any other name exists, in every account."""
 _ASSUME, _WITH_OIDC = "/v5/agencies/assume", "/v5/agencies/assume-with-oidc"
 _AGENCY = re.compile(r"(?=.{1,1500}$)iam::([^:\s]+):agency:(\S+)")
 _PROVIDER = re.compile(r"iam::[^:\s]+:oidc-provider:(\S+)")
 _LIVES, _CHAINED_LIVES, _DEFAULT_LIFE = range(900, 43_201), range(900, 3_601), 3600
 _MOST = 20
 _POLICY_LENGTHS, _TOKEN_LENGTHS = range(2, 4097), range(4, 20_001)
-# Of these codes only the one of an agency that is not found, and the denial, are documented.
+# Only two of these codes are documented: for an agency that does not exist (404), and for denied access (403).
 _PLAUSIBLE = {
     400: ("STS5.0001", "The request is invalid."),
     401: ("STS5.0002", "The caller cannot be authenticated."),
@@ -44,7 +44,7 @@ class _RefusedError(Exception):
 
 
 def lend(world: World, api: str, end: float) -> tuple[str, str, str]:
-    """A new key: its id, its secret and its security token; it signs calls until its end."""
+    """Issue a temporary access key that signs calls until `end`; return its id, secret and security token."""
     key_id, secret, token = (
         "HST" + secrets.token_hex(9).upper(),
         secrets.token_hex(20),
@@ -56,7 +56,7 @@ def lend(world: World, api: str, end: float) -> tuple[str, str, str]:
 
 
 class HuaweiSts(Api):
-    """Agencies that trust everybody who can sign, and the identity providers of the accounts."""
+    """Has agencies, which trust every caller that can sign, and the identity providers of the accounts."""
 
     name: ClassVar[str] = "huawei-sts"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -71,7 +71,7 @@ class HuaweiSts(Api):
                 raise _RefusedError(404, "The API does not exist", "APIGW.0101")
             if request.method != "POST":
                 raise _RefusedError(405, "The method is not allowed", "APIGW.0106")
-            # A request with an id_token need not be signed, but a signature that is there is verified.
+            # A request with an id_token need not be signed; if it is signed, the signature is verified.
             if request.path == _ASSUME or request.header("authorization") is not None:
                 self._verifier.verify(request)
             return self._assume(request)
@@ -81,7 +81,7 @@ class HuaweiSts(Api):
             return _error(refused.status, refused.message, refused.code)
 
     def failure(self, status: int) -> Response:
-        """STS' form of an error."""
+        """Create an error in the form of STS."""
         return _error(status)
 
     def _assume(self, request: Request) -> Response:
@@ -121,7 +121,7 @@ class HuaweiSts(Api):
             raise _wrong("provider_urn")
         known = self.world.accounts.id_tokens.get(provider[1], "")
         issued = self.world.find(token)
-        # What the sandbox's own APIs hand out counts as a token of every identity provider.
+        # A token that the sandbox's own APIs issued counts as a token of any identity provider.
         if issued is not None and issued.alive(self.world.clock()):
             return
         if not known or not hmac.compare_digest(known.encode(), token.encode("utf-8", "replace")):
@@ -145,7 +145,7 @@ def _body(request: Request) -> dict[str, Any]:
 
 
 def _checked(body: dict[str, Any], forms: dict[str, Callable[[Any], bool]]) -> dict[str, Any]:
-    """The body, if it has all that is needed, and every field is known and has its form."""
+    """Return the body. Raises `_RefusedError` if a required field is missing, or any field is unknown or malformed."""
     for name in _NEEDED & forms.keys() - body.keys():
         raise _wrong(name)
     for name, value in body.items():

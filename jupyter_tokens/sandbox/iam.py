@@ -1,4 +1,4 @@
-"""Huawei Cloud IAM: logins that return an X-Subject-Token, and temporary access keys for such a token."""
+"""Huawei Cloud IAM: logins that return an X-Subject-Token, and temporary access keys of a user or an agency."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _RefusedError(Exception):
 
 
 class Iam(Api):
-    """Accepts any domain; any project name means the sandbox's default project."""
+    """Accepts any domain and any project name; each project name means the sandbox's default project."""
 
     name: ClassVar[str] = "iam"
     variants: ClassVar[frozenset[str]] = frozenset({"expired"})
@@ -49,7 +49,7 @@ class Iam(Api):
         self.world, self._verifier = world, verifier
 
     def answer(self, request: Request) -> Response:
-        """Answer a login with 201, the token in a header and its expiry in the body."""
+        """Answer with 201: a login with the token in a header and its expiry in the body, or with a temporary key."""
         try:
             if request.path not in ("/v3/auth/tokens", _ID_TOKEN, _SECURITY_TOKENS):
                 raise _RefusedError(404)
@@ -74,12 +74,12 @@ class Iam(Api):
             return self._issue("password", self._user(identity), scope, end)
         if identity.get("methods") == ["token"]:
             token = self._token(identity)
-            # Never later than the token it was exchanged for.
+            # The new token never outlives the one that it was exchanged for.
             return self._issue("token", _named(token.subject["user"]), scope, min(end, token.expires_at or end))
         raise _RefusedError(400, "Only the methods password and token are supported here.")
 
     def _lend(self, request: Request) -> Response:
-        """A temporary access key of the token's user, or of an agency."""
+        """Issue a temporary access key for the token's user, or for an agency."""
         auth = _auth(request)
         identity = _member(auth, "identity")
         methods = identity.get("methods")
@@ -95,7 +95,7 @@ class Iam(Api):
         if methods == ["assume_role"]:
             _check_agency(asked)
         _check_policy(identity.get("policy"))
-        # Other names are let pass, such as the one that T Cloud's SDK misspells.
+        # Unknown fields are ignored, such as the one that T Cloud's SDK misspells.
         life = asked.get("duration_seconds", _KEY_LIVES.start)
         if isinstance(life, bool) or not isinstance(life, int) or life not in _KEY_LIVES:
             raise _RefusedError(400, "duration_seconds must be a whole number from 900 to 86400.")
@@ -105,7 +105,7 @@ class Iam(Api):
         return json_response(201, {"credential": credential}, [("X-Request-Id", secrets.token_hex(16))])
 
     def failure(self, status: int) -> Response:
-        """Keystone's form of an error."""
+        """Create an error in Keystone's form."""
         return _error(status)
 
     def _federated(self, request: Request, auth: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +132,8 @@ class Iam(Api):
         if not (isinstance(name, str) and isinstance(password, str) and _name_or_id(domain)):
             raise _RefusedError(400, "The user needs a name, a password and a domain's name or id.")
         known = self.world.accounts.iam.get(name)
-        # Compared even for an unknown user, and with the same words: neither tells which of the two was wrong.
+        # The password is compared even for an unknown user, and the error is the same: neither its text nor the time
+        # that it takes reveals whether the user or the password was wrong.
         if not hmac.compare_digest((known or "").encode(), password.encode("utf-8", "replace")) or known is None:
             raise _RefusedError(401)
         return {"name": name, "domain": domain}
@@ -204,7 +205,7 @@ def _name_or_id(value: Any) -> str | None:
 
 
 def _scope(scope: Any) -> dict[str, Any]:
-    """What the token is for: a project, a domain or, without a scope, nothing."""
+    """Return the project or domain of the requested scope as the response shows it; without a scope, neither."""
     if scope is None:
         return {}
     for kind in ("project", "domain"):

@@ -35,7 +35,7 @@ def text_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 
 @dataclass
 class Request:
-    """One call. `path` and `query` are as received; header names are lower-case and values are latin-1 text."""
+    """One call. `target` and `path` are not decoded; header names are lower-case, and their values latin-1 text."""
 
     method: str
     target: str
@@ -79,10 +79,10 @@ class Request:
 
 
 class Wire(Protocol):
-    """The operations of a delivery on the connection."""
+    """What a delivery can do with the connection."""
 
     async def head(self, response: Response, length: int | None) -> None:
-        """Send the status line and headers, announcing `length` bytes or, with None, chunks."""
+        """Send the status line and headers, which announce a body of `length` bytes or, with None, a chunked one."""
 
     async def send(self, data: bytes) -> None:
         """Send a part of the body."""
@@ -91,7 +91,10 @@ class Wire(Protocol):
         """End a chunked body."""
 
     async def idle(self, seconds: float | None) -> bool:
-        """Wait some seconds, or for ever with None; returns False if the client, the fault or the server has gone."""
+        """Wait these seconds, or for ever with None, and return True.
+
+        Return False as soon as the client disconnects or the faults are cleared.
+        """
 
     def reset(self) -> None:
         """Reset the connection (TCP RST)."""
@@ -102,7 +105,7 @@ Delivery = Callable[["Response", Wire], Awaitable[None]]
 
 @dataclass
 class Response:
-    """A response. With a `delivery`, that sends it, and the connection is closed afterwards."""
+    """A response. If it has a `delivery`, this function sends it, and the connection is closed afterwards."""
 
     status: int
     body: bytes = b""
@@ -110,7 +113,7 @@ class Response:
     delivery: Delivery | None = None
 
     def with_headers(self, headers: Mapping[str, str]) -> Response:
-        """Return the same response with these headers replaced."""
+        """Return a copy of the response with these headers added or replaced."""
         names = {name.lower() for name in headers}
         kept = [pair for pair in self.headers if pair[0].lower() not in names]
         return Response(self.status, self.body, [*kept, *headers.items()], self.delivery)

@@ -1,4 +1,7 @@
-"""ModelArts' two calls for the token of a development environment, by AK/SK or by an IAM token from `iam`."""
+"""ModelArts: its two calls for the token of a development environment, and the list of notebooks.
+
+Callers sign with AK/SK, or send a token from `iam`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
 NOT_RUNNING, FROZEN = "00000000-0000-4000-8000-000000006327", "00000000-0000-4000-8000-000000006326"
-# A notebook that stops by itself, and an instance of the days before notebooks.
+# A notebook that stops when its lease ends, and an instance from before there were notebooks (only `demanager` has it).
 LEASED, OLD_INSTANCE = "6fa459ea-ee8a-3ca4-894e-000000003600", "DE-6fa459ea"
 LEASE_SECONDS = 3600
 _DEMANAGER = re.compile(r"/v1/([^/]+)/demanager/instances/([^/]+)/token")
@@ -47,7 +50,7 @@ class _RefusedError(Exception):
 
 
 class ModelArts(Api):
-    """Has the instance of the documentation's sample, others in other states, and one that only `demanager` has."""
+    """Has the instance of the documentation's sample, instances in other states, and one that only `demanager` has."""
 
     name: ClassVar[str] = "modelarts"
 
@@ -79,11 +82,11 @@ class ModelArts(Api):
             return _error(request_id, refused)
 
     def hands_out(self, request: Request) -> bool:
-        """All calls but those for the list."""
+        """Whether a call requests a token: all but the list of notebooks do."""
         return _LIST.fullmatch(request.path) is None
 
     def failure(self, status: int) -> Response:
-        """The gateway's form of an error."""
+        """Create an error in the gateway's form."""
         code, message = _PLAUSIBLE.get(status, _PLAUSIBLE[500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400])
         return _error(secrets.token_hex(16), _RefusedError(status, code, message))
 
@@ -94,7 +97,7 @@ class ModelArts(Api):
                 self._verifier.verify(request)
             except NotVerifiedError as refused:
                 raise _RefusedError(401, "APIGW.0301", f"{_INCORRECT}{refused}") from None
-            # An AK may belong to many projects; this header names one.
+            # An AK may belong to many projects; this header selects one.
             return request.header("x-project-id") or ""
         value = request.header("x-auth-token")
         if not value:
@@ -118,14 +121,14 @@ class ModelArts(Api):
         """`demanager`: return only the token of a running instance."""
         status = self._status(instance_id)
         if status is None:
-            # Spelt like this in the documentation, and with status 400.
+            # In the documentation, this error has status 400 and the field `error_message`.
             raise _RefusedError(400, *_UNKNOWN, "error_message")
         if status in _CLOSED:
             raise _RefusedError(400, *_CLOSED[status])
         return {"token": self._tokens[instance_id][1]}
 
     def _list(self, request: Request) -> dict[str, Any]:
-        """All notebooks, their tokens too."""
+        """Return all notebooks, including their tokens."""
         limit = dict(request.params).get("limit", "10")
         if limit not in ("10", "20", "50"):
             raise _RefusedError(400, *_PLAUSIBLE[400])

@@ -1,4 +1,4 @@
-"""OneAccess: issues access tokens of a tenant, and has one API that accepts them."""
+"""OneAccess: issues a tenant's access tokens, and has one API that accepts them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PLAUSIBLE = {
 
 
 class OneAccess(Api):
-    """With `reuse`, a valid token is returned again with its remaining life, as the vendor's sample suggests."""
+    """With `reuse`, it returns a valid token again with its remaining life, as in the vendor's sample."""
 
     name: ClassVar[str] = "oneaccess"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -37,7 +37,7 @@ class OneAccess(Api):
         self._live: dict[str, tuple[str, str]] = {}
 
     def hands_out(self, request: Request) -> bool:
-        """All calls but that for the users, which accepts tokens."""
+        """Whether a call requests a token: all but the list of users, which accepts tokens."""
         return request.path != _USERS
 
     def answer(self, request: Request) -> Response:
@@ -49,7 +49,7 @@ class OneAccess(Api):
         return self.failure(404)
 
     def failure(self, status: int) -> Response:
-        """The documented form of an error."""
+        """Create an error in the documented form."""
         usual = (
             _PLAUSIBLE[500]
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -62,7 +62,8 @@ class OneAccess(Api):
         if request.body and request.media_type != "application/x-www-form-urlencoded":
             return _error(400, "invalid_parameter", "The Content-Type must be application/x-www-form-urlencoded.")
         pairs = text_pairs(form_pairs(request.body.decode("latin-1")))
-        # A query is only documented for grant_type with Basic authentication: secrets in URLs end up in access logs.
+        # The query is only read with Basic authentication and without a form: the documentation has only grant_type
+        # there. Secrets in URLs end up in access logs.
         given = dict(request.params if basic and not pairs else pairs)
         if len(given) != len(pairs) and pairs:
             return _error(400, "invalid_parameter", "A parameter is given twice.")

@@ -1,6 +1,6 @@
 """An OpenID provider: a person logs in as `demo`, and programs get tokens with any grant.
 
-It is as strict as a good real one. Source: RFC 6749, 7009, 7636 (S256 alone), 8252, 8414, 8628, 8693, 9207, 9700, and
+It is as strict as a good real one. Source: RFC 6749, 7009, 7636 (only S256), 8252, 8414, 8628, 8693, 9207, 9700, and
 OpenID Connect Core and Discovery 1.0.
 """
 
@@ -30,7 +30,7 @@ WELL_KNOWN = "/.well-known/"
 PUBLIC_CLIENT = "sandbox-app"
 """A public client, that is, one without a secret, for programs on a person's own machine."""
 CALLBACKS = ("/jupyter-tokens/login/callback", "/callback", "/hub/oauth_callback")
-"""The ends of the registered redirect URIs. Their host is loopback and any port is allowed (RFC 8252, section 7.3)."""
+"""What a redirect URI's path must end with. Its host must be loopback; any port is allowed (RFC 8252, section 7.3)."""
 PERSON = {"sub": "demo-0001", "name": "Demo Person", "preferred_username": "demo", "email": "demo@example.com"}
 SCOPES = ("openid", "profile", "email", "offline_access", "read", "write")
 LIFE, CODE_LIFE, DEVICE_LIFE, REFRESH_LIFE, PAGE_LIFE = 3600, 60, 600, 30 * 86400, 600
@@ -138,7 +138,7 @@ class OpenId(Api):
         return self._url() + PREFIX
 
     def hands_out(self, request: Request) -> bool:
-        """Only the token endpoint: the other routes are pages for people, or hand out no token."""
+        """Whether a call requests a token: only calls of the token endpoint do. The other routes issue no token."""
         return request.path == f"{PREFIX}/token"
 
     def answer(self, request: Request) -> Response:
@@ -160,7 +160,7 @@ class OpenId(Api):
             return json_response(error.status, body, [*_NO_STORE, *basic])
 
     def failure(self, status: int) -> Response:
-        """An error in the form of RFC 6749, section 5.2."""
+        """Create an error in the form of RFC 6749, section 5.2."""
         codes = {401: "invalid_client", 403: "access_denied", 503: "temporarily_unavailable"}
         fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         code = codes.get(status, "server_error" if fault else "invalid_request")
@@ -232,7 +232,7 @@ class OpenId(Api):
         return self._ask(asked, "/authorize")
 
     def _ask(self, asked: _Asked, path: str) -> Response:
-        """The page with the buttons to allow and to deny."""
+        """Return the page with the buttons that allow or deny access."""
         transaction = secrets.token_urlsafe(24)
         self._asked[transaction] = asked
         names = escape(", ".join(asked.grant.scope) or "nothing in particular")

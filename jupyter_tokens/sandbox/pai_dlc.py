@@ -1,4 +1,4 @@
-"""PAI-DLC and PAI-DSW, GetToken: the token of a job or an instance."""
+"""PAI-DLC and PAI-DSW: the action GetToken, which returns the token of a job or an instance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SETTINGS = ("TokenSettings.EnableCrossAccountAccess", "TokenSettings.EnableLogD
 
 
 class _Pai(AlibabaApi):
-    """Base class of both products: the action's name, and tokens in the form of a JWT with their expiry in `exp`."""
+    """Base class of both products: the action's name, and tokens that are JWTs with their expiry in `exp`."""
 
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     action: ClassVar[str] = "GetToken"

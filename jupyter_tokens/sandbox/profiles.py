@@ -134,7 +134,7 @@ def neighbours(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[st
                 "security_token": "HUAWEICLOUD_SDK_SECURITY_TOKEN",
             },
         },
-        # For which a person logs in as `demo`.
+        # A person logs in to this profile, as `demo`.
         "openid": {
             "provider": "oauth2",
             "grant": "authorization_code",

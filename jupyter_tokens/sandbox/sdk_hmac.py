@@ -1,7 +1,7 @@
 """Verifies SDK-HMAC-SHA256 signatures as specified by Huawei Cloud.
 
-Written only from the published API signing guide, and without sharing code with the signer, so that each is a check of
-the other.
+Written only from the published API signing guide, and without sharing code with the signer, so that each of the two
+checks the other.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class Server:
         """Bind, and return the URL. Raises OSError if the port is taken, ValueError if the host is not loopback."""
         address = loopback(host)
         self._stopping = False
-        # reuse_port is off by default, so a taken port is an error and not shared.
+        # reuse_port is off by default, so a taken port raises an error instead of being shared.
         self._server = await asyncio.start_server(self._connected, address, port, ssl=self._ssl, backlog=512)
         bound = self._server.sockets[0].getsockname()
         name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
@@ -98,13 +98,13 @@ class Server:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if self._stopping or task is None:
-            return writer.transport.abort()  # Accepted just before the end.
+            return writer.transport.abort()  # Accepted just before the server stopped.
         self._connections.add(task)
         connection = _Connection(self, reader, writer)
         try:
             await connection.serve(self._handle)
         except asyncio.CancelledError:
-            writer.transport.abort()  # Swallowed: this task has no parent but the server that is stopping.
+            writer.transport.abort()  # Not raised again: only `stop`, which cancelled this task, waits for it.
         except OSError:
             _log.debug("a client went away")
         finally:
@@ -113,7 +113,7 @@ class Server:
 
 
 class _Connection:
-    """One connection; implements the Wire that deliveries write to."""
+    """One connection. It implements `Wire`, through which a delivery sends a response."""
 
     def __init__(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server, self._reader, self._writer = server, reader, writer
@@ -202,7 +202,7 @@ class _Connection:
         await self._writer.drain()
 
     async def idle(self, seconds: float | None) -> bool:
-        """Wait; return False as soon as the client, the fault or the server has gone."""
+        """Wait; return False as soon as the client disconnects or the faults are cleared, otherwise True."""
         assert self._interrupted is not None
         self._gone = self._gone or asyncio.create_task(self._until_gone())
         done, _ = await asyncio.wait(

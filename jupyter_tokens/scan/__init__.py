@@ -1,1 +1,1 @@
-"""Finds tokens and keys in notebooks: known values, keys of many issuers, and values next to telling names."""
+"""Finds tokens and keys in notebooks: known values, many issuers' keys, and values with names that suggest a secret."""

@@ -62,7 +62,7 @@ def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lamb
     """Yield each file, all notebooks below each folder, and each folder that cannot be listed.
 
     Hidden folders, installed packages and virtual environments below a folder are left out. `skipped` is called with
-    each of Jupyter's checkpoint folders that holds notebooks. The store of jupyter-collaboration counts as a notebook.
+    each of Jupyter's checkpoint folders that has notebooks. The store of jupyter-collaboration counts as a notebook.
     """
     for path in paths:
         if not os.path.isdir(path):  # noqa: PTH112 (is_dir() raises for a name that is too long)
@@ -106,11 +106,11 @@ def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
     after = rewritten(text, edits)
     left = scan(_parsed(after), known).findings
     try:
-        # The target of a link is written; the link stays.
+        # If the path is a link, its target is written, and the link stays.
         file = path.resolve()
         replace_file(file, after.encode(), file.stat().st_mode & 0o7777)
     except OSError as error:
-        raise NotReadable(f"cannot be written ({error.strerror}), and still holds what was found") from None
+        raise NotReadable(f"cannot be written ({error.strerror}), and still contains what was found") from None
     return Scanned(findings, left, changed=True)
 
 
@@ -131,18 +131,18 @@ def _parsed(text: str) -> dict[str, Any]:
         raise _NotANotebookError(f"is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
     except ValueError:
         # Python does not read numbers of thousands of digits.
-        raise _NotANotebookError("holds a number that is too long to be read") from None
+        raise _NotANotebookError("contains a number that is too long to be read") from None
     except _TwiceError:
-        raise _NotANotebookError("has an object with duplicate names, of which readers see only one") from None
+        raise _NotANotebookError("has an object with duplicate names: readers see only one of them") from None
     except RecursionError:
         raise _NotANotebookError("is nested too deeply") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("nbformat"), int):
-        raise _NotANotebookError('is not a notebook: it says no "nbformat"')
+        raise _NotANotebookError('is not a notebook: it has no integer "nbformat"')
     return notebook
 
 
 class _NotANotebookError(Exception):
-    """Return why a text is not a notebook."""
+    """A text is not a notebook. The message says why."""
 
 
 class _TwiceError(Exception):
@@ -157,7 +157,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def rewritten(text: str, edits: Edits) -> str:
-    """Return a JSON document with these replacements. `text` must be valid JSON."""
+    """Return a JSON document with the replacements in `edits`. `text` must be valid JSON."""
     pieces: list[str] = []
     done = 0
     for target, start, end in _strings(text):

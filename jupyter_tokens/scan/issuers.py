@@ -23,14 +23,14 @@ class Shape(NamedTuple):
     mark : str
         A literal in each value; a text without it is not searched.
     pattern : str
-        The expression of the whole value.
+        Regular expression of the whole value.
     source : str
         The page that documents the format.
     pair : tuple of str or None
-        Kind and expression of the secret that belongs to it, if the value is an id.
+        If the value is an id: kind and regular expression of the secret that belongs to it.
     touching : str or None
-        The characters that must not be directly before or after the value. By default those of both alphabets of base64
-        (RFC 4648) if the mark has only letters and digits, else only those of the alphabet for URLs.
+        The characters that must not be directly before or after the value. The default is the characters of both
+        base64 alphabets (RFC 4648) if the mark has only letters and digits, otherwise only those of the URL-safe one.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Shape(NamedTuple):
 
     @property
     def edge(self) -> str:
-        """Return the characters of `touching`, for an expression."""
+        """The characters of `touching` or its default, for a character class in a regular expression."""
         if self.touching is not None:
             return self.touching
         return "A-Za-z0-9+/_-" if self.mark.isalnum() else "A-Za-z0-9_-"
@@ -53,7 +53,7 @@ _URL64 = r"[A-Za-z0-9_-]"
 _GITHUB = "github.blog: Behind GitHub's new authentication token formats"
 _GITLAB = "docs.gitlab.com/security/tokens: token prefixes"
 _SLACK = "api.slack.com/authentication/token-types"
-# This page names issuers, but no formats; the format is that of keys in the issuer's console.
+# This page lists issuers, but not their formats. The formats were taken from keys in the issuers' consoles.
 _SCANNING = "docs.github.com: supported secret scanning patterns"
 _CONSOLE = "the issuer's console"
 
@@ -66,7 +66,7 @@ SHAPES = (
         "RFC 7519: PAI-DLC's GetToken, OneAccess' id_token",
         touching="A-Za-z0-9_-",
     ),
-    # Alibaba Cloud. 12 to 26 characters after LTAI: vectors pai_gettoken_*.json, and the rules of other scanners.
+    # Alibaba Cloud. The 12 to 26 characters after LTAI are from vectors pai_gettoken_*.json and other scanners' rules.
     Shape(
         "Alibaba AccessKey id",
         "LTAI",
@@ -83,7 +83,7 @@ SHAPES = (
     ),
     Shape("Alibaba security token", "CAIS", rf"CAIS{_B64}{{60,4096}}+", "alibabacloud.com/help/ram: AssumeRole"),
     Shape("Alibaba security token", "CAES", rf"CAES{_B64}{{60,4096}}+", "alibabacloud.com/help/ram: AssumeRole"),
-    # The page shows one of 125 characters.
+    # The page shows a token of 125 characters.
     Shape("EIAM application token", "SATF", r"SATF[A-Za-z0-9]{80,252}", "alibabacloud.com/help/idaas"),
     Shape(
         "Tencent SecretId",
@@ -242,4 +242,4 @@ SHAPES = (
         for mark in ("shpat_", "shpca_", "shppa_", "shpss_")
     ),
 )
-"""All formats by their mark, so that a shared mark is searched once."""
+"""All formats, grouped by cloud or purpose."""

@@ -13,7 +13,10 @@ __all__ = ["is_named", "named_in", "named_kind"]
 
 
 class _Rule(NamedTuple):
-    """What the value of a name must look like. `mixed`: it has small letters, capital letters and digits."""
+    """What a value with a certain name must look like.
+
+    `shortest` is its minimum length. `uuid`: it may be a UUID. `mixed`: it has small and capital letters and digits.
+    """
 
     shortest: int = 16
     uuid: bool = False
@@ -32,7 +35,7 @@ _OTHER_TOKENS = frozenset(
         *("next", "prev", "previous", "page", "nextpage", "continuation", "continue", "cursor", "resume", "sequence"),
         *("sync", "max", "min", "num", "new", "first", "last", "image", "audio", "video", "prompt", "input", "output"),
         *("idempotency", "client", "csrfmiddleware", "forgery", "verification", "request"),
-        # Coins, whose tokens are addresses.
+        # Cryptocurrencies, whose tokens are addresses.
         *("usdc", "usdt", "weth", "eth", "sol", "dai", "bnb", "wbtc", "btc", "nft", "mint"),
     )
 )
@@ -63,9 +66,9 @@ _SECRET_KEYS = frozenset(
 _LONGEST_NAME = 64
 _LOOK_BACK = 80
 _BEFORE = re.compile(r"(?:(?:[Aa][Pp][Ii]|[Ss]ecret|SECRET|[Ss]ubscription) )?[A-Za-z][A-Za-z0-9_.-]*\Z")
-# Of '\nACCESS_TOKEN=' in JSON, "n" is not part of the name.
+# In '\nACCESS_TOKEN=' in JSON, the "n" is not part of the name.
 _ESCAPES = re.compile(r"\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]*m")
-# Ends of names, in small letters, each with what follows it at once. `key` alone says nothing, and "sk" ends words.
+# Ends of names in lower case, each with what may directly follow. `key` alone does not count, and "sk" ends words.
 _ENDS = (
     ("token", "s?"),
     ("secret", "s?"),
@@ -75,8 +78,8 @@ _ENDS = (
     ("sk", "(?<![a-z]sk)"),
 )
 
-# Between a name and its value: punctuation, quotes also of JSON in JSON and of HTML, colours of a terminal, tags,
-# types, the number of a row in a table's JSON.
+# What may be between a name and its value: punctuation, quotes (also of JSON in JSON and of HTML), terminal colours,
+# tags, types, and the number of a row in a table's JSON.
 _GAP = (
     r"(?P<gap>(?:[\s:=,>(\[\]\"'`\\：＝“”‘’「」『』]|-(?=>)|<-|&quot;|&\#(?:34|39|x22|x27);|%3a|%3d|%22|\x1b\[[0-9;]*m"
     r"|</?[a-z][^<>\x00]{0,120}>|[bru](?=\\?[\"'])|(?:secretstr|secretbytes|secret|str|bytes|repr)(?=\(|\s*[=\]])"
@@ -91,12 +94,12 @@ _PASSWORD_ALONE = re.compile(rf"(?:[A-Za-z0-9._~+/=!@\#$^*?-]|{ESCAPED})*(?:[A-Z
 _WIDE = r"(?P<value>(?:[^\s\"'`<>\\\x00\x1b()\[\]{}|&,;：“”‘’「」『』\u3002-\uffef]|&(?!\w{2,4};|\#)){8,16384}+)"
 _REST_OF_PASSWORD = re.compile(r"[^\s\"'`<>\\\x00]{1,128}")
 _GOES_ON = ("(", "[", "{")
-# A value may begin as a gap ends: password=":a…".
+# A value may begin with a character that could be part of the gap: password=":a…".
 _BEGINS_LIKE_A_GAP = re.compile(r"[=:,>(]\s*\\?[\"']([:=,>(]+)\Z")
 _MORE = re.compile(
     r"\\{0,3}[\"']\s*,\s*(?:\\{0,3}[\"']?\d{1,6}\\{0,3}[\"']?\s*:\s*)?\\{0,3}[\"'](?P<value>[A-Za-z0-9._~+/=-]{16,})(?=\\{0,3}[\"'])"
 )
-# "&" and the like, percent-encoded, end a value of a URL that is itself a value.
+# In a URL that is itself a value, a percent-encoded "&" and the like end a value.
 _ENDS_WITHIN = re.compile(r"%(?:25)?(?:0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])")
 _NAMES = tuple((end, re.compile(f"{end}{rest}(?![a-z0-9_])")) for end, rest in _ENDS)
 _FIELD = re.compile(_GAP + _WIDE)
@@ -118,7 +121,7 @@ _AS_CAPITAL_I = {ord("İ"): "i"}
 
 
 def named_kind(name: str) -> str | None:
-    """Return what findings call a value with this name, or None if the name does not suggest a secret."""
+    """Return the kind of a finding with this name, or None if the name does not suggest a secret."""
     if len(name) > _LONGEST_NAME or _rule(name) is None:
         return None
     last = name.rpartition(".")[2]
@@ -126,15 +129,19 @@ def named_kind(name: str) -> str | None:
 
 
 def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
-    """Whether the name suggests a secret, and the value is no reference, path, placeholder or identifier."""
+    """Whether the name suggests a secret, and the value is not a reference, path, placeholder or identifier.
+
+    `quoted` says whether the value is in quotes; a value without them has to look more random.
+    """
     rule = _rule(name)
     if rule is None or len(value) < rule.shortest or is_placeholder(value) or is_reference(value, uuid=rule.uuid):
         return False
     if rule is _PASSWORD and quoted:
         return is_password(value)
-    # The id of a key pair, or random; a UUID is random.
+    # The id of a key pair is not secret.
     if rule is _SECRET and name.lower().endswith("key") and _KEY_ID.fullmatch(value):
         return False
+    # A UUID is random.
     return (rule.uuid and is_reference(value)) or (is_random(value) and _has_what(rule, value, quoted=quoted))
 
 
@@ -152,7 +159,7 @@ def _has_what(rule: _Rule, value: str, *, quoted: bool) -> bool:
 
 
 def named_in(text: str) -> Iterator[Span]:
-    """Find values after their name, or below it in a table; the findings may overlap."""
+    """Find values that follow their name, or are below it in a table; the findings may overlap."""
     lowered = text.translate(_AS_CAPITAL_I).lower() if "İ" in text else text.lower()
     # A limit for reading tables, so that a table with nothing but headers is not slow.
     left = [_MOST_READ * len(lowered)]
@@ -232,7 +239,7 @@ def _field(text: str, found: re.Match[str]) -> list[Span]:
     return spans
 
 
-# After a name that is a cell of a table: of HTML, CSV, Markdown, or of columns that are aligned.
+# What follows a name that is a cell of a table: in HTML, CSV, Markdown, or aligned columns.
 _CELL = re.compile(r"[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| (?=[A-Za-z_ |│┃┆])")
 _CELL_BEGINS = re.compile(r"(?:\A|[,\t;|│┃┆\n\x00])[\"']?\Z|[|│┃┆>] ?\Z|  \Z")
 _SEPARATORS = (re.compile("[|│┃┆]"), re.compile("\t"), re.compile(","), re.compile(";"))
@@ -256,7 +263,7 @@ def _below(text: str, lowered: str, end: int, left: list[int]) -> Iterator[Span]
 
 
 def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
-    """Return the cells below a cell, by their number in the row."""
+    """Yield start and end of the cells below a cell: those with the same number in their row."""
     row = text.rfind("<tr", max(0, start - _LONGEST_ROW), start)
     column = sum(1 for _ in _TD.finditer(text, row, start)) if row >= 0 else 0
     at = end
@@ -272,7 +279,7 @@ def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tup
 
 
 def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
-    """Return the cells below a cell, by the character between cells or by the side of their alignment."""
+    """Yield start and end of the cells below a cell, found by the character between cells or by their alignment."""
     first, last = _line(text, start)
     if last - first >= _LONGEST_ROW:
         return

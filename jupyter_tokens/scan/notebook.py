@@ -22,7 +22,7 @@ _PASSES = 3
 _HOLDS = (str, dict, list)
 _SHORTEST = 8
 _SMALLEST_PICTURE = 256
-# Separates two strings: no finding crosses it, and lines end there.
+# Separates two strings: no finding crosses it, and it ends a line.
 _BREAK = "\n\0\n"
 
 
@@ -39,7 +39,7 @@ Edits = Mapping[Target, tuple[str, str]]
 
 @dataclass(frozen=True)
 class Location:
-    """A place in a notebook, for people. `cell` and `output` count from 1."""
+    """A place in a notebook, as messages name it. `cell` and `output` count from 1."""
 
     part: str
     cell: int | None = None
@@ -48,7 +48,7 @@ class Location:
 
     @property
     def may_change(self) -> bool:
-        """Whether redaction may change it: only what a kernel wrote, never what a person wrote."""
+        """Whether redaction may change this place: only what a kernel wrote, never what a person wrote."""
         return self.part in {"output", "widget state"}
 
     def __str__(self) -> str:
@@ -72,8 +72,8 @@ class Finding:
 class _Text(NamedTuple):
     """The text of one place.
 
-    `lines` are its strings if `path` leads to a list of lines. `is_name`: it is the name of a field. `is_picture`: it
-    is an image or sound in base64, which is only searched for known values.
+    `lines` are its strings if `path` leads to a list of lines. `is_name`: the text is the name of a field.
+    `is_picture`: the text is an image, a sound or the like in base64, which is only searched for known values.
     """
 
     path: Path
@@ -134,7 +134,7 @@ def _findings(place: Location, content: str, spans: Iterable[Span]) -> Iterator[
 
 
 def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
-    """Make the replacements in the notebook, in place."""
+    """Apply the replacements to the notebook, in place."""
     names = []
     for target, (before, after) in edits.items():
         parent = _at(notebook, target.path[:-1])
@@ -150,7 +150,7 @@ def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
 
 
 def _added(names: set[str], name: str) -> str:
-    """Make a name unique: two tokens may get the same label, but two fields of one name would lose one of them."""
+    """Make a name unique: two tokens may get the same label, but of two fields with one name, one would be lost."""
     number, free = 1, name
     while free in names:
         number += 1
@@ -169,7 +169,7 @@ def _without(text: _Text, spans: list[Span], known: Known) -> list[str]:
     parts = [text.content] if text.lines is None else text.lines
     for _ in range(_PASSES):
         parts = _replaced(parts, spans)
-        # What was removed can have hidden a token next to it.
+        # What was removed may have hidden a token next to it.
         (spans,) = _spans([text._replace(content="".join(parts))], known)
         if not spans:
             break
@@ -198,7 +198,7 @@ def _replaced(parts: Sequence[str], spans: Sequence[Span]) -> list[str]:
 
 
 def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
-    """Return the findings of each of these texts."""
+    """Yield the findings in each of these texts."""
     whole = _BREAK.join(text.content for text in texts if not text.is_picture)
     found = deque(sorted([*known.spans(whole), *shapes_in(whole)]))
     begin = 0
@@ -218,7 +218,7 @@ def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
 
 
 def _of_field(text: _Text) -> Iterator[Span]:
-    """Return a span of the whole text, if the name of its field suggests a secret; in JSON tables, the column."""
+    """Yield a span of the whole text if its field, or its column in a JSON table, has a name that suggests a secret."""
     if text.is_name or (text.lines and len(text.lines) > 1) or len(text.content) < _SHORTEST:
         return
     name = next((step for step in reversed(text.path) if isinstance(step, str) and not step.isdigit()), None)

@@ -19,14 +19,14 @@ __all__ = ["shapes_in"]
 
 # Pictures in HTML and Markdown.
 _PICTURE = re.compile(r"(?:image|video|audio|font)/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/=\s\\]{64,}+")
-# All marks of issuers are within runs of these characters. There are few such runs, so only they are searched.
+# All marks of issuers are in runs of these characters. There are few such runs, so only they are searched for marks.
 _OF_RUNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+=~%:-"
 _RUN = bytes(byte in _OF_RUNS for byte in range(256))
 _SHORTEST_RUN = b"\1" * 16
 _SHAPES = tuple(
     (shape, re.compile(shape.pattern + f"(?![{shape.edge}])"), re.compile(f"[{shape.edge}]")) for shape in SHAPES
 )
-# "\n", "%3D", "\u003d" and a terminal's colour end in what looks like a part of the value.
+# "\n", "%3D", "\u003d" and a terminal's colour end in a character that looks like a part of the value.
 _ESCAPE = re.compile(r"(?:\\[nrt]|%(?P<byte>[0-9A-Fa-f]{2})|\\u(?P<unit>[0-9A-Fa-f]{4})|[\[;]\d{1,3}m)\Z")
 _LONGEST_ESCAPE = 6
 _NEAR = 200
@@ -79,7 +79,7 @@ def _begins(text: str, at: int, touching: re.Pattern[str]) -> bool:
     escape = _ESCAPE.search(text, max(0, at - _LONGEST_ESCAPE), at)
     if escape is None:
         return not touching.match(text[at - 1 : at])
-    # "%2B" is base64 as much as "+" is.
+    # An encoded character such as "%2B" counts as the character itself.
     code = escape["byte"] or escape["unit"]
     return code is None or not touching.match(chr(int(code, 16)))
 
@@ -92,7 +92,7 @@ def _is_whole(shape: Shape, found: str) -> bool:
         except (ValueError, RecursionError):
             return False
         return isinstance(read, dict) and "alg" in read
-    # Some ids spell words, but STS.AssumeRoleWithWebIdentity is not an id.
+    # LTAI ids may contain words. The others look random: STS.AssumeRoleWithWebIdentity is not an id.
     return shape.mark == "LTAI" or is_random(found)
 
 
@@ -123,7 +123,7 @@ _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{32,}")
 
 
 class _Context(NamedTuple):
-    """The text around a value. `mark` is a literal in it; a text without it is not searched."""
+    """The text around a value. `mark` is a literal in the match; a text without it is not searched."""
 
     kind: str
     mark: str
@@ -167,7 +167,7 @@ _CONTEXTS = (
         re.compile(r"(?P<value>SDK-HMAC-SHA256\s{1,4}Access=[A-Z0-9]{20})(?![A-Za-z0-9+/_-])"),
         lambda _: True,
     ),
-    # How all five tokens are sent to their APIs, and OneAccess' client by HTTP Basic.
+    # All five tokens are sent to their APIs as bearer tokens, and OneAccess' client id and secret by HTTP Basic.
     _Context("bearer token", "earer", re.compile(rf"earer(?: +|%20|\+){_VALUE}"), _is_token),
     _Context(
         "client id and secret",

@@ -29,7 +29,7 @@ ESCAPED = r"%(?:25)?(?!0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])[0-9A-Fa-f]{
 """A percent-encoded character inside a value: not one that ends it, such as an encoded `&`, quote or line end."""
 
 _MASKED = re.compile(r"x{4}|X{4}|[*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A-Za-z]|%[(s]")
-# Case matters for short words: random values contain them by chance.
+# Short words count only as whole words: random values contain them by chance.
 _WORDS = re.compile(
     r"(?i:your|example|placeholder|change_?me|replace|redacted|goes_?here|dummy|insert|sample|removed|hidden)"
     r"|<|(?<![A-Za-z0-9])(?i:my|fake|test|todo|enter|put|some|here|secret|password|token)(?![A-Za-z0-9])|您|你的|请|替换|填"
@@ -50,7 +50,7 @@ _LONG = 120
 _TRIED = ("", "a", "abc", "foo", "bar", "hello", "hello world", "Hello World", "test", "password", "admin", "123456")
 _PUBLIC = frozenset(
     {
-        # The UUID of RFC 4122's readers, and the nil UUID.
+        # The UUID that most examples use, and the nil UUID.
         "123e4567-e89b-12d3-a456-426614174000",
         "00000000-0000-0000-0000-000000000000",
         # Hashes of common test inputs.
@@ -58,7 +58,7 @@ _PUBLIC = frozenset(
           for name in ("md5", "sha1", "sha256") for word in _TRIED),
     }
 )  # fmt: skip
-# jwt.io's first example, and the secret key of AWS' documentation.
+# jwt.io's first example, and the secret key in AWS' documentation.
 _PUBLISHED = ("eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4g", "wJalrXUtnFEMI/K7MDENG/")
 
 _REFERENCE = re.compile(
@@ -73,8 +73,8 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+|\d{4}-\d\d-\d\d")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _RUN = re.compile(r"[A-Za-z0-9]+")
 
-# Pairs of letters that make up 86 % of the words in names of Python's and pandas' sources. The first letter of each
-# group is followed by one of the others.
+# Pairs of letters that make up 86 % of the words in names of Python's and pandas' sources. In each group, the
+# first letter is followed by one of the others.
 _PAIRS = frozenset(
     group[0] + second
     for group in (
@@ -99,13 +99,13 @@ _USUAL = frozenset(
         *("welcome", "qwerty", "postgres", "mysql", "user", "demo", "letmein", "default", "minio", "minioadmin", ""),
     )
 )
-"""Letters of very common passwords."""
+"""The letters of very common passwords, without their digits and signs."""
 _FEWEST_PAIRS = 5
 _FEWEST_CHARACTERS = 6
 
 
 class Span(NamedTuple):
-    """A finding from `start` to `end` of a text. `doubt` is 0 for a known value; the higher, the less certain."""
+    """A finding from `start` to `end` of a text. `doubt` is 0 for a known value; a higher one is less certain."""
 
     start: int
     end: int
@@ -114,7 +114,7 @@ class Span(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """The text that replaces it."""
+        """The label that replaces the finding."""
         return f"[{self.kind}]"
 
 
@@ -132,7 +132,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def matches(mark: str, pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Yield the matches of an expression that begins with this literal: twice as fast as `finditer` if it is rare."""
+    """Yield the matches of a pattern that begins with `mark`: twice as fast as `finditer` if `mark` is rare."""
     at = text.find(mark)
     while at >= 0:
         found = pattern.match(text, at)
@@ -147,12 +147,12 @@ class Known:
     Parameters
     ----------
     kinds : Mapping
-        What each value is, by the value. Values shorter than `encodings.SHORTEST` are left out.
+        The kind of each value, by the value. Values shorter than `encodings.SHORTEST` are left out.
 
     Notes
     -----
-    The search looks at a few characters in every stride of the text, and compares whole values only if these are known.
-    A regular expression with thousands of alternatives would take minutes for a large notebook.
+    The search looks at a few characters in every stride of the text, and compares whole values only if one contains
+    them. A regular expression with thousands of alternatives would take minutes for a large notebook.
     """
 
     def __init__(self, kinds: Mapping[str, str]) -> None:
@@ -193,14 +193,14 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_reference(value: str, *, uuid: bool = False) -> bool:
-    """Whether a value is a path, an address or a version. With `uuid` a UUID may be a secret."""
+    """Whether a value is a path, an address or a version. With `uuid`, a UUID is no reference: it may be a secret."""
     if _REFERENCE.match(value) or _FILE.search(value) or _VERSION.search(value):
         return True
     return not uuid and _UUID.fullmatch(value) is not None
 
 
 def is_random(value: str) -> bool:
-    """Whether a value looks random rather than made of words, judged by its pairs of characters."""
+    """Whether a value looks random, and not made of words, by its pairs of characters."""
     if len(set(value[:_LONG])) < _FEWEST_CHARACTERS or _IDENTIFIER.fullmatch(value):
         return False
     common = counted = 0

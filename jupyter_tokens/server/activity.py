@@ -1,7 +1,7 @@
-"""Reports what happens to tokens as Jupyter events, log records and metrics; never a token or a part of one.
+"""Reports what happens to tokens as Jupyter events, log records and metrics, without any part of a token.
 
 This is an activity log, not an audit trail: anyone who may write events can forge one, so the same facts are written to
-the server's log. The metrics on the server's /metrics exist once per process, even if it runs several servers.
+the server's log. The metrics, at the server's /metrics, are counted per process, even if it runs several servers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ KINDS = (
 )
 
 MOST_HISTORY = 200
-"""How many events are kept for the panel; the oldest are dropped first."""
+"""Most events that are kept for the panel; the oldest are dropped first."""
 _NOT_IN_HISTORY = {"held", "found"}
 _HISTORY = ("profile", "user", "kernel_id", "to", "what", "reason")
 
@@ -90,14 +90,14 @@ class Activity:
         self._history: deque[dict[str, Any]] = deque(maxlen=MOST_HISTORY)
 
     def history(self) -> list[dict[str, Any]]:
-        """The last events, newest first: `at`, `kind` and, where an event has them, the facts in `_HISTORY`.
+        """The last events, newest first: `at`, `kind` and the facts in `_HISTORY`, None for those it does not have.
 
-        Events for browsers that only got facts about a token are left out.
+        Not included are "held" and "found" events, and "served" events for browsers, which only got facts.
         """
         return [*reversed(self._history)]
 
     def register(self) -> None:
-        """Register the event schemas with the server, if that has not been done.
+        """Register the event schemas with the server, once.
 
         Checking the schemas takes as long as all other work at the extension's start, so it is done after the server
         has started, or with the first event.
@@ -140,17 +140,17 @@ class Activity:
         self._tell("revealed", logging.INFO, {"profile": profile, **_who(handler)})
 
     def injected(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
-        """Report a token that the server put into a kernel; `handler` is None at its start and after queueing."""
+        """Report a token that the server put into a kernel; `handler` is None at the kernel's start."""
         user = _who(handler)["user"] if handler is not None else None
         self._tell("injected", logging.INFO, {"profile": profile, "user": user, "kernel_id": kernel_id})
 
     def removed(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
-        """Report a profile's tokens that were removed from a kernel on request. `handler` is as for `injected`."""
+        """Report a profile's tokens that were removed from a kernel; `handler` is None if there is no request."""
         user = _who(handler)["user"] if handler is not None else None
         self._tell("forgotten", logging.DEBUG, {"profile": profile, "user": user, "kernel_id": kernel_id})
 
     def held(self, kernel_id: str, profiles: list[str]) -> None:
-        """Report that a kernel holds tokens of other profiles than before; `profiles` are the new ones."""
+        """Report that the tokens in a kernel changed; `profiles` are those whose tokens it holds now."""
         self._tell("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
 
     def handle(self, what: str, handler: TokensHandler, issued: Issued) -> None:
@@ -159,7 +159,7 @@ class Activity:
         self._tell("handle", logging.INFO, {**facts, **_who(handler)})
 
     def login(self, handler: TokensHandler, profile: str, what: str) -> None:
-        """A person has logged in or out. what : "in" or "out"."""
+        """Report that a person has logged in or out; `what` is "in" or "out"."""
         self._tell("login", logging.INFO, {"profile": profile, "what": what, **_who(handler)})
 
     def forgotten(self, handler: TokensHandler, profile: str) -> None:
@@ -176,7 +176,7 @@ class Activity:
         self._tell("found", logging.DEBUG, {"path": path, "outcome": outcome, "found": found})
 
     def _known(self, handler: TokensHandler) -> str | None:
-        # Only the name of an existing profile: a request may name anything, even a token in the wrong place.
+        # Only the name of an existing profile: a request may contain anything in its place, even a token.
         with suppress(TokenError):
             profiles = self._source().profiles()
             return next((name for name in handler.path_kwargs.values() if name in profiles), None)
@@ -237,12 +237,12 @@ def _who(handler: TokensHandler) -> dict[str, Any]:
 
 
 def watch(source: TokenSource) -> None:
-    """Count the tokens of a source for as long as it exists."""
+    """Include a source in the gauge of cached tokens, for as long as it exists."""
     _sources.add(source)
 
 
 def count_fetch(fetched: Fetched, *, refresh: bool) -> None:
-    """Count a call to a token API; `refresh` says that a token was cached already."""
+    """Count a call to a token API; `refresh`: whether a token was already cached."""
     _FETCHES.labels(fetched.provider, "ok" if fetched.error is None else fetched.error.reason).inc()
     _SECONDS.labels(fetched.provider).observe(fetched.seconds)
     if refresh and fetched.error is not None:

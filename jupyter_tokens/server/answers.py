@@ -83,7 +83,7 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
 
 
 def _sdks_of(profile: Profile) -> list[dict[str, Any]]:
-    """Code for the SDKs of a profile: the one that it names, its provider's, and those that read its variable."""
+    """Example code for a profile's SDK, for the SDKs of its provider, and for SDKs that read its variable."""
     provider, own = profile.provider, [] if profile.sdk is None else [profile.sdk]
     readers = [name for name, sdk in SDKS.items() if profile.env in sdk.rivals]
     names = dict.fromkeys([*own, *provider.sdks, *readers])
@@ -157,7 +157,7 @@ def _provider_entry(provider_id: str) -> dict[str, Any] | None:
 
 
 def token_answer(profile: Profile, token: Token, *, now: float, value: bool) -> str:
-    """A token as JSON; `value` says whether to include its value, `now` is in seconds since the epoch."""
+    """Return a token as JSON, with its value if `value` is true; `now` is in seconds since the epoch."""
     about = About(profile.provider.title, profile.env, sandbox=profile.provider.sandbox, sdk=profile.sdk)
     how = {"scheme": profile.provider.scheme, "header": profile.provider.header}
     return json.dumps(token_to_dict(token, about, **how, now=now, value=value))

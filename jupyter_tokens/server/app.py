@@ -181,9 +181,9 @@ class TokensExtension(ExtensionApp):
     ).tag(config=True)
     edit_variables = List(
         Unicode(),
-        help="Further environment variables, or patterns with *, that a profile written over REST may fill, besides "
-        "those whose names end in _TOKEN, _KEY, _SECRET, _PASSWORD or _CREDENTIALS. Be careful: many other variables "
-        "can make a program load code.",
+        help="Additional environment variables, or patterns with *, that profiles written over REST may fill. Names "
+        "that end in _TOKEN, _KEY, _KEY_ID, _AK, _SK, _SECRET, _PASSWORD or _CREDENTIALS are always allowed. Be "
+        "careful: many other variables can make a program load code.",
     ).tag(config=True)
     load_in_kernels = Bool(
         default_value=True,
@@ -200,7 +200,7 @@ class TokensExtension(ExtensionApp):
     ).tag(config=True)
 
     service_url = Unicode(
-        help="URL of the hub's token service. Its profiles are served besides the server's own. "
+        help="URL of the hub's token service. Its profiles are served in addition to the server's own. "
         f"The default is the environment variable {SERVICE_VARIABLE}.",
     ).tag(config=True)
 
@@ -210,7 +210,7 @@ class TokensExtension(ExtensionApp):
 
     @default("allow_edit")
     def _is_personal(self) -> bool:
-        """Whether every user who can log in can also run code as the server's user: then editing adds no power."""
+        """Whether everyone who can log in can also run code as the server's user, and so gains nothing by editing."""
         app = self.serverapp
         return (
             app is not None
@@ -223,7 +223,7 @@ class TokensExtension(ExtensionApp):
         )
 
     clock: Clock = SystemClock()
-    """For tests."""
+    """The source of the time; tests replace it."""
     on_a_thread = staticmethod(on_a_thread)
     activity: Activity
     holdings: Holdings
@@ -242,8 +242,8 @@ class TokensExtension(ExtensionApp):
 
     @property
     def source(self) -> LocalSource:
-        """Where tokens come from; opened at first use, so that a server that needs none does not load httpx."""
-        # A kernel's start asks on a thread.
+        """The server's token source. Opened at first use, so that a server that needs no tokens does not load httpx."""
+        # With a lock, because the source may be used on several threads.
         if self._source is None:
             with self._opening:
                 if self._source is None:
@@ -261,7 +261,7 @@ class TokensExtension(ExtensionApp):
         return source.profiles()
 
     async def profile(self, name: str) -> Profile:
-        """Return one of `profiles`, also if it was added a moment ago. Raises `TokenError`."""
+        """Return one of `profiles` by its name, even if it was added a moment ago. Raises `TokenError`."""
         await self.profiles()
         return self.source.profile(name)
 
@@ -270,12 +270,12 @@ class TokensExtension(ExtensionApp):
         if self.service_url and token:
             return HubSource(HubServer(self.service_url, token), clock=self.clock)
         if self.service_url:
-            self.log.warning("jupyter_tokens: %s is not set, so the service is not asked.", TOKEN_VARIABLE)
+            self.log.warning("jupyter_tokens: %s is not set, so the hub's token service is not used.", TOKEN_VARIABLE)
         return LocalSource(clock=self.clock)
 
     @cached_property
     def gate(self) -> KernelGate:
-        """Who checks that a kernel is one."""
+        """Checks the proofs of the server's kernels."""
         return KernelGate(self.clock)
 
     @cached_property
@@ -285,7 +285,7 @@ class TokensExtension(ExtensionApp):
 
     @property
     def issues_at(self) -> tuple[str, str | None]:
-        """Where the holders of handles ask, and the server's certificate (PEM), if it has one."""
+        """The URL at which holders of handles get tokens, and the server's certificate (PEM), if it has one."""
         server = self.server
         # The file may hold the private key as well.
         found = _CERTIFICATE.findall(Path(server.certfile).read_text()) if server.certfile and not server.sock else []
@@ -297,13 +297,13 @@ class TokensExtension(ExtensionApp):
         self.injections = InjectionQueue(self._injected)
         self.renewals = Renewals(self)
         self.secrets = Secrets(self.server.kernel_manager)
-        # A client of the proxy may put its own secret into the query. Our routes log no queries, but Jupyter logs that
-        # of a mistyped path, and its filter compares names case-sensitively.
+        # A client of the proxy may put its own secret into the query. Our routes log no queries, but Jupyter logs the
+        # query of a mistyped path, and its filter compares names case-sensitively.
         scrubbed = "extra_log_scrub_param_keys"
         self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), *_SCRUBBED]
         become_default(self.server.kernel_manager)
         if self.scan_on_save != "off":
-            from .save_hook import install  # noqa: PLC0415 (only for those who ask for it)
+            from .save_hook import install  # noqa: PLC0415 (only if it is switched on)
 
             self._save_hook = install(self)
 
@@ -318,7 +318,24 @@ class TokensExtension(ExtensionApp):
         refresh: bool = False,
         newer_than: datetime | None = None,
     ) -> Served:
-        """Return a token of a profile, for the handlers. Raises `TokenError`."""
+        """Return a token of a profile, for the handlers.
+
+        Parameters
+        ----------
+        name : str
+            Name of the profile.
+        params : mapping, optional
+            Request parameters, in addition to the profile's own.
+        refresh : bool, default False
+            Fetch even if the cached token is fresh.
+        newer_than : datetime, optional
+            When a token was obtained that an API has since refused. Fetches unless the cached token is newer.
+
+        Raises
+        ------
+        TokenError
+            The profile is unknown or invalid, or the token could not be fetched.
+        """
         source, profile = self.source, await self.profile(name)
         token, cached = await source.serve(source.key(name, params), refresh=refresh, newer_than=newer_than)
         if cached:
@@ -326,7 +343,7 @@ class TokensExtension(ExtensionApp):
         return Served(profile, token, cached)
 
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
-        """Create a new token with the API's own call. It is not cached. Raises `TokenError`."""
+        """Create a new token with the API's call for that. The token is not cached. Raises `TokenError`."""
         profile = self.source.profile(name)
         return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params), name), cached=False)
 
@@ -349,7 +366,7 @@ class TokensExtension(ExtensionApp):
             self._published[CERT_VARIABLE] = _absolute(serverapp.certfile)
             if (serverapp.ssl_options or {}).get("cert_reqs") == ssl.CERT_REQUIRED:
                 self._published[CLIENT_CERT_VARIABLE] = "required"
-        # This server may have been started in a kernel of another one, and has that one's variables.
+        # A server that was started in a kernel of another server has inherited that server's variables.
         for name in (CERT_VARIABLE, CLIENT_CERT_VARIABLE):
             os.environ.pop(name, None)
         os.environ.update(self._published)
@@ -361,7 +378,7 @@ class TokensExtension(ExtensionApp):
 
     async def stop_extension(self) -> None:
         for name, value in self._published.items():
-            # Another server of this process may have published its own since.
+            # Another server in this process may have published its own values since.
             if os.environ.get(name) == value:
                 del os.environ[name]
         await self.injections.close()
@@ -376,7 +393,7 @@ class TokensExtension(ExtensionApp):
         return self.serverapp
 
     def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
-        # On the thread of the fetch, before its outcome is known to the cache: nothing here may fail.
+        # Called on the thread of the fetch, before the cache has the outcome: nothing here may raise.
         with suppress(Exception):
             count_fetch(fetched, refresh=source.held(fetched.key) is not None)
             self.activity.fetched(fetched)
@@ -392,10 +409,10 @@ def _absolute(path: str) -> str:
 
 
 def public_url(serverapp: ServerApp) -> str:
-    """Where kernels of this machine reach the extension: `http+unix://` for a unix socket."""
+    """Return the URL at which kernels on this machine reach the extension: `http+unix://` for a unix socket."""
     parts = urlsplit(serverapp.connection_url)
-    # If it listens on all addresses, Jupyter gives the host's own name, which often cannot be resolved. Loopback works
-    # with TLS too: kernels trust this server's certificate, whatever name is in it.
+    # If the server listens on all addresses, Jupyter returns the host's own name, which often cannot be resolved.
+    # Loopback works with TLS too: kernels trust this server's certificate, whatever name is in it.
     loopback = _WILDCARDS.get(serverapp.ip)
     if loopback and not serverapp.sock:
         parts = parts._replace(netloc=f"{loopback}:{serverapp.port}")

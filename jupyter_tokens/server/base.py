@@ -59,7 +59,7 @@ __all__ = [
     "status_of",
 ]
 
-# The resources that an Authorizer is asked about. They are separate, so that it can allow fetching but not revealing.
+# The resources that an Authorizer checks. They are separate, so that it can allow fetching but not revealing.
 PROFILES = "jupyter_tokens:profiles"
 TOKENS = "jupyter_tokens:tokens"
 REVEAL = "jupyter_tokens:reveal"
@@ -97,7 +97,7 @@ _STATUS: tuple[tuple[type[TokenError], int], ...] = (
 
 def status_of(error: TokenError) -> int:
     """The HTTP status of the answer to a token error."""
-    # Any other error without a request to the API: the client's request makes no sense for its profile.
+    # Any other error before a request was sent to the API: the client's request does not fit the profile.
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400 if error.unsent else 502)
 
 
@@ -122,7 +122,7 @@ class Refused(HTTPError):
     status : int
         The HTTP status.
     message : str
-        For the client; must not contain a secret.
+        The message for the client; must not contain a secret.
     reason : str
         One word for programs.
     retry_after : float, optional
@@ -141,8 +141,8 @@ class Refused(HTTPError):
 class JsonHandler(web.RequestHandler):
     """Checks request bodies, answers errors as JSON and forbids caching. Needs no Jupyter server.
 
-    Errors are `{"message", "reason", "code", "request_id", "retryable"}`. Bodies are received in chunks, so that one
-    that is too large is neither kept nor parsed.
+    Errors are `{"message", "reason", "code", "request_id", "retryable"}`. Bodies are received in chunks, so that a
+    body that is too large is neither stored nor parsed.
     """
 
     log = logging.getLogger(__name__)
@@ -186,10 +186,10 @@ class JsonHandler(web.RequestHandler):
         """
         raw = self.raw_body
         try:
-            # Of bytes Python takes UTF-16 as well, and half of a pair in what looks like UTF-8.
+            # Decoded first: `json.loads` also accepts bytes in UTF-16, and half of a surrogate pair in UTF-8.
             data = json.loads(raw.decode()) if raw else {}
             if b"\\u" in raw:
-                # "\\ud800" is JSON, but no text that could be signed or sent.
+                # "\\ud800" is valid JSON, but half of a surrogate pair: it cannot be signed or sent.
                 json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             self.refuse(400, "The body is not JSON.", "body")
@@ -250,7 +250,7 @@ class JsonHandler(web.RequestHandler):
         return status_of(error)
 
     def refused(self, status: int, reason: str) -> None:
-        """Called when a request is answered with an error."""
+        """Called for each request that is answered with an error; does nothing by default."""
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
         """The facts about a token error that this route's client gets."""
@@ -266,7 +266,7 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
     """Base of the handlers of the extension's routes."""
 
     auth_resource = PROFILES
-    # The server's own, at its level.
+    # The server's logger, with the server's log level.
     log = APIHandler.log
 
     async def prepare(self, **kwargs: Any) -> None:
@@ -280,7 +280,7 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         are allowed, and so are those from an origin that the administrator allows.
         """
         site = self.request.headers.get("Sec-Fetch-Site", "none")
-        allowed = "Origin" in self.request.headers and self.allow_origin != "*"  # `check_origin` has looked at it
+        allowed = "Origin" in self.request.headers and self.allow_origin != "*"  # already checked by `check_origin`
         if site not in {"same-origin", "none"} and not allowed and not self.token_authenticated:
             self.refuse(403, "The request comes from a page of another site.", "cross_site")
 
@@ -291,7 +291,7 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
 
     @property
     def extensionapp(self) -> TokensExtension:
-        """See `ExtensionHandlerMixin`; objects shared by the handlers are its attributes."""
+        """The extension; objects that the handlers share are its attributes. See `ExtensionHandlerMixin`."""
         return cast("TokensExtension", super().extensionapp)
 
     def check_edit(self) -> None:
@@ -300,7 +300,17 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
             self.refuse(403, "The administrator does not allow profiles to be changed here.", "edit_off")
 
     async def tell_values(self, profile: Profile, param: str, given: Mapping[str, Any]) -> None:
-        """Answer with the values that a parameter can have, by the API of a profile, which may be a draft."""
+        """Answer with the values that a parameter can have, as the profile's API lists them.
+
+        Parameters
+        ----------
+        profile : Profile
+            The profile. It may be a draft that is not saved.
+        param : str
+            Name of the parameter.
+        given : mapping
+            The other parameters that the API needs to list the values.
+        """
         extension = self.extensionapp
         found = await extension.on_a_thread(
             lambda: extension.source.list_values_of(profile, param, given), profile.name
@@ -308,12 +318,12 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         self.finish(json.dumps({"values": [one._asdict() for one in found]}))
 
     async def may(self, action: str, resource: str, user: Any = None) -> bool:
-        """Whether the Authorizer allows an action on a resource to `user`, by default the one who is logged in."""
+        """Whether the Authorizer allows an action on a resource to `user`, by default the logged-in user."""
         who = self.current_user if user is None else user
         return bool(await ensure_async(self.authorizer.is_authorized(self, who, action, resource)))
 
     def update_api_activity(self) -> None:
-        """See `APIHandler`; there, `?no_track_activity=%ff` keeps the answer from ever being sent."""
+        """See `APIHandler`. It raises for a query such as `?no_track_activity=%ff`, and no answer would be sent."""
         with suppress(HTTPError):
             super().update_api_activity()
 

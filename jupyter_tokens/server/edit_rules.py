@@ -1,10 +1,10 @@
-"""Rules for profiles written over REST: the permission to write profiles must not give access to code or secrets.
+"""Rules for profiles written over REST: users who may write profiles must not get to run code or read secrets.
 
 Users who may execute code in kernels can read the files and the environment of the server's user anyway, so only the
 first two rules apply to them:
 
-- The name of a variable that a profile fills must look like that of a secret. Variables such as `PYTHONSTARTUP` make a
-  program load code, and a profile's token is whatever its endpoint returns.
+- The name of a variable that a profile fills must look like the name of a secret. Variables such as `PYTHONSTARTUP`
+  make a program load code, and a profile's token is whatever its endpoint returns.
 - `inject_at_start` cannot be switched on, and `hosts` cannot be changed.
 - Secrets must be sent by value. A reference would make the server read any file, variable or keyring entry, and send it
   to an endpoint of the user's choice.

@@ -1,8 +1,9 @@
 """Credential endpoints, from which unmodified SDKs in a kernel and its child processes get credentials.
 
 Answers come from the cache, because an SDK may send a request for every call. Requests are authenticated by a secret
-for one kernel and profile, which the kernel gets with its proof, and which ends with the kernel's process. SDKs log and
-raise the answers, some with the URL. So errors contain nothing secret, and the secret only works on this machine.
+for one kernel and profile. The kernel gets it with its proof, and it stops working when the kernel's process ends. SDKs
+put the answers into logs and exceptions, some with the URL. So errors contain nothing secret, and the secret only works
+on this machine.
 """
 
 from __future__ import annotations
@@ -58,21 +59,21 @@ class Secrets:
         return self._of.setdefault(self._process(kernel_id), {}).setdefault(key, secrets.token_urlsafe(32))
 
     def key(self, kernel_id: str, profile: str, shown: str) -> Key | None:
-        """Return the key of the token that a secret is for; None for a wrong secret, or if its kernel has ended."""
+        """Return the key of the token that a secret is valid for; None if it is wrong, or its kernel has ended."""
         known = self._of.get(self._process(kernel_id), {})
         # Compared as bytes, because the received text may contain any characters.
         is_shown = [hmac.compare_digest(secret.encode(), shown.encode()) for secret in known.values()]
         return next((key for key, ours in zip(known, is_shown, strict=True) if ours and key.profile == profile), None)
 
     def _process(self, kernel_id: str) -> tuple[str, object]:
-        """Identifies the kernel's process, and so changes with a restart."""
+        """Return what identifies the kernel's process, and so changes with a restart."""
         if kernel_id not in self._kernels:
             return kernel_id, self
         return kernel_id, process_of(self._kernels.get_kernel(kernel_id))
 
 
 class KernelSdkHandler(KernelHandler):
-    """`jupyter-tokens/kernels/{id}/sdk`."""
+    """The route `jupyter-tokens/kernels/{id}/sdk`."""
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
@@ -88,7 +89,7 @@ class KernelSdkHandler(KernelHandler):
 
 
 class EndpointHandler(KernelHandler):
-    """`jupyter-tokens/kernels/{id}/sdk/{tool}/{profile}`, in the form of each SDK."""
+    """The route `jupyter-tokens/kernels/{id}/sdk/{tool}/{profile}`, which answers in each SDK's form."""
 
     @allow_unauthenticated
     async def get(self, kernel_id: str, tool: str, name: str) -> None:
@@ -97,7 +98,7 @@ class EndpointHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str, tool: str, name: str) -> None:
-        """As `get`, for SDKs that use POST."""
+        """Do the same as `get`, for SDKs that use POST."""
         await self._answer(kernel_id, tool, name)
 
     async def _answer(self, kernel_id: str, tool: str, name: str) -> None:
@@ -131,7 +132,7 @@ class EndpointHandler(KernelHandler):
         return self.request.headers.get(sdk.shown, "")
 
     def status_for(self, error: TokenError) -> int:
-        """A status that SDKs do not retry, for errors that do not go away by themselves."""
+        """The HTTP status: one that SDKs do not retry, for errors that do not go away by themselves."""
         return status_of(error) if error.retryable else 400
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:

@@ -36,7 +36,7 @@ __all__ = [
 
 
 _USER = "user"
-"""The owner of handles issued after a login. Not the user's name: with a token, Jupyter invents one per request."""
+"""The owner of handles that users issue. Not their names: Jupyter makes up a new one for a request with a token."""
 
 
 class _Issuing(Issuing, TokensHandler):
@@ -52,7 +52,7 @@ class _Issuing(Issuing, TokensHandler):
         self.extensionapp.activity.handle(what, self, issued)
 
     async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
-        """See `Issuing`; handles for profiles of the hub's service are also issued there, so that workers use it."""
+        """See `Issuing`. The hub's service also gets the handles for its profiles, so that workers can use it."""
         issued = await super().issue(owner, body)
         await self._pass_on(issued, lambda source, handle: source.issue(handle, issued.lease))
         return issued
@@ -64,7 +64,7 @@ class _Issuing(Issuing, TokensHandler):
 
     async def revoke(self, issued: Issued) -> None:
         await super().revoke(issued)
-        with suppress(HandleRefused):  # it has ended there already
+        with suppress(HandleRefused):  # it has already ended there
             await self._pass_on(issued, lambda source, handle: source.revoke(handle))
 
     async def _pass_on(self, issued: Issued, pass_on: Callable[[LocalSource, Handle], object]) -> None:
@@ -78,7 +78,7 @@ class _Issuing(Issuing, TokensHandler):
 
 
 class HandlesHandler(_Issuing):
-    """`jupyter-tokens/handles`."""
+    """The route `jupyter-tokens/handles`."""
 
     auth_resource = KERNELS
 
@@ -95,14 +95,12 @@ class HandlesHandler(_Issuing):
         body = self.asked()
         profile = await self.extensionapp.profile(body["profile"])
         if profile.kernels is not None or profile.notebooks is not None:
-            self.refuse(
-                403, "This profile is limited to some kernels or notebooks: issue it in one of them.", "limited"
-            )
+            self.refuse(403, "This profile is limited to some kernels or notebooks: issue the handle there.", "limited")
         self.tell(await self.issue(_USER, body))
 
 
 class HandleHandler(_Issuing):
-    """`jupyter-tokens/handles/{id}`."""
+    """The route `jupyter-tokens/handles/{id}`."""
 
     auth_resource = TOKENS
 
@@ -119,7 +117,7 @@ class HandleHandler(_Issuing):
 
 
 class HandleRenewalHandler(_Issuing):
-    """`jupyter-tokens/handles/{id}/renew`."""
+    """The route `jupyter-tokens/handles/{id}/renew`."""
 
     auth_resource = KERNELS
 
@@ -133,7 +131,7 @@ class HandleRenewalHandler(_Issuing):
 
 
 class KernelHandlesHandler(_Issuing, KernelHandler):
-    """`jupyter-tokens/kernels/{id}/handles`."""
+    """The route `jupyter-tokens/kernels/{id}/handles`."""
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
@@ -145,7 +143,7 @@ class KernelHandlesHandler(_Issuing, KernelHandler):
 
 
 class KernelHandleHandler(_Issuing, KernelHandler):
-    """`jupyter-tokens/kernels/{id}/handles/{id}/renew` and `…/revoke`."""
+    """The routes `jupyter-tokens/kernels/{id}/handles/{id}/renew` and `…/revoke`."""
 
     @allow_unauthenticated
     async def post(self, kernel_id: str, handle_id: str, action: str) -> None:
@@ -164,7 +162,7 @@ class KernelHandleHandler(_Issuing, KernelHandler):
 
 
 class HandleTokenHandler(_Issuing, ProofHandler):
-    """`jupyter-tokens/handles/{id}/token`."""
+    """The route `jupyter-tokens/handles/{id}/token`."""
 
     @allow_unauthenticated
     async def post(self, handle_id: str) -> None:

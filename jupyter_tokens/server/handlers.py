@@ -49,7 +49,7 @@ receives its idle status, which follows the reply."""
 
 
 class ProfilesHandler(TokensHandler):
-    """`jupyter-tokens/profiles`."""
+    """The route `jupyter-tokens/profiles`."""
 
     @web.authenticated
     @authorized(action="read", resource=PROFILES)
@@ -73,7 +73,7 @@ class ProfilesHandler(TokensHandler):
 
 
 class ProvidersHandler(TokensHandler):
-    """`jupyter-tokens/providers`."""
+    """The route `jupyter-tokens/providers`."""
 
     @web.authenticated
     @authorized(action="read", resource=PROFILES)
@@ -84,7 +84,7 @@ class ProvidersHandler(TokensHandler):
 
 
 class ImportHandler(TokensHandler):
-    """`jupyter-tokens/import`."""
+    """The route `jupyter-tokens/import`."""
 
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
@@ -96,14 +96,14 @@ class ImportHandler(TokensHandler):
 
 
 class TokenHandler(TokensHandler):
-    """`jupyter-tokens/profiles/{name}/token`."""
+    """The route `jupyter-tokens/profiles/{name}/token`."""
 
     auth_resource = TOKENS
 
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def post(self, name: str) -> None:
-        """Fetch a token or serve it from the cache: facts about it, and on request its value."""
+        """Fetch a token or serve it from the cache. Answers with facts about it, and with its value on request."""
         body = self.body({"reveal": bool, "refresh": bool, "params": dict})
         reveal = body.get("reveal", False)
         if reveal:
@@ -139,16 +139,17 @@ class TokenHandler(TokensHandler):
 
 
 class ValuesHandler(TokensHandler):
-    """`jupyter-tokens/profiles/{name}/values`."""
+    """The route `jupyter-tokens/profiles/{name}/values`."""
 
     auth_resource = TOKENS
 
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def post(self, name: str) -> None:
-        """The values that a parameter can have, where the API can list them: ids and names, and no token.
+        """List the values that a parameter can have, if the API can list them: ids and names, never a token.
 
-        With `settings`, as for a profile to be written: a form asks before the profile is saved.
+        With `settings` in the body, these settings are used instead of the saved profile's, so that a form can offer
+        the values before the profile is saved.
         """
         body = self.body({"param": str, "params": dict, "settings": dict})
         if "param" not in body:
@@ -167,7 +168,7 @@ class ValuesHandler(TokensHandler):
 
 
 class ProfileHandler(TokensHandler):
-    """`jupyter-tokens/profiles/{name}`, if the administrator allows editing."""
+    """The route `jupyter-tokens/profiles/{name}`, if the administrator allows editing."""
 
     @web.authenticated
     @authorized(action="read", resource=PROFILES)
@@ -195,7 +196,7 @@ class ProfileHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def delete(self, name: str) -> None:
-        """Remove a profile, log its person out, and forget its tokens."""
+        """Remove a profile, log out the person who is logged in, and forget its tokens."""
         self.check_edit()
         extension = self.extensionapp
         revoked = await extension.on_a_thread(partial(extension.source.remove_profile, name))
@@ -213,14 +214,14 @@ async def _rules(handler: TokensHandler) -> Change:
 
 
 class HoldingsHandler(TokensHandler):
-    """`jupyter-tokens/holdings`."""
+    """The route `jupyter-tokens/holdings`."""
 
     auth_resource = INJECT
 
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
-        """List the holdings of kernels, and the handles of workers, which hold tokens elsewhere."""
+        """List the tokens that kernels hold, and the active handles, with which workers get tokens."""
         known = self.extensionapp.holdings.of(self.kernel_manager)
         handles = self.extensionapp.handles
         told = [handles.told(issued) for issued in handles.in_use()]
@@ -228,7 +229,7 @@ class HoldingsHandler(TokensHandler):
 
 
 class HistoryHandler(TokensHandler):
-    """`jupyter-tokens/history`."""
+    """The route `jupyter-tokens/history`."""
 
     auth_resource = INJECT
 
@@ -240,7 +241,10 @@ class HistoryHandler(TokensHandler):
 
 
 class InjectHandler(TokensHandler):
-    """`jupyter-tokens/kernels/{id}/inject`: answers 200 if it is done, 202 if it is queued, 409 if it failed."""
+    """The route `jupyter-tokens/kernels/{id}/inject`.
+
+    Answers 200 if the injection or the removal is done, 202 if it is queued, and 409 if it failed.
+    """
 
     auth_resource = INJECT
     FIELDS: ClassVar[dict[str, type | tuple[type, ...]]] = {
@@ -265,7 +269,8 @@ class InjectHandler(TokensHandler):
         env = body.get("env", profile.env)
         if env is None:
             raise ParameterError(
-                "The profile does not say which environment variable to set.", hint="Give env with the request."
+                "The profile does not say which environment variable to set.",
+                hint='Set env in the profile, or send "env" in the request.',
             )
         if isinstance(env, dict) and not all(isinstance(variable, str) for variable in env.values()):
             self.refuse(400, "The field 'env' has the wrong type.", "body")
@@ -284,7 +289,7 @@ class InjectHandler(TokensHandler):
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
     async def delete(self, kernel_id: str) -> None:
-        """Make the kernel forget the tokens of the profile that the query names."""
+        """Make the kernel forget the tokens of the profile given in the query."""
         name = self.get_query_argument("profile", "")
         extension = self.extensionapp
         variables = extension.holdings.variables(kernel_id, name)
@@ -294,7 +299,7 @@ class InjectHandler(TokensHandler):
         self._check_place(kernel_id)
         sent = {env: extension.renewals.sent(kernel_id, env) for env in variables}
         removal = Removal(extension, kernel, name, sent)
-        # Stop renewing it before it is removed.
+        # Stop renewing the token before it is removed.
         extension.renewals.release(kernel_id, variables)
         language = removal.language.lower()
         injection = Injection(self, kernel_id, name, ", ".join(variables), language, None, removes=True)
@@ -348,14 +353,14 @@ class InjectHandler(TokensHandler):
 
 
 class InjectionHandler(TokensHandler):
-    """`GET jupyter-tokens/kernels/{id}/inject/{injection id}`: the state of an injection."""
+    """The route `GET jupyter-tokens/kernels/{id}/inject/{injection id}`: the state of an injection."""
 
     auth_resource = INJECT
 
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self, kernel_id: str, injection_id: str) -> None:
-        """Return the state."""
+        """Return the state of the injection."""
         injection = self.extensionapp.injections.get(injection_id)
         if injection is None or injection.kernel_id != kernel_id:
             self.refuse(404, "There is no such injection, or it has been forgotten.", "unknown_injection")

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Holding", "Holdings", "Renewals"]
 
 LONGEST_NAP_SECONDS = 30.0
-"""Longest time between two looks at the kernel and the clock: the machine may have been suspended."""
+"""Longest time between two checks of the kernel and the clock. Short, because the machine may be suspended."""
 LONGEST_PAUSE_SECONDS = 60.0
-"""The longest pause between two attempts for a token that is no longer held."""
+"""The longest pause between two attempts to fetch a token that is no longer cached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Holding:
     env : str or None
         The environment variable that contains it, if any.
     kept_by : {"kernel", "server"} or None
-        What keeps it fresh there.
+        What keeps it fresh there, if anything.
     process : object
         Identifies the kernel's process, and so changes with a restart; None if it is not known yet.
     """
@@ -123,14 +123,14 @@ class Holdings:
             for key, known in list(self._known.items()):
                 if key != mine and (known.kernel_id, known.env) == (holding.kernel_id, holding.env):
                     del self._known[key]
-            # Replaces the entry from when the kernel fetched the token, before it reported where it has put it.
+            # Replaces the entry made when the kernel fetched the token, before it reported the variable.
             fetched = self._known.get((holding.kernel_id, holding.profile, None))
             if fetched is not None and fetched.kept_by is None:
                 del self._known[holding.kernel_id, holding.profile, None]
         self._known[mine] = holding
 
     def of(self, kernels: Any) -> Iterable[Holding]:
-        """The holdings of the kernels that a manager runs. Those of ended and restarted kernels are dropped."""
+        """The holdings of the kernels that a manager runs. Holdings of ended and restarted kernels are dropped."""
         self._known = {key: holding for key, holding in self._known.items() if _lives(holding, kernels)}
         return tuple(self._known.values())
 
@@ -241,8 +241,8 @@ class _Renewal:
         self._errand = errand
         self._sent: Token | None = sent
         self._failures = 0
-        # If the token is no longer held, its profile has changed: fetch now. A token that had expired on arrival was
-        # never held.
+        # When to fetch if the cache holds no token. If it holds one now, it will only drop it because the profile has
+        # changed: fetch immediately then. A token that had expired on arrival was never cached: do not fetch again.
         self._retry_at = inf if extension.source.held(errand.key) is None else -inf
 
     def value_in(self, variable: str) -> Secret | None:
@@ -255,7 +255,7 @@ class _Renewal:
             while await self._renew():
                 pass
         except Exception as error:
-            # Only the texts of our own errors are known not to quote a value.
+            # Only the messages of our own errors are known not to quote a value.
             why = str(error) if isinstance(error, Failed) else type(error).__name__
             self._log(f"ends: {why}")
             for variable in self.variables:
@@ -295,7 +295,7 @@ class _Renewal:
         held = self._extension.source.held(self.key)
         if held is None:
             return self._retry_at
-        # A refused credential is not tried again unasked.
+        # A refused credential is not tried again automatically.
         return inf if isinstance(held.error, Unauthorized) else held.refresh_at
 
     async def _fetched(self) -> Token | None:
@@ -305,7 +305,7 @@ class _Renewal:
         await asyncio.wait({flight})
         error = flight.exception()
         if error is None:
-            # A token that has expired on arrival is not held, and a new one would have expired too.
+            # A token that has expired on arrival is not cached, and a new one would have expired too.
             self._retry_at = inf if self._extension.source.held(self.key) is None else -inf
             return flight.result()
         hopeless = not isinstance(error, TokenError) or isinstance(
@@ -318,6 +318,6 @@ class _Renewal:
         return None
 
     def _log(self, what: str) -> None:
-        # As JSON: a name cannot forge a line.
+        # As JSON, so that a name cannot forge a line of the log.
         facts = {"profile": self.key.profile, "env": self._errand.env, "kernel_id": self._kernel_id}
         self._extension.server.log.debug("jupyter_tokens renewal %s: %s", json.dumps(facts), what)

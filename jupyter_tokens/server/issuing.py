@@ -1,4 +1,4 @@
-"""Base of the routes of handles, for a Jupyter server and for the hub's service. Subclasses check permissions."""
+"""Base of the routes for handles, in a Jupyter server and in the hub's service. Subclasses check permissions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 class Asked(NamedTuple):
-    """The request of a handle's holder."""
+    """A request for a token, sent by the holder of a handle."""
 
     issued: Issued
     profile: str
@@ -42,7 +42,7 @@ class Issuing(JsonHandler):
 
     @abstractmethod
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        """URL of the issuer for holders (None: that of their driver's server), and its certificate (PEM)."""
+        """The URL at which holders reach the issuer (None if it does not know its URL), and its certificate (PEM)."""
 
     @abstractmethod
     def tell_of(self, what: str, issued: Issued) -> None:
@@ -53,7 +53,7 @@ class Issuing(JsonHandler):
         """Raise `TokenError` for an unknown profile or an invalid parameter."""
 
     def asked(self) -> dict[str, Any]:
-        """The body of a request to issue a handle."""
+        """Return the body of a request to issue a handle. Raises `Refused` if it is invalid."""
         body = self.body(self.FIELDS)
         missing = next((name for name in ("id", "key", "profile") if name not in body), None)
         if missing is not None:
@@ -61,7 +61,7 @@ class Issuing(JsonHandler):
         return body
 
     async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
-        """Issue the handle that the body describes."""
+        """Issue the handle that the body describes. Raises `TokenError`."""
         params = body.get("params", {})
         self.check_call(body["profile"], params)
         issued = await self._ask(
@@ -78,22 +78,22 @@ class Issuing(JsonHandler):
         return issued
 
     async def known(self, handle_id: str) -> Issued | None:
-        """The facts about a handle for the answer."""
+        """Return a handle, or None if it is unknown."""
         return await self._ask(lambda: self.handles.of(handle_id))
 
     async def in_use(self, owner: str | None = None) -> list[Issued]:
-        """The active handles."""
+        """Return the active handles of an owner, or of all owners."""
         return await self._ask(lambda: self.handles.in_use(owner))
 
     async def owned(self, handle_id: str, owner: str) -> Issued | None:
-        """Return a handle, or None if it is unknown. Refuses that of another owner."""
+        """Return a handle, or None if it is unknown. Raises `Refused` if it has another owner."""
         issued = await self.known(handle_id)
         if issued is not None and issued.owner != owner:
             self.refuse(403, "This is another owner's handle.", "handle")
         return issued
 
     async def renew(self, handle_id: str) -> Issued:
-        """Renew a handle."""
+        """Renew a handle's lease, and return the handle. Raises `TokenError`."""
         return await self._ask(lambda: self.handles.renew(handle_id))
 
     async def revoke(self, issued: Issued) -> None:
@@ -102,7 +102,7 @@ class Issuing(JsonHandler):
         self.tell_of("revoked", issued)
 
     async def let_in(self, handle_id: str) -> Asked:
-        """Check the holder's proof; return its request."""
+        """Check the holder's proof, and return its request. Raises `TokenError` or `Refused`."""
         raw, header = self.raw_body, self.request.headers.get(HEADER, "")
         issued = await self._ask(lambda: self.handles.check(handle_id, "token", header, raw))
         body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)})

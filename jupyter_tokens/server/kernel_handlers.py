@@ -36,15 +36,15 @@ _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
 class ProofHandler(TokensHandler):
-    """Base of the routes that are authenticated by a proof."""
+    """Base of the handlers of routes that are authenticated by a proof."""
 
     auth_resource = TOKENS
 
     def check_xsrf_cookie(self) -> None:
-        """No check: the caller is authenticated by a proof, not by a cookie that a browser would add."""
+        """Check nothing: the caller is authenticated by a proof, not by a cookie that a browser would add."""
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """The complete error, which the kernel raises again."""
+        """The facts of the complete error, which the kernel raises again."""
         return error.to_dict()
 
     def check_site(self) -> None:
@@ -54,7 +54,7 @@ class ProofHandler(TokensHandler):
 
 
 class KernelHandler(ProofHandler):
-    """Base of the kernel's routes."""
+    """Base of the handlers of the routes for kernels."""
 
     async def prove(self, kernel_id: str, action: str) -> str:
         """Raise `Refused` unless the request comes from this kernel; returns the kernel's id on this server."""
@@ -68,13 +68,13 @@ class KernelHandler(ProofHandler):
         return here
 
     async def check_limits(self, profile: str, here: str) -> None:
-        """Refuse a profile that is limited to other kernels. `here` is the id that `prove` returned."""
+        """Refuse a profile that is limited to other kernels or notebooks. `here` is the id that `prove` returned."""
         if not await self.extensionapp.may_have(profile, here):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
 
 
 class KernelTokenHandler(KernelHandler):
-    """`jupyter-tokens/kernels/{id}/token`."""
+    """The route `jupyter-tokens/kernels/{id}/token`."""
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
@@ -109,7 +109,7 @@ class KernelTokenHandler(KernelHandler):
 
 
 class KernelProfilesHandler(KernelHandler):
-    """`jupyter-tokens/kernels/{id}/profiles`."""
+    """The route `jupyter-tokens/kernels/{id}/profiles`."""
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
@@ -133,11 +133,11 @@ class KernelProfilesHandler(KernelHandler):
 
 
 class KernelValuesHandler(KernelHandler):
-    """`jupyter-tokens/kernels/{id}/values`."""
+    """The route `jupyter-tokens/kernels/{id}/values`."""
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """List the values that a parameter can have, where the API can: ids and names, and no token."""
+        """List the values that a parameter can have, if the API can list them: ids and names, never a token."""
         kernel_id = await self.prove(kernel_id, "values")
         body = self.body({"profile": str, "param": str, "params": dict})
         missing = next((name for name in ("profile", "param") if name not in body), None)
@@ -148,11 +148,11 @@ class KernelValuesHandler(KernelHandler):
 
 
 class KernelHoldingsHandler(KernelHandler):
-    """`jupyter-tokens/kernels/{id}/holdings`."""
+    """The route `jupyter-tokens/kernels/{id}/holdings`."""
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """Record all tokens that the kernel holds, and where."""
+        """Record all tokens that the kernel reports, and the variables that contain them."""
         kernel_id = await self.prove(kernel_id, "holdings")
         entries = self.body({"holdings": list}).get("holdings", [])
         known = set(await self.extensionapp.profiles())

@@ -46,9 +46,9 @@ __all__ = [
 ]
 
 MOST_FINISHED = 1000
-"""How many finished injections are kept, so that their state can be read; the oldest are forgotten first."""
+"""Most finished injections that are kept, so that their state can be read; the oldest are dropped first."""
 MOST_QUEUED = 20
-"""How many injections may wait for one kernel at the same time; each uses a socket."""
+"""Most injections that may wait for one kernel at the same time; each uses a socket."""
 IDLE_SECONDS = 15.0
 """How long a kernel that does not seem busy may take to answer."""
 BUSY_SECONDS = 3600.0
@@ -56,17 +56,17 @@ BUSY_SECONDS = 3600.0
 LOOK_SECONDS = 0.5
 """Time between two checks that a kernel that has not answered yet is alive."""
 MOST_SENDINGS = 10
-"""An injection is sent at most so many times: again if a cell failed and it was dropped, or its token expired."""
+"""Most times an injection is sent: again if the kernel dropped it after a failed cell, or its token expired."""
 
 _NOTHING: Mapping[str, str] = {}
 _ABORTED = {"aborted", "abort"}
 """How ipykernel and IRkernel report that a cell before the request failed or was interrupted."""
 MOST_TOLD = 500
-"""How many characters of a kernel's message are passed on."""
+"""Most characters of a kernel's message that are passed on."""
 
 
 class Failed(Exception):
-    """The token cannot be put into the kernel; the message is for the client."""
+    """The token cannot be put into the kernel, or cannot be removed from it. The message is for the client."""
 
 
 class Given(NamedTuple):
@@ -75,7 +75,7 @@ class Given(NamedTuple):
     Attributes
     ----------
     kept_by : {"kernel", "server"} or None
-        What keeps the token fresh in the kernel.
+        What keeps the token fresh in the kernel, if anything.
     token : Token or None
         The token that the server has sent; None if the kernel has fetched it itself.
     """
@@ -184,7 +184,7 @@ class InjectionQueue:
         return task
 
     async def close(self) -> None:
-        """Cancel what is still queued."""
+        """Cancel the injections that are still queued."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -217,7 +217,7 @@ class InjectionQueue:
 class KernelChannel:
     """A separate connection to a channel of a kernel, so that no other client sees the request or the reply.
 
-    It has its own session as well, because a shared one may print what it sends.
+    It also has its own session, because a shared session may print what it sends.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def evaluated(reply: dict[str, Any]) -> str:
 
 
 def process_of(kernel: Any) -> object:
-    """Identifies a kernel's process, and so changes with a restart; None if the provisioner does not tell."""
+    """Return what identifies a kernel's process, and so changes with a restart; None if the provisioner has no pid."""
     return getattr(getattr(kernel, "provisioner", None), "pid", None)
 
 
@@ -398,7 +398,7 @@ class Errand(_Visit):
         raise Failed(f"{self._not_taken}: earlier cells failed, or took longer than the token is valid.")
 
     def values(self, token: Token) -> dict[str, str]:
-        """The value for each variable."""
+        """The token's value for each variable."""
         return {variable: token.reveal(field) for field, variable in self.variables.items()}
 
     def _make(self, values: Mapping[str, str], expected: Mapping[str, str] = _NOTHING) -> Snippet:
@@ -468,7 +468,7 @@ def _outcome(told: str) -> dict[str, Any] | None:
 
 
 def _given_of(told: str) -> Given | None:
-    """Convert a kernel's reported outcome."""
+    """The outcome of an injection that a kernel reports; None if it did nothing."""
     outcome = _outcome(told)
     if outcome is None:
         return None

@@ -83,7 +83,7 @@ def become_default(kernels: Configurable) -> bool:
 
 
 def _is_installed() -> bool:
-    """Whether jupyter_client can find the provisioner; if the package is not installed, no kernel would start."""
+    """Whether jupyter_client can find the provisioner. If it were the default and not found, no kernel would start."""
     try:
         points = distribution("jupyter_tokens").entry_points
     except PackageNotFoundError:
@@ -92,7 +92,7 @@ def _is_installed() -> bool:
 
 
 class TokensProvisioner(LocalProvisioner):
-    """Starts kernels on this machine as jupyter_client does by default, plus the extension and its variables."""
+    """Starts kernels on this machine as jupyter_client does by default, and adds the extension and its variables."""
 
     _start: _Start | None = None
     _loaded_in: set[str] | None = None
@@ -117,12 +117,12 @@ class TokensProvisioner(LocalProvisioner):
     async def post_launch(self, **kwargs: Any) -> None:
         await super().post_launch(**kwargs)
         if self._start is not None:
-            # Only when the kernel's process is known, because renewals end with it.
+            # Not before the kernel's process is known, because renewals end with it.
             self._start.launched()
         if self._loaded_in is not None:
             self._loaded_in.add(self.kernel_id)
 
-    async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT002 (the base's)
+    async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT002 (as in the base class)
         await super().cleanup(restart=restart)
         if self._loaded_in is not None and not restart:
             self._loaded_in.discard(self.kernel_id)
@@ -270,7 +270,7 @@ def _notebook(named: str, folder: str | None) -> str:
 def _outcome(task: asyncio.Task[dict[str, str]]) -> tuple[dict[str, str], str | dict[str, Any]]:
     """The variables that a profile fills, and the outcome to report to the kernel."""
     if not task.done():
-        # Only the wait timed out: the fetch goes on, and the next kernel finds its token.
+        # Only the wait has timed out: the fetch goes on, and the next kernel gets its token.
         task.cancel()
         return {}, error_facts(TimedOut(f"No token within {MOST_SECONDS:g} s: the kernel was started without it."))
     error = task.exception()

@@ -1,4 +1,4 @@
-"""The routes for logging in and out: for the browser, the callback after a login, and for kernels.
+"""The routes for logging in and out, from browsers and from kernels, and the callback after a login.
 
 A login belongs to the user and the browser that started it, identified by a cookie that this server signs. From a
 kernel, only a login on another device is possible, because a kernel does not know its user's browser.
@@ -78,7 +78,7 @@ class _LoginHandler(TokensHandler):
 
 
 class LoginHandler(_LoginHandler):
-    """`jupyter-tokens/profiles/{name}/login`."""
+    """The route `jupyter-tokens/profiles/{name}/login`."""
 
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
@@ -102,7 +102,7 @@ class LoginHandler(_LoginHandler):
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
     async def delete(self, name: str) -> None:
-        """Log out here, and revoke the login on its server if possible."""
+        """Log out here, and revoke the login at the login server if possible."""
         await _log_out(self, name)
 
     def _callback(self) -> str:
@@ -115,12 +115,12 @@ class LoginHandler(_LoginHandler):
 
 
 class LoginStateHandler(_LoginHandler):
-    """`GET jupyter-tokens/profiles/{name}/login/{id}`."""
+    """The route `GET jupyter-tokens/profiles/{name}/login/{id}`."""
 
     @web.authenticated
     @authorized(action="read", resource=LOGIN)
     async def get(self, name: str, login_id: str) -> None:
-        """Return the state of a login. For a login on another device, asks its server if that is due."""
+        """Return the state of a login. For a login on another device, poll the login server if that is due."""
         extension = self.extensionapp
         look = partial(extension.source.logins.look, login_id, session=self.browser())
         attempt = await extension.on_a_thread(look, name)
@@ -130,10 +130,10 @@ class LoginStateHandler(_LoginHandler):
 
 
 class CallbackHandler(_LoginHandler):
-    """`GET jupyter-tokens/login/callback`, to which the browser returns from another site."""
+    """The route `GET jupyter-tokens/login/callback`, to which the browser returns from another site."""
 
     def check_site(self) -> None:
-        """No check: the browser does come from another site. State and cookie show whose login it is."""
+        """Check nothing: the browser does come from another site. State and cookie show whose login it is."""
 
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
@@ -147,7 +147,7 @@ class CallbackHandler(_LoginHandler):
         self.finish(self._page(*done(attempt)))
 
     def finish(self, chunk: Any = None) -> Any:
-        """See `tornado.web.RequestHandler`; turns the JSON of an error into a page."""
+        """See `tornado.web.RequestHandler`; turns the JSON of an error into a page if the browser accepts HTML."""
         if isinstance(chunk, str) and "text/html" in self.request.headers.get("Accept", ""):
             chunk = self._page("Not logged in", json.loads(chunk)["message"])
         return super().finish(chunk)
@@ -159,13 +159,13 @@ class CallbackHandler(_LoginHandler):
 
 
 class KernelLoginHandler(KernelHandler):
-    """`jupyter-tokens/kernels/{id}/login`."""
+    """The route `jupyter-tokens/kernels/{id}/login`."""
 
     auth_resource = LOGIN
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """For a kernel: start a login on another device, return the state of a login, or log out."""
+        """Start a login on another device for the kernel, return the state of a login, or log out."""
         kernel_id = await self.prove(kernel_id, "login")
         body = self.body({"profile": str, "id": str, "logout": bool})
         name: str | None = body.get("profile")

@@ -32,7 +32,7 @@ _MOST_TOLD = 5
 _UNPROCESSABLE = 422
 _FEW = 1024
 _MOST_ENDLESS = 1024
-"""How many tokens without an expiry are kept. It is unknown when they stop working, so the oldest are dropped."""
+"""Most tokens without an expiry that are kept. It is unknown when they stop working, so the oldest are dropped."""
 
 
 class SaveHook:
@@ -65,12 +65,12 @@ class SaveHook:
             contents.register_pre_save_hook(self.before_save)
             return
         # A manager of another package may run no hooks, or only for some files, or use further managers. But all saves
-        # go through `save` of the outermost.
+        # go through `save` of the outermost manager.
         try:
             contents.save = self._before(contents.save)
         except AttributeError:
             self._extension.log.error(  # noqa: TRY400 (the traceback says nothing more)
-                "scan_on_save has no effect: notebooks are saved by %s, which offers no way to scan them before.",
+                "scan_on_save has no effect: notebooks are saved by %s, which offers no way to scan them first.",
                 type(contents).__qualname__,
             )
 
@@ -83,7 +83,7 @@ class SaveHook:
         return scanned
 
     def before_save(self, *, model: dict[str, Any], path: str, **_: Any) -> None:
-        """Jupyter's pre-save hook. Raises `HTTPError` if something was found and the mode is "refuse"."""
+        """Jupyter's pre-save hook. Raises `HTTPError` if the notebook must not be saved because of a finding."""
         content = model.get("content")
         if model.get("type") != "notebook" or not isinstance(content, dict) or content.get("nbformat") != _FORMAT:
             return

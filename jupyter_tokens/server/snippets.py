@@ -36,14 +36,14 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "jupyter_tokens.kernel_languages"
 EXPRESSION = "jupyter_tokens"
-"""The name of the user expression, by which a kernel also confirms it."""
+"""The name of the user expression. The kernel's reply uses it to confirm that the snippet ran."""
 
 MOST_BYTES = 32_000
-"""The longest value: about the limit of Windows. Linux starts no program with a variable of four times that size."""
+"""The longest value: about the limit on Windows. On Linux, no program starts with a variable four times that size."""
 
 
 class Snippet(NamedTuple):
-    """What a kernel is asked to run. `code` is published to all clients, so only `expression` contains values."""
+    """Code for a kernel to run. `code` is published to all clients, so only `expression` contains values."""
 
     code: str
     expression: str
@@ -205,7 +205,7 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
     if lower not in languages():
         raise ParameterError(
             f"Tokens cannot be put into kernels of language {language[:80]!r}.",
-            hint=f"Supported: {', '.join(languages())}. docs/kernels.md says how to add one.",
+            hint=f"Supported: {', '.join(languages())}. docs/kernels.md describes how to add one.",
         )
     for name, value in values.items():
         if not (name.isascii() and name.isidentifier()):
@@ -248,7 +248,7 @@ def unset(language: str, name: str, expected: str | None = None) -> Snippet:
     Raises
     ------
     TokenError
-        As `snippet`.
+        For the same reasons as in `snippet`.
     """
     empty = snippet(language, {name: ""})
     match language.lower():

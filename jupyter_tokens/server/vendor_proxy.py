@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["CACHE_HEADER", "VendorProxyHandler"]
 
 CACHE_HEADER = "X-Jupyter-Tokens-Cache"
-"""`hit` or `miss` for APIs whose tokens are cached, `pass` for those where each call is sent."""
+"""`hit` or `miss` for APIs whose tokens are cached, `pass` for APIs to which each call is sent."""
 
 _MARK = "/jupyter-tokens/proxy/"
 # Every vendor's ids consist of letters, digits and these characters, so escapes are not needed and not accepted.
@@ -46,7 +46,7 @@ _LOGIN = "token"
 _FORM = "application/x-www-form-urlencoded"
 _NO_BODY = (b"", b"{}")
 _STATUS = range(200, 600)
-# JSON, with a charset at most: the one kind of body that no browser shows as a page or runs as a script.
+# JSON, with at most a charset: the only kind of body that no browser shows as a page or runs as a script.
 _JSON = re.compile(r"application/([a-z0-9.+-]+\+)?json( *; *charset=\"?[a-z0-9-]+\"?)?", re.ASCII | re.IGNORECASE)
 _PASSED_HEADERS = frozenset(
     (
@@ -72,7 +72,7 @@ class _Asked(NamedTuple):
 
 
 class VendorProxyHandler(TokensHandler):
-    """`jupyter-tokens/proxy/{profile}/{the vendor's path}`.
+    """The route `jupyter-tokens/proxy/{profile}/{the vendor's path}`.
 
     The profile's `params` are not added: a call has to be complete. But it must agree with them: a parameter that the
     profile sets has to have the same value in the call, or the call is refused with 403. So a profile for one instance
@@ -124,7 +124,7 @@ class VendorProxyHandler(TokensHandler):
             raise
         seconds = extension.clock.elapsed() - began
         self._answer(answer)
-        # Reported after the answer is sent, which need not wait for it.
+        # Reported after the answer, so that the answer does not wait for it.
         self._tell(profile, params, seconds, answer.error)
 
     def _call(self, profile: Profile) -> tuple[str, dict[str, ParamValue]]:
@@ -155,7 +155,7 @@ class VendorProxyHandler(TokensHandler):
             value = profile.params.get(name)
             pinned = None if value is None else known[name].parse(name, value)
             if params.get(name) != pinned and (value is not None or name in profile.fixed_params):
-                self.refuse(403, f"The profile is for one {name}, and the call names another or none.", "pinned")
+                self.refuse(403, f"The profile fixes {name}, and the call has a different value or none.", "pinned")
 
     async def _cached(self, profile: Profile) -> None:
         extension = self.extensionapp
@@ -165,7 +165,7 @@ class VendorProxyHandler(TokensHandler):
             self.set_header(CACHE_HEADER, "miss")
             status = error.status or 0
             self.set_status(status if status in _STATUS else HTTPStatus.BAD_GATEWAY, "Refused")
-            # In the vendor's form of errors; the original may have used the other of the two forms that it documents.
+            # In one of the two forms of errors that the vendor documents; its own answer may have had the other.
             self.finish(json.dumps({"error_code": error.code, "error_msg": error.message}))
             return
         extension.activity.served(self, profile.name, to="proxy", cached=served.cached)
@@ -217,7 +217,7 @@ def _pattern(documented: str) -> re.Pattern[str]:
 
 
 def _said(documented: Documented, asked: _Asked) -> dict[str, str | list[str]]:
-    """The parameters in query and form. Raises `Refused` or `ParameterError` for those that the call does not have."""
+    """The parameters in query and form. Raises `Refused` or `ParameterError` if the vendor does not document them."""
     for name, value in documented.headers.items():
         if asked.headers.get(name, value) != value:
             raise Refused(404, f"{name} must be {value}.", "no_such_call")
@@ -243,7 +243,7 @@ def _said(documented: Documented, asked: _Asked) -> dict[str, str | list[str]]:
 
 
 def _is_item(name: str, arrays: tuple[str, ...]) -> bool:
-    """Whether a name is that of an array's element, such as ScopeValues.1."""
+    """Whether a parameter is an element of an array, such as ScopeValues.1."""
     array, _, number = name.rpartition(".")
     return array in arrays and _NUMBER.fullmatch(number) is not None
 

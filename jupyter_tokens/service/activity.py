@@ -26,7 +26,7 @@ __all__ = ["Audit", "Holding"]
 
 _audit = logging.getLogger("jupyter_tokens.audit")
 _log = logging.getLogger(__name__)
-_ASKS = Counter("jupyter_tokens_service_asks", "Tokens asked for at the service", ["profile", "user", "outcome"])
+_ASKS = Counter("jupyter_tokens_service_asks", "Requests for tokens at the service", ["profile", "user", "outcome"])
 _KIND = "held"
 _UNKNOWN_LIFE_SECONDS = 86_400.0
 """Seconds for which a token without a known expiry counts as held."""
@@ -40,7 +40,19 @@ def _asks(profile: str, user: str, outcome: str) -> Any:
 
 
 class Holding(NamedTuple):
-    """A token that a user's server has. since : when it got the first of an unbroken series of tokens."""
+    """A token that a user's server has.
+
+    Attributes
+    ----------
+    user : str
+    server : str or None
+        The server's name ("" is the default server); None if the token was not requested by a server.
+    profile : str
+    since : datetime
+        When the server got the first of an unbroken series of tokens.
+    until : datetime or None
+        When its latest token expires; None if that is not known.
+    """
 
     user: str
     server: str | None
@@ -67,7 +79,10 @@ class Audit:
         self._noted: dict[tuple[str, str | None, str], datetime | None] = {}
 
     def served(self, caller: Caller, token: Token, *, cached: bool, handle: str | None = None) -> None:
-        """Record that a user's server, or a worker with one of the user's handles, got a token."""
+        """Record that a user's server, or a worker with one of the user's handles, got a token.
+
+        `cached` is true if no call was made for it. `handle` is the id of the worker's handle.
+        """
         profile = token.profile
         _asks(profile, caller.name, "served").inc()
         by = {} if handle is None else {"handle": handle}
@@ -81,11 +96,11 @@ class Audit:
         self._tell("handle", logging.INFO, {**facts, **_who(by)})
 
     def forgotten(self, caller: Caller, profile: str) -> None:
-        """Record that a user had the profile's token forgotten."""
+        """Record that a user made the service forget a profile's token."""
         self._tell("forgotten", logging.INFO, {"profile": profile, **_who(caller)})
 
     def refused(self, caller: Caller | None, profile: str | None, reason: str) -> None:
-        """Record a refused request. profile : None unless the profile exists."""
+        """Record a refused request. `profile` is None unless the profile exists."""
         if caller is not None and profile is not None:
             _asks(profile, caller.name, reason).inc()
         # Unauthenticated requests could push users' events out of the stored list, so they are only logged.

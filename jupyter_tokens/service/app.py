@@ -53,9 +53,10 @@ _log = logging.getLogger(__name__)
 class Route(NamedTuple):
     """One path below the service's prefix.
 
-    `callers` says who may use it, by method. granted: users with a grant of the profile; users: all users; owner: the
-    user who had the handle issued; holder: a worker that proves that it has the handle; people: users logged in with a
-    browser; login: a browser that the hub redirects after a login.
+    `callers` has the callers that are allowed, by method. granted: users with a grant of the profile; users: all users;
+    owner: the user who had the handle issued; holder: a worker that proves that it has the handle; people: users logged
+    in with a browser; login: a browser that the hub redirects after a login; read:metrics: hub tokens with this scope;
+    anybody: no authentication is needed.
     """
 
     pattern: str
@@ -100,7 +101,8 @@ class TokenService(Configurable):
 
     admin_groups = List(
         Unicode(),
-        help="Groups of administrators: on the service's page they see, and can revoke, the tokens of all users.",
+        help="Groups of administrators. On the service's page, administrators see the tokens and handles of all users, "
+        "and can forget the tokens and revoke the handles.",
     ).tag(config=True)
 
     clock: Clock = SystemClock()
@@ -157,11 +159,11 @@ class TokenService(Configurable):
         return [name for name in self.source.profiles() if self._grants(name, caller)]
 
     def check_granted(self, caller: Caller, name: str) -> None:
-        """Raise `UnknownProfile`, or `NotGranted` if the user may not use the profile."""
+        """Raise `UnknownProfile` if there is no such profile, and `NotGranted` if the user may not use it."""
         if name not in self.source.profiles():
             raise UnknownProfile(f"The hub's token service has no profile {name[:80]!r}.")
         if not self._grants(name, caller):
-            hint = "Ask your administrator for a grant: by a group of JupyterHub or by a scope."
+            hint = "Ask your administrator to grant you the profile, by a JupyterHub group or by a scope."
             raise NotGranted("The hub's token service does not grant you this profile.", hint=hint, profile=name)
 
     def _grants(self, name: str, caller: Caller) -> bool:
@@ -181,11 +183,14 @@ class TokenService(Configurable):
             raise NotGranted("The owner of this handle is no longer granted its profile.", profile=issued.profile)
 
     def is_admin(self, caller: Caller) -> bool:
-        """Whether a user may see and revoke the tokens of other users."""
+        """Whether a user may see the tokens and handles of all users, and forget or revoke them."""
         return not caller.groups.isdisjoint(self.admin_groups)
 
     def key(self, user: str, name: str, params: Mapping[str, Any]) -> Key:
-        """Return the key of a user's call. Parameters that the profile gives are fixed. Raises `TokenError`."""
+        """Return the cache key of a user's call. Users cannot change parameters that the profile sets.
+
+        Raises `TokenError`.
+        """
         profile = self.source.profile(name)
         key = self.source.key(name, params)
         if params:
@@ -193,7 +198,7 @@ class TokenService(Configurable):
         return key._replace(user=user) if profile.is_personal else key
 
     async def forget(self, user: str, name: str) -> None:
-        """Forget a profile's tokens, also in the store. With `{user}` in the profile, only those of this user."""
+        """Forget a profile's tokens, also in the store. If each user has a separate secret, forget only this user's."""
         user = user if self.source.profile(name).is_personal else ""
         kept = self.source.keys()
 

@@ -39,7 +39,7 @@ class Caller(NamedTuple):
         belong to a server.
     groups, scopes : frozenset of str
     stale : bool
-        True if the hub does not answer; this is its answer of at most `STALE_SECONDS` ago.
+        True if the hub does not answer now, and this is an earlier answer, at most `STALE_SECONDS` old.
     """
 
     name: str
@@ -55,7 +55,7 @@ class _Known(NamedTuple):
 
 
 class Callers:
-    """Asks the hub whose token a request has, and caches the answers.
+    """Asks the hub for the user that a request's token belongs to, and caches the answers.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Callers:
             return known.caller._replace(stale=True)
         if model is None:
             self._known.pop(digest, None)
-            raise Refused(403, "JupyterHub does not know this token. Its server may have stopped.", "token")
+            raise Refused(403, "JupyterHub does not know this token. The token's server may have stopped.", "token")
         caller = self.described(model)
         self._remember(digest, caller)
         return caller
@@ -123,7 +123,7 @@ class Callers:
     def described(self, model: Mapping[str, Any]) -> Caller:
         """Convert the hub's description of a user. Raises `Refused` if the token has no access to this service."""
         if not self.hub.check_scopes(self._access, model):
-            hint = "See c.Spawner.server_token_scopes in `jupyter tokens hub-config`; then start the server again."
+            hint = "Set c.Spawner.server_token_scopes as in `jupyter tokens hub-config`; then start the server again."
             raise Refused(403, f"The token does not have the scope {' '.join(sorted(self._access))}. {hint}", "scope")
         scopes = frozenset(model["scopes"])
         if model["kind"] != "user":

@@ -40,21 +40,21 @@ OWNER = "user "
 
 
 class ServiceHandler(JsonHandler):
-    """Base of the handlers. `profile` is the request's profile, once it is known to exist."""
+    """Base class of the handlers. `profile` is the request's profile, once it is known to exist."""
 
     caller: Caller | None = None
     profile: str | None = None
 
     @property
     def service(self) -> TokenService:
-        """The objects that the handlers share."""
+        """The service, with the objects that the handlers share."""
         return cast("TokenService", self.settings["service"])
 
     async def user(self) -> Caller:
         """Return the user who sent the request. Raises `Refused`."""
         self.caller = caller = await self.service.callers.identify(self.request.headers)
         if not caller.name:
-            self.refuse(403, "Profiles are granted to users, and this is the token of a service.", "no_user")
+            self.refuse(403, "Profiles are granted to users, but this token belongs to a service.", "no_user")
         return caller
 
     def check_granted(self, caller: Caller, name: str) -> None:
@@ -63,20 +63,27 @@ class ServiceHandler(JsonHandler):
         self.service.check_granted(caller, name)
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """The complete error, which the user's server raises again; errors for the administrator are left out."""
+        """Return the complete error, which the user's server raises again.
+
+        An error that only the administrator can correct is logged, and replaced by a general one.
+        """
         if isinstance(error, ConfigurationError | SecretError) and not isinstance(error, UnknownProfile):
             self.log.warning("%s", error)
             return error_facts(_at_home(error))
         return error.to_dict()
 
     def refused(self, status: int, reason: str) -> None:
-        """Report the refusal."""
+        """Record the refusal in the audit log."""
         self.service.audit.refused(self.caller, self.profile, reason)
 
     async def serve(
         self, caller: Caller, name: str, params: Mapping[str, Any], *, handle: str | None = None, **asked: Any
     ) -> None:
-        """Answer with a token and its value. `asked` are the arguments of `TokenSource.serve`."""
+        """Answer with a token and its value.
+
+        `handle` is the id of the worker's handle, if a worker sent the request. `asked` is passed on to
+        `TokenSource.serve`.
+        """
         service = self.service
         token, cached = await service.source.serve(service.key(caller.name, name, params), **asked)
         profile = service.source.profile(name)
@@ -87,7 +94,7 @@ class ServiceHandler(JsonHandler):
 
 
 class TokenHandler(ServiceHandler):
-    """`v1/token`."""
+    """The route `v1/token`."""
 
     async def post(self) -> None:
         """Return a token with its value, to the server of a user who is granted the profile."""
@@ -101,7 +108,7 @@ class TokenHandler(ServiceHandler):
 
 
 class ProfilesHandler(ServiceHandler):
-    """`v1/profiles`."""
+    """The route `v1/profiles`."""
 
     async def post(self) -> None:
         """List the profiles that the user is granted; details of an invalid one are only in the log."""
@@ -145,7 +152,7 @@ class ProfilesHandler(ServiceHandler):
 
 
 class ForgetHandler(ServiceHandler):
-    """`v1/profiles/{name}/token`."""
+    """The route `v1/profiles/{name}/token`."""
 
     async def delete(self, name: str) -> None:
         """Forget the profile's token (the user's own, or the shared one); the next request fetches a new one."""
@@ -158,14 +165,14 @@ class ForgetHandler(ServiceHandler):
 
 
 class _Issuing(Issuing, ServiceHandler):
-    """Base of the routes of handles, which a user's server issues so that workers reach the service directly."""
+    """Base class of the routes where a user's server issues handles, so that workers reach the service directly."""
 
     @property
     def handles(self) -> Handles:
         return self.service.handles
 
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        """See `Issuing`; the URL for the user's server is not known here."""
+        """Return neither URL nor certificate: the service does not know the URL that the user's server uses for it."""
         return None, None
 
     def tell_of(self, what: str, issued: Issued) -> None:
@@ -178,7 +185,7 @@ class _Issuing(Issuing, ServiceHandler):
         self.service.key(self.caller.name, profile, params)
 
     async def own(self, handle_id: str) -> Issued:
-        """Return a handle of the user. Those of other users are treated as unknown."""
+        """Return one of the user's handles. Handles of other users are treated as unknown. Raises `Refused`."""
         owner = OWNER + (await self.user()).name
         issued = await self.known(handle_id)
         if issued is None or issued.owner != owner:
@@ -187,7 +194,7 @@ class _Issuing(Issuing, ServiceHandler):
 
 
 class HandlesHandler(_Issuing):
-    """`v1/handles`."""
+    """The route `v1/handles`."""
 
     async def get(self) -> None:
         """List the user's active handles."""
@@ -201,7 +208,7 @@ class HandlesHandler(_Issuing):
 
 
 class HandleHandler(_Issuing):
-    """`v1/handles/{id}`."""
+    """The route `v1/handles/{id}`."""
 
     async def delete(self, handle_id: str) -> None:
         """Revoke a handle."""
@@ -211,7 +218,7 @@ class HandleHandler(_Issuing):
 
 
 class OwnHandleHandler(_Issuing):
-    """`v1/handles/{id}/renew` and `…/revoke`: requests forwarded by a user's server."""
+    """The routes `v1/handles/{id}/renew` and `…/revoke`, for requests that a user's server forwards."""
 
     async def post(self, handle_id: str, action: str) -> None:
         """Renew a handle's lease, or revoke it. A user who is no longer granted the profile loses the handle."""
@@ -230,10 +237,10 @@ class OwnHandleHandler(_Issuing):
 
 
 class HandleTokenHandler(_Issuing):
-    """`v1/handles/{id}/token`."""
+    """The route `v1/handles/{id}/token`."""
 
     async def post(self, handle_id: str) -> None:
-        """Return a token with its value, to the worker with the handle."""
+        """Return a token with its value, to a worker that proves that it has the handle."""
         asked = await self.let_in(handle_id)
         owner = asked.issued.owner.removeprefix(OWNER)
         self.caller = caller = Caller(owner, None, frozenset(), frozenset())
@@ -244,7 +251,7 @@ class HandleTokenHandler(_Issuing):
 
 
 class HealthHandler(ServiceHandler):
-    """`health`: whether the service works, without authentication."""
+    """The route `health`, which needs no authentication."""
 
     async def get(self) -> None:
         """Return whether the service works, and whether the hub answered last time."""
@@ -252,10 +259,10 @@ class HealthHandler(ServiceHandler):
 
 
 class MetricsHandler(ServiceHandler):
-    """`metrics`."""
+    """The route `metrics`."""
 
     async def get(self) -> None:
-        """Return the metrics for Prometheus; needs the same scope as the hub's own metrics."""
+        """Return the metrics for Prometheus. Requires the scope read:metrics, as the hub's own metrics do."""
         self.caller = caller = await self.service.callers.identify(self.request.headers)
         if "read:metrics" not in caller.scopes:
             self.refuse(403, "The token does not have the scope read:metrics.", "scope")
@@ -267,11 +274,11 @@ class NothingHandler(ServiceHandler):
     """Answers all other paths with 404."""
 
     async def prepare(self) -> None:
-        """Says so."""
+        """Refuse the request."""
         self.refuse(404, "There is no such route.", "route")
 
 
 def _at_home(error: TokenError) -> TokenError:
     kind = ConfigurationError if isinstance(error, ConfigurationError) else SecretError
-    hint = "Tell your administrator: the service's log says more."
-    return kind("The profile, or its secret, is wrong at the hub's token service.", hint=hint)
+    hint = "Ask your administrator to check the log of the service."
+    return kind("The hub's token service cannot use this profile: its configuration or its secret is wrong.", hint=hint)

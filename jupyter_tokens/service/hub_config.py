@@ -43,16 +43,16 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
         service["environment"] = {"JUPYTER_CONFIG_DIR": "/etc/jupyter-tokens"}
         service["user"] = "jupyter-tokens"
     lines = [
-        "# jupyter_tokens: the service, and what users' servers need to ask it (docs/hub.md).",
+        "# jupyter_tokens: the service, and what users' servers need to reach it (docs/hub.md).",
         f"c.JupyterHub.services.append({_literal(service)})",
-        "# All users may ask; c.TokenService.grants decides. If you have a role `user` already, add the scope there.",
+        "# All users may send requests; c.TokenService.grants decides. If you have a role `user`, add the scope there.",
         f"c.JupyterHub.load_roles.append({_literal({'name': 'user', 'scopes': ['self', _ALWAYS[2]]})})",
         f"c.Spawner.server_token_scopes = {_literal(scopes)}",
         f"c.Spawner.environment.update({_literal({'JUPYTER_TOKENS_SERVICE_URL': f'{place}/services/jupyter-tokens'})})",
     ]
     if custom:
         lines += [
-            "# Give each of these to the users and groups who are to have it, by a role of its own.",
+            "# Grant each of these scopes to users and groups by a role of its own.",
             f"c.JupyterHub.custom_scopes.update({_literal(custom)})",
         ]
     return "\n".join(lines) + "\n"

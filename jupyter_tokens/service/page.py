@@ -1,6 +1,6 @@
-"""The page for people: lists tokens and handles, those of the user, or for an administrator those of all users.
+"""The page for people. It lists the user's tokens and handles; administrators see the tokens and handles of all users.
 
-It is the only part of the service that accepts a browser's cookie, and it shows no values. The hub logs people in
+It is the only part of the service that accepts a browser's cookie, and it shows no token values. The hub logs people in
 (OAuth).
 """
 
@@ -44,7 +44,15 @@ _MOST_EVENTS = 50
 
 
 def login(prefix: str, max_age: int) -> HubOAuth | None:
-    """The hub's login for people; None if this service has no token of its own at the hub."""
+    """Return the hub's login for people, or None if this service has no hub token of its own.
+
+    Parameters
+    ----------
+    prefix : str
+        The path before the routes.
+    max_age : int
+        How long the hub's answer about a user is cached, in seconds.
+    """
     if not os.environ.get("JUPYTERHUB_API_TOKEN"):
         return None
     client = os.environ.get("JUPYTERHUB_CLIENT_ID") or "service-jupyter-tokens"
@@ -62,7 +70,7 @@ class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # Jupy
         # The callback's query contains a code, and tornado logs the whole URL.
         self.request.uri = self.request.path
         self.hub_auth = self.settings["login"]
-        # Otherwise error pages would cause requests to the hub as well, which block the event loop.
+        # Otherwise error pages would ask the hub for the user as well, which blocks the event loop.
         self.current_user = None
 
     def set_default_headers(self) -> None:
@@ -73,7 +81,7 @@ class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # Jupy
         if self.settings["login"] is None:
             raise Refused(
                 404,
-                "The service has no token of its own (JUPYTERHUB_API_TOKEN), so nobody can log in here.",
+                "Login is not possible here: the service has no token of its own (JUPYTERHUB_API_TOKEN).",
                 "no_login",
             )
 
@@ -98,18 +106,18 @@ class PageHandler(_Page):
     """Shows the page, and handles its buttons."""
 
     async def prepare(self) -> None:
-        """Find out who is logged in."""
+        """Identify the user who is logged in."""
         await super().prepare()
         model = await self.hub_auth.get_user(self, sync=False)
         if model is not None:
             self.caller = self.service.callers.described(model)
             if not self.caller.name:
-                raise Refused(403, "This page is for people, and this is the token of a service.", "no_user")
+                raise Refused(403, "This page is for people, but this token belongs to a service.", "no_user")
         self.current_user = self.caller
 
     @web.authenticated
     async def get(self) -> None:
-        """Show it."""
+        """Show the page."""
         caller, service = self._caller, self.service
         everybody = service.is_admin(caller)
 
@@ -150,13 +158,13 @@ class PageHandler(_Page):
             user = self.get_body_argument("user", caller.name)
             if not service.is_admin(caller):
                 if user != caller.name:
-                    self._refuse(403, "This belongs to another user.", "not_admin")
+                    self._refuse(403, "This token belongs to another user.", "not_admin")
                 service.check_granted(caller, profile)
             service.source.profile(profile)
             await service.forget(user, profile)
             service.audit.forgotten(caller, profile)
         else:
-            self._refuse(400, "The form does not name what to revoke or forget.", "body")
+            self._refuse(400, "The form has neither a handle to revoke nor a profile to forget.", "body")
         self.redirect(self.hub_auth.base_url, status=HTTPStatus.SEE_OTHER)
 
     @property

@@ -19,7 +19,7 @@ __all__ = ["Place", "serve"]
 
 _PARENT_SECONDS = 1.0
 _MOST_BYTES = 2**20
-"""The size limit of a request's body, before it is parsed; the routes have smaller limits."""
+"""The size limit of a request's body in bytes, before it is parsed; the routes have smaller limits."""
 
 
 class Place(NamedTuple):
@@ -49,12 +49,12 @@ async def serve(service: TokenService, place: Place, *, managed: bool, ready: Ca
     Parameters
     ----------
     service : TokenService
-        What is served.
+        The service to run.
     place : Place
-        Where.
+        Where it listens.
     managed : bool
-        Whether the hub started this process. Then it ends when the hub has ended, and a restarted hub can start the
-        next process before this one has noticed.
+        Whether the hub started this process. Then it ends soon after the hub, and shares its port: a restarted hub may
+        start the next process before this one has ended.
     ready : callable
         Called with the URLs when requests are answered.
 

@@ -1,1 +1,1 @@
-"""The sources of tokens: their common interface, the cache, and the two that fetch."""
+"""The sources of tokens: their common interface, the cache, and one source for each way to get a token."""

@@ -47,7 +47,7 @@ class TokenSource(ABC):
     Attributes
     ----------
     mode : str
-        Where the last token came from, as cards show it: "server", "direct", "direct (reason)".
+        Where the last token came from, as cards show it: "server", "direct", "direct (reason)" or "handle".
     gone : TokenError or None
         Why the other process did not answer the last request; None if it did, or if there is none.
     """
@@ -77,24 +77,24 @@ class TokenSource(ABC):
         """Create a new token, if the API has a call for that. Blocks; nothing is cached. Raises `TokenError`."""
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """List the values that a parameter can have, where the API can. Blocks, for a call to the API.
+        """List the values that a parameter can have, by a call to the API. Blocks.
 
         Parameters
         ----------
         profile, param : str
             Names of the profile and of the parameter.
         given : mapping
-            Parameters that the API needs for the list, in addition to those of the profile.
+            Parameters that the API needs for the list, in addition to the profile's own.
 
         Raises
         ------
         TokenError
-            The API cannot list them, refuses, or cannot be reached.
+            The API has no such call, refuses it, or cannot be reached.
         """
         raise ConfigurationError(f"The values of {param[:80]!r} cannot be listed here.", profile=profile)
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
-        """Start a person's login on any device with a browser, or return the state of one. Blocks.
+        """Start a person's login on any device with a browser, or return the state of a running login. Blocks.
 
         Parameters
         ----------
@@ -106,13 +106,14 @@ class TokenSource(ABC):
         Returns
         -------
         dict
-            `id`, `state` ("waiting", "done" or "failed"), `verification_uri` and `user_code` for the person, `interval`
-            in seconds between two calls, `who` has logged in, `error` in the form of `TokenError.to_dict`.
+            Among others `id`, `state` ("waiting", "done" or "failed"), `verification_uri` and `user_code` for the
+            person, `interval` (seconds between two calls), `who` (the person who has logged in), and `error` in the
+            form of `TokenError.to_dict`.
 
         Raises
         ------
         TokenError
-            People do not log in to this profile, or the server cannot be reached.
+            This profile has no login, or the server cannot be reached.
         """
         raise self._no_logins(profile)
 
@@ -169,9 +170,9 @@ class TokenSource(ABC):
         """Close the connections. Tokens already returned stay valid."""
 
     def endpoint(self, key: Key) -> Endpoint:
-        """Return where unmodified SDKs get the token of a key. Blocks. Raises `TokenError` if nowhere."""
+        """Return where unmodified SDKs get the token of a key. Blocks. Raises `TokenError` if they cannot."""
         raise ConfigurationError(
-            "SDKs get tokens from a Jupyter server with jupyter_tokens, and none answers this process.",
+            "SDKs get tokens from a Jupyter server with jupyter_tokens, but this process uses none.",
             hint=f"If the SDK can run a program, use that instead: jupyter tokens sdk TOOL {key.profile}.",
             profile=key.profile,
         )
@@ -199,7 +200,7 @@ class TokenSource(ABC):
     # What all sources share
 
     def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """Return a token from the cache, or fetch it. Blocks. The arguments are those of `TokenCache.get`."""
+        """Return a token from the cache, or fetch it. Blocks. For the arguments see `TokenCache.get`."""
         return self._cache.get(key, refresh=refresh, newer_than=newer_than)
 
     async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
@@ -207,7 +208,7 @@ class TokenSource(ABC):
         return await self._cache.aget(key, refresh=refresh, newer_than=newer_than)
 
     async def serve(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> tuple[Token, bool]:
-        """`aget`, and whether the token was cached already, so that no call was made for it."""
+        """Return the token as `aget` does, and whether it was cached already, so that no call was made for it."""
         if not refresh and newer_than is None and (token := self.fresh(key)) is not None:
             return token, True
         before = self.held(key)
@@ -241,8 +242,8 @@ class TokenSource(ABC):
     def profile_standing(self, profile: str) -> tuple[Standing, Key | None]:
         """Return the standing of a profile, and the key that it belongs to.
 
-        It is the token of a call without parameters, or else the token that was fetched last. If the refresh of another
-        token of the profile has failed, error and key are those of that token.
+        That is the standing of the call without parameters, or else of the token that was fetched last. If the refresh
+        of another token of the profile has failed, error and key belong to that token.
         """
         keys = [key for key in self.keys() if key.profile == profile]
         shown: Key | None = keys[-1] if keys else None

@@ -1,8 +1,8 @@
 """The token cache: one fetch at a time for each key, two refresh windows, back-off, and a token's state.
 
 The same code serves threads and asyncio tasks. A *flight* is one fetch, a `concurrent.futures.Future`. The first thread
-that needs the token runs it. If the caller is a task, or nobody waits, it runs on its own thread. No lock is held while
-it runs.
+that needs the token runs it. If the caller is a task, or nobody waits, it runs on a background thread. No lock is held
+while it runs.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Key(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """How new a token a fetch must return, for a source that asks another cache.
+    """How new the fetched token must be, for a source that gets it from another cache.
 
     Attributes
     ----------
@@ -205,7 +205,7 @@ class TokenCache:
         refresh : bool, default False
             Fetch even if the cached token is fresh.
         newer_than : datetime, optional
-            When a token was obtained that an API has since refused. Fetches unless the cached token is newer.
+            The time when a token was obtained that an API has since refused. Fetches unless the cached token is newer.
 
         Raises
         ------
@@ -245,7 +245,7 @@ class TokenCache:
                 return token
 
     def begin(self, key: Key) -> Future[Token]:
-        """Start a refresh in the background, unless one is already running."""
+        """Start a refresh in the background, unless one is already running. Returns its future."""
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
             flight = self._join(key, entry, Ask(newer_than=entry.obtained_at()))
@@ -366,8 +366,8 @@ class TokenCache:
                 ends_at = token.expires_at.timestamp() + offset
             stalled = now < entry.ends_at < inf and ends_at <= entry.ends_at + _STEP_SECONDS
             if stalled:
-                # The API returned the same token again. Its windows stay those of its whole life, and the next try
-                # comes after half of the rest, at least a second and at most a minute from now.
+                # The API returned the same token again. Its windows are still computed from its whole life, and the
+                # next attempt comes after half of the remaining time, at least a second and at most a minute from now.
                 entry.not_before = now + min(max((ends_at - now) / 2, _STEP_SECONDS), _LONGEST_BACKOFF_SECONDS)
                 life = max(life, entry.life)
             else:
@@ -415,8 +415,8 @@ class TokenCache:
                 asked = failure.retry_after if failure is not None and failure.retry_after is not None else 0.0
                 entry.not_before = self._clock.elapsed() + max(wait, asked)
                 if isinstance(error, Unauthorized | LoginNeeded):
-                    # The next login drops what is cached.
                     # Vendors lock a key after a few refusals: it is not sent again while the cached token is valid.
+                    # A login need not wait for that, because it removes what is cached.
                     entry.not_before = max(entry.not_before, entry.ends_at)
         if entry.token is not None:
             _log.warning("%s: the refresh failed: %s", flight.key.profile, failure or type(error).__name__)

@@ -27,7 +27,7 @@ _QUIET_SECONDS = 3.0
 """Seconds without a response after which the server may be hanging."""
 _MOST_BYTES = 2 * 1024 * 1024
 _HUB_CERT, _HUB_KEY = "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KEYFILE"
-"""The client certificate that JupyterHub gives each server with `internal_ssl`; kernels inherit the variable."""
+"""The variables with the client certificate and key that JupyterHub sets with `internal_ssl`; kernels inherit them."""
 
 
 class Connection:
@@ -58,7 +58,7 @@ class Connection:
         seconds : float
             Time limit for the response.
         meanwhile : callable, optional
-            Called now and then while there is no response. If it raises, the wait ends.
+            Called every few seconds while there is no response. If it raises, the wait ends.
         fresh : bool
             Use a new connection, so that the call never has to be sent twice.
 
@@ -129,7 +129,8 @@ class Connection:
 
 
 def _await_answer(answering: socket.socket, seconds: float, meanwhile: Callable[[], object]) -> None:
-    # What TLS itself sends after the handshake looks like a response: this one wait lasts `seconds`, unchecked.
+    # TLS itself may send data after the handshake, which looks like a response here. Then the caller waits for the
+    # response for up to `seconds` without calling `meanwhile`.
     with selectors.DefaultSelector() as selector:
         selector.register(answering, selectors.EVENT_READ)
         for _ in range(int(seconds / _QUIET_SECONDS)):
@@ -209,7 +210,7 @@ def _connection(caller: Caller, seconds: float) -> http.client.HTTPConnection:
 def _load_client_certificate(context: ssl.SSLContext) -> None:
     cert, key = os.environ.get(_HUB_CERT), os.environ.get(_HUB_KEY)
     hint = (
-        f"JupyterHub's internal_ssl gives its servers one in {_HUB_CERT} and {_HUB_KEY}: pass both on to kernels. "
+        f"Pass {_HUB_CERT} and {_HUB_KEY}, which JupyterHub sets with internal_ssl, on to kernels. "
         "Or set TokenProfiles.mode to 'direct': then the kernel itself reads the secrets."
     )
     if not cert or not key:

@@ -67,7 +67,7 @@ class HandleSource(TokenSource):
         return written_key(profile, params)
 
     def fetch(self, key: Key, ask: Ask) -> Token:
-        """Fetch one token from the issuer. Blocks. Raises `TokenError`."""
+        """Fetch one token from the issuer of a handle, or from the own source. Blocks. Raises `TokenError`."""
         mine = [(handle, remote) for handle, remote in self._remotes.values() if handle.profile == key.profile]
         if not mine:
             return self._from_own(key, ask)
@@ -76,21 +76,22 @@ class HandleSource(TokenSource):
             if handle.covers(asked):
                 return remote.fetch(key, ask) if handle.url else self._from_own(key, ask, handle)
         if not all(handle.url for handle, _ in mine):
-            # Without an issuer a handle limits nothing; an `auth` from there also names the profile's own parameters.
+            # A handle without an issuer limits nothing, and an `auth` from the driver also has the parameters of the
+            # profile.
             return self._from_own(key, ask)
         raise HandleRefused(
             "This process has a handle for the profile, but for other parameters.",
-            hint="In the driver, issue one for these parameters: issue_handle(profile, name=value).",
+            hint="In the driver, issue a handle for these parameters: issue_handle(profile, name=value).",
             profile=key.profile,
             unsent=True,
         )
 
     def create(self, profile: str, params: Mapping[str, Any]) -> NoReturn:
-        """See `TokenSource`; handles are only for fetching."""
-        raise HandleRefused("A worker cannot create tokens.", hint="Create it in the driver.", profile=profile)
+        """Raise `HandleRefused`: a handle only allows fetching."""
+        raise HandleRefused("A worker cannot create tokens.", hint="Create the token in the driver.", profile=profile)
 
     def entries(self) -> list[ProfileEntry]:
-        """Return the profiles of this process's own configuration, which handles add to but do not list."""
+        """Return the profiles of this process's own configuration. Profiles of handles are not listed."""
         return self._own.entries()
 
     def about(self, profile: str) -> About:
@@ -101,7 +102,7 @@ class HandleSource(TokenSource):
         return self._own.about(profile)
 
     def issue(self, handle: Handle, lease: float) -> NoReturn:
-        """See `TokenSource`; only the driver can."""
+        """Raise `ConfigurationError`: only the driver issues handles."""
         raise ConfigurationError("A worker cannot issue handles.", hint="Issue them in the driver.")
 
     def close(self) -> None:
@@ -122,9 +123,9 @@ class HandleSource(TokenSource):
                 raise
             raise UnknownProfile(
                 unknown.message,
-                hint="The driver has neither a Jupyter server nor a hub, which would issue a handle, so each worker "
-                "needs the profile in its own configuration. For workers on other machines, run the driver in a kernel "
-                "of a Jupyter server.",
+                hint="Add the profile to the configuration of each worker: the driver has neither a Jupyter server nor "
+                "a hub, which would issue a handle. For workers on other machines, run the driver in a kernel of a "
+                "Jupyter server.",
                 profile=key.profile,
             ) from None
 

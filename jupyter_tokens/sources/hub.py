@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["HubSource"]
 
 LOOK_SECONDS = 10.0
-"""The greatest age of the list of granted profiles."""
+"""The greatest age of the list of granted profiles, in seconds."""
 _log = logging.getLogger(__name__)
 
 
 class HubSource(LocalSource):
-    """Fetches tokens of its own profiles itself, and those of granted profiles through the hub's service.
+    """Fetches tokens of its own profiles itself, and tokens of granted profiles through the hub's service.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class HubSource(LocalSource):
 
     @property
     def is_due(self) -> bool:
-        """Whether `look` would ask the service."""
+        """Whether `look` would send a request to the service."""
         return self.clock.elapsed() >= self._ask_from
 
     def look(self) -> None:
@@ -77,7 +77,7 @@ class HubSource(LocalSource):
             self._changed()
 
     def profiles(self) -> Profiles:
-        """Return its own profiles and those that are granted. Does not ask the service. Raises `ConfigurationError`."""
+        """Return its own and the granted profiles, without a request to the service. Raises `ConfigurationError`."""
         own, granted = super().profiles(), self._granted
         if self._both is None or self._both[0] is not own or self._both[1] is not granted:
             self._both = own, granted, own.beside(granted)
@@ -94,21 +94,21 @@ class HubSource(LocalSource):
             raise
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
-        """Create a new token by an own profile. Raises `TokenError`."""
+        """Create a new token of one of its own profiles. Raises `TokenError`."""
         if not self._is_own(profile):
-            raise ConfigurationError("The hub's token service creates no tokens.", profile=profile)
+            raise ConfigurationError("The hub's token service does not create tokens.", profile=profile)
         return super().create(profile, params)
 
     def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
         """List the values that a parameter of an own profile, or of a draft, can have. Raises `TokenError`."""
         if profile.origin:
             raise ConfigurationError(
-                f"Ids cannot be listed here: {profile.origin} does not do that.", profile=profile.name
+                f"Ids cannot be listed here: {profile.origin} does not support that.", profile=profile.name
             )
         return super().list_values_of(profile, param, given)
 
     def issuer_of(self, profile: str) -> str:
-        """Return where the service answers, for its profiles. See `LocalSource`."""
+        """Return the service's URL for the profiles that it grants. See `LocalSource`."""
         return "" if self._is_own(profile) else self._service.own_url
 
     def issue(self, handle: Handle, lease: float) -> Handle:
@@ -134,7 +134,7 @@ class HubSource(LocalSource):
 
 class _Service(RemoteSource):
     def granted(self) -> dict[str, Mapping[str, Any]]:
-        """The service's facts of each profile that is granted. Raises `TokenError`."""
+        """Return the service's facts about each granted profile, by name. Raises `TokenError`."""
         answer = self.ask_for_profiles()
         try:
             may_reveal = answer["may_reveal"]
@@ -144,7 +144,7 @@ class _Service(RemoteSource):
 
 
 def _profile(told: Mapping[str, Any]) -> Profile | TokenError:
-    """A profile of the service, as far as this process needs it. Raises `TokenError` for invalid facts."""
+    """Return a profile of the service, or its error. Raises `TokenError` for invalid facts."""
     try:
         if told["error"] is not None:
             return TokenError.from_dict(told["error"])

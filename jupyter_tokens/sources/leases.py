@@ -1,4 +1,4 @@
-"""Renews the leases of the handles that were issued for this process, and revokes them when it ends."""
+"""Renews the leases of the handles that were issued for this process, and revokes the handles when it ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Leases"]
 
 _LONGEST_NAP_SECONDS = 30.0
-"""A timer stops while the machine is suspended, but leases still end: so the thread checks the clock this often."""
+"""The longest time between two checks of the clock: timers stop while the machine is suspended, but leases end."""
 _RETRY_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Leases:
         self._thread: threading.Thread | None = None
 
     def add(self, handle: Handle, source: TokenSource, seconds: float) -> None:
-        """Renew the lease of a new handle through `source` from now on."""
+        """Renew the lease of a new handle through `source` from now on. A lease lasts `seconds`."""
         with self._changed:
             if not self._running:
                 atexit.register(self.end)
@@ -108,7 +108,7 @@ class Leases:
                 lease.due = self._clock.elapsed() + pause
 
     def _next(self) -> _Lease | None:
-        """Sleep until a lease has to be renewed; None if the thread is to end."""
+        """Sleep until a lease has to be renewed; None if the thread must end."""
         with self._changed:
             while self._thread is threading.current_thread():
                 first = min(self._running.values(), key=lambda lease: lease.due, default=None)

@@ -62,7 +62,7 @@ _SESSION = "a login of its own"
 
 
 class LocalSource(TokenSource):
-    """Fetches tokens by this process's own profiles. When a profile changes, its cached tokens are removed.
+    """Fetches tokens for this process's own profiles. When a profile changes, its cached tokens are removed.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class LocalSource(TokenSource):
     clock, transport : optional
         For tests.
     look_seconds : float
-        Least time between two looks for changes in the configuration files, in seconds.
+        Shortest time between two checks of the configuration files for changes, in seconds.
     """
 
     mode = "direct"
@@ -95,7 +95,7 @@ class LocalSource(TokenSource):
         self._observers: list[Callable[[Fetched], None]] = []
         self._upstream = Upstream(self._current, transport, self.clock, subject=lambda name: self.get(self.key(name)))
         self._shared: SharedTokens | None = None
-        self._shared_by: object = self  # which configuration has opened it; none has
+        self._shared_by: object = self  # the configuration that opened it; `self` if none has
 
     @cached_property
     def logins(self) -> Logins:
@@ -103,7 +103,7 @@ class LocalSource(TokenSource):
         return Logins(self._upstream, self.profiles, self.forget_profile, self.clock)
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
-        """Start a login on another device, or return the state of the login `login_id`."""
+        """Start a login on another device, or return the state of the login `login_id`. See `TokenSource`."""
         if login_id is None:
             attempt = self.logins.begin(profile, session=_SESSION, device=True)
         elif (known := self.logins.look(login_id, session=_SESSION)) is not None:
@@ -119,7 +119,8 @@ class LocalSource(TokenSource):
     def remove_profile(self, profile: str) -> bool | None:
         """Log the person out, and remove the profile from the user's configuration with the secrets stored for it.
 
-        Returns as `logout`. Blocks. Raises `TokenError`; nothing has happened if the profile is not the user's.
+        Returns what `logout` returns. Blocks. Raises `TokenError`, before any change if the profile is not in the
+        user's configuration.
         """
         revoked: bool | None = None
 
@@ -159,7 +160,7 @@ class LocalSource(TokenSource):
             return self._profiles
 
     def profile(self, name: str) -> Profile:
-        """Return a configured profile, also one that was added a moment ago. Raises `ConfigurationError`."""
+        """Return a configured profile, even one that was added a moment ago. Raises `ConfigurationError`."""
         if name not in self.profiles():
             self.look_again()
         return self.profiles()[name]
@@ -173,14 +174,14 @@ class LocalSource(TokenSource):
         return False
 
     def look(self) -> None:
-        """Update the profiles from elsewhere that are listed besides the configured ones. Blocks, and never raises."""
+        """Update the profiles that another process grants; this source has none. Blocks, and never raises."""
 
     def look_again(self) -> None:
         """Check the configuration files before the next call."""
         self._look_at = -inf
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """Return the cache key of a call. Raises `TokenError` for an unknown or wrong profile or parameter."""
+        """Return the cache key of a call. Raises `TokenError` for an unknown or invalid profile or parameter."""
         self.profiles()  # empties the keys if the configuration has changed
         params = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
         # With the types, because True equals 1 as a dict key, but not for an API.
@@ -188,7 +189,7 @@ class LocalSource(TokenSource):
         try:
             key = self._keys.get(written)
         except TypeError:
-            key = None  # An object or the like: call_params says which parameter is wrong.
+            key = None  # A value is not hashable: the error of call_params names the parameter.
         if key is None:
             key = Key(profile, tuple(self.profile(profile).call_params(params).items()))
             if len(self._keys) >= _MOST_KEYS:
@@ -197,12 +198,12 @@ class LocalSource(TokenSource):
         return key
 
     def about(self, profile: str) -> About:
-        """Return what a card shows about a profile. Raises `TokenError` for an unknown or wrong profile."""
+        """Return what a card shows about a profile. Raises `TokenError` for an unknown or invalid profile."""
         found = self.profiles()[profile]
         return About(found.provider.title, found.env, sandbox=found.provider.sandbox, sdk=found.sdk)
 
     def entries(self) -> list[ProfileEntry]:
-        """Return the configured profiles; a wrong one has an `error`.
+        """Return the configured profiles; an invalid one has an `error`.
 
         Raises `ConfigurationError` if there are none because a configuration file cannot be read.
         """
@@ -213,10 +214,10 @@ class LocalSource(TokenSource):
     def fetch(self, key: Key, ask: Ask = Ask()) -> Token:  # noqa: B008 (a tuple)
         """Get one token from the store or the API. Blocks.
 
-        Raises `TokenError`, which names the profile and holds no secret.
+        Raises `TokenError`, which names the profile and contains no secret.
         """
         began = self.clock.elapsed()
-        stored = False  # by another process, which asked the API
+        stored = False  # whether another process made the call
 
         def share(wanted: Wanted, call: Callable[[], Token]) -> Token:
             def asked() -> Token:
@@ -254,11 +255,11 @@ class LocalSource(TokenSource):
         super().forget_profile(profile)
 
     def issuer_of(self, profile: str) -> str:
-        """Return the issuer's URL for a profile whose handles another process issues; "" for all others."""
+        """Return the URL of the other process that issues the handles of a profile; "" if there is none."""
         return ""
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
-        """Create a new token, if the API has a call for that. Never sent twice. Raises `TokenError`."""
+        """Create a new token, if the API has a call for that. The call is never sent twice. Raises `TokenError`."""
         self.profiles()
         with detached_errors():
             return self._upstream.create(profile, params)
@@ -268,12 +269,12 @@ class LocalSource(TokenSource):
         return self.list_values_of(self.profiles()[profile], param, given)
 
     def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """As `list_values`, for a profile that may not be written yet."""
+        """As `list_values`, for a profile that may not be in the configuration yet."""
         with detached_errors():
             return self._upstream.list_values(profile, param, given)
 
     def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
-        """Make one call without the cache and return the API's own response, as `Upstream.exchange`. Blocks."""
+        """Make one call without the cache and return the API's own response, see `Upstream.exchange`. Blocks."""
         with detached_errors():
             return self._upstream.exchange(profile, params, path)
 
@@ -298,7 +299,7 @@ class LocalSource(TokenSource):
             self._shared.close()
 
     def _open_shared(self) -> SharedTokens | None:
-        """Open the shared store, by the current configuration. Raises `ConfigurationError`."""
+        """Open the shared store of the current configuration, if it has one. Raises `ConfigurationError`."""
         with self._lock:
             if self._shared_by != self._fingerprint:
                 settings = TokenStore.configured()

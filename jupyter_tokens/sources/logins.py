@@ -1,7 +1,7 @@
 """Logs people in and out, for the panel, the magics and the command line.
 
-A running login has an id in the process that started it, and belongs to a session: a response with its `state` in
-another session, for the second time, or too late is refused.
+A running login has an id in the process that started it, and belongs to a session. A response with its `state` is
+refused if it comes in another session, for the second time, or too late.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Attempt:
     Attributes
     ----------
     id : str
-        For `Logins.look`.
+        The login's id, for `Logins.look`.
     profile : str
         The profile's name.
     state : str
@@ -64,7 +64,7 @@ class Attempt:
     who : str
         The person who has logged in, if the server names them.
     error : TokenError or None
-        Why it has failed.
+        Why the login has failed; None in other states.
     """
 
     id: str
@@ -149,9 +149,10 @@ class Logins:
         name : str
             The profile.
         session : str
-            The session that the login belongs to: only this session can finish or look at it.
+            The session that the login belongs to: only this session can finish it or get its state.
         redirect_uri : str, optional
-            The URL to which the browser returns. Without it, or if the profile requires that, another device is used.
+            The URL to which the browser returns. Without it, or if the profile's grant is the device flow, the person
+            uses another device.
         device : bool
             Whether the person uses another device.
         logged_in : callable
@@ -178,13 +179,13 @@ class Logins:
                 url = self._upstream.drive(profile, lambda call: authorization_url(provider, call, asked))
                 attempt.url = Secret(url)
         self._note(attempt)
-        _log.debug("%s: a login by %s has begun", name, "another device" if attempt.device else "a browser")
+        _log.debug("%s: a login %s has begun", name, "on another device" if attempt.device else "in a browser")
         return attempt
 
     def finish(self, answer: Mapping[str, Sequence[str]], *, session: str) -> Attempt:
         """Finish a login with the browser's response; `answer` has the values of each query parameter.
 
-        Raises `LoginNeeded` for a response that matches no login of this session, and `TokenError`.
+        Raises `LoginNeeded` for a response that matches no login of this session, and `TokenError` if the login failed.
         """
         single = {name: values[0] for name, values in answer.items() if len(values) == 1}
         attempt = self._waiting(single.get("state", ""))
@@ -247,7 +248,7 @@ class Logins:
         return login
 
     def seen(self, name: str) -> Login | None:
-        """Return the login of a profile without asking a keyring, which may wait for a person."""
+        """Return the login of a profile, for a keyring as last read: reading a keyring may wait for a person."""
         if self._of(name)[1].login_store == "keyring":
             return self._seen.get(name)
         try:
@@ -261,7 +262,7 @@ class Logins:
         if not profile.provider.logs_in or not isinstance(profile.provider, OAuth2):
             raise ConfigurationError(
                 f"The profile {name!r} has no login.",
-                hint="People log in to profiles of provider oauth2 with grant authorization_code or device_code.",
+                hint="Choose a profile of provider oauth2 with grant authorization_code or device_code.",
                 profile=name,
             )
         return profile, profile.provider
@@ -276,7 +277,7 @@ class Logins:
             self._attempts[attempt.id] = attempt
 
     def _waiting(self, state: str) -> Attempt | None:
-        """Remove and return the attempt with this state; None if there is none, or it is too old."""
+        """Return the attempt with this state, and use the state up; None if it is unknown, used or too old."""
         with self._lock:
             for attempt in self._attempts.values():
                 asked = attempt.asked
@@ -310,7 +311,7 @@ class Logins:
                 if login is None:
                     return
                 with self._lock:
-                    # A logout has ended it meanwhile.
+                    # A logout may have ended the attempt meanwhile.
                     if attempt.id not in self._attempts:
                         raise _unknown(attempt)
                 self._store.put(attempt.used, login)
@@ -330,7 +331,7 @@ class Logins:
 def _unknown(attempt: Attempt | None) -> LoginNeeded:
     error = LoginNeeded(
         "This login is unknown here, was used already, belongs to another session, or took longer than 10 minutes.",
-        hint="Start it again.",
+        hint="Start the login again.",
     )
     if attempt is not None:
         attempt.state, attempt.error = "failed", error

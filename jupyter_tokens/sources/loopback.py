@@ -1,4 +1,4 @@
-"""A port of this process to which a browser on this machine returns after a login.
+"""A port of this process, to which a browser on this machine returns after a login.
 
 Source: RFC 8252, sections 7.3 and 8.3. The browser is started with a single-use URL that redirects to the server: other
 users of the machine can read the browser's command line, but the URL there is of no use to them afterwards.
@@ -43,14 +43,14 @@ def page(title: str, text: str) -> bytes:
 
 
 class Loopback:
-    """Waits on a free port of 127.0.0.1. A context manager.
+    """Waits for the browser on a free port of 127.0.0.1. A context manager.
 
     Attributes
     ----------
     redirect_uri : str
-        Where the server sends the browser.
+        The URL to which the authorization server redirects the browser.
     start : Secret
-        What to open in the browser, after `lead`.
+        The URL to open in the browser after a call of `lead`.
     """
 
     def __init__(self) -> None:
@@ -75,11 +75,11 @@ class Loopback:
         self._server.server_close()
 
     def lead(self, url: Secret, finish: Callable[[Mapping[str, Sequence[str]]], Attempt]) -> None:
-        """Redirect the first browser that opens `start` to a URL; `finish` ends the login with its parameters."""
+        """Redirect the first browser that opens `start` to `url`. `finish` gets the parameters that it returns with."""
         self._to, self._finish = url, finish
 
     def wait(self, seconds: float) -> Attempt:
-        """Wait until the browser has come back. Raises `TokenError`."""
+        """Wait for at most `seconds` until the browser has come back. Raises `TokenError`."""
         try:
             return self._ended.result(seconds)
         except TimeoutError:
@@ -89,7 +89,7 @@ class Loopback:
     def answer(self, target: str, host: str, cookies: str) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body for a request of a browser."""
         parts = urlsplit(target)
-        # Any other host name would be that of another site (DNS rebinding).
+        # Any other host name belongs to another site (DNS rebinding).
         if host == self._host and parts.path == f"/{self._once}":
             with self._lock:
                 to, self._to = self._to, None
@@ -142,6 +142,6 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base's)
-            """Says nothing: the path holds the code."""
+            """Log nothing: the path contains the code."""
 
     return Handler

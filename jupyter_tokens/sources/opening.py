@@ -1,4 +1,4 @@
-"""Opens the source of a process: by handles, through the Jupyter server, or by this process's own configuration."""
+"""Opens the source of a process, which uses handles, the Jupyter server, or the process's own configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["HANDLE_VARIABLE", "add_handle", "open_source", "remove_handle"]
 
 HANDLE_VARIABLE = "JUPYTER_TOKENS_HANDLE"
-"""The variable with the path of a handle (`jupyter tokens handle NAME --file PATH`) for this process to use."""
+"""The variable with the path of a handle's file (`jupyter tokens handle NAME --file PATH`) that this process uses."""
 _log = logging.getLogger(__name__)
 
 
@@ -75,12 +75,12 @@ def _open_own(profiles: Profiles | None, clock: Clock | None, transport: Transpo
         return local
     kernel = identity()
     if kernel is not None:
-        _log.debug("source: the Jupyter server, %s", "or direct without it" if mode == "auto" else "alone")
+        _log.debug("source: the Jupyter server, %s", "with a fallback" if mode == "auto" else "without a fallback")
         return RemoteSource(kernel, fallback=local if mode == "auto" else None, clock=clock)
     if mode == "server":
         raise ConfigurationError(
             "TokenProfiles.mode is 'server', but no Jupyter server that runs jupyter_tokens has started this process.",
-            hint="Set it to 'auto' or 'direct'.",
+            hint="Set TokenProfiles.mode to 'auto' or 'direct'.",
         )
     local.mode = f"direct ({missing_identity()})"
     _log.debug("source: %s", local.mode)

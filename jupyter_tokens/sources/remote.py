@@ -46,8 +46,8 @@ _SECONDS = 60.0
 _LOOK_SECONDS = 2.0
 """Time limit for calls that the server answers itself, in seconds."""
 _MOST_HOLDINGS = 300
-"""How many holdings one report may have, so that the server accepts its size."""
-# The server no longer runs the extension, or another server started this kernel.
+"""The most holdings in one report, so that the server accepts its size."""
+# These reasons mean that the server no longer runs the extension, or that another server started this kernel.
 _STRANGER = {"unknown_kernel", "http"}
 _FAULT = http.client.INTERNAL_SERVER_ERROR
 
@@ -58,9 +58,9 @@ class RemoteSource(TokenSource):
     Parameters
     ----------
     caller : Caller
-        The identity of this process and the URL of the other: a kernel and its Jupyter server.
+        The identity of this process and the URL of the other process, such as a kernel and its Jupyter server.
     fallback : TokenSource, optional
-        Used when no server answers; `mode` then says so. None if the configuration forbids it.
+        Used when no server answers; `mode` then shows the reason. None if the configuration forbids it.
     clock : Clock, optional
         For tests.
 
@@ -89,9 +89,9 @@ class RemoteSource(TokenSource):
         return self._about.get(profile) or About(profile, None, sandbox=False)
 
     def entries(self) -> list[ProfileEntry]:
-        """Return the profiles that the server lets this kernel use; without a server, those of the fallback.
+        """Return the profiles that the server lets this kernel use; without a server, the profiles of the fallback.
 
-        The time limit is short, because a person waits for the list.
+        The time limit is short, because a person waits for the list. Raises `TokenError`.
         """
         try:
             return entries_from_dict(self.ask_for_profiles())
@@ -105,17 +105,17 @@ class RemoteSource(TokenSource):
             return entries
 
     def ask_for_profiles(self) -> dict[str, Any]:
-        """Return the server's own answer. Raises `TokenError`."""
+        """Request the profiles; return the server's own response. Raises `TokenError`."""
         return self._call("profiles", {}, seconds=_LOOK_SECONDS)
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
-        """Create a new token through the server. Never sent twice. Raises `TokenError`."""
+        """Create a new token through the server. The call is never sent twice. Raises `TokenError`."""
         body = {"profile": profile, "params": dict(params), "create": True}
         answer = self._call("token", body, seconds=_SECONDS, fresh=True)
         return self._token(answer)
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """List the values that a parameter can have through the server, or by the fallback. See `TokenSource`."""
+        """List the values of a parameter through the server, or through the fallback. See `TokenSource`."""
         from ..providers.base import Listed  # noqa: PLC0415 (loads httpx)
 
         body = {"profile": profile, "param": param, "params": dict(given)}
@@ -131,7 +131,7 @@ class RemoteSource(TokenSource):
             raise misshapen() from None
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
-        """Through the server: start a login on another device, or return the state of the login `login_id`."""
+        """Start a login on another device through the server, or return a login's state. See `TokenSource`."""
         body = {"profile": profile} if login_id is None else {"profile": profile, "id": login_id}
         return self._call("login", body, seconds=_SECONDS, fresh=True)
 
@@ -142,7 +142,7 @@ class RemoteSource(TokenSource):
         return bool(answer.get("revoked")) if answer.get("was_logged_in") else None
 
     def endpoint(self, key: Key) -> Endpoint:
-        """Return where unmodified SDKs of this kernel get the token of a key: at the server. Raises `TokenError`."""
+        """Return the server's endpoint where unmodified SDKs in this kernel get a key's token. Raises `TokenError`."""
         from ..config.profiles import is_loopback  # noqa: PLC0415 (loads httpx)
 
         caller = self._caller
@@ -165,7 +165,10 @@ class RemoteSource(TokenSource):
         self._call("holdings", {"holdings": list(held[:_MOST_HOLDINGS])}, seconds=_LOOK_SECONDS)
 
     def issue(self, handle: Handle, lease: float) -> Handle:
-        """Issue a handle through the server, or issue it again. Raises `TokenError`."""
+        """Issue a handle through the server, or issue it again. Raises `TokenError`.
+
+        If the server does not answer, the fallback issues it, without an issuer's URL.
+        """
         body = {"id": handle.id, "key": handle.key.hex(), "profile": handle.profile, "params": dict(handle.params)}
         try:
             answer = self._call("handles", {**body, "lease": lease}, seconds=_LOOK_SECONDS)
@@ -190,7 +193,7 @@ class RemoteSource(TokenSource):
 
     @property
     def own_url(self) -> str:
-        """The URL of the other process for this one."""
+        """The URL of this process's routes at the other process."""
         return f"{self._caller.url.rstrip('/')}/{self._caller.route}"
 
     def close(self) -> None:
@@ -216,7 +219,7 @@ class RemoteSource(TokenSource):
                 local = self._fallback.key(key.profile, dict(key.params))
                 token = self._fallback.get(local, refresh=ask.refresh, newer_than=ask.newer_than)
             except UnknownProfile:
-                # The profile is the server's, so the error is that the server is gone.
+                # Only the server has this profile, so the error is that the server is gone.
                 raise gone from None
             self._about[key.profile] = self._fallback.about(key.profile)
             self.mode = f"direct ({gone.message.rstrip('.')})"
@@ -265,13 +268,13 @@ class RemoteSource(TokenSource):
         return status, answer
 
     def _look(self) -> None:
-        """Raise if the server does not answer a call that needs no vendor: then the server hangs, not the vendor."""
+        """Raise if the server does not answer even a call that needs no vendor: then it hangs, not the vendor."""
         if self.clock.elapsed() > self._answered_at + _LOOK_SECONDS:
             self._ask("profiles", {}, seconds=_LOOK_SECONDS)
 
 
 def written_key(profile: str, params: Mapping[str, Any]) -> Key:
-    """The cache key of a call that another process checks. Raises `ParameterError` for what JSON cannot hold."""
+    """Return the cache key of a call that another process checks. Raises `ParameterError` for other types of values."""
     written: dict[str, Any] = {}
     for name, value in params.items():
         texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)

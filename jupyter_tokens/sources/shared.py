@@ -1,7 +1,7 @@
-"""Shares tokens between processes, with one call for each life of a token: look, lock, look again, call, put.
+"""Shares tokens between processes, with one API call for each life of a token: look, lock, look again, call, put.
 
 The entries of the store are encrypted with a key derived from the installation's key and from what the provider
-authenticates with. So a process that cannot fetch a token cannot find or read it there.
+authenticates with. So a process that cannot fetch a token cannot find or read it in the store.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ __all__ = ["SharedTokens"]
 _VERSION = 2
 """Version of the encrypted content: other versions have separate slots."""
 _REFUSAL_SECONDS = 10.0
-"""How long no process sends a refused credential again, in seconds."""
+"""How long a refusal is shared, in seconds: for that time no process sends the refused credential again."""
 _UNKNOWN_LIFE_SECONDS = 300.0
-"""How long a token is shared whose API reports no expiry, in seconds."""
+"""How long a token is shared if its API reports no expiry, in seconds."""
 _STEP = timedelta(seconds=1)
-"""Times of two processes that differ by less count as equal, in seconds."""
+"""Times of two processes that differ by less than this count as equal."""
 _WARNING_SECONDS = 600.0
 _MOST = 1024
 _log = logging.getLogger(__name__)
@@ -79,7 +79,10 @@ class SharedTokens:
         self._warned: dict[str, float] = {}
 
     def get(self, key: Key, ask: Ask, wanted: Wanted, call: Callable[[], Token]) -> Token:
-        """Return a token from the store, or from `call`, which one process at a time runs. Raises `TokenError`."""
+        """Return a token from the store, or from `call`, which one process at a time runs. Raises `TokenError`.
+
+        `ask` limits which stored token is accepted. `wanted` has the profile, parameters and identity of the token.
+        """
         seals = self._seals(wanted)
         if not seals:
             return call()
@@ -120,7 +123,7 @@ class SharedTokens:
                     self._warn(str(problem))
 
     def known(self, profile: str) -> list[Key]:
-        """The keys of a profile for which this process has used slots."""
+        """Return the keys of a profile for which this process has used slots."""
         return [key for key in tuple(self._last) if key.profile == profile]
 
     def close(self) -> None:
@@ -128,10 +131,10 @@ class SharedTokens:
         self._store.close()
 
     def _seals(self, wanted: Wanted) -> list[_Seal]:
-        """The slots by the installation's keys, the encrypting key first; empty if this token cannot be shared."""
+        """Return a slot for each installation key, the encrypting key first; empty if the token cannot be shared."""
         identity = _identity(wanted)
         if identity is None:
-            _log.debug("%s: not shared, as its credential has no identity", wanted.profile.name)
+            _log.debug("%s: not shared, because its credential has no identity", wanted.profile.name)
             return []
         try:
             return [_Seal(secret, identity) for secret in self._settings.sealing_keys()]
@@ -192,7 +195,7 @@ class SharedTokens:
         """Whether a stored token satisfies the request; `seen` is the fence of the token found before locking."""
         token = found.token
         life = inf if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()
-        # Not a token in its mandatory window, for which callers would have to wait for a refresh at once.
+        # With a token in its mandatory window, callers would immediately have to wait for a refresh.
         if found.left <= windows(life)[1]:
             return False
         if seen is not None and found.fence > seen:
@@ -225,7 +228,7 @@ class SharedTokens:
 
 
 class _Seal:
-    """The name and the key of a slot, by one of the installation's keys."""
+    """The name and the encryption key of a slot, derived from one of the installation's keys."""
 
     def __init__(self, key: bytes, identity: bytes) -> None:
         from cryptography.fernet import Fernet, InvalidToken  # noqa: PLC0415 (40 ms, and not needed for a cached token)
@@ -255,12 +258,12 @@ class _Seal:
 
 
 def _identity(wanted: Wanted) -> bytes | None:
-    """Everything that must be equal for two processes to share a token; None if it is not completely known."""
+    """Return what must be equal for two processes to share a token; None if it is not completely known."""
     profile, provider = wanted.profile, wanted.profile.provider
     settings = {
         name: getattr(provider, name)
         for name, trait in provider.settings().items()
-        # The secrets themselves count, not where they come from.
+        # The secrets themselves must be equal, not the references to them.
         if not isinstance(trait, Reference)
     }
     try:
@@ -304,7 +307,7 @@ def _facts(token: Token) -> dict[str, Any] | None:
 
 
 def _token(facts: Mapping[str, Any], left: float, wanted: Wanted, clock: Clock) -> Token:
-    """Create the token for a profile. The expiry is computed from the remaining time, because clocks may differ."""
+    """Create the token for a profile. Its expiry is computed from the `left` seconds, because clocks may differ."""
     life = facts["life"]
     ends = clock.now() + left
     obtained_at = utc(ends - (_UNKNOWN_LIFE_SECONDS if life is None else life))

@@ -49,7 +49,7 @@ class Answer(NamedTuple):
     body : bytes
         The body; secrets in it are replaced.
     error : ApiError or None
-        The error that a refusal means.
+        The error for the user if the API refused the call.
     """
 
     status: int
@@ -59,7 +59,7 @@ class Answer(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A token that is about to be fetched. identity : see `Provider.identity`."""
+    """A token that is about to be fetched. `identity` distinguishes its credential, see `Provider.identity`."""
 
     profile: Profile
     params: Mapping[str, ParamValue]
@@ -74,7 +74,8 @@ Share = Callable[[Wanted, Callable[[], Token]], Token]
 class _Resolved:
     """A profile's secrets, the credential made from them, and, if a person logs in, the key that identifies the login.
 
-    `until` is on `Clock.elapsed`. `forms` caches the encoded forms of the secrets: finding them takes half a call.
+    They can be reused until `until`, in seconds of `Clock.elapsed`. `forms` caches the encoded forms of the secrets,
+    because computing them takes half the time of a call.
     """
 
     profile: Profile
@@ -85,7 +86,7 @@ class _Resolved:
     login_key: Secret | None = None
 
     def identity(self) -> Any:
-        """See `Provider.identity`; tokens of a login are shared by those who can read the login."""
+        """Return `Provider.identity`, and the key of a login: only processes that can read it share its tokens."""
         found = self.profile.provider.identity(self.secrets, self.credential)
         return found if self.login_key is None or found is None else (found, self.login_key)
 
@@ -135,9 +136,9 @@ class Upstream:
         return LoginStore(self._clock)
 
     def fetch(self, key: Key, share: Share = lambda _, call: call()) -> Token:
-        """Fetch a token from the API, or from `share`.
+        """Fetch a token from the API, or get it from `share`, which decides whether to call the API.
 
-        Raises `TokenError`, which names the profile and holds no secret.
+        Raises `TokenError`, which names the profile and contains no secret.
         """
         profile = self._profiles()[key.profile]
         if key.user:
@@ -173,13 +174,16 @@ class Upstream:
         return found
 
     def drive(self, profile: Profile, flow: Callable[[Call], Driven[_T]]) -> _T:
-        """Run a flow of a login, with the profile's own parameters and client. Not retried once it may have arrived."""
+        """Run a login's flow with the profile's own parameters and client. Not retried once a request may have arrived.
+
+        Raises `TokenError`.
+        """
         result, *_ = self._run(profile, self._resolve_client, flow, profile.call_params({}), idempotent=False)
         tell_seen(profile.name, _secrets_in(result))
         return result
 
     def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
-        """Make one call and return the API's own response, also a refusal. Never retried.
+        """Make one call and return the API's own response, even if it is a refusal. Never retried.
 
         Parameters
         ----------
@@ -188,7 +192,7 @@ class Upstream:
         params : Mapping
             The checked parameters of the call.
         path : str
-            The documented path, if the API has several such calls.
+            The path from the vendor's documentation, if the API has several such calls.
 
         Raises
         ------
@@ -232,7 +236,8 @@ class Upstream:
     ) -> tuple[_T, _Resolved, list[Secret]]:
         """Run a flow. Return its result, the resolved secrets, and all secrets that were used.
 
-        `around` decides whether to make the call, whose errors hold no secret. `how` is passed on to `Transport.run`.
+        `around` gets the call and decides whether to make it. The call's errors contain no secret. `how` is passed on
+        to `Transport.run`.
         """
         transport = self._open()
         _log.debug("%s: calling the API of provider %s", profile.name, profile.provider.id)
@@ -268,7 +273,7 @@ class Upstream:
             tell_seen(profile.name, _secrets_in(used))
 
     def _resolve(self, profile: Profile) -> _Resolved:
-        # The login comes first, so that an unattended run without one fails at once and does not wait for a keyring.
+        # The login comes first, so that an unattended run without one fails immediately, before it waits for a keyring.
         login = self.logins.read(profile) if profile.provider.logs_in else None
         if profile.provider.logs_in and login is None:
             raise needed(profile.name)
@@ -295,7 +300,7 @@ class Upstream:
         """Raise `ConfigurationError` for profiles that are made from each other's tokens."""
         for name in profile.subjects.values():
             if name in (chain := [*before, profile.name]):
-                raise ConfigurationError(f"The subjects of {' and '.join(chain)} lead back to {name}.")
+                raise ConfigurationError(f"The tokens that {' and '.join(chain)} are made from lead back to {name}.")
             self._check_chain(self._profiles()[name], chain)
 
     def _recent(self, profile: Profile) -> _Resolved:
@@ -325,7 +330,7 @@ def _hide(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> Non
 
 
 def _secrets_of(profile: Profile, resolved: Mapping[str, Secret], credential: object) -> Iterator[Secret]:
-    """Yield the secrets of a profile, without ids and user names that are also given as references."""
+    """Yield the secrets of a profile, but not the ids and user names that are also given as references."""
     known = profile.provider.settings()
     for key, secret in resolved.items():
         if known[key].secret:

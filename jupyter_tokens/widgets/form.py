@@ -37,7 +37,7 @@ class ParamsForm:
     schema : mapping
         JSON schema of the parameters.
     own : mapping
-        The profile's own parameters: shown, and used where nothing is entered.
+        The profile's own parameters. They are shown, and used where nothing is entered.
     given : mapping
         Initial values of the controls.
     """
@@ -179,7 +179,7 @@ class Details:
         return self._form.values()
 
     def places(self) -> Sequence[Place]:
-        """The chosen place, or a variable for each value of the token. Raises `ParameterError` for an invalid name."""
+        """The chosen place, or a variable for each value of the token. Raises `ParameterError` for a bad name."""
         name = self._name.value.strip()
         if not name:
             raise ParameterError("Enter the variable or the file to put the token into.")

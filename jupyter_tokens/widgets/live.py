@@ -1,7 +1,7 @@
 """The base of both widgets: a box that follows a session while it is shown, and a static table as its fallback.
 
 Each session has one feed. A single thread of the feed draws all boxes, so that no two threads write to one widget.
-Reading the session may ask the server and so happens on another thread: a server that hangs does not stop countdowns.
+The session is read on another thread, because it may wait for the server: a hanging server does not stop countdowns.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Feed", "Live", "Seen", "Viewer", "close_all", "feed_of"]
 _TICK_SECONDS = 1.0
 """Time between two updates of a countdown."""
 _READ_SECONDS = 10.0
-"""Time between two reads without an event: changes of the configuration and of the server cause none."""
+"""Time between two reads when there is no event: changes in the configuration or on the server cause none."""
 _log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 2.0
 """How long a cell waits for the profiles before it shows the widget without them."""
@@ -101,7 +101,7 @@ class Feed:
         Returns
         -------
         Seen or None
-            The last result if reading takes longer; None if there is none yet.
+            The result; the previous one if reading takes longer, or None if there is no previous one.
         """
         with self._changed:
             self._read()
@@ -109,7 +109,7 @@ class Feed:
             return self._seen
 
     def add(self, viewer: Viewer) -> None:
-        """Draw this viewer too from now on."""
+        """Draw this viewer from now on."""
         with self._joining:
             with self._changed:
                 if viewer in self._viewers:
@@ -138,7 +138,7 @@ class Feed:
                 self._unwatch = None
 
     def draw_now(self) -> None:
-        """Draw everything at once, after a click."""
+        """Draw all viewers immediately, for example after a click."""
         with self._changed:
             self._draw_at = 0.0
             self._changed.notify_all()
@@ -286,7 +286,7 @@ class Live(VBox):
         self._ended = False
         self.layout.width = "100%"
         self.layout.max_width = "72em"
-        # The top border is that of the first row.
+        # No top border: the notes and each row have one.
         self.layout.border_left = self.layout.border_right = self.layout.border_bottom = look.RULE
         self.layout.margin = "2px 0"
         self.observe(self._views_counted, VIEW_COUNT)
@@ -304,7 +304,7 @@ class Live(VBox):
         raise NotImplementedError
 
     def missing(self, seen: Seen) -> str:
-        """What the static table says if there are no rows."""
+        """The text to show instead of a static table without rows."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -334,7 +334,7 @@ class Live(VBox):
         }
 
     def _shown_here(self) -> None:
-        """Close widgets that only an earlier run of this cell showed: the page has dropped them."""
+        """Record the running cell; close widgets that only an earlier run of it showed: the page has dropped them."""
         cell, run = _running_cell()
         if cell:
             self._cells[cell] = run

@@ -22,7 +22,7 @@ __all__ = ["RULE", "countdown", "failure", "head", "note", "places", "standing",
 RULE = "1px solid var(--jp-border-color2,#9e9e9e)"
 """The CSS of a separating line."""
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
-# JupyterLab's variables, with values that are readable on light and dark where a front end has none.
+# JupyterLab's CSS variables. The fallbacks, for front ends without them, are readable on light and dark backgrounds.
 _MUTED = "color:var(--jp-ui-font-color2,#757575)"
 _CUT = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 _BADGE = "border:1px solid currentColor;border-radius:3px;padding:0 .4em;font-size:.8em;line-height:1.5"
@@ -34,7 +34,7 @@ _COLORS = {
     "none": "var(--jp-border-color1,#9e9e9e)",
     "login": "var(--jp-warn-color1,#f57c00)",
 }
-_COLUMNS = ("profile", "provider", "state", "expires", "in")
+_COLUMNS = ("profile", "provider", "state", "expires", "where")
 
 
 def countdown(seconds: float) -> str:
@@ -95,7 +95,10 @@ def note(lines: Iterable[str]) -> str:
 
 
 def failure(error: TokenError, *, offer_login: bool = False) -> str:
-    """Render an error: the message, the vendor's code and request id, the hint, and a login if that is what helps."""
+    """Render an error: the message, the vendor's code and request id, and the hint.
+
+    With `offer_login`, an error that needs a login also gets a login button.
+    """
     facts = [
         f"HTTP {error.status}" if error.status is not None else "",
         f"code {error.code}" if error.code else "",

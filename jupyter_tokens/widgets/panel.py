@@ -28,7 +28,7 @@ _MOST_ROWS = 25
 class TokenPanel(Live):
     """Lists the configured profiles with the states of their tokens, and buttons for actions.
 
-    The widget's models never contain a token. `close()` removes it.
+    The widget's models never contain a token. `close()` removes the widget from the page.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class TokenPanel(Live):
 class TokenCard(Live):
     """Shows one profile: the state of its token, its parameters, and buttons for actions.
 
-    The widget's models never contain a token. `close()` removes it.
+    The widget's models never contain a token. `close()` removes the widget from the page.
 
     Parameters
     ----------

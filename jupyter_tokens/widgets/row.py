@@ -1,6 +1,6 @@
 """One profile as a row with its state and buttons, and on demand its details below.
 
-A click starts a thread and returns at once, so that the kernel is free. The feed's thread draws the outcome.
+A click starts a thread and returns immediately, so that the kernel stays free. The feed's thread draws the outcome.
 
 A token's value is only sent to a front end that can show it without saving it. It is sent over a separate comm, because
 the state of widgets is saved with the notebook. The comm is opened without the value; the value follows only after the
@@ -80,7 +80,7 @@ class ProfileRow:
         self._given = dict(given or {})
         self._key: Key | None = None
         self._opening, self._acting = threading.Lock(), threading.Lock()
-        # Actions that were clicked and are not done yet, the running one first, by the text shown meanwhile.
+        # Clicked actions that have not ended, the running one first; the keys are the texts shown meanwhile.
         self._wanted: dict[str, Callable[[], Sequence[str]]] = {}
         self._said = ""
         self._failed = False
@@ -92,7 +92,9 @@ class ProfileRow:
             layout=Layout(flex="0 1 auto", max_width="16em", width="auto", margin="2px 12px", overflow="hidden")
         )
         self._message = HTML(layout=Layout(display="none", margin="0 0 4px 0", width="auto"))
-        self._more = ToggleButton(description="More", tooltip=f"More of {entry.name}", layout=Layout(width="auto"))
+        self._more = ToggleButton(
+            description="More", tooltip=f"Parameters and further actions for {entry.name}", layout=Layout(width="auto")
+        )
         self._more.observe(self._toggled, "value")
         head = HTML(look.head(entry), layout=Layout(flex="1 1 12em", min_width="8em", width="auto", overflow="hidden"))
         line = [head] if entry.error else [head, self._places, self._state, HBox([*self._buttons(), self._more])]
@@ -150,7 +152,9 @@ class ProfileRow:
         ]
 
     def _rarer_buttons(self) -> list[Button]:
-        forget = _button("Forget", f"Forget {self.entry.name}, and restore what was in its places", self.forget)
+        forget = _button(
+            "Forget", f"Forget the tokens of {self.entry.name}, and restore what was there before", self.forget
+        )
         if not self.entry.may_reveal:
             return [forget]
         where = "if the page can do so without saving it"
@@ -175,23 +179,23 @@ class ProfileRow:
 
     def refresh(self) -> None:
         """Fetch a new token; it replaces the old one in its places."""
-        self._begin("Fetching a new one …", lambda: self._fetched(refresh=True).notes)
+        self._begin("Fetching a new token …", lambda: self._fetched(refresh=True).notes)
 
     def inject(self) -> None:
         """Put a token into the chosen variable, by default the profile's."""
         self._begin("Injecting …", self._injected)
 
     def forget(self) -> None:
-        """Forget the profile's tokens everywhere, and restore what was in their places."""
+        """Forget the profile's tokens everywhere, and restore what was there before."""
         self._begin("Forgetting …", self._forgotten)
 
     def show(self) -> None:
         """Make the front end show the value for some seconds."""
-        self._begin("Asking the page to show it …", lambda: self._revealed("show"))
+        self._begin("Asking the page to show the token …", lambda: self._revealed("show"))
 
     def copy(self) -> None:
         """Make the front end copy the value."""
-        self._begin("Asking the page to copy …", lambda: self._revealed("copy"))
+        self._begin("Asking the page to copy the token …", lambda: self._revealed("copy"))
 
     def _begin(self, saying: str, work: Callable[[], Sequence[str]]) -> None:
         with self._acting:
@@ -233,7 +237,7 @@ class ProfileRow:
         except Exception as error:
             # A bug of ours. Its text is left out, because it may contain anything.
             _log.warning("An action of a widget failed: %s", type(error).__name__)
-            self._say([f"This failed ({type(error).__name__})."])
+            self._say([f"The action failed ({type(error).__name__})."])
 
     def _failure(self, error: TokenError) -> str:
         # The page logs in at the server, so that does not help a kernel that has its own configuration.
@@ -282,7 +286,7 @@ class NoPlace(TokenError):
 
 
 def hand_over(token: Token, action: Action, *, patience: float = _PATIENCE_SECONDS) -> None:
-    """Make the front end show or copy a token's value. Blocks until it has.
+    """Make the front end show or copy a token's value. Blocks until that is done.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Tokens on the workers of an engine: `processes`, `dask`, `ray`, `spark`. See docs/workers.md.
+"""Tokens on the workers of a process pool, Dask, Ray or Spark. See docs/workers.md.
 
-Each module needs its engine installed, and is imported when it is first used.
+Each of `processes`, `dask`, `ray` and `spark` is imported when it is first used. The last three need their packages.
 """
 
 from __future__ import annotations

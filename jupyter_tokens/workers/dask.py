@@ -44,8 +44,8 @@ def tokens(
     """Let the workers of a cluster fetch a profile's tokens while the `with` block runs.
 
     Each worker gets a handle, so that `token.auth` passed to a task, and `get_token` in a task, get tokens from the
-    issuer, with one request for each worker and life of a token. Workers that join later get it too. At the end of the
-    block the handle is revoked.
+    issuer. Each worker requests a token once in the token's lifetime. Workers that join later get the handle too. The
+    handle is revoked at the end of the block.
 
     Parameters
     ----------
@@ -63,9 +63,10 @@ def tokens(
     Raises
     ------
     TokenError
-        If no handle is issued.
+        If the handle cannot be issued.
     ConfigurationError
-        If the handle would go to other machines over plain TCP.
+        If the client is asynchronous, or without `allow_plain`, if the handle or tokens would go to other machines
+        unencrypted.
     """
     if client.asynchronous:
         raise ConfigurationError("The client is asynchronous.", hint="Use a synchronous one: Client(cluster).")
@@ -96,7 +97,7 @@ class _Tokens(WorkerPlugin):
         self._file = file
 
     async def setup(self, worker: Worker) -> None:
-        """See `WorkerPlugin`. The fetch must not block the worker's event loop."""
+        """Install the handle on a worker. The fetch must not block the worker's event loop."""
         await asyncio.to_thread(processes.install, self._handle, inject=self._inject, file=self._file)
 
     async def teardown(self, worker: Worker) -> None:

@@ -1,4 +1,4 @@
-"""Installs handles in worker processes: multiprocessing, concurrent.futures, joblib. The other engines use it too."""
+"""Installs handles in the worker processes of multiprocessing, concurrent.futures, joblib and the other engines."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ __all__ = ["install", "uninstall"]
 def install(handle: Handle | str, *, inject: str | bool = False, file: str | None = None) -> None:
     """Use a handle in this process: `get_token` and unpickled `auth` objects then get tokens from its issuer.
 
-    Meant as the initializer of a pool. It may be called several times, with handles for several profiles.
+    Use it as the initializer of a pool. It may be called several times, with handles for several profiles.
 
     Parameters
     ----------
     handle : Handle or str
         What `issue_handle` returned, or the path of a file that `jupyter tokens handle` wrote.
     inject : str or bool, default False
-        Also put the token into this environment variable, and keep it fresh there. True: into the profile's own.
+        Also put the token into this environment variable, and keep it fresh there. True for the profile's own.
     file : str, optional
         Also write the token to this file (mode 0600), and keep it fresh there.
 
     Raises
     ------
     TokenError
-        The token cannot be fetched for `inject` or `file`.
+        If the handle's file cannot be read, or if the token for `inject` or `file` cannot be fetched, or cannot be put
+        there.
     """
     if isinstance(handle, str):
         handle = Handle.read(handle)
@@ -59,12 +60,12 @@ def _places() -> _Places:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    # Only the parent has the thread that keeps them fresh.
+    # A forked child does not have the thread that keeps them fresh.
     os.register_at_fork(after_in_child=_places.cache_clear)
 
 
 class _Places:
-    """The variables and files of this process with tokens, kept fresh by one thread."""
+    """The variables and files of this process that hold tokens. One thread keeps them fresh."""
 
     def __init__(self) -> None:
         self._refresher = Refresher(shared_client())

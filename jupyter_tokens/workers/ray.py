@@ -44,7 +44,9 @@ def runtime_env(
     Raises
     ------
     TokenError
-        The handle could not be issued.
+        If the handle cannot be issued.
+    ConfigurationError
+        If workers would fetch tokens from another machine over plain HTTP.
 
     Notes
     -----

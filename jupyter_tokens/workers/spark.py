@@ -1,4 +1,4 @@
-"""Tokens on the workers of a Spark cluster: functions that bring a handle along to the Python worker that runs them."""
+"""Tokens on the workers of a Spark cluster: functions that install a handle in the Python worker that runs them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-import pyspark  # noqa: F401 (says at once that the extra is missing)
+import pyspark  # noqa: F401 (fails immediately if the extra is missing)
 
 from ..client import issue_handle, revoke_handle
 from ..errors import ConfigurationError, TokenError
@@ -38,10 +38,10 @@ def tokens(
     params: Mapping[str, Any] = _NONE,
     **named_params: Any,
 ) -> Tokens:
-    """Let functions that Spark runs in Python workers fetch a profile's tokens: those that `Tokens.bound` returns.
+    """Let functions that Spark runs in Python workers fetch a profile's tokens. Wrap each with `Tokens.bound`.
 
-    The handle ends with this process, with `Tokens.revoke`, or at the end of a `with` block. Spark runs a function
-    when a result is asked for, which has to be before that.
+    The handle ends with this process, with `Tokens.revoke`, or at the end of a `with` block. Spark only runs a function
+    when a result is needed: get the results before the handle ends.
 
     Parameters
     ----------
@@ -55,15 +55,14 @@ def tokens(
     lease, url, params, **named_params
         See `issue_handle`.
     allow_plain : bool, default False
-        Whether the handle may go to other machines over a connection of Spark's that is not encrypted, and tokens over
-        plain HTTP.
+        Whether the handle may go to other machines over Spark's connections unencrypted, and tokens over plain HTTP.
 
     Raises
     ------
     TokenError
-        If no handle is issued.
+        If the handle cannot be issued.
     ConfigurationError
-        If the handle would go to other machines unencrypted.
+        If the handle or tokens would go to other machines unencrypted, and `allow_plain` is False.
     """
     if not allow_plain:
         _check_wires(context)
@@ -72,12 +71,12 @@ def tokens(
 
 
 class Tokens:
-    """A handle on its way to Spark's Python workers.
+    """A handle for Spark's Python workers.
 
     Attributes
     ----------
     handle : Handle
-        What the workers get.
+        The handle that the workers install.
     """
 
     def __init__(self, handle: Handle, inject: str | bool, file: str | None) -> None:
@@ -86,17 +85,17 @@ class Tokens:
         self._file = file
 
     def bound(self, function: Callable[_P, _R], /) -> Callable[_P, _R]:
-        """Return the function as one that first installs the handle in the process that runs it.
+        """Return a function that installs the handle in the process that runs it, and then calls `function`.
 
-        For `rdd.map`, `mapPartitions`, `udf`, `pandas_udf`, `mapInPandas` and whatever else takes a Python function.
-        In it, `get_token` works, and so does an `auth` from the driver.
+        Use it for `rdd.map`, `mapPartitions`, `udf`, `pandas_udf`, `mapInPandas` and whatever else takes a Python
+        function. In `function`, `get_token` works, and so does an `auth` from the driver.
 
         Notes
         -----
-        Spark keeps such a function in memory; one that is larger than 1 MiB, with what it uses, also in its temporary
-        folder, which is its user's own. `spark.executorEnv` would be shown in Spark's pages, and the file of
-        `SparkContext.addFile` stays in the executors' folders. Delegation tokens serve connectors in the JVM, not
-        Python workers.
+        Spark keeps such a function in memory. If the function and what it uses are larger than 1 MiB, Spark also writes
+        them to its temporary folder, which belongs to the user. Spark's other ways do not fit: its pages show
+        `spark.executorEnv`, a file from `SparkContext.addFile` stays in the executors' folders, and delegation tokens
+        are for connectors in the JVM, not for Python workers.
         """
         handle, inject, file = self.handle, self._inject, self._file
 
@@ -110,7 +109,7 @@ class Tokens:
         return run
 
     def revoke(self) -> None:
-        """Revoke the handle. Raises `TokenError` if the issuer cannot be reached; it then ends with its lease."""
+        """Revoke the handle. Raises `TokenError` if the issuer cannot be reached; the lease then ends the handle."""
         revoke_handle(self.handle)
 
     def __enter__(self) -> Self:
@@ -127,7 +126,7 @@ _installed: set[str] = set()
 
 
 def install(handle: Handle, inject: str | bool, file: str | None) -> None:
-    """Install a handle in this worker. Spark uses a worker again, and calls a function for each row."""
+    """Install a handle in this worker, once. Spark reuses workers, and calls a function for each row."""
     if handle.id not in _installed:
         processes.install(handle, inject=inject, file=file)
         _installed.add(handle.id)

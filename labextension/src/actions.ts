@@ -14,10 +14,13 @@ export class Actions {
     private readonly _trans: TranslationBundle
   ) {}
 
-  /** The default variable of a profile, from the user's settings. */
+  /** The environment variable for each profile that has one in the user's settings. */
   variables: Readonly<Record<string, string>> = {};
 
-  /** The environment variable for a profile's token; null if neither profile nor settings name one. */
+  /**
+   * The environment variable for a profile's token; null if neither the settings nor the profile
+   * set one.
+   */
   variable(profile: IProfile): string | null {
     return this.variables[profile.name] ?? (profile.env === null ? null : namesOf(profile.env));
   }
@@ -46,7 +49,7 @@ export class Actions {
     });
   }
 
-  /** Logs a person in, in a tab of the browser or on another device, and fetches a token then. */
+  /** Logs the user in, in a new browser tab or on another device, and then fetches a token. */
   logIn(profile: string, params: Params): Promise<boolean> {
     return this._tell(profile, async () => {
       const { state, who, error } = await this._tokens.logIn(profile, ({ url }) => {
@@ -88,7 +91,7 @@ export class Actions {
     });
   }
 
-  /** Injects the token into a kernel, by default that of the current notebook. */
+  /** Injects the token into a kernel, by default the current notebook's. */
   inject(
     profile: string,
     params: Params,
@@ -116,7 +119,7 @@ export class Actions {
     });
   }
 
-  /** Takes the profile's tokens out of the current notebook's kernel. */
+  /** Removes the profile's tokens from a kernel, by default the current notebook's. */
   removeFrom(
     profile: string,
     kernel: IKernelFacts | null = this._notebook.kernel
@@ -147,7 +150,10 @@ export class Actions {
     });
   }
 
-  /** Copies a text that is no secret: code without a value, or what a person types to log in. */
+  /**
+   * Copies a text that is not a secret: code without a token, or the code that a user types to log
+   * in.
+   */
   copyPlain(profile: string, code: string): Promise<boolean> {
     return this._tell(profile, async () => {
       await copyText(code, this._trans);
@@ -206,7 +212,7 @@ export class Actions {
   }
 }
 
-/** Says whether kernel or server keeps an injected token fresh. */
+/** A sentence on whether the kernel or the server keeps an injected token fresh. */
 function keptBy({ kept_by, expires_at }: IInjection, trans: TranslationBundle): string {
   if (kept_by === 'kernel') {
     return trans.__('The kernel keeps it fresh.');
@@ -221,7 +227,7 @@ function isGiven(params: Params): boolean {
   return Object.keys(params).length > 0;
 }
 
-/** A token's value, or several of them in a line each. */
+/** A token's value; several values as `NAME=VALUE`, one per line. */
 function shown(value: ITokenFacts['value']): string {
   return typeof value === 'object' && value !== null
     ? Object.entries(value)

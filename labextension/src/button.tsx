@@ -1,7 +1,7 @@
 import type { LabIcon } from '@jupyterlab/ui-components';
 import React from 'react';
 
-/** A button that keeps the focus while it is disabled; its title says why it is. */
+/** The attributes of a button that keeps the focus while it is disabled. */
 export function pressed(
   enabled: boolean,
   work: () => unknown

@@ -45,7 +45,7 @@ interface ICardProps {
   readonly handles: readonly ILent[];
   readonly busy: boolean;
   readonly outcome: Outcome | null;
-  /** The login that waits for the person; null if none does. */
+  /** The pending login; null if there is none. */
   readonly attempt: ILoginAttempt | null;
   /** The kernel to inject into: file name and language, or empty. */
   readonly target: string;
@@ -56,7 +56,7 @@ interface ICardProps {
   readonly hasNotebook: boolean;
   /** Whether that kernel has the token. */
   readonly isHere: boolean;
-  /** Whether the server does not answer, so that what is known of the token may be out of date. */
+  /** Whether the server does not answer: then the token's state and expiry may be out of date. */
   readonly isStale: boolean;
   /** The environment variable for the token; null if there is none. */
   readonly variable: string | null;
@@ -224,7 +224,8 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
   const canInject = target !== '' && variable !== null;
   const fetch = React.useRef<HTMLButtonElement>(null);
   const logIn = React.useRef<HTMLButtonElement>(null);
-  // A login or logout of this card replaces buttons: the focus of one that was removed goes to its successor.
+  // A login or logout on this card replaces buttons. If the focused one was removed, focus the one
+  // that replaced it.
   const hasPressed = React.useRef(false);
   const isWaiting = props.attempt !== null;
   React.useEffect(() => {
@@ -294,7 +295,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
               actions.removeFrom(name).then(isDone => isDone && fetch.current?.focus())
             )}
             aria-label={trans.__('Remove %1 from the notebook', name)}
-            title={trans.__('Take it out of the kernel of this notebook again')}
+            title={trans.__('Remove the token from the kernel of this notebook')}
           >
             {trans.__('Remove')}
           </button>
@@ -304,7 +305,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
           type="button"
           className={held ? 'jp-Tokens-icon' : 'jp-Tokens-button'}
           {...pressed(!busy, () => {
-            // What Copy copies from now on is another value.
+            // From now on, Copy copies another value than the one shown.
             hide();
             return actions.fetch(name, params, held);
           })}
@@ -376,7 +377,7 @@ function injectTitle({ bench: { trans }, variable, target }: ICardProps): string
   return target ? trans.__('Set %1 in %2', variable, target) : trans.__('Open a notebook first');
 }
 
-/** After one second: what the card is waiting for, and a button that cancels it. */
+/** Shows after one second what the card is waiting for, and a button that cancels it. */
 function Waiting({ bench: { actions, trans }, profile }: ICardProps): React.JSX.Element | null {
   const [isLong, setLong] = React.useState(false);
   React.useEffect(() => {

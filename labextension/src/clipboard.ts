@@ -9,9 +9,11 @@ export async function copyText(text: string, trans: TranslationBundle): Promise<
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Not over plain http, and in some browsers only right after a click.
+    // This API does not work over plain http, and in some browsers works only right after a click.
     if (!copiedTheOldWay(text)) {
-      throw new Error(trans.__('The browser does not allow this page to copy. Use Show instead.'));
+      throw new Error(
+        trans.__('The browser does not allow this page to copy. Show the text and copy it by hand.')
+      );
     }
   }
 }

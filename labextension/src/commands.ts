@@ -78,7 +78,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
       const profile = await chosen(args.profile, tokens.profiles?.filter(logsIn), trans);
       if (profile !== null) {
         showPanel(profile);
-        // Of another profile the card says what to do.
+        // For a profile without a login, only its card is shown.
         if (tokens.profiles?.some(one => one.name === profile && logsIn(one))) {
           await actions.logIn(profile, lastParams.of(profile));
         }
@@ -87,7 +87,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
   });
   commands.addCommand(CommandIDs.insertMagic, {
     label: trans.__('Insert %gettoken…'),
-    caption: trans.__('Insert the magic that fetches a token at the cursor'),
+    caption: trans.__('Insert at the cursor the magic that fetches a token'),
     describedBy: profileArgs,
     isEnabled: () => notebook.panel !== null && (tokens.profiles?.length ?? 0) > 0,
     execute: async args => {
@@ -95,7 +95,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
       if (profile !== null) {
         const env = actions.variables[profile];
         const line = magic(profile, lastParams.of(profile), ...(env ? ['--env', env] : []));
-        // The server may have started the kernel since it was last asked.
+        // The server may have started the kernel since the last poll.
         await tokens.look().catch(() => undefined);
         const isLoaded = notebook.kernel !== null && tokens.isLoadedIn(notebook.kernel.id);
         notebook.panel?.content.activeCell?.editor?.replaceSelection?.(

@@ -16,14 +16,14 @@ interface IFieldProps {
   /** What is wrong with it. */
   readonly problem?: string | undefined;
   readonly placeholder?: string;
-  /** Asks for the values to offer; null if what the API needs for that is missing. */
+  /** Lists the values to offer; null if parameters that the API needs for that are missing. */
   readonly list?: List | null;
   /** Undefined removes the value, so that the default applies. */
   readonly onChange: (name: string, value: Value | undefined) => void;
   readonly trans: TranslationBundle;
 }
 
-/** One value of a JSON schema. */
+/** Label, input and help for one property of a JSON schema. */
 export function Field(props: IFieldProps): React.JSX.Element {
   const { id, name, schema, required } = props;
   return (
@@ -70,7 +70,7 @@ export function FieldProblem(props: {
   );
 }
 
-/** The attributes by which an input is described to those who hear it. */
+/** The attributes that describe an input to screen readers. */
 export function described(
   id: string,
   schema: IFieldSchema,
@@ -86,7 +86,7 @@ export function described(
   };
 }
 
-/** What an empty field shows. */
+/** The placeholder of an empty field. */
 export function hint(schema: IFieldSchema, trans: TranslationBundle): string {
   const example = schema.examples?.[0];
   return schema.default ?? (example === undefined ? '' : trans.__('such as %1', example));
@@ -154,7 +154,7 @@ interface IFieldsProps {
   readonly values: Params;
   /** The values that apply if a field is empty. */
   readonly defaults: Params;
-  /** Asks the API for the values of one of them. */
+  /** Asks the API for the values of one parameter. */
   readonly list: (name: string) => ReturnType<List>;
   readonly onChange: (values: Params) => void;
   readonly trans: TranslationBundle;

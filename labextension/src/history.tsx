@@ -7,7 +7,7 @@ import type { IHistoryEntry, IProblem, ITokens } from './tokens';
 
 interface IHistoryProps {
   readonly tokens: ITokens;
-  /** Grows with what happens: the list is then read again. */
+  /** Grows with the server's events: the list is then fetched again. */
   readonly happened: number;
   /** The notebooks of the running kernels. */
   readonly notebooks: ReadonlyMap<string, string>;
@@ -113,7 +113,7 @@ function served(to: IHistoryEntry['to'], notebook: string, trans: TranslationBun
   }
 }
 
-/** Users who log in with the server's token have a random name, which says nothing. */
+/** Who did it. Users who log in with the server's token have a random name, which is not shown. */
 function who({ user }: IHistoryEntry, trans: TranslationBundle): string {
   return user === null || /^[0-9a-f]{32}$/.test(user) ? '' : trans.__('by %1', user);
 }

@@ -27,10 +27,10 @@ const ticker = new Ticker();
 const load = (translator: ITranslator | null): TranslationBundle =>
   (translator ?? nullTranslator).load('jupyter_tokens');
 
-/** Follows the profiles. */
+/** Polls the profiles. */
 const model: JupyterFrontEndPlugin<ITokens> = {
   id: `${NAMESPACE}:model`,
-  description: 'Follows the token profiles of the server.',
+  description: "Polls the server's token profiles.",
   autoStart: true,
   provides: ITokens,
   optional: [ISettingRegistry, ITranslator],
@@ -53,7 +53,7 @@ const model: JupyterFrontEndPlugin<ITokens> = {
 /** The panel and its commands. */
 const panel: JupyterFrontEndPlugin<void> = {
   id: PLUGIN_ID,
-  description: 'The panel of tokens, and its commands.',
+  description: 'The tokens panel and its commands.',
   autoStart: true,
   requires: [ITokens],
   optional: [
@@ -104,7 +104,8 @@ const panel: JupyterFrontEndPlugin<void> = {
     for (const command of Object.values(CommandIDs)) {
       palette?.addItem({ command, category: trans.__('Tokens') });
     }
-    // Neither is awaited: what they read may only be available after all plugins have started.
+    // Not awaited, like lastParams.restore(): what they read may only be available after all
+    // plugins have started.
     void followSettings(settings, ({ variables }) => {
       actions.variables = variables;
       widget.draw();
@@ -112,10 +113,10 @@ const panel: JupyterFrontEndPlugin<void> = {
   }
 };
 
-/** The status bar's item. */
+/** The status bar item. */
 const status: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:status`,
-  description: "The next expiry of what the notebook's kernel holds, in the status bar.",
+  description: "Shows in the status bar when the next token in the notebook's kernel expires.",
   autoStart: true,
   requires: [ITokens],
   optional: [IStatusBar, INotebookTracker, ITranslator],
@@ -150,7 +151,7 @@ const status: JupyterFrontEndPlugin<void> = {
 const notices: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:notices`,
   description:
-    'Tells when a token could not be refreshed, is about to end, or was found in a saved notebook.',
+    'Notifies when a token could not be refreshed, is about to expire, or is in a saved notebook.',
   autoStart: true,
   requires: [ITokens],
   optional: [ISettingRegistry, ITranslator],
@@ -173,7 +174,7 @@ const notices: JupyterFrontEndPlugin<void> = {
 /** Shows or copies values for the widgets of a kernel. */
 const reveal: JupyterFrontEndPlugin<void> = {
   id: `${NAMESPACE}:reveal`,
-  description: 'Shows or copies a value for the widgets of a kernel, without it being saved.',
+  description: 'Shows or copies a value for the widgets of a kernel, without saving it.',
   autoStart: true,
   optional: [INotebookTracker, ITranslator],
   activate: (

@@ -8,7 +8,7 @@ const NONE: Params = {};
 
 /** The last parameters of each profile. */
 export class LastParams {
-  /** @param _state - Null if the application has no state database: then the page forgets them. */
+  /** @param _state - Null if the application has no state database: then a reload loses them. */
   constructor(private readonly _state: IStateDB | null) {}
 
   /** Reads the parameters that an earlier page has saved, if possible. */

@@ -4,7 +4,7 @@ import React from 'react';
 import type { Actions } from './actions';
 import type { ILoginAttempt, IProfile } from './tokens';
 
-/** Whether a person has to log in before there is a token. */
+/** Whether the user has to log in before a token can be fetched. */
 export function needsLogin({ login, state }: IProfile): boolean {
   return login !== null && (!login.logged_in || state === 'login');
 }
@@ -17,7 +17,9 @@ interface ILoginViewProps {
   readonly trans: TranslationBundle;
 }
 
-/** What the person does to log in: on a page of this browser, or with a code on another device. */
+/**
+ * What the user has to do to log in: on a page of this browser, or with a code on another device.
+ */
 export function LoginView({ actions, name, attempt, trans }: ILoginViewProps): React.JSX.Element {
   const { url, user_code, verification_uri, verification_uri_complete } = attempt;
   return (
@@ -64,7 +66,7 @@ export function LoginView({ actions, name, attempt, trans }: ILoginViewProps): R
   );
 }
 
-/** A link to a page of another site, which is not told where it comes from. */
+/** A link to another site, without a referrer. */
 function Outside(props: { readonly href: string; readonly children: string }): React.JSX.Element {
   return (
     <a href={props.href} target="_blank" rel="noopener noreferrer">

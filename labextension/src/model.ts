@@ -37,7 +37,10 @@ const SOONEST_MS = 1000;
 const OUTCOME_MS = 10_000;
 /** Pause between two polls while the server does not answer; short, so that a restart is noticed soon. */
 const MOST_BACKOFF_MS = 30_000;
-/** After this many ms without an answer the server counts as stalled; it contacts no API for these answers. */
+/**
+ * Time limit for a poll's requests. The server contacts no API for them, so a longer wait means
+ * that it is stalled.
+ */
 const STALLED_MS = 10_000;
 /** Pause after an event before polling: one fetch emits several events. */
 const EVENTS_MS = 200;
@@ -117,7 +120,7 @@ export class TokensModel implements ITokens, IDisposable {
     Signal.clearData(this);
   }
 
-  /** Polls at once when the server emits an event about tokens. */
+  /** Polls shortly after the server has emitted an event about tokens. */
   follow(events: Event.IManager): void {
     events.stream.connect(this._heard, this);
   }
@@ -412,7 +415,10 @@ export class TokensModel implements ITokens, IDisposable {
     this._poll.frequency = { ...this._poll.frequency, interval, max };
   }
 
-  /** Runs an action of a profile; the card is busy meanwhile, and has the new state at the end. */
+  /**
+   * Runs an action of a profile. Its card is busy meanwhile; at the end, the profiles are loaded
+   * again.
+   */
   private async _during<T>(profile: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const wait = new AbortController();
     const waits = this._waits.get(profile) ?? new Set();
@@ -425,7 +431,7 @@ export class TokensModel implements ITokens, IDisposable {
       try {
         await this._load();
       } catch {
-        // The panel shows it already.
+        // The panel already shows this problem.
       }
       waits.delete(wait);
       if (waits.size === 0) {
@@ -470,7 +476,7 @@ export class TokensModel implements ITokens, IDisposable {
   );
   /** The running actions of each profile. */
   private readonly _waits = new Map<string, Set<AbortController>>();
-  /** The logins that wait for a person. */
+  /** The pending login of each profile. */
   private readonly _attempts = new Map<string, ILoginAttempt>();
   private readonly _outcomes = new Map<string, Outcome>();
   private _loadedIn: readonly string[] = [];
@@ -488,7 +494,10 @@ function unlessForbidden(error: unknown): IHoldingsAnswer {
   throw error;
 }
 
-/** What was known before, if the server does not answer: when it is back it goes on, or does not know it any more. */
+/**
+ * Returns the last known state if the server does not answer, so that polling goes on; throws any
+ * other error.
+ */
 function unlessSilent<T>(error: unknown, before: T): T {
   if (error instanceof RequestError && error.status === null) {
     return before;
@@ -496,7 +505,7 @@ function unlessSilent<T>(error: unknown, before: T): T {
   throw error;
 }
 
-/** Waits some milliseconds, or until the signal ends it. */
+/** Waits this many milliseconds, or until the signal is aborted. */
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     const timer = setTimeout(resolve, milliseconds);

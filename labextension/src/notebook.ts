@@ -23,17 +23,20 @@ export class CurrentNotebook implements IDisposable {
   readonly changed = new Signal<this, void>(this);
   kernel: IKernelFacts | null = null;
 
-  /** The notebook itself. */
+  /** The current notebook; null if there is none. */
   get panel(): NotebookPanel | null {
     return this._tracker?.currentWidget ?? null;
   }
 
-  /** Its file name; empty where no notebook is open. */
+  /** The notebook's file name; empty if no notebook is open. */
   get name(): string {
     return this.panel?.context.path.split('/').pop() ?? '';
   }
 
-  /** Puts code into a cell below the active one, or into that one if it is empty, and leads there. */
+  /**
+   * Inserts code in a cell below the active one, or in the active one if it is empty, and focuses
+   * the notebook.
+   */
   insert(code: string): void {
     const notebook = this.panel?.content;
     const active = notebook?.activeCell?.model;

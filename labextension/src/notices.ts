@@ -35,7 +35,8 @@ export class Notices {
 
   private _look(): void {
     for (const holding of this._tokens.holdings) {
-      // Outside an environment variable the kernel's own code holds the token, and asks again when it needs one.
+      // Without an environment variable, code in the kernel holds the token, and requests another
+      // when it needs one.
       if (holding.kept_by !== null || holding.env === null) {
         continue;
       }
@@ -61,7 +62,7 @@ export class Notices {
     Notification.emit(text, kind, {
       autoClose: kind === 'info' ? 10_000 : false,
       actions: [
-        // A new token on the server would not be in the kernel.
+        // Not for an expiring token: a new one on the server would not get into the kernel.
         ...(kind === 'warning'
           ? [
               {
@@ -78,7 +79,7 @@ export class Notices {
   private readonly _told = new Set<string>();
 }
 
-/** An event of the server: a notebook was to be saved with a token in it. */
+/** An event of the server: it found a token in a notebook that was to be saved. */
 interface IFound {
   path: string;
   outcome: 'saved' | 'redacted' | 'refused';
@@ -86,7 +87,7 @@ interface IFound {
 }
 
 const FOUND = eventSchema('found');
-/** Milliseconds without a repeated notification: a shared document is saved every second. */
+/** Milliseconds before a notification is repeated: a shared document is saved every second. */
 const QUIET_MS = 600_000;
 
 /** Notifies about tokens that the server has found in saved notebooks. */

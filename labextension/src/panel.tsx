@@ -29,7 +29,7 @@ import {
   type ITokens
 } from './tokens';
 
-/** How many cards are rendered first: more than a sidebar can show. */
+/** The number of cards that are rendered first: more than a sidebar can show. */
 const FIRST = 30;
 
 interface IPanelOptions {
@@ -79,13 +79,13 @@ export class TokensPanel extends ReactWidget {
     card?.scrollIntoView({ block: 'nearest' });
   }
 
-  /** Shows the form of a new profile. @param found - What it begins with. */
+  /** Shows the form for a new profile. @param found - Its initial values. */
   add(found: IFound | null = null): void {
     this._form = { editable: null, found };
     this.draw();
   }
 
-  /** Shows the form of a profile. */
+  /** Shows the form for an existing profile. */
   async edit(profile: string): Promise<void> {
     const { tokens } = this._options;
     try {
@@ -141,7 +141,7 @@ export class TokensPanel extends ReactWidget {
     });
   }
 
-  /** The names of the running kernels. */
+  /** The notebooks' file names, by the id of their running kernel. */
   private _notebooks(): ReadonlyMap<string, string> {
     const names = new Map<string, string>();
     for (const session of this._options.sessions.running()) {
@@ -152,10 +152,13 @@ export class TokensPanel extends ReactWidget {
     return names;
   }
 
-  /** Another notebook, or another kernel: the server may have started it since it was last asked. */
+  /**
+   * Polls for another notebook or kernel: the server may have started the kernel since the last
+   * poll.
+   */
   private _follow(): void {
     this.draw();
-    // A failure is in view.
+    // The panel already shows a failure.
     void this._options.tokens.look().catch(() => undefined);
   }
 
@@ -174,7 +177,7 @@ interface IProfilesProps {
   readonly notebook: string;
   readonly bench: IBench;
   readonly notebooks: ReadonlyMap<string, string>;
-  /** @param found - What the new profile begins with. */
+  /** @param found - The initial values of the new profile. */
   readonly onAdd: (found: IFound | null) => void;
 }
 
@@ -307,7 +310,7 @@ function holders(
   const place = ({ kernel_id }: IHolding): number => (kernel_id === current ? 0 : 1);
   const texts = holdings
     .filter(holding => holding.profile === profile && notebooks.has(holding.kernel_id))
-    // A long list is cut: what the user works with comes first.
+    // A long list is cut off, so the current notebook comes first.
     .sort((one, other) => place(one) - place(other))
     .map(holding => {
       const facts = [holding.env, keeper(holding, trans)].filter(fact => fact !== null);
@@ -328,7 +331,7 @@ function keeper({ kept_by }: IHolding, trans: TranslationBundle): string | null 
   }
 }
 
-/** A command for the terminal; not translated. */
+/** Commands for the terminal; not translated. */
 const DEMO = 'jupyter tokens demo';
 const ADD = 'jupyter tokens add NAME';
 
@@ -338,13 +341,16 @@ interface IEmptyProps {
   readonly bench: IBench;
 }
 
-/** Leads to a first profile: a new one, one for a credential that is here already, or the demo. */
+/**
+ * Offers the ways to a first profile: add one, import a credential of the server's user, or run the
+ * demo.
+ */
 function Empty({ tokens, onAdd, bench: { trans } }: IEmptyProps): React.JSX.Element {
   const { mayEdit } = tokens;
   const [found, setFound] = React.useState<readonly IFound[]>([]);
   React.useEffect(() => {
     if (mayEdit) {
-      // Without it there is still Add.
+      // If this fails, the user can still add a profile.
       tokens.importable().then(setFound, () => undefined);
     }
   }, [tokens, mayEdit]);
@@ -369,7 +375,7 @@ function Empty({ tokens, onAdd, bench: { trans } }: IEmptyProps): React.JSX.Elem
       )}
       {found.length > 0 && (
         <>
-          <p>{trans.__('Or use a credential that this server has already:')}</p>
+          <p>{trans.__('Or use a credential that this server already has:')}</p>
           <ul className="jp-Tokens-found" aria-label={trans.__('Import')}>
             {found.map(one => (
               <li key={one.title}>

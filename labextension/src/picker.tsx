@@ -11,7 +11,7 @@ import type { IListed, IProblem } from './tokens';
 export type List = () => Promise<readonly IListed[]>;
 
 interface IPickerProps {
-  /** Of the field's input, which has this with `-values` as its list. */
+  /** The id of the field's input. The input's `list` attribute is this id followed by `-values`. */
   readonly id: string;
   readonly label: string;
   /** Null if what the API needs for the list is missing. */
@@ -27,7 +27,10 @@ type Outcome =
 
 const NOT_ASKED: Outcome = { values: null };
 
-/** A field with a button that asks the API for the values to choose from. Nothing is asked before that. */
+/**
+ * A field with a button that asks the API for the values to choose from. No request is sent before
+ * it is pressed.
+ */
 export function Picker({ id, label, list, trans, children }: IPickerProps): React.JSX.Element {
   const [outcome, setOutcome] = React.useState<Outcome>(NOT_ASKED);
   const [busy, setBusy] = React.useState(false);
@@ -36,7 +39,7 @@ export function Picker({ id, label, list, trans, children }: IPickerProps): Reac
     setBusy(true);
     try {
       setOutcome({ values: await list() });
-      // It shows them as the person types, or at the down arrow.
+      // The input shows the values as the user types, or presses the down arrow.
       document.getElementById(id)?.focus();
     } catch (error) {
       setOutcome({ problem: problemOf(error) });

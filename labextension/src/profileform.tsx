@@ -39,7 +39,7 @@ interface IProfileFormProps {
   readonly tokens: ITokens;
   /** Null to add a profile. */
   readonly editable: IEditable | null;
-  /** What a new profile begins with. */
+  /** The initial values of a new profile. */
   readonly found: IFound | null;
   readonly trans: TranslationBundle;
   readonly onClose: () => void;
@@ -50,7 +50,7 @@ interface IReport {
   readonly text: string;
 }
 
-/** Adds or changes a profile: a form from the provider's schema. */
+/** The form that adds or changes a profile, made from the provider's schema. */
 export function ProfileForm({
   tokens,
   editable: opened,
@@ -59,7 +59,7 @@ export function ProfileForm({
   onClose
 }: IProfileFormProps): React.JSX.Element {
   const form = React.useRef<HTMLFormElement>(null);
-  // What the server has saved: its secrets need not be typed again to correct something else.
+  // The profile as saved: its secrets need not be typed again to correct another setting.
   const [editable, setEditable] = React.useState(opened);
   const draft = found && { name: found.profile, settings: found.settings, secrets: [] };
   const start = opened ?? draft;
@@ -80,7 +80,7 @@ export function ProfileForm({
     (provider
       ? signInOf(provider, providerOf(start) === chosen ? (editable ?? start) : null)
       : null);
-  // A place that this machine has, or what was found already.
+  // By default the server's best place, or the reference of an imported credential.
   const keepingOf = (key: string): Keeping =>
     keeping[key] ??
     (found?.settings[key] === undefined ? (tokens.stores[0] ?? 'file') : 'reference');
@@ -115,7 +115,7 @@ export function ProfileForm({
       return [];
     }
     const secrets = secretsOf(form.current, provider, keepingOf, editable);
-    // Not what has been typed of it so far.
+    // Without the parameter's own value, which may be half typed.
     const settings = written(provider, secrets, changed(params, param, undefined));
     return tokens.values(name || chosen, param, {}, settings);
   };
@@ -145,7 +145,7 @@ export function ProfileForm({
       const problem = problemOf(error);
       setReport(
         problem.reason === 'login'
-          ? { problem: null, text: trans.__('Saved. Close this, and log in on its card.') }
+          ? { problem: null, text: trans.__('Saved. Close this form, and log in on its card.') }
           : { problem, text: '' }
       );
     } finally {
@@ -153,7 +153,7 @@ export function ProfileForm({
     }
   };
   const fields = provider?.fields ?? [];
-  // Until the user chooses another variable.
+  // Follows name and provider until the user types another variable.
   const fillVariable = (to: string, itsFields: readonly string[]): void => {
     if (values.env === variableFor(name, fields)) {
       setValues(changed(values, 'env', variableFor(to, itsFields)));

@@ -26,7 +26,7 @@ const OTHERS = [
   'sdk'
 ];
 
-/** Null for a new profile, or one without a provider. */
+/** The id of a profile's provider; null for a new profile, or one without a provider. */
 export function providerOf(editable: IEditable | null): string | null {
   const provider = editable?.settings.provider;
   return typeof provider === 'string' ? provider : null;
@@ -66,7 +66,10 @@ export function signInOf(provider: IProvider, editable: IEditable | null): ISign
   return ways.find(isUsed) ?? ways.find(usesDefault) ?? ways[0] ?? null;
 }
 
-/** The provider's own settings for one way to sign in: without those of the others, and without what chooses it. */
+/**
+ * The provider's own settings for one way to sign in, without settings that only other ways use or
+ * that select a way.
+ */
 export function settingsFor(
   provider: IProvider,
   way: ISignIn | null
@@ -99,7 +102,8 @@ export function isRequired(
 }
 
 /**
- * The variable that a new profile fills unless another one is typed; of a token with several values, one for each.
+ * The default environment variable of a new profile; for a token with several values, a variable
+ * for each of them.
  *
  * @param fields - The names of the values, if there are several.
  */
@@ -119,6 +123,7 @@ function upperWords(name: string): string {
   return name.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
 }
 
+/** The schema of the common settings that the form shows. */
 export function common(provider: IProvider): IObjectSchema {
   const { properties } = provider.settings;
   return {
@@ -131,7 +136,10 @@ export function common(provider: IProvider): IObjectSchema {
   };
 }
 
-/** The values that are strings, numbers or booleans; the variables of several values as `FIELD=VAR,FIELD=VAR`. */
+/**
+ * The settings that are strings, numbers or booleans; an `env` with several variables as
+ * `FIELD=VAR,FIELD=VAR`.
+ */
 export function plain(settings: IEditable['settings']): Params {
   const written = ([key, value]: [string, Value | Params]): [string, Value | Params] => [
     key,
@@ -150,7 +158,10 @@ export function plain(settings: IEditable['settings']): Params {
   );
 }
 
-/** What the form does not show is sent back unchanged, if the chosen provider has it too. */
+/**
+ * The settings that the form does not show: they are sent back unchanged if the chosen provider has
+ * them too.
+ */
 export function unseen(editable: IEditable | null, provider: IProvider): Record<string, Setting> {
   const shown = new Set([...Object.keys(own(provider)), ...COMMON, 'provider', 'params']);
   return Object.fromEntries(
@@ -160,7 +171,10 @@ export function unseen(editable: IEditable | null, provider: IProvider): Record<
   );
 }
 
-/** The values that the form shows: another provider, or way to sign in, may have been chosen before. */
+/**
+ * The values that the form shows. Others may be left over from a provider or way to sign in chosen
+ * before.
+ */
 export function known(values: Params, provider: IProvider, way: ISignIn | null): Params {
   const shown = new Set([...Object.keys(settingsFor(provider, way)), ...COMMON]);
   return {
@@ -173,7 +187,7 @@ export function known(values: Params, provider: IProvider, way: ISignIn | null):
   };
 }
 
-/** As `secretsOf`, and clears the inputs. */
+/** Like `secretsOf`, and clears the inputs. */
 export function taken(...all: Parameters<typeof secretsOf>): Record<string, Setting> {
   const secrets = secretsOf(...all);
   for (const input of all[0].querySelectorAll<HTMLInputElement>('input[data-secret]')) {
@@ -182,7 +196,7 @@ export function taken(...all: Parameters<typeof secretsOf>): Record<string, Sett
   return secrets;
 }
 
-/** The typed secrets, or that the server keeps those it has. */
+/** The typed secrets; for an empty input, `keep` if the server has stored a secret. */
 export function secretsOf(
   form: HTMLFormElement,
   provider: IProvider,

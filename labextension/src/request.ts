@@ -34,7 +34,7 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
  *
  * @param trans - For messages that do not come from the server.
  * @param parts - The path below `jupyter-tokens/`, not encoded.
- * @param signal - Ends the wait for the answer; the server goes on with what it does.
+ * @param signal - Ends the wait for the answer; the server still finishes the request.
  * @throws RequestError for every failure.
  */
 export async function request<T>(

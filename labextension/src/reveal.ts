@@ -12,8 +12,8 @@ interface IRevealOptions {
 }
 
 /**
- * Shows a value in a separate element. It is removed from the page when the time is over, the user
- * asks for it, the page is hidden, or the returned object is disposed of. The value is kept nowhere else.
+ * Shows a value in a separate element. It is removed from the page when the time is up, the user
+ * hides it, the page is hidden, or the returned object is disposed of. It is kept nowhere else.
  */
 export function showValue(host: HTMLElement, value: string, options: IRevealOptions): IDisposable {
   const { seconds, trans, label } = options;

@@ -5,7 +5,7 @@ import React from 'react';
 import { described, FieldLabel, FieldProblem, hint } from './fields';
 import type { IFieldSchema, Store } from './tokens';
 
-/** Where the server stores a secret; a reference names an existing place. */
+/** Where the server stores a secret; a reference points to a secret that is stored elsewhere. */
 export type Keeping = Store | 'reference';
 
 interface ISecretFieldProps {
@@ -16,9 +16,9 @@ interface ISecretFieldProps {
   /** Whether the server already has a secret; an empty field keeps it. */
   readonly stored: boolean;
   readonly keeping: Keeping;
-  /** The places that this machine has. */
+  /** Where the server can store secrets. */
   readonly stores: readonly Store[];
-  /** A reference that a new profile begins with. */
+  /** The initial reference of a new profile. */
   readonly reference: string | undefined;
   /** What is wrong with it. */
   readonly problem: string | undefined;
@@ -26,7 +26,10 @@ interface ISecretFieldProps {
   readonly trans: TranslationBundle;
 }
 
-/** A secret. The typed value stays in the input until it is sent, and is never in a state. */
+/**
+ * The input for a secret. The typed value stays in the input until it is sent, and is never in
+ * React's state.
+ */
 export function SecretField(props: ISecretFieldProps): React.JSX.Element {
   const { id, name, schema, required, stored, keeping, stores, onKeeping, problem, trans } = props;
   return (

@@ -4,7 +4,7 @@ import { PLUGIN_ID } from './tokens';
 
 /** What the user can set, as in schema/plugin.json. */
 export interface ISettings {
-  /** Profile to environment variable. */
+  /** The environment variable for each profile, by the profile's name. */
   readonly variables: Readonly<Record<string, string>>;
   /** Seconds between two polls of the profiles. */
   readonly pollSeconds: number;

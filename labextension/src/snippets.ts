@@ -3,7 +3,7 @@ import { namesOf, written, type IProfile, type ISdk, type Params } from './token
 /** A way to use a token, as code to run; it never holds a value. */
 export interface ISnippet {
   readonly id: string;
-  /** What it is called, in every language. */
+  /** Its name, which is not translated. */
   readonly name: string;
   readonly code: string;
   /** Whether it can be a cell of a notebook in that language; the others are for a terminal. */
@@ -13,13 +13,13 @@ export interface ISnippet {
 /** Does nothing in a kernel in which the extension is already loaded. */
 export const LOAD = '%load_ext jupyter_tokens';
 
-/** Stands for the API of a profile that names none. */
+/** Placeholder for the API, if the profile has no base URL. */
 const ANY_API = 'https://api.example.com';
 
 export interface IUse {
   readonly profile: IProfile;
   readonly params: Params;
-  /** Whether a token has several values that belong together, which no header takes. */
+  /** Whether a token has several values that belong together, which cannot be sent in a header. */
   readonly isSeveral: boolean;
   /** The environment variable for the token; null if there is none. */
   readonly variable: string | null;
@@ -74,7 +74,7 @@ export function snippets(use: IUse): readonly ISnippet[] {
 /**
  * The magic that fetches a profile's token with these parameters.
  *
- * @param place - Its options that say where the token goes, if that is not the profile's variable.
+ * @param place - Options for where the token goes, if not to the profile's variable.
  */
 export function magic(profile: string, params: Params, ...place: readonly string[]): string {
   return ['%gettoken', ...words(profile, params), ...place].join(' ');
@@ -91,7 +91,7 @@ function loaded({ isLoaded }: IUse, line: string): string {
   return isLoaded ? line : `${LOAD}\n${line}`;
 }
 
-/** Profile and parameters as a shell takes them; the magic parses its line the same way. */
+/** Profile and parameters, quoted for a shell; the magic parses its line the same way. */
 function words(profile: string, params: Params): string[] {
   return [
     quoted(profile),
@@ -115,7 +115,7 @@ function getToken({ profile, params }: IUse): string {
 /** The arguments of `get_token` that are not the vendor's. */
 const OURS: readonly string[] = ['params', 'refresh'];
 
-/** A value as a Python literal: those of JSON, but for true and false. */
+/** A value as a Python literal: as in JSON, except for true and false. */
 function python(value: Params[string]): string {
   return typeof value === 'boolean' ? (value ? 'True' : 'False') : JSON.stringify(value);
 }

@@ -6,7 +6,7 @@ import { left, type Ticker } from './countdown';
 import type { CurrentNotebook } from './notebook';
 import type { IHolding, ITokens } from './tokens';
 
-/** The status bar's item: the next expiry of what the current notebook's kernel holds. */
+/** The status bar item: the time until the next token in the current notebook's kernel expires. */
 export class StatusItem extends Widget {
   constructor(
     private readonly _tokens: ITokens,

@@ -12,7 +12,7 @@ export function eventSchema(kind: string): string {
   return `https://github.com/jupyter-tokens/jupyter_tokens/events/${kind}/v1`;
 }
 
-/** How long a value is shown at most, in seconds. */
+/** The longest time that a value is shown, in seconds. */
 export const REVEAL_SECONDS = 20;
 
 export type State = 'none' | 'fresh' | 'aging' | 'expired' | 'failed' | 'login';
@@ -24,19 +24,22 @@ export interface IProblem {
   readonly code: string | null;
   readonly request_id: string | null;
   readonly retryable: boolean;
-  /** The profile's setting that is wrong, where that is known. */
+  /** The profile's setting that is wrong, if known. */
   readonly setting?: string;
 }
 
 export type Value = string | number | boolean | readonly string[];
 export type Params = Readonly<Record<string, Value>>;
 
-/** A value as it can be typed: a list has spaces between its texts. */
+/** A value as a user types it: the items of a list are separated by spaces. */
 export function written(value: Value): string {
   return typeof value === 'object' ? value.join(' ') : String(value);
 }
 
-/** The variable that a profile fills; for a token of several values, one for each. */
+/**
+ * The environment variable that a profile sets; for a token with several values, a variable for
+ * each of them.
+ */
 export type Env = string | Readonly<Record<string, string>>;
 
 /** The names of the variables. */
@@ -44,10 +47,10 @@ export function namesOf(env: Env): string {
   return typeof env === 'string' ? env : Object.values(env).join(', ');
 }
 
-/** Who is logged in, for a profile that a person logs in to. */
+/** Who is logged in to a profile that needs a login. */
 export interface ILogin {
   readonly logged_in: boolean;
-  /** Null also if the identity provider does not say. */
+  /** Null if nobody is logged in, or if the identity provider does not report a name. */
   readonly who: string | null;
   readonly since: string | null;
 }
@@ -56,29 +59,32 @@ export interface ILogin {
 export interface ILoginAttempt {
   readonly id: string;
   readonly state: 'waiting' | 'done' | 'failed';
-  /** The page for this browser to open; null for another device, and once the browser has come back. */
+  /**
+   * The page for this browser to open; null for another device, and after the browser was
+   * redirected back.
+   */
   readonly url: string | null;
   /** For another device: the code, and the page to type it on. */
   readonly user_code: string | null;
   readonly verification_uri: string | null;
   /** The same page with the code filled in, if there is one. */
   readonly verification_uri_complete: string | null;
-  /** Seconds until it is worth asking again. */
+  /** Seconds to wait before the next poll. */
   readonly interval: number;
   readonly who: string | null;
   readonly error: IProblem | null;
 }
 
-/** The end of a login. */
+/** The result of a logout. */
 export interface ILogout {
   readonly was_logged_in: boolean;
-  /** Whether the identity provider has ended it, too. */
+  /** Whether the identity provider has revoked the login, too. */
   readonly revoked: boolean;
 }
 
-/** Python code for an SDK that a profile's tokens are for. */
+/** Python code that uses a profile's tokens with an SDK. */
 export interface ISdk {
-  /** As `%gettoken --sdk` takes it. */
+  /** The name that `%gettoken --sdk` accepts. */
   readonly name: string;
   readonly title: string;
   readonly imports: string;
@@ -94,9 +100,12 @@ export interface IProfile {
   readonly provider: string | null;
   readonly title: string | null;
   readonly env: Env | null;
-  /** Base URL of the API that the token is for; null if the profile names none. */
+  /** Base URL of the API that the token is for; null if the profile has none. */
   readonly base_url: string | null;
-  /** The HTTP header that a request sends the token in, and the word before it; null if the profile is wrong. */
+  /**
+   * The HTTP header for the token, and the scheme before it, such as `Bearer`; null if the profile
+   * is invalid.
+   */
   readonly header: string | null;
   readonly scheme: string | null;
   readonly params: Params;
@@ -106,9 +115,9 @@ export interface IProfile {
   readonly state: State;
   readonly expires_at: string | null;
   readonly has_value: boolean | null;
-  /** Null for a profile that nobody logs in to. */
+  /** Null for a profile that needs no login. */
   readonly login: ILogin | null;
-  /** Who fetches its tokens; empty for this server. */
+  /** Where its tokens are fetched, such as the hub's token service; empty for this server. */
   readonly origin: string;
   /** Whether the server or service that fetches its tokens allows revealing them. */
   readonly may_reveal: boolean;
@@ -119,7 +128,7 @@ export interface IProfile {
 /** The part of JSON schema that providers use. */
 export interface IFieldSchema {
   readonly type?: string | readonly string[];
-  /** The label; the name where there is none. */
+  /** The label; if missing, the property's name is shown. */
   readonly title?: string;
   readonly description?: string;
   readonly enum?: readonly string[];
@@ -130,11 +139,17 @@ export interface IFieldSchema {
   readonly writeOnly?: boolean;
   readonly examples?: readonly string[];
   readonly 'x-advanced'?: boolean;
-  /** The API can list its values; it needs these other parameters for that. */
+  /**
+   * If present, the API can list the parameter's values; these are the other parameters that it
+   * needs for that.
+   */
   readonly 'x-listed-by'?: readonly string[];
-  /** The ways to sign in that it is for; all if there are none. */
+  /** The ways to sign in that use this setting; if missing or empty, all do. */
   readonly 'x-sign-in'?: readonly string[];
-  /** It is required if one of these holds: that way is chosen, and the other setting is empty. */
+  /**
+   * Required if any of these holds: `sign_in` is the chosen way, and the setting `without` is
+   * empty.
+   */
   readonly 'x-required-when'?: readonly {
     readonly sign_in?: string;
     readonly without?: string;
@@ -153,7 +168,7 @@ export interface ISignIn {
   readonly title: string;
   readonly required: readonly string[];
   readonly optional: readonly string[];
-  /** The settings that choose it. */
+  /** The settings that select this way. */
   readonly set?: Readonly<Record<string, string>>;
 }
 
@@ -177,7 +192,7 @@ export interface ITokenFacts {
   readonly profile: string;
   readonly expires_at: string | null;
   readonly has_value: boolean;
-  /** Several values have names. */
+  /** The value, or several values by name. */
   readonly value?: Env | null;
 }
 
@@ -205,7 +220,7 @@ export interface IHolding {
   readonly kept_by: KeptBy;
 }
 
-/** What workers have instead of tokens; without its key. */
+/** A handle, with which workers get tokens; without its key. */
 export interface IHandle {
   readonly id: string;
   readonly profile: string;
@@ -213,7 +228,7 @@ export interface IHandle {
   /** Who may renew it: `kernel ID` or `user`. */
   readonly owner: string;
   readonly lease_ends_at: string;
-  /** How many tokens were handed out with it. */
+  /** The number of tokens that workers got with it. */
   readonly uses: number;
 }
 
@@ -239,7 +254,7 @@ export interface IHistoryEntry {
   readonly reason: string | null;
 }
 
-/** A secret as it is sent to the server: to be stored, or to be kept. */
+/** A secret as it is sent to the server: a new value to store, or `keep` for the stored one. */
 export type SentSecret =
   { readonly value: string; readonly store: Store } | { readonly keep: true };
 export type Setting = Value | Params | SentSecret;
@@ -252,7 +267,10 @@ export interface IEditable {
   readonly secrets: readonly string[];
 }
 
-/** A credential that the server's user has already, and a profile that would use it; no value. */
+/**
+ * A credential that the server's user already has, without its value, and a profile that would use
+ * it.
+ */
 export interface IFound {
   /** The variable, or the file. */
   readonly title: string;
@@ -283,7 +301,7 @@ export interface ITokens {
   /** Null until the server has answered. */
   readonly profiles: readonly IProfile[] | null;
   readonly providers: readonly IProvider[];
-  /** Where this machine can store secrets, the better first. */
+  /** Where the server can store secrets, the best place first. */
   readonly stores: readonly Store[];
   readonly holdings: readonly IHolding[];
   readonly handles: readonly IHandle[];
@@ -291,7 +309,7 @@ export interface ITokens {
   readonly mayReveal: boolean;
   /** Whether the administrator allows editing profiles. */
   readonly mayEdit: boolean;
-  /** Grows with the server's events. */
+  /** Grows after each event of the server about tokens. */
   readonly happened: number;
   /** Why the server cannot be used; null if it can. */
   readonly problem: IProblem | null;
@@ -313,14 +331,15 @@ export interface ITokens {
 
   fetch(profile: string, params: Params, refresh: boolean): Promise<ITokenFacts>;
   forget(profile: string): Promise<void>;
-  /** The token with its value. Callers must not store it. */
+  /** Returns the token with its value, which callers must not store. */
   reveal(profile: string, params: Params): Promise<ITokenFacts>;
-  /** The login of a profile that waits for the person; null if none does. */
+  /** The pending login of a profile; null if there is none. */
   attempt(profile: string): ILoginAttempt | null;
   /**
-   * Logs a person in. Resolves when the login has ended, or when the user cancels: then it still waits.
+   * Logs a user in. Resolves when the login is done or has failed, or when the user cancels: its
+   * state is then still `waiting`.
    *
-   * @param begun - Called with the login when it has begun.
+   * @param begun - Called with the login when it has started.
    */
   logIn(profile: string, begun: (attempt: ILoginAttempt) => void): Promise<ILoginAttempt>;
   logOut(profile: string): Promise<ILogout>;
@@ -335,7 +354,7 @@ export interface ITokens {
     waits: () => void
   ): Promise<IInjection>;
 
-  /** Takes a profile's tokens out of a kernel again; as `inject` otherwise. */
+  /** Removes a profile's tokens from a kernel. Waits for a busy kernel, like `inject`. */
   removeFrom(kernelId: string, profile: string, waits: () => void): Promise<IInjection>;
 
   /** The last events, the newest first. */

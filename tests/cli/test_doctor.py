@@ -363,7 +363,7 @@ class TestCredentials:
     @pytest.mark.parametrize(
         ("options", "variables", "status", "what"),
         [
-            (["--offline"], {}, "warn", "its chain was not asked"),
+            (["--offline"], {}, "warn", "its credential chain was not used"),
             ([], {}, "fail", "credential chain found no access key"),
             (
                 [],

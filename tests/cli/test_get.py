@@ -98,7 +98,7 @@ def test_what_else_the_vendor_gave_is_in_the_json(run: Run) -> None:
         (["pai-dlc", "TargetType=cat"], 2, "must be one of job, tensorboard"),
         (["oneaccess", "--format", "yaml"], 2, "--format must be one of value, env"),
         (["oneaccess", "--nonsense=c4n4ry"], 2, "--nonsense"),
-        (["astra", "--format", "env"], 2, "does not say which environment variable"),
+        (["astra", "--format", "env"], 2, "has no environment variable"),
         (["no-secret"], 2, "NOT_THERE is not set"),
         (["wrong"], 2, "must be https"),
         (["nowhere"], 1, "127.0.0.1 cannot be reached"),

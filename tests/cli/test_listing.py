@@ -53,7 +53,7 @@ def test_a_line_for_each_profile(run: Run, config_dir: Path) -> None:
     [
         ({"provider": "astra", "api_token": "env:NOT_THERE"}, "no secret", "NOT_THERE is not set"),
         ({"provider": "astra", "api_token": "file:not-there"}, "no secret", "cannot be read"),
-        ({"provider": "astra", "api_token": "env:"}, "no secret", "names nothing"),
+        ({"provider": "astra", "api_token": "env:"}, "no secret", "is incomplete"),
         ({"api_token": "env:HOME"}, "wrong", "has no provider"),
         (["astra"], "wrong", "has no provider"),
     ],

@@ -84,7 +84,7 @@ def test_whatever_is_no_reference_is_a_literal_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("kind", SecretRef.KINDS)
 def test_nothing_behind_the_colon_is_refused(kind: str) -> None:
-    with pytest.raises(SecretError, match=f"{kind}: names nothing") as caught:
+    with pytest.raises(SecretError, match=f"{kind}: is incomplete") as caught:
         ref(f"{kind}: ")
     assert caught.value.hint.startswith(f"Write {kind}:")
 

@@ -111,7 +111,7 @@ def questions(provider: str, url: str) -> list[tuple[str, str]]:
             ("account_id", astra.ACCOUNT),
             ("user_id", astra.USER),
             ("env", ""),
-            ("API token [api_token] - API token that the calls are authorised with (hidden)", SECRETS["astra"]),
+            ("API token [api_token] - API token that authorises the calls (hidden)", SECRETS["astra"]),
         ],
         "eiam": [
             ("endpoint", url),

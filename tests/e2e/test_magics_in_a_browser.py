@@ -41,7 +41,7 @@ def test_each_magic(open_notebook: Any, lab: Lab) -> None:
         ("lent: True",),
         ("$ONEACCESS_TOKEN", "fresh", "served: server"),
         ("TokenError", "The instance does not exist.", "ModelArts.6309", "request id", "Check instance_id"),
-        ("pai-dlc is forgotten.", "sharing"),
+        ("pai-dlc are forgotten.", "sharing"),
         ("[token oneaccess] False False",),
     )
     for number, texts in enumerate(seen, start=1):

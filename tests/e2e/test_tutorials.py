@@ -64,7 +64,7 @@ TOLD: Mapping[str, Told] = {
             "mine: open, it has no lease",
             "leased: open, until its lease ends",
             "stopped: unusable, code None. Start the instance.",
-            "frozen: unusable, code None. See the account's balance.",
+            "frozen: unusable, code None. Check the account's balance.",
             "mistyped: not_found, code ModelArts.6309. Check instance_id",
         ),
         (("UnusableToken", "The instance's status is STOPPED", "request id", "Start the instance."),),
@@ -86,7 +86,7 @@ TOLD: Mapping[str, Told] = {
     ),
     "04-oneaccess": Told(
         {"oneaccess"},
-        ("Grace Hopper", "oneaccess.header", "'0o600'", "refreshing soon", "is forgotten.", "(False, False)"),
+        ("Grace Hopper", "oneaccess.header", "'0o600'", "refreshing soon", "are forgotten.", "(False, False)"),
         (("Unauthorized", "invalid_client", "Check client_id and client_secret"),),
     ),
     "05-astra": Told(
@@ -111,7 +111,7 @@ TOLD: Mapping[str, Told] = {
             ("NotFound", "ResourceNotFound.ApplicationToken", "request id"),
         ),
     ),
-    "07-long-job": Told({"pai-dlc"}, ("job.token", "token number 3", "never refused", "pai-dlc is forgotten.")),
+    "07-long-job": Told({"pai-dlc"}, ("job.token", "token number 3", "never refused", "pai-dlc are forgotten.")),
     "08-widgets": Told(
         {"pai-dlc"}, ("IDaaS EIAM", "injected: $PAI_DLC_TOKEN", "TargetId=dlc1a2b3c4d5e6f7", "'api': 'pai-dlc'")
     ),
@@ -137,7 +137,7 @@ TOLD: Mapping[str, Told] = {
         {"oneaccess"},
         (
             "https://pai-dlc.cn-hangzhou.aliyuncs.com",
-            "key 'provider' is not one that is installed",
+            "key 'provider' is not an installed provider",
             "Did you mean client_secret?",
             "must be https",
             "can only be switched off for loopback",
@@ -155,7 +155,7 @@ TOLD: Mapping[str, Told] = {
             "role/adminrole/tutorial",
             "signed with STS.…",
             "0 calls of STS for 5 calls of the SDK",
-            "tutorial-role is forgotten.",
+            "tutorial-role are forgotten.",
         ),
         (
             ("NotFound", "EntityNotExist.Role", "request id"),
@@ -171,7 +171,7 @@ TOLD: Mapping[str, Told] = {
             "Still there? False",
             "True True\n'pai-dsw'",
             "ValidationError: correct the request, because it will not get better. Retry? False",
-            "tutorial-instance is forgotten.",
+            "tutorial-instance are forgotten.",
         ),
         (
             ("InvalidRequest", "ValidationError", "request id"),

@@ -39,7 +39,7 @@ IN_HEADERS = ("modelarts", "pai-dlc", "eiam")
 
 BACKOFF = (0.5, 1.0, 2.0)
 AGAIN = "Try again later."
-NOT_THIS_API = "Check that the endpoint is this API's."
+NOT_THIS_API = "Check that the endpoint belongs to this API."
 CLIENT = "Check client_id and client_secret, and that the application may call APIs."
 LOCKED = "Check the credential of the profile and this machine's clock. A key is locked for 5 minutes after 5 refusals."
 CLOCK = "Set this machine's clock: a signature is valid for 15 minutes."
@@ -63,7 +63,7 @@ OUTDATED = replace(
 
 HINTS_401 = hints(modelarts=LOCKED, astra="Check api_token: it may have been revoked.")
 HINTS_403 = hints(
-    modelarts="Ask for the ModelArts permission of this project.",
+    modelarts="Ask for permission to use ModelArts in this project.",
     pai_dlc="Ask for the RAM action paidlc:GetToken.",
     oneaccess=CLIENT,
     astra="Ask for a role that may see this user's tokens.",
@@ -77,7 +77,7 @@ HINTS_404: dict[str, dict[str, Any]] = {
 HINTS_EXPIRED = hints(
     pai_dlc="Check this machine's clock.",
     oneaccess="Check the validity period under API Authentication in the administrator portal.",
-    eiam="Enable or renew it in the IDaaS console, or name another ApplicationTokenId.",
+    eiam="Enable or renew it in the IDaaS console, or give another ApplicationTokenId.",
 )
 STALE = {"error": Unauthorized, "request_id": True}
 BUT_SKEWED = of_each(

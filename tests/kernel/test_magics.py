@@ -336,7 +336,7 @@ def test_help_tells_what_it_is_for_and_what_it_does_not_do(shell: InteractiveShe
         "gettoken": ("%gettoken oneaccess --env", "{job_id}", "takes no secret", "--format", "for each use"),
         "tokens": ("what failed", "request to an API"),
         "deltoken": ("restore", "The token is not revoked"),
-        "withtoken": ("%%withtoken oneaccess", "even by an error"),
+        "withtoken": ("%%withtoken oneaccess", "even with an error"),
     }.items():
         text = getdoc(shell.find_line_magic(name)) or ""
         for word in words:
@@ -427,7 +427,7 @@ def test_deltoken_forgets_it_everywhere_and_puts_back_what_was_there(
     monkeypatch.setenv("MINE", "before")
     done(shell, "mine = 'before'\n%gettoken oneaccess --env MINE --var mine")
     outcome = done(shell, "%deltoken oneaccess")
-    assert "oneaccess is forgotten." in outcome.card
+    assert "The tokens of oneaccess are forgotten." in outcome.card
     assert "restored" in outcome.card
     assert "mine" in outcome.card
     assert "$MINE" in outcome.card

@@ -18,8 +18,6 @@ MILLISECONDS = DEADLINE * 1000
 class Lab:
     """JupyterLab in one page, with a workspace of its own."""
 
-    home = ".jp-Launcher"
-
     def __init__(self, page: Page, served: Served) -> None:
         self.page = page
         self.served = served
@@ -31,6 +29,10 @@ class Lab:
         path = path or f"lab/workspaces/{self.workspace}"
         self.page.goto(f"{self.served.url}/{path}?token={self.served.token}")
         self.page.wait_for_selector("#jupyter-tokens-panel", state="attached")
+        # JupyterLab restores its layout, then selects the file browser and opens a launcher, which takes the focus.
+        self.page.wait_for_function(
+            "window.jupyterapp.restored.then(() => window.jupyterapp.shell.currentWidget !== null)"
+        )
 
     def command(self, name: str, **args: Any) -> None:
         """Runs a command without waiting for its end, as a menu does."""
@@ -112,8 +114,6 @@ class Lab:
 class Notebook(Lab):
     """Notebook 7: each notebook is a page of its own, with a panel of its own, and there is no status bar."""
 
-    home = ".jp-FileBrowser"
-
     def open(self, path: str = "tree") -> None:
         super().open(path)
 
@@ -135,7 +135,5 @@ IN_BOTH = pytest.mark.parametrize("application", first(PAGES), indirect=True)
 def with_panel(lab: Lab) -> Lab:
     """Opens JupyterLab or Notebook, and the panel in it."""
     lab.open()
-    # JupyterLab's launcher takes the focus when it appears.
-    expect(lab.page.locator(lab.home)).to_be_visible()
     lab.open_panel()
     return lab

@@ -54,4 +54,5 @@ def test_a_kernel_is_told_that_the_browser_does_not_let_the_page_copy(lab: Lab) 
     # Its answer reaches the kernel some messages later.
     while len(said) < len("[{'ready': True}, {}]"):
         said = lab.run_cell("print(told)")
-    assert said == "[{'ready': True}, {'error': 'The browser does not allow this page to copy. Use Show instead.'}]"
+    problem = "The browser does not allow this page to copy. Show the text and copy it by hand."
+    assert said == f"[{{'ready': True}}, {{'error': '{problem}'}}]"

@@ -68,7 +68,7 @@ def test_an_application_that_was_never_started_is_no_servers(monkeypatch: pytest
 def test_another_file_name_tells_no_kernel(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
     kernel(monkeypatch, file)
     assert identity() is None
-    assert missing_identity() == "another program than the Jupyter server started this kernel, for example papermill"
+    assert missing_identity() == "a program other than the Jupyter server started this kernel, for example papermill"
 
 
 def test_a_kernel_without_a_key_cannot_prove_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_a_field_that_is_no_object(value: object) -> None:
 
 @pytest.mark.parametrize("value", ["a b", "a\nb", "é", "\x7f", "a\r\nX-Header: b"])
 def test_a_token_with_characters_that_no_header_takes(value: str) -> None:
-    with pytest.raises(ResponseError, match="characters in 'token' that no token has") as caught:
+    with pytest.raises(ResponseError, match="characters in 'token' that a token cannot have") as caught:
         answers.token_of(answer(200), {"token": CANARY + value}, "token")
     assert CANARY not in str(caught.value) + repr(caught.value)
 

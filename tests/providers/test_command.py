@@ -472,7 +472,7 @@ def test_the_profiles_timeout_is_its_time_limit(clock: Clock) -> None:
         ({}, "key 'command' is missing"),
         ({"command": "echo 'x"}, "cannot be split into words"),
         ({"command": "command:echo x"}, "without command: before it"),
-        ({"command": " "}, "names nothing"),
+        ({"command": " "}, "is incomplete"),
         ({"command": "echo\nx"}, "holds control characters"),
         ({"command": ["echo"]}, "must be a string"),
     ],

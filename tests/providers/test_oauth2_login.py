@@ -67,10 +67,10 @@ class Used:
         ({**BROWSER, "grant": "client_credentials", "authorization_endpoint": ""}, "none is for clients whose users"),
         ({**SETTINGS, "grant": "token_exchange"}, "key 'subject' is missing"),
         ({**SETTINGS, "grant": "token_exchange", "subject": "mine"}, "must be profile:NAME"),
-        ({**SETTINGS, "subject": "profile:another"}, "is for grant token_exchange"),
+        ({**SETTINGS, "subject": "profile:another"}, "is only used with grant token_exchange"),
         ({**BROWSER, "authorization_endpoint": ""}, "key 'authorization_endpoint' is missing"),
         ({**DEVICE, "device_endpoint": ""}, "key 'device_endpoint' is missing"),
-        ({**BROWSER, "token": "id_token"}, "needs an issuer without endpoint"),
+        ({**BROWSER, "token": "id_token"}, "needs issuer and no endpoint"),
     ],
 )
 def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) -> None:

@@ -81,8 +81,8 @@ def test_accepted(param: Param, value: object, parsed: object) -> None:
         (ID, "a\\b", "without a slash"),
         (ID, ".", "without a slash"),
         (ID, "..", "without a slash"),
-        (ID, "a\nb", "must not hold control characters"),
-        (ID, "a\ud800", "must not hold control characters"),
+        (ID, "a\nb", "must not contain control characters"),
+        (ID, "a\ud800", "must not contain control characters"),
         (ID, 5, "must be a string, not 5"),
         (TEXT, b"x", "must be a string, not bytes"),
     ],
@@ -140,4 +140,4 @@ def test_missing() -> None:
 def test_closest() -> None:
     assert closest("alhpa", ["alpha", "beta"]) == "Did you mean alpha?"
     assert closest("x", ["alpha", "beta"]) == "Known: alpha, beta."
-    assert closest("x", []) == "It takes none."
+    assert closest("x", []) == "There are none."

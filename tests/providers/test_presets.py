@@ -102,7 +102,7 @@ def test_what_a_profile_says_goes_before() -> None:
         ("entra", "must be entra:TENANT, where TENANT is the directory"),
         ("entra:", "must be entra:TENANT"),
         ("entra:a b", "must be entra:TENANT"),
-        ("github:acme", "must be github alone"),
+        ("github:acme", "must be github, without a tenant"),
         ("githup", "or one of github, gitlab"),
         ("http://login.example.com", "must be https"),
     ],

@@ -205,4 +205,4 @@ def test_the_doctor_says_what_is_granted(hub: Hub, monkeypatch: pytest.MonkeyPat
     assert found.status == "fail"
     monkeypatch.delenv(TOKEN_VARIABLE)
     [found] = jupyter.hub_service(offline=False)
-    assert (found.status, found.do) == ("fail", "start the server by the hub")
+    assert (found.status, found.do) == ("fail", "start this server from the hub")

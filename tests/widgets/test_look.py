@@ -96,7 +96,7 @@ def test_the_table_is_the_same_in_text_and_in_html() -> None:
         (ProfileEntry("c", title="Three"), status("failed", error=ApiError("Refused."))),
     ]
     text, html = look.static_text(rows, NOW), look.static_html(rows, NOW).replace("<span>$</span>", "$")
-    assert text.splitlines()[0].split() == ["profile", "provider", "state", "expires", "in"]
+    assert text.splitlines()[0].split() == ["profile", "provider", "state", "expires", "where"]
     for cell in (
         "One (sandbox)",
         f"{utc(NOW + 60).astimezone():%Y-%m-%d %H:%M:%S %Z}",

@@ -1,4 +1,4 @@
-"""The checks of `jupyter tokens doctor`. No check changes or prints anything; this module has their result type."""
+"""The checks of `jupyter tokens doctor`, which change and print nothing. This module defines the type of a result."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ def fail(check: str, what: str, do: str) -> CheckResult:
 
 
 def within(seconds: float, works: Sequence[Callable[[], _T]]) -> list[_T | TokenError | None]:
-    """Call all of them, each on a thread of its own; return their results, `TokenError`s, or None after the time limit.
+    """Call each function on its own thread, and wait for all of them for at most `seconds`.
 
+    Returns one entry per function: its result, a `TokenError` if it raised any exception, or None if the time was up.
     A thread that hangs, for example in a name lookup, is abandoned: it does not keep the process from ending.
     """
     outcomes: list[_T | TokenError | None] = [None] * len(works)
@@ -64,7 +65,7 @@ def within(seconds: float, works: Sequence[Callable[[], _T]]) -> list[_T | Token
         except TokenError as error:
             outcomes[place] = error.copy()
         except Exception as error:
-            # Only the type: its text may hold anything.
+            # Only the type: the text may contain a secret.
             outcomes[place] = TokenError(f"An unexpected error ({type(error).__name__}).")
 
     threads = [threading.Thread(target=run, args=(place,), daemon=True) for place in range(len(works))]

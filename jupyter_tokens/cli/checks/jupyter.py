@@ -27,13 +27,13 @@ __all__ = ["hub_service", "kernel_channels", "kernel_route", "lab_extension", "p
 _LAB_NAME = "jupyter-tokens"
 _PROVISIONER = "jupyter-tokens"
 _CHECKOUT = "0.0.0"
-"""The lab extension's version if it was built by hand; in a wheel it is that of the package."""
+"""The lab extension's version if it was built in a checkout. In a wheel, it has the package's version."""
 _ROUTE_SECONDS = 5.0
 _NO_KERNEL = "00000000-0000-0000-0000-000000000000"
 
 
 class _Server(JupyterApp):
-    """Reads the configuration of a Jupyter server, without being one."""
+    """Reads a Jupyter server's configuration, without starting a server."""
 
     name = "jupyter-server"
 
@@ -73,7 +73,7 @@ def provisioner(at_start: list[str]) -> Iterator[CheckResult]:
     if not points:
         yield fail("kernel provisioner", "its entry point is not installed", "install jupyter_tokens again")
     elif other and other != _PROVISIONER and at_start:
-        what = f"JUPYTER_DEFAULT_PROVISIONER_NAME is {other}, so that nothing is injected at a kernel's start"
+        what = f"JUPYTER_DEFAULT_PROVISIONER_NAME is {other}, so nothing is injected at a kernel's start"
         yield warn("kernel provisioner", what, f"unset it, or name {_PROVISIONER} in the kernelspec")
     else:
         yield ok("kernel provisioner", "installed")
@@ -99,10 +99,10 @@ def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
     """Whether the Jupyter server that started this process answers kernels."""
     url = os.environ.get(URL_VARIABLE)
     if not url:
-        yield ok("kernel route", f"{URL_VARIABLE} is not set: not started by a Jupyter server")
+        yield ok("kernel route", f"{URL_VARIABLE} is not set: this process was not started by a Jupyter server")
         return
     if offline:
-        yield ok("kernel route", f"{URL_VARIABLE} is set; not asked (--offline)")
+        yield ok("kernel route", f"{URL_VARIABLE} is set; not checked (--offline)")
         return
     [answer] = within(_ROUTE_SECONDS, [lambda: _ask_as_a_stranger(url)])
     # A server with the extension answers that there is no such kernel.
@@ -120,10 +120,12 @@ def hub_service(*, offline: bool) -> Iterator[CheckResult]:
     if not url:
         return
     if not token:
-        yield fail("hub service", f"{SERVICE_VARIABLE} is set, but not {TOKEN_VARIABLE}", "start the server by the hub")
+        yield fail(
+            "hub service", f"{SERVICE_VARIABLE} is set, but not {TOKEN_VARIABLE}", "start this server from the hub"
+        )
         return
     if offline:
-        yield ok("hub service", f"{url}; not asked (--offline)")
+        yield ok("hub service", f"{url}; not checked (--offline)")
         return
     [answer] = within(_ROUTE_SECONDS, [lambda: _granted(HubServer(url, token))])
     if isinstance(answer, list):
@@ -152,7 +154,7 @@ def _disabled() -> bool:
     pages = [_json(file) for file in _under(jupyter_config_path(), "labconfig/page_config.json")]
     pages += [_json(file) for file in _under(jupyter_path("lab"), "settings/page_config.json")]
     named = [page.get("disabledExtensions") or () for page in pages]
-    # A list in old versions of JupyterLab. One of its plugins alone can be named as well.
+    # In old versions of JupyterLab this is a list. An entry can also be a single plugin of the extension.
     listed = [name for names in named for name in names if not isinstance(names, dict) or names[name]]
     return any(name == _LAB_NAME or str(name).startswith(f"{_LAB_NAME}:") for name in listed)
 

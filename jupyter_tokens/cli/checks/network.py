@@ -1,4 +1,4 @@
-"""Checks of proxy variables, and of each endpoint: name resolution, connection, TLS and clock."""
+"""Checks of the proxy variables, and of each endpoint's name resolution, connection, TLS and clock."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["Answered", "endpoints", "probe", "proxied", "proxies"]
 
 SECONDS = 6.0
-"""Time limit in seconds for all endpoints together, even without a network."""
+"""Time limit for checking all endpoints together, in seconds. It also holds without a network."""
 SKEW_FAILS = 900.0
-"""The largest deviation of a signature's date in seconds, for Alibaba Cloud and Huawei Cloud."""
+"""Alibaba Cloud and Huawei Cloud refuse a signature if its date is wrong by more than this, in seconds."""
 SKEW_WARNS = 60.0
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 def proxies() -> Iterator[CheckResult]:
-    """Check the variables for proxies and certificates. Of a proxy, only the host is shown, never a password."""
+    """Check the environment variables for proxies and certificates. Shows a proxy's host, never its password."""
     there = {name.upper(): text for name, text in os.environ.items() if text and name.upper() in _PROXIES}
     for name, text in there.items():
         host = _host_of(text)
@@ -63,9 +63,7 @@ def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Itera
         elif isinstance(answer, TokenError):
             yield fail("endpoint", f"{url}: {answer.message.rstrip('.')}", answer.hint.rstrip("."))
         else:
-            yield fail(
-                "endpoint", f"{url} cannot be reached: no answer in time", "check the network and the name service"
-            )
+            yield fail("endpoint", f"{url} cannot be reached: no answer in time", "check the network and DNS")
 
 
 def _judged(url: str, answer: Answered) -> CheckResult:
@@ -82,7 +80,9 @@ def _judged(url: str, answer: Answered) -> CheckResult:
         )
     if abs(answer.skew) >= SKEW_WARNS:
         return warn(
-            "clock", f"{reached}, {off}", "set the clock (NTP): from a difference of 15 minutes, signatures are refused"
+            "clock",
+            f"{reached}, {off}",
+            "set the clock (NTP): signatures are refused if the clocks differ by 15 minutes",
         )
     return ok("endpoint", f"{reached}, the clocks agree")
 
@@ -114,14 +114,22 @@ def _host_of(url: str) -> str | None:
 
 
 class Answered(NamedTuple):
-    """`skew` is how many seconds this machine's clock is ahead of the API's; None if the API reports no time."""
+    """The response of an endpoint.
+
+    Attributes
+    ----------
+    status : int
+        The HTTP status.
+    skew : float or None
+        Seconds by which this machine's clock is ahead of the API's; None if the API reports no time.
+    """
 
     status: int
     skew: float | None
 
 
 def proxied(url: str) -> bool:
-    """Whether the environment names a proxy for a URL."""
+    """Whether the environment variables set a proxy for a URL."""
     return proxy_for(parsed_url(url)) is not None
 
 

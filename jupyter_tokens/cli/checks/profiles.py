@@ -1,4 +1,4 @@
-"""Checks of configuration files, profiles, the keyring, credentials, and, if asked to, of real calls."""
+"""Checks of configuration files, profiles, the keyring, credentials, and, with --live, real calls."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 __all__ = ["files", "keyring", "live", "profiles", "signatures"]
 
 SECONDS = 20.0
-"""Time limit for each profile: a metadata service may be missing."""
+"""Least time limit for getting a profile's credential, in seconds: a metadata service may not answer."""
 _MORE_SECONDS = 5.0
-"""Time limit for reading the configuration and the secrets."""
+"""Added to the profiles' `timeout` for reading the configuration and the secrets, in seconds."""
 
 
 def files(found: list[Path]) -> Iterator[CheckResult]:
-    """Check each file, and who can write it."""
+    """Check each configuration file, and who can write to it."""
     if os.environ.get("JUPYTER_NO_CONFIG"):
-        yield fail("configuration", "JUPYTER_NO_CONFIG is set: no profile is read or kept", "unset JUPYTER_NO_CONFIG")
+        yield fail("configuration", "JUPYTER_NO_CONFIG is set: no profile is read or saved", "unset JUPYTER_NO_CONFIG")
     elif not found:
         yield warn("configuration", "no configuration file was found", "run `jupyter tokens add NAME`")
     for file in found:
         try:
             mode = _mode(file)
         except OSError:
-            # Reading it fails as well, and says so.
+            # Loading the file fails as well, and that error is reported.
             continue
         yield ok("configuration", f"{file} (mode {mode:04o})")
         for path in (file, file.parent):
@@ -57,11 +57,11 @@ def files(found: list[Path]) -> Iterator[CheckResult]:
 
 
 def profiles(known: Profiles) -> Iterator[CheckResult]:
-    """Check each profile, and whether secrets are written out in it."""
+    """Check each profile, and whether it contains literal secrets."""
     for name in known:
         try:
             with warnings.catch_warnings():
-                # Reported below, for each profile.
+                # What a warning is about is reported below, for each profile.
                 warnings.simplefilter("ignore", UserWarning)
                 profile = known[name]
         except ConfigurationError as error:
@@ -72,7 +72,7 @@ def profiles(known: Profiles) -> Iterator[CheckResult]:
             yield warn("variable", what, "choose another name for env")
         literal = _literals(profile)
         if literal:
-            what = f"profile {name}: {', '.join(literal)} is written out in {known.file(name)}"
+            what = f"profile {name}: {', '.join(literal)} is in plain text in {known.file(name)}"
             yield warn(
                 "literal secret", what, "keep it elsewhere: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
             )
@@ -117,31 +117,31 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResul
     for profile in profiles:
         unasked = _asks_network(profile) if offline else ""
         if unasked:
-            yield warn("credential", f"profile {profile.name}: its {unasked} (--offline)", "run it without")
+            yield warn("credential", f"profile {profile.name}: its {unasked} (--offline)", "leave out --offline")
             continue
-        # A keyring that waits for a person reports that within the profile's own time limit.
+        # If the keyring waits for its password, it raises its own error within the profile's `timeout`.
         [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)])
         if isinstance(outcome, TokenError):
             do = outcome.hint.rstrip(".") or "correct the profile"
             yield fail("credential", f"profile {profile.name}: {_problem(outcome)}", do)
         elif outcome is None:
-            yield fail("credential", f"profile {profile.name}: no credential in time", "see its source")
+            yield fail("credential", f"profile {profile.name}: no credential in time", "check that its source answers")
         else:
             yield ok("credential", f"profile {profile.name}: {outcome}")
 
 
 def _asks_network(profile: Profile) -> str:
-    """Return what is left out without a network, or "" if this profile's credential can be looked for."""
+    """Return what --offline leaves out, or "" if this profile's credential can be checked offline."""
     if not profile.references:
-        return "chain was not asked"
+        return "credential chain was not used"
     programs = any(isinstance(setting, Program) for setting in profile.provider.settings().values())
     return "program was not run" if programs else ""
 
 
 def _sign(profile: Profile) -> str:
-    """Prepare a call up to its first request; return what was found. Raises `TokenError`."""
+    """Prepare a call up to its first request; return a text about the credential. Raises `TokenError`."""
     if profile.subjects:
-        return f"made from the token of profile {' and '.join(profile.subjects.values())}, which --live asks for"
+        return f"made from the token of profile {' and '.join(profile.subjects.values())}, which --live fetches"
     secrets = profile.secrets()
     credential = profile.provider.credential(secrets)
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
@@ -165,7 +165,7 @@ def _sign(profile: Profile) -> str:
 
 
 def live(profiles: list[Profile]) -> Iterator[CheckResult]:
-    """Fetch a token with each profile, concurrently. Blocks for at most the longest `timeout`, and a little more."""
+    """Fetch a token with each profile, concurrently. Blocks for at most the longest `timeout` plus `_MORE_SECONDS`."""
     if not profiles:
         return
     source = LocalSource()
@@ -196,7 +196,7 @@ def _fetch(source: LocalSource, profile: Profile) -> CheckResult:
     except ParameterError as error:
         # Which parameters a call needs can depend on the others.
         what = f"profile {profile.name}: not fetched: {error.message.rstrip('.')}"
-        return warn("token", what, error.hint.rstrip(".") or "see its documentation")
+        return warn("token", what, error.hint.rstrip(".") or "see the provider's documentation")
     expiry = "" if token.expires_in is None else f", which expires in {remaining(token.expires_in)}"
     return ok("token", f"profile {profile.name}: {profile.provider.title} returned a token{expiry}")
 

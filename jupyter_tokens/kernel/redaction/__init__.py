@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Redaction", "revealing", "start", "stop"]
 
 _STARTED = "_jupyter_tokens_redaction"
-# Of the server's side, which the kernel does not import: server/kernel_start.py and server/snippets.py.
+# `EXPRESSION` of server/snippets.py, which the kernel does not import: the name of the server's user expressions.
 _PUSH = "jupyter_tokens"
 _DISTINCT = 8
 """The fewest different characters in a variable's value that is taken for a secret."""
@@ -53,7 +53,7 @@ class Redaction:
     enabled : callable
         Called for each message; returns whether to redact.
     variables : iterable of str
-        Patterns of environment variables. Their current values are redacted if they look like secrets.
+        Patterns for names of environment variables. Their current values are redacted if they look like secrets.
     clock : Clock, optional
         By default the system's clock.
     """
@@ -120,7 +120,7 @@ class Redaction:
         return None
 
     def _canary(self, session: Any) -> str | None:
-        """Send a made-up value to a dummy socket and check that it was redacted. Returns like `_hook_messages`."""
+        """Send a made-up value to a dummy socket and check that it was redacted; returns the problem if it was not."""
         others = {getattr(part, "session", session) for part in (self._shell.displayhook, self._shell.display_pub)}
         if others != {session}:
             return "it sends through several sessions"
@@ -139,14 +139,14 @@ class Redaction:
             self._enabled = enabled
             self._known.discard(value)
         if left or len(sent.messages) != 2:  # noqa: PLR2004
-            return "a made-up token was not taken out"
+            return "a test value was not redacted"
         for parts in sent.messages:
             at = parts.index(DELIMITER) + 1
             if parts[at] != session.sign(parts[at + 1 : at + 5]):
-                return "a message was signed wrongly"
+                return "a message had a wrong signature"
         return None
 
-    # What is known
+    # The values to redact
 
     def know(self, value: str, profile: str, ends_at: float = inf) -> None:
         """Redact a token that came into this process in another way.
@@ -199,7 +199,7 @@ class Redaction:
             self.know(os.environ[name], filled.profile)
 
     def _hook_pushes(self) -> Callable[[], None]:
-        """Learn the tokens that the server puts into a running kernel's environment with a user expression."""
+        """Redact the tokens that the server puts into a running kernel's environment. Returns an undo function."""
         point = expressions_point(self._shell)
         evaluate: Callable[..., Any] = getattr(*point)
 

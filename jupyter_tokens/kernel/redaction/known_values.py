@@ -16,9 +16,9 @@ from .search import Search
 __all__ = ["MOST_LIVING", "MOST_VALUES", "KnownValues"]
 
 MOST_VALUES = 500
-"""How many values are kept, including expired ones; those that expired first are forgotten first."""
+"""Above this number of values, expired ones are forgotten, the earliest expiry first."""
 MOST_LIVING = 1_000
-"""How many values are kept at most. Beyond it, the one that expires first is forgotten even if it is valid."""
+"""Above this number of values, the one that expires first is forgotten even if it is still valid."""
 
 _FORGOTTEN_AT_ONCE = 2
 _PLAIN = re.compile(r"[^\w .-]")
@@ -33,7 +33,7 @@ class _Known(NamedTuple):
 class KnownValues:
     """The values to redact, each with the label that replaces it.
 
-    Searching takes no lock. Changes take a lock of the current process, so that both work after a fork.
+    Searching takes no lock, and changes take a lock that belongs to the current process: so both work after a fork.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class KnownValues:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._known: dict[str, _Known] = {}
-        # A heap by expiry. An entry is valid only if it has the number of its value.
+        # A heap by expiry. An entry is valid only if its number is the one recorded in `_known`.
         self._ends: list[tuple[float, int, str]] = []
         self._numbers = count()
         self._search = Search()
@@ -72,7 +72,7 @@ class KnownValues:
                 self._search.relabel(value, label)
             elif before.ends_at == ends_at:
                 return
-            # Only after the search knows it: if the thread is stopped in between, the value can be added again.
+            # Recorded only after the search has it: if the thread is stopped in between, the value can be added again.
             known = self._known[value] = _Known(label, ends_at, next(self._numbers))
             heappush(self._ends, (ends_at, known.number, value))
             self._forget_ended()

@@ -1,6 +1,6 @@
 """Redacts what a shell prints, displays and raises, for shells whose messages cannot be searched.
 
-A value that is split between two writes gets through, and so does anything that is sent in another way.
+A value that is split between two writes is not redacted, and neither is anything that is sent in another way.
 """
 
 from __future__ import annotations

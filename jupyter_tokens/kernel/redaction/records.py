@@ -24,8 +24,8 @@ _WRITERS = ("notebook", "history", "hist")
 class Records:
     """The hooks of one shell.
 
-    Results are redacted when they are recorded, because they may be written to a log or a database at once. All records
-    are redacted again just before a magic writes them, when more values may be known. Input is not redacted.
+    Results are redacted when they are recorded, because they may be written to a log or a database immediately. All
+    records are redacted again just before a magic writes them, when more values may be known. Input is not redacted.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ _REVEALING: ContextVar[bool] = ContextVar("jupyter_tokens_revealing", default=Fa
 
 @contextmanager
 def revealing() -> Iterator[None]:
-    """Do not redact what this thread prints, displays and sends within the block. It may be saved with the notebook.
+    """Do not redact what this thread prints, displays and sends within the block. The notebook may save such output.
 
     The value of a cell's last expression is sent after the block, and so is redacted.
     """
@@ -38,7 +38,7 @@ def is_revealing() -> bool:
 
 
 class _Streams:
-    """Makes a kernel's streams send at once within a block; they otherwise send later, from another thread."""
+    """Makes a kernel's streams send immediately within a block; otherwise they send later, from another thread."""
 
     def __init__(self) -> None:
         self._blocks = 0

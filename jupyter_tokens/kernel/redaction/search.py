@@ -32,7 +32,7 @@ _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _DROPPED = bytes(set(range(256)) - _KEPT)
 _WORD = 8
 _DISTINCT = 4
-"""A word needs at least so many different characters to identify a value, unlike a line of `=` or zeros."""
+"""A word needs at least this many different characters to identify a value, unlike a line of `=` or zeros."""
 _PIECE = 4
 """The shortest run that continues a value found nearby, or that is held back at the end of a text."""
 _NEAR = 400
@@ -40,7 +40,7 @@ _NEAR = 400
 
 _BLOCKS, _OVERLAP = (131_072, 16_384, 2_048), 1_024
 """Block sizes in bytes: a block with a known word is divided into smaller ones, and the smallest are searched in full.
-The overlap is the most that a run with its markup may take."""
+The overlap is the greatest length of a run with its markup."""
 
 # Parts that do not identify a value: the armour of a key, the identifier of RSA in it, a URL, the header of a JWT.
 _PUBLIC = re.compile(rb"-{5}[A-Z0-9 ]+-{5}|ANBgkqhkiG9w0BAQEFAA|https?://[\w.:-]+|^eyJ[\w-]+(?=\.[\w-]+\.)")
@@ -232,7 +232,7 @@ class Search:
         self._revision += 1
 
     def relabel(self, value: str, label: str) -> None:
-        """Replace a value by another label from now on."""
+        """Change the label that replaces a value."""
         for needle in self._needles.get(value, ()):
             needle.label = label
         self._plain |= dict.fromkeys(self._plain.keys() & _plain_forms(value), label)

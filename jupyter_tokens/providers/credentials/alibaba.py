@@ -17,10 +17,9 @@ from ..signing.canonical import AccessKey
 __all__ = ["access_key", "chain"]
 
 _LOOKED = (
-    "It looks at ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET (as they were when the chain was first"
-    " asked), ALIBABA_CLOUD_OIDC_TOKEN_FILE with ALIBABA_CLOUD_ROLE_ARN and ALIBABA_CLOUD_OIDC_PROVIDER_ARN,"
-    " {cli}, {ini}, the metadata service of ECS, and ALIBABA_CLOUD_CREDENTIALS_URI."
-    " Set the first two, or log in with the aliyun CLI."
+    "Log in with the aliyun CLI, or set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET and restart:"
+    " the chain reads these two only once. It also reads ALIBABA_CLOUD_OIDC_TOKEN_FILE with ALIBABA_CLOUD_ROLE_ARN and"
+    " ALIBABA_CLOUD_OIDC_PROVIDER_ARN, {cli}, {ini}, the metadata service of ECS, and ALIBABA_CLOUD_CREDENTIALS_URI."
 )
 
 _Stamp = tuple[tuple[int, int] | None, ...]
@@ -36,6 +35,8 @@ def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
 def chain() -> AccessKey:
     """Return the first access key of the vendor's chain: environment, OIDC, files, metadata service. Blocks.
 
+    Raises `SecretError` if the chain has no access key, or if its package is missing.
+
     Notes
     -----
     It uses `alibabacloud-credentials` (extra `alibaba`), which caches a temporary key and renews it before it expires.
@@ -44,14 +45,14 @@ def chain() -> AccessKey:
         from alibabacloud_credentials.client import Client  # noqa: PLC0415 (275 ms and 43 MB)
     except ImportError:
         raise SecretError(
-            "credentials 'chain' needs the package alibabacloud-credentials.",
+            "The setting credentials 'chain' needs the package alibabacloud-credentials.",
             hint="Install it: pip install 'jupyter-tokens[alibaba]'",
         ) from None
     files = _files()
     try:
         found: Any = _client(Client, files).get_credential()
         key, secret, token = found.access_key_id, found.access_key_secret, found.security_token
-        # A file may hold 5 where a string should be.
+        # A file may contain 5 where a string should be.
         if not all(isinstance(part, str) for part in (key, secret, token or "")):
             raise TypeError
     except Exception as caught:
@@ -68,19 +69,19 @@ def chain() -> AccessKey:
 def _files() -> tuple[str, str]:
     from alibabacloud_credentials.utils import auth_constant, auth_util  # noqa: PLC0415 (see `chain`)
 
-    ini = auth_util.environment_credentials_file or os.path.join(auth_constant.HOME, ".alibabacloud", "credentials.ini")  # noqa: PTH118 (the vendor's own text)
+    ini = auth_util.environment_credentials_file or os.path.join(auth_constant.HOME, ".alibabacloud", "credentials.ini")  # noqa: PTH118 (the vendor's own string)
     return os.path.join(auth_constant.HOME, ".aliyun", "config.json"), ini  # noqa: PTH118
 
 
 def _client(kind: Any, files: tuple[str, ...]) -> Any:
-    """Return the client of this process, or a new one if its files have changed: it reads them only once.
+    """Return the client of this process, or a new one if its files have changed: a client reads them only once.
 
-    There is only one client, because each starts a thread. It tries the whole chain at each call, so keys that are
-    added or removed are noticed.
+    There is only one client, because each client starts a thread. It tries the whole chain at each call, so it notices
+    keys that are added or removed.
     """
     from alibabacloud_credentials.provider import DefaultCredentialsProvider  # noqa: PLC0415 (see `chain`)
 
-    global _kept  # noqa: PLW0603 (the process's)
+    global _kept  # noqa: PLW0603 (one client for the process)
     stamp = tuple(_stamp(file) for file in files)
     with _lock:
         if _kept is None or _kept[0] != stamp:
@@ -90,11 +91,11 @@ def _client(kind: Any, files: tuple[str, ...]) -> Any:
 
 
 def _unreadable(files: Iterable[str]) -> Iterator[str]:
-    """Yield reasons for a failure that the vendor's library does not name."""
+    """Yield reasons for a failure that the vendor's library does not report."""
     for file in files:
-        with suppress(OSError), open(file, "rb") as stream:  # noqa: PTH123 (a text from the vendor)
+        with suppress(OSError), open(file, "rb") as stream:  # noqa: PTH123 (a string from the vendor)
             if stream.read(3).startswith(_MARKS):
-                yield f"{file} begins with a byte order mark, which the library does not take: save it as plain UTF-8."
+                yield f"{file} begins with a byte order mark, which the library cannot read: save it as plain UTF-8."
 
 
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -102,7 +103,7 @@ _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 def _stamp(file: str) -> tuple[int, int] | None:
     try:
-        facts = os.stat(file)  # noqa: PTH116 (a text from the vendor)
+        facts = os.stat(file)  # noqa: PTH116 (a string from the vendor)
     except OSError:
         return None
     return facts.st_mtime_ns, facts.st_size

@@ -49,14 +49,17 @@ def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
 
 
 def chain() -> AccessKey:
-    """Return the first access key of the official SDK's chain, without its metadata service. Blocks."""
-    # Unlike Path.home() this raises nothing where there is no home.
+    """Return the first access key of the official SDK's chain, without its metadata service. Blocks.
+
+    Raises `SecretError` if the chain has no access key, or if its file cannot be used.
+    """
+    # Unlike Path.home(), this does not raise if there is no home folder.
     file = Path(os.environ.get(_FILE) or os.path.expanduser("~/.huaweicloud/credentials"))  # noqa: PTH111
     key = _key(os.environ, _AK, _SK, _SECURITY_TOKEN) or _key(_section(file), "ak", "sk", "security_token")
     if key is None:
         raise SecretError(
             "Huawei Cloud's credential chain found no access key.",
-            hint=f"It looks at {_AK} with {_SK}, then at ak and sk under [{_SECTION}] in {file} (or {_FILE}).",
+            hint=f"Set {_AK} and {_SK}, or write ak and sk under [{_SECTION}] in {file}. {_FILE} sets another file.",
         )
     return key
 
@@ -70,7 +73,10 @@ def _key(given: Mapping[str, str], key_id: str, secret: str, security_token: str
 
 
 def _section(file: Path) -> Mapping[str, str]:
-    """Return the section of the file, read as the SDK reads it; empty if it does not exist."""
+    """Return the section of the file, read as the SDK reads it; empty if the file or the section does not exist.
+
+    Raises `SecretError` if the file cannot be read, or if others can read it.
+    """
     parser = configparser.ConfigParser()
     try:
         with file.open("rb") as stream:
@@ -84,7 +90,7 @@ def _section(file: Path) -> Mapping[str, str]:
     except NotText as caught:
         error = SecretError(f"{file} {caught}.")
     except (OSError, configparser.Error) as caught:
-        # The error's text may quote the file.
+        # The message of the error may quote the file.
         why = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
         error = SecretError(f"{file} cannot be read ({why}).", hint=f"Write ak = … and sk = … under [{_SECTION}].")
     raise error
@@ -113,7 +119,7 @@ class IamLogin:
     tokens: dict[str, IamToken] = field(default_factory=dict, repr=False, compare=False)
 
     def same_as(self, other: IamLogin) -> bool:
-        """Whether both logins are for the same user with the same password."""
+        """Whether both logins are for the same user, with the same password and endpoint."""
         who = (self.endpoint, self.username, self.domain_name, self.password.reveal())
         return who == (other.endpoint, other.username, other.domain_name, other.password.reveal())
 
@@ -124,13 +130,13 @@ class IamLogin:
 
 
 def login_request(login: IamLogin, project_id: str, headers: Mapping[str, str]) -> httpx.Request:
-    """Return the Keystone request: password method, scope of one project."""
+    """Return the Keystone request for a login by password, with the scope of one project."""
     auth = {"identity": password_identity(login), "scope": {"project": {"id": project_id}}}
     return token_request(login.endpoint, "/v3/auth/tokens", auth, headers)
 
 
 def password_identity(login: IamLogin) -> dict[str, Any]:
-    """Return the `identity` of a login by password, as Keystone takes it."""
+    """Return the `identity` of a login by password, in the form that Keystone expects."""
     user = {"name": login.username, "password": login.password.reveal(), "domain": {"name": login.domain_name}}
     return {"methods": ["password"], "password": {"user": user}}
 

@@ -18,7 +18,7 @@ __all__ = ["ALGORITHMS", "ASSERTION_SECONDS", "ASSERTION_TYPE", "Client", "asser
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """The algorithms that sign an assertion, all with private keys."""
 ASSERTION_SECONDS = 300
-"""Life of an assertion, in seconds: it is used at once, but clocks differ."""
+"""Life of an assertion, in seconds. An assertion is used immediately, but clocks differ."""
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -26,7 +26,14 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 class Client:
     """A registered client.
 
-    proof : its secret, or its private key in PEM; empty for a public client. subject : the token to be exchanged.
+    Attributes
+    ----------
+    id : str
+        Its client id.
+    proof : Secret
+        Its secret, or its private key in PEM; empty for a public client.
+    subject : Secret or None
+        The token to exchange for another, for the grant token_exchange.
     """
 
     id: str
@@ -35,9 +42,9 @@ class Client:
 
 
 def basic(client: Client) -> str:
-    """Return the value of `Authorization`; id and secret are form-encoded before they are joined.
+    """Return the value of `Authorization` for HTTP Basic; id and secret are form-encoded before they are joined.
 
-    A space becomes %20, because not all servers decode the plus sign of a form.
+    A space becomes %20, because not all servers decode a plus sign to a space.
     """
     pair = f"{quote(client.id, safe='')}:{quote(client.proof.reveal(), safe='')}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
@@ -46,14 +53,15 @@ def basic(client: Client) -> str:
 def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now: float) -> str:
     """Return a new JWT that authenticates the client once; `now` is in seconds since the epoch.
 
-    It uses PyJWT and cryptography (extra `oauth2`). Raises `SecretError` if the key cannot sign.
+    It uses PyJWT and cryptography (extra `oauth2`). Raises `SecretError` if the key cannot sign or a
+    package is missing.
     """
     try:
         import jwt  # noqa: PLC0415 (brings cryptography: 60 ms)
         from cryptography.hazmat.primitives import hashes  # noqa: F401, PLC0415 (PyJWT comes without it)
     except ImportError:
         raise SecretError(
-            "auth_method 'private_key_jwt' needs the packages PyJWT and cryptography.",
+            "The setting auth_method 'private_key_jwt' needs the packages PyJWT and cryptography.",
             hint="Install them: pip install 'jupyter-tokens[oauth2]'",
         ) from None
     claims = {
@@ -67,7 +75,7 @@ def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now
     try:
         return jwt.encode(claims, client.proof.reveal(), algorithm, headers={"kid": key_id} if key_id else None)
     except Exception as caught:
-        # Only the type: the text and the frames may hold parts of the key.
+        # Report only its type: its message and frames may contain parts of the key.
         error = SecretError(
             f"private_key is not a key that {algorithm} can sign with ({type(caught).__name__}).",
             hint="Give an unencrypted private key in PEM, and the signing_algorithm that the client is registered for.",

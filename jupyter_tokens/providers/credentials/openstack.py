@@ -13,14 +13,14 @@ from .huawei import IamLogin
 
 __all__ = ["login"]
 
-_WHERE = "It looks at OS_CLOUD, the other OS_* variables, {files}."
+_WHERE = "Check OS_CLOUD, the other OS_* variables, and {files}."
 _FILES = ("clouds.yaml", "clouds.yml", "clouds.json")
 
 
 def login(cloud: str) -> IamLogin | Secret:
-    """Return the password login of a cloud, or the token that it holds. Blocks.
+    """Return the password login for a cloud, or the IAM token in its configuration. Blocks.
 
-    The name "" means the cloud that OpenStack's tools use by default.
+    The name "" means the cloud that OpenStack's tools use by default. Raises `SecretError` if there is no usable login.
 
     Notes
     -----
@@ -36,7 +36,7 @@ def _login(cloud: str) -> IamLogin | Secret:
         from openstack.config import loader  # noqa: PLC0415 (0.4 s and keystoneauth)
     except ImportError:
         raise SecretError(
-            "credentials 'openstack' needs the package openstacksdk.",
+            "The setting credentials 'openstack' needs the package openstacksdk.",
             hint="Install it: pip install 'jupyter-tokens[openstack]'",
         ) from None
     looked = _WHERE.format(files=", ".join(_searched(loader, _FILES[:1])))
@@ -51,7 +51,8 @@ def _login(cloud: str) -> IamLogin | Secret:
             vendor_files=_searched(loader, [name.replace("clouds", "clouds-public") for name in _FILES]),
         )
         found = config.get_one(cloud=cloud or None, validate=False).config
-        # Variables are beside `auth` until a plug-in for them is loaded, which would take another half second.
+        # Values from variables are next to `auth` until a plug-in for them is loaded, which would take
+        # half a second more.
         known = {**found, **{name: value for name, value in found["auth"].items() if value}}
     except Exception as caught:
         named = f"cloud {cloud!r}" if cloud else "the cloud"
@@ -69,7 +70,7 @@ def _login_of(known: Mapping[str, Any], looked: str) -> IamLogin | Secret:
         return Secret(_text(known, "token", looked))
     if kind not in {"password", "v3password"}:
         raise SecretError(
-            f"OpenStack's configuration asks for the login {kind[:40]!r}; only password and v3token are supported.",
+            f"OpenStack's configuration has auth_type {kind[:40]!r}; only password and v3token are supported.",
             hint=looked,
         )
     return IamLogin(
@@ -89,4 +90,4 @@ def _text(known: Mapping[str, Any], name: str, looked: str) -> str:
 
 
 def _searched(loader: Any, names: Iterable[str]) -> list[str]:
-    return [os.path.join(folder, name) for folder in loader.CONFIG_SEARCH_PATH[1:] for name in names]  # noqa: PTH118 (texts are what it takes)
+    return [os.path.join(folder, name) for folder in loader.CONFIG_SEARCH_PATH[1:] for name in names]  # noqa: PTH118 (it takes strings)

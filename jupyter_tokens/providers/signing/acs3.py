@@ -81,7 +81,8 @@ def signed_headers(
 ) -> dict[str, str]:
     """Return the headers that the signature adds to a request.
 
-    `headers` are those that the request already has, with lower-case names; `host` and every `x-acs-*` are signed.
+    `headers` are the headers that the request already has, with lower-case names. Of these, `host`, every
+    `x-acs-*` and, with a body, `content-type` are signed.
     """
     payload_hash = sha256(body)
     added = {"x-acs-date": date, "x-acs-signature-nonce": nonce, "x-acs-content-sha256": payload_hash}
@@ -99,7 +100,7 @@ def signed_headers(
 
 
 class Acs3Auth(SigningAuth):
-    """Signs a request that already has the headers `x-acs-action` and `x-acs-version`.
+    """Signs requests that already have the headers `x-acs-action` and `x-acs-version`.
 
     `nonce` returns a string that is never used twice.
     """

@@ -1,4 +1,4 @@
-"""The canonical request, which both signature algorithms sign."""
+"""The canonical form of a request, which both signature algorithms sign."""
 
 from __future__ import annotations
 
@@ -44,29 +44,29 @@ class AccessKey:
 
 
 def sha256(data: bytes) -> str:
-    """Hexadecimal SHA-256."""
+    """Return the hexadecimal SHA-256 of `data`."""
     return hashlib.sha256(data).hexdigest() if data else EMPTY_SHA256
 
 
 def hmac_sha256(key: str, text: str) -> str:
-    """Hexadecimal HMAC-SHA256 of two strings, as UTF-8."""
+    """Return the hexadecimal HMAC-SHA256 of `text` with `key`, both encoded as UTF-8."""
     return hmac.digest(key.encode(), text.encode(), "sha256").hex()
 
 
 def percent_encode(text: str, safe: str = "") -> str:
-    """Percent-encode by RFC 3986: everything but letters, digits, `-`, `.`, `_`, `~` and the characters in `safe`."""
+    """Percent-encode (RFC 3986) everything but letters, digits, `-`, `.`, `_`, `~` and the characters in `safe`."""
     return quote(text, safe="~" + safe)
 
 
 def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
-    """Names and values encoded by RFC 3986 and sorted, joined by `&`."""
+    """Return the query string: names and values encoded as in RFC 3986, sorted and joined by `&`."""
     return "&".join(
         f"{name}={value}" for name, value in sorted((percent_encode(n), percent_encode(v)) for n, v in pairs)
     )
 
 
 def canonical_headers(headers: Mapping[str, str]) -> tuple[str, str]:
-    """The block of `name:value` lines and the list of names joined by `;`, sorted by lower-case name."""
+    """Return the block of `name:value` lines, and the names joined by `;`, both sorted by lower-case name."""
     lowered = sorted((name.lower(), value.strip()) for name, value in headers.items())
     return "".join(f"{name}:{value}\n" for name, value in lowered), ";".join(name for name, _ in lowered)
 
@@ -83,7 +83,7 @@ def canonical_request(
     method : str
         The HTTP method.
     uri : str
-        The encoded path, in the form that the algorithm wants.
+        The encoded path, in the form that the algorithm requires.
     query : Query
         Decoded names and values in any order, or the result of `canonical_query`.
     headers : Mapping
@@ -114,7 +114,7 @@ class SigningAuth(httpx.Auth):
         self._clock = clock or SystemClock()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign one request of httpx."""
+        """Sign the request and send it once."""
         yield self.sign(request)
 
     def sign(self, request: httpx.Request) -> httpx.Request:

@@ -44,7 +44,7 @@ def authorization(
     query : Query
         Decoded names and values in any order, or the result of `canonical_query`.
     path : str
-        The RFC 3986-encoded path as it is sent. This function adds the final slash that the signature wants.
+        The RFC 3986-encoded path as it is sent. This function adds the final slash that the signature requires.
     headers : Mapping
         Exactly the headers to sign, including `x-sdk-date`.
     payload_hash : str
@@ -72,7 +72,8 @@ def signed_headers(
 ) -> dict[str, str]:
     """Return the headers that the signature adds to a request.
 
-    `headers` are those that the request already has, with lower-case names; host, content type and project are signed.
+    `headers` are the headers that the request already has, with lower-case names. Of these, `host`,
+    `content-type`, `x-project-id` and `x-domain-id` are signed.
     """
     added = {"x-sdk-date": date}
     if key.security_token is not None:

@@ -46,8 +46,8 @@ class TokenStore(Configurable):
     """Configures the store through which the processes of a user share tokens."""
 
     url = Unicode(
-        help="file: (a folder of this user), file:/absolute/folder, redis://…, rediss://…, unix://…, or none. "
-        f"The default is the environment variable {VARIABLE}, or file: if that is not set.",
+        help="Where the store is: file: (a folder of this user), file:/absolute/folder, redis://…, rediss://…, "
+        f"unix://…, or none. The default is the environment variable {VARIABLE}, or file: if that is not set.",
     ).tag(config=True)
     keys = List(
         Unicode(),
@@ -61,16 +61,16 @@ class TokenStore(Configurable):
 
     @classmethod
     def configured(cls, files: Sequence[Path] | None = None) -> TokenStore:
-        """Create it from the configuration files. Raises `ConfigurationError`."""
+        """Create the settings from the configuration files. Raises `ConfigurationError`."""
         try:
             return cls(config=Config({cls.__name__: load_settings(cls.__name__, files)}))
         except TraitError:
-            # The text would quote the value.
+            # The original error's text would quote the value.
             problem = ConfigurationError("TokenStore.url must be a string, and TokenStore.keys a list of strings.")
         raise problem
 
     def open(self, clock: Clock | None = None) -> Store | None:
-        """Open the store; None for "none". Raises `ConfigurationError`."""
+        """Open the store; None for "none", or if this system cannot lock files. Raises `ConfigurationError`."""
         clock = clock or SystemClock()
         kind, _, place = self.url.partition(":")
         if self.url == "none":
@@ -86,19 +86,21 @@ class TokenStore(Configurable):
         if kind in _REDIS:
             return RedisStore(self.url, clock)
         # Not quoted, because the URL may contain a password.
-        raise ConfigurationError("TokenStore.url must be file:, file:/absolute/folder, redis://…, rediss://… or none.")
+        raise ConfigurationError(
+            "TokenStore.url must be file:, file:/absolute/folder, redis://…, rediss://…, unix://… or none."
+        )
 
     def open_records(self, clock: Clock) -> Records:
-        """What the replicas of a service share: in Redis if the store is there, else in this process alone.
+        """Open the records that a service's replicas share: in Redis if the store is there, else in this process.
 
-        Raises `TokenError` or `OSError`.
+        Raises `TokenError`, `OSError` or `StoreUnavailable`.
         """
         if self.url.partition(":")[0] not in _REDIS:
             return MemoryRecords(clock)
         return RedisRecords(RedisStore(self.url, clock), self.sealing_keys())
 
     def sealing_keys(self) -> list[bytes]:
-        """The keys; the first one encrypts. Raises `TokenError`, `OSError` or `StoreUnavailable`."""
+        """Return the keys; the first one encrypts. Raises `TokenError`, `OSError` or `StoreUnavailable`."""
         references = self.keys or [f"file:{_own_key_file()}"]
         found = [
             word.encode()
@@ -110,7 +112,10 @@ class TokenStore(Configurable):
         return found
 
     def rekey(self) -> Path:
-        """Insert a new key before those in the default file. Raises the same errors as `sealing_keys`."""
+        """Insert a new key before the others in the default file, and return the file's path.
+
+        Raises the same errors as `sealing_keys`.
+        """
         if self.keys:
             raise ConfigurationError(
                 "The keys come from TokenStore.keys, so they cannot be changed here.",

@@ -14,7 +14,7 @@ class StoreUnavailable(Exception):
 
 
 class Kept(NamedTuple):
-    """The content of a slot; `left` is in seconds, and `fence` increases with each holder of the slot's lock."""
+    """The content of a slot. It expires in `left` seconds; `fence` increases with each holder of the slot's lock."""
 
     sealed: bytes
     left: float
@@ -22,7 +22,7 @@ class Kept(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """Facts about a slot that need no decryption; `age` and `left` in seconds, `size` in bytes."""
+    """Facts about a slot that need no decryption: `age` and time `left` in seconds, `size` in bytes."""
 
     name: str
     age: float
@@ -34,7 +34,7 @@ class Store(ABC):
     """Stores encrypted bytes under opaque names. Thread-safe; every method blocks and raises `StoreUnavailable`."""
 
     place: str
-    """Where the store is, for people; without a password."""
+    """Where the store is, as shown to users, without a password."""
 
     @abstractmethod
     def get(self, name: str) -> Kept | None:
@@ -50,14 +50,14 @@ class Store(ABC):
 
     @abstractmethod
     def lock(self, name: str, *, seconds: float) -> AbstractContextManager[int]:
-        """Hold a slot's lock, for a `with` block, and get a fence that is greater than those of all earlier holders.
+        """Hold a slot's lock during a `with` block, and get a fence that is greater than any earlier holder's.
 
         Waits for at most `seconds`. Releasing the lock never raises.
         """
 
     @abstractmethod
     def slots(self) -> list[Slot]:
-        """The slots that have not expired."""
+        """Return the slots that have not expired."""
 
     @abstractmethod
     def clear(self) -> int:

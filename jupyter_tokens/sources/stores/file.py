@@ -115,7 +115,7 @@ class FileStore(Store):
     def _sweep(self) -> None:
         """Remove expired and damaged slots, and lock files that were not used for a day.
 
-        Not with each put: this reads all slots, and a hub's service has one for each user.
+        At most once a minute: this reads all slots, and a hub's service has one for each user.
         """
         now = self._clock.elapsed()
         if now < self._sweep_at:
@@ -134,7 +134,10 @@ class FileStore(Store):
 
 @contextmanager
 def locked(file: Path, *, seconds: float, clock: Clock) -> Iterator[int]:
-    """Hold a lock on a file, which is created if necessary; yields its handle. Raises `StoreUnavailable`."""
+    """Hold a lock on a file, which is created if necessary, and yield the file's handle.
+
+    Waits for at most `seconds`; then raises `StoreUnavailable`.
+    """
     until = clock.elapsed() + seconds
     pause = _FIRST_PAUSE
     while True:
@@ -174,7 +177,7 @@ def _try(file: Path) -> int | None:
 
 
 def _next(handle: int) -> int:
-    """Count the holders of a lock."""
+    """Return the next fence, which counts the holders of a lock."""
     try:
         fence = int(os.pread(handle, 32, 0)) + 1
     except ValueError:

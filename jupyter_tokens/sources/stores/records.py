@@ -1,8 +1,8 @@
 """Records in Redis or Valkey, for the replicas of a service: encrypted, under opaque names.
 
 Each record is a hash: the field `sealed` contains its facts, encrypted together with kind and name, and the other
-fields are its marks. Anyone who can write there can delete a record, or restore an older one: that undoes a revocation
-until the lease ends, which is encrypted as well, but it gives no access.
+fields are its marks. Anyone who can write to Redis can delete a record, or restore an older one. That undoes a
+revocation until the lease ends (its end is encrypted as well), but it gives no access.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _PREFIX = "jupyter-tokens:"
 _EVENTS = f"{_PREFIX}events"
 _SEALED = b"sealed"
 _NONCE_SECONDS = 2 * WINDOW_SECONDS + 1
-"""How long a proof can be valid: its time may be ahead of the clock by as much as it may be behind."""
+"""How long a proof can be valid, in seconds: its time may be ahead of the clock by as much as it may be behind."""
 _RETRY_SECONDS = 10.0
 _SCANNED = 1000
-# Only if the record exists: a mark alone would never expire.
+# Sets marks only if the record exists: a mark alone would never expire.
 _MARK = """
 if redis.call('HEXISTS', KEYS[1], 'sealed') == 0 then return 0 end
 for field = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[field], ARGV[field + 1]) end
@@ -124,7 +124,7 @@ class RedisRecords(Records):
         return [event for event in found if event is not None]
 
     def spend(self, name: str, proof: Proof) -> None:
-        """See `Records`. There is no limit on the number of nonces but the rate of requests."""
+        """See `Records`. Only the rate of requests limits the number of nonces."""
         key = f"{self._keys('nonce', name)[0]}:{proof.nonce}"
         if not self._ask(lambda: self._redis.set(key, 1, nx=True, px=_ms(_NONCE_SECONDS))):
             raise ProofRefused("replayed")
@@ -175,7 +175,7 @@ def _ms(seconds: float) -> int:
 
 
 def _number(value: bytes) -> float:
-    """A mark as a number; a damaged one counts as set."""
+    """Convert a mark to a number; a damaged mark counts as set."""
     try:
         return float(value)
     except ValueError:

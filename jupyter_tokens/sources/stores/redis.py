@@ -24,10 +24,10 @@ _SLOT, _LOCK, _FENCE = ":slot", ":lock", ":fence"
 _IO_SECONDS = 1.0
 _BREAK_SECONDS = 10.0
 _LOCK_SECONDS = 5.0
-"""After this time, the lock of a dead holder is free; a living one renews it."""
+"""How long a lock lasts without renewal, in seconds. A living holder renews it; a dead holder's lock becomes free."""
 _PAUSE = 0.05
 _FENCE_SECONDS = 86_400
-"""How much longer than the slot the fence is kept."""
+"""How much longer than the slot its fence is kept, in seconds."""
 _PUT = """
 local fence = 0
 if redis.call('TYPE', KEYS[1]).ok == 'hash' then fence = tonumber(redis.call('HGET', KEYS[1], 'fence')) or 0 end
@@ -48,7 +48,7 @@ class RedisStore(Store):
     Parameters
     ----------
     url : str
-        In the form of redis-py.
+        URL of Redis, as redis-py accepts it.
     clock : Clock
         Measures the 10 s.
     """
@@ -58,7 +58,7 @@ class RedisStore(Store):
             import redis  # noqa: PLC0415 (170 ms, and an extra)
         except ImportError:
             raise ConfigurationError(
-                "TokenStore.url names Redis, which needs the package redis.",
+                "TokenStore.url is a Redis URL, which needs the package redis.",
                 hint="Install it: pip install 'jupyter-tokens[redis]'",
             ) from None
         self._clock = clock
@@ -73,7 +73,7 @@ class RedisStore(Store):
             )
         except ValueError:
             # The original error may quote the password.
-            problem = ConfigurationError("TokenStore.url is not a valid URL of Redis.")
+            problem = ConfigurationError("TokenStore.url is not a valid Redis URL.")
         else:
             told = self.client.connection_pool.connection_kwargs
             self.place = str(told.get("path") or f"redis://{told.get('host', 'localhost')}:{told.get('port', 6379)}")
@@ -93,7 +93,7 @@ class RedisStore(Store):
                     (fence, sealed), left = both.execute()
                     return Kept(sealed, left / 1000, int(fence)) if left > 0 and sealed is not None else None
                 except (self.damage, TypeError, ValueError):
-                    # Somebody has damaged it: the next put replaces it.
+                    # The slot is damaged: the next put replaces it.
                     return None
 
         return self.ask(read)
@@ -133,7 +133,10 @@ class RedisStore(Store):
         self.client.close()
 
     def ask(self, question: Callable[[], _T]) -> _T:
-        """Call a function that uses `client`. Raises `StoreUnavailable`, without a call for 10 s after a failure."""
+        """Call `question`, which uses `client`, and return its result.
+
+        Raises `StoreUnavailable` if the call fails, and without a call during the next 10 s.
+        """
         if self._clock.elapsed() < self._closed_until:
             raise StoreUnavailable(self._why)
         try:

@@ -287,9 +287,9 @@ class _Unsigned(Session):
 @pytest.mark.parametrize(
     ("session", "complaint"),
     [
-        (_Unsearched, "was not taken out"),
+        (_Unsearched, "was not redacted"),
         (_Failing, "OSError"),
-        (_Unsigned, "signed wrongly"),
+        (_Unsigned, "a wrong signature"),
         (None, "several sessions"),
     ],
 )

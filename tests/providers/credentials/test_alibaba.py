@@ -257,7 +257,7 @@ def test_a_chain_that_finds_nothing_says_where_it_looked_and_what_to_do(vendor: 
         str(vendor / ".alibabacloud" / "credentials.ini"),
         "metadata service",
         "ALIBABA_CLOUD_CREDENTIALS_URI",
-        "log in with the aliyun CLI",
+        "Log in with the aliyun CLI",
     ):
         assert name in caught.value.hint
 
@@ -311,5 +311,5 @@ def test_the_chain_takes_no_number_for_a_key(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(alibaba, "_client", lambda *_: SimpleNamespace(get_credential=lambda: found))
     with pytest.raises(SecretError, match=r"found no access key \(TypeError\)") as caught:
         chain()
-    assert caught.value.hint.startswith("It looks at")
+    assert caught.value.hint.startswith("Log in with the aliyun CLI")
     assert CANARY not in str(caught.value)
