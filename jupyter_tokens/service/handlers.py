@@ -281,4 +281,4 @@ class NothingHandler(ServiceHandler):
 def _at_home(error: TokenError) -> TokenError:
     kind = ConfigurationError if isinstance(error, ConfigurationError) else SecretError
     hint = "Ask your administrator to check the log of the service."
-    return kind("The hub's token service cannot use this profile: its configuration or its secret is wrong.", hint=hint)
+    return kind("The hub's token service cannot use this profile. Its configuration or its secret is wrong.", hint=hint)

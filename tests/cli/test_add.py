@@ -491,7 +491,7 @@ class TestRemove:
         for arguments, complaint in (
             (["acme"], "give --yes"),
             (["acm", "--yes"], "Did you mean acme?"),
-            (["--yes"], "takes one NAME"),
+            (["--yes"], "takes the NAME of one profile"),
         ):
             done = machine.run("remove", *arguments)
             assert (done.returncode, complaint in done.stderr, machine.file.read_bytes()) == (2, True, before)

@@ -291,7 +291,7 @@ def test_git_helper_finds_the_profile_by_its_host(write: Written) -> None:
 @pytest.mark.parametrize(
     ("asked", "complaint"),
     [
-        ("protocol=https\nhost=evil.example\n", "not for evil.example"),
+        ("protocol=https\nhost=evil.example\n", "does not have evil.example"),
         ("protocol=http\nhost=git.example.com\n", "only sent over https"),
         ("", "only sent over https"),
     ],

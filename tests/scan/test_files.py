@@ -212,7 +212,7 @@ class TestFix:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(NotReadable, match=r"cannot be written \(No space left on device\), and still holds"):
+        with pytest.raises(NotReadable, match=r"cannot be written \(No space left on device\), and still contains"):
             scan_file(path, HELD, fix=True)
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]

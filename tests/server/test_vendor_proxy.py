@@ -149,7 +149,7 @@ class TestDocumentedCalls:
         [
             ("&ScopeValues.1=a&ScopeValues.2=b%20c", 200, ""),
             ("&ScopeValues.2=b%20c&ScopeValues.1=a&SubjectToken=theirs", 200, ""),
-            ("&ScopeValues.1=a", 403, "one ScopeValues"),
+            ("&ScopeValues.1=a", 403, "fixes ScopeValues"),
             ("", 400, "ScopeValues is missing"),
             ("&ScopeValues.1=a&ScopeValues.3=b", 400, "ScopeValues.2 is missing"),
             ("&ScopeValues.0=a", 400, "not a parameter"),
