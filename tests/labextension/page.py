@@ -30,9 +30,8 @@ class Lab:
         self.page.goto(f"{self.served.url}/{path}?token={self.served.token}")
         self.page.wait_for_selector("#jupyter-tokens-panel", state="attached")
         # JupyterLab restores its layout, then selects the file browser and opens a launcher, which takes the focus.
-        self.page.wait_for_function(
-            "window.jupyterapp.restored.then(() => window.jupyterapp.shell.currentWidget !== null)"
-        )
+        self.page.evaluate("window.jupyterapp.restored.then(() => undefined)")
+        self.page.wait_for_function("window.jupyterapp.shell.currentWidget !== null")
 
     def command(self, name: str, **args: Any) -> None:
         """Runs a command without waiting for its end, as a menu does."""
