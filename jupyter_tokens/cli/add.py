@@ -211,7 +211,11 @@ class SetSecretApp(Action):
         """Run the command."""
         if len(self.extra_args) not in {1, 2}:
             # The arguments are not shown: one may be the secret.
-            self.fail(2, "takes NAME and KEY; type the secret at the prompt, or send it through a pipe")
+            self.fail(
+                2,
+                "takes NAME, and KEY if the profile has several secrets; type the secret at the prompt, or send it "
+                "through a pipe",
+            )
         name, *keys = self.extra_args
         path()
         profiles = load_profiles()

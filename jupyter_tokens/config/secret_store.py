@@ -159,7 +159,7 @@ def _from_keyring(target: str) -> None:
     except Exception as error:
         why = _WAITS if isinstance(error, KeyringWaits) else type(error).__name__
         raise ConfigurationError(
-            f"The profile is changed, but keyring:{target} could not be removed ({why}).",
+            f"The configuration is saved, but keyring:{target} could not be removed ({why}).",
             hint="Remove it by hand.",
         ) from None
 
@@ -169,7 +169,7 @@ def _from_file(file: Path) -> None:
         file.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"The profile is changed, but {file} could not be removed ({error.strerror}).",
+            f"The configuration is saved, but {file} could not be removed ({error.strerror}).",
             hint="Remove it by hand.",
         ) from None
 

@@ -79,6 +79,9 @@ class _Kept:
         self.facts, self.ends_at = facts, ends_at
         self.marks: dict[str, float] = defaultdict(float)
 
+    def record(self) -> Record:
+        return Record(self.facts, self.marks.copy())
+
 
 class MemoryRecords(Records):
     """Records in this process's memory."""
@@ -94,15 +97,14 @@ class MemoryRecords(Records):
 
     def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
         with self._lock:
-            now = self._clock.elapsed()
-            self._kept[kind] = {known: kept for known, kept in self._kept[kind].items() if kept.ends_at > now}
-            new = _Kept(facts, now + seconds)
+            new = self._new(kind, facts, seconds)
             return self._kept[kind].setdefault(name, new) is new
 
     def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
-        if not self.add(kind, name, facts, seconds=seconds):
-            kept = self._kept[kind][name]
-            kept.facts, kept.ends_at = facts, self._clock.elapsed() + seconds
+        with self._lock:
+            new = self._new(kind, facts, seconds)
+            kept = self._kept[kind].setdefault(name, new)
+            kept.facts, kept.ends_at = new.facts, new.ends_at
 
     def mark(self, kind: str, name: str, marks: Mapping[str, float] = _NONE, *, counts: str = "") -> None:
         with self._lock:
@@ -113,13 +115,14 @@ class MemoryRecords(Records):
                     kept.marks[counts] += 1
 
     def get(self, kind: str, name: str) -> Record | None:
-        kept = self._kept[kind].get(name)
-        return None if kept is None or kept.ends_at <= self._clock.elapsed() else Record(kept.facts, kept.marks)
+        with self._lock:
+            kept = self._kept[kind].get(name)
+            return None if kept is None or kept.ends_at <= self._clock.elapsed() else kept.record()
 
     def all(self, kind: str) -> list[Record]:
         with self._lock:
             now = self._clock.elapsed()
-            return [Record(kept.facts, kept.marks) for kept in self._kept[kind].values() if kept.ends_at > now]
+            return [kept.record() for kept in self._kept[kind].values() if kept.ends_at > now]
 
     def append(self, event: Mapping[str, Any]) -> None:
         self._events.append(event)
@@ -130,3 +133,9 @@ class MemoryRecords(Records):
     def spend(self, name: str, proof: Proof) -> None:
         with self._lock:
             self._nonces.spend(name, proof)
+
+    def _new(self, kind: str, facts: Mapping[str, Any], seconds: float) -> _Kept:
+        """Return a new record, after dropping those that have ended."""
+        now = self._clock.elapsed()
+        self._kept[kind] = {known: kept for known, kept in self._kept[kind].items() if kept.ends_at > now}
+        return _Kept(facts, now + seconds)

@@ -161,8 +161,7 @@ class Command(Provider):
             for name in _TOKENS:
                 value = place.get(name)
                 if isinstance(value, str) and value:
-                    life, ends = self._first(place, _LIVES, self._seconds), self._first(place, _ENDS, self._moment)
-                    return _Printed(self._token(value), life, ends)
+                    return self._printed(place, self._token(value))
         raise self._no_token(body)
 
     def _access_key(self, place: Mapping[str, Any], names: tuple[str, ...]) -> _Printed:
@@ -173,7 +172,10 @@ class Command(Provider):
                 "Have it print all three values of a temporary key. Permanent keys are not given to notebooks.",
             )
         values = {name: self._token(place[name]) for name in names}
-        return _Printed(values, None, self._first(place, _ENDS, self._moment))
+        return self._printed(place, values)
+
+    def _printed(self, place: Mapping[str, Any], token: Secret | Mapping[str, Secret]) -> _Printed:
+        return _Printed(token, self._first(place, _LIVES, self._seconds), self._first(place, _ENDS, self._moment))
 
     def _token(self, value: str) -> Secret:
         if not is_token(value):

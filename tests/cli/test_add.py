@@ -391,7 +391,7 @@ class TestSetSecret:
         ("arguments", "typed", "complaint"),
         [
             (["acme", CANARY], "x", "takes one of these as KEY: client_secret"),
-            (["acme", "client_secret", CANARY], "x", "takes NAME and KEY"),
+            (["acme", "client_secret", CANARY], "x", "takes NAME, and KEY if"),
             (["acm"], "x", "Did you mean acme?"),
             (["acme"], "", "The secret is empty"),
             (["acme", "client_secret", "--store=clay"], "x", "--store must be one of keyring, file"),

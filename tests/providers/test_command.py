@@ -75,6 +75,12 @@ def test_a_temporary_access_key_has_its_three_values(name: str, fields: tuple[st
     assert fetched(printing(inside), clock).values() == token.values()
 
 
+def test_a_temporary_access_key_may_come_with_seconds_instead_of_a_time(clock: Clock) -> None:
+    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    token = fetched(printing(json.dumps({**dict.fromkeys(names, CANARY), "expires_in": 3600})), clock)
+    assert (token.fields, ends(token)) == (names, LATER)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
