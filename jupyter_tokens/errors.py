@@ -238,7 +238,7 @@ class TimedOut(NetworkError):
 
 
 class Busy(TokenError):
-    """Too many calls wait in this process (then nothing was sent), or a service's shared records are not reachable."""
+    """Too many calls are waiting in this process (nothing was sent), or a service cannot reach its shared storage."""
 
     reason = "busy"
     default_retryable = True

@@ -295,7 +295,9 @@ def _pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
 
 def _from_env(variable: str) -> str:
     if not variable.isidentifier():
-        raise ParameterError("--from-env takes SETTING=VARIABLE, with the name of a variable.")
+        raise ParameterError(
+            "--from-env takes SETTING=VARIABLE, where VARIABLE is the name of an environment variable."
+        )
     if variable not in os.environ:
         say(f"{variable} is not set in this shell; it must be set where tokens are fetched.")
     return f"env:{variable}"

@@ -40,7 +40,7 @@ class TokensApp(CommandApp):
         "sandbox": ("jupyter_tokens.cli.sandbox.SandboxApp", "Serve the token APIs on loopback, without an account."),
         "service": ("jupyter_tokens.cli.service.ServiceApp", "Serve profiles to the users of a JupyterHub."),
         "hub-config": ("jupyter_tokens.cli.service.HubConfigApp", "Print the lines for jupyterhub_config.py."),
-        "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks, and redact outputs."),
+        "scan": ("jupyter_tokens.cli.scan.ScanApp", "Find tokens and keys in notebooks; with --fix, redact outputs."),
         "completion": ("jupyter_tokens.cli.completion.CompletionApp", "Print the completion code for your shell."),
     }
 

@@ -79,7 +79,7 @@ class CompletionApp(Action):
 
     def run(self) -> int:
         if len(self.extra_args) != 1 or self.extra_args[0] not in SHELLS:
-            self.fail(2, f"takes one shell: {', '.join(SHELLS)}; see --help")
+            self.fail(2, f"name one shell ({', '.join(SHELLS)}); see --help")
         # `jupyter` itself delegates to the completion of its sub-commands.
         sys.stdout.write(shellcode(["jupyter", "jupyter-tokens"], shell=self.extra_args[0]))
         return 0

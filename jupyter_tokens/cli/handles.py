@@ -29,7 +29,7 @@ __all__ = ["HandleApp", "HandlesApp"]
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SECONDS = 60.0
-_NO_SERVER = "Start one. Processes of the same user on this machine need no handle: they use that user's configuration."
+_NO_SERVER = "Start one. Your own processes on this machine need no handle: they use your configuration."
 
 
 class _Asking(Action):

@@ -25,10 +25,10 @@ class ScanApp(CommandApp):
     name = "jupyter-tokens-scan"
     description = """Find tokens and keys in notebooks: in sources, outputs, metadata, attachments and widget state.
 
-    PATHS are notebooks and folders; by default the current folder. A finding is shown by its place, kind and length,
-    never by its value. A file that is not a notebook of format 4 is searched as text and never changed.
-    Exit code: 0 nothing found, 1 something found (also if it has been redacted, so that a commit
-    stops until the notebook is added again), 2 wrong usage or a notebook that cannot be read."""
+    PATHS are notebooks and folders; by default the current folder. For each finding the place, kind and length are
+    printed, never the value. A file that is not a notebook of format 4 is searched as text and never changed.
+    Exit code: 0 nothing found, 1 something found (even if it was redacted, so that a pre-commit hook stops
+    the commit), 2 wrong usage or a notebook that cannot be read."""
     examples = """
     jupyter tokens scan
     jupyter tokens scan analysis.ipynb reports/ --fix
@@ -105,10 +105,14 @@ class ScanApp(CommandApp):
         left = sum(len(result.left) for result in found)
         says = [f"{sum(len(result.findings) for result in found)} found in {len(found)} of {len(scanned)} notebooks"]
         if changed:
-            says.append(f"{changed} redacted: reload an open notebook before you save it again")
+            says.append(f"notebooks redacted: {changed}; if one is open, reload it before you save it again")
         if left:
             clean = any(finding.place.may_change for result in found for finding in result.left)
-            says.append("--fix redacts outputs" if clean else "remove what is not in an output yourself")
+            says.append(
+                "--fix redacts outputs"
+                if clean
+                else "remove the others by hand: --fix redacts only outputs and widget state"
+            )
         says.append("a value that was shared or committed must be revoked")
         sys.stderr.write(f"{self.name}: {'; '.join(says)}\n")
 

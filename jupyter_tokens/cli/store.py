@@ -56,7 +56,7 @@ class StoreApp(Action):
             else:
                 self._rekey(settings)
         except StoreUnavailable as problem:
-            self.fail(1, f"the store cannot be used: {problem}")
+            self.fail(1, f"store: {problem}")
         except OSError as problem:
             self.fail(1, f"the key file cannot be written: {problem.strerror}")
         finally:

@@ -83,10 +83,10 @@ LOADS_CODE: Mapping[str, str] = {
     "GTK_*": "GTK uses it to find and load modules",
     "GIO_*": "GLib uses it to find and load modules",
     # Where programs look for their own files
-    "HOME": "programs run the start-up files in it",
-    "USERPROFILE": "programs run the start-up files in it",
-    "APPDATA": "programs run the start-up files in it",
-    "LOCALAPPDATA": "programs run the start-up files in it",
+    "HOME": "programs run start-up files from the folder that it names",
+    "USERPROFILE": "programs run start-up files from the folder that it names",
+    "APPDATA": "programs run start-up files from the folder that it names",
+    "LOCALAPPDATA": "programs run start-up files from the folder that it names",
     "XDG_*": "programs look for their configuration and data there",
 }
 """Environment variables that make some program load or start code, with the reason; `*` matches any suffix.

@@ -3,7 +3,8 @@
 A handle is the name of one profile, its parameters, and a separate key. The driver (the process that starts the
 workers) creates the key and sends it to the issuer once. With each request the worker proves that it has the key,
 without sending it (`protocol/proof.py`). The issuer, a Jupyter server or the hub's service, keeps a lease for each
-handle. The driver renews the lease, so that a handle ends with its driver.
+handle. The driver keeps renewing the lease, so a handle expires soon after
+its driver has ended.
 """
 
 from __future__ import annotations

@@ -83,16 +83,18 @@ class EiamOauth(AlibabaProvider):
         )
 
     def exchange(self, call: Call) -> Exchange:
-        """Make the call and return the API's own response. Raises `ParameterError` for an incomplete token exchange."""
+        """Make the call and return the API's own response.
+
+        Raises `ParameterError` if a token exchange lacks the subject token or its type, or if another call has a type.
+        """
         credential: _Credential = call.credential
         exchanges = call.params.get("GrantType") == _EXCHANGE
         if exchanges and credential.subject is None:
             raise ParameterError("A token exchange needs a subject token.", hint="Give subject_token in the profile.")
         if exchanges != ("SubjectTokenType" in call.params):
-            problem = "is missing: a token exchange needs it" if exchanges else "is only for a token exchange"
-            raise ParameterError(
-                f"Parameter SubjectTokenType {problem}.", hint=f"Give it only together with GrantType={_EXCHANGE}."
-            )
+            problem = "is missing: a token exchange needs it" if exchanges else "is only used in a token exchange"
+            hint = "Give it, or another GrantType." if exchanges else f"Leave it out, or give GrantType={_EXCHANGE}."
+            raise ParameterError(f"Parameter SubjectTokenType {problem}.", hint=hint)
         query = list(_flat(call.params))
         if exchanges and credential.subject is not None:
             query.append(("SubjectToken", credential.subject.reveal()))

@@ -249,8 +249,8 @@ class ModelArts(Provider):
 
         Notes
         -----
-        With `auto` the call that last returned a token is made first. If it does not find the instance, or the region
-        does not have the call, the other call is made once.
+        With `auto`, the API that last returned a token is tried first. If it answers "not found", for the instance or
+        for the call, the other one is tried once.
         """
         asked = call.clock.now()
         refused: dict[str, ApiError] = {}
@@ -292,7 +292,7 @@ class ModelArts(Provider):
         ]
 
     def _apis(self) -> tuple[str, ...]:
-        """Return the calls to make, in this order."""
+        """Return the names of the APIs to try, in this order."""
         return (self.api,) if self.api != "auto" else tuple(sorted(_PATHS, key=lambda api: api != self._worked))
 
     def _ask(self, call: Call, path: str) -> Exchange:

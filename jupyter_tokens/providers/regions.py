@@ -52,7 +52,8 @@ class Hosts:
         if region in self.others:
             if vpc:
                 raise SettingProblem(
-                    "network", f"vpc has no known endpoint of {self.api} in this region: give {self.setting}"
+                    "network",
+                    f"cannot be vpc: no VPC endpoint of {self.api} is known in this region; set {self.setting} instead",
                 )
             return self.others[region]
         if self.regions and region not in self.regions:

@@ -40,7 +40,7 @@ def _wrong(name: str, message: str) -> RefusedError:
 
 
 class AlibabaSts(AlibabaApi):
-    """One role, which trusts every access key and the identity providers of the accounts."""
+    """The STS API, with one role that any access key and any identity provider of the sandbox's accounts may assume."""
 
     name: ClassVar[str] = "alibaba-sts"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})

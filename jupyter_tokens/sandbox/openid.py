@@ -60,7 +60,7 @@ class _RefusedError(Exception):
 
 @dataclass
 class _Grant:
-    """A person's authorisation of a client, and the tokens issued for it. They end together."""
+    """What a client may do, for a person or for itself, and the tokens issued for that. All of them end together."""
 
     client_id: str
     scope: tuple[str, ...]

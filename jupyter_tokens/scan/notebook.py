@@ -58,7 +58,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding, without its value. `line` counts from 1 in the text of its place; `length` is in characters."""
+    """One finding, without its value. `line` is the line within `place`, from 1; `length` is in characters."""
 
     place: Location
     line: int

@@ -90,9 +90,9 @@ class Activity:
         self._history: deque[dict[str, Any]] = deque(maxlen=MOST_HISTORY)
 
     def history(self) -> list[dict[str, Any]]:
-        """The last events, newest first: `at`, `kind` and the facts in `_HISTORY`, None for those it does not have.
+        """The last events, newest first: `at`, `kind` and the facts named in `_HISTORY` (None if an event lacks one).
 
-        Not included are "held" and "found" events, and "served" events for browsers, which only got facts.
+        Omits "held" and "found" events, and "served" events for browsers, which got no value.
         """
         return [*reversed(self._history)]
 

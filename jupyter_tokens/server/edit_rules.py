@@ -84,13 +84,14 @@ def check_change(
     if (kept or at_start) and (moved := _moved(before, after)):
         raise _refused(
             moved,
-            f"The field {moved!r} cannot change while the profile keeps a secret or inject_at_start",
+            f"The field {moved!r} cannot change while the profile has inject_at_start, or a secret that was not sent "
+            "again",
             "Send all secrets again, or change the configuration file.",
         )
 
 
 def _references(settings: Mapping[str, Any]) -> list[str]:
-    """The settings that are references to secrets."""
+    """Return the names of the settings whose values are references."""
     known = provider_class(settings["provider"]).settings()
     return [
         key

@@ -40,7 +40,7 @@ _ENDPOINTS = {tool: sdk for tool, sdk in SDKS.items() if sdk.answer is not None}
 
 
 class Secrets:
-    """The secrets of running kernels, one for each kernel, profile and set of parameters.
+    """The secrets with which SDKs in running kernels get tokens, one for each kernel, profile and set of parameters.
 
     Parameters
     ----------
@@ -107,7 +107,11 @@ class EndpointHandler(KernelHandler):
         here = id_here(self.kernel_manager, kernel_id)
         key = None if sdk is None else extension.secrets.key(here, name, self._shown(sdk))
         if sdk is None or sdk.answer is None or key is None:
-            self.refuse(403, "The secret belongs to no running kernel: run %gettoken again.", "secret")
+            self.refuse(
+                403,
+                "The secret is not valid for this SDK and profile in a running kernel: run %gettoken again.",
+                "secret",
+            )
         await self.check_limits(name, here)
         served = await extension.get_token(name, dict(key.params))
         asked = Asked(now=extension.clock.now(), resource=self.get_query_argument("resource", ""))

@@ -52,7 +52,7 @@ class _Issuing(Issuing, TokensHandler):
         self.extensionapp.activity.handle(what, self, issued)
 
     async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
-        """See `Issuing`. The hub's service also gets the handles for its profiles, so that workers can use it."""
+        """See `Issuing`. A handle for a profile of the hub also goes to the hub's service, where workers use it."""
         issued = await super().issue(owner, body)
         await self._pass_on(issued, lambda source, handle: source.issue(handle, issued.lease))
         return issued
@@ -166,7 +166,7 @@ class HandleTokenHandler(_Issuing, ProofHandler):
 
     @allow_unauthenticated
     async def post(self, handle_id: str) -> None:
-        """Return a token with its value, to the worker with the handle."""
+        """Return the token, including its value, to a worker that has the handle."""
         extension, asked = self.extensionapp, await self.let_in(handle_id)
         served = await extension.get_token(
             asked.profile, asked.params, refresh=asked.refresh, newer_than=asked.newer_than

@@ -42,7 +42,7 @@ class Issuing(JsonHandler):
 
     @abstractmethod
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        """The URL at which holders reach the issuer (None if it does not know its URL), and its certificate (PEM)."""
+        """The issuer's URL and certificate (PEM) for workers; None for what is not known or not needed."""
 
     @abstractmethod
     def tell_of(self, what: str, issued: Issued) -> None:

@@ -78,7 +78,7 @@ class KernelTokenHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """Return a token with its value."""
+        """Return the token, including its value."""
         kernel_id = await self.prove(kernel_id, "token")
         body = self.body(
             {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}

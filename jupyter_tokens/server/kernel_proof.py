@@ -1,8 +1,8 @@
 """Checks a kernel's proof against the connection key that the server holds.
 
 A kernel that the server adopts (`allow_external_kernels`) was not started by it: the server finds its connection file
-in a folder. The key in that file is all that identifies the kernel, so no other user may be able to read or write the
-file.
+in a folder. The key in that file is all that identifies the kernel, so other users must not be able to read or write
+the file.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class KernelGate(Gate):
 _REFUSED: Mapping[str, tuple[int, str, str]] = {
     "unknown": (403, "This server runs no such kernel.", "unknown_kernel"),
     "proof": (403, "The request does not prove that it comes from that kernel.", "proof"),
-    "expired": (403, "The proof is too old, or its clock is wrong.", "expired"),
+    "expired": (403, "The proof is too old, or the clocks of kernel and server differ.", "expired"),
     "replayed": (403, "The proof has been used already.", "replayed"),
     "too_many": (429, "This kernel sends too many requests: try again in a minute.", "too_many"),
 }

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Endpoint(NamedTuple):
-    """Where SDKs get a token: at `url`, with {tool} replaced by the SDK's name, if they present `secret`."""
+    """Where SDKs get a token: they send `secret` to `url`, in which {tool} stands for the SDK's name."""
 
     url: str
     secret: Secret

@@ -263,7 +263,7 @@ class TokenCache:
             return Held(entry.token, entry.refresh_at(), entry.ends_at, entry.error)
 
     def standing(self, key: Key) -> Standing:
-        """Return state, token and last error of a key, without a fetch."""
+        """Return the state, the token and the last error of a key, without fetching."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:

@@ -99,7 +99,9 @@ export class Actions {
   ): Promise<boolean> {
     return this._tell(profile, async () => {
       if (!kernel) {
-        throw new Error(this._trans.__('No notebook with a running kernel is open.'));
+        throw new Error(
+          this._trans.__('The current notebook has no running kernel, or no notebook is open.')
+        );
       }
       const env = this.variables[profile];
       const wanted = { params, ...(env && { env }) };
@@ -126,7 +128,9 @@ export class Actions {
   ): Promise<boolean> {
     return this._tell(profile, async () => {
       if (!kernel) {
-        throw new Error(this._trans.__('No notebook with a running kernel is open.'));
+        throw new Error(
+          this._trans.__('The current notebook has no running kernel, or no notebook is open.')
+        );
       }
       const done = await this._tokens.removeFrom(kernel.id, profile, () =>
         this._tokens.setOutcome(profile, { kind: 'done', text: this._waits(kernel) })

@@ -153,7 +153,7 @@ def test_wrong_parameters_never_become_a_call(changes: dict[str, object], words:
     [
         ({}, EXCHANGED, "needs a subject token"),
         ({"subject_token": "x"}, {**EXCHANGED, "SubjectTokenType": None}, "SubjectTokenType is missing"),
-        ({}, {**PARAMS, "SubjectTokenType": TYPE}, "SubjectTokenType is only for a token exchange"),
+        ({}, {**PARAMS, "SubjectTokenType": TYPE}, "SubjectTokenType is only used in a token exchange"),
     ],
 )
 def test_a_token_exchange_that_lacks_a_part_is_not_sent(

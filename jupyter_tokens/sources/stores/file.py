@@ -177,7 +177,7 @@ def _try(file: Path) -> int | None:
 
 
 def _next(handle: int) -> int:
-    """Return the next fence, which counts the holders of a lock."""
+    """Return the next fencing number, which goes up by one each time the lock is taken."""
     try:
         fence = int(os.pread(handle, 32, 0)) + 1
     except ValueError:

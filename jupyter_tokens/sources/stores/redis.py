@@ -27,7 +27,7 @@ _LOCK_SECONDS = 5.0
 """How long a lock lasts without renewal, in seconds. A living holder renews it; a dead holder's lock becomes free."""
 _PAUSE = 0.05
 _FENCE_SECONDS = 86_400
-"""How much longer than the slot its fence is kept, in seconds."""
+"""Seconds for which a fence is kept after its slot has expired."""
 _PUT = """
 local fence = 0
 if redis.call('TYPE', KEYS[1]).ok == 'hash' then fence = tonumber(redis.call('HGET', KEYS[1], 'fence')) or 0 end
