@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..sources.local import Fetched, LocalSource
     from .base import TokensHandler
 
-__all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "watch"]
+__all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "unwatch", "watch"]
 
 SCHEMA_ID = "https://github.com/jupyter-tokens/jupyter_tokens/events/{kind}/v1"
 KINDS = (
@@ -237,8 +237,13 @@ def _who(handler: TokensHandler) -> dict[str, Any]:
 
 
 def watch(source: TokenSource) -> None:
-    """Include a source in the gauge of cached tokens, for as long as it exists."""
+    """Include a source in the gauge of cached tokens, until `unwatch`."""
     _sources.add(source)
+
+
+def unwatch(source: TokenSource) -> None:
+    """Take a source out of the gauge of cached tokens."""
+    _sources.discard(source)
 
 
 def count_fetch(fetched: Fetched, *, refresh: bool) -> None:

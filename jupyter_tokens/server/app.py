@@ -29,7 +29,7 @@ from ..protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from ..sources.hub import HubSource
 from ..sources.local import Fetched, LocalSource
-from .activity import Activity, count_fetch, count_hit, watch
+from .activity import Activity, count_fetch, count_hit, unwatch, watch
 from .base import INJECT, KERNELS, LOGIN, PROFILES, PROXY, TOKENS, TokensHandler
 from .endpoints import EndpointHandler, KernelSdkHandler, Secrets
 from .handle_handlers import (
@@ -384,6 +384,7 @@ class TokensExtension(ExtensionApp):
         await self.injections.close()
         await self.renewals.close()
         if self._source is not None:
+            unwatch(self._source)
             self._source.close()
 
     @property
