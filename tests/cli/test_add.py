@@ -107,7 +107,7 @@ class TestReferences:
         ([*ACME, f"client_secret={CANARY}"], "takes one NAME"),
         ([*ACME, "--set", CANARY], "--set takes NAME=VALUE"),
         ([*ACME], "client_secret is missing"),
-        ([*ACME, "--from-env", "client_secret=not-a-name"], "name of a variable"),
+        ([*ACME, "--from-env", "client_secret=not-a-name"], "name of an environment variable"),
         ([*ACME, "--from-env", "endpoint=HOME"], "'endpoint' is not a setting that can be read from elsewhere"),
         ([*ACME, "--from-env", "client_id=HOME"], "client_id is given twice"),
         ([*ACME, "--set", "client_idd=x"], "Did you mean client_id?"),
