@@ -39,7 +39,7 @@ test: programs $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(if $(ARGS),,$(PYTEST) $(FOUR) $(QUICK) tests $(CORE_TESTS:%=--ignore %) --ignore tests/labextension)
 	@# By themselves, because Playwright keeps an event loop running.
 	$(if $(ARGS),,$(PYTEST) $(TWO) $(QUICK) tests/labextension)
-	$(if $(ARGS),,$(PYTEST) -m alone)
+	$(if $(ARGS),,$(PYTEST) -m alone tests/labextension)
 
 # What `test` only samples, with real kernels, servers and browsers. CI runs it as well.
 test-long: programs $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
