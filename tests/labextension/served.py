@@ -53,13 +53,17 @@ class Served:
         raise AssertionError((self.home / "server.log").read_text()[-3000:])
 
     def stop(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(DEADLINE)
-            finally:
-                self.process.kill()
-                self.process = None
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            # By `faulthandler` the log then has what each thread was waiting for.
+            process.send_signal(signal.SIGABRT)
+            process.wait(DEADLINE)
+            raise AssertionError((self.home / "server.log").read_text()[-9000:]) from None
 
     def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
         headers = {"Authorization": f"token {self.token}"}
@@ -141,6 +145,8 @@ def serving(
     port = free_port()
     command = [
         sys.executable,
+        "-X",
+        "faulthandler",
         "-m",
         application,
         "--no-browser",
