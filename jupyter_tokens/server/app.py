@@ -242,7 +242,7 @@ class TokensExtension(ExtensionApp):
 
     @property
     def source(self) -> LocalSource:
-        """The server's token source. Opened at first use, so that a server that needs no tokens does not load httpx."""
+        """The server's token source. Opened at first use."""
         # With a lock, because the source may be used on several threads.
         if self._source is None:
             with self._opening:

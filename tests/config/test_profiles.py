@@ -114,7 +114,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
         "Did you mean oneaccess?",
     ),
     "unknown key": ({**ONEACCESS, "clientid": CANARY}, "key 'clientid' is not a setting", "Did you mean client_id?"),
-    "key that is no text": ({**ONEACCESS, 5: "x"}, "key '5' is not a setting", "Known: "),
+    "key that is not a string": ({**ONEACCESS, 5: "x"}, "key '5' is not a setting", "Known: "),
     "wrong type": ({**ONEACCESS, "client_id": 5}, "key 'client_id' must be a string, not int.", ""),
     "wrong choice": ({**ONEACCESS, "auth_method": "x"}, "key 'auth_method' must be one of form, basic.", ""),
     "missing endpoint": ({"provider": "oneaccess"}, "key 'endpoint' is missing.", ""),

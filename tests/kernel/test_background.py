@@ -23,7 +23,7 @@ def test_a_change_right_before_the_end_is_reported() -> None:
 
     reports = Reports(send)
     reports.changed()
-    begun.wait(60)
+    assert begun.wait(60)
     held[0] = "another"
     reports.changed()
     reports.stop()

@@ -60,7 +60,7 @@ class Served:
         try:
             process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
-            # By `faulthandler` the log then has what each thread was waiting for.
+            # With faulthandler, the log then shows what each thread was waiting for.
             process.send_signal(signal.SIGABRT)
             process.wait(DEADLINE)
             raise AssertionError((self.home / "server.log").read_text()[-9000:]) from None
@@ -175,7 +175,7 @@ def _holds(file: Path, wanted: Iterable[str]) -> bool:
 
 
 def _quiet(config: Path) -> None:
-    """No news, and no look for extensions to build, which takes half a second of the server's time at each page."""
+    """Switch off news, and the check for extensions to build, which costs the server half a second per page."""
     news = {"fetchNews": "false", "checkForUpdates": False}
     pages = {"buildAvailable": False, "buildCheck": False}
     settings = Path("lab", "user-settings", "@jupyterlab", "apputils-extension", "notification.jupyterlab-settings")

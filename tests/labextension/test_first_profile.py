@@ -113,7 +113,7 @@ class Keys:
         self.actions += 1
 
     def tab_to(self, wanted: Locator) -> None:
-        # The form draws other fields after a choice: a person sees the field before they go there.
+        # After a choice the form draws other fields. A person waits until the field is there.
         expect(wanted).to_be_visible()
         for _ in range(MOST_ACTIONS):
             if wanted.evaluate("one => one === document.activeElement"):

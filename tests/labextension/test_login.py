@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from jupyter_tokens.sandbox import Sandbox
 
 from ..sampling import long
-from .page import IN_BOTH, Lab
+from .page import IN_BOTH, Lab, with_panel
 from .test_panel import value_of
 
 DIGEST = "import hashlib, os; print(hashlib.sha256(os.environ['OPENID_TOKEN'].encode()).hexdigest())"
@@ -46,8 +46,7 @@ def test_by_a_page_of_this_browser_and_out_again(lab: Lab, sandbox: Sandbox) -> 
     assert lab.run_cell(DIGEST) == hashlib.sha256(token.encode()).hexdigest()
     assert sandbox.issued[token].subject["sub"] == "demo-0001"
     # Not only in the page in which the person has logged in.
-    lab.open()
-    lab.open_panel()
+    with_panel(lab)
     expect(card).to_contain_text("Logged in as demo")
     lab.press("openid", "Log out of")
     expect(card).to_contain_text("Logged out; the identity provider has revoked the login.")

@@ -12,7 +12,7 @@ from playwright.sync_api import Route, expect
 from jupyter_tokens.sandbox import Sandbox
 
 from ..sampling import first, long
-from .page import IN_BOTH, Lab
+from .page import IN_BOTH, Lab, with_panel
 from .served import Served
 
 IR = Path("/usr/share/jupyter/kernels/ir")
@@ -162,8 +162,7 @@ def test_the_history_is_in_view_and_survives_a_reload(lab: Lab) -> None:
     expect(past.get_by_role("listitem").first).to_contain_text("eiam given to past.ipynb")
     expect(past.get_by_role("listitem").nth(1)).to_contain_text("eiam fetched from its API")
     assert value_of(lab, "eiam") not in lab.page.content()
-    lab.open()
-    lab.open_panel()
+    with_panel(lab)
     lab.panel.get_by_role("button", name="History").click()
     expect(past).to_contain_text("eiam given to past.ipynb")
     lab.panel.get_by_role("button", name="History").click()
@@ -321,8 +320,7 @@ def test_parameters_are_sent_and_remembered(lab: Lab, sandbox: Sandbox) -> None:
         field.fill("7200")
     lab.press("short", "Fetch")
     expect(lab.card("short")).to_contain_text("1:59:")
-    lab.open()
-    lab.open_panel()
+    with_panel(lab)
     lab.press("short", "Parameters of")
     expect(lab.card("short").get_by_label("ExpireTime")).to_have_value("7200")
 

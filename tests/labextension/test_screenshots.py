@@ -17,7 +17,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 from jupyter_tokens.sandbox import Sandbox
 
 from ..sampling import long
-from .page import Lab
+from .page import Lab, with_panel
 from .served import serving
 from .test_login import allow
 
@@ -203,8 +203,7 @@ def test_nothing_yet(page: Page, shoot: Any, tmp_path: Path, sandbox: Sandbox) -
     with serving("jupyterlab", tmp_path, sandbox) as served:
         (served.home / "config" / "jupyter_tokens_config.json").unlink()
         lab = Lab(page, served)
-        lab.open()
-        lab.open_panel()
+        with_panel(lab)
         expect(lab.panel).to_contain_text("No profiles yet")
         expect(lab.panel).to_contain_text("jupyter tokens demo")
         expect(page.locator(".jp-Launcher")).to_be_visible()
