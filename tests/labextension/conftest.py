@@ -72,6 +72,13 @@ def sandbox() -> Iterator[Sandbox]:
         yield found
 
 
+@pytest.fixture(autouse=True)
+def planned_faults(sandbox: Sandbox) -> Iterator[None]:
+    """The sandbox is one for all tests: what one of them plans is not left to the next, whichever fixtures that has."""
+    yield
+    sandbox.clear_faults()
+
+
 @pytest.fixture(scope="session")
 def extra(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Profiles besides the sandbox's five."""

@@ -70,8 +70,7 @@ class Served:
         return httpx.request(method, f"{self.url}/{path}", json=body, headers=headers, timeout=DEADLINE)
 
     def forget_all(self) -> None:
-        """As if nobody had been here before: tokens, logins, handles, kernels, faults."""
-        self.sandbox.clear_faults()
+        """As if nobody had been here before: tokens, logins, handles, kernels."""
         for profile in self.ask("GET", "jupyter-tokens/profiles").json()["profiles"]:
             if profile["login"] is not None:
                 self.ask("DELETE", f"jupyter-tokens/profiles/{profile['name']}/login")
