@@ -1,4 +1,4 @@
-"""`TokenAuth`: authorises requests of httpx, httpx2 and requests with a token that is kept fresh."""
+"""`TokenAuth`: adds a fresh token to each request that is made with httpx, httpx2 or requests."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ __all__ = ["TokenAuth"]
 
 
 class TokenAuth(*_AUTHS):  # type: ignore[misc]
-    """Pass this as `auth=` to httpx, httpx2 or requests: it sends a fresh token, and repeats the request after a 401.
+    """Authorises requests of httpx, httpx2 or requests (`auth=`): sends a fresh token, and a newer one after a 401.
 
     Parameters
     ----------
     profile, params
         The profile's name and the parameters of the call that fetched the token.
     renew : callable or None
-        Returns a fresh token if called with None, or a token newer than the refused one that it is called with. If it
-        is None, `token` is used for every request.
+        `renew(None)` returns a fresh token, and `renew(refused)` a token newer than `refused`. If `renew` is None,
+        `token` is used for every request.
     token : Token, optional
-        Only used without `renew`.
+        Only used if `renew` is None.
 
     Notes
     -----
-    A request is repeated once, with a token newer than the refused one. A hundred requests refused together therefore
-    cause one refresh, not a hundred.
+    After a 401, a request is repeated once, if `renew` is given and the body can be sent again. If many requests are
+    refused at the same time, the token is only refreshed once: each request needs a token newer than the refused one.
 
     A pickled `TokenAuth` contains the profile's name and the parameters, but no token. The process that unpickles it
     uses its own token source: see `docs/workers.md`.
@@ -91,7 +91,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                 yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Authorise one request of an asynchronous client. A refresh runs on a thread and does not block the loop."""
+        """Authorise one request of an asynchronous client. A refresh runs on a thread, not on the event loop."""
         token = await asyncio.to_thread(self._fresh)
         request.headers.update(token.headers())
         response = yield request
@@ -111,7 +111,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
             def answer(response: Any, **options: Any) -> Any:
                 nonlocal answered
-                # requests runs this hook after a redirect too: the token must not go to another host.
+                # requests also runs this hook after a redirect, and the token must not go to another host.
                 elsewhere = urlsplit(response.request.url)[:2] != origin
                 if answered or elsewhere or response.status_code != httpx.codes.UNAUTHORIZED:
                     return response
@@ -125,7 +125,8 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                         return response
                     again.body.seek(rewind)
                 again.headers.update(newer.headers())
-                # If the second response is a redirect, requests follows it with a copy of the first request.
+                # If the second response is a redirect, requests follows it with a copy of the first request, which then
+                # needs the newer token.
                 request.headers.update(newer.headers())
                 second = response.connection.send(again, **options)
                 second.history.append(response)
@@ -147,7 +148,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
 
 def _of_this_process(profile: str, params: Mapping[str, Any]) -> TokenAuth:
-    """Unpickle a `TokenAuth`. No token is fetched before the first request."""
+    """Build a `TokenAuth` that was unpickled. It fetches no token before its first request."""
 
     def renew(refused: Token | None) -> Token:
         from .client import shared_client  # noqa: PLC0415 (opened at the first request)
@@ -159,7 +160,7 @@ def _of_this_process(profile: str, params: Mapping[str, Any]) -> TokenAuth:
 
 
 def _can_be_sent_again(request: httpx.Request) -> bool:
-    # A body read from a file or an iterator cannot be sent again: the caller then gets the 401, and the next
+    # A body that is read from a file or an iterator cannot be sent again. Then the caller gets the 401, and the next
     # request has the newer token.
     return isinstance(request.stream, _WHOLE)
 

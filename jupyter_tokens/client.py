@@ -1,4 +1,4 @@
-"""`get_token`, `issue_handle`, `Client` and related functions: tokens by profile name in any Python process."""
+"""The Python interface: `get_token`, `issue_handle`, `Client` and related functions."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _log = logging.getLogger(__name__)
 class Client:
     """Fetches and caches tokens by profile and parameters. Safe for threads and asyncio tasks.
 
-    Tokens come from the Jupyter server that started this kernel. Without such a server, this process fetches them
-    with its own profiles.
+    A profile's tokens come from the issuer of an installed handle, or else from the Jupyter server that started this
+    kernel. Without both, this process fetches tokens with its own profiles.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ class Client:
 
     @property
     def source(self) -> TokenSource:
-        """The source of the tokens. It is opened at first use, because that imports the providers and httpx."""
+        """The source of the tokens. It is only opened at first use, because opening imports the providers and httpx."""
         if self._source is None:
-            from .sources.opening import open_source  # noqa: PLC0415 (see above)
+            from .sources.opening import open_source  # noqa: PLC0415 (see the docstring)
 
             with self._lock:
                 if self._source is None:
@@ -89,11 +89,11 @@ class Client:
 
     @property
     def issued(self) -> list[Handle]:
-        """The handles that were issued for this process and are not revoked."""
+        """The handles that were issued for this process, as long as it renews their leases."""
         return self.leases.handles
 
     def install(self, handle: Handle) -> None:
-        """Use a handle for its profile from now on, unless it was issued for this process itself."""
+        """Use a handle for its profile from now on. Does nothing if the handle was issued for this process."""
         if self.leases.has(handle):
             return
         with self._lock:
@@ -113,11 +113,11 @@ class Client:
                 remove_handle(self._source, handle)
 
     def forget(self, key: Key) -> None:
-        """Remove the token of a key from the cache."""
+        """Remove the token of a key from the cache, and from the store if this process uses one."""
         self.source.forget(key)
 
     def keys(self) -> list[Key]:
-        """The keys that have a token (even an expired one) or whose last fetch failed."""
+        """Return the keys that have a token (even an expired one) or whose last fetch failed."""
         return self.source.keys()
 
     def after_fork(self) -> None:
@@ -139,7 +139,7 @@ _lock = threading.Lock()
 
 
 def shared_client() -> Client:
-    """The client of this process, which reads Jupyter's configuration."""
+    """Return the shared client of this process. It uses Jupyter's configuration."""
     global _shared  # noqa: PLW0603 (one per process is the point)
     if _shared is None:
         with _lock:
@@ -161,7 +161,7 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch (not on Windows)
 def get_token(
     profile: str, /, *, refresh: bool = False, params: Mapping[str, Any] = _NONE, **named_params: Any
 ) -> Token:
-    """Return a token for a profile, from the cache if it is fresh. Blocks only while a token is fetched.
+    """Return a token for a profile, from the cache or newly fetched. Blocks only while a token is fetched.
 
     Parameters
     ----------
@@ -170,9 +170,9 @@ def get_token(
     refresh : bool, default False
         Fetch a new token even if the cached one is fresh.
     params : mapping, optional
-        Parameters of the API by the vendor's names. Use it for names that cannot be Python keyword arguments.
+        Parameters of the API by the vendor's names, for example names that cannot be Python keyword arguments.
     **named_params
-        Parameters of the API as keywords. Both add to, or override, the profile's `params`.
+        Parameters of the API as keywords. `params` and keywords add to, or override, the parameters in the profile.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def get_token(
     Raises
     ------
     TokenError
-        If the token cannot be fetched. It holds the vendor's code and request id if there are any.
+        If the token cannot be fetched. The error holds the vendor's code and request id if there are any.
     """
     return shared_client().get(profile, {**params, **named_params}, refresh=refresh)
 
@@ -229,33 +229,35 @@ def issue_handle(
     params: Mapping[str, Any] = _NONE,
     **named_params: Any,
 ) -> Handle:
-    """Get a handle, with which workers fetch the tokens of one profile.
+    """Return a new handle, with which workers fetch the tokens of one profile.
 
     A handle has a key of its own, but contains no token and none of the profile's secrets.
 
-    The issuer is the Jupyter server that started this kernel. This process renews the handle's lease while it runs, and
-    revokes the handle when it ends. Without a Jupyter server there is no issuer: then the handle only names the
-    profile, and workers use their own configuration.
+    The issuer is the Jupyter server that started this kernel, or the hub's token service for the profiles that it
+    grants. This process renews the handle's lease while it runs, and revokes the handle when it ends. Without a Jupyter
+    server there is no issuer: then workers use their own configuration, and only take profile and parameters from the
+    handle.
 
     Parameters
     ----------
     profile : str
         Name of a profile in `jupyter_tokens_config`.
     lease : float, default 900
-        Seconds after which the handle ends unless this process renews it, for example because the process was killed.
+        Length of the lease in seconds. If this process is killed, nothing renews the lease, and the handle ends with
+        the lease.
     url : str, optional
-        The issuer's URL for workers, if it differs from the one that this kernel uses, for example
+        The issuer's URL for workers, if it differs from the URL that this kernel uses. For example
         "https://my.host:8888/jupyter-tokens".
     allow_plain : bool, default False
         Whether workers on other machines may use plain HTTP.
     params, **named_params
-        Parameters of the API, as in `get_token`. Workers can only use these.
+        Parameters of the API, as in `get_token`. Workers cannot use other parameters.
 
     Returns
     -------
     Handle
         Pass it to `workers.processes.install` in each worker. Its key gives access to the profile's tokens until the
-        lease ends: only send it over connections that others cannot read.
+        lease ends: only send the handle over connections that others cannot read.
 
     Raises
     ------

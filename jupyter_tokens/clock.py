@@ -1,4 +1,4 @@
-"""The wall clock and the interval clock that all other modules use. Tests replace them."""
+"""The wall clock and the interval clock of the package. Tests replace them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All exceptions that the package raises.
+"""The exceptions of the package's public functions. All are subclasses of `TokenError`.
 
 They never hold a token, a key or the body of a response. They describe what was wrong, where, and what to do, and
 they keep the code and request id that a vendor's support asks for.
@@ -117,13 +117,13 @@ class TokenError(Exception):
 
     @staticmethod
     def from_dict(facts: Mapping[str, Any]) -> TokenError:
-        """Build the error from what `to_dict` returned.
+        """Return the error that `to_dict` has converted.
 
         Parameters
         ----------
         facts : Mapping
-            What another process sent. Missing fields and fields of a wrong type are ignored, so that the error itself
-            is never lost. An unknown `reason` gives a plain `TokenError`.
+            The JSON from another process. Missing fields and fields of a wrong type are ignored, so that the error
+            itself is never lost. An unknown `reason` gives a plain `TokenError`.
 
         Returns
         -------
@@ -146,7 +146,7 @@ class TokenError(Exception):
         return subject + self.message + facts + (f" {self.hint}" if self.hint else "")
 
     def copy(self) -> Self:
-        """Return a copy without the traceback, so that each of several waiting callers raises its own.
+        """Return a copy without the traceback, so that each of several waiting callers raises its own copy.
 
         A traceback keeps the frames of the call alive, and their local variables hold credentials. IPython's verbose
         mode would print them.
@@ -157,7 +157,9 @@ class TokenError(Exception):
 
 
 class ConfigurationError(TokenError):
-    """A profile or configuration file is wrong; the message names file, profile and key.
+    """A profile or another setting is wrong, or does not allow the call.
+
+    The message names the file, the profile and the key, as far as they are known.
 
     Attributes
     ----------
@@ -174,7 +176,7 @@ class ConfigurationError(TokenError):
 
 
 class ProfileRefused(ConfigurationError):
-    """A profile was not saved, because it is invalid or holds something not allowed here. Nothing was changed."""
+    """A profile was not saved, because it is invalid or contains something that is not allowed. Nothing was changed."""
 
     reason = "profile"
 
@@ -193,14 +195,14 @@ class ParameterError(TokenError):
 
 
 class SecretError(TokenError):
-    """A secret reference (`env:`, `file:`, `keyring:`, `command:`) could not be resolved.
+    """A secret is missing or cannot be read, for example from a reference (`env:`, `file:`, `keyring:`, `command:`).
 
     Attributes
     ----------
     setting : str
         The setting that holds the reference, or "".
     problem : str
-        The message without the file, profile and setting at its beginning; "" if that is not available.
+        The message without the file, profile and setting at its beginning; "" if this text is not available.
     missing : bool
         True if the file or the keyring entry that the reference names does not exist.
     """
@@ -251,7 +253,7 @@ class ResponseError(TokenError):
 
 
 class ApiError(TokenError):
-    """The API refused the call. Base class of the errors for its reasons."""
+    """The API refused the call. Base class of the errors for specific reasons."""
 
     reason = "refused"
 
@@ -287,7 +289,7 @@ class NotFound(ApiError):
 
 
 class LoginNeeded(TokenError):
-    """The user has to log in first, or again because the login has ended. Retrying does not help."""
+    """The user has to log in, for the first time or because the previous login has ended. Retrying does not help."""
 
     reason = "login"
 
@@ -307,7 +309,7 @@ class ServiceUnavailable(ApiError):
 
 
 class UnusableToken(TokenError):
-    """The API returned a token that is disabled or has already expired; it is not used."""
+    """A token cannot be used, for example because it is disabled or has already expired."""
 
     reason = "unusable"
 
@@ -319,19 +321,19 @@ class NoValue(TokenError):
 
 
 class ServerGone(NetworkError):
-    """The Jupyter server is not running, does not have the extension, or does not know this kernel."""
+    """The Jupyter server, or another issuer, cannot be reached, lacks the extension, or does not know this process."""
 
     reason = "server_gone"
 
 
 class KernelUnknown(ServerGone):
-    """The Jupyter server answers, but another server started this kernel, or the extension is off."""
+    """The Jupyter server answers, but it did not start this kernel, or does not run the extension."""
 
     reason = "kernel_unknown"
 
 
 class ServerUntrusted(ServerGone):
-    """The Jupyter server is running, but kernel and server do not accept each other's certificates."""
+    """The Jupyter server is running, but it or this kernel does not accept the other side's certificate."""
 
     reason = "server_untrusted"
     default_retryable = False
@@ -347,7 +349,7 @@ _IN_JSON: Mapping[str, type] = {
     "provider": str,
     "profile": str,
 }
-"""The fields of an error's JSON form other than `reason`, and their types when they are not null."""
+"""The fields of an error's JSON apart from `reason`, and their types if they are not null."""
 
 
 @contextmanager
@@ -366,7 +368,7 @@ def detached_errors() -> Iterator[None]:
     try:
         raise error
     finally:
-        # Python has just chained the original error, which would keep its frames.
+        # Python has just chained the original error here, and its traceback would keep the frames alive.
         error.__context__ = None
 
 

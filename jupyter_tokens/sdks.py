@@ -43,13 +43,13 @@ __all__ = [
 ]
 
 DEFAULT_USER = "oauth2"
-"""User name for a token in Basic authentication: GitLab and Gitea need it, GitHub accepts any."""
+"""User name for a token in Basic authentication: GitLab and Gitea need this name, GitHub accepts any."""
 EXEC_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 """API versions of ExecCredential; the first is the default."""
 GOOGLE_TYPES = ("urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token")
 """Types of Google's subject token; the first is the default."""
 UNKNOWN_SECONDS = 900.0
-"""Lifetime in seconds reported to SDKs that need an expiry, if the API reports none. They fetch again after it."""
+"""Lifetime in seconds for SDKs that need an expiry, if the API reports none. They fetch again when it has passed."""
 
 
 class Asked(NamedTuple):
@@ -60,7 +60,7 @@ class Asked(NamedTuple):
     now : float
         Seconds since the epoch.
     server : str
-        The host that docker or git needs the credential for, in its own spelling.
+        The host that docker or git needs the credential for, exactly as the tool wrote it.
     user : str
         The user name for Basic authentication.
     version : str
@@ -82,7 +82,7 @@ class Asked(NamedTuple):
 def google_failure(code: str, message: str) -> str:
     """Return a failure in the output format of Google's executables.
 
-    The executable must exit with 0 even then. Otherwise google-auth does not show the reason.
+    The executable must exit with 0 even after a failure. Otherwise google-auth does not show the reason.
     """
     return json.dumps({"version": 1, "success": False, "code": code, "message": message}) + "\n"
 
@@ -149,7 +149,7 @@ PROGRAMS: Mapping[str, Callable[[Token, Asked], str]] = {
     "docker": _docker,
     "keyring": _keyring,
 }
-"""Functions that return the program's output, with a final newline, by the names of `jupyter tokens get --format`."""
+"""Functions that return a credential program's output, with a final newline, by the names of `get --format`."""
 
 
 # Endpoints
@@ -179,7 +179,7 @@ class Address(NamedTuple):
 
 
 SECRET_FIELD = "key"  # noqa: S105 (a name)
-"""Name of the query parameter with the secret. It is not `token`, because Jupyter's own authentication reads that."""
+"""Name of the query parameter with the secret. Not `token`, because Jupyter's own authentication reads that name."""
 Where = Literal["Authorization", "X-IDENTITY-HEADER", "query", "subject_token"]
 
 
@@ -258,11 +258,11 @@ def _google_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
 def _google_file(at: Address) -> str:
     facts = {
         "type": "external_account",
-        # Not in the form of Google's own URLs, for which google-auth would send the token to Google.
+        # Not in the form of Google's own audiences: with one of these, google-auth would send the token to Google.
         "audience": "jupyter-tokens",
         "subject_token_type": GOOGLE_TYPES[0],
         "token_url": at.url,
-        # The subject token is read from this same file: our exchange accepts the secret as the subject token.
+        # google-auth reads the subject token from this same file. The endpoint accepts the secret as subject token.
         "credential_source": {"file": at.file, "format": {"type": "json", "subject_token_field_name": SECRET_FIELD}},
         SECRET_FIELD: at.secret,
     }
@@ -336,7 +336,7 @@ SDKS: Mapping[str, Sdk] = {
         _google_file,
         _google_answer,
         shown="subject_token",
-        # Without a project, google-auth sends the token to the resource manager to find one.
+        # Without a project, google-auth sends the token to Google's Resource Manager to find a project.
         needs=("GOOGLE_CLOUD_PROJECT",),
     ),
     "azure": Sdk(
@@ -366,7 +366,7 @@ SDKS: Mapping[str, Sdk] = {
 
 
 class Example(NamedTuple):
-    """Python code that uses a token with an SDK, for a cell of a notebook.
+    """Python code for a notebook cell that uses a token with an SDK.
 
     Attributes
     ----------
@@ -448,7 +448,7 @@ EXAMPLES: Mapping[str, Example] = {
     "dashscope": Example("DashScope SDK", "import dashscope", _dashscope),
     "openai": Example("OpenAI SDK", "from openai import OpenAI", _openai, takes_token=True),
 }
-"""Examples by the names of `SDKS`, for those that are Python packages."""
+"""Examples for SDKs that are Python packages, by the names of `SDKS`."""
 
 
 class AccessKey(NamedTuple):
@@ -459,7 +459,7 @@ class AccessKey(NamedTuple):
     session: str
 
 
-# The APIs' names of the fields, in lower case and without separators.
+# The names that APIs give to the fields, in lower case and without separators.
 _ID = ("accesskeyid", "access")
 _SECRET = ("accesskeysecret", "secretaccesskey", "secret")
 _SESSION = ("securitytoken", "sessiontoken", "ststoken")
@@ -484,7 +484,7 @@ def _ends(token: Token, now: float) -> datetime:
 
 
 def _z(moment: datetime) -> str:
-    """ISO 8601 in UTC without fractions of seconds, which some SDKs cannot parse."""
+    """Format in ISO 8601, in UTC and without fractions of seconds: some SDKs cannot parse fractions."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 

@@ -1,4 +1,4 @@
-"""Opaque values: `Secret` for a long-lived credential, `Token` for the short-lived value that an API returns.
+"""Opaque values: `Secret` for credentials and other confidential strings, `Token` for the tokens that APIs return.
 
 Neither is a `str`. A masked `str` leaks through join, slices, `json.dumps` and `encode`; an object that is not a string
 leaks only through the methods defined here.
@@ -60,7 +60,7 @@ class _Opaque:
 
 
 class Secret(_Opaque):
-    """A long-lived secret, from the moment it is read until the request that needs it."""
+    """A confidential string. Only `reveal()` gives access to its value."""
 
     __slots__ = ("_Secret__value",)
     __value: Callable[[], str]
@@ -84,10 +84,13 @@ def _frozen(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 class Token(_Opaque):
-    """A short-lived token. It is frozen; only `reveal()`, `values()`, `headers()` and `auth` give access to its value.
+    """A short-lived token. It is frozen, and shows its value nowhere by itself.
 
-    Most tokens have one value. A temporary access key has several that are only valid together: `fields` names them,
-    and `reveal(FIELD)` returns each.
+    Only `reveal()`, `values()`, `headers()`, `auth` and the functions from `as_callable()` and `as_async_callable()`
+    give access to the value.
+
+    Most tokens have one value. A temporary access key has several values that are only valid together: `fields` names
+    them, and `reveal(FIELD)` returns one of them.
 
     Parameters
     ----------
@@ -234,7 +237,7 @@ class Token(_Opaque):
 
     @property
     def expires_in(self) -> float | None:
-        """The seconds until the token expires, 0 if it has; None if no expiry is known."""
+        """Seconds until the token expires, 0 if it has expired; None if no expiry is known."""
         return None if self.expires_at is None else max(0.0, self.expires_at.timestamp() - SystemClock().now())
 
     @property
@@ -243,25 +246,24 @@ class Token(_Opaque):
         return self.expires_in == 0
 
     def headers(self) -> dict[str, str]:
-        """Return the HTTP headers that authorise a request with this token. They hold its value: do not print them.
+        """Return the HTTP headers that authorise a request. They contain the token's value: do not print them.
 
         Raises
         ------
         NoValue
             If the API never returns the value.
         ParameterError
-            If the token has several values: they sign requests, and no header can carry them.
+            If the token has several values, which are for signing requests and not for a header.
         """
         value = self.reveal()
         return {self.__header: f"{self.__scheme} {value}" if self.__scheme else value}
 
     @property
     def auth(self) -> TokenAuth:
-        """Pass this as `auth=` to httpx, httpx2 or requests.
+        """Authentication for httpx, httpx2 and requests: pass it as `auth=`.
 
-        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token. If
-        `auth` is pickled, only the profile's name and the parameters are included: the other process fetches its own
-        token.
+        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token. A pickled `auth`
+        contains only the profile's name and the parameters: the process that unpickles it fetches its own token.
         """
         from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
 
@@ -301,7 +303,7 @@ class Token(_Opaque):
         Parameters
         ----------
         renew : callable
-            Returns a token: a fresh one if called with None, one newer than `token` if called with `token`.
+            `renew(None)` returns a fresh token, and `renew(token)` a token newer than `token`.
         params : mapping
             The parameters of the call, so that another process can fetch the token.
         """
@@ -325,7 +327,7 @@ class Token(_Opaque):
         return f" Send token.auth, which is pickled without its value, or a handle: issue_handle({self.profile!r})."
 
     def __repr__(self) -> str:
-        # The "…" is on purpose: it cannot be encoded into a header. So `f"Bearer {token}"` fails immediately in httpx
-        # and requests, instead of being sent and refused.
+        # The "…" is on purpose: a header cannot contain it. So a request with the header f"Bearer {token}" fails
+        # immediately in httpx and requests, instead of being sent and refused.
         until = f" until {self.expires_at:%Y-%m-%d %H:%M:%S}Z" if self.expires_at else ""
         return f"<Token {self.profile} …{until}>"

@@ -1,8 +1,9 @@
 """Sends the HTTP requests of a provider's flow, with a time limit, retries and a size limit, and without redirects.
 
-It is synchronous on purpose: a flow runs on the thread that needs its token or on a thread of the cache. There it costs
-half as much as the same call with `httpx.AsyncClient` (see benchmarks/). It sends httpx's requests through httpcore's
-connection pool, not through httpx's client: cookies, redirects, hooks and log lines are not wanted here.
+A flow is a generator that yields requests and gets their responses. It runs on the thread that needs the token, or on a
+background thread of the cache. So the transport is synchronous: a call costs half as much as the same call with
+`httpx.AsyncClient` (see benchmarks/). httpx's requests go through httpcore's connection pool, not through httpx's
+client, because cookies, redirects, hooks and log lines are not wanted here.
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ class Transport:
 
     Notes
     -----
-    The environment and the CA bundles are read for each request. A corrected proxy or certificate is therefore used
-    from the next call on.
+    The environment and the state of the CA bundles are checked for each request. A corrected proxy or certificate is
+    therefore used from the next call on.
     """
 
     def __init__(
@@ -144,10 +145,10 @@ class Transport:
                 attempt += 1
                 if not again or attempt == (attempts or MOST_ATTEMPTS) or self._clock.elapsed() + wait >= deadline:
                     if failed is not None and isinstance(error, TimedOut) and (error.unsent or not failed.unsent):
-                        # This attempt had little time left, so the error of the previous one is more useful.
+                        # This attempt had little time left, so the previous attempt's error is more useful.
                         raise failed from None
                     raise
-                # Keep a copy without the traceback, whose frames hold credentials.
+                # A copy has no traceback, whose frames hold credentials.
                 failed = error.copy()
             self._sleep(wait)
 
@@ -254,7 +255,7 @@ def _state_of(path: str) -> tuple[int, int] | None:
 
 def proxy_for(url: httpx.URL) -> str | None:
     """Return the proxy that the environment sets for a URL, by the standard library's rules; None if there is none."""
-    # Plain http is only allowed on this machine, so it must not leave through a proxy.
+    # A call to this machine may be plain HTTP, so it must not go through a proxy.
     if is_loopback(str(url)):
         return None
     proxies = getproxies()
@@ -287,7 +288,7 @@ _PROXIES = ("http", "https", "socks5", "socks5h")
 
 
 def check_proxy(proxy: str) -> None:
-    """Raise `NetworkError` for an unknown kind of proxy, or one that needs a package that is not installed."""
+    """Raise `NetworkError` for an unknown kind of proxy, or for a SOCKS proxy if its package is not installed."""
     kind = proxy.partition("://")[0].lower()
     problem, hint = "", _PROXY_HINT
     if kind not in _PROXIES:
@@ -337,7 +338,8 @@ def _unusable(problem: str, hint: str) -> NetworkError:
 class _Pool(httpx.BaseTransport):
     """Sends httpx's requests over httpcore's connections, within the deadline of the current call.
 
-    httpx limits each read, but not the whole response: a server that sends a byte now and then never reaches its limit.
+    httpx limits the time of each read, but not of the whole response: a server that sends a byte now and then never
+    exceeds that limit.
     """
 
     def __init__(self, trust: ssl.SSLContext, proxy: str | None) -> None:
@@ -395,7 +397,7 @@ class _Stream(httpx.SyncByteStream):
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """Convert errors of httpcore, and of socksio (which httpcore does not), to httpx's errors of the same name."""
+    """Convert errors of httpcore, and errors of socksio that httpcore does not convert, to httpx's of the same name."""
     try:
         yield
     except Exception as error:
@@ -406,7 +408,7 @@ def _as_httpx() -> Iterator[None]:
 
 
 def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
-    """Read the whole response, up to the size limit."""
+    """Read the whole response. Raises `ResponseError` if it is larger than the limit."""
     answer.request = request
     check_head(answer)
     assert isinstance(answer.stream, httpx.SyncByteStream)
@@ -470,7 +472,7 @@ def connect_error(host: str, error: BaseException, proxy: str | None = None) -> 
     error : BaseException
         The httpx error, with its causes.
     proxy : str, optional
-        The proxy of the call. If given, it is the proxy that could not be reached.
+        The proxy of the call. If given, and TLS did not fail, the error is that the proxy cannot be reached.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -505,7 +507,7 @@ def _without_password(proxy: str) -> str:
 
 
 def _within(timeout: float | None, late: type[Exception]) -> float | None:
-    """The time limit of one socket operation: `timeout`, or the rest of the call's time if that is less.
+    """Return the time limit of one socket operation: `timeout`, or the rest of the call's time if that is less.
 
     Raises `late` if no time is left.
     """
@@ -518,7 +520,7 @@ def _within(timeout: float | None, late: type[Exception]) -> float | None:
 
 
 class _DeadlineBackend(httpcore.NetworkBackend):
-    """A network backend whose connections keep the deadline of the current call."""
+    """A network backend whose operations end with the deadline of the thread's current call."""
 
     def __init__(self, inner: httpcore.NetworkBackend) -> None:
         self._inner = inner

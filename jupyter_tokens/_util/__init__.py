@@ -1,1 +1,1 @@
-"""Files, encodings and threads: code that has nothing to do with tokens."""
+"""General code that is not specific to tokens: files, text, encodings and threads."""

@@ -1,7 +1,7 @@
 """Replaces a file atomically: readers see either the old content or the new content, always complete.
 
-A killed process cannot clean up. So the new file has no name until it is complete, where the system supports that
-(Linux, on most file systems); elsewhere, the next process removes what a killed one left behind.
+A killed process cannot clean up. Where the system supports this (Linux, on most file systems), the new file therefore
+has no name until it is complete. Elsewhere, the next process removes the temporary file of a killed process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _OPEN_FILES = Path("/proc/self/fd")
 def replace_file(file: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace a file atomically.
 
-    The data is written to a temporary file in the same folder, readable only by its owner, which is then renamed.
+    The data is first written to a temporary file in the same folder, readable only by its owner. The temporary file is
+    then renamed or linked to the name of `file`.
 
     Parameters
     ----------

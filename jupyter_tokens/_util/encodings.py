@@ -1,4 +1,4 @@
-"""The encoded forms in which a value can appear in text: JSON, URL, HTML, hex, base64."""
+"""The encoded forms in which a value can appear in text: Python, JSON, URL, HTML, hex, base64."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 __all__ = ["SHORTEST", "forms_of"]
 
 SHORTEST = 8
-"""The shortest value that is searched for, in characters: shorter ones would match unrelated text."""
+"""The shortest value to search for, in characters: shorter values would match unrelated text."""
 
 _HTML_SAFE = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&'="}
 
@@ -61,7 +61,7 @@ def _url(value: str) -> Iterator[str]:
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """The part of the base64 text that does not depend on adjacent data, for each of the three alignments."""
+    """Yield the part of the base64 text that does not depend on adjacent data, for each of the three alignments."""
     for lead in range(3):
         size = lead + len(data)
         encoded = b64encode(bytes(lead) + data).decode()[-(-lead * 8 // 6) : size * 8 // 6]

@@ -10,21 +10,21 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class NotText(ValueError):
-    """The bytes are not UTF-8. The message is a predicate ("is not UTF-8 text") and does not quote the bytes."""
+    """The bytes are not UTF-8. The message has no subject ("is not UTF-8 text"), and does not quote the bytes."""
 
 
 def refuse_utf_16(data: bytes) -> None:
-    """Raise `NotText` if the data begins as UTF-16, in which some Windows tools save text."""
+    """Raise `NotText` if the data begins with the mark of UTF-16, in which some Windows tools save text."""
     if data.startswith(_UTF_16):
         raise NotText("is UTF-16 text; save it as UTF-8")
 
 
 def decode(data: bytes) -> str:
-    """Decode UTF-8 in any locale, and drop the byte order mark that Windows editors add. Raises `NotText`."""
+    """Decode UTF-8, whatever the locale, and drop the byte order mark that Windows editors add. Raises `NotText`."""
     refuse_utf_16(data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        # Its attributes hold the data.
+        # Not chained to the error below, because its attributes hold the data.
         pass
     raise NotText("is not UTF-8 text")

@@ -18,7 +18,7 @@ __all__ = ["MOST_OF_ONE", "MOST_THREADS", "MOST_WAITING", "THREADS", "Threads", 
 MOST_THREADS = 128
 """Maximum number of threads for all owners together."""
 MOST_OF_ONE = 64
-"""Maximum number of threads for one owner. If its API hangs, other APIs still have the rest."""
+"""Maximum number of threads for one owner. If the owner's API hangs, the rest of the threads serve other owners."""
 MOST_WAITING = 1000
 """Maximum number of calls of one owner that may wait for a thread. Further calls fail immediately."""
 _RETRY_SECONDS = 5.0
@@ -30,9 +30,8 @@ _T = TypeVar("_T")
 class Threads:
     """A pool of daemon threads. Owners take turns, and the calls of an owner start in order.
 
-    A call beyond the limits waits; it fails with `Busy` if `most_waiting` calls of its owner are waiting already. The
-    threads are daemons because an interpreter that exits must not wait for an API that hangs. An idle thread ends after
-    `idle_seconds`.
+    If no thread is free within the limits, a call waits. It fails with `Busy` if `most_waiting` calls of its owner are
+    waiting already. The threads are daemons because an interpreter that exits must not wait for an API that hangs.
 
     Parameters
     ----------
@@ -116,7 +115,7 @@ class Threads:
             try:
                 work()
             except BaseException as error:
-                # Report the error as threading does, but keep the thread for the calls that wait.
+                # Report the error as threading does, but keep the thread for waiting calls.
                 facts = (type(error), error, error.__traceback__, threading.current_thread())
                 threading.excepthook(threading.ExceptHookArgs(facts))
             # An idle thread must not keep the results of its last call alive.
@@ -124,7 +123,7 @@ class Threads:
             following = self._next(owner)
 
     def _next(self, done: str) -> tuple[str, Work] | None:
-        """Return the thread's next call, or None if none comes in time. `done` is the owner of its last call."""
+        """Return this thread's next call, or None after `idle_seconds` without a call. `done` owned the last call."""
         with self._lock:
             self._free(done)
             following = self._take()
@@ -140,7 +139,7 @@ class Threads:
                     self._idle.remove(mine)
                     self._threads -= 1
                     return None
-            # `start` has put a call there just now.
+            # `start` has taken this thread just now, so a call will come.
             return mine.get()
 
     def _free(self, owner: str) -> None:
@@ -154,7 +153,7 @@ class Threads:
             if self._running[owner] < self._most_of_one:
                 work = waiting.popleft()
                 self._running[owner] += 1
-                # The owner goes to the end of the queue, so that each has its turn.
+                # The owner goes to the end, so that all owners take turns.
                 del self._waiting[owner]
                 if waiting:
                     self._waiting[owner] = waiting

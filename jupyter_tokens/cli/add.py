@@ -90,7 +90,6 @@ class AddApp(Action):
     }
 
     def run(self) -> int:
-        """Run the command."""
         if len(self.extra_args) != 1:
             self.fail(2, "takes one NAME for the profile; give settings with --set; you are prompted for secrets")
         name = self.extra_args[0]
@@ -208,7 +207,6 @@ class SetSecretApp(Action):
     }
 
     def run(self) -> int:
-        """Run the command."""
         if len(self.extra_args) not in {1, 2}:
             # The arguments are not shown: one may be the secret.
             self.fail(
@@ -261,7 +259,7 @@ class SetSecretApp(Action):
 
 
 def _place_for_secrets(store: str) -> str:
-    """Return the store, or "file" if there is no keyring and the user agrees. Raises `ConfigurationError`."""
+    """Return `store`, or "file" if there is no keyring and the user agrees. Raises `ConfigurationError`."""
     if store == "file" or backend().usable:
         return store
     question = "This machine has no keyring. Store the secret in a file that only you can read (mode 0600)?"

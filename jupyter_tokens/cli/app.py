@@ -53,7 +53,7 @@ class TokensApp(CommandApp):
         super().initialize(_typed() if argv is None else argv)
 
     def start(self) -> None:
-        """Run the sub-command; without one, list them and exit with 2 (wrong usage)."""
+        """Run the sub-command. If there is none, list the known sub-commands and exit with 2 (wrong usage)."""
         super().start()
         known = ", ".join(self.subcommands)
         wrong = f"there is no sub-command {self.extra_args[0]!r}" if self.extra_args else "a sub-command is missing"

@@ -22,7 +22,7 @@ from .terminal import one_line
 
 __all__ = ["Action", "CommandApp"]
 
-# Errors that occur before anything is sent. Retrying without a change does not help, so the exit code is 2.
+# Errors in the usage, the configuration or a secret. Retrying without a change does not help, so the exit code is 2.
 _USAGE = (ConfigurationError, NoValue, ParameterError, SecretError)
 _COMPLETING = "_ARGCOMPLETE"
 
@@ -40,8 +40,8 @@ class CommandApp(JupyterApp):
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """Parse options and arguments, in any order.
 
-        The parser of traitlets accepts arguments only in one place, ignores unknown options, and for an error prints
-        several lines and exits with 1.
+        Replaces the parser of traitlets, which accepts arguments only in one place, ignores unknown options, and for an
+        error prints several lines and exits with 1.
         """
         self.argv = list(sys.argv[1:] if argv is None else argv)
         if self.subcommands and self.argv[:1] == ["help"]:

@@ -21,7 +21,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def profile_names(**_: Any) -> list[str]:
     """The names of the profiles."""
-    # The command itself reports what is wrong with a file.
+    # What is wrong with a file is not reported here, but by the command when it runs.
     return list(load_written().profiles)
 
 
@@ -60,7 +60,7 @@ def _listed(profile: str, name: str, written: list[str]) -> list[str]:
 
 
 def shells(**_: Any) -> list[str]:
-    """The shells."""
+    """The names of the supported shells."""
     return list(SHELLS)
 
 

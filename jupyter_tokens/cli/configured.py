@@ -55,7 +55,6 @@ class ListApp(Action):
     }
 
     def run(self) -> int:
-        """Run the command."""
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
         written = load_written()
@@ -130,7 +129,6 @@ class RemoveApp(Action):
     }
 
     def run(self) -> int:
-        """Run the command."""
         if len(self.extra_args) != 1:
             self.fail(2, "takes the NAME of one profile: see `jupyter tokens list`")
         from ..config.editing import path  # noqa: PLC0415 (loads httpx)

@@ -1,7 +1,7 @@
 """The credential helpers `git-credential-jupyter-tokens` and `docker-credential-jupyter-tokens`.
 
-A token is only sent to a host that the profile lists in `hosts`, or for which git's own configuration sets the profile.
-The helpers store nothing.
+A token is only sent to a host that the profile lists in `hosts`. If a profile lists none, git's own configuration can
+name the profile for a host. The helpers store nothing that git or docker passes to them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _git(source: LocalSource, arguments: list[str]) -> None:
         raise ParameterError("git runs this program with the arguments [PROFILE [name=value …]] get|store|erase.")
     *words, operation = arguments
     if operation not in {"get", "erase"}:
-        # git requires unknown operations to be ignored. `store` is ignored too, because the next call fetches a token.
+        # git requires unknown operations to be ignored. `store` is ignored too: the next `get` returns a token anyway.
         return
     asked = dict(line.rstrip("\n").split("=", 1) for line in sys.stdin if "=" in line)
     try:

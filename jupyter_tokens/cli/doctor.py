@@ -47,7 +47,6 @@ class DoctorApp(Action):
     }
 
     def run(self) -> int:
-        """Run the command."""
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
         if self.live and self.offline:

@@ -96,7 +96,7 @@ class Draft:
     def ask_settings(self) -> None:
         """Ask for settings until none is missing or wrong.
 
-        Raises `ParameterError` if a setting is wrong that the user was not asked for, but gave on the command line.
+        Raises `ParameterError` if a setting that was given on the command line is wrong.
         """
         while (problem := self.problem()) is not None:
             if problem.sign_in:

@@ -1,4 +1,4 @@
-"""`jupyter tokens get`: prints a token in the format that its consumer needs. No other command prints one."""
+"""`jupyter tokens get`: prints a token in the format that its consumer needs. No other command prints a token."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class GetApp(Action):
 
     def _print(self) -> int:
         name, *written = self.extra_args
-        # Before the fetch: if kubectl or Google requests something unsupported, no token is needed.
+        # Before the fetch: if kubectl or Google requests something unsupported, no token is fetched.
         asked = self._asked()
         source = LocalSource()
         profile = source.profiles()[name]
@@ -98,7 +98,7 @@ class GetApp(Action):
                 token = source.get(key, refresh=self.refresh)
         finally:
             source.close()
-        # The formats keyring and docker include a user name: use the one for the profile's first host.
+        # The formats keyring and docker include a user name: use the user name of the profile's first host.
         users = [user for user, _, _ in (host.rpartition("@") for host in profile.hosts[:1]) if user]
         asked = asked._replace(user=users[0]) if users else asked
         program = PROGRAMS.get(self.form)
@@ -178,7 +178,7 @@ def _plain(value: Any) -> str:
 
 
 def _told(token: Token) -> dict[str, Any]:
-    """Return the same JSON as `%gettoken --format json`, plus the token's metadata, including any secrets in it."""
+    """Return what `%gettoken --format json` writes, and the token's metadata, including any secrets in it."""
     return {
         "profile": token.profile,
         "provider": token.provider,

@@ -90,7 +90,7 @@ def _show(login: Mapping[str, Any]) -> None:
 
 
 class LogoutApp(_OfProfile):
-    """Log out here, and on the server if it supports that."""
+    """Remove the stored login, and revoke it on the server if the server supports that."""
 
     name = "jupyter-tokens-logout"
     description = """Log out of the profile NAME: the login is removed from this user's configuration or keyring, and

@@ -39,7 +39,10 @@ class _Configuration(NamedTuple):
 
 
 def _program(name: str = "jupyter-tokens") -> str:
-    """Return the absolute path of a program of this installation, because SDKs may have another PATH."""
+    """Return the absolute path of a program of this installation, because SDKs may have another PATH.
+
+    If the file does not exist, return the name.
+    """
     path = Path(sysconfig.get_path("scripts"), name)
     return str(path) if path.exists() else name
 

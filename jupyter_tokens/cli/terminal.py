@@ -1,4 +1,4 @@
-"""Prompts and messages on standard error, because standard output is for results; tables and colours."""
+"""Prompts and messages, on standard error because standard output is for results. Also tables and colours."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def confirm(question: str) -> bool:
 
 @contextmanager
 def progress(text: str) -> Iterator[None]:
-    """Show a line while something takes time, and erase it afterwards; only on a terminal."""
+    """Show a line during a `with` block, and erase it afterwards. Does nothing unless standard error is a terminal."""
     shown = sys.stderr.isatty()
     if shown:
         sys.stderr.write(f"{text} …")
@@ -96,7 +96,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def coloured(text: str, colour: str) -> str:
     """Colour a text for standard output: "bold", "red", "green" or "yellow".
 
-    Plain if standard output is not a terminal, and where NO_COLOR is set (https://no-color.org) or TERM is "dumb".
+    The text stays plain if standard output is not a terminal, NO_COLOR is set (https://no-color.org) or TERM is "dumb".
     """
     plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return text if plain else f"\x1b[{_CODES[colour]}m{text}\x1b[0m"

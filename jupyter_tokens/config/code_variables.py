@@ -89,9 +89,9 @@ LOADS_CODE: Mapping[str, str] = {
     "LOCALAPPDATA": "programs run start-up files from the folder that it names",
     "XDG_*": "programs look for their configuration and data there",
 }
-"""Environment variables that make some program load or start code, with the reason; `*` matches any suffix.
+"""Environment variables that make some program load or start code, with the reason. `*` matches any suffix.
 
-A token in one of them is useless at best. At worst, an endpoint returns the path of a file that is then run.
+A token in such a variable is useless at best. At worst, an endpoint returns the path of a file, which is then run.
 """
 
 

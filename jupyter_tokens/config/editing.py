@@ -35,9 +35,9 @@ _lock = threading.Lock()
 
 
 def path() -> Path:
-    """The path of the file. Raises `ConfigurationError` if JUPYTER_NO_CONFIG is set."""
+    """Return the path of the file to edit. Raises `ConfigurationError` if JUPYTER_NO_CONFIG is set."""
     if os.environ.get("JUPYTER_NO_CONFIG"):
-        # Jupyter's folder is then a temporary one.
+        # Then Jupyter uses a temporary folder.
         raise ConfigurationError(
             "JUPYTER_NO_CONFIG is set: Jupyter reads no configuration, and a profile would be lost.",
             hint="Unset JUPYTER_NO_CONFIG.",
@@ -55,8 +55,8 @@ def check(name: str, settings: Mapping[str, Any], *, programs: bool = False) -> 
     settings : mapping
         Its settings.
     programs : bool
-        Whether the profile may name a program to run. Only the owner of the file may do that, not a client of the
-        server.
+        Whether the profile may name a program to run. Only the owner of the file may add such a profile, not a client
+        of the server.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def _check_reference(profile: Profile, key: str, reference: SecretRef, *, progra
 
 
 def editable(name: str, profiles: Profiles) -> dict[str, Any]:
-    """Return a profile for a form: its settings without the secrets, and the keys of the secrets that it has. Blocks.
+    """Return a profile for a form: its settings without secrets, and the keys of its secrets. Blocks.
 
     Raises `UnknownProfile`, or `ConfigurationError` if the profile cannot be read or is in another file.
     """
@@ -113,7 +113,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
             f"The provider of the profile {name!r} is not installed.", hint="Edit the profile in its file."
         ) from None
     secret = {key for key, setting in known.items() if setting.secret}
-    # Only known settings: an unknown one may be a misplaced secret.
+    # Only known settings: an unknown setting may be a misplaced secret.
     shown = (COMMON.keys() | known.keys()) - secret
     return {
         "name": name,
@@ -123,7 +123,7 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
 
 
 Change = Callable[[Mapping[str, Any], Mapping[str, Any], Collection[str]], None]
-"""Checks a change. Called with the settings before and after it, and the references to the new secrets."""
+"""A function that checks a change. Called with the settings before and after it, and references to the new secrets."""
 
 
 def put(
@@ -171,7 +171,7 @@ def put(
             secret_store.store(wanted, folder)
             _write(config)
         except ConfigurationError:
-            # Report the first error, not one of the clean-up.
+            # Report the first error, not an error of the clean-up.
             with suppress(ConfigurationError):
                 secret_store.discard(name, described, before, folder)
             raise
@@ -180,7 +180,7 @@ def put(
 
 
 def draft(name: str, settings: Mapping[str, Any], profiles: Profiles, allow: Change | None = None) -> Profile:
-    """Return the profile that `put` would write, with the new secrets. Writes and stores nothing. Blocks.
+    """Return the profile that `put` would write, including the new secrets. Writes and stores nothing. Blocks.
 
     Parameters and errors are as in `put`.
     """
@@ -282,5 +282,5 @@ def _write(config: Mapping[str, Any]) -> None:
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written ({error.strerror}).") from None
     except RecursionError:
-        # JSON that can be read may still be too deep to be written with indentation.
+        # JSON that can be read may still be too deeply nested to be written with indentation.
         raise ConfigurationError(f"{file} is nested too deeply to be written.") from None

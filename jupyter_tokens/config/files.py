@@ -49,7 +49,7 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 class TokenProfiles(Configurable):
-    """The profiles, in jupyter_tokens_config.py or jupyter_tokens_config.json on Jupyter's configuration path.
+    """The profiles. They are in jupyter_tokens_config.py or jupyter_tokens_config.json on Jupyter's configuration path.
 
     Server, kernels and commands read the same files. These options cannot be given on a command line, which other users
     of the machine can see.
@@ -69,7 +69,7 @@ class TokenProfiles(Configurable):
 
 
 class Written(NamedTuple):
-    """Unchecked profiles, each with its file; and the errors of files that cannot be read."""
+    """Unchecked profiles, each with its file, and the errors of files that cannot be read."""
 
     profiles: dict[str, tuple[Any, Path]]
     problems: dict[Path, ConfigurationError]
@@ -92,7 +92,7 @@ def _may_be_there(file: Path) -> bool:
     try:
         return file.is_file()
     except OSError:
-        # The folder cannot be listed; the error comes when the file is read.
+        # The folder cannot be searched. Reading the file will raise the error.
         return True
 
 
@@ -100,7 +100,7 @@ def remove_leftovers() -> None:
     """Remove temporary files that a killed process left next to the user's profiles and secrets. Never fails."""
     folder = Path(jupyter_config_dir())
     with suppress(OSError, RuntimeError):  # a loop of symbolic links
-        # If the file is a link, temporary files are next to its target.
+        # If the file is a link, the temporary files are next to its target.
         file = (folder / f"{CONFIG_NAME}.json").resolve()
         atomic_file.remove_leftovers(file.parent, file.name)
     atomic_file.remove_leftovers(folder / FOLDER)
@@ -119,9 +119,9 @@ def stamp(files: Sequence[Path]) -> Stamp:
 
 
 def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
-    """Read and check the profiles of all files. If several files define the same profile, the last one is used.
+    """Read the profiles of all files, to be checked when looked up. The last file that defines a profile counts.
 
-    A file that cannot be read is left out, with one warning; the other files are still used.
+    A file that cannot be read is left out, with one warning. The other files are still used.
     """
     from .profiles import Profiles, Raw  # noqa: PLC0415 (loads httpx, which `jupyter tokens list` does without)
 
@@ -184,7 +184,7 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
 
 
 def load_settings(name: str, files: Sequence[Path] | None = None) -> dict[str, Any]:
-    """Return the settings under `c.NAME` of all files; later files override. Files that cannot be read are ignored."""
+    """Return the settings of class `name` from all files; later files override. Ignores files that cannot be read."""
     settings: dict[str, Any] = {}
     for file in config_files() if files is None else files:
         # `load_profiles` warns about it.
@@ -231,12 +231,12 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
 
 def _read(file: Path) -> Config:
     if file.suffix == ".json":
-        # Not by traitlets' loader: it depends on the locale and rejects a byte order mark.
+        # Not read by traitlets' loader, which depends on the locale and rejects a byte order mark.
         written = json.loads(decode(file.read_bytes()))
         if not isinstance(written, dict):
             raise TypeError("an object is expected")
         return Config(written)
     with file.open("rb") as stream:
         refuse_utf_16(stream.read(2))
-    # Python itself detects other encodings of the code.
+    # Python itself handles all other encodings.
     return PyFileConfigLoader(file.name, str(file.parent)).load_config()

@@ -16,16 +16,16 @@ _JUPYTERS = ("JUPYTER", "JPY_")
 
 
 class Found(NamedTuple):
-    """A credential that was found, and a profile that would use it.
+    """A credential that was found, and a suggested profile that would use it.
 
     Attributes
     ----------
     title : str
         The name of the variable, or the path of the file.
     profile : str
-        A name for the profile.
+        A suggested name for the profile.
     settings : Mapping
-        The profile's settings, with a reference to the credential or the credential chain that finds it.
+        The profile's settings: a reference to the credential, or the credential chain that finds the credential.
     """
 
     title: str
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 
 def found(environ: Mapping[str, str] = os.environ) -> list[Found]:
-    """Return the credentials: variables sorted by name, then files of the vendors' own tools, if they exist."""
+    """Return the credentials: variables sorted by name, then existing files of the vendors' own tools."""
     return [*_variables(environ), *_files(environ, Path.home())]
 
 

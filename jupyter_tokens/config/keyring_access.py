@@ -1,4 +1,4 @@
-"""Calls the keyring, with a time limit and one call at a time, because it may wait for the user to unlock it."""
+"""Calls the keyring, one call at a time and with a time limit: the keyring may wait for the user to unlock it."""
 
 from __future__ import annotations
 
@@ -75,18 +75,18 @@ def ask_keyring(question: Callable[[Any], _T], *, seconds: float, same: Hashable
     Parameters
     ----------
     question : callable
-        The call; it may block for any time.
+        The call. It may block for any time.
     seconds : float
         Time limit, measured from the start of the call that the keyring is busy with. So a dialog that nobody answers
         costs this time once, not once for each caller.
     same : hashable, optional
-        Callers with an equal value share the result of a running call. None: do not share.
+        Callers with an equal value share the result of a running call. None if the result must not be shared.
 
     Raises
     ------
     KeyringWaits
-        The keyring has not answered in time. The thread goes on waiting, and no other call is made until it ends. So a
-        keyring that hangs costs one thread, not one for each call.
+        The keyring has not answered in time. The call goes on, and no other call is made before it ends. So a keyring
+        that hangs blocks one thread, not one thread for each call.
     Exception
         Whatever the keyring raises.
     """
@@ -102,7 +102,7 @@ def ask_keyring(question: Callable[[Any], _T], *, seconds: float, same: Hashable
 
 
 def _put(question: Callable[[Any], object], same: Hashable) -> tuple[_Question, bool]:
-    """Start the call, or find the running one; also return whether its result is for this caller."""
+    """Start the call, or find the running call. Also return whether the call's result is for this caller."""
     global _current  # noqa: PLW0603 (there is one keyring for the process)
     with _lock:
         if _current is not None:
@@ -133,7 +133,7 @@ def _end() -> None:
 
 
 def _forget_after_fork() -> None:
-    # The child does not have the thread, and must not inherit the lock while the parent holds it.
+    # The child does not have the thread of the running call, and another thread of the parent may hold the lock.
     global _current, _lock
     _current, _lock = None, threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Matches paths of notebooks against globs, segment by segment and in linear time."""
+"""Matches paths of notebooks against globs, segment by segment, without exponential backtracking."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def normalised(path: str) -> str | None:
 
 
 def matches(glob: str, path: str) -> bool:
-    """Whether a path matches, as in a shell: `*` and `?` match within a segment, `**` matches any number of segments.
+    """Whether a path matches a glob. `*` and `?` match within a segment, `**` matches any number of segments.
 
     At the end, `**` matches at least one segment: `team/**` matches everything in `team`, but not `team` itself.
     """
@@ -36,7 +36,7 @@ def matches(glob: str, path: str) -> bool:
 
 @lru_cache(maxsize=512)
 def _compiled(glob: str) -> tuple[re.Pattern[str] | None, ...]:
-    """One pattern for each segment; None for `**`."""
+    """Return a pattern for each segment; None for `**`."""
     inside = normalised(glob)
     if inside is None:
         # A glob that leads out of the root matches nothing.
@@ -44,7 +44,7 @@ def _compiled(glob: str) -> tuple[re.Pattern[str] | None, ...]:
     segments = inside.split("/")
     if segments[-1] == _ANY:
         segments.append("*")
-    # The pattern from `fnmatch` has atomic groups, which never backtrack. Brackets are ordinary characters here.
+    # Patterns from `fnmatch` use atomic groups, which do not backtrack. Brackets in a glob are ordinary characters.
     return tuple(None if s == _ANY else re.compile(fnmatch.translate(s.replace("[", "[[]"))) for s in segments)
 
 

@@ -1,6 +1,6 @@
 """Checks the profiles from Jupyter's configuration. May read files, but never uses the network.
 
-Each profile is checked when it is looked up, so that an invalid one does not affect the others.
+Each profile is checked when it is looked up, so that an invalid profile does not affect the others.
 """
 
 from __future__ import annotations
@@ -85,13 +85,13 @@ class _Globs(Names):
 
 
 class _Hosts(Names):
-    """Hosts that may get the token: can only be set in the configuration file, not in a form."""
+    """Hosts that may get the token. They can only be set in the configuration file, not in a form."""
 
     type_schema: ClassVar = {**Names.type_schema, "readOnly": True}
 
 
 class _Verify(Switch):
-    """True, or the path of a CA bundle; false is only allowed for loopback, which `_Reader` checks."""
+    """True, or the path of a CA bundle. False is only allowed for loopback; `_Reader` checks that."""
 
     type_schema: ClassVar = {"type": ["boolean", "string"]}
 
@@ -152,7 +152,7 @@ _NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "hosts", "sdk", "fixe
 
 @dataclass(frozen=True)
 class Raw:
-    """An unchecked profile, and the file that defines it (None: given by a program)."""
+    """An unchecked profile, and the file that defines it. The file is None if a program gave the profile."""
 
     settings: Mapping[str, Any] = field(repr=False)
     file: Path | None = None
@@ -183,7 +183,7 @@ class Profile:
     verify : bool or str
         True, or the path of a CA bundle; False only for loopback.
     kernels, notebooks : tuple of str or None
-        Names of the kernels, and globs of the notebooks, that may get its token from a server; None: all.
+        Names of the kernels, and globs of the notebooks, that may get the token from a server; None for all.
     inject_at_start : bool
         Whether the variable is set in new local kernels of a server before their first cell runs.
     fixed_params : frozenset of str
@@ -191,14 +191,14 @@ class Profile:
     allow_create : bool
         Whether calls may create new tokens.
     hosts : tuple of str
-        Hosts that credential helpers return the token for, each as HOST or USER@HOST.
+        Hosts that credential helpers return the token for, each as HOST, HOST:PORT or USER@HOST.
     sdk : str or None
-        The SDK that finds the token in a kernel.
+        The SDK that finds the token in a kernel without a change of code.
     origin : str
-        The process that fetches the profile's tokens, as text to show; "" if the profile is in this process's own
+        Text that names the process that fetches the profile's tokens; "" if the profile is in this process's own
         configuration.
     may_reveal : bool
-        Whether that process allows the value of a token to be shown.
+        Whether the process that fetches the tokens allows their values to be shown.
     """
 
     name: str
@@ -219,7 +219,7 @@ class Profile:
     may_reveal: bool = True
 
     def user_at(self, host: str) -> str | None:
-        """Return the user name for a host ("" if the profile has none), or None if the profile is not for the host."""
+        """Return the user name for a host; "" if the profile names none, None if the profile is not for this host."""
         users = (user for user, _, own in (written.rpartition("@") for written in self.hosts) if own.lower() == host)
         return next(users, None)
 
@@ -230,7 +230,7 @@ class Profile:
         return self.notebooks is None or any(matches(glob, path) for path in paths for glob in self.notebooks)
 
     def check_env(self, env: Env) -> None:
-        """Check a call's environment variables: one, or one for each of several values. Raises `ParameterError`."""
+        """Raise `ParameterError` if a call names too few or too many environment variables for the token's values."""
         try:
             _check_env(self.provider, env)
         except ParameterError as error:
@@ -242,12 +242,12 @@ class Profile:
         return any(reference.is_personal for reference in self.references.values())
 
     def of_user(self, user: str) -> Profile:
-        """Return the profile with a user's own secrets. Raises `SecretError` if no reference can contain the name."""
+        """Return the profile with a user's own secrets. Raises `SecretError` if a reference cannot contain the name."""
         return replace(self, references={key: reference.of_user(user) for key, reference in self.references.items()})
 
     @property
     def subjects(self) -> dict[str, str]:
-        """The names of the profiles whose tokens this profile needs as secrets, by the setting that refers to each."""
+        """The names of the profiles whose tokens are secrets of this profile, by the settings that refer to them."""
         return {key: reference.target for key, reference in self.references.items() if reference.kind == "profile"}
 
     def secrets(self) -> dict[str, Secret]:
@@ -266,7 +266,7 @@ class Profile:
             known = f"It can list: {', '.join(lists)}." if lists else ""
             raise self._named(ParameterError(f"The API has no list of values for {name[:80]!r}.", hint=known))
         needed = {key: replace(self.provider.params[key], required=True) for key in lists[name]}
-        # A call cannot override fixed parameters here either.
+        # As in `call_params`, a call cannot override fixed parameters.
         free = {key: value for key, value in given.items() if key not in self.fixed_params}
         merged = {key: value for key, value in {**self.params, **free}.items() if key in needed}
         try:
@@ -282,7 +282,7 @@ class Profile:
     def create_params(self, given: Mapping[str, object]) -> dict[str, ParamValue]:
         """Return the parameters for creating a token, as in `call_params`.
 
-        Raises `ConfigurationError` if the profile does not allow that, or `ParameterError`.
+        Raises `ConfigurationError` if the profile does not allow creating tokens, or `ParameterError`.
         """
         if self.create_is_off:
             raise self._named(
@@ -334,12 +334,12 @@ class Profiles(Mapping[str, Profile]):
     def beside(self, others: Mapping[str, Profile | TokenError]) -> Profiles:
         """Return these profiles together with profiles that another process has checked.
 
-        If both have a profile of the same name, the one of this object is used.
+        If both have a profile of the same name, the profile of this object is used.
 
         Parameters
         ----------
         others : mapping
-            By name, a profile, or the error of an invalid profile.
+            The other process's profiles by name, with the error in place of an invalid profile.
         """
         both = Profiles(self._raw, self.problems)
         both._checked = self._checked
@@ -347,7 +347,7 @@ class Profiles(Mapping[str, Profile]):
         return both
 
     def __getitem__(self, name: str) -> Profile:
-        """Return a checked profile. Raises `UnknownProfile`, or `ConfigurationError` if it is invalid."""
+        """Return a checked profile. Raises `UnknownProfile`, or `ConfigurationError` if the profile is invalid."""
         if name in self._others:
             other = self._others[name]
             if isinstance(other, TokenError):
@@ -361,7 +361,7 @@ class Profiles(Mapping[str, Profile]):
         return self._checked[name]
 
     def check_readable(self) -> None:
-        """Raise `ConfigurationError` if there is no profile because a file cannot be read."""
+        """Raise `ConfigurationError` if there is no profile and a file cannot be read."""
         if not self and self.problems:
             raise next(iter(self.problems.values())).copy()
 
@@ -372,7 +372,7 @@ class Profiles(Mapping[str, Profile]):
         return _missing() or (closest(name, self) if self else _NONE_CONFIGURED)
 
     def file(self, name: str) -> Path | None:
-        """Return the file that defines a profile; None if a program gave the profile, or if it is unknown."""
+        """Return the file that defines a profile; None if no file of this process does."""
         raw = self._raw.get(name)
         return raw.file if raw is not None else None
 
@@ -385,10 +385,10 @@ class Profiles(Mapping[str, Profile]):
         ]
 
     def changed_from(self, before: Profiles) -> set[str]:
-        """Return the names of profiles whose settings have changed, so that their state (an IAM login) is dropped.
+        """Return the names of the profiles whose settings have changed. Their state, such as tokens, must be dropped.
 
-        Unchanged profiles are not checked again. Profiles of a file that cannot be read now, perhaps because it is
-        being edited, are not included, so that fresh tokens stay in use.
+        Checked profiles of `before` that have not changed are taken over. Profiles of a file that cannot be read now,
+        perhaps because it is being edited, are not returned, so that their fresh tokens stay in use.
         """
         unknown = {name for name, raw in before._raw.items() if raw.file in self.problems and name not in self._raw}
         same = {name for name, raw in self._raw.items() if before._raw.get(name) == raw}
@@ -419,7 +419,7 @@ def _missing() -> str:
 
 
 class _Reader:
-    """Checks one raw profile; every error names file, profile and key."""
+    """Checks one raw profile. Every error names file, profile and key."""
 
     def __init__(self, name: str, raw: Raw) -> None:
         self._name = name
@@ -482,7 +482,7 @@ class _Reader:
         try:
             return provider_class(provider_id)
         except Exception as caught:
-            # An error in another package only affects its own profiles.
+            # An error in another package only affects the profiles of its provider.
             problem = f"names {provider_id}, which cannot be loaded ({type(caught).__name__})"
             error = self._error("provider", problem, "Repair or remove the package that it comes from.")
         raise error
@@ -544,7 +544,7 @@ class _Reader:
                 raise self._error("verify", "names the home folder of an unknown user") from None
             return str(self._raw.file.parent / path if self._raw.file else path)
         urls = [getattr(provider, key) for key, known in provider.settings().items() if isinstance(known, Endpoint)]
-        # With a region, every endpoint that is not given is a public host, including the IAM endpoint.
+        # If there is a region, every endpoint that is not given is a public host, also the IAM endpoint.
         public = bool(getattr(provider, "region", ""))
         if not verify and not all(is_loopback(url) if url else not public for url in urls):
             raise self._error("verify", "can only be switched off for loopback", "Give the path of a CA bundle.")
@@ -554,7 +554,7 @@ class _Reader:
         self, written: Mapping[str, Any], provider: Provider, known: Mapping[str, Setting]
     ) -> Iterable[tuple[str, SecretRef]]:
         base = self._raw.file.parent if self._raw.file else None
-        # A little less than the whole call, so that this error comes before the waiting caller times out.
+        # A little less than the time limit of a call, so that this error comes before the waiting caller times out.
         seconds = 0.9 * written.get("timeout", 30)
         for key, setting in known.items():
             text = getattr(provider, key)

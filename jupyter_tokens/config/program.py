@@ -1,4 +1,4 @@
-"""Runs a program whose output is a secret: no shell, no input, a time limit, and its output is never shown."""
+"""Runs a program whose output is a secret: without shell or input, with a time limit. Its output is never shown."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import NamedTuple
 __all__ = ["MOST_BYTES", "Ended", "run"]
 
 MOST_BYTES = 64 * 1024
-"""Maximum output, in bytes. Longer output is cut at a length above this, so that the caller can refuse it."""
+"""Maximum output, in bytes. Longer output is cut at a greater length, so that the caller can refuse it."""
 
 
 class Ended(NamedTuple):
-    """How a program ended. `status` is its exit status; None after the time limit, 0 if the output was too long."""
+    """How a program ended. `status` is the exit status; None if time ran out, 0 if the output was too long."""
 
     status: int | None
     output: bytes
@@ -29,8 +29,9 @@ def run(argv: Sequence[str], seconds: float) -> Ended:
     Standard error is dropped. Its last line would often say what to do, but programs also print requests, URLs and
     tokens there (with a debug switch, or in an error's text), and error messages end up in notebooks and logs.
 
-    The output is everything in the pipe when the program ends. The pipe may stay open for ever, because the program may
-    leave an agent in the background. So a thread waits for the program and then writes a mark into the pipe.
+    The output is everything in the pipe when the program ends. Reading until the pipe is closed could take for ever,
+    because the program may leave an agent in the background. So a thread waits for the program to end, and then writes
+    a mark into the pipe.
     """
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as pipe:
@@ -50,7 +51,7 @@ def run(argv: Sequence[str], seconds: float) -> Ended:
             while mark not in output and len(output) <= MOST_BYTES + len(mark):
                 output += pipe.read(MOST_BYTES)
         finally:
-            # For a program with too much output, or after an interrupt; has no effect on a program that has ended.
+            # Ends a program with too much output, or after an interrupt. No effect if the program has ended.
             process.kill()
     found = mark in output
     return Ended(status[0] if found else 0, output.partition(mark)[0])
@@ -63,6 +64,6 @@ def _mark_end(
         status[0] = process.wait(seconds)
     process.kill()
     process.wait()
-    # After too much output, the pipe is not read any more.
+    # After too much output, the reading end is closed.
     with suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as pipe:
         pipe.write(mark)

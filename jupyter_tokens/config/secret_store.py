@@ -1,8 +1,8 @@
-"""Stores the secrets of a profile in the keyring or a file, so that the profile itself only holds references.
+"""Stores the secrets of a profile in the keyring or a file, so that the profile itself only contains references.
 
-A secret comes as `{"value": …, "store": "keyring" | "file"}`, or as `{"keep": true}` to keep the current one. The
-profile then holds a reference. A new secret never replaces the current one in place: if the process is stopped before
-the profile is written, nothing has changed. No function here reads a secret back; `sources.logins` reads the logins.
+A client sends a new secret as `{"value": …, "store": "keyring" | "file"}`, and `{"keep": true}` to keep the current
+secret. A new secret does not overwrite the current secret: if the process is stopped before the profile is written, the
+current secret is still there. No function here reads a secret; `sources.login_store` reads the logins.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "erase", "logi
 _log = logging.getLogger(__name__)
 
 SERVICE = "jupyter_tokens"
-"""The service name of our entries in the keyring."""
+"""The service name of this package's entries in the keyring."""
 FOLDER = "jupyter_tokens_secrets"
 """The folder for secrets in files, next to the configuration."""
 
@@ -32,7 +32,7 @@ _LOOK_SECONDS = 5.0
 
 
 def usable() -> list[str]:
-    """Return the stores for secrets on this machine, "keyring" and "file", the better one first. Blocks."""
+    """Return the stores for secrets that work on this machine, the best first: "keyring" and "file". Blocks."""
     try:
         # keyring's placeholders for a missing keyring have a priority of 0 or less.
         priority: float = ask_keyring(
@@ -88,7 +88,7 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
 def store(wanted: list[Deposit], folder: Path) -> None:
     """Store the secrets under their references. Blocks. Raises `ConfigurationError`.
 
-    `folder` is the folder of the configuration, which relative `file:` references start from.
+    `folder` is the folder of the configuration. Relative `file:` references start from it.
     """
     for reference, secret in wanted:
         kind, _, target = reference.partition(":")
@@ -117,7 +117,7 @@ def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder
     for key in {**before, **now}:
         for reference in _references("file", name, key):
             if now.get(key) != reference:
-                # Includes secrets that a killed process has stored without a reference, or has not removed.
+                # Also removes what a killed process has stored without writing the reference, or has failed to remove.
                 _from_file(folder / reference.partition(":")[2])
         stored = before.get(key)
         if stored != now.get(key) and stored in _references("keyring", name, key):
@@ -128,7 +128,7 @@ _STORES = {"keyring": f"keyring:{SERVICE}/", "file": f"file:{FOLDER}/"}
 
 
 def _references(store: str, name: str, key: str) -> tuple[str, str]:
-    """Return the two references for a secret: one is for the current secret, the other for the next one."""
+    """Return the two references for a secret: one for the current secret, and one for the next secret."""
     first = f"{_STORES[store]}{name}.{key}"
     return first, f"{first}.2"
 

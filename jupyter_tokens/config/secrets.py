@@ -1,7 +1,7 @@
 """Reads secrets by reference, at the moment of use.
 
-`env:NAME`, `file:PATH`, `keyring:SERVICE/USER` and `command:PROGRAM ARGUMENT …` are references, and so is
-`profile:NAME`, the token of another profile, which only a fetch can read. Anything else is a literal. In a hub's
+References are `env:NAME`, `file:PATH`, `keyring:SERVICE/USER`, `command:PROGRAM ARGUMENT …` and `profile:NAME`.
+`profile:NAME` is the token of another profile, and only a fetch can read it. Anything else is a literal. In a hub's
 service, `{user}` in a reference is replaced by the name of the requesting user.
 """
 
@@ -29,7 +29,7 @@ from .program import MOST_BYTES, run
 __all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch_seen"]
 
 Seen = Callable[[str, Secret | Token], None]
-"""Called with the name of a profile, and a secret or token of the profile that a fetch brings into this process."""
+"""A function to call with a profile's name, and a secret or token that a fetch brings into this process."""
 
 _USER = "{user}"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
@@ -63,7 +63,7 @@ def tell_seen(profile: str, values: Iterable[Secret | Token]) -> None:
 
 
 def mode_problem(file: Path, mode: int) -> str:
-    """Return why a file with this `st_mode` must not hold a secret, or "" if it may.
+    """Return why a file with this `st_mode` must not contain a secret; "" if it may.
 
     A file that its group can read is allowed, with one warning: Kubernetes mounts secrets this way (`fsGroup`).
     """
@@ -80,7 +80,7 @@ def mode_problem(file: Path, mode: int) -> str:
 
 
 def mode_hint(file: Path) -> str:
-    """Return what to do about `mode_problem`."""
+    """Return the hint for an error about `mode_problem`."""
     return f"Run: chmod 600 {shlex.quote(str(file))} (in Kubernetes: set the volume's defaultMode to 0400)."
 
 
@@ -105,7 +105,7 @@ class SecretRef:
     base : Path or None
         The folder that a relative `file:` path starts from; None for the current folder.
     seconds : float
-        Seconds that a keyring may wait for a person, or a program may run.
+        How long, in seconds, a keyring may wait for a person, or a program may run.
     setting : str
         The setting's key, for errors.
     """
@@ -140,7 +140,7 @@ class SecretRef:
 
     @property
     def is_personal(self) -> bool:
-        """Whether `{user}` is part of the reference. A literal secret may contain that text by chance."""
+        """Whether the reference contains `{user}`. False for a literal, which may contain this text by chance."""
         return self.kind != "literal" and _USER in self.target
 
     def of_user(self, user: str) -> SecretRef:
@@ -173,7 +173,7 @@ class SecretRef:
             return Secret(_checked(self, _READERS[self.kind](self)))
 
     def find(self) -> Secret | None:
-        """Like `resolve`, but return None if the reference points to nothing."""
+        """Read the secret as `resolve` does, but return None if the reference points to nothing."""
         try:
             return self.resolve()
         except SecretError as error:
@@ -205,7 +205,7 @@ def _checked(ref: SecretRef, value: str | bytes) -> str:
         raise ref.error("is empty.")
     if "\0" in value:
         raise ref.error("contains NUL characters; it may be UTF-16 text.", "Save it as UTF-8.")
-    # Bytes in the environment that are not text, and "\ud800" in JSON, cannot be sent.
+    # Half of a surrogate pair cannot be sent. It comes from bytes in the environment that are not text, or from JSON.
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ref.error("is not UTF-8 text.")
     return value
@@ -220,12 +220,12 @@ def _pem(value: str) -> str:
     text = value.strip().strip("\"'").lstrip()
     if not text.startswith("-----BEGIN ") or not _PEM.search(text):
         return value
-    # PEM has no backslashes.
+    # Replacing all escapes is safe, because PEM has no backslashes.
     return "\n".join(_block(*found.groups()) for found in _PEM.finditer(_BREAK.sub("\n", text)))
 
 
 def _block(begin: str, body: str, end: str) -> str:
-    # Old encrypted keys begin with headers, which have colons.
+    # Old encrypted keys begin with headers, which contain colons and blanks.
     lines = body.strip("\n").split("\n") if ":" in body else body.split()
     if len(lines) == 1:
         lines = textwrap.wrap(lines[0], 64)
@@ -283,7 +283,7 @@ def _read_keyring(ref: SecretRef) -> str:
             "Unlock the keyring and try again, or raise the profile's timeout.",
         ) from None
     except Exception as error:
-        # Only the type: a backend's own text may hold anything.
+        # Only the type: the text of a backend's error may contain anything.
         kind = type(error).__name__
         if kind == "NoKeyringError":
             raise ref.error(

@@ -1,1 +1,1 @@
-"""The IPython side: session, magics, injection, refresher and redaction."""
+"""What runs in an IPython shell: session, magics, injection, refresher and redaction."""

@@ -1,7 +1,7 @@
-"""Every use of private names of IPython, ipykernel and jupyter_client, each with its reason.
+"""Uses of IPython, ipykernel, jupyter_client and ipywidgets that have no documented interface, each with its reason.
 
-No other module in `kernel/` and `widgets/` uses private names. `tests/kernel/test_compat.py` checks each item against
-the installed versions, and `make canary` checks it against pre-releases.
+No other module in `kernel/` and `widgets/` uses their private names. `tests/kernel/test_compat.py` checks each item
+against the installed versions, and `make canary` checks it against pre-releases.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-# An input transformer may only return lines: this turns them into a call of a cell magic, as IPython itself does.
+# Turns lines that begin with `%%name` into a call of that magic. IPython does so only for the first line of a cell.
 from IPython.core.inputtransformer2 import cell_magic
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ __all__ = [
 ]
 
 DELIMITER = b"<IDS|MSG>"
-"""The frame before a message's signature. Whatever is changed after it has to be signed again."""
+"""The frame before a message's signature. If one of the four frames after the signature changes, sign them again."""
 
 VIEW_COUNT = "_view_count"
-"""Trait of a widget in which the front end reports the number of its views; there is no public one."""
+"""The trait in which the front end reports how many views a widget has. There is no public trait for this."""
 
 
 class Point(NamedTuple):
@@ -58,7 +58,8 @@ _ABSENT = object()
 def replace(owner: Any, name: str, replacement: object) -> Callable[[], None]:
     """Set an attribute of one object; return a function that restores it.
 
-    If another extension has replaced the attribute in the meantime, its replacement stays and still calls ours.
+    If another extension has replaced the attribute in the meantime, that function changes nothing: the other
+    replacement stays, and may still call ours.
     """
     attributes = vars(owner)
     before = attributes.get(name, _ABSENT)
@@ -78,22 +79,25 @@ def replace(owner: Any, name: str, replacement: object) -> Callable[[], None]:
 
 
 def kernel_session(shell: InteractiveShell) -> Any:
-    """The session that sends all of the kernel's messages, or None. A shell has no public attribute for it."""
+    """Return the session that sends all of a kernel's messages, or None. A shell has no public attribute for it."""
     return getattr(getattr(shell, "kernel", None), "session", None)
 
 
 def serialize_point(session: Any) -> Point:
-    """Where every message becomes bytes. A session offers no filter, and already exists when extensions are loaded."""
+    """Return the method that turns every message into bytes. A session has no hook for this.
+
+    The session exists already when extensions are loaded, so a subclass of it would come too late.
+    """
     return Point(session, "serialize")
 
 
 def send_point(session: Any) -> Point:
-    """Where every message is sent. Stream text is held back here if its end may be the start of a value."""
+    """Return the method that sends every message. A session has no hook with which a message can be held back."""
     return Point(session, "send")
 
 
 def publisher(socket: Any) -> Any:
-    """The kernel's publishing thread behind a socket, or None. A session does not say which thread it sends on."""
+    """Return the running thread that publishes what is sent to a socket, or None. Sessions do not name that thread."""
     thread = getattr(socket, "io_thread", None) or socket
     if hasattr(thread, "schedule") and hasattr(thread, "io_loop") and thread.thread.is_alive():
         return thread
@@ -101,20 +105,23 @@ def publisher(socket: Any) -> Any:
 
 
 def call_later(socket: Any, seconds: float, call: Callable[[], None]) -> None:
-    """Call a function later, on the publishing thread. The thread offers no timer, and only it may use its loop."""
+    """Call a function on a socket's publishing thread after some seconds; do nothing if there is no such thread.
+
+    The thread offers no timer, and its event loop may only be used on the thread itself.
+    """
     thread = publisher(socket)
     if thread is not None:
         thread.schedule(lambda: thread.io_loop.call_later(seconds, call))
 
 
 def publishes(stream: Any) -> bool:
-    """Whether a stream has a thread of its own, which publishes what is printed."""
+    """Whether a stream passes printed text to a thread that publishes it, as a kernel's streams do."""
     return hasattr(stream, "pub_thread")
 
 
 def publish_text(stream: Any, text: str) -> None:
-    """Send text immediately, on this thread. `flush` would leave the sending to the stream's thread."""
-    stream.flush()  # what was printed before
+    """Publish text from the calling thread, after what was printed before. `write` would leave it to another thread."""
+    stream.flush()
     content = {"name": stream.name, "text": text}
     stream.session.send(stream.pub_thread, "stream", content, parent=stream.parent_header, ident=stream.topic)
 
@@ -123,38 +130,41 @@ def publish_text(stream: Any, text: str) -> None:
 
 
 def traceback_point(shell: InteractiveShell) -> Point:
-    """Where the lines of a traceback are shown. A `set_custom_exc` handler would have to format the error itself."""
+    """Return the method that shows a traceback. A `set_custom_exc` handler would have to format the error itself."""
     return Point(shell, "_showtraceback")
 
 
 def show_instead(error: BaseException, lines: Sequence[str]) -> None:
-    """Make IPython show these lines instead of an error's traceback. `set_custom_exc` is left to the user."""
+    """Make IPython show these lines instead of an error's traceback. A `set_custom_exc` handler is left to the user."""
     error._render_traceback_ = lambda: list(lines)  # type: ignore[attr-defined]
 
 
 def expressions_point(shell: InteractiveShell) -> Point:
-    """Where user expressions are evaluated. The server sets variables with them; IPython fires no event for them."""
+    """Return the method that evaluates user expressions, with which the server sets variables.
+
+    IPython fires no event for user expressions.
+    """
     return Point(shell, "user_expressions")
 
 
 def result_point(shell: InteractiveShell) -> Point:
-    """Where a result is recorded before it is sent; the record may be written to a database immediately."""
+    """Return the method that records a result before it is sent. It may write to a database immediately."""
     return Point(shell.displayhook, "log_output")
 
 
 def log_point(shell: InteractiveShell) -> Point:
-    """Where `%logstart -o` writes outputs. The logger offers no filter."""
+    """Return the method with which `%logstart -o` writes outputs. The logger offers no filter."""
     return Point(shell.logger, "log_write")
 
 
 def line_magics(shell: InteractiveShell) -> dict[str, Callable[..., Any]]:
-    """The line magics by name. `register_function` can add a magic, but cannot wrap or remove one."""
+    """Return IPython's own table of line magics, by name. No public function removes a magic."""
     magics: dict[str, Callable[..., Any]] = shell.magics_manager.magics["line"]
     return magics
 
 
 def unregister(shell: InteractiveShell, magics: Magics) -> None:
-    """Unregister magics; IPython has no function for that."""
+    """Unregister magics. IPython has no function for this."""
     configurables: list[Any] = shell.configurables
     # Otherwise %config would still set this instance's options after the extension is loaded again.
     configurables.remove(magics)

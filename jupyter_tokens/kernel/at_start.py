@@ -1,4 +1,4 @@
-"""Reads the notes that the Jupyter server leaves in this kernel's environment when it injects tokens."""
+"""Reads and updates the notes that the Jupyter server leaves in this kernel's environment when it injects tokens."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def filled_variables(environ: Mapping[str, str]) -> dict[str, Filled]:
-    """Variables that the server filled and that are still set; empty if the note about them is damaged."""
+    """Return the variables that the server filled and that are still set; empty if the note about them is damaged."""
     with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         told = json.loads(environ.get(FILLED_VARIABLE, "{}"))
         return {

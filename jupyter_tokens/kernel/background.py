@@ -37,7 +37,7 @@ class Troubles:
             return list(self._errors)
 
     def note(self, key: Key, error: TokenError) -> None:
-        """Record a failure in the background."""
+        """Record a failure that happened in the background."""
         with self._lock:
             before = self._errors.get(key)
             self._errors[key] = error.copy()
@@ -86,7 +86,7 @@ class Reports:
         self._lock = threading.Lock()
 
     def changed(self) -> None:
-        """Report soon, from the thread. Returns immediately."""
+        """Make the thread report soon. Returns immediately."""
         self._changed.set()
         with self._lock:
             if self._thread is None and not self._stopped.is_set():

@@ -65,9 +65,9 @@ class Card:
     places : sequence of str
         The variables and files that were filled.
     kept_fresh : bool
-        Whether they are kept fresh.
+        Whether the token is kept fresh there.
     mode : str
-        Where the token came from: the Jupyter server, or this process.
+        Where the token came from, see `TokenSource.mode`.
     sandbox : bool
         Whether the profile's endpoint is on this machine.
     now : datetime

@@ -23,7 +23,7 @@ _LINE = re.compile(r"%%withtoken(?!\w|\?)")
 
 
 def as_a_line(lines: list[str]) -> list[str]:
-    """Turn `%%withtoken …` into the line `%withtoken …` above the rest of the cell, which then runs like any other.
+    """Turn `%%withtoken …` into the line `%withtoken …` above the rest of the cell, which then runs as usual.
 
     A cell magic would have to run the rest itself: without `await`, and with our frames in its tracebacks.
     """
@@ -49,7 +49,7 @@ class _Cell:
 
 
 class _Running(threading.local):
-    """The running cells, innermost last; each thread of a subshell has its own."""
+    """The running cells of one thread, innermost last. Each subshell runs its cells on a thread of its own."""
 
     def __init__(self) -> None:
         self.cells: list[_Cell] = []
@@ -71,7 +71,7 @@ class Cells:
         self._shell.input_transformers_cleanup.append(as_a_line)
 
     def close(self) -> None:
-        """Unregister, and end all loans."""
+        """Unregister, and end the loans of this thread's cells."""
         for event, function in self._events():
             self._shell.events.unregister(event, function)
         self._shell.input_transformers_cleanup.remove(as_a_line)
@@ -89,7 +89,7 @@ class Cells:
         loan.__enter__()
 
     def run(self, code: str) -> None:
-        """Run code for a magic that a program called, then end its loan; raises the code's error."""
+        """Run the code of a magic that a program called, then end the loan of that magic. Raises the code's error."""
         running = self._running
         cell = running.cells[-1] if running.cells else running.outside
         loan = cell.loans.pop()

@@ -48,7 +48,7 @@ class Place:
     part : str
         The token's field that goes into the environment variable; "" for a token with a single value.
     text : str or None
-        Written instead of the token, for an SDK that fetches the token from an endpoint.
+        Text to write instead of the token, such as the URL from which an SDK fetches it; None to write the token.
     """
 
     kind: str
@@ -74,14 +74,17 @@ def _relative(path: Path) -> str:
 
 
 def env_place(name: str, part: str = "") -> Place:
-    """An environment variable, visible to subprocesses and `!cmd`. Raises `ParameterError` for an invalid name."""
+    """Return an environment variable as a place. Subprocesses and `!cmd` see it.
+
+    Raises `ParameterError` for an invalid name.
+    """
     if not (name.isascii() and name.isidentifier()):
         raise ParameterError(f"{name[:80]!r} is not a valid name for an environment variable.")
     return Place("env", name, part=part)
 
 
 def env_places(env: Env) -> list[Place]:
-    """One place for each variable that `env` names. Raises `ParameterError` for an invalid name or one used twice."""
+    """Return a place for each variable in `env`. Raises `ParameterError` for an invalid name or a name used twice."""
     places = [env_place(name, part) for part, name in variables_of(env).items()]
     if len(set(places)) < len(places):
         raise ParameterError("Each value of a token needs a variable of its own.")
@@ -89,21 +92,21 @@ def env_places(env: Env) -> list[Place]:
 
 
 def var_place(name: str) -> Place:
-    """A Python variable of the notebook, to hold the `Token`. Raises `ParameterError` for an invalid name."""
+    """Return a Python variable of the notebook as a place for the `Token`. Raises `ParameterError` for a bad name."""
     if not name.isidentifier() or keyword.iskeyword(name):
         raise ParameterError(f"{name[:80]!r} is not a valid name for a Python variable.")
     return Place("var", name)
 
 
 def file_place(path: str, form: Format = "raw") -> Place:
-    """A file of mode 0600. Raises `ParameterError` for a path that cannot or must not be written."""
+    """Return a file as a place; it gets the mode 0600. Raises `ParameterError` if it cannot or must not be written."""
     name = token_file.path_of(path)
     token_file.check(name)
     return Place("file", name, form)
 
 
 def sdk_place(tool: str) -> Place:
-    """The variables and files of an unmodified SDK. Raises `ParameterError` for an unknown SDK."""
+    """Return the variables and files of an unmodified SDK as a place. Raises `ParameterError` for an unknown SDK."""
     if tool not in SDKS:
         raise ParameterError(f"Unknown SDK {tool[:80]!r}. Known: {', '.join(SDKS)}.")
     return Place("sdk", tool)
@@ -118,28 +121,28 @@ _ABSENT = object()
 
 
 class _Kind(Protocol):
-    """Operations on places of one kind. Keeps no state about them."""
+    """Operations on the places of one kind. Keeps no state about the places."""
 
     same: Callable[[Any, Any], bool]
     """Whether two results of `look` are the same."""
 
     def look(self, name: str) -> Any:
-        """Return what is there now. Raises `ParameterError` for a file that cannot be read."""
+        """Return what the place holds now. Raises `ParameterError` for a file that cannot be read."""
 
     def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        """Raise `TokenError` if the token cannot be put there; `own` are the marks of what we put there before."""
+        """Raise `TokenError` if the place cannot take the token. `own` are the marks of what we put there before."""
 
     def mark(self, place: Place, token: Token) -> Any:
         """Return the mark by which a token in this place is recognised."""
 
     def holds(self, name: str, marks: Sequence[Any]) -> bool:
-        """Whether one of the marks matches what is there now."""
+        """Whether one of the marks matches what the place holds now."""
 
     def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        """Put a token there. If it raises `TokenError`, nothing has changed."""
+        """Put a token into the place. If this raises `TokenError`, nothing has changed."""
 
     def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
-        """Restore what was there. If it raises `TokenError`, nothing has changed."""
+        """Put `before` back into the place. If this raises `TokenError`, nothing has changed."""
 
 
 class _Variables:
@@ -196,7 +199,7 @@ class _Environment(_Variables):
 
 
 def _problem_in_environment(name: str, value: str, environ: MutableMapping[str, str]) -> str:
-    """Why a variable cannot hold a value, or "": the system would refuse it, or could not start programs any more."""
+    """Return why a variable must not get a value, or "": the system would refuse it, or start no more programs."""
     if "\0" in value:
         return "it holds a NUL character"
     try:
@@ -213,14 +216,17 @@ def _problem_in_environment(name: str, value: str, environ: MutableMapping[str, 
 
 
 def _size(name: str, value: str) -> int:
-    """Size of a variable in a process's environment in bytes, with "=" and the final NUL."""
+    """Return the size of a variable with "=" and the final NUL, in bytes (on Windows: in UTF-16 code units)."""
     if os.name == "nt":  # pragma: no cover (counts UTF-16 units)
         return len(f"{name}={value}".encode("utf-16-le", "surrogatepass")) // 2 + 1
     return len(os.fsencode(name)) + len(os.fsencode(value)) + 2
 
 
 def _limits() -> tuple[int, int]:
-    """The limits in bytes of one variable and of the whole environment, above which programs cannot be started."""
+    """Return the limits of one variable and of the whole environment, in the unit of `_size`.
+
+    Above them, programs cannot be started.
+    """
     if os.name == "nt":  # pragma: no cover
         # _MAX_ENV of the C runtime; since Windows Vista there is no limit to the whole.
         return 32_767, sys.maxsize
@@ -228,7 +234,7 @@ def _limits() -> tuple[int, int]:
     most = os.sysconf("SC_ARG_MAX") * 7 // 8
     if sys.platform != "linux":  # pragma: no cover
         return most, most
-    # MAX_ARG_STRLEN; and with an unlimited stack ARG_MAX is 6 MiB, whatever sysconf says.
+    # MAX_ARG_STRLEN is 32 pages. With an unlimited stack, ARG_MAX is 6 MiB, whatever sysconf says.
     return 32 * os.sysconf("SC_PAGE_SIZE"), min(most, 5 * 1024 * 1024)
 
 
@@ -270,8 +276,8 @@ _MARKS = 8
 class _Layer:
     """A token in a place.
 
-    `loan` is the loan that put it there, or None if it stays until it is forgotten. If the token has several values,
-    `together` holds the places of all of them: they are refreshed together or not at all.
+    `loan` is the loan that put the token there, or None if the token stays until it is forgotten. If the token has
+    several values, `together` holds the places of all values: they are refreshed together or not at all.
     """
 
     key: Key
@@ -289,11 +295,12 @@ def _layers(key: Key, token: Token, places: Iterable[Place], loan: object = None
 
 @dataclass(slots=True, eq=False)
 class _Pile:
-    """The tokens in one place: at the bottom the one that stays, above it those on loan. Code sees the last layer.
+    """The tokens in one place. The first layer is the token that stays, if any; the others are on loan.
 
-    `before` is what was there before. `marks` are the marks of what we put there, latest last. More than one is kept
-    because code may restore a value that it read earlier, as `unittest.mock.patch.dict(os.environ)` does, and because
-    an interrupt can come before a new value is written. `told` is true once the user is notified of a changed place.
+    Code sees the last layer. `before` is what the place held before the first layer. `marks` are the marks of the last
+    few values that we put there, latest last. Several are kept, because code may restore a value that it read earlier,
+    as `unittest.mock.patch.dict(os.environ)` does, and because an interrupt can come before a new value is written.
+    `told` is true once there is a notice for the user that the place was changed.
     """
 
     place: Place
@@ -309,7 +316,7 @@ class Places(NamedTuple):
     Attributes
     ----------
     filled : tuple of Place
-        Places that still hold them.
+        Places that still hold a token of the key.
     changed : tuple of Place
         Places that hold something else by now.
     """
@@ -319,7 +326,7 @@ class Places(NamedTuple):
 
 
 class Injections:
-    """Keeps track of which token was put where. Thread-safe, since refreshes arrive on other threads.
+    """Puts tokens into places, and keeps track of them. Thread-safe, since refreshes arrive on other threads.
 
     Parameters
     ----------
@@ -353,11 +360,11 @@ class Injections:
         self._lay(_layers(key, token, places))
 
     def lend(self, key: Key, token: Token, places: Iterable[Place], loan: object) -> None:
-        """Like `put`, but only until `give_back(loan)`, and on top of what is there."""
+        """Put a token into places until `give_back(loan)`, on top of what is already there. Raises like `put`."""
         self._lay(_layers(key, token, places, loan))
 
     def give_back(self, loan: object) -> None:
-        """Restore what was there before a loan. May be called again, for example after an interrupt.
+        """Restore what the places held before a loan. May be called again, for example after an interrupt.
 
         Raises
         ------
@@ -368,7 +375,7 @@ class Injections:
             self._take_away([*self._piles.values()], lambda layer: layer.loan is loan)
 
     def take_out(self, key: Key) -> list[Place]:
-        """Restore what was in the key's places before, and return these places.
+        """Restore what the key's places held before, and return the restored places.
 
         Raises
         ------
@@ -379,9 +386,9 @@ class Injections:
             return self._take_away(self._piles_of(key), lambda layer: layer.key == key)
 
     def arrived(self, key: Key, token: Token) -> list[TokenError]:
-        """Replace the older token with a newer one wherever the older one still is.
+        """Put a newer token of a key wherever the older one still is.
 
-        Values that belong together are replaced together: if the notebook has changed one, the others stay as well.
+        Values that belong together are replaced together: if the notebook has changed one value, none is replaced.
 
         Returns
         -------
@@ -416,14 +423,14 @@ class Injections:
         return problems
 
     def take_left(self) -> list[str]:
-        """Return one sentence for each place that was left alone because something else is there, each only once."""
+        """Return a sentence for each place that was left alone since the last call, with the reason."""
         with self._lock:
             left = [*self._left.values()]
             self._left.clear()
         return left
 
     def keys(self) -> list[Key]:
-        """The keys whose tokens were put somewhere and not deleted since."""
+        """The keys that have at least one place, even if the notebook has changed what is there."""
         with self._lock:
             return [key for key in [*self._places_of] if self._piles_of(key)]
 
@@ -442,7 +449,10 @@ class Injections:
         return Places(tuple(filled), tuple(changed))
 
     def take_earlier(self, place: Place, ours: Callable[[Any], bool]) -> bool:
-        """Remove what was in a place before `put`, if `ours` recognises it; returns whether it was removed."""
+        """Remove what a place held before `put`, if `ours` recognises it; returns whether it was removed.
+
+        If nothing was put into the place, the same is done with what the place holds now.
+        """
         with self._lock:
             pile, kind = self._piles.get(place), self._kinds[place.kind]
             if not ours(kind.look(place.name) if pile is None else pile.before):
@@ -479,7 +489,7 @@ class Injections:
     def _pile_for(self, place: Place) -> _Pile:
         pile = self._piles.get(place)
         if pile is None or not self._is_ours(pile):
-            # The notebook has put something else there: that is what is restored later.
+            # What the place holds now is not ours: it is what will be restored.
             pile = _Pile(place, self._kinds[place.kind].look(place.name))
         return pile
 
@@ -502,7 +512,7 @@ class Injections:
         kind, name = self._kinds[pile.place.kind], pile.place.name
         is_there = bool(earlier) and kind.holds(name, [kind.mark(earlier[-1].place, earlier[-1].token)])
         if is_there or not self._is_ours(pile):
-            # `_add` did not get that far, or the place is no longer ours.
+            # `_add` has not filled the place, or the place is no longer ours.
             self._note(pile, earlier)
             return
         try:
@@ -512,7 +522,7 @@ class Injections:
             _log.warning("%s could not be restored: %s", pile.place, error.message)
 
     def _take_away(self, piles: Iterable[_Pile], goes: Callable[[_Layer], bool]) -> list[Place]:
-        """Remove layers from piles, so that code sees what is below them. Returns the places where that was done."""
+        """Remove the layers for which `goes` is true; returns their places, except places that were left alone."""
         places: list[Place] = []
         problem: TokenError | None = None
         for pile in piles:
@@ -539,7 +549,7 @@ class Injections:
         return places
 
     def _show(self, pile: _Pile, layers: tuple[_Layer, ...]) -> None:
-        """Write the last of these layers to the place or, if there is none, what was there before."""
+        """Write the last of these layers to the place. If there are none, restore what the place held before."""
         kind, own = self._kinds[pile.place.kind], pile.marks
         if layers:
             place, token = layers[-1].place, layers[-1].token

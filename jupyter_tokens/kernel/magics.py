@@ -1,4 +1,4 @@
-"""The magics. Each parses its line, calls the session and shows a card; the session decides everything about tokens."""
+"""The magics. Each parses its line, calls the session and shows the result. The session does the work on tokens."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class TokenMagics(Magics):
         self.completion.open()
 
     def close(self) -> None:
-        """Stop keeping tokens fresh. Injected tokens stay where they are."""
+        """Undo `open`, end the loans of `%%withtoken`, and stop keeping tokens fresh. Other injected tokens stay."""
         self.completion.close()
         self.cells.close()
         self.session.close()
@@ -342,9 +342,9 @@ _PATIENCE_SECONDS = 1.0
 
 
 def _error_of(work: Callable[[], None]) -> BaseException | None:
-    """Run `work`; return a copy of its error, or None. The magic raises it, so that it keeps no frame of the call.
+    """Run `work`; return a copy of its error, or None. The magic raises the copy, which holds no frame of `work`.
 
-    The cell fails, so that "run all" and papermill stop, but without a traceback, which would only show our code.
+    The cell then fails, so that "run all" and papermill stop. It shows no traceback, which would only show our code.
     """
     error: BaseException
     try:
@@ -362,7 +362,7 @@ def _error_of(work: Callable[[], None]) -> BaseException | None:
 
 
 def _is_unattended(shell: Any) -> bool:
-    """Whether no person is present: nbclient runs the cell, also for papermill and nbconvert."""
+    """Whether the client allows no input, as nbclient does (also for papermill and nbconvert): no person is present."""
     get_parent = getattr(getattr(shell, "kernel", None), "get_parent", None)
     return get_parent is not None and get_parent().get("content", {}).get("allow_stdin") is False
 
@@ -412,7 +412,10 @@ _UNLOADED = (
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, if they are not registered yet."""
+    """Load the extension into a shell; do nothing if it is already loaded.
+
+    Registers the magics, starts the redaction, and takes over the tokens that the server has injected.
+    """
     if getattr(shell, _LOADED, None) is None:
         magics = TokenMagics(shell)
         shell.register_magics(magics)
@@ -425,9 +428,9 @@ def load(shell: InteractiveShell) -> None:
 
 
 def _replace_load_ext(shell: InteractiveShell) -> None:
-    """Make `%load_ext jupyter_tokens` print nothing if the server has loaded the extension already.
+    """Make `%load_ext jupyter_tokens` print nothing if the extension is already loaded, for example by the server.
 
-    Portable notebooks contain that line, and IPython would tell their users to use %reload_ext.
+    Portable notebooks contain that line, and IPython would advise their users to use %reload_ext.
     """
     original: Any = shell.find_line_magic("load_ext")
     extensions: Any = shell.extension_manager
@@ -501,7 +504,7 @@ def forget(profile: str) -> object:
     try:
         magics.session.forget(bytes.fromhex(profile).decode())
     except UnknownProfile:
-        # Then this kernel holds none of its tokens.
+        # This kernel holds no token of the profile, so there is nothing to remove.
         pass
     except TokenError as error:
         return _Reply({"state": "failed", "message": str(error), "reason": error.reason})
@@ -519,7 +522,7 @@ class _Reply:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Remove the magics from the shell, stop their threads, and print what that means."""
+    """Remove the magics from the shell, stop their threads and the redaction, and print what no longer works."""
     magics = getattr(shell, _LOADED, None)
     if magics is not None:
         magics.reloading_again()

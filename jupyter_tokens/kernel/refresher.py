@@ -72,7 +72,7 @@ class Refresher:
         self._keys: dict[Key, float] = {}  # each key's time in the heap, or inf if it is not there
         self._heap: list[tuple[float, int, Key]] = []
         self._under_way: set[Key] = set()
-        # For keys without a token: the number of failures since it was lost, and when the next attempt is due.
+        # For keys without a token: how many attempts have failed since, and when the next attempt is due.
         self._lost: dict[Key, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
 
@@ -110,7 +110,7 @@ class Refresher:
                 self._changed.notify()
 
     def lost(self) -> None:
-        """Reschedule all keys, because the source has dropped tokens of a changed profile: those are fetched again."""
+        """Reschedule all keys, because the source has dropped tokens. Keys that lost their token are fetched again."""
         with self._changed:
             for key in self._keys:
                 self._schedule(key)
@@ -192,7 +192,7 @@ class Refresher:
             self._failed(key, error)
 
     def _note_loss(self, key: Key, error: BaseException | None) -> None:
-        """Schedule the next attempt for a key without a token, for which the cache has no refresh time."""
+        """Note when to try again if the key has no token: the cache then has no refresh time for it."""
         if self._client.source.held(key) is not None:
             self._lost.pop(key, None)
             return

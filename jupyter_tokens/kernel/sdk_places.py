@@ -65,7 +65,7 @@ def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[P
 
 
 def rivals_of(tool: str, environ: Mapping[str, str]) -> list[str]:
-    """Return sentences about settings that keep an SDK from using these places, and about missing ones."""
+    """Return sentences about settings that keep an SDK from using its places, and about missing settings it needs."""
     sdk = SDKS[tool]
     notes = [f"${name} is set, and the SDK looks there first." for name in sdk.rivals if name in environ]
     files = [name for name in sdk.rivals if name.startswith("~") and Path(name).expanduser().exists()]
@@ -74,7 +74,7 @@ def rivals_of(tool: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def _file(tool: str, key: Key, url: str) -> str:
-    """Return the path of an SDK's file, the same on each call, and remove old files.
+    """Return the path of an SDK's file, always the same for the same arguments. Also removes old files.
 
     The name is a hash, so that a listing of the folder does not show profile names.
     """

@@ -41,11 +41,12 @@ _log = logging.getLogger(__name__)
 
 
 class Loan:
-    """A token that is injected for the length of a `with` block. The block gets the `Outcome` of the fetch.
+    """Injects a token for the length of a `with` block. The block gets the `Outcome` of the fetch.
 
-    The token is kept fresh meanwhile. After the block, even after an exception or an interrupt, what was in its places
-    before is restored, and a token that was not held before is forgotten. Anything that the block itself has put into
-    a place stays. `close` may be called twice, and before the block is entered.
+    The token is kept fresh during the block. Afterwards, even after an exception or an interrupt, the places get back
+    what they held before. A token that was not held before is forgotten, unless the block itself has injected it to
+    stay. Anything else that the block has put into a place stays too. `close` may be called several times, and before
+    the block is entered.
     """
 
     def __init__(self, begin: Callable[[Loan, list[Callable[[], None]]], Outcome]) -> None:
@@ -63,7 +64,7 @@ class Loan:
         self.close()
 
     def close(self) -> None:
-        """Restore what was there before. Raises `TokenError` for a file that could not be restored."""
+        """Restore what the places held before. Raises `TokenError` if a file could not be restored."""
         problem: TokenError | None = None
         while self._endings:
             try:
@@ -129,9 +130,9 @@ class TokenSession:
             Request parameters, by the vendor's names.
         places : sequence of Place, optional
             Where to put the token; by default into the variable or SDK that the profile names. An empty sequence puts
-            it nowhere and does not change whether it is kept fresh.
+            it nowhere.
         keep : bool
-            Whether to keep the token fresh.
+            Whether to keep the token fresh. If the token is put nowhere, True changes nothing.
         refresh : bool
             Whether to fetch a new token even if a fresh one is held.
 
@@ -154,7 +155,7 @@ class TokenSession:
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
 
     def inject(self, profile: str, params: Mapping[str, Any], env: Env, obtained_at: datetime) -> Outcome | None:
-        """Fetch a token into environment variables for the Jupyter server's Inject action. Blocks.
+        """Fetch a token and put it into environment variables, for the Jupyter server's Inject action. Blocks.
 
         Parameters
         ----------
@@ -165,7 +166,7 @@ class TokenSession:
         env : str or mapping of str to str
             The variable, or one for each of the token's fields.
         obtained_at : datetime
-            When the server obtained its token. An older token that is held here is replaced.
+            When the server obtained its token. If the token that is held here is older, a newer one is fetched.
 
         Returns
         -------
@@ -195,7 +196,7 @@ class TokenSession:
         return self._filled.is_as_filled(variable, os.environ.get(variable))
 
     def take_over(self) -> None:
-        """Start keeping fresh, in the background, the tokens that the server has put into the environment."""
+        """Start to keep the tokens fresh that the server has put into the environment. Works in the background."""
         if self._filled.items():
             threading.Thread(target=self._take_over, name="jupyter_tokens start", daemon=True).start()
 
@@ -208,7 +209,7 @@ class TokenSession:
                 if all(map(self.is_as_filled, env.values())):
                     self.fetch(profile, params, places=env_places(env))
         except TokenError as error:
-            # `%tokens` shows the error; the server keeps the variables fresh.
+            # `%tokens` shows the error, and the server goes on keeping the variables fresh.
             _log.debug("The kernel does not keep fresh what the server has injected: %s", error.reason)
 
     def lend(self, profile: str, params: Mapping[str, Any] = _NONE, places: Sequence[Place] | None = None) -> Loan:
@@ -231,7 +232,7 @@ class TokenSession:
         Returns
         -------
         Forgotten
-            The restored places, and sentences about those that were left alone.
+            The restored places, and sentences about the places that were left alone.
 
         Raises
         ------
@@ -298,7 +299,9 @@ class TokenSession:
         return self._source().list_values(profile, param, given)
 
     def statuses(self) -> list[Status]:
-        """The state of each token that is held, and of each profile in `last_entries` without one. Sends no request.
+        """The status of each token that is held, injected or failed, and of each other profile in `last_entries`.
+
+        Sends no request.
 
         Raises
         ------
@@ -349,7 +352,7 @@ class TokenSession:
 
     @property
     def mode(self) -> str:
-        """Where the last token came from, as a card shows it: the Jupyter server, or this process."""
+        """Where the last token came from, as a card shows it: "server", "direct", "direct (REASON)" or "handle"."""
         return self._source().mode
 
     @property
@@ -376,7 +379,7 @@ class TokenSession:
         if self._unwatch is None:
             with self._lock:
                 if self._unwatch is None:  # pragma: no branch (another thread was faster)
-                    # Only when it is needed: opening the client's source imports the sources and the providers.
+                    # Not in `__init__`: this needs the open source, and opening it imports the providers.
                     self._unwatch = source.watch(self._arrived, self._lost)
         return source
 
@@ -402,7 +405,7 @@ class TokenSession:
         return token, held
 
     def _settle(self, key: Key) -> None:
-        # Not under the lock, because the refresher's thread takes it to report failures.
+        # Not under the session's lock, because `keep` and `drop` wait for the refresher's lock.
         kept = key in self._kept or key in tuple(self._lent.values())
         (self.refresher.keep if kept else self.refresher.drop)(key)
 
@@ -460,7 +463,7 @@ class TokenSession:
         self._settle(key)
 
     def _forget_lent(self, key: Key) -> None:
-        # Unless the block itself has injected the token to stay, for example with `%gettoken`.
+        # If the block itself has injected the token to stay, for example with `%gettoken`, it is not forgotten.
         if not self.injections.has(key) and not self.refresher.keeps(key):
             self.client.forget(key)
         self._tell()

@@ -33,13 +33,13 @@ class Status(NamedTuple):
     state : State
         See `sources.cache.State`.
     expires_at : datetime or None
-        When the token expires, if the API reports that.
+        When the token expires; None if there is no token, or if the API reports no expiry.
     places : tuple of Place
         Where the token is.
     kept_fresh : bool
         Whether it is kept fresh there.
     error : TokenError or None
-        Why the last fetch or refresh failed.
+        Why the last fetch, refresh or injection failed.
     env : Env
         The environment variable or variables that the profile sets.
     changed : tuple of Place

@@ -35,7 +35,7 @@ _MOST_BYTES = 64 * 1024
 _MOST_WRITTEN_BYTES = 16 * 1024 * 1024
 """The largest file that this package can have written: an API's response has at most 1 MiB."""
 _RECORD_SECONDS = 180 * 24 * 3600.0
-"""How long a record is kept after the last write. Without one, a token file is recognised by its content's form."""
+"""How long a record is kept after the last write. Without a record, only the content's form shows a token file."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # The characters of a bearer token (RFC 6750). Passwords with colons or spaces are not mistaken for a token.
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]{8,}=*\n?")
@@ -82,7 +82,7 @@ def _is_encodable(written: str) -> bool:
 
 
 def digest(data: bytes) -> bytes:
-    """SHA-256 digest, to recognise a file's content without storing it."""
+    """Return the SHA-256 digest of a file's content, by which it is recognised later without storing it."""
     return hashlib.sha256(data).digest()
 
 
@@ -162,7 +162,7 @@ def content(token: Token, form: Format) -> bytes:
     NoValue
         The token has no value.
     ParameterError
-        The value cannot be encoded as UTF-8.
+        The value cannot be encoded as UTF-8, or the token has several values, which only "json" can hold.
     """
     if form == "header":
         text = "".join(f"{name}: {header}\n" for name, header in token.headers().items())
@@ -205,7 +205,7 @@ def read(name: str) -> Before | None:
 
 
 def holds(name: str, digests: Collection[bytes]) -> bool:
-    """Whether a path is a regular file whose digest is one of these."""
+    """Whether a path is a regular file whose content has one of these digests."""
     if not digests:
         return False
     path = Path(name)

@@ -1,10 +1,9 @@
 """Handles, which workers get instead of tokens, and the issuer's table of them.
 
-A handle is the name of one profile, its parameters, and a separate key. The driver (the process that starts the
-workers) creates the key and sends it to the issuer once. With each request the worker proves that it has the key,
+A handle consists of a profile's name, the parameters of calls, and a separate key. The driver (the process that starts
+the workers) creates the key and sends it to the issuer once. With each request the worker proves that it has the key,
 without sending it (`protocol/proof.py`). The issuer, a Jupyter server or the hub's service, keeps a lease for each
-handle. The driver keeps renewing the lease, so a handle expires soon after
-its driver has ended.
+handle. The driver renews the lease as long as it runs, so a handle ends soon after its driver.
 """
 
 from __future__ import annotations
@@ -49,13 +48,13 @@ _LABEL = b"jupyter_tokens handle proof v1"
 _KIND = "handle"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _KEPT_SECONDS = 3600.0
-"""Seconds for which an ended handle is kept, so that its holder learns why it is refused."""
+"""Seconds for which an ended handle is kept, so that its holder learns why the handle is refused."""
 
 Params = tuple[tuple[str, Any], ...]
 
 
 def written_params(params: Mapping[str, Any]) -> Params:
-    """Normalise parameters for comparison: sorted, and with integers as strings, so that 1 and "1" are equal."""
+    """Normalise parameters for comparison: sorted, lists as tuples, and integers as strings, so that 1 equals "1"."""
     return tuple(sorted((name, _written(value)) for name, value in params.items()))
 
 
@@ -84,13 +83,13 @@ def is_loopback(host: str) -> bool:
 
 
 def _within(params: Params, limit: Params) -> bool:
-    # By comparison, because values from JSON may not be hashable.
+    # Not by sets, because values from JSON may not be hashable.
     return all(pair in limit for pair in params)
 
 
 @dataclass(frozen=True, slots=True)
 class Handle(Caller):
-    """What a worker fetches tokens with. It can be pickled and sent to workers.
+    """A worker's access to the tokens of one profile. It can be pickled and sent to workers.
 
     It has a key of its own, but contains no token and none of the profile's secrets.
 
@@ -99,15 +98,15 @@ class Handle(Caller):
     profile : str
         The only profile that the handle is valid for.
     params : tuple of (name, value)
-        The parameters of its calls, in addition to the profile's own.
+        The parameters of the calls, in addition to the profile's own.
     id : str
         Identifies the handle at the issuer.
     key : bytes
-        32 bytes. Anyone who has them can fetch the profile's tokens until the lease ends.
+        32 bytes. Anyone who has the key can fetch the profile's tokens until the lease ends.
     url : str
-        URL of the issuer. "" if there is no issuer: a process of the same user then uses its own configuration.
+        URL of the issuer; "" if there is no issuer: workers then use their own configuration.
     certificate : str or None
-        The issuer's certificate (PEM), if only this one is to be trusted; None for the system's certificates.
+        The issuer's certificate (PEM), if only this certificate is trusted; None for the system's certificates.
     """
 
     profile: str
@@ -119,12 +118,12 @@ class Handle(Caller):
 
     @classmethod
     def new(cls, profile: str, params: Mapping[str, Any]) -> Self:
-        """Create a handle with a new key, which no issuer knows yet."""
+        """Create a handle with a new key. No issuer knows the handle yet."""
         return cls(profile, written_params(params), secrets.token_hex(16), secrets.token_bytes(32))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read a handle from the output of `to_json`. Raises `ConfigurationError`, which does not quote the text."""
+        """Read a handle from the output of `to_json`. Raises `ConfigurationError`, without quoting the text."""
         try:
             facts = json.loads(text)
             key, params = bytes.fromhex(facts["key"]), written_params(facts["params"])
@@ -218,7 +217,7 @@ class Issued:
         return {**{name: getattr(self, name) for name in names}, "key": self.key.hex(), "params": dict(self.params)}
 
     def call_params(self, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters to fetch with. Raises `HandleRefused` for a call that the handle is not valid for."""
+        """Return all parameters of a call. Raises `HandleRefused` if the handle is not valid for the call."""
         if profile != self.profile:
             raise _refused(f"This handle is for the profile {self.profile!r}.", self.profile)
         if not _within(written_params(params), self.params):
@@ -227,9 +226,9 @@ class Issued:
 
 
 class Handles:
-    """The handles of one issuer, which may have replicas. Thread-safe. Its methods may block if `blocks` is true.
+    """The handles of one issuer, which may have replicas. Thread-safe. The methods may block if `blocks` is true.
 
-    Methods that need the records raise `Busy` if the records cannot be reached: no request is accepted then.
+    Methods that need the records raise `Busy` if the records cannot be reached. Then no request is accepted.
 
     Parameters
     ----------
@@ -262,20 +261,20 @@ class Handles:
         Parameters
         ----------
         owner : str
-            The kernel or user that may renew and revoke it.
+            The kernel or user that may renew and revoke the handle.
         handle_id, key : str
             32 and 64 hexadecimal digits, created by the driver.
         profile : str
             The profile that the handle is valid for.
         params : mapping
-            The parameters of its calls.
+            The parameters of the calls.
         lease : float
             Seconds, at most `MOST_LEASE_SECONDS`.
 
         Raises
         ------
         ParameterError
-            The id, the key or the lease is not of this form.
+            The id, the key or the lease is invalid.
         HandleRefused
             The id belongs to a handle with another owner, key, profile or parameters, or the handle was revoked.
         Throttled
@@ -301,7 +300,7 @@ class Handles:
         return self._kept(wanted)
 
     def renew(self, handle_id: str) -> Issued:
-        """Renew a handle's lease, even if it has ended. The caller must have checked the owner.
+        """Renew a handle's lease, even if it has ended. The caller must have checked that the owner asks for this.
 
         Raises `HandleRefused` if the handle is unknown or revoked.
         """
@@ -313,17 +312,17 @@ class Handles:
         return self._kept(self._begun(known))
 
     def revoke(self, handle_id: str) -> None:
-        """Revoke a handle. The caller must have checked the owner; an unknown handle is ignored."""
+        """Revoke a handle; an unknown handle is ignored. The caller must have checked that the owner asks for this."""
         # Stored as a mark, so that a renewal at another replica cannot undo it.
         self._records.mark(_KIND, handle_id, {"revoked": 1})
 
     def of(self, handle_id: str) -> Issued | None:
-        """Return what is known about a handle, even if it has ended."""
+        """Return a handle, even one that has ended; None if it is not in the records."""
         record = self._records.get(_KIND, handle_id)
         return None if record is None else Issued.of(record)
 
     def in_use(self, owner: str | None = None) -> list[Issued]:
-        """Return the active handles: all of them, or those of one owner."""
+        """Return the active handles of one owner, by default of all owners."""
         now = self._clock.now()
         found = map(Issued.of, self._records.all(_KIND))
         return [one for one in found if owner in {None, one.owner} and one.ends_at > now and not one.revoked]
@@ -342,7 +341,7 @@ class Handles:
         }
 
     def check(self, handle_id: str, action: str, header: str, body: bytes) -> Issued:
-        """Check a request's proof, and return the handle that it was made with.
+        """Check a request's proof, and return the handle that the proof was made with.
 
         Parameters
         ----------

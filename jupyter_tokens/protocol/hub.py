@@ -1,4 +1,4 @@
-"""How a user's server under a hub identifies itself to the hub's token service: with the token it got from the hub."""
+"""Identifies a user's server to the hub's token service, by the API token that the hub gave the server."""
 
 from __future__ import annotations
 

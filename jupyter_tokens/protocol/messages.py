@@ -74,11 +74,11 @@ class ProfileEntry(NamedTuple):
     may_reveal : bool
         False if the administrator does not allow the value of a token to be shown.
     origin : str
-        The process that fetches the profile's tokens: "" (the serving process itself), or "the hub's token service".
+        "the hub's token service" if that service fetches the profile's tokens, else "".
     state : str
-        The state of the serving process's own token, as in `sources.cache.State`; "none" without such a process.
+        The state of the Jupyter server's token, as in `sources.cache.State`; "none" if the entry is not from a server.
     failing : bool
-        Whether the serving process's last fetch failed. It may still have an earlier token.
+        Whether the Jupyter server's last fetch failed. The server may still have an earlier token.
     """
 
     name: str
@@ -115,7 +115,7 @@ def text_of_env(env: Env) -> str:
 
 
 def value_of(token: Token) -> str | dict[str, str] | None:
-    """Return a token's value for JSON: a string, several strings by field, or None if the API never returns it."""
+    """Return a token's value for JSON: a string, several strings by field, or None if the API never returns a value."""
     values = token.values() if token.has_value else {}
     return values.get("", values or None)
 
@@ -150,7 +150,7 @@ def token_to_dict(
         "has_value": token.has_value,
         **({"fields": list(token.fields)} if token.fields else {}),
         "expires_at": ends.isoformat() if ends is not None else None,
-        # Rounded to milliseconds: a floating-point error could otherwise make it longer than the token's lifetime.
+        # Rounded to milliseconds: a floating-point error could otherwise make this longer than the token's lifetime.
         "expires_in": max(0.0, round(ends.timestamp() - now, 3)) if ends is not None else None,
         "obtained_at": token.obtained_at.isoformat(),
         "metadata": _plain(token.metadata),
@@ -196,7 +196,8 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
                 sandbox=profile["sandbox"],
                 params=profile["params"],
                 schema=schemas.get(profile["provider"], {}),
-                # With a provider, the error is a failed fetch by the server, and does not concern this process's token.
+                # If there is a provider, the profile is valid: the error comes from a fetch by the server, and does not
+                # concern this process's token.
                 error=None if profile["provider"] else _error_of(profile["name"], profile["error"]),
                 may_reveal=may_reveal and profile.get("may_reveal", True),
                 origin=profile.get("origin", ""),

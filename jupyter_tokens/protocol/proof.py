@@ -1,11 +1,11 @@
 """How a kernel identifies itself to a server: a proof made with the key in the kernel's connection file.
 
-The key itself is never sent: an HMAC over kernel id, action, time, nonce and body is made with a key that is derived
-from it for this purpose. `Gate` checks proofs, and refuses one that it has seen before. The holder of a handle uses the
+The key itself is never sent. The proof is an HMAC over kernel id, action, time, nonce and body, made with a key that is
+derived from the connection key. `Gate` checks proofs, and accepts each proof only once. The holder of a handle uses the
 same kind of proof, with the handle's key (`protocol/handles.py`).
 
-Id and key come from ipykernel, if it is already imported. For other kernels (xeus-python), they are read from the
-connection file in the kernel's command line. Nothing is imported for that.
+In ipykernel, id and key come from its application object; ipykernel is never imported for this. In other kernels
+(xeus-python), they come from the connection file that the kernel's command line names.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = [
 URL_VARIABLE = "JUPYTER_TOKENS_URL"
 """The variable with the URL of the server's extension; set by the server for its kernels, not secret."""
 CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
-"""The variable with the path of the server's certificate, if any: the only one that a kernel trusts."""
+"""The variable with the path of the server's certificate, if any: the only certificate that a kernel trusts."""
 CLIENT_CERT_VARIABLE = "JUPYTER_TOKENS_CLIENT_CERT"
 """The variable set to "required" by a server that requires client certificates."""
 START_VARIABLE = "JUPYTER_TOKENS_START"
@@ -78,14 +78,14 @@ class Trust(NamedTuple):
 
 
 class Caller(ABC):
-    """A process that gets tokens from another process: the other process's URL, and the caller's proof.
+    """The identity of a process that gets tokens from another process.
 
     Attributes
     ----------
     url : str
         URL of the other process.
     shows_cert : bool
-        Whether the other process requires client certificates.
+        Whether the caller has to show a client certificate.
     """
 
     kind: ClassVar[str]
@@ -103,7 +103,7 @@ class Caller(ABC):
     @property
     @abstractmethod
     def route(self) -> str:
-        """The part of the URL that identifies the caller; the action follows it."""
+        """The part of the URL that identifies the caller. The action comes after this part."""
 
     @property
     @abstractmethod
@@ -149,7 +149,7 @@ def identity() -> Identity | None:
 
 
 def missing_identity() -> str:
-    """Return why `identity` returns None, as text for cards; "" if it does not. The text is the same in each run."""
+    """Return why `identity` returns None, as text for cards that never varies; "" if there is an identity."""
     found = _look()
     return found if isinstance(found, str) else ""
 
@@ -227,7 +227,7 @@ def prove(key: bytes, name: str, action: str, body: bytes, *, time: int, nonce: 
     name : str
         The id of the kernel or the handle.
     action : str
-        The last part of the route ("token", "profiles"). The proof is valid for no other action.
+        The part of the route after the caller's ("token", "profiles"). The proof is not valid for other actions.
     body : bytes
         The request's body.
     time : int
@@ -253,8 +253,8 @@ class ProofRefused(Exception):
     Attributes
     ----------
     reason : str
-        "unknown" (no such caller), "proof" (invalid, or not made by this caller), "expired" (too old, or from the
-        future), "replayed" (already used) or "too_many" (too many proofs of this caller).
+        "unknown" (no such caller), "proof" (invalid, or not made by this caller), "expired" (its time differs too much
+        from now), "replayed" (already used) or "too_many" (too many proofs of this caller).
     """
 
     def __init__(self, reason: Literal["unknown", "proof", "expired", "replayed", "too_many"]) -> None:
@@ -265,7 +265,7 @@ class ProofRefused(Exception):
 class Nonces:
     """Remembers the nonces of proofs for as long as the proofs are valid. A `Gate` calls its `spend`.
 
-    Nonces are stored by the second of their proof, and dropped when proofs of that second are too old anyway.
+    A nonce is stored by the time of its proof, in seconds, and dropped when all proofs of that second are too old.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -276,7 +276,7 @@ class Nonces:
     def spend(self, name: str, proof: Proof) -> None:
         """Record the nonce of a valid proof of `name`.
 
-        Raises `ProofRefused` if it was used before, or if `name` has used too many.
+        Raises `ProofRefused` if the nonce was used before, or if `name` has used too many nonces.
         """
         self._forget(self._clock.now())
         seen = self._seen.setdefault(name, defaultdict(set))
@@ -316,13 +316,13 @@ class Gate:
         self._clock = clock
         self._label = label
         self._spend = spend or Nonces(clock).spend
-        # Used instead of the key of an unknown caller, so that the check takes equally long.
+        # Used as the key of an unknown caller, so that this check takes as long as for a known caller.
         self._nobody = secrets.token_bytes(32)
 
     def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
         """Raise `ProofRefused` unless the caller `name` made the proof recently, for this action and body.
 
-        `key` is the caller's, or None if the caller is unknown. Time and nonce are only checked if the key matches.
+        `key` is the caller's key, or None for an unknown caller. Time and nonce are only checked if the key matches.
         """
         try:
             proof = Proof.parse(header)

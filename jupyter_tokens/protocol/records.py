@@ -1,4 +1,4 @@
-"""Records that an issuer keeps for a time: handles, holdings, events. Replicas of a service share them."""
+"""Records that an issuer keeps for a time: handles, holdings, events. Replicas of a service can share the records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NONE: Mapping[str, float] = {}
 
 
 class Record(NamedTuple):
-    """A record: its `facts`, as JSON, and its `marks`, numbers that any replica can set and count."""
+    """A record: its `facts`, as JSON, and its `marks`, numbers that any replica can set or increase."""
 
     facts: Mapping[str, Any]
     marks: Mapping[str, float]
@@ -135,7 +135,7 @@ class MemoryRecords(Records):
             self._nonces.spend(name, proof)
 
     def _new(self, kind: str, facts: Mapping[str, Any], seconds: float) -> _Kept:
-        """Return a new record, after dropping those that have ended."""
+        """Return a new record, after dropping the records of this kind that have ended."""
         now = self._clock.elapsed()
         self._kept[kind] = {known: kept for known, kept in self._kept[kind].items() if kept.ends_at > now}
         return _Kept(facts, now + seconds)

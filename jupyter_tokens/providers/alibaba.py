@@ -109,7 +109,7 @@ class AlibabaProvider(Provider):
         return chain() if self.credentials else access_key(secrets)
 
     def named(self) -> dict[str, str]:
-        """Return the headers with the name and version of the call; the header names are in lower case."""
+        """Return the headers with the name of the call and the version of the API; header names are in lower case."""
         return {"x-acs-action": self.action, "x-acs-version": self.version}
 
     def request(
@@ -137,9 +137,9 @@ class AlibabaProvider(Provider):
         return bodiless(method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature})
 
     def answered(self, call: Call, field: str) -> Driven[tuple[httpx.Response, dict[str, Any], dict[str, Any]]]:
-        """Make the call; return the response, its body, and the body's object `field` with the `RequestId` in it.
+        """Make the call; return the response, its body, and the body's object `field` with `RequestId` added.
 
-        Raises the error that `refuse` returns for a status other than 200, and `ResponseError` for a body without that
+        Raises the error that `refuse` returns for a status other than 200, and `ResponseError` for a body without the
         object.
         """
         response = yield from self.exchange(call)
@@ -169,7 +169,7 @@ class AlibabaProvider(Provider):
         ]
 
     def refuse(self, call: Call, response: httpx.Response, ram_action: str = "") -> ApiError:
-        """Return the error for a refused call. The code is in `Code` or `code`, because gateways use either name."""
+        """Return the error for a refused call. Gateways write `Code` and `Message`, or `code` and `message`."""
         body = try_json_object(response) or {}
         code = body.get("Code", body.get("code"))
         error = refusal(
@@ -207,14 +207,14 @@ class VpcProvider(AlibabaProvider):
 
 @lru_cache(maxsize=512)
 def _target(base: str, path: str, query: tuple[tuple[str, str], ...]) -> tuple[str, httpx.URL, str]:
-    """Return canonical query, URL and host of a call, cached because refreshes repeat the same call."""
+    """Return canonical query, URL and host of a call. The result is cached, because refreshes repeat the call."""
     encoded = canonical_query(query)
     url = httpx.URL(base + path + (f"?{encoded}" if encoded else ""))
     return encoded, url, url.netloc.decode("ascii")
 
 
 def _meanings(code: Any, status: int) -> Mapping[str, Meaning]:
-    # All codes of a family, such as Throttling.User or MissingInstanceId, have the same meaning.
+    # All codes that begin with the same word, such as Throttling.User and Throttling.Api, have the same meaning.
     if isinstance(code, str) and code not in _MEANINGS:
         if code.startswith("Throttling"):
             return {code: _THROTTLED}

@@ -106,7 +106,11 @@ class AlibabaSts(VpcProvider):
         return Documented("POST", "/", query=query, headers=self.named())
 
     def exchange(self, call: Call) -> Exchange:
-        """Make the call and return the API's own response. Raises `ParameterError` for parameters it does not take."""
+        """Make the call and return the API's own response.
+
+        Raises `ParameterError` if the call does not take a parameter, if OIDCProviderArn is missing, or if Policy is
+        invalid.
+        """
         check_json_object("Policy", call.params.get("Policy"), _LONGEST_POLICY)
         query = [(name, str(value)) for name, value in call.params.items()]
         if isinstance(call.credential, Secret):
@@ -120,7 +124,7 @@ class AlibabaSts(VpcProvider):
         return (yield self.request(call, "POST", "/", query))
 
     def _anonymous(self, call: Call, query: list[tuple[str, str]], token: Secret) -> httpx.Request:
-        """Return the unsigned request. The API takes the OIDC token that authorises it only in the URL."""
+        """Return the unsigned request. The OIDC token authorises it; the API takes the token only in the URL."""
         common = {
             "Action": _OIDC_ACTION,
             "Version": self.version,

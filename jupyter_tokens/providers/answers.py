@@ -108,7 +108,7 @@ def unusable(
     *,
     hint: str = "Check this machine's clock.",
 ) -> UnusableToken:
-    """Return the error for a token that the API returned but that cannot be used, such as an expired one."""
+    """Return the error for a token that the API returned but that cannot be used, for example an expired token."""
     return UnusableToken(problem, hint=hint, status=response.status_code, request_id=request_id_of(response, body))
 
 
@@ -119,7 +119,7 @@ def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
         data = _DECODER.decode(_decoded(response))
     except (ValueError, LookupError, RecursionError):
         return None
-    # The object is serialised later, with less of the stack left, where deep nesting would fail.
+    # The object is serialised later, when less of the stack is left: deep nesting would fail there.
     if content.count(b"{") + content.count(b"[") > _DEEPEST and _is_deep(data):
         return None
     return data if isinstance(data, dict) else None
@@ -135,7 +135,7 @@ def _decoded(response: httpx.Response) -> str:
 
 
 def _finite(text: str) -> float:
-    """Reject NaN and Infinity: they are not JSON, but Python reads them, and reads 1e999 as infinity."""
+    """Convert a number. Raises ValueError for NaN and infinity (also 1e999): Python reads them, but JSON has none."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError
@@ -159,7 +159,10 @@ def _is_deep(data: object) -> bool:
 
 
 def json_object(response: httpx.Response) -> dict[str, Any]:
-    """Return the body of a successful response. Raises `ResponseError` if it is empty or not a JSON object."""
+    """Return the body of a successful response.
+
+    Raises `ResponseError` if the body is empty, is not a JSON object or has a content type that is not used for JSON.
+    """
     if not response.content:
         raise malformed(response, "is empty")
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -171,8 +174,8 @@ def json_object(response: httpx.Response) -> dict[str, Any]:
     return data
 
 
-# The right content type, and others that servers are known to use for JSON. HTML is not among them: it
-# would come from another server.
+# The right content type, and others that servers are known to use for JSON. HTML is left out: it means that another
+# server, such as a login page, has answered.
 _JSON = frozenset(
     {
         "",
@@ -219,7 +222,7 @@ def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> st
 
 
 def key_of(response: httpx.Response, body: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
-    """Return the values of a temporary access key by name. Raises `ResponseError` if one of them is missing."""
+    """Return the values of a temporary access key by name. Raises `ResponseError` if a value is missing or invalid."""
     return {name: token_of(response, body, name) for name in names}
 
 
@@ -247,9 +250,9 @@ def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float)
 
 
 def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> float | None:
-    """Return a field that is a number, which some servers write as a string; None if it is missing, null or blank.
+    """Return a numeric field; None if it is missing, null or blank. Some servers write the number as a string.
 
-    Raises `ResponseError` for anything else.
+    Raises `ResponseError` for any other value.
     """
     value = body.get(name)
     if isinstance(value, str):
@@ -281,11 +284,11 @@ _FOREVER = float(2**63 - 1)
 
 
 def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
-    """Raise `ResponseError` if the response has a token type other than Bearer, in upper or lower case."""
+    """Raise `ResponseError` for a token type other than Bearer, in any case. A missing or empty type is accepted."""
     kind = body.get("token_type")
     if kind is None:
         return
-    if not isinstance(kind, str) or kind.strip().lower() not in {"", "bearer", "bearertoken"}:  # the last: Apigee
+    if not isinstance(kind, str) or kind.strip().lower() not in {"", "bearer", "bearertoken"}:  # Apigee: BearerToken
         shown = plain(kind, 40) if isinstance(kind, str) else type(kind).__name__
         raise malformed(response, f"has a token of type {shown!r}, but only Bearer tokens can be used", body)
 
@@ -293,7 +296,7 @@ def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
 def retry_after_of(response: httpx.Response, now: float) -> float | None:
     """Return how many seconds the API asks to wait; None if it does not ask.
 
-    The headers are `x-acs-retry-after` (milliseconds) or else `Retry-After` (seconds or a date).
+    The header is `x-acs-retry-after` (milliseconds), or else `Retry-After` (seconds or a date).
     """
     milliseconds = response.headers.get("x-acs-retry-after", "")
     if _is_count(milliseconds):
@@ -320,7 +323,7 @@ def refusal(
     message: object,
     meanings: Mapping[str, Meaning],
 ) -> ApiError:
-    """Return the error for a refused call, by the vendor's code if it is known, else by the HTTP status.
+    """Return the error for a refused call: by the vendor's code if it is in `meanings`, else by the HTTP status.
 
     Raises `ResponseError` for a response that is neither a refusal nor a documented success, such as a 204.
     """
@@ -363,7 +366,7 @@ _BY_STATUS = {
 def jwt_expiry(value: str) -> float | None:
     """Return the `exp` of a JWT in seconds since the epoch; None if the value is not a JWT or has no `exp`.
 
-    The signature is not checked: the token comes from its issuer and is only passed on.
+    The signature is not checked, because the token is only passed on.
     """
     parts = value.split(".")
     if len(parts) != 3:  # noqa: PLR2004 (header, payload, signature)

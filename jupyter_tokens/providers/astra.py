@@ -1,4 +1,4 @@
-"""NetApp Astra Control: describes a stored API token, and creates new ones.
+"""NetApp Astra Control: fetches the metadata of a stored API token, and creates new tokens.
 
 Source: NetApp, "Astra Control API: Retrieve a token" and "Create a token".
 """
@@ -75,7 +75,7 @@ class Astra(Provider):
         return (yield httpx.Request("GET", parsed_url(url), headers=self._headers(call)))
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the metadata of a stored token; this call never returns the value.
+        """Fetch the metadata of a stored token; the API never returns the value of a stored token.
 
         Raises `ParameterError` if `token_id` is missing.
         """
@@ -88,7 +88,10 @@ class Astra(Provider):
         return self._token(call, asked, response, json_object(response), None)
 
     def create(self, call: Call) -> Flow:
-        """Create a new token. This is the only time that the API returns the value."""
+        """Create a new token. The API returns its value only in this response.
+
+        Raises `ParameterError` if the name is empty or too long.
+        """
         name = str(call.params["name"])
         if not 1 <= len(name) <= LONGEST_NAME:
             raise ParameterError(f"Parameter name must have 1 to {LONGEST_NAME} characters.")

@@ -1,7 +1,7 @@
-"""The base class of providers: settings as attributes, parameters as a table, and a flow from request to `Token`.
+"""The base class of providers. A provider has settings, parameters, and flows that call the API.
 
-A flow is a generator without I/O. It yields signed `httpx.Request`s, is sent `httpx.Response`s and returns a `Token`.
-The transport that runs it handles sockets, time limits and retries. A retry runs the flow again from its start, so that
+A flow is a generator without I/O. It yields `httpx.Request`s, is sent `httpx.Response`s and returns a result, usually a
+`Token`. The transport runs the flow and handles sockets, time limits and retries. A retry creates a new flow, so that
 every request has its own date and nonce.
 """
 
@@ -55,15 +55,16 @@ __all__ = [
 
 _T = TypeVar("_T")
 Driven = Generator[httpx.Request, httpx.Response, _T]
-"""A generator that a transport runs: it yields requests, is sent responses, and returns a result."""
+"""A flow that returns any result."""
 Flow = Generator[httpx.Request, httpx.Response, Token]
+"""A flow that returns a token."""
 Exchange = Generator[httpx.Request, httpx.Response, httpx.Response]
-"""The part of a flow that returns the API's own response, whether it is a success or a refusal."""
+"""A flow that returns the API's own response, whether it is a success or a refusal."""
 
 
 COMMON_HEADERS = {
     "User-Agent": f"jupyter_tokens/{__version__}",
-    # Responses with tokens are small: compression would only allow a decompression bomb.
+    # Responses with tokens are small, so compression saves little; but it would allow a decompression bomb.
     "Accept-Encoding": "identity",
 }
 """The headers of every request to an API."""
@@ -84,7 +85,7 @@ class Call:
     clock : Clock
         The clock for dates and expiry.
     path : str
-        The `Documented` path that a client of the proxy called; "" if the provider chooses.
+        The path in `Documented` that a client of the proxy called; "" if the call does not come from the proxy.
     login : LoginInUse or None
         The person's login, if the provider `logs_in`.
     """
@@ -98,7 +99,7 @@ class Call:
 
 
 class Listed(NamedTuple):
-    """A value that a parameter can have.
+    """One possible value of a parameter, from the API's list.
 
     Attributes
     ----------
@@ -121,18 +122,18 @@ class Documented:
     method : str
         The HTTP method.
     path : str
-        The path, with `{name}` for each parameter in it.
+        The path, with `{name}` in place of each parameter.
     query : tuple of str
         The parameters in the query.
     headers : Mapping
-        Values that these headers (lower-case names) must have if a client sends them.
+        Headers, by lower-case name, with the only value that a client may send; a client may also leave them out.
     fixed : Mapping or None
-        Fields that the form or query must have in addition to the parameters, with their values; None if the API
-        takes no form.
+        Fields with fixed values that the form or query must have in addition to the parameters; None if the API takes
+        no form.
     dropped : tuple of str
-        Fields with the client's own credential in form or query: they are accepted, but not sent on.
+        Fields of form or query for the client's own credential: the proxy accepts them, but does not send them on.
     others : tuple of str
-        Other paths with the same parameters; `Call.path` is the one that a client called.
+        Other accepted paths, with the same parameters. `Call.path` is the path that the client called.
     arrays : tuple of str
         The list parameters in the query, sent as `NAME.1`, `NAME.2` and so on.
     """
@@ -175,7 +176,7 @@ class Provider:
     """
 
     sdks: ClassVar[Mapping[str, str]] = {}
-    """The SDKs that can use its tokens, by their names in `sdks.SDKS`, each with the path to append to `api_url`
+    """The SDKs that can use the tokens, by their names in `sdks.EXAMPLES`. The value is the path to append to `api_url`
     to get the SDK's base URL."""
     caches: ClassVar[bool] = False
     """Whether the vendor asks clients to cache the token; the proxy then answers from the cache."""
@@ -233,7 +234,7 @@ class Provider:
 
     @classmethod
     def _required_when(cls, name: str, setting: Setting) -> list[dict[str, str]]:
-        """Return the conditions that each make a setting required; an empty condition always holds."""
+        """Return the conditions under which a setting is required: any of them is enough, and {} always holds."""
         without = {"without": setting.unless} if setting.unless else {}
         if setting.required:
             return [without]
@@ -253,9 +254,9 @@ class Provider:
                 raise SettingProblem(name, f"is not used with {' '.join(way.chosen_by or ('sign-in by', way.first))}")
 
     def chosen_sign_in(self) -> SignIn | None:
-        """Return the way to sign in that the settings choose; None if the provider has no choice of ways.
+        """Return the way to sign in that the settings choose; None if `sign_in` is empty.
 
-        Raises `SettingProblem` if the settings choose none, or more than one.
+        Raises `SettingProblem` if the settings choose no way, or more than one.
         """
         chosen = {way.id: key for way in self.sign_in if (key := self._chooses(way))}
         if not self.sign_in:
@@ -291,16 +292,16 @@ class Provider:
 
     @property
     def logs_in(self) -> bool:
-        """Whether a person has to log in; `Call.login` is then the login."""
+        """Whether a person has to log in. If so, `Call.login` is set."""
         return False
 
     def identity(self, secrets: Mapping[str, Secret], credential: Any) -> Any:
-        """Return what distinguishes a credential from all others, so that processes that have it can share a token.
+        """Return what identifies the credential. Processes with the same identity share tokens.
 
-        The result may consist of strings, numbers, `Secret`s, and mappings, tuples and dataclasses of these; dataclass
-        fields with `compare=False` are ignored. Anything else, or None, means that this token is not shared. If a part
-        differs from process to process, the processes do not share tokens. If a part is missing, the tokens of
-        different accounts get mixed up.
+        The result may consist of strings, numbers, `Secret`s, and mappings, tuples and dataclasses of these. Dataclass
+        fields with `compare=False` are ignored. None, or a result with any other type in it, means that the token is
+        not shared. A part that differs from process to process prevents sharing. A missing part would mix up the tokens
+        of different accounts.
         """
         return secrets, credential
 
@@ -314,11 +315,14 @@ class Provider:
         return None
 
     def exchange(self, call: Call) -> Exchange:
-        """Return the part of `retrieve` up to the API's response. Raises `TokenError` for a refused login."""
+        """Return the flow that makes the documented call, for the proxy; it returns the API's own response.
+
+        The flow raises `TokenError` if it cannot make the call, for example after a refused login.
+        """
         raise TokenError(f"{self.title} cannot be reached through the proxy.", unsent=True)
 
     def answer(self, token: Token, now: float) -> dict[str, Any]:
-        """Return the response that the API would give with this token now, if `caches` is true."""
+        """Return the response that the API would give for this token at `now`. Only called if `caches` is true."""
         raise TokenError(f"{self.title} does not ask to cache its tokens.", unsent=True)
 
     def create(self, call: Call) -> Flow:
@@ -326,7 +330,7 @@ class Provider:
         raise TokenError(f"{self.title} has no call that creates a token.", unsent=True)
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """Return the flow that lists the values of a parameter in `lists`; only the first page of a long list."""
+        """Return the flow that lists the values of a parameter in `lists`. It fetches only the first page."""
         raise TokenError(f"{self.title} has no call that lists {name}.", unsent=True)
 
     def base(self) -> str:

@@ -39,7 +39,7 @@ def installed() -> dict[str, Any]:
 
 
 def provider_ids() -> list[str]:
-    """Return the ids of all providers: first the built-in ones, then the ones from other packages."""
+    """Return the ids of all providers: first the built-in ones, then those of other packages."""
     return [*_BUILT_IN, *sorted(installed())]
 
 

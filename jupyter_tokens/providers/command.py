@@ -39,7 +39,7 @@ _ENDS = (
     "expiration_time",
 )
 _LOCAL = "expiresOn"
-"""The only field that is in local time if it has no zone; az prints it this way, together with `expires_on`."""
+"""In this field, a time without a zone is local time; in other fields it is UTC. az prints it beside `expires_on`."""
 _INSIDE = ("status", "credential", "auth", "Credentials")
 """The objects that hold the token in the output of ExecCredential, gcloud, Vault and AWS."""
 _ACCESS_KEYS = (
@@ -49,7 +49,7 @@ _ACCESS_KEYS = (
     ("access_key_id", "secret_access_key", "security_token"),
     ("access", "secret", "securitytoken"),
 )
-"""The names of a temporary access key's three values, as aws, aliyun and the vendors' APIs return them."""
+"""The names of a temporary access key's three values in the output of aws and aliyun and in the vendors' APIs."""
 _ALONE = "Have it print the token alone, without an expiry; the expiry of a JWT is read from the token itself."
 _LOOK = "Run it in a terminal to see what it prints; messages belong on standard error."
 _NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
@@ -92,7 +92,7 @@ class Command(Provider):
     )
 
     def check(self) -> None:
-        """See `Provider.check`. The command must be one that can be split into words."""
+        """See `Provider.check`. The command must split into words, and must not begin with `command:`."""
         super().check()
         if self.command.startswith("command:"):
             raise SettingProblem("command", "must be the program itself, without command: before it")
@@ -102,7 +102,7 @@ class Command(Provider):
             raise SettingProblem("command", f"cannot be split into words ({error})") from None
 
     def credential(self, secrets: Mapping[str, Secret]) -> _Printed:
-        """Return the token that the program printed. Raises `ResponseError` if there is none."""
+        """Return the token that the program printed. Raises `ResponseError` if the output has no valid token."""
         text = secrets["command"].reveal().strip()
         if text.startswith(("{", '"')):
             return self._of_json(text)
@@ -114,10 +114,13 @@ class Command(Provider):
         return _Printed(self._token(text))
 
     def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
-        """See `Provider.identity`. The program has already run, so sharing would not save a call."""
+        """Return None: the program has already run, so sharing the token would save no call."""
 
     def retrieve(self, call: Call) -> Flow:
-        """Return the token without a request. Its expiry comes from the output, or else from the JWT itself."""
+        """Return the token without a request. Its expiry comes from the output, or else from the `exp` of a JWT.
+
+        Raises `UnusableToken` if the token has expired.
+        """
         yield from ()
         printed: _Printed = call.credential
         token, now = printed.token, call.clock.now()
@@ -195,7 +198,7 @@ class Command(Provider):
     def _first(
         body: Mapping[str, Any], names: tuple[str, ...], read: Callable[[str, Any], float | None]
     ) -> float | None:
-        """Return the first of these fields that exists, converted by `read(name, value)`."""
+        """Return the first field in `names` that has a value, converted by `read(name, value)`."""
         found = next((name for name in names if body.get(name) not in (None, "")), None)
         return None if found is None else read(found, body[found])
 

@@ -87,7 +87,7 @@ class DashScope(Provider):
     api_key = Reference("API key; the temporary key has all its rights.", secret=True, label="API key", required=True)
 
     def check(self) -> None:
-        """See `Provider.check`. Without an endpoint, the region has to be a known one."""
+        """See `Provider.check`. Without `endpoint`, an endpoint must be known for the region."""
         super().check()
         if self.workspace and self.endpoint:
             raise SettingProblem("workspace", "and endpoint cannot both be given: a workspace selects an endpoint")
@@ -127,7 +127,7 @@ class DashScope(Provider):
         return (yield bodiless("POST", url, headers))
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the temporary key. It expires at `expires_at`, or after the requested life if that is earlier."""
+        """Fetch the temporary key. It expires at `expires_at`, or after the requested (or default) life if earlier."""
         asked = call.clock.now()
         response = yield from self.exchange(call)
         if response.status_code != httpx.codes.OK:
@@ -146,7 +146,7 @@ class DashScope(Provider):
 
 
 def _refuse(call: Call, response: httpx.Response) -> ApiError:
-    """Return the error for a refused call. The API has two forms: code and message at the top, or within `error`."""
+    """Return the error for a refused call. The code and message are at the top level of the body, or within `error`."""
     body = try_json_object(response) or {}
     inner = body.get("error")
     told = inner if isinstance(inner, dict) else body

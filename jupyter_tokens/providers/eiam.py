@@ -63,13 +63,13 @@ class Eiam(AlibabaProvider):
         return (yield self.request(call, "POST", "/", [(name, str(value)) for name, value in call.params.items()]))
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the application token. A disabled or expired one raises `UnusableToken`."""
+        """Fetch the application token. Raises `UnusableToken` if the token is disabled or has expired."""
         asked = call.clock.now()
         response, body, told = yield from self.answered(call, "ApplicationToken")
         if told.get("ApplicationTokenType", _TYPE) != _TYPE:
             raise malformed(response, f"has an application token whose type is not {_TYPE}", told)
         ends = number_of(response, told, "ExpirationTime")
-        # How a token without expiry looks is not documented: 0 and a missing field both count as no expiry.
+        # The response for a token without expiry is not documented: 0 and a missing field both count as no expiry.
         expires_at = moment_of(response, told, ends / 1000) if ends else None
         problem = _problem(response, told, expires_at is not None and expires_at.timestamp() <= call.clock.now())
         if problem:

@@ -28,7 +28,7 @@ _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 (t
 
 @dataclass(frozen=True, slots=True)
 class _Credential:
-    """The access key that signs the call, and the token to exchange for another."""
+    """The access key that signs the call, and the token to exchange, if the profile gives one."""
 
     key: AccessKey
     subject: Secret | None
@@ -85,7 +85,8 @@ class EiamOauth(AlibabaProvider):
     def exchange(self, call: Call) -> Exchange:
         """Make the call and return the API's own response.
 
-        Raises `ParameterError` if a token exchange lacks the subject token or its type, or if another call has a type.
+        Raises `ParameterError` if a token exchange lacks the subject token or SubjectTokenType, or if another grant has
+        SubjectTokenType.
         """
         credential: _Credential = call.credential
         exchanges = call.params.get("GrantType") == _EXCHANGE
@@ -99,7 +100,7 @@ class EiamOauth(AlibabaProvider):
         if exchanges and credential.subject is not None:
             query.append(("SubjectToken", credential.subject.reveal()))
         signed = replace(call, credential=credential.key)
-        # The API takes the subject token only in the URL, which therefore must not be cached.
+        # The API takes the subject token only in the URL, so the URL must not be cached.
         return (yield self.request(signed, "POST", "/", query, kept=not exchanges))
 
     def retrieve(self, call: Call) -> Flow:
@@ -126,7 +127,7 @@ class EiamOauth(AlibabaProvider):
 
 
 def _flat(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield names and values for the query. The strings of a list are named `NAME.1`, `NAME.2` and so on."""
+    """Yield names and values for the query. A list becomes `NAME.1`, `NAME.2` and so on."""
     for name, value in params.items():
         if isinstance(value, tuple):
             yield from ((f"{name}.{number}", text) for number, text in enumerate(value, 1))

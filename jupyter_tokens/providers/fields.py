@@ -1,6 +1,6 @@
-"""Descriptions of settings: type, check, label and help, example, when it is required, JSON schema.
+"""The types of settings. Each setting has a check, label, help, example, JSON schema, and whether it is required.
 
-The code that reads profiles, the questions of `jupyter tokens add`, the REST schema and the panel's form all use them.
+The code that reads profiles, `jupyter tokens add`, the REST schema and the panel's form all use them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _WORDS = {"true": True, "false": False}
 
 @lru_cache(maxsize=512)
 def parsed_url(url: str) -> httpx.URL:
-    """Parse a URL. The result is cached: refreshes use the same URL again, and parsing costs as much as a signature."""
+    """Parse a URL. Cached, because refreshes use the same URL and parsing costs as much as a signature."""
     return httpx.URL(url)
 
 
@@ -79,8 +79,8 @@ class SignIn:
     optional
         The settings that it also accepts.
     chosen_by
-        A setting and the value by which a profile chooses this way. Without it, a profile chooses the way by giving
-        one of `required` that belongs to no other way.
+        A setting and its value: a profile with this value chooses this way. Without `chosen_by`, a profile chooses the
+        way by giving a setting in `required` that belongs to no other way.
     """
 
     id: str
@@ -95,7 +95,7 @@ class SignIn:
         return self.chosen_by[0] if self.chosen_by else self.required[0]
 
     def schema(self) -> dict[str, Any]:
-        """Return the way as an entry of the list `x-sign-in` in the JSON schema of the settings."""
+        """Return this way as JSON, for the list `x-sign-in` in the REST API's schema of the settings."""
         chosen_by = {"set": dict([self.chosen_by])} if self.chosen_by else {}
         return {
             "id": self.id,
@@ -116,11 +116,11 @@ class SettingProblem(ValueError):
     problem : str
         What is wrong, as the rest of a sentence that begins with the key.
     missing : bool
-        True if the setting has to be given.
+        Whether the problem is that the setting is not given.
     alternatives : tuple of str
-        Other settings, one of which can be given instead.
+        Other settings; any of them can be given instead.
     sign_in : tuple of SignIn
-        The ways to sign in, if the profile does not choose one.
+        All ways to sign in, if the problem is that the profile chooses none.
     """
 
     def __init__(
@@ -154,11 +154,11 @@ class Field(ABC):
     example
         A realistic value.
     required
-        Whether every profile must give it, however it signs in.
+        Whether every profile must give it, whatever its way to sign in.
     unless
-        Another setting that can be given instead where this one is required.
+        Another setting that can be given instead, if this setting is required.
     advanced
-        Whether most profiles do not need it; forms show it under "Advanced".
+        Whether only few profiles need it; forms show it under "Advanced".
     """
 
     type_schema: ClassVar[Mapping[str, Any]]
@@ -166,7 +166,7 @@ class Field(ABC):
     is_text: ClassVar[bool] = True
     """Whether `from_text` can read a value of this type."""
     secret: bool = False
-    """Whether the value is a secret: a file that contains it literally has to be protected."""
+    """Whether the value is a secret. A file that contains the secret itself has to be protected."""
 
     def __init__(
         self,
@@ -195,7 +195,10 @@ class Field(ABC):
         """Raise `SettingProblem` for an invalid value; `key` names the setting in the error."""
 
     def from_text(self, key: str, text: str) -> Any:
-        """Convert a typed string to a value. Raises `ParameterError` if the string does not have the setting's type."""
+        """Convert a string from the command line to a value, which `check` has yet to check.
+
+        May raise `ParameterError` if the string cannot be converted.
+        """
         return text
 
     def schema(self) -> dict[str, Any]:
@@ -210,7 +213,7 @@ class Field(ABC):
 
 
 class Setting(Field):
-    """A string. As an attribute of a provider it is the string that the profile gives; empty means not given.
+    """A string. As an attribute of a provider, it is the profile's value, or else `default`; "" means not given.
 
     Parameters
     ----------
@@ -296,7 +299,7 @@ class Region(Setting):
 
 
 class Variable(Setting):
-    """The name of an environment variable or, for a token with several values, a mapping of field to variable."""
+    """The name of an environment variable. For a token with several values: a mapping of field to variable."""
 
     type_schema: ClassVar = {"type": ["string", "object"], "additionalProperties": {"type": "string"}}
 
@@ -312,12 +315,12 @@ class Variable(Setting):
 
 
 class Reference(Setting):
-    """A setting that may be a secret reference.
+    """A setting whose value may be a secret reference, such as `keyring:…`.
 
     Parameters
     ----------
     secret
-        Whether the value is a secret: a file that contains it literally has to be protected.
+        Whether the value is a secret. A file that contains the secret itself has to be protected.
     """
 
     def __init__(
@@ -339,10 +342,10 @@ class Reference(Setting):
 
 
 class Program(Reference):
-    """A program and its arguments. It is resolved like a `command:` reference: `credential` gets its output."""
+    """A program and its arguments. The program is run as for a `command:` reference; `credential` gets its output."""
 
     def __init__(self, help: str, *, label: str = "", example: str = "", required: bool = False) -> None:  # noqa: A002 (see `Field`)
-        # The command itself is no secret; what it prints is.
+        # The command is not a secret; its output is.
         super().__init__(help, secret=False, label=label, example=example, required=required)
 
 
@@ -411,6 +414,6 @@ class Names(Field):
     is_text = False
 
     def check(self, key: str, value: object) -> None:
-        # A single string would be taken for a list of its letters.
+        # A string would otherwise pass as a list of its letters.
         if not isinstance(value, list | tuple) or not all(isinstance(text, str) and text for text in value):
             raise SettingProblem(key, "must be a list of strings")

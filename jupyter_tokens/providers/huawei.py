@@ -24,7 +24,7 @@ IAM_MEANINGS = {
     ),
     "APIGW.0308": Meaning(Throttled, "Try again later."),
 }
-# T Cloud's gateway spells its codes this way.
+# T Cloud's gateway begins its codes with APIG.
 IAM_MEANINGS |= {code.replace("APIGW.", "APIG."): meaning for code, meaning in IAM_MEANINGS.items()}
 
 
@@ -34,14 +34,14 @@ def refuse(
     meanings: Mapping[str, Meaning],
     status_of: Mapping[str, int] | None = None,
 ) -> ApiError:
-    """Return the error for a refused call. It reads all forms of the vendor's error responses.
+    """Return the error for a refused call, from any form of the vendor's error responses.
 
-    A code in `status_of` has its entry in `meanings` only with the status given there. With any other status, the error
-    depends on the status alone.
+    `status_of` limits error codes to a status: if such a code comes with another error status, `meanings` is not used
+    and the error depends on the status alone.
     """
     body = try_json_object(response) or {}
     inner = body.get("error")
-    # IAM wraps its errors; the other APIs write error_message or error_msg.
+    # IAM wraps its errors in `error`; the other APIs write error_message or error_msg at the top level.
     told = inner if isinstance(inner, dict) else body
     code = told.get("error_code", told.get("code"))
     status = response.status_code
@@ -57,9 +57,9 @@ def refuse(
 
 
 def iam_token(response: httpx.Response) -> IamToken:
-    """Return the IAM token from the response to a login, which has it in a header, and its expiry in the body.
+    """Return the IAM token from the response to a login: the value is in a header, the expiry in the body.
 
-    Raises `ResponseError` if either is missing or invalid.
+    Raises `ResponseError` if the value or the expiry is missing or invalid.
     """
     value = token_of(response, response.headers, "X-Subject-Token")
     body = json_object(response)

@@ -1,7 +1,8 @@
-"""IAM of Huawei Cloud and T Cloud: fetches the IAM token itself, which the clouds' APIs take as `X-Auth-Token`.
+"""IAM of Huawei Cloud and T Cloud: fetches an IAM token, which the clouds' APIs take in the header `X-Auth-Token`.
 
 Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authentication" and "Obtaining a Token with an OpenID
-Connect ID Token"; by token: OpenStack Keystone v3. The method `totp` is left out: its code is valid for one login.
+Connect ID Token"; login with an IAM token: OpenStack Keystone v3. The login method `totp` is left out, because its code
+is valid for one login only.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .regions import IAM
 __all__ = ["HuaweiIam"]
 
 _HOSTS = replace(IAM, setting="endpoint")
-# The catalog of all services can make a token longer than some servers take in a header.
+# With the catalog of all services, a token can be longer than some servers accept in a header.
 _NO_CATALOG = "?nocatalog=true"
 _SCOPES = {
     "project_id": ("project", "id"),
@@ -81,7 +82,7 @@ class HuaweiIam(Provider):
     idp_id = Reference("Id of the identity provider in IAM.", secret=False, label="Identity provider ID")
 
     def check(self) -> None:
-        """See `Provider.check`. Without an endpoint, the region has to be a known one."""
+        """See `Provider.check`. Without `endpoint`, an endpoint must be known for the region."""
         super().check()
         if not self.endpoint:
             _HOSTS.host(self.region)
@@ -100,7 +101,7 @@ class HuaweiIam(Provider):
         return IamLogin(self.base(), user, secrets["password"], account)
 
     def retrieve(self, call: Call) -> Flow:
-        """Log in. A refused login is not repeated: IAM locks an account after a few of them."""
+        """Log in to get the IAM token. A refused login is not repeated: IAM locks an account after a few refusals."""
         asked = call.clock.now()
         response = yield self._request(call.credential, _scope(call.params))
         if response.status_code != httpx.codes.CREATED:
@@ -130,15 +131,15 @@ class HuaweiIam(Provider):
         else:
             value = credential.reveal()
             identity = {"methods": ["token"], "token": {"id": value}}
-            # Keystone's own clients also send it in the header.
+            # Keystone's own clients send the token in the header too.
             headers["X-Auth-Token"] = value
         return token_request(self.base(), f"/v3/auth/tokens{_NO_CATALOG}", {"identity": identity, **scope}, headers)
 
 
 def _scope(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `scope` of the request; {} without one, which means the user's own account.
+    """Return the `scope` of the request; {} if the parameters give no scope, which means the user's own account.
 
-    Raises `ParameterError` for an empty scope or more than one.
+    Raises `ParameterError` if the scope is empty or if there is more than one.
     """
     given = [name for name in _SCOPES if name in params]
     if len(given) > 1:

@@ -1,9 +1,9 @@
 """Huawei Cloud and T Cloud: fetches a temporary access key.
 
-The call depends on how the profile signs in. It is STS' AssumeAgency with an access key, and AssumeAgencyWithOIDC with
-an id_token. With an IAM token it is IAM's `securitytokens`, for the token's own user or for an agency. Source: Huawei
-Cloud, "IAM 5: AssumeAgency"; IAM, "Obtaining a Temporary Access Key and Security Token Through a Token" and "Through an
-Agency"; paths and bodies: huaweicloudsdksts and huaweicloudsdkiam 3.1.219.
+The call depends on how the profile signs in. With an access key it is AssumeAgency of STS, with an id_token
+AssumeAgencyWithOIDC of STS. With an IAM token it is `securitytokens` of IAM, for the token's own user or for an agency.
+Source: Huawei Cloud, "IAM 5: AssumeAgency"; IAM, "Obtaining a Temporary Access Key and Security Token Through a Token"
+and "Through an Agency"; paths and bodies: huaweicloudsdksts and huaweicloudsdkiam 3.1.219.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _IAM_FIELDS = ("access", "secret", "securitytoken")
 class HuaweiSts(Provider):
     """Calls `POST /v5/agencies/assume`, `…/assume-with-oidc`, or `POST /v3.0/OS-CREDENTIAL/securitytokens`.
 
-    The values of the key have STS' names, whatever the call. The calls are not available through the proxy, because
+    The values of the key always have the names that STS uses. The calls are not available through the proxy, because
     their parameters are in a JSON body.
     """
 
@@ -150,21 +150,21 @@ class HuaweiSts(Provider):
     credentials = Setting("'chain': find the access key as Huawei Cloud's SDK does.", choices=("", "chain"))
 
     def check(self) -> None:
-        """See `Provider.check`. Without an endpoint, the region has to be a known one."""
+        """See `Provider.check`. Without `endpoint`, an endpoint must be known for the region."""
         super().check()
         self.base()
 
     def base(self) -> str:
         """Return the endpoint, or the region's public endpoint, without a slash at its end.
 
-        With an IAM token, Keystone's `/v3` at its end is removed too.
+        With an IAM token, Keystone's `/v3` at the end is removed too.
         """
         if not self.endpoint:
             return f"https://{(_IAM if self.auth_token else HUAWEI_STS).host(self.region)}"
         return super().base().removesuffix("/v3") if self.auth_token else super().base()
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | Secret:
-        """Return the access key, id_token or IAM token."""
+        """Return the access key, id_token or IAM token, depending on the way to sign in."""
         if self.credentials:
             return chain()
         if "access_key" in secrets:
@@ -215,7 +215,7 @@ class HuaweiSts(Provider):
 
 
 def _security_tokens(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of IAM's call: for an agency if the parameters name one, else for the token in the header."""
+    """Return the body of IAM's call: for an agency if the parameters name one, else for the IAM token's own user."""
     given = dict(params)
     policy = given.pop("policy", None)
     if "session_user" in given:
@@ -226,7 +226,7 @@ def _security_tokens(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(call: Call, path: str) -> None:
-    """Raise `ParameterError` for parameters that the call does not take, that are missing or that are too large."""
+    """Raise `ParameterError` if a parameter is missing, too large or malformed, or if the call does not take it."""
     params = call.params
     for name in params:
         if name not in _TAKES[path]:

@@ -1,4 +1,4 @@
-"""Authorization servers: the endpoints in an issuer's metadata, and the check of an id_token.
+"""Reads the metadata of an authorization server, and checks its id_tokens.
 
 Source: RFC 8414 and OpenID Connect Discovery 1.0, section 4 (metadata); OpenID Connect Core 1.0, section 3.1.3.7
 (id_token); RFC 7517 (keys).
@@ -22,7 +22,8 @@ from .base import COMMON_HEADERS, Driven, Endpoint, SettingProblem, parsed_url
 __all__ = ["SIGNED_BY", "Server", "check_claims", "check_time", "claims_of", "discover", "verified"]
 
 SIGNED_BY = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""The signature algorithms that an id_token may use. All need a public key: not `none`, not the client's secret."""
+"""The signature algorithms that an id_token may use. All use a public key; `none` and HMAC with the client's secret are
+left out."""
 _LEEWAY_SECONDS = 60
 _OPENID, _OAUTH = ".well-known/openid-configuration", "/.well-known/oauth-authorization-server"
 _ENDPOINTS = {
@@ -38,7 +39,7 @@ _ENDPOINTS = {
 class Server:
     """An authorization server's endpoints; "" for an endpoint that it does not have.
 
-    `scopes` are the scopes in its metadata. `sends_issuer` is whether its authorization responses have an `iss`
+    `scopes` are the scopes in its metadata. `sends_issuer` says whether its authorization responses contain `iss`
     (RFC 9207).
     """
 
@@ -55,7 +56,7 @@ class Server:
 def discover(issuer: str) -> Driven[Server]:
     """Read an issuer's metadata, at the address of OpenID Connect or else at the address of RFC 8414.
 
-    Raises `ResponseError` if there is none at either address, or if it is not valid metadata of this issuer.
+    Raises `ResponseError` if neither address has metadata, or if the metadata is invalid or names another issuer.
     """
     parts = urlsplit(issuer)
     addresses = (
@@ -79,7 +80,7 @@ def discover(issuer: str) -> Driven[Server]:
 
 def _server(issuer: str, response: httpx.Response) -> Server:
     body = json_object(response)
-    # RFC 8414, section 3.3: metadata of another server must not be used for this one.
+    # RFC 8414, section 3.3: metadata that names another issuer must not be used.
     if body.get("issuer") != issuer:
         raise ResponseError(
             "The metadata belongs to another issuer.",
@@ -152,7 +153,7 @@ def verified(id_token: str, server: Server, client_id: str, now: float) -> Drive
             audience=client_id,
             issuer=server.issuer,
             leeway=_LEEWAY_SECONDS,
-            # `check_time` below checks the expiry by our own clock, which tests can set.
+            # `check_time` checks the expiry instead, with the clock of the call, which tests can set.
             options={"require": ["exp", "iat", "sub"], "verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
     except (jwt.PyJWTError, ValueError, TypeError, LookupError) as caught:
@@ -164,9 +165,9 @@ def verified(id_token: str, server: Server, client_id: str, now: float) -> Drive
 
 
 def _key(keys: Any, wanted: object) -> dict[str, Any]:
-    """Return the published key whose id is `wanted`. If `wanted` is None, only one key may be published.
+    """Return the published signature key whose id is `wanted`; None stands for any id.
 
-    Raises LookupError if there is not exactly one such key.
+    Raises LookupError unless exactly one key fits.
     """
     known = [key for key in keys if isinstance(key, dict) and key.get("use", "sig") == "sig"]
     fitting = [key for key in known if wanted in (None, key.get("kid"))]
@@ -176,14 +177,17 @@ def _key(keys: Any, wanted: object) -> dict[str, Any]:
 
 
 def check_time(claims: Mapping[str, Any], now: float) -> None:
-    """Raise `ResponseError` for an id_token that has expired, with a leeway of 60 seconds, or that has no `exp`."""
+    """Raise `ResponseError` if an id_token expired at least 60 seconds ago, or has no `exp`."""
     ends = claims.get("exp")
     if not isinstance(ends, int | float) or ends + _LEEWAY_SECONDS <= now:
         raise _not_the_issuers("it has expired")
 
 
 def check_claims(claims: Mapping[str, Any], server: Server, client_id: str, nonce: str) -> None:
-    """Check issuer, audience and nonce of an id_token that came with a code. Raises `ResponseError`."""
+    """Raise `ResponseError` if the issuer, audience or nonce of a login's id_token is wrong.
+
+    Without a `server.issuer` the issuer is not checked, and without a `nonce` the nonce is not.
+    """
     audience = claims.get("aud")
     if server.issuer and claims.get("iss") != server.issuer:
         raise _not_the_issuers("it names another issuer")

@@ -1,4 +1,4 @@
-"""`jupyterhub`: the token from the user's login to the hub, which the hub keeps in `auth_state` and renews.
+"""`jupyterhub`: the token of the user's login to the hub. The hub keeps the token in `auth_state` and renews it.
 
 Source: JupyterHub's REST API, `GET /users/{name}` (`GET /user` has an empty `auth_state`), and its page on
 authenticators; oauthenticator 17, where the fields of `auth_state` have these names and the hub refreshes them.
@@ -23,7 +23,7 @@ from .fields import is_url
 __all__ = ["JupyterHub"]
 
 REFRESH_SECONDS = 300.0
-"""How long a token without a known expiry is used, in seconds; the default of the hub's `auth_refresh_age`."""
+"""How long a token without a known expiry is used, in seconds: the default of the hub's `auth_refresh_age`."""
 _SCOPES = "read:users:name!user and admin:auth_state!user"
 _API, _USER, _TOKEN = "JUPYTERHUB_API_URL", "JUPYTERHUB_USER", "JUPYTERHUB_API_TOKEN"
 _MEANINGS = {
@@ -35,7 +35,7 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """The URL of the user in the hub's API, and the server's own token for the hub."""
+    """The user's URL in the hub's API, and the token with which this server calls the hub."""
 
     url: str
     token: Secret
@@ -75,10 +75,13 @@ class JupyterHub(Provider):
         return _Server(f"{api.rstrip('/')}/users/{quote(user, safe='')}", Secret(token))
 
     def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
-        """See `Provider.identity`. The hub already gives each process the same token."""
+        """Return None: the hub already gives each process the same token."""
 
     def retrieve(self, call: Call) -> Flow:
-        """Read the token. A JWT expires at its `exp`; any other token is read again after `REFRESH_SECONDS`."""
+        """Read the token. A JWT expires at its `exp`; any other token is read again after `REFRESH_SECONDS`.
+
+        Raises `LoginNeeded` if the hub has no such token, or if the token has expired.
+        """
         server: _Server = call.credential
         asked = call.clock.now()
         headers = {**COMMON_HEADERS, "Accept": "application/json", "Authorization": f"token {server.token.reveal()}"}

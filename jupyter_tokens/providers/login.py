@@ -1,4 +1,4 @@
-"""A person's login, how it is stored (as one JSON string), and how a flow uses and renews it."""
+"""A person's login: its data, its JSON form for storage, and its use in a flow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Login", "LoginInUse", "needed"]
 
 
 def needed(profile: str, why: str = "Nobody is logged in.", **facts: Any) -> LoginNeeded:
-    """Return the error that says how to log in to a profile."""
+    """Return the error for a profile that needs a login. Its hint says how to log in."""
     hint = f"Log in: %tokenlogin {profile} in a notebook, or jupyter tokens login {profile} in a terminal."
     return LoginNeeded(why, hint=hint, profile=profile, **facts)
 
@@ -27,19 +27,20 @@ class Login:
     Attributes
     ----------
     server, client_id : str
-        The login's token endpoint and client. The login is not sent to any other.
+        The token endpoint and client that the login is for. The login is never sent to another server.
     since : float
         When the person logged in, in seconds since the epoch.
     who, subject : str
-        The person's display name, and the server's id of the person; "" if the server gives none.
+        The person's display name, and the server's id for the person; "" if the server reports none.
     params : Mapping
         The parameters (scope, audience, resource) of the login.
     refresh_token : Secret or None
-        The token that gets further tokens; None if the server gave none.
+        The refresh token, with which further tokens are fetched; None if the server issued none.
     token, expires_at : Secret or None, float or None
-        Without a refresh token: the token, and when it expires, in seconds since the epoch.
+        If there is no refresh token: the login's only token, and when it expires, in seconds since the epoch.
     key : Secret
-        Random, created with the login. Processes that can read the login share its tokens.
+        A random value, created with the login. It is part of the identity by which processes share tokens, so only
+        processes that can read the login share its tokens.
     """
 
     server: str
@@ -60,7 +61,7 @@ class Login:
 
     @classmethod
     def from_json(cls, text: Secret) -> Login | None:
-        """Read the output of `to_json`; None for anything else."""
+        """Return the login that `to_json` has written; None for any other text."""
         try:
             values = json.loads(text.reveal())
             hidden = {name: Secret(values[name]) for name in ("refresh_token", "token", "key") if values[name]}
@@ -72,13 +73,16 @@ class Login:
 
 @dataclass(slots=True)
 class LoginInUse:
-    """A login, locked for one flow."""
+    """A login that one flow uses. The caller holds the lock of the login until the flow ends."""
 
     login: Login
     write: Callable[[Login | None], None]
 
     def keep(self, login: Login | None) -> None:
-        """Store the renewed login immediately, before the response is used for anything else; None ends the login."""
+        """Store the renewed login; None deletes the login.
+
+        Call this before the response is used for anything else: the server may no longer accept the old refresh token.
+        """
         self.write(login)
         if login is not None:
             self.login = login

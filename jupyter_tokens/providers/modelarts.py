@@ -67,7 +67,7 @@ _LOGIN_HINT = "Check the credential of the profile."
 _ID_HINT = "Check instance_id, project_id and the region."
 # Source: ModelArts, "Error Codes".
 _MEANINGS = {
-    # IAM's codes and the gateway's come from this API as well.
+    # This API also returns the codes of IAM and of the gateway.
     **IAM_MEANINGS,
     "ModelArts.6309": Meaning(NotFound, _ID_HINT),
     "ModelArts.6327": Meaning(InvalidRequest, "Start the instance."),
@@ -80,7 +80,7 @@ _MEANINGS = {
     "ModelArts.0206": Meaning(Unauthorized, "Check access_key and secret_key."),
     "ModelArts.0210": Meaning(Forbidden, "Give the project_id of the project that the IAM token belongs to."),
 }
-# These codes have the meaning above only with this status; with any other status the status decides.
+# These codes have the meaning above only together with this status. With another status, the status decides.
 _STATUS_OF = {"ModelArts.0204": 400, "ModelArts.0206": 403, "ModelArts.0210": 403}
 
 # The calls that return an instance's token, in the order in which `auto` tries them.
@@ -91,7 +91,7 @@ _PATHS = {
 _LIST = "/v1/{project_id}/notebooks?limit=50"
 _METADATA = ("id", "name", "status", "url", "flavor", "image")
 _CONSOLE = "See the instance in the ModelArts console."
-# The states in which a notebook cannot be opened, and what to do. A starting notebook already has its token.
+# The states in which a notebook cannot be opened, with hints. A starting notebook already has its token.
 _CLOSED = {
     "STOPPING": "Start the instance.",
     "STOPPED": "Start the instance.",
@@ -177,7 +177,7 @@ class ModelArts(Provider):
         self._worked = "notebooks"
 
     def check(self) -> None:
-        """See `Provider.check`. Without an endpoint or `iam_endpoint`, the region has to be a known one."""
+        """See `Provider.check`. Without `endpoint` or `iam_endpoint`, that endpoint must be known for the region."""
         super().check()
         if not self.endpoint:
             MODELARTS.host(self.region)
@@ -189,9 +189,10 @@ class ModelArts(Provider):
         return super().base() or f"https://{MODELARTS.host(self.region)}"
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | IamLogin | Secret:
-        """Return the access key, IAM token or login.
+        """Return the access key, IAM token or login, depending on the way to sign in.
 
-        While endpoint, user and password stay the same it returns the same login, which keeps its IAM tokens.
+        The same login object is returned while endpoint, account, user and password stay the same: it keeps the IAM
+        tokens.
         """
         if "access_key" in secrets:
             return access_key(secrets)
@@ -218,16 +219,16 @@ class ModelArts(Provider):
         return login
 
     def _place(self, login: IamLogin) -> None:
-        """Use `iam_endpoint` for an OpenStack login, if it is given.
+        """Set the endpoint of an OpenStack login to `iam_endpoint`, if the profile gives it.
 
-        Raises `SecretError` if the login's own URL is one that a password must not be sent to.
+        Otherwise raise `SecretError` if a password must not be sent to the login's own URL.
         """
         if self.iam_endpoint:
             login.endpoint = self.iam_endpoint
             return
         with suppress(ValueError):
             here = is_loopback(login.endpoint)
-            # With an API on loopback `verify` may be off; that must not apply to an IAM on another host.
+            # If the API is on loopback, `verify` may be off. A password must not be sent to another host that way.
             encrypted = login.endpoint.startswith("https://") and is_url(login.endpoint)
             if encrypted and (here or not is_loopback(self.base())):
                 return
@@ -240,7 +241,7 @@ class ModelArts(Provider):
 
     @cached_property
     def documented(self) -> Documented:
-        """The call that `api` selects; with `auto` both calls."""
+        """The call that the setting `api` selects; both calls with `auto`."""
         path, *others = _PATHS.values() if self.api == "auto" else (_PATHS[self.api],)
         return Documented("GET", path, others=tuple(others))
 
@@ -249,8 +250,8 @@ class ModelArts(Provider):
 
         Notes
         -----
-        With `auto`, the API that last returned a token is tried first. If it answers "not found", for the instance or
-        for the call, the other one is tried once.
+        With `auto`, the API that last returned a token is tried first. If its error is "not found", for the instance or
+        for the call, the other API is tried once.
         """
         asked = call.clock.now()
         refused: dict[str, ApiError] = {}
@@ -266,7 +267,7 @@ class ModelArts(Provider):
                 break
             _log.debug("%s: the API %s does not have the instance", call.profile, api)
         error = _one_of(refused)
-        # `Upstream` removes secrets from the error that it catches; no other error may stay in this frame.
+        # `Upstream` removes secrets only from the error that it catches, so no other error may stay in this frame.
         refused.clear()
         raise error
 
@@ -277,7 +278,7 @@ class ModelArts(Provider):
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
         """See `Provider.list_values`. The values are the ids of the project's notebooks.
 
-        The response also contains the notebooks' tokens.
+        The response also contains the notebooks' tokens, which are not used.
         """
         response = yield from self._ask(call, _LIST)
         if response.status_code != httpx.codes.OK:
@@ -298,8 +299,8 @@ class ModelArts(Provider):
     def _ask(self, call: Call, path: str) -> Exchange:
         """Make one call.
 
-        With a login by password, the IAM token of an earlier login is used while it is valid. After a 401 the flow logs
-        in again, once; a second 401 is returned.
+        With a login by password, the IAM token of an earlier login is used while it is valid. If the API refuses that
+        token with a 401, the flow logs in and makes the call once more.
         """
         credential = call.credential
         if not isinstance(credential, IamLogin):
@@ -337,7 +338,7 @@ class ModelArts(Provider):
         return token
 
     def _refusal(self, call: Call, response: httpx.Response) -> ApiError | None:
-        """Return the error in a response, or None. Raises `ResponseError` for an undocumented response."""
+        """Return the error for a refused call, or None for a success. Raises `ResponseError` for other responses."""
         if response.status_code == httpx.codes.OK:
             body = json_object(response)
             if "token" in body or "error_code" not in body:
@@ -354,7 +355,7 @@ class ModelArts(Provider):
             )
         metadata = {name: body[name] for name in _METADATA if name in body}
         if isinstance(metadata.get("url"), str):
-            # The notebook's URL may carry the token in its query.
+            # The query of the notebook's URL may contain the token.
             metadata["url"] = metadata["url"].partition("?")[0].partition("#")[0]
         return self.issued(
             call,
@@ -366,10 +367,10 @@ class ModelArts(Provider):
 
 
 def _one_of(refused: Mapping[str, ApiError]) -> ApiError:
-    """Return the error to raise after the calls.
+    """Return the error to raise after one or two refused calls.
 
-    After two calls it is the first error, or the second if that call knows the instance and refuses it for another
-    reason. Its message also contains the error of the other call.
+    After two calls, this is the first error. If the second error is not "not found", it is the second error instead,
+    because only the second API has the instance. The message also contains the error of the other call.
     """
     if len(refused) == 1:
         return next(iter(refused.values()))
@@ -381,9 +382,10 @@ def _one_of(refused: Mapping[str, ApiError]) -> ApiError:
 
 
 def _end_of_lease(response: httpx.Response, body: Mapping[str, Any], asked: float) -> datetime | None:
-    """Return when a notebook with a lease stops by itself, or None. After that its token opens nothing.
+    """Return when a notebook with a lease stops by itself; None without a lease. Its token opens nothing after that.
 
-    If the lease has ended but the notebook still runs, it was extended in a way that the response does not show.
+    Also None if the lease has ended already: as the notebook still runs, the lease was extended in a way that the
+    response does not show.
     """
     lease = body.get("lease")
     if not isinstance(lease, dict) or lease.get("enable") is not True or lease.get("type") != "timing":

@@ -1,8 +1,8 @@
 """`oauth2`: fetches tokens for a program or a logged-in person, or in exchange for another token.
 
-`TokenEndpoint` is also the base class for similar APIs. The login itself is in `oauth2_login`. Source: RFC 6749,
-sections 4.4 (client credentials), 5 (answers), 6 (refresh tokens), 7.1 (token types); RFC 7523 (private_key_jwt); RFC
-8693 (exchange); RFC 8707 (resource); OpenID Connect Core 1.0, sections 2 (id_token) and 12 (refresh).
+The login itself is in `oauth2_login`. Source: RFC 6749, sections 4.4 (client credentials), 5 (answers), 6 (refresh
+tokens), 7.1 (token types); RFC 7523 (private_key_jwt); RFC 8693 (exchange); RFC 8707 (resource); OpenID Connect Core
+1.0, sections 2 (id_token) and 12 (refresh).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _METADATA_SECONDS = 3600.0
 """How long an issuer's metadata is used before it is read again."""
 
 ACCESS_TOKEN, ID_TOKEN = "access_token", "id_token"
-"""The two tokens of a response: the choices of the setting `token`."""
+"""The fields of a response that hold a token: the choices of the setting `token`."""
 
 _CLIENT_HINT = "Check client_id, auth_method and the client's secret or key."
 _MEANINGS = {
@@ -104,9 +104,9 @@ class TokenEndpoint(Provider):
     """Base class of providers whose endpoint answers as in RFC 6749, section 5. A subclass builds the request."""
 
     default_life: ClassVar[float | None] = None
-    """Life of a token in seconds if the response has no `expires_in`; None if it is not known."""
+    """Life of a token in seconds if the response has no `expires_in`; None if that life is not known."""
     meanings: ClassVar[Mapping[str, Meaning]]
-    """The server's error codes and their meanings."""
+    """The meanings of the server's error codes."""
     life_hint: ClassVar[str]
     """The hint for a token that has already expired when it arrives."""
     without_id_hint: ClassVar[str]
@@ -124,13 +124,13 @@ class TokenEndpoint(Provider):
         raise NotImplementedError
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the token that `token` names. The other token of the response goes into the metadata, as a `Secret`."""
+        """Fetch the token that the setting `token` selects. The other token goes into the metadata, as a `Secret`."""
         asked = call.clock.now()
         response = yield self.request(call)
         return self.read(call, response, self.granted(call, response), asked)
 
     def granted(self, call: Call, response: httpx.Response) -> dict[str, Any]:
-        """Return the body of a successful response. Raises the error of a refusal."""
+        """Return the body of a successful response. Raises the error for a refusal."""
         if response.status_code != httpx.codes.OK:
             raise self._refuse(call, response)
         body = json_object(response)
@@ -141,7 +141,6 @@ class TokenEndpoint(Provider):
     def read(self, call: Call, response: httpx.Response, body: Mapping[str, Any], asked: float) -> Token:
         """Return the token of a successful response; `asked` is when the call began, in seconds since the epoch."""
         check_bearer(response, body)
-        # Every response has an access_token; an id_token is optional.
         values = {name: body.get(name) for name in (ACCESS_TOKEN, ID_TOKEN)}
         if self.token == ID_TOKEN and not values[ID_TOKEN]:
             raise ResponseError(
@@ -150,6 +149,7 @@ class TokenEndpoint(Provider):
                 status=response.status_code,
                 request_id=request_id_of(response, body),
             )
+        # Every response must have an access_token, even if the id_token is used.
         token_of(response, body, ACCESS_TOKEN)
         value = token_of(response, body, self.token)
         del values[self.token]
@@ -161,13 +161,16 @@ class TokenEndpoint(Provider):
             metadata={
                 "token_type": "Bearer",
                 **({"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}),
-                # The other token is a credential too, so it is a `Secret` as well.
+                # The other token is a credential too.
                 **{name: Secret(other) for name, other in values.items() if isinstance(other, str)},
             },
         )
 
     def _expiry(self, response: httpx.Response, body: Mapping[str, Any], asked: float, value: str) -> datetime | None:
-        """Return the expiry from `expires_in`, or from an id_token's own `exp` if that is earlier."""
+        """Return the expiry by `expires_in` or `default_life`, or an id_token's own `exp` if that is earlier.
+
+        Raises `UnusableToken` if the token has expired already.
+        """
         life = life_of(response, body)
         life = self.default_life if life is None else life
         ends = [] if life is None else [moment_of(response, body, asked + life)]
@@ -192,7 +195,7 @@ class TokenEndpoint(Provider):
 
 
 class OAuth2(TokenEndpoint):
-    """Sends a `POST` to the token endpoint, with the grant of the profile."""
+    """Fetches tokens from a token endpoint by the profile's grant, or returns the token of a person's login."""
 
     id = "oauth2"
     title = "OAuth 2.0 and OpenID Connect"
@@ -300,7 +303,7 @@ class OAuth2(TokenEndpoint):
     )
 
     preset: Preset | None = None
-    """The preset that `issuer` names, or None. Its settings apply where the profile gives none."""
+    """The preset that `issuer` names, or None. The profile's own settings override those of the preset."""
 
     def __init__(self, **settings: str) -> None:
         named = preset_of(issuer) if isinstance(issuer := settings.get("issuer"), str) else None
@@ -317,7 +320,7 @@ class OAuth2(TokenEndpoint):
         return self.grant in _LOGINS
 
     def check(self) -> None:
-        """See `Provider.check`. The settings must include all that the grant needs, and no unused `subject`."""
+        """See `Provider.check`. The settings must also fit the grant, and `extra_params` must be valid."""
         super().check()
         if self.grant == CLIENT_CREDENTIALS and self.auth_method == "none":
             raise SettingProblem(
@@ -341,7 +344,7 @@ class OAuth2(TokenEndpoint):
         self.extra()
 
     def base(self) -> str:
-        """Return the token endpoint, or the issuer, unchanged: a slash at its end is part of it."""
+        """Return the token endpoint, or else the issuer, unchanged: a slash at the end of the URL is kept."""
         return str(self.endpoint or self.issuer)
 
     def api_url(self) -> str | None:
@@ -356,7 +359,7 @@ class OAuth2(TokenEndpoint):
     def server(self, call: Call) -> Driven[Server]:
         """Return the server's endpoints, from the profile or from the issuer's metadata."""
         if self.endpoint:
-            # With an endpoint in the profile no metadata is read: `issuer` is only compared with the responses' `iss`.
+            # No metadata is read: `issuer` is only compared with `iss` in the server's responses.
             return Server(
                 issuer=self.issuer,
                 token=self.endpoint,
@@ -398,7 +401,7 @@ class OAuth2(TokenEndpoint):
         return self.read(call, response, body, asked)
 
     def post(self, call: Call, server: Server, url: str, form: Mapping[str, str]) -> httpx.Request:
-        """Return a request to an endpoint of the server, with the client's authentication."""
+        """Return a POST of a form to the server's endpoint `url`, with the client's authentication."""
         client: Client = call.credential
         headers = {**COMMON_HEADERS, "Accept": "application/json"}
         fields = dict(form)
@@ -423,7 +426,7 @@ class OAuth2(TokenEndpoint):
         return httpx.Request("POST", parsed_url(url), headers=headers, data={**self.extra(), **fields})
 
     def _of_login(self, call: Call, server: Server) -> Flow:
-        """Fetch a token by the refresh token of a login; without one, return the token of the login itself."""
+        """Fetch a token with the login's refresh token, or return the only token of a login without a refresh token."""
         used = call.login
         assert used is not None
         login = used.login
@@ -448,7 +451,7 @@ class OAuth2(TokenEndpoint):
         else:
             rotated = body.get("refresh_token")
             if isinstance(rotated, str) and rotated and rotated != login.refresh_token.reveal():
-                # Immediately: the old refresh token is used up, even if something fails after this.
+                # Stored before anything can fail: the server may no longer accept the old refresh token.
                 used.keep(replace(login, refresh_token=Secret(rotated)))
             token = self.read(call, response, body, asked)
             if self.token == ID_TOKEN:

@@ -1,4 +1,4 @@
-"""Logs a person in to an `oauth2` profile: in a browser that comes back with a code, or on another device.
+"""Logs a person in to an `oauth2` profile: in a browser, which is redirected back with a code, or on another device.
 
 Source: RFC 6749, section 4.1; RFC 7636 (PKCE); RFC 9207 (iss); RFC 8628 (device); RFC 7009 (revocation); OpenID Connect
 Core 1.0, sections 3.1.2, 3.1.3 and 11 (offline_access).
@@ -52,7 +52,7 @@ class Authorization:
 class DeviceCode:
     """A login on another device.
 
-    `interval` is the time between two polls, and `expires_in` the time from the start to the end, both in seconds.
+    `interval` is the time between two polls, and `expires_in` the life of the code, both in seconds.
     """
 
     code: Secret
@@ -64,7 +64,10 @@ class DeviceCode:
 
 
 def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Driven[str]:
-    """Return the URL that the person's browser opens. Raises `ConfigurationError` if the server has none."""
+    """Return the URL that the person's browser opens.
+
+    Raises `ConfigurationError` if the server has no authorization endpoint.
+    """
     server = yield from provider.server(call)
     if not server.authorization:
         raise ConfigurationError(
@@ -91,9 +94,9 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
 
 
 def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[str, str]) -> Driven[Login]:
-    """Exchange the code in the redirect's query for a login. The caller has already checked its `state`.
+    """Exchange the code in `answer`, the query of the redirect, for a login. The caller must have checked `state`.
 
-    Raises `Forbidden` if the server has refused the login.
+    Raises `Forbidden` if the server has refused the login, and `LoginNeeded` if the response is from another server.
     """
     server = yield from provider.server(call)
     _check_issuer(call, server, answer)
@@ -152,12 +155,15 @@ _PAGE = Endpoint("")
 
 
 def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Login | None]:
-    """Poll once: return the login, or None while the person has not decided. Raises `TokenError` if it failed."""
+    """Poll once. Return the login, or None while the person has not decided; raise `TokenError` if the login failed.
+
+    If the server asks to slow down, `device.interval` becomes longer.
+    """
     server = yield from provider.server(call)
     now = call.clock.now()
     form = {"grant_type": _DEVICE, "device_code": device.code.reveal()}
     response = yield provider.post(call, server, server.token, form)
-    # Decided by the error code, because servers use different statuses.
+    # The status does not matter here: servers use different ones with these codes.
     code = (try_json_object(response) or {}).get("error")
     if code == "slow_down":
         device.interval += _SLOWER_SECONDS
@@ -181,14 +187,18 @@ def revoke(provider: OAuth2, call: Call, login: Login) -> Driven[bool]:
 
 
 def _check_issuer(call: Call, server: Server, answer: Mapping[str, str]) -> None:
-    """Raise `LoginNeeded` if the response is from another server (RFC 9207): this server could steal its code."""
+    """Raise `LoginNeeded` if the response names another server (RFC 9207), whose code this server must not get."""
     given = answer.get("iss")
     if server.issuer and (given != server.issuer if given is not None else server.sends_issuer):
         raise needed(call.profile, "The response to the login is not from the profile's server, so it is not used.")
 
 
 def _login_params(provider: OAuth2, call: Call, server: Server) -> dict[str, str]:
-    """Return the profile's parameters; if they have no scope, with the preset's or OpenID Connect's usual scopes."""
+    """Return the parameters of a login.
+
+    If the profile has no scope, the preset's scope is added, or else OpenID Connect's usual scopes if the server's
+    metadata names its keys.
+    """
     params = {name: str(value) for name, value in call.params.items()}
     if "scope" not in params and provider.preset and provider.preset.scope:
         params["scope"] = provider.preset.scope
@@ -212,7 +222,7 @@ def _login(
     client_id: str = call.credential.id
     id_token, claims = body.get(ID_TOKEN), {}
     if isinstance(id_token, str):
-        # It comes from the server itself, over TLS. Its signature is only checked if it is used as the token.
+        # The id_token comes from the server itself, over TLS: its signature is checked only if it is used as the token.
         used = provider.token == ID_TOKEN
         claims = (yield from verified(id_token, server, client_id, now)) if used else claims_of(id_token)
         check_claims(claims, server, client_id, nonce)

@@ -38,7 +38,7 @@ class OneAccess(TokenEndpoint):
     title = "Huawei Cloud OneAccess"
     documentation = "OneAccess: Obtaining an Access Credential"
     caches = True
-    # The default of a tenant.
+    # The validity period that a tenant has by default.
     default_life = 1800
     meanings: ClassVar = _MEANINGS
     life_hint = "Check the validity period under API Authentication in the administrator portal."

@@ -1,4 +1,4 @@
-"""Base class of PAI-DLC and PAI-DSW: `GetToken`, ROA style, where the caller chooses the life of the token."""
+"""Base class of PAI-DLC and PAI-DSW: the call `GetToken`, ROA style. The caller can choose the life of the token."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PaiProvider(VpcProvider):
         return (yield self.request(call, "GET", self.path, [(name, str(value)) for name, value in call.params.items()]))
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the token. It expires after `ExpireTime`, or at its own `exp` if that is earlier."""
+        """Fetch the token. It expires after `ExpireTime` or `default_life`, or at its own `exp` if that is earlier."""
         asked = call.clock.now()
         life: Any = call.params.get("ExpireTime", self.default_life)
         try:
@@ -47,14 +47,14 @@ class PaiProvider(VpcProvider):
             raise self.refuse(call, response)
         body = json_object(response)
         if body.get("Success", True) is not True:
-            # PAI-DSW also refuses with status 200.
+            # PAI-DSW also sends refusals with status 200.
             if not body.get("Code"):
                 raise malformed(response, "reports a failure without a reason", body)
             raise self.refuse(call, response)
         value = token_of(response, body, "Token")
         stated = jwt_expiry(value)
         if stated is not None and (ends is None or stated < ends.timestamp()):
-            # With ExpireTime=0 the token has expired on arrival: the caller asked for that.
+            # With ExpireTime=0 the caller asked for a token that has expired on arrival.
             if life != 0 and stated <= call.clock.now():
                 raise unusable(response, "The API returned a token that has expired already.", body)
             ends = utc(stated)

@@ -25,9 +25,10 @@ _WORDS = {"true": True, "false": False}
 class Param:
     """One parameter of an API.
 
-    An `identifier` names a resource or becomes part of a path: it must not be empty or contain a slash or control
-    characters. An `array` is a list of strings; it can also be given as one string, separated by spaces. A `pattern` is
-    a regular expression that the whole string must match, and `shape` describes it in words, for errors.
+    An `identifier` names a resource or becomes part of a path. It must not be empty, "." or "..", and must not contain
+    a slash, a backslash or control characters. An `array` is a list of strings; one string, separated by spaces, is
+    accepted too. A `pattern` is a regular expression that the whole string must match; `shape` describes the pattern in
+    words, for errors.
     """
 
     help: str
@@ -67,7 +68,7 @@ class Param:
         elif self.pattern and not re.fullmatch(self.pattern, value):
             problem = f"must be {self.shape}"
         if problem:
-            # Python refuses to format an int of thousands of digits.
+            # Python raises an error when it formats an int of thousands of digits.
             short = isinstance(value, str | float) or (isinstance(value, int) and abs(value) < _LARGEST**4)
             shown = repr(value) if short else type(value).__name__
             raise ParameterError(f"Parameter {name} {problem}, not {shown[:80]}.")
@@ -100,7 +101,7 @@ def _integer(value: object) -> int | None:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    """Return a list of strings as a tuple, which can be part of a cache key; () for anything else."""
+    """Return a list of strings as a tuple, so that it can be part of a cache key; () for any other value."""
     texts = tuple(value) if isinstance(value, list | tuple) else ()
     return texts if all(isinstance(text, str) and text.strip() for text in texts) else ()
 
@@ -126,7 +127,7 @@ def params_schema(known: Mapping[str, Param]) -> dict[str, Any]:
 
 
 def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dict[str, ParamValue]:
-    """Convert the parameters in `given` to their types, in the order of `known`. None leaves a parameter out.
+    """Convert the parameters in `given` to their types, in the order of `known`. A parameter that is None is left out.
 
     Raises `ParameterError` for an unknown, missing or invalid parameter.
     """
@@ -144,10 +145,7 @@ def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dic
 
 
 def check_json_object(name: str, text: Any, longest: int) -> None:
-    """Check a parameter that is a JSON object, given as a string of at most `longest` characters. None is accepted.
-
-    Raises `ParameterError`.
-    """
+    """Raise `ParameterError` unless `text` is a JSON object of at most `longest` characters, or None."""
     if text is None:
         return
     try:

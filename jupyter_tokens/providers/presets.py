@@ -1,7 +1,6 @@
 """Settings for well-known authorization servers: `issuer: "github"`, or with a tenant `issuer: "entra:TENANT"`.
 
-No preset has been tested with the real service, because that needs an account there. `source` is the title of the
-server's own page.
+No preset has been tested with the real service, because that needs an account there.
 """
 
 from __future__ import annotations
@@ -25,16 +24,15 @@ class Preset:
     Attributes
     ----------
     title : str
-        Its display name.
+        The server's display name.
     settings : Mapping
-        Settings of `oauth2`, which a profile's own settings override. `{tenant}` is replaced by the text after the
-        colon.
+        Settings of `oauth2`, which a profile's own settings override. `{tenant}` is replaced by the tenant.
     source : str
-        The title of the server's page.
+        The title of the page in the server's documentation.
     tenant : str
-        A description of the text after the colon; "" if there is none.
+        A description of the tenant, the text after the colon in `issuer`; "" if the preset takes no tenant.
     scope : str
-        The scopes of a login if the profile has no scope; "" to choose them by the server's metadata.
+        The scopes of a login if the profile has no scope; "" to choose scopes from the server's metadata.
     authorize : Mapping
         Further parameters of the authorization URL.
     note : str
@@ -179,11 +177,11 @@ PRESETS: Mapping[str, Preset] = {
         note="Write scope as AUDIENCE, a vertical bar and SCOPE; separate several by spaces.",
     ),
 }
-"""The presets, by their name in `issuer`."""
+"""The presets, by their names in `issuer`."""
 
 
 def preset_of(issuer: str) -> tuple[Preset, str] | None:
-    """Return the preset that `issuer` names, and the tenant; None if it names none, such as a URL.
+    """Return the preset that `issuer` names, and the tenant; None if `issuer` names no preset, as a URL does.
 
     Raises `SettingProblem` if the tenant is missing, invalid or not expected.
     """
@@ -198,7 +196,7 @@ def preset_of(issuer: str) -> tuple[Preset, str] | None:
 
 
 class Issuer(Endpoint):
-    """The URL of an issuer, or the name of one in `PRESETS`."""
+    """The URL of an issuer, or the name of a preset."""
 
     type_schema: ClassVar = {"type": "string"}
 

@@ -31,13 +31,14 @@ class Hosts:
     api : str
         The display name of the API.
     setting : str
-        The setting that gives the host of a region that is not in the table.
+        The setting that a profile has to give for a region that is not in the table; errors name it.
     public, vpc : str
-        The documented form of the host, with `{region}`; `vpc` is "" if the vendor documents none.
+        The documented form of the public host, and of the host within a VPC, with `{region}`; `vpc` is "" if the
+        vendor documents no host within a VPC.
     regions : collection of str
         The regions in which `public` is valid; empty if the vendor documents it for every region.
     others : mapping
-        The hosts of regions in which the host has another form. These have no host within a VPC.
+        The hosts of regions in which the host has another form. In these regions no host within a VPC is known.
     """
 
     api: str
@@ -48,7 +49,7 @@ class Hosts:
     setting: str = "endpoint"
 
     def host(self, region: str, *, vpc: bool = False) -> str:
-        """Return the host in a region. Raises `SettingProblem` if the table has none."""
+        """Return the host in a region. Raises `SettingProblem` if no host is known there."""
         if region in self.others:
             if vpc:
                 raise SettingProblem(

@@ -1,4 +1,4 @@
-"""`static`: an API key or personal access token that is kept in the keyring, a file or a variable. Calls no API."""
+"""`static`: returns an API key or personal access token from the keyring, a file or a variable. Calls no API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Static(Provider):
     token = Reference("API key or personal access token.", secret=True, required=True)
 
     def credential(self, secrets: Mapping[str, Secret]) -> Secret:
-        """Return the token itself. Raises `SecretError` if a header cannot carry it."""
+        """Return the token. Raises `SecretError` if a header cannot carry it."""
         token = secrets["token"]
         if not is_token(token.reveal()):
             raise SecretError(
@@ -39,10 +39,13 @@ class Static(Provider):
         return token
 
     def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
-        """See `Provider.identity`. No call is made, so sharing would not save one."""
+        """Return None: sharing the token would save no call."""
 
     def retrieve(self, call: Call) -> Flow:
-        """Return the token without a request. It has no expiry unless it is a JWT with an `exp`."""
+        """Return the token without a request. Its expiry is the `exp` of a JWT; other tokens have none.
+
+        Raises `UnusableToken` if the token has expired.
+        """
         yield from ()
         value = call.credential.reveal()
         ends, now = jwt_expiry(value), call.clock.now()

@@ -1,4 +1,4 @@
-"""The vendors' token APIs on loopback, for demos and tests. Independent of the rest of jupyter_tokens."""
+"""Imitations of the vendors' token APIs on loopback, for demos and tests. Imports nothing else from jupyter_tokens."""
 
 from .accounts import Accounts
 from .app import Sandbox, running

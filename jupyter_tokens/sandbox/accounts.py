@@ -47,7 +47,7 @@ def _dashscope() -> list[str]:
 
 @dataclass(frozen=True, repr=False)
 class TemporaryKey:
-    """An access key that the sandbox has issued. It is only valid together with its security token."""
+    """A temporary access key that the sandbox has issued. It is valid only together with its security token."""
 
     secret: str
     security_token: str
@@ -56,18 +56,18 @@ class TemporaryKey:
 
 @dataclass(repr=False)
 class Accounts:
-    """The credentials of each family of APIs. Any that are not given are random.
+    """The credentials that each family of APIs accepts. Credentials that are not given are random.
 
     Attributes
     ----------
     alibaba, huawei, iam, oneaccess : dict
-        Secrets by access key id, user or client id.
+        Secrets by access key id, user name or client id.
     id_tokens : dict
         ID tokens that IAM accepts, by the id of the identity provider.
     openid : dict
         Secrets of the confidential clients of the sandbox's OpenID provider, by client id.
     astra, dashscope : list
-        Bearer tokens and API keys.
+        Bearer tokens of Astra, and API keys of DashScope.
     """
 
     alibaba: dict[str, str] = field(default_factory=_alibaba)
@@ -80,12 +80,12 @@ class Accounts:
     dashscope: list[str] = field(default_factory=_dashscope)
 
     def __repr__(self) -> str:
-        """Show only numbers, so that no id or secret gets into a log."""
+        """Show only how many credentials there are, so that no id or secret gets into a log."""
         return f"Accounts({', '.join(f'{name}={len(getattr(self, name))}' for name in (*_PAIRS, *_LISTS))})"
 
     @classmethod
     def random(cls) -> Accounts:
-        """Create one random account of each kind."""
+        """Create accounts with one random credential per family."""
         return cls()
 
     @classmethod
@@ -103,7 +103,7 @@ class Accounts:
         try:
             data = json.loads(text)
         except ValueError as error:
-            # The decoder's message contains a position but not the text, which has secrets in it.
+            # Unlike the text, the decoder's message contains no secret, only a position.
             where = error.args[0] if isinstance(error, json.JSONDecodeError) else "it is not UTF-8"
             raise ValueError(f"{path}: not JSON: {where}") from None
         except RecursionError:
@@ -115,7 +115,7 @@ class Accounts:
 
     @classmethod
     def from_mapping(cls, data: Any) -> Accounts:
-        """Create accounts from parsed JSON. Raises ValueError, which names the key, never a value."""
+        """Create accounts from parsed JSON. Raises ValueError; its message names the key, never a value."""
         if not isinstance(data, Mapping):
             raise ValueError("the accounts must be a JSON object")  # noqa: TRY004 - a file's content, not a caller's type
         known = (*_PAIRS, *_LISTS)

@@ -1,7 +1,7 @@
 """Verifies ACS3-HMAC-SHA256 signatures as specified by Alibaba Cloud.
 
-Written only from the published description of the V3 signature, and without sharing code with the signer, so that each
-of the two checks the other.
+It is written from the published description of the V3 signature and shares no code with the signer in
+`jupyter_tokens.providers`, so that signer and verifier check each other.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REQUIRED = {
 
 
 class RefusedError(Exception):
-    """A refusal with the vendor's status, code and message. Contains no secret."""
+    """A refusal, with the vendor's status, code and message. It contains no secret."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(code)
@@ -50,7 +50,7 @@ class _Claim:
 
 
 class Acs3Verifier:
-    """Refuses requests that are unsigned, wrongly signed, too old or replayed."""
+    """Refuses requests that are unsigned, wrongly signed, replayed, or dated more than 15 minutes from now."""
 
     def __init__(
         self, keys: Mapping[str, str], clock: Callable[[], float], temporary: Mapping[str, TemporaryKey] = _NONE
@@ -93,7 +93,7 @@ class Acs3Verifier:
         body_hash = hashlib.sha256(request.body).hexdigest()
         digest = hashlib.sha256(_canonical(request, claim.signed, body_hash)).hexdigest()
         computed = hmac.new(secret.encode(), f"{_ALGORITHM}\n{digest}".encode(), hashlib.sha256).hexdigest()
-        # Like the vendor, show the string to sign: it is a hash, and shows which side built a different request.
+        # Like the vendor, show the string to sign, so that the client can compare. It contains a hash but no secret.
         if not hmac.compare_digest(computed, claim.signature):
             message = f"Specified signature does not match our calculation. String to sign: {_ALGORITHM} {digest}"
             raise RefusedError(400, "SignatureDoesNotMatch", message)
@@ -115,7 +115,7 @@ class Acs3Verifier:
 
     def _use_nonce(self, access_key: str, nonce: str) -> None:
         now = self._clock()
-        # A request dated a whole window ahead stays valid for two windows. After that, its date is refused anyway.
+        # A request can be dated one window ahead, so it is valid for two windows at most. Then its date is refused.
         while self._nonces and next(iter(self._nonces.values())) < now - 2 * WINDOW:
             self._nonces.popitem(last=False)
         if (access_key, nonce) in self._nonces:

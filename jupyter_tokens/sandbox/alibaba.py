@@ -1,4 +1,4 @@
-"""The gateway in front of PAI, EIAM and STS: checks signature, version and action, and formats errors."""
+"""Alibaba Cloud's gateway in front of PAI, EIAM and STS: checks signature, action and version, and formats errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def invalid(name: str, message: str) -> RefusedError:
 
 
 def known_parameters(params: list[tuple[str, str]], known: tuple[str, ...]) -> dict[str, str]:
-    """Return the query as a dict. Raises RefusedError for a parameter that is unknown or given twice."""
+    """Return the parameters as a dict. Raises RefusedError for a parameter that is unknown or given twice."""
     given: dict[str, str] = {}
     for name, value in params:
         if name in given or name not in known:
@@ -42,7 +42,7 @@ def known_parameters(params: list[tuple[str, str]], known: tuple[str, ...]) -> d
 
 
 def mandatory(given: dict[str, str], name: str) -> str:
-    """Return a parameter's value. Raises RefusedError (`Missing{Param}`)."""
+    """Return a parameter's value. Raises RefusedError (`Missing{Param}`) if it is missing or empty."""
     if not given.get(name):
         raise RefusedError(400, f"Missing{name}", f"The parameter {name} is mandatory, in the query.")
     return given[name]
@@ -61,10 +61,10 @@ class AlibabaApi(Api):
 
     @abstractmethod
     def perform(self, request: Request) -> dict[str, Any]:
-        """Return the response without its RequestId. Called once authentication, action and version are checked."""
+        """Return the body of the response, without RequestId. Called after `check` has accepted the request."""
 
     def answer(self, request: Request) -> Response:
-        """Authenticate the request, check action and version, and perform the action."""
+        """Check the request and perform its action. Refusals become error responses."""
         request_id = str(uuid.uuid4()).upper()
         try:
             self.check(request)
@@ -73,7 +73,7 @@ class AlibabaApi(Api):
             return _error(request_id, request.header("host") or "", refused)
 
     def check(self, request: Request) -> None:
-        """Raise RefusedError unless the request is authenticated, and action and version are this API's."""
+        """Raise RefusedError unless the request is signed and its action and version belong to this API."""
         self._verifier.verify(request)
         if request.header("x-acs-action") not in (self.action, self.list_action):
             raise not_found()
@@ -81,11 +81,11 @@ class AlibabaApi(Api):
             raise RefusedError(404, "InvalidVersion", "Specified parameter Version is not valid.")
 
     def lists(self, request: Request) -> bool:
-        """Whether a call asks for the list."""
+        """Whether the action of a call is `list_action`."""
         return bool(self.list_action) and request.header("x-acs-action") == self.list_action
 
     def hands_out(self, request: Request) -> bool:
-        """Whether a call requests a token: all but the list do."""
+        """Whether a call requests a token: every call does, except those with `list_action`."""
         return not self.lists(request)
 
     def failure(self, status: int) -> Response:
@@ -99,7 +99,7 @@ class AlibabaApi(Api):
         return _error(str(uuid.uuid4()).upper(), self.name, RefusedError(400, "Throttling.User", message))
 
     def retry_header(self, seconds: float) -> tuple[str, str]:
-        """Return name and value of the vendor's own header, which is in milliseconds."""
+        """Return name and value of the vendor's header for the waiting time, which is in milliseconds."""
         return "x-acs-retry-after", str(round(seconds * 1000))
 
 

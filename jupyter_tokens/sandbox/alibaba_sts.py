@@ -1,4 +1,4 @@
-"""Alibaba Cloud STS 2015-04-01: temporary access keys of a role, accepted by the sandbox's other APIs."""
+"""Alibaba Cloud STS 2015-04-01: issues temporary access keys of a role, which the sandbox's other APIs accept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BOTH = ("RoleArn", "RoleSessionName", "DurationSeconds", "Policy")
 _SIGNED = (*_BOTH, "ExternalId", "SourceIdentity")
 _ANONYMOUS = (*_BOTH, "OIDCProviderArn", "OIDCToken")
 _ARN = re.compile(r"acs:ram::([0-9]{1,32}):role/([A-Za-z0-9._/-]{1,64})")
-# The documentation allows no blank in SourceIdentity, but the SDK's recorded call has one.
+# The documentation allows no space in SourceIdentity, but the SDK's recorded call contains one.
 _FORMS = {
     "RoleSessionName": re.compile(r"[A-Za-z0-9.@_-]{2,64}"),
     "ExternalId": re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"),
@@ -52,7 +52,7 @@ class AlibabaSts(AlibabaApi):
         self._anonymous_nonces: set[str] = set()
 
     def check(self, request: Request) -> None:
-        """Check the call, which need not be signed if it has an OIDC token. Raises `RefusedError`."""
+        """Check the call. AssumeRoleWithOIDC needs no signature. Raises `RefusedError`."""
         if _action(request) != _OIDC:
             super().check(request)
             return
@@ -122,14 +122,14 @@ class AlibabaSts(AlibabaApi):
         issued = self.world.find(token)
         if issued is not None and not issued.alive(self.world.clock()):
             raise RefusedError(401, "AuthenticationFail.OIDCToken.Expired", "The OIDC token has expired.")
-        # A token of the sandbox's own APIs counts as a token of any identity provider.
+        # A token that the sandbox's own APIs issued counts as a token of any identity provider.
         if issued is None and not (known and hmac.compare_digest(known.encode(), token.encode("utf-8", "replace"))):
             raise RefusedError(401, "AuthenticationFail.OIDCToken.Invalid", "The OIDC token is not valid.")
         return {"OIDCTokenInfo": {"Issuer": "https://idp.example.com", "Subject": "s", "VerificationInfo": "Success"}}
 
 
 def _action(request: Request) -> str | None:
-    """Return the action in the header or, if missing, in the query."""
+    """Return the action from the header, or else from the query."""
     return request.header("x-acs-action") or dict(request.params).get("Action")
 
 

@@ -1,4 +1,4 @@
-"""The base class of the APIs, and the state that they share: clock, accounts and issued tokens."""
+"""The base class of the sandbox's APIs, and the state that they share: clock, accounts and issued tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def iso(moment: float, *, fraction: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Issued:
-    """A token that the sandbox issued: the API, the expiry (None: never) and the subject."""
+    """The facts about a token that the sandbox issued: its API, its expiry (None: never) and its subject."""
 
     api: str
     expires_at: float | None
@@ -50,7 +50,8 @@ class World:
     def end_of_life(self, api: str, request: Request, default: float) -> float:
         """Return the expiry of a token issued for this request: after `default` seconds, or `life` if that is shorter.
 
-        With the fault `expired`, the token has expired already; with `stalled`, it expires when the previous one does.
+        With the fault `expired`, the token has expired already. With `stalled`, it expires when the API's previous
+        token does.
         """
         if request.variant == "expired":
             return self.clock() - 60
@@ -59,7 +60,7 @@ class World:
         return self.ends[api]
 
     def issue(self, value: str, token: Issued) -> None:
-        """Record a requested token."""
+        """Record the token that a call requested."""
         _remember(self.issued, value, token)
 
     def issue_beside(self, value: str, token: Issued) -> None:
@@ -75,7 +76,7 @@ class World:
         self.issued.pop(value, None)
 
     def find(self, value: str) -> Issued | None:
-        """Return what was recorded about a token, valid or not, or None."""
+        """Return what is recorded about a token, even if it has expired; None for an unknown token."""
         return self.issued.get(value) or self.companions.get(value)
 
 
@@ -83,7 +84,7 @@ _T = TypeVar("_T")
 
 
 def _remember(tokens: OrderedDict[str, _T], value: str, token: _T) -> None:
-    """Add an entry and drop the oldest one above the limit, so that a benchmark does not fill the memory."""
+    """Add an entry. Above the limit, drop the oldest entry, so that a benchmark does not fill the memory."""
     tokens[value] = token
     tokens.move_to_end(value)
     if len(tokens) > _MOST_ISSUED:
@@ -95,15 +96,15 @@ class Api(ABC):
 
     name: ClassVar[str]
     variants: ClassVar[frozenset[str]] = frozenset()
-    """Those of the faults `expired`, `stalled` and `disabled` that this API supports."""
+    """Which of the faults `expired`, `stalled` and `disabled` this API supports."""
 
     def hands_out(self, request: Request) -> bool:
-        """Whether a call requests a token. Only such calls are counted and hit by faults."""
+        """Whether a call requests a token. Only calls that do are counted, and only they are hit by faults."""
         return True
 
     @abstractmethod
     def answer(self, request: Request) -> Response:
-        """Answer as the vendor would."""
+        """Return the response that the vendor would give."""
 
     @abstractmethod
     def failure(self, status: int) -> Response:

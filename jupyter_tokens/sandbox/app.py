@@ -59,7 +59,7 @@ class Sandbox:
     clock : callable
         Returns seconds since the epoch.
     life : float, optional
-        The longest life of tokens, in seconds; by default the vendors'.
+        The longest life of tokens, in seconds; by default, tokens live as long as the vendors' tokens.
     reuse : bool
         Whether OneAccess returns a token again while it is valid.
     lock_after : int, optional
@@ -133,11 +133,11 @@ class Sandbox:
         await self._server.stop()
 
     def plan(self, fault: Mapping[str, Any]) -> None:
-        """Plan a fault `{"api", "kind", "times", …}`, from any thread. Raises FaultError, a ValueError."""
+        """Plan a fault `{"api", "kind", "times", …}`; any thread can do this. Raises FaultError, a ValueError."""
         self._plan.add(fault)
 
     def clear_faults(self) -> None:
-        """Forget all planned faults and release hanging calls, from any thread."""
+        """Forget all planned faults and release hanging calls; any thread can do this."""
         self._plan.clear()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._server.interrupt)
@@ -147,7 +147,7 @@ class Sandbox:
         return profiles(self.accounts, self.url, secrets_dir)
 
     def neighbours(self, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
-        """Return profiles for the other APIs, in the same form."""
+        """Return profiles for the APIs that `profiles` leaves out, in the same form."""
         return neighbours(self.accounts, self.url, secrets_dir)
 
     def _handle(self, request: Request) -> Response:
@@ -169,11 +169,11 @@ class Sandbox:
 
 
 def _whose(request: Request) -> str | None:
-    """Return the name of the API that a call is for, or None. All APIs share one host here, so it does not decide."""
+    """Return the name of the API that a call is for, or None. The host does not help: here all APIs share one host."""
     for prefix, name in _BY_PATH.items():
         if request.path.startswith(prefix):
             return name
-    # Anonymous calls have the version in the query.
+    # Calls without a signature have the version in the query.
     version = request.header("x-acs-version") or dict(request.params).get("Version")
     if version in _BY_VERSION:
         return _BY_VERSION[version]
@@ -191,7 +191,7 @@ def _whose(request: Request) -> str | None:
 def running(
     sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> Iterator[Sandbox]:
-    """Serve a sandbox on a thread with its own event loop; without a sandbox, create one with `options`."""
+    """Serve a sandbox on a thread with its own event loop. If none is given, create a sandbox with `options`."""
     served = sandbox or Sandbox(**options)
     started = threading.Event()
     failures: list[Exception] = []

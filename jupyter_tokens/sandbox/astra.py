@@ -42,7 +42,7 @@ _ALLOWED = {True: ("GET", "PUT", "DELETE"), False: ("GET", "POST")}
 
 
 class Astra(Api):
-    """One account with one user, who has the tokens of the documentation's samples. Their values are never shown."""
+    """One account with one user. The user has the tokens of the documentation's samples, which have no values here."""
 
     name: ClassVar[str] = "astra"
 
@@ -54,7 +54,7 @@ class Astra(Api):
             self._resources[identifier] = new_resource(identifier, USER, {"name": name}, _STAMP)
 
     def answer(self, request: Request) -> Response:
-        """Check the bearer token, then the collection, then the method."""
+        """Check the bearer token, then the collection, then the method; perform the call."""
         try:
             self._authenticate(request)
             match = _PATH.fullmatch(request.path)
@@ -69,7 +69,7 @@ class Astra(Api):
             return _problem(problem)
 
     def failure(self, status: int) -> Response:
-        """Create a problem from the vendor's catalogue, or a made-up one if the catalogue has none with this status."""
+        """Create the error for a status: a problem from the vendor's catalogue or, if none fits, an invented one."""
         if status in _BY_STATUS:
             return _problem(ProblemError(_BY_STATUS[status]))
         title = "Too many requests" if status == HTTPStatus.TOO_MANY_REQUESTS else "The request failed"
@@ -117,7 +117,7 @@ class Astra(Api):
         self._values[identifier] = value
         self.world.issue(value, Issued(self.name, None, {"token_id": identifier}))
         headers = [("Location", f"{request.path}/{identifier}"), ("ETag", _etag(resource))]
-        # The only response that contains the value.
+        # No other response contains the token's value.
         return json_response(201, {**resource, "token": value}, headers, f"{MEDIA}+json")
 
     def _list(self, request: Request) -> Response:

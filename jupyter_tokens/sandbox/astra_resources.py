@@ -22,7 +22,7 @@ Resource = dict[str, Any]
 
 
 class ProblemError(Exception):
-    """A refusal with its number in the vendor's catalogue, and the additional fields listed there."""
+    """A refusal: its number in the vendor's catalogue of problems, and the additional fields of that problem."""
 
     def __init__(self, number: int, **extra: Any) -> None:
         super().__init__(number)
@@ -44,7 +44,7 @@ def new_resource(identifier: str, user_id: str, body: Resource, now: str) -> Res
 
 
 def check_create(body: Any) -> Resource:
-    """Check the body of a POST. Raises ProblemError."""
+    """Check the body of a POST and return it. Raises ProblemError."""
     return _check(body, _EDITABLE, ("type", "version", "name"))
 
 
@@ -91,7 +91,10 @@ def _is_metadata(value: Any) -> bool:
 
 
 def query(resources: Iterable[Resource], params: list[tuple[str, str]]) -> tuple[list[Any], int | None]:
-    """Return the items that the query selects, and the total number if the query asks for it."""
+    """Return the items that the query selects and, if the query has `count`, their number without `skip` and `limit`.
+
+    Raises ProblemError.
+    """
     given = dict(params)
     patterns = {"include": _INCLUDE, "limit": _NUMBER, "skip": _NUMBER, "orderBy": _ORDER, "filter": _FILTER}
     patterns["count"] = re.compile("true")

@@ -30,7 +30,7 @@ def broken(fault: Fault, api: Api, request: Request) -> Response:
         return api.answer(request)
     if fault.kind in _REPLACED:
         return _REPLACED[fault.kind](fault, request)
-    # The other kinds change a correct response, or how it is sent.
+    # The other kinds change a correct response, or the way it is sent.
     right = api.answer(request)
     if fault.kind in _SPOILED:
         return _SPOILED[fault.kind](right)
@@ -86,17 +86,16 @@ def _with_wrong_types(right: Response) -> Response:
 
 
 def _half(right: Response) -> Response:
-    """A complete response with truncated JSON."""
     right.body = right.body[: len(right.body) // 2]
     return right
 
 
 def _another_type(body: Any) -> Any:
-    """Return the same response with another type of token than documented."""
+    """Return the same body with a token type that is not documented."""
     told = [name for name in ("token_type", "TokenType", "ApplicationTokenType", "type") if name in body]
     if told:
         return {**body, **dict.fromkeys(told, "application/x-other")}
-    # If the response has no type of token, change the JSON type of the token itself.
+    # If the body does not name a token type, change the JSON type of the token itself.
     return {
         name: _another_type(value) if isinstance(value, dict) else [value] if name in ("token", "Token") else value
         for name, value in body.items()
@@ -123,7 +122,7 @@ async def _reset(_fault: Fault, _response: Response, wire: Wire) -> None:
 async def _reset_mid(_fault: Fault, response: Response, wire: Wire) -> None:
     await wire.head(response, len(response.body))
     await wire.send(response.body[: len(response.body) // 2])
-    # Let the first half leave before the RST, which would discard it.
+    # Leave time to send the first half: the RST discards what has not been sent.
     await wire.idle(0.01)
     wire.reset()
 

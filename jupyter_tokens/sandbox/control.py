@@ -1,4 +1,4 @@
-"""The sandbox's own routes under /_sandbox/: request counts, faults, and the owner of a token."""
+"""The sandbox's own routes under /_sandbox/: request counts, planned faults, and facts about a token."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Control:
         }
 
     def answer(self, request: Request) -> Response:
-        """Answer a request."""
+        """Answer a request; refuse it if it comes from a web page."""
         if request.header("origin") is not None:
-            # Any web page can send requests to loopback, so browsers are refused.
+            # Any web page can send requests to loopback.
             return _message(403, "not from a web page")
         route = self._routes.get((request.method, request.path.removeprefix(PREFIX)))
         if route is None:
@@ -58,7 +58,7 @@ class Control:
             return _message(400, str(error))
         except ValueError:
             return _message(400, "the body is not JSON")
-        # Plan all faults or, after an error above, none.
+        # All faults are planned or none: an invalid fault has already been refused above.
         for fault in faults:
             self._plan.add(fault)
         return json_response(201, self._plan.summary())

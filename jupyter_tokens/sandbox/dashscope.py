@@ -25,7 +25,7 @@ _PLAUSIBLE = {
 
 
 class DashScope(Api):
-    """Issues temporary keys; regions are not distinguished."""
+    """Issues temporary keys for any region."""
 
     name: ClassVar[str] = "dashscope"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -34,7 +34,7 @@ class DashScope(Api):
         self.world = world
 
     def answer(self, request: Request) -> Response:
-        """Check the key, then the requested life."""
+        """Check the API key, then the requested life; return a temporary key."""
         if (request.method, request.path) != ("POST", PATH):
             return self.failure(404)
         given = (request.credentials("Bearer") or "").encode("latin-1")

@@ -1,4 +1,4 @@
-"""IDaaS EIAM 2021-12-01: stored application tokens and OAuth tokens."""
+"""IDaaS EIAM 2021-12-01: returns stored application tokens, and issues OAuth tokens."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 class Eiam(AlibabaApi):
-    """Has the tokens of the documentation's samples, a disabled one and an expired one."""
+    """Stores the tokens of the documentation's samples, a disabled token and an expired token."""
 
     name: ClassVar[str] = "eiam"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled", "disabled"})
@@ -53,7 +53,7 @@ class Eiam(AlibabaApi):
         self._values = {ids: "SATF" + "".join(secrets.choice(_LETTERS) for _ in range(121)) for ids in _STORED}
 
     def perform(self, request: Request) -> dict[str, Any]:
-        """Return the stored token in any state: a disabled or expired one is also answered with 200."""
+        """Return a stored token, or the list of tokens. A disabled or expired token is returned with status 200 too."""
         _check_rpc(request)
         if self.lists(request):
             return self._list(request)
@@ -76,8 +76,8 @@ class Eiam(AlibabaApi):
         return {"ApplicationTokens": told}
 
     def _resource(self, request: Request, ids: tuple[str, str, str], value: str) -> dict[str, Any]:
-        # The real API stores a fixed expiry; here each call extends it, so that a token with a short `life` can be
-        # refreshed.
+        # In the real API a token has a fixed expiry. Here each call extends the expiry, so that a token with a short
+        # `life` can be refreshed.
         end = self.world.clock() - 60 if ids[2] == EXPIRED else self.world.end_of_life(self.name, request, _LIFE)
         disabled = ids[2] == DISABLED or request.variant == "disabled"
         usable_until = self.world.clock() if disabled else end
@@ -96,9 +96,9 @@ class Eiam(AlibabaApi):
 
 
 class EiamOauth(AlibabaApi):
-    """Issues tokens to the applications of the stored tokens, for any audience and scope.
+    """Issues tokens to the applications that have stored tokens, for any audience and scope.
 
-    A subject token is not verified.
+    A token exchange accepts any subject token.
     """
 
     name: ClassVar[str] = "eiam-oauth"
@@ -132,7 +132,7 @@ def _check_rpc(request: Request) -> None:
 
 
 def _check_scopes(scopes: list[tuple[str, str]]) -> None:
-    """Check an array: its elements are numbered from 1, in any order."""
+    """Check the array ScopeValues. Its elements are numbered from 1, in any order, and not empty."""
     if not scopes:
         raise RefusedError(400, "MissingScopeValues", "The parameter ScopeValues is mandatory, in the query.")
     wanted = {f"{_SCOPE}{number}" for number in range(1, len(scopes) + 1)}

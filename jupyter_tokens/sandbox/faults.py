@@ -1,4 +1,4 @@
-"""The planned faults: of which kind, for which API, and for how many calls."""
+"""Planned faults: their kinds, the API that they affect, and the number of calls."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ KINDS = (
     "expired", "stalled", "disabled",
 )  # fmt: skip
 TOKEN_KINDS = ("expired", "stalled", "disabled")
-"""Kinds that change what an API reports about its token. They are only possible for APIs that report it."""
+"""Kinds that change what an API reports about its token. An API supports only those in its `variants`."""
 _STATUSES = range(200, 600)
 _MOST_BYTES = 10 * 1024**3
-# Headers about framing are excluded; there are separate kinds for wrong framing.
+# Headers about framing cannot be set, because wrong framing has kinds of its own.
 _HEADER = re.compile(r"(?!(?i:content-length|transfer-encoding|connection)$)[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OPTIONS = {"retry_after", "headers", "body", "bytes", "interval", "location"}
 
 
 class FaultError(ValueError):
-    """A fault that cannot be planned. The message names the error, and the valid choices."""
+    """A fault that cannot be planned. The message says what is wrong, and which choices are valid."""
 
 
 @dataclass
 class Fault:
-    """One planned fault. `times` is the number of calls that it will still affect; None: all until it is cleared."""
+    """One planned fault. `times` is how many more calls it affects; None means all calls until it is cleared."""
 
     api: str
     kind: str
@@ -42,16 +42,16 @@ class Fault:
 
     @property
     def status(self) -> int | None:
-        """The HTTP status, if the kind is one."""
+        """The HTTP status, if the kind is a status; otherwise None."""
         return int(self.kind) if self.kind.isdigit() else None
 
     def summary(self) -> dict[str, Any]:
-        """The JSON that describes the fault."""
+        """Return the fault as JSON."""
         return {"api": self.api, "kind": self.kind, "times": self.times}
 
 
 class Plan:
-    """The planned faults, in order."""
+    """The planned faults, in the order in which they were planned."""
 
     def __init__(self, variants: Mapping[str, frozenset[str]]) -> None:
         self._variants = variants
@@ -66,11 +66,11 @@ class Plan:
         self._faults = []
 
     def summary(self) -> list[dict[str, Any]]:
-        """The JSON that describes all planned faults."""
+        """Return all planned faults as JSON."""
         return [fault.summary() for fault in self._faults]
 
     def take(self, api: str) -> Fault | None:
-        """Return the fault for a call, if any: the one that was planned first."""
+        """Return the fault for a call of this API: the first that was planned, or None. The call counts for `times`."""
         for fault in self._faults:
             if fault.api == api or (fault.api == "*" and self._fits(api, fault.kind)):
                 if fault.times is not None:
@@ -84,7 +84,7 @@ class Plan:
         return kind not in TOKEN_KINDS or kind in self._variants[api]
 
     def parse(self, wanted: Mapping[str, Any]) -> Fault:
-        """Check a fault given as JSON. Raises FaultError."""
+        """Convert a fault from JSON, and check it. Raises FaultError."""
         if not isinstance(wanted, Mapping) or not {"api", "kind"} <= set(wanted):
             raise FaultError("a fault is an object with at least 'api' and 'kind'")
         unknown = sorted(map(str, set(wanted) - _OPTIONS - {"api", "kind", "times"}))

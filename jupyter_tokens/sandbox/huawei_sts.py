@@ -1,4 +1,4 @@
-"""STS of Huawei Cloud, v5: temporary access keys of an agency, which sign calls to the sandbox's other APIs."""
+"""STS of Huawei Cloud, v5: issues temporary access keys of an agency, which the sandbox's other APIs accept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PROVIDER = re.compile(r"iam::[^:\s]+:oidc-provider:(\S+)")
 _LIVES, _CHAINED_LIVES, _DEFAULT_LIFE = range(900, 43_201), range(900, 3_601), 3600
 _MOST = 20
 _POLICY_LENGTHS, _TOKEN_LENGTHS = range(2, 4097), range(4, 20_001)
-# Only two of these codes are documented: for an agency that does not exist (404), and for denied access (403).
+# Of these STS codes only two are documented: for an agency that does not exist (404), and for denied access (403).
 _PLAUSIBLE = {
     400: ("STS5.0001", "The request is invalid."),
     401: ("STS5.0002", "The caller cannot be authenticated."),
@@ -44,7 +44,7 @@ class _RefusedError(Exception):
 
 
 def lend(world: World, api: str, end: float) -> tuple[str, str, str]:
-    """Issue a temporary access key that signs calls until `end`; return its id, secret and security token."""
+    """Issue a temporary access key that is valid until `end`; return its id, secret and security token."""
     key_id, secret, token = (
         "HST" + secrets.token_hex(9).upper(),
         secrets.token_hex(20),
@@ -56,7 +56,7 @@ def lend(world: World, api: str, end: float) -> tuple[str, str, str]:
 
 
 class HuaweiSts(Api):
-    """Has agencies, which trust every caller that can sign, and the identity providers of the accounts."""
+    """Issues keys of agencies. Each agency trusts every caller that can sign, and the accounts' identity providers."""
 
     name: ClassVar[str] = "huawei-sts"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -65,7 +65,7 @@ class HuaweiSts(Api):
         self.world, self._verifier = world, verifier
 
     def answer(self, request: Request) -> Response:
-        """Check the caller, then the body."""
+        """Check the caller, then the body; return a temporary key."""
         try:
             if request.path not in (_ASSUME, _WITH_OIDC):
                 raise _RefusedError(404, "The API does not exist", "APIGW.0101")
@@ -81,7 +81,7 @@ class HuaweiSts(Api):
             return _error(refused.status, refused.message, refused.code)
 
     def failure(self, status: int) -> Response:
-        """Create an error in the form of STS."""
+        """Create an error in the form that STS uses."""
         return _error(status)
 
     def _assume(self, request: Request) -> Response:

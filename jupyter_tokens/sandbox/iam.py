@@ -1,4 +1,4 @@
-"""Huawei Cloud IAM: logins that return an X-Subject-Token, and temporary access keys of a user or an agency."""
+"""Huawei Cloud IAM: issues IAM tokens to logins, and temporary access keys to a user or an agency."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _RefusedError(Exception):
 
 
 class Iam(Api):
-    """Accepts any domain and any project name; each project name means the sandbox's default project."""
+    """Accepts any domain and any project name. Every project name means the sandbox's default project."""
 
     name: ClassVar[str] = "iam"
     variants: ClassVar[frozenset[str]] = frozenset({"expired"})
@@ -49,13 +49,13 @@ class Iam(Api):
         self.world, self._verifier = world, verifier
 
     def answer(self, request: Request) -> Response:
-        """Answer with 201: a login with the token in a header and its expiry in the body, or with a temporary key."""
+        """Log in or issue a temporary key, with status 201. A login's token is in a header, its expiry in the body."""
         try:
             if request.path not in ("/v3/auth/tokens", _ID_TOKEN, _SECURITY_TOKENS):
                 raise _RefusedError(404)
             if request.method != "POST":
                 raise _RefusedError(405)
-            # Logins need no signature, but the SDK signs some; like the gateway, check each signature.
+            # Logins need no signature, but the SDK signs some of them. Like the gateway, verify every signature.
             if request.header("authorization") is not None:
                 self._verifier.verify(request)
             return self._lend(request) if request.path == _SECURITY_TOKENS else self._log_in(request)
@@ -74,7 +74,7 @@ class Iam(Api):
             return self._issue("password", self._user(identity), scope, end)
         if identity.get("methods") == ["token"]:
             token = self._token(identity)
-            # The new token never outlives the one that it was exchanged for.
+            # The new token does not outlive the token that was used to log in.
             return self._issue("token", _named(token.subject["user"]), scope, min(end, token.expires_at or end))
         raise _RefusedError(400, "Only the methods password and token are supported here.")
 
@@ -95,7 +95,7 @@ class Iam(Api):
         if methods == ["assume_role"]:
             _check_agency(asked)
         _check_policy(identity.get("policy"))
-        # Unknown fields are ignored, such as the one that T Cloud's SDK misspells.
+        # Unknown fields are ignored: T Cloud's SDK misspells one of the names.
         life = asked.get("duration_seconds", _KEY_LIVES.start)
         if isinstance(life, bool) or not isinstance(life, int) or life not in _KEY_LIVES:
             raise _RefusedError(400, "duration_seconds must be a whole number from 900 to 86400.")
@@ -132,8 +132,8 @@ class Iam(Api):
         if not (isinstance(name, str) and isinstance(password, str) and _name_or_id(domain)):
             raise _RefusedError(400, "The user needs a name, a password and a domain's name or id.")
         known = self.world.accounts.iam.get(name)
-        # The password is compared even for an unknown user, and the error is the same: neither its text nor the time
-        # that it takes reveals whether the user or the password was wrong.
+        # An unknown user's password is compared too, and the error is the same: neither the text nor the time of the
+        # response reveals whether the user or the password was wrong.
         if not hmac.compare_digest((known or "").encode(), password.encode("utf-8", "replace")) or known is None:
             raise _RefusedError(401)
         return {"name": name, "domain": domain}
@@ -205,7 +205,7 @@ def _name_or_id(value: Any) -> str | None:
 
 
 def _scope(scope: Any) -> dict[str, Any]:
-    """Return the project or domain of the requested scope as the response shows it; without a scope, neither."""
+    """Return the project or domain of the requested scope, in the form of the response; {} without a scope."""
     if scope is None:
         return {}
     for kind in ("project", "domain"):

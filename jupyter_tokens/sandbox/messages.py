@@ -14,12 +14,12 @@ _NOT_UNRESERVED = re.compile(rb"[^A-Za-z0-9\-._~]")
 
 
 def percent_encode(raw: bytes) -> str:
-    """Percent-encode everything but the unreserved characters (RFC 3986), in upper case."""
+    """Percent-encode everything but the unreserved characters (RFC 3986), with hexadecimal digits in upper case."""
     return _NOT_UNRESERVED.sub(lambda match: b"%%%02X" % match[0][0], raw).decode("ascii")
 
 
 def form_pairs(encoded: str) -> list[tuple[bytes, bytes]]:
-    """Decode names and values of a query or form to bytes, because a signature may cover bytes that are not UTF-8."""
+    """Return the names and values of a query or form as bytes: a signature may cover bytes that are not UTF-8."""
     pairs = []
     for part in encoded.split("&"):
         if part:
@@ -29,20 +29,20 @@ def form_pairs(encoded: str) -> list[tuple[bytes, bytes]]:
 
 
 def text_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """Decode pairs to text. Bytes that are not UTF-8 are replaced, and so match nothing."""
+    """Decode names and values to text. Bytes that are not UTF-8 become U+FFFD, which matches no valid value."""
     return [(name.decode("utf-8", "replace"), value.decode("utf-8", "replace")) for name, value in pairs]
 
 
 @dataclass
 class Request:
-    """One call. `target` and `path` are not decoded; header names are lower-case, and their values latin-1 text."""
+    """One call. `target` and `path` are not decoded. Header names are in lower case; header values are latin-1 text."""
 
     method: str
     target: str
     headers: list[tuple[str, str]]
     body: bytes = b""
     variant: str = ""
-    """A planned fault that changes the content of the response rather than how it is sent, such as `expired`."""
+    """The planned fault that the API itself has to apply: one of `faults.TOKEN_KINDS`, or "" for none."""
 
     @cached_property
     def path(self) -> str:
@@ -60,11 +60,11 @@ class Request:
         return text_pairs(self.query)
 
     def values(self, name: str) -> list[str]:
-        """All values of a header (name in lower case)."""
+        """Return all values of a header; `name` is in lower case."""
         return [value for key, value in self.headers if key == name]
 
     def header(self, name: str) -> str | None:
-        """The first value of a header (name in lower case), or None."""
+        """Return the first value of a header, or None; `name` is in lower case."""
         return next((value for key, value in self.headers if key == name), None)
 
     @property
@@ -73,16 +73,16 @@ class Request:
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
 
     def credentials(self, scheme: str) -> str | None:
-        """The Authorization header after `scheme`; None if it is missing or has another scheme."""
+        """Return what follows `scheme` in the Authorization header; None if it is missing or has another scheme."""
         given, _, rest = (self.header("authorization") or "").partition(" ")
         return rest.strip() if given.lower() == scheme.lower() else None
 
 
 class Wire(Protocol):
-    """What a delivery can do with the connection."""
+    """The connection, as a `Delivery` uses it to send a faulty response."""
 
     async def head(self, response: Response, length: int | None) -> None:
-        """Send the status line and headers, which announce a body of `length` bytes or, with None, a chunked one."""
+        """Send the status line and headers. They announce a body of `length` bytes or, with None, a chunked body."""
 
     async def send(self, data: bytes) -> None:
         """Send a part of the body."""
@@ -91,7 +91,7 @@ class Wire(Protocol):
         """End a chunked body."""
 
     async def idle(self, seconds: float | None) -> bool:
-        """Wait these seconds, or for ever with None, and return True.
+        """Wait `seconds` and return True; None waits for ever.
 
         Return False as soon as the client disconnects or the faults are cleared.
         """
@@ -105,7 +105,7 @@ Delivery = Callable[["Response", Wire], Awaitable[None]]
 
 @dataclass
 class Response:
-    """A response. If it has a `delivery`, this function sends it, and the connection is closed afterwards."""
+    """A response. If `delivery` is given, that function sends the response, and the connection is then closed."""
 
     status: int
     body: bytes = b""

@@ -1,6 +1,6 @@
-"""ModelArts: its two calls for the token of a development environment, and the list of notebooks.
+"""ModelArts: the two calls that return the token of a development environment, and the list of notebooks.
 
-Callers sign with AK/SK, or send a token from `iam`.
+Callers sign with AK/SK, or send an IAM token of the sandbox.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
 NOT_RUNNING, FROZEN = "00000000-0000-4000-8000-000000006327", "00000000-0000-4000-8000-000000006326"
-# A notebook that stops when its lease ends, and an instance from before there were notebooks (only `demanager` has it).
+# A notebook that stops when its lease ends, and an instance from the time before notebooks, which only
+# `demanager` has.
 LEASED, OLD_INSTANCE = "6fa459ea-ee8a-3ca4-894e-000000003600", "DE-6fa459ea"
 LEASE_SECONDS = 3600
 _DEMANAGER = re.compile(r"/v1/([^/]+)/demanager/instances/([^/]+)/token")
@@ -50,18 +51,18 @@ class _RefusedError(Exception):
 
 
 class ModelArts(Api):
-    """Has the instance of the documentation's sample, instances in other states, and one that only `demanager` has."""
+    """Has the instance of the documentation's sample, instances in other states, and one for `demanager` only."""
 
     name: ClassVar[str] = "modelarts"
 
     def __init__(self, world: World, verifier: SdkHmacVerifier) -> None:
         self.world, self._verifier = world, verifier
         self._created = world.clock()
-        # In the samples `notebooks` answers with a UUID and `demanager` with 32 hex digits.
+        # In the documentation's samples, the token of `notebooks` is a UUID, that of `demanager` 32 hex digits.
         self._tokens = {instance: (str(uuid.uuid4()), secrets.token_hex(16)) for instance in (*_STATUS, LEASED)}
 
     def answer(self, request: Request) -> Response:
-        """Check the caller, then the path, then the project, then the instance."""
+        """Check the caller, then the path, the project and the instance; return a token or the list."""
         request_id = secrets.token_hex(16)
         try:
             projects = self._authenticate(request)
@@ -82,7 +83,7 @@ class ModelArts(Api):
             return _error(request_id, refused)
 
     def hands_out(self, request: Request) -> bool:
-        """Whether a call requests a token: all but the list of notebooks do."""
+        """Whether a call requests a token: every call does, except the list of notebooks."""
         return _LIST.fullmatch(request.path) is None
 
     def failure(self, status: int) -> Response:
@@ -118,7 +119,7 @@ class ModelArts(Api):
         return _STATUS.get(instance_id)
 
     def _instance_token(self, instance_id: str) -> dict[str, Any]:
-        """`demanager`: return only the token of a running instance."""
+        """Return the body of `demanager`, only the token. Raises `_RefusedError` unless the instance is running."""
         status = self._status(instance_id)
         if status is None:
             # In the documentation, this error has status 400 and the field `error_message`.
@@ -136,7 +137,7 @@ class ModelArts(Api):
         return {"current": 0, "data": found, "pages": 1, "size": int(limit), "total": len(found)}
 
     def _notebook(self, instance_id: str) -> dict[str, Any]:
-        """`notebooks`: return the notebook, with its token in any state."""
+        """Return the body of `notebooks`. It contains the token whatever the notebook's status."""
         status = self._status(instance_id)
         if status is None or instance_id == OLD_INSTANCE:
             raise _RefusedError(404, *_UNKNOWN)

@@ -1,4 +1,4 @@
-"""OneAccess: issues a tenant's access tokens, and has one API that accepts them."""
+"""OneAccess: issues a tenant's tokens, and has one API that accepts access tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PLAUSIBLE = {
 
 
 class OneAccess(Api):
-    """With `reuse`, it returns a valid token again with its remaining life, as in the vendor's sample."""
+    """One tenant. With `reuse`, a client gets the same token while it is valid, as in the vendor's sample."""
 
     name: ClassVar[str] = "oneaccess"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -37,7 +37,7 @@ class OneAccess(Api):
         self._live: dict[str, tuple[str, str]] = {}
 
     def hands_out(self, request: Request) -> bool:
-        """Whether a call requests a token: all but the list of users, which accepts tokens."""
+        """Whether a call requests a token: every call does, except the list of users."""
         return request.path != _USERS
 
     def answer(self, request: Request) -> Response:
@@ -62,8 +62,8 @@ class OneAccess(Api):
         if request.body and request.media_type != "application/x-www-form-urlencoded":
             return _error(400, "invalid_parameter", "The Content-Type must be application/x-www-form-urlencoded.")
         pairs = text_pairs(form_pairs(request.body.decode("latin-1")))
-        # The query is only read with Basic authentication and without a form: the documentation has only grant_type
-        # there. Secrets in URLs end up in access logs.
+        # The query is read only with Basic authentication and without a form, as documented: then it has only
+        # grant_type. Secrets do not belong in a URL, because URLs end up in access logs.
         given = dict(request.params if basic and not pairs else pairs)
         if len(given) != len(pairs) and pairs:
             return _error(400, "invalid_parameter", "A parameter is given twice.")
@@ -88,7 +88,7 @@ class OneAccess(Api):
             value = secrets.token_hex(20)
             token = Issued(self.name, self.world.end_of_life(self.name, request, _LIFE), {"client_id": client_id})
             self.world.issue(value, token)
-            # The vendor's ID token is signed and encrypted: only the enterprise API that it is for can read it.
+            # Random text: the vendor's ID token is signed and encrypted, and only its own enterprise API can read it.
             id_token = ".".join(secrets.token_urlsafe(size) for size in (27, 96, 64))
             subject = {"client_id": client_id, "token": "id_token"}
             self.world.issue_beside(id_token, Issued(self.name, token.expires_at, subject))

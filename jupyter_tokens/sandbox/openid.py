@@ -1,7 +1,7 @@
-"""An OpenID provider: a person logs in as `demo`, and programs get tokens with any grant.
+"""An OpenID provider: a person logs in as `demo`, and programs get tokens for themselves or by token exchange.
 
-It is as strict as a good real one. Source: RFC 6749, 7009, 7636 (only S256), 8252, 8414, 8628, 8693, 9207, 9700, and
-OpenID Connect Core and Discovery 1.0.
+It is as strict as a good real provider. Source: RFC 6749, 7009, 7636 (only S256), 8252, 8414, 8628, 8693, 9207, 9700,
+and OpenID Connect Core and Discovery 1.0.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from .messages import Request, Response, form_pairs, json_response, text_pairs
 PREFIX = "/openid"
 WELL_KNOWN = "/.well-known/"
 PUBLIC_CLIENT = "sandbox-app"
-"""A public client, that is, one without a secret, for programs on a person's own machine."""
+"""A public client, for programs on a person's own machine. A public client has no secret."""
 CALLBACKS = ("/jupyter-tokens/login/callback", "/callback", "/hub/oauth_callback")
-"""What a redirect URI's path must end with. Its host must be loopback; any port is allowed (RFC 8252, section 7.3)."""
+"""A redirect URI's path must end with one of these. Its host must be loopback; any port is allowed (RFC 8252, 7.3)."""
 PERSON = {"sub": "demo-0001", "name": "Demo Person", "preferred_username": "demo", "email": "demo@example.com"}
 SCOPES = ("openid", "profile", "email", "offline_access", "read", "write")
 LIFE, CODE_LIFE, DEVICE_LIFE, REFRESH_LIFE, PAGE_LIFE = 3600, 60, 600, 30 * 86400, 600
@@ -60,7 +60,7 @@ class _RefusedError(Exception):
 
 @dataclass
 class _Grant:
-    """What a client may do, for a person or for itself, and the tokens issued for that. All of them end together."""
+    """What a client may do, for a person or for itself, and the access and refresh tokens issued for that."""
 
     client_id: str
     scope: tuple[str, ...]
@@ -83,7 +83,7 @@ class _Code:
 
 @dataclass
 class _Asked:
-    """A page that waits for a person's decision. `cookie` binds it to the browser that shows it."""
+    """A page that waits for a person's decision. `cookie` binds the page to the browser that shows it."""
 
     grant: _Grant
     cookie: str
@@ -108,7 +108,7 @@ class _Device:
 
 
 class OpenId(Api):
-    """One issuer, at `PREFIX` below the sandbox's URL. `url` is a function because the port is only known later."""
+    """One issuer, at `PREFIX` below the sandbox's URL. `url` returns that URL, which is known only after the start."""
 
     name: ClassVar[str] = "openid"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -134,15 +134,15 @@ class OpenId(Api):
 
     @property
     def issuer(self) -> str:
-        """The issuer's identifier."""
+        """The issuer's identifier, a URL."""
         return self._url() + PREFIX
 
     def hands_out(self, request: Request) -> bool:
-        """Whether a call requests a token: only calls of the token endpoint do. The other routes issue no token."""
+        """Whether a call requests a token: only calls of the token endpoint do."""
         return request.path == f"{PREFIX}/token"
 
     def answer(self, request: Request) -> Response:
-        """Answer a request; errors are JSON."""
+        """Answer a request; a refusal becomes a JSON error."""
         if request.path == f"{WELL_KNOWN}oauth-authorization-server{PREFIX}":
             routes: dict[str, Callable[[Request], Response]] | None = {"GET": self._metadata}
         else:
@@ -194,7 +194,7 @@ class OpenId(Api):
 
     @cached_property
     def _key(self) -> Any:
-        from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 (for those who log in)
+        from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 (only a login needs it)
 
         return rsa.generate_private_key(65537, 2048)
 
@@ -251,7 +251,7 @@ class OpenId(Api):
     def _decision(self, request: Request) -> tuple[_Asked, bool] | None:
         """Return the page whose form was submitted, and whether the person allows access.
 
-        None if it was submitted twice, too late or from another browser.
+        None if the form was submitted twice, too late or from another browser.
         """
         given = dict(_form(request))
         asked = self._asked.pop(given.get("transaction", ""), None)
@@ -363,7 +363,7 @@ class OpenId(Api):
         if code is None or code.grant.client_id != client_id:
             raise _invalid_grant("The code is not known.")
         if code.spent:
-            # RFC 6749, section 4.1.2: one of the two clients that used the code has stolen it.
+            # RFC 6749, section 4.1.2: two uses of a code mean that one of them is by a thief.
             self._end(code.grant)
             raise _invalid_grant("The code was used already; the tokens issued for it are revoked.")
         code.spent = True
@@ -383,7 +383,7 @@ class OpenId(Api):
         if grant is None or grant.client_id != client_id or grant.ended or self.world.clock() >= ends:
             raise _invalid_grant("The refresh token is not known, has expired or was revoked.")
         if grant.refresh != value:
-            # RFC 9700, section 4.14.2: it was rotated, so one of the two clients that used it has stolen it.
+            # RFC 9700, section 4.14.2: two uses of a refresh token mean that one of them is by a thief.
             self._end(grant)
             raise _invalid_grant("The refresh token was used already; the login is revoked.")
         scope = _scope(given["scope"]) if "scope" in given else grant.scope
@@ -598,7 +598,7 @@ def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _basic(request: Request) -> tuple[str, str]:
-    """Return client id and secret, which are form-encoded in Basic authentication."""
+    """Return client id and secret. In Basic authentication they are form-encoded (RFC 6749, section 2.3.1)."""
     problem = _RefusedError("invalid_client", "Authorization is not Basic with an id and a secret.", 401)
     try:
         text = base64.b64decode(request.credentials("Basic") or "", validate=True).decode()

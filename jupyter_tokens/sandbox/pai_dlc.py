@@ -1,4 +1,4 @@
-"""PAI-DLC and PAI-DSW: the action GetToken, which returns the token of a job or an instance."""
+"""PAI-DLC and PAI-DSW: GetToken returns the token of a job, a TensorBoard or an instance; DSW also lists instances."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SETTINGS = ("TokenSettings.EnableCrossAccountAccess", "TokenSettings.EnableLogD
 
 
 class _Pai(AlibabaApi):
-    """Base class of both products: the action's name, and tokens that are JWTs with their expiry in `exp`."""
+    """Base class of both APIs. Their action has the same name, and their tokens are JWTs with the expiry in `exp`."""
 
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     action: ClassVar[str] = "GetToken"
@@ -45,7 +45,7 @@ class _Pai(AlibabaApi):
 
 
 class PaiDlc(_Pai):
-    """Accepts any TargetId."""
+    """Issues sharing tokens for any TargetId."""
 
     name: ClassVar[str] = "pai-dlc"
     version: ClassVar[str] = "2020-12-03"
@@ -59,14 +59,14 @@ class PaiDlc(_Pai):
 
 
 class PaiDsw(_Pai):
-    """Accepts any instance id that begins with `dsw-`. Errors of the service itself have status 200."""
+    """Issues tokens for any instance id that begins with `dsw-`. Errors of DSW itself have status 200."""
 
     name: ClassVar[str] = "pai-dsw"
     list_action: ClassVar[str] = "ListInstances"
     version: ClassVar[str] = "2022-01-01"
 
     def perform(self, request: Request) -> dict[str, Any]:
-        """Return the token of an instance, or `Success: false`; or the list of instances."""
+        """Return the token of an instance or the list of instances; an error of DSW has `Success: false`."""
         if self.lists(request):
             return _instances(request)
         if (request.method, request.path) != ("GET", "/api/v2/tokens"):

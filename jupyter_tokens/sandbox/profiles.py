@@ -77,7 +77,7 @@ def profiles(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str,
 
 
 def neighbours(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
-    """Return profiles for the APIs that the demo leaves out, in the same form."""
+    """Return profiles for the APIs that `profiles` leaves out, in the same form."""
     directory = Path(secrets_dir).resolve()
     user, password = next(iter(accounts.iam.items()))
     alibaba = _alibaba(accounts, url, directory)

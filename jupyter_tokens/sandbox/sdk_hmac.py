@@ -1,7 +1,7 @@
 """Verifies SDK-HMAC-SHA256 signatures as specified by Huawei Cloud.
 
-Written only from the published API signing guide, and without sharing code with the signer, so that each of the two
-checks the other.
+It is written from the published API signing guide and shares no code with the signer in `jupyter_tokens.providers`, so
+that signer and verifier check each other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class NotVerifiedError(Exception):
 
 
 class SdkHmacVerifier:
-    """Refuses requests that are unsigned, wrongly signed or too old. Replays pass, as with the vendor."""
+    """Refuses requests that are unsigned, wrongly signed, or dated more than 15 minutes from now.
+
+    Replayed requests are accepted, as by the vendor.
+    """
 
     def __init__(
         self,
@@ -39,8 +42,8 @@ class SdkHmacVerifier:
         lock_after: int | None,
         temporary: Mapping[str, TemporaryKey] = _NONE,
     ) -> None:
-        # Off by default: the vendor locks an AK for five minutes after five failures in a row, which would hide the
-        # actual mistake in tests and tutorials.
+        # None switches the lock off. The vendor locks an AK for five minutes after five failures in a row; in tests and
+        # tutorials that would hide the actual mistake.
         self._keys, self._clock, self._lock_after, self._temporary = keys, clock, lock_after, temporary
         self._failures: dict[str, int] = {}
         self._locked_until: dict[str, float] = {}
@@ -112,12 +115,12 @@ def _payload_hashes(request: Request) -> list[str]:
     actual = hashlib.sha256(request.body).hexdigest()
     if request.header("x-sdk-content-sha256") != _UNSIGNED:
         return [actual]
-    # For a request with this header but no body, the SDK signs the hash of an empty body; the guide signs the header.
+    # With this header and no body, the SDK signs the hash of an empty body, but the guide signs the header's value.
     return [_UNSIGNED] if request.body else [actual, _UNSIGNED]
 
 
 def _canonical(request: Request, signed: list[str], payload: str) -> bytes:
-    # Decoded as a whole and then split at slashes, like the SDK does, so that %2F counts as a slash.
+    # Decoded first and split at slashes afterwards, as in the SDK, so that %2F counts as a slash.
     path = "/".join(percent_encode(part) for part in unquote_to_bytes(request.path).split(b"/"))
     query = "&".join(f"{percent_encode(name)}={percent_encode(value)}" for name, value in sorted(request.query))
     headers = "".join(f"{name}:{','.join(v.strip() for v in request.values(name))}\n" for name in signed)

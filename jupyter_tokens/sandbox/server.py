@@ -1,7 +1,7 @@
 """A small HTTP/1.1 server on asyncio streams and h11, for loopback only.
 
-Not tornado or http.server: the official Alibaba SDK sends a complete URL as its Host, and planned faults need the raw
-connection (a TCP RST, half a response, a byte per second).
+Tornado and http.server cannot be used: the official Alibaba SDK sends a complete URL in the header Host, and planned
+faults need the raw connection (a TCP RST, half a response, a byte per second).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _TooLargeError(Exception):
 
 
 def loopback(host: str) -> str:
-    """Return the address to bind to. Raises ValueError unless it is loopback, because any client can get tokens."""
+    """Return the address to bind to. Raises ValueError unless it is loopback: other machines must not get tokens."""
     if host == "localhost":
         return "127.0.0.1"
     try:
@@ -69,7 +69,7 @@ class Server:
         return f"{'https' if self._ssl else 'http'}://{name}:{bound[1]}"
 
     async def stop(self) -> None:
-        """Close all connections, including those that hang on purpose."""
+        """Stop listening, and close all connections, including those that hang on purpose."""
         if self._server is not None:
             self._server.close()
             self._server, self._interruption, self._stopping = None, None, True
@@ -79,17 +79,17 @@ class Server:
             await asyncio.gather(*self._connections)
 
     def interrupt(self) -> None:
-        """End the waits of connections that are slow or hang on purpose."""
+        """End all current waits of connections that are slow or hang on purpose."""
         self.interruption().set_result(None)
         self._interruption = None
 
     def interruption(self) -> asyncio.Future[None]:
-        """The future that ends current waits. After an interrupt there is a new one."""
+        """Return the future that ends the current waits. Each interrupt is followed by a new future."""
         self._interruption = self._interruption or asyncio.get_running_loop().create_future()
         return self._interruption
 
     def date(self) -> str:
-        """The current Date header, by the sandbox's clock."""
+        """Return the current value of the header Date, by the sandbox's clock."""
         second = int(self._clock())
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True))
@@ -113,7 +113,7 @@ class Server:
 
 
 class _Connection:
-    """One connection. It implements `Wire`, through which a delivery sends a response."""
+    """One connection. It implements `Wire`, which a `Delivery` uses to send a faulty response."""
 
     def __init__(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server, self._reader, self._writer = server, reader, writer
@@ -192,7 +192,7 @@ class _Connection:
         await self._writer.drain()
 
     async def send(self, data: bytes) -> None:
-        """Send a part of the body, as fast as the client reads."""
+        """Send a part of the body; wait if the client reads slowly."""
         self._write(h11.Data(data=data))
         await self._writer.drain()
 
@@ -225,6 +225,6 @@ def _answer(handle: Callable[[Request], Response], request: Request) -> Response
     try:
         return handle(request)
     except Exception as error:  # One broken call must not end the sandbox.
-        # Only the type: the message of an exception may quote what was sent.
+        # Only the type is logged: the message of an exception may quote the request.
         _log.error("the sandbox itself failed: %s", type(error).__name__)
         return json_response(500, {"message": "the sandbox itself failed; this is not a vendor's response"})

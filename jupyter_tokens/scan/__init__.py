@@ -1,1 +1,1 @@
-"""Finds tokens and keys in notebooks: known values, many issuers' keys, and values with names that suggest a secret."""
+"""Finds tokens and keys in notebooks: known values, issuers' formats, and values whose name suggests a secret."""

@@ -22,7 +22,7 @@ __all__ = ["NotReadable", "Scanned", "notebooks_in", "rewritten", "scan_file"]
 _NEVER_OURS = {"node_modules", "site-packages", "__pycache__"}
 _CHECKPOINTS = ".ipynb_checkpoints"
 _STORE = ".jupyter_ystore.db"
-"""Where jupyter-collaboration keeps the history of shared notebooks; SQLite adds "-wal" and the like to the name."""
+"""The file with the history of jupyter-collaboration's notebooks. SQLite's extra files add "-wal" and the like."""
 _FORMAT = 4
 
 
@@ -31,7 +31,7 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 
 class NotReadable(Exception):
-    """A file cannot be read or written. The message says why, and quotes nothing from the file."""
+    """A file cannot be read or written. The message says why, without quoting the file."""
 
 
 class Scanned(NamedTuple):
@@ -46,9 +46,9 @@ class Scanned(NamedTuple):
     changed : bool
         Whether the file was redacted.
     broken : str
-        Why the file is not a notebook; "" if it is.
+        Why the file is not a notebook; "" for a notebook, and for the store of jupyter-collaboration.
     old : str
-        Why the notebook is only searched, and never changed; "" for format 4.
+        Text that says which format the notebook has; "" for format 4. Other formats are only searched, never changed.
     """
 
     findings: list[Finding]
@@ -62,7 +62,8 @@ def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lamb
     """Yield each file, all notebooks below each folder, and each folder that cannot be listed.
 
     Hidden folders, installed packages and virtual environments below a folder are left out. `skipped` is called with
-    each of Jupyter's checkpoint folders that has notebooks. The store of jupyter-collaboration counts as a notebook.
+    each of Jupyter's checkpoint folders that contains notebooks. The store of jupyter-collaboration counts as a
+    notebook.
     """
     for path in paths:
         if not os.path.isdir(path):  # noqa: PTH112 (is_dir() raises for a name that is too long)
@@ -78,7 +79,7 @@ def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lamb
 
 
 def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
-    """Scan a file, and redact its outputs in place if requested. Raises `NotReadable`."""
+    """Scan a file. With `fix`, redact its outputs and widget state in place. Raises `NotReadable`."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -106,7 +107,7 @@ def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
     after = rewritten(text, edits)
     left = scan(_parsed(after), known).findings
     try:
-        # If the path is a link, its target is written, and the link stays.
+        # If the path is a link, replace its target and keep the link.
         file = path.resolve()
         replace_file(file, after.encode(), file.stat().st_mode & 0o7777)
     except OSError as error:
@@ -130,7 +131,7 @@ def _parsed(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise _NotANotebookError(f"is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
     except ValueError:
-        # Python does not read numbers of thousands of digits.
+        # Python refuses to read numbers with thousands of digits.
         raise _NotANotebookError("contains a number that is too long to be read") from None
     except _TwiceError:
         raise _NotANotebookError("has an object with duplicate names: readers see only one of them") from None
@@ -142,7 +143,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 class _NotANotebookError(Exception):
-    """A text is not a notebook. The message says why."""
+    """The text is not a notebook. The message says why."""
 
 
 class _TwiceError(Exception):
@@ -157,7 +158,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def rewritten(text: str, edits: Edits) -> str:
-    """Return a JSON document with the replacements in `edits`. `text` must be valid JSON."""
+    """Return the valid JSON document `text` with the replacements in `edits`. All other text stays as it is."""
     pieces: list[str] = []
     done = 0
     for target, start, end in _strings(text):
@@ -169,13 +170,13 @@ def rewritten(text: str, edits: Edits) -> str:
 
 
 def _encoded(value: str, *, as_ascii: bool) -> str:
-    # JSON can hold half of a surrogate pair, UTF-8 cannot.
+    # JSON can contain half of a surrogate pair as an escape; UTF-8 cannot.
     return _LONE.sub(lambda half: f"\\u{ord(half[0]):04x}", json.dumps(value, ensure_ascii=as_ascii))
 
 
 def _strings(text: str) -> Iterator[tuple[Target, int, int]]:
     """Yield every string literal with its path and its position."""
-    # The current name in each open object, the index in each open list.
+    # For each open object its current name, for each open list its current index.
     path: list[str | int] = []
     after_colon = False
     for token in _TOKEN.finditer(text):

@@ -1,7 +1,7 @@
-"""A table of keys and tokens that their issuers have marked, such as `ghp_…`, each row with its source.
+"""A table of the formats of keys and tokens that their issuers have marked, such as `ghp_…`. Each row has its source.
 
-A row needs a mark that ordinary text does not contain: `sk-` alone also begins CSS classes, but OpenAI's keys contain
-`T3BlbkFJ`, which is base64 for "OpenAI".
+A mark must not occur in ordinary text. For example, `sk-` is no mark, because CSS classes begin with it too. But
+OpenAI's keys also contain `T3BlbkFJ`, which is base64 for "OpenAI".
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Shape(NamedTuple):
     kind : str
         The name of the kind.
     mark : str
-        A literal in each value; a text without it is not searched.
+        A literal in each value, or directly before it. A text without this literal is not searched.
     pattern : str
         Regular expression of the whole value.
     source : str
         The page that documents the format.
     pair : tuple of str or None
-        If the value is an id: kind and regular expression of the secret that belongs to it.
+        If the value is an id: the kind and the regular expression of the secret that belongs to the id.
     touching : str or None
         The characters that must not be directly before or after the value. The default is the characters of both
         base64 alphabets (RFC 4648) if the mark has only letters and digits, otherwise only those of the URL-safe one.
@@ -42,7 +42,7 @@ class Shape(NamedTuple):
 
     @property
     def edge(self) -> str:
-        """The characters of `touching` or its default, for a character class in a regular expression."""
+        """The characters of `touching`, or of its default, for a character class in a regular expression."""
         if self.touching is not None:
             return self.touching
         return "A-Za-z0-9+/_-" if self.mark.isalnum() else "A-Za-z0-9_-"
@@ -53,12 +53,12 @@ _URL64 = r"[A-Za-z0-9_-]"
 _GITHUB = "github.blog: Behind GitHub's new authentication token formats"
 _GITLAB = "docs.gitlab.com/security/tokens: token prefixes"
 _SLACK = "api.slack.com/authentication/token-types"
-# This page lists issuers, but not their formats. The formats were taken from keys in the issuers' consoles.
+# This page names the issuers, but not the formats. The formats were taken from keys in the issuers' consoles.
 _SCANNING = "docs.github.com: supported secret scanning patterns"
 _CONSOLE = "the issuer's console"
 
 SHAPES = (
-    # The header must be JSON and name an algorithm; Mapbox's public keys (pk.eyJ…) do not.
+    # `shapes` also requires a JSON header that names an algorithm. Mapbox's public keys (pk.eyJ…) have no such header.
     Shape(
         "JWT",
         "eyJ",
@@ -93,21 +93,21 @@ SHAPES = (
         pair=("Tencent SecretKey", r"[A-Za-z0-9]{32}"),
     ),
     # Huawei Cloud. MII… is CMS signed data (RFC 5652) in base64 with "-" for "/". Certificates and private keys also
-    # begin with MII, but not with this object identifier.
+    # begin with MII, but this object identifier does not follow.
     Shape(
         "Huawei IAM token",
         "YJKoZIhvcNAQcC",
         rf"MII[A-Za-z0-9+/-]{{3}}YJKoZIhvcNAQcC(?:[A-Za-z0-9+/=-]|{ESCAPED}){{40,65536}}+",
         "support.huaweicloud.com/api-iam: X-Subject-Token: MIIatAYJKoZIhvcNAQcCoII…",
     ),
-    # Base64 of a length and the region, "\ncn-north-1…"; tokens of other regions are found by their names.
+    # Base64 of the region with its length, "\ncn-north-1…". Tokens of other regions are found by the field's name.
     Shape(
         "Huawei security token",
         "Qpjbi",
         rf"[gh]Qpjbi{_B64}{{60,4096}}+",
         "support.huaweicloud.com/api-iam: securitytoken; recorded answers of AssumeAgency begin with hQpj",
     ),
-    # Amazon. Of its ids, only long-term and temporary keys come with a secret.
+    # Amazon. Of all Amazon's ids, only those of long-term and temporary keys come with a secret.
     *(
         Shape(
             "AWS access key id",
@@ -118,7 +118,7 @@ SHAPES = (
         )
         for mark in ("AKIA", "ASIA")
     ),
-    # Protobuf whose first field is the text "origin".
+    # Protobuf whose first field is a text: it begins with "origin", or is "er/aws".
     Shape("AWS session token", "IQoJ", rf"IQoJb3JpZ2lu{_B64}{{60,4096}}+", "docs.aws.amazon.com/STS: GetSessionToken"),
     Shape("AWS session token", "FwoG", rf"FwoGZXIvYXdz{_B64}{{60,4096}}+", "docs.aws.amazon.com/STS: GetSessionToken"),
     # Google.

@@ -13,9 +13,10 @@ __all__ = ["is_named", "named_in", "named_kind"]
 
 
 class _Rule(NamedTuple):
-    """What a value with a certain name must look like.
+    """What a value with a certain kind of name must look like.
 
-    `shortest` is its minimum length. `uuid`: it may be a UUID. `mixed`: it has small and capital letters and digits.
+    `shortest` is the minimum length. `uuid`: the value may be a UUID. `mixed`: the value must have small letters,
+    capital letters and digits.
     """
 
     shortest: int = 16
@@ -68,7 +69,7 @@ _LOOK_BACK = 80
 _BEFORE = re.compile(r"(?:(?:[Aa][Pp][Ii]|[Ss]ecret|SECRET|[Ss]ubscription) )?[A-Za-z][A-Za-z0-9_.-]*\Z")
 # In '\nACCESS_TOKEN=' in JSON, the "n" is not part of the name.
 _ESCAPES = re.compile(r"\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]*m")
-# Ends of names in lower case, each with what may directly follow. `key` alone does not count, and "sk" ends words.
+# Ends of names in lower case, each with what may follow. `key` alone is no such name. No letter may be before "sk".
 _ENDS = (
     ("token", "s?"),
     ("secret", "s?"),
@@ -78,15 +79,15 @@ _ENDS = (
     ("sk", "(?<![a-z]sk)"),
 )
 
-# What may be between a name and its value: punctuation, quotes (also of JSON in JSON and of HTML), terminal colours,
-# tags, types, and the number of a row in a table's JSON.
+# What may be between a name and its value: punctuation, quotes (also those of nested JSON and of HTML), terminal
+# colours, tags, types, and the number of a row in a table's JSON.
 _GAP = (
     r"(?P<gap>(?:[\s:=,>(\[\]\"'`\\：＝“”‘’「」『』]|-(?=>)|<-|&quot;|&\#(?:34|39|x22|x27);|%3a|%3d|%22|\x1b\[[0-9;]*m"
     r"|</?[a-z][^<>\x00]{0,120}>|[bru](?=\\?[\"'])|(?:secretstr|secretbytes|secret|str|bytes|repr)(?=\(|\s*[=\]])"
     r"|\{\s*(?:\\?[\"']|&quot;)?\d{1,6}(?=(?:\\?[\"']|&quot;)?\s*:)){1,20}+)"
 )
 _ASSIGNS = re.compile(r"[:=>：＝]|<-|%3[AaDd]")
-# The end of a gap before a value that is quoted, or inside a tag or a colour code.
+# The end of the gap before a value that is in quotes, or follows a tag or a colour code.
 _QUOTES = re.compile(r"(?:[\"'`>;m“‘「『]|%22)\Z")
 _CLOSES = re.compile(r"[\"'`\\&<\x1b”’」』]|%22|\Z")
 _NARROW = re.compile(rf"(?:[A-Za-z0-9._~+/=-]|{ESCAPED})+")
@@ -99,7 +100,7 @@ _BEGINS_LIKE_A_GAP = re.compile(r"[=:,>(]\s*\\?[\"']([:=,>(]+)\Z")
 _MORE = re.compile(
     r"\\{0,3}[\"']\s*,\s*(?:\\{0,3}[\"']?\d{1,6}\\{0,3}[\"']?\s*:\s*)?\\{0,3}[\"'](?P<value>[A-Za-z0-9._~+/=-]{16,})(?=\\{0,3}[\"'])"
 )
-# In a URL that is itself a value, a percent-encoded "&" and the like end a value.
+# In a URL that is part of another URL, a percent-encoded "&" and the like end a value.
 _ENDS_WITHIN = re.compile(r"%(?:25)?(?:0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])")
 _NAMES = tuple((end, re.compile(f"{end}{rest}(?![a-z0-9_])")) for end, rest in _ENDS)
 _FIELD = re.compile(_GAP + _WIDE)
@@ -112,7 +113,7 @@ _COMMAND = re.compile(r"(?:(?<![\w-])--?|%env |\bsetx? |\blogin \S{1,100} )\Z")
 _DIGIT = re.compile(r"\d")
 _CONSTANT = re.compile(r"[A-Z]+(?:_[A-Z0-9]+)+")
 _LONG_ALONE = 20
-"""The minimum length of a quoted value that has only small or only capital letters."""
+"""The minimum length of a quoted value without digits and with only small or only capital letters."""
 _DIGITS_UNQUOTED, _LONG_UNQUOTED = 2, 30
 _KEY_ID = re.compile(r"[A-Z0-9]{16,24}")
 
@@ -121,7 +122,7 @@ _AS_CAPITAL_I = {ord("İ"): "i"}
 
 
 def named_kind(name: str) -> str | None:
-    """Return the kind of a finding with this name, or None if the name does not suggest a secret."""
+    """Return the kind of a finding with this name; None if the name does not suggest a secret, or is too long."""
     if len(name) > _LONGEST_NAME or _rule(name) is None:
         return None
     last = name.rpartition(".")[2]
@@ -131,7 +132,7 @@ def named_kind(name: str) -> str | None:
 def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
     """Whether the name suggests a secret, and the value is not a reference, path, placeholder or identifier.
 
-    `quoted` says whether the value is in quotes; a value without them has to look more random.
+    `quoted` says whether the value is in quotes. A value without quotes must look more random.
     """
     rule = _rule(name)
     if rule is None or len(value) < rule.shortest or is_placeholder(value) or is_reference(value, uuid=rule.uuid):
@@ -141,7 +142,7 @@ def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
     # The id of a key pair is not secret.
     if rule is _SECRET and name.lower().endswith("key") and _KEY_ID.fullmatch(value):
         return False
-    # A UUID is random.
+    # Of all references, only a UUID gets here, and UUIDs are random.
     return (rule.uuid and is_reference(value)) or (is_random(value) and _has_what(rule, value, quoted=quoted))
 
 
@@ -161,7 +162,7 @@ def _has_what(rule: _Rule, value: str, *, quoted: bool) -> bool:
 def named_in(text: str) -> Iterator[Span]:
     """Find values that follow their name, or are below it in a table; the findings may overlap."""
     lowered = text.translate(_AS_CAPITAL_I).lower() if "İ" in text else text.lower()
-    # A limit for reading tables, so that a table with nothing but headers is not slow.
+    # The characters that may still be read in tables, so that a table with nothing but headers is not slow.
     left = [_MOST_READ * len(lowered)]
     for end, pattern in _NAMES:
         for name in matches(end, pattern, lowered):
@@ -239,7 +240,7 @@ def _field(text: str, found: re.Match[str]) -> list[Span]:
     return spans
 
 
-# What follows a name that is a cell of a table: in HTML, CSV, Markdown, or aligned columns.
+# What may follow a name that is a cell of a table in HTML, CSV, Markdown, or aligned columns.
 _CELL = re.compile(r"[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| (?=[A-Za-z_ |│┃┆])")
 _CELL_BEGINS = re.compile(r"(?:\A|[,\t;|│┃┆\n\x00])[\"']?\Z|[|│┃┆>] ?\Z|  \Z")
 _SEPARATORS = (re.compile("[|│┃┆]"), re.compile("\t"), re.compile(","), re.compile(";"))
@@ -251,7 +252,7 @@ _MOST_READ = 3
 
 
 def _below(text: str, lowered: str, end: int, left: list[int]) -> Iterator[Span]:
-    """Find values in the cells below a name that ends here."""
+    """Find values in the cells below the name that ends at `end`."""
     name = _BEFORE.search(text, max(0, end - _LOOK_BACK), end)
     kind = named_kind(name[0]) if name else None
     if name and kind and _CELL_BEGINS.search(text, max(0, name.start() - 3), name.start()):
@@ -263,7 +264,7 @@ def _below(text: str, lowered: str, end: int, left: list[int]) -> Iterator[Span]
 
 
 def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield start and end of the cells below a cell: those with the same number in their row."""
+    """Yield start and end of the cells below a cell: the cells with the same number in the following rows."""
     row = text.rfind("<tr", max(0, start - _LONGEST_ROW), start)
     column = sum(1 for _ in _TD.finditer(text, row, start)) if row >= 0 else 0
     at = end
@@ -301,7 +302,7 @@ def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tup
             continue
         cells = [cell for cell in _WORD.finditer(row) if begins == cell.start() or ends == cell.end()]
         yield from ((first + cell.start(), first + cell.end()) for cell in cells)
-        # pandas writes the name of the index into a separate row.
+        # One row without a cell may follow: pandas writes the name of the index into a separate row.
         others += not cells
         if others > 1:
             return

@@ -34,7 +34,7 @@ class Target(NamedTuple):
 
 
 Edits = Mapping[Target, tuple[str, str]]
-"""The replacements: each string with its old and its new text."""
+"""The replacements: the old and the new text of each string."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Location:
 
     @property
     def may_change(self) -> bool:
-        """Whether redaction may change this place: only what a kernel wrote, never what a person wrote."""
+        """Whether redaction may normally change this place: what a kernel wrote, not what a person wrote."""
         return self.part in {"output", "widget state"}
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Finding:
 class _Text(NamedTuple):
     """The text of one place.
 
-    `lines` are its strings if `path` leads to a list of lines. `is_name`: the text is the name of a field.
+    `lines` are the text's strings if `path` leads to a list of lines. `is_name`: the text is the name of a field.
     `is_picture`: the text is an image, a sound or the like in base64, which is only searched for known values.
     """
 
@@ -83,23 +83,24 @@ class _Text(NamedTuple):
     is_picture: bool = False
 
     def targets(self) -> list[tuple[Target, str]]:
-        """The strings of the notebook that make up this text."""
+        """Return the strings of the notebook that make up this text."""
         if self.lines is None:
             return [(Target(self.path, self.is_name), self.content)]
         return [(Target((*self.path, i)), line) for i, line in enumerate(self.lines)]
 
 
 class Scan(NamedTuple):
-    """The findings, and the replacements that remove them from outputs and widget state."""
+    """The findings, and the replacements that remove them from the places that may change (see `scan`)."""
 
     findings: list[Finding]
     edits: Edits
 
 
 def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bool = False) -> Scan:
-    """Find known values in a notebook, and keys and tokens by their format or name.
+    """Find known values in a notebook, and keys and tokens by their format, context or name.
 
-    With `everywhere` the replacements include sources, metadata and attachments.
+    The replacements are for outputs and widget state. With `everywhere`, they are also for sources, metadata and
+    attachments.
     """
     ids = _cell_ids(notebook, known)
     findings: list[Finding] = []
@@ -122,7 +123,7 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bo
 
 
 def scan_text(text: str, known: Known = _NOTHING) -> list[Finding]:
-    """Find tokens in a text that is not a notebook. It is never changed."""
+    """Find tokens in a text that is not a notebook."""
     return list(_findings(Location("raw text"), text, merged([*known.spans(text), *shapes_in(text)])))
 
 
@@ -142,7 +143,7 @@ def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
             names.append((parent, before, after))
         else:
             parent[target.path[-1]] = after
-    # Names last: until then every path is still valid.
+    # Names last: the paths are only valid until a name has changed.
     for parent, before, after in names:
         renamed = {after if name == before else name: value for name, value in parent.items()}
         parent.clear()
@@ -150,7 +151,7 @@ def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
 
 
 def _added(names: set[str], name: str) -> str:
-    """Make a name unique: two tokens may get the same label, but of two fields with one name, one would be lost."""
+    """Make a name unique, and add it to `names`: of two fields with the same label as their name, one would be lost."""
     number, free = 1, name
     while free in names:
         number += 1
@@ -169,7 +170,7 @@ def _without(text: _Text, spans: list[Span], known: Known) -> list[str]:
     parts = [text.content] if text.lines is None else text.lines
     for _ in range(_PASSES):
         parts = _replaced(parts, spans)
-        # What was removed may have hidden a token next to it.
+        # The removed text may have hidden a token next to it.
         (spans,) = _spans([text._replace(content="".join(parts))], known)
         if not spans:
             break
@@ -177,7 +178,7 @@ def _without(text: _Text, spans: list[Span], known: Known) -> list[str]:
 
 
 def _replaced(parts: Sequence[str], spans: Sequence[Span]) -> list[str]:
-    """Replace each span in the parts of a text by its label; a span over several parts gets it in the first."""
+    """Replace each span in the parts of a text by its label. A label for several parts goes into the first part."""
     result = []
     begin = first = 0
     for part in parts:
@@ -198,7 +199,7 @@ def _replaced(parts: Sequence[str], spans: Sequence[Span]) -> list[str]:
 
 
 def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
-    """Yield the findings in each of these texts."""
+    """Yield the findings of each text, in the order of the texts."""
     whole = _BREAK.join(text.content for text in texts if not text.is_picture)
     found = deque(sorted([*known.spans(whole), *shapes_in(whole)]))
     begin = 0
@@ -218,7 +219,7 @@ def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
 
 
 def _of_field(text: _Text) -> Iterator[Span]:
-    """Yield a span of the whole text if its field, or its column in a JSON table, has a name that suggests a secret."""
+    """Yield the whole text if the name of its field, or of its column in a JSON table, suggests a secret."""
     if text.is_name or (text.lines and len(text.lines) > 1) or len(text.content) < _SHORTEST:
         return
     name = next((step for step in reversed(text.path) if isinstance(step, str) and not step.isdigit()), None)
@@ -241,7 +242,7 @@ def _texts(notebook: Mapping[str, Any]) -> Iterator[_Text]:
         elif _is_lines(path, node):
             yield _Text(path, "".join(node), node, is_picture=_is_picture(path))
         else:
-            # Lists of numbers are long.
+            # Only strings, objects and lists: a list of numbers may be long.
             stack.extend([((*path, i), node[i]) for i in reversed(range(len(node))) if isinstance(node[i], _HOLDS)])
 
 
@@ -281,7 +282,7 @@ def _place(path: Path, ids: Mapping[int, str]) -> Location:
 
 
 def _cell_ids(notebook: Mapping[str, Any], known: Known) -> dict[int, str]:
-    """Return the ids of cells by their index, without ids in which something was found."""
+    """Return the ids of the cells by index, except ids that contain a finding themselves."""
     ids: dict[int, str] = {}
     cells = notebook.get("cells")
     for index, cell in enumerate(cells if isinstance(cells, list) else ()):

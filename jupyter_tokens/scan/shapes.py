@@ -1,6 +1,7 @@
 """Finds keys and tokens in text, by their issuer's mark, their context, or their name.
 
-Nothing is found inside base64: no character of base64 may be directly before or after a finding.
+An issuer's mark inside base64 data is no finding: with few exceptions (`Shape.touching`), no character of base64 may be
+directly before or after a value with a mark.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ __all__ = ["shapes_in"]
 
 # Pictures in HTML and Markdown.
 _PICTURE = re.compile(r"(?:image|video|audio|font)/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/=\s\\]{64,}+")
-# All marks of issuers are in runs of these characters. There are few such runs, so only they are searched for marks.
+# Every value with an issuer's mark is in a run of at least 16 of these characters. Such runs are few, so only they are
+# searched for marks.
 _OF_RUNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+=~%:-"
 _RUN = bytes(byte in _OF_RUNS for byte in range(256))
 _SHORTEST_RUN = b"\1" * 16
 _SHAPES = tuple(
     (shape, re.compile(shape.pattern + f"(?![{shape.edge}])"), re.compile(f"[{shape.edge}]")) for shape in SHAPES
 )
-# "\n", "%3D", "\u003d" and a terminal's colour end in a character that looks like a part of the value.
+# Escapes that may be before a value. "\n", "%3D", "\u003d" and terminal colours end in a character that looks like a
+# part of the value.
 _ESCAPE = re.compile(r"(?:\\[nrt]|%(?P<byte>[0-9A-Fa-f]{2})|\\u(?P<unit>[0-9A-Fa-f]{4})|[\[;]\d{1,3}m)\Z")
 _LONGEST_ESCAPE = 6
 _NEAR = 200
@@ -92,7 +95,7 @@ def _is_whole(shape: Shape, found: str) -> bool:
         except (ValueError, RecursionError):
             return False
         return isinstance(read, dict) and "alg" in read
-    # LTAI ids may contain words. The others look random: STS.AssumeRoleWithWebIdentity is not an id.
+    # Only LTAI ids may contain words. All other values look random: STS.AssumeRoleWithWebIdentity is not an id.
     return shape.mark == "LTAI" or is_random(found)
 
 
@@ -123,7 +126,7 @@ _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{32,}")
 
 
 class _Context(NamedTuple):
-    """The text around a value. `mark` is a literal in the match; a text without it is not searched."""
+    """A text that shows that the value in it is a secret. `mark` is the literal with which each match begins."""
 
     kind: str
     mark: str
@@ -167,7 +170,7 @@ _CONTEXTS = (
         re.compile(r"(?P<value>SDK-HMAC-SHA256\s{1,4}Access=[A-Z0-9]{20})(?![A-Za-z0-9+/_-])"),
         lambda _: True,
     ),
-    # All five tokens are sent to their APIs as bearer tokens, and OneAccess' client id and secret by HTTP Basic.
+    # Most APIs take tokens as bearer tokens, and some client ids and secrets (OneAccess) by HTTP Basic.
     _Context("bearer token", "earer", re.compile(rf"earer(?: +|%20|\+){_VALUE}"), _is_token),
     _Context(
         "client id and secret",
@@ -183,7 +186,7 @@ _CONTEXTS = (
         ),
         _is_token,
     ),
-    # RFC 3986, 3.2.1.
+    # "userinfo" of RFC 3986, 3.2.1.
     _Context(
         "password in a URL",
         "://",
@@ -214,7 +217,7 @@ _CONTEXTS = (
         ),
         _is_password,
     ),
-    # obsutil and ossutil; their ids have no mark.
+    # obsutil. Huawei's access key ids have no mark.
     _Context(
         "Huawei secret access key",
         "-i",

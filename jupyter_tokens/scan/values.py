@@ -1,4 +1,4 @@
-"""Secret values in text: finds known ones, and distinguishes others from placeholders, references, paths and words."""
+"""Finds known secrets in text, and distinguishes others from placeholders, references, paths and words."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GRAM = SHORTEST // 2
 _MANY = 4096
 _PLAIN = re.compile(r"[^\w .-]")
 ESCAPED = r"%(?:25)?(?!0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])[0-9A-Fa-f]{2}"
-"""A percent-encoded character inside a value: not one that ends it, such as an encoded `&`, quote or line end."""
+"""A percent-encoded character inside a value. An encoded `&`, quote, line end or the like would end the value."""
 
 _MASKED = re.compile(r"x{4}|X{4}|[*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A-Za-z]|%[(s]")
 # Short words count only as whole words: random values contain them by chance.
@@ -58,7 +58,7 @@ _PUBLIC = frozenset(
           for name in ("md5", "sha1", "sha256") for word in _TRIED),
     }
 )  # fmt: skip
-# jwt.io's first example, and the secret key in AWS' documentation.
+# Parts of jwt.io's first example, and of the secret key in AWS' documentation.
 _PUBLISHED = ("eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4g", "wJalrXUtnFEMI/K7MDENG/")
 
 _REFERENCE = re.compile(
@@ -85,7 +85,7 @@ _PAIRS = frozenset(
     )
     for second in group[1:]
 )
-# kv-prod-client-secret-02, SYS_TOKEN_5541: words and numbers, whatever the words are.
+# Words and numbers, whatever the words are: kv-prod-client-secret-02, SYS_TOKEN_5541.
 _IDENTIFIER = re.compile(
     r"(?:(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)\d{0,4}|\d+)(?:[-_.:/](?:(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)\d{0,4}|\d+))+"
 )
@@ -105,7 +105,7 @@ _FEWEST_CHARACTERS = 6
 
 
 class Span(NamedTuple):
-    """A finding from `start` to `end` of a text. `doubt` is 0 for a known value; a higher one is less certain."""
+    """A finding from `start` to `end` of a text. `doubt` is 0 for a known value, and higher for less certain kinds."""
 
     start: int
     end: int
@@ -119,7 +119,7 @@ class Span(NamedTuple):
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """Sort spans, and merge overlapping ones into one with the most certain kind."""
+    """Sort spans, and merge overlapping spans into one span of the most certain kind."""
     result: list[Span] = []
     for span in sorted(spans):
         last = result[-1] if result else None
@@ -132,7 +132,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def matches(mark: str, pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Yield the matches of a pattern that begins with `mark`: twice as fast as `finditer` if `mark` is rare."""
+    """Yield the matches of a pattern that begins with `mark`. Twice as fast as `finditer` if `mark` is rare."""
     at = text.find(mark)
     while at >= 0:
         found = pattern.match(text, at)
@@ -147,21 +147,21 @@ class Known:
     Parameters
     ----------
     kinds : Mapping
-        The kind of each value, by the value. Values shorter than `encodings.SHORTEST` are left out.
+        The kind of each value. The keys are the values; those shorter than `encodings.SHORTEST` are left out.
 
     Notes
     -----
-    The search looks at a few characters in every stride of the text, and compares whole values only if one contains
-    them. A regular expression with thousands of alternatives would take minutes for a large notebook.
+    The search looks at a few characters in every stride of the text, and compares the whole values that contain these
+    characters. A regular expression with thousands of alternatives would take minutes for a large notebook.
     """
 
     def __init__(self, kinds: Mapping[str, str]) -> None:
-        # The kinds end up in texts that may be JSON or HTML.
+        # Labels are put into texts that may be JSON or HTML, so special characters in kinds are replaced.
         named = {value: _PLAIN.sub("_", kind) for value, kind in kinds.items()}
         self._forms = {form: kind for value, kind in named.items() for form in forms_of(value)}
         shortest = min(map(len, self._forms), default=SHORTEST)
         self._gram = max(_GRAM, min(SHORTEST, shortest // 2))
-        # A wide stride makes the search fast and the table large.
+        # A wide stride makes the search fast, but the table large.
         self._stride = min(shortest - self._gram + 1, 16 if len(self._forms) < _MANY else 4)
         self._places: dict[str, list[tuple[int, str]]] = {}
         for form in self._forms:
@@ -172,7 +172,7 @@ class Known:
         return f"<Known {len(self._forms)} forms>"
 
     def spans(self, text: str) -> Iterator[Span]:
-        """Find the known values in a text; the findings may overlap."""
+        """Find the known values in a text. The findings may overlap."""
         places, gram, stride = self._places, self._gram, self._stride
         if not places:
             return
@@ -193,14 +193,14 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_reference(value: str, *, uuid: bool = False) -> bool:
-    """Whether a value is a path, an address or a version. With `uuid`, a UUID is no reference: it may be a secret."""
+    """Whether a value is a path, address, version or UUID. With `uuid`, a UUID does not count: it may be a secret."""
     if _REFERENCE.match(value) or _FILE.search(value) or _VERSION.search(value):
         return True
     return not uuid and _UUID.fullmatch(value) is not None
 
 
 def is_random(value: str) -> bool:
-    """Whether a value looks random, and not made of words, by its pairs of characters."""
+    """Whether a value looks random and not like words, judged by its pairs of characters."""
     if len(set(value[:_LONG])) < _FEWEST_CHARACTERS or _IDENTIFIER.fullmatch(value):
         return False
     common = counted = 0
@@ -215,7 +215,7 @@ def is_random(value: str) -> bool:
 
 
 def is_password(value: str) -> bool:
-    """Whether a value can be a password: it looks random, or has characters of three classes."""
+    """Whether a value can be a password: it looks random or has three classes of characters, and is not a usual one."""
     if _NOT_A_LETTER.sub("", value.lower()) in _USUAL:
         return False
     classes = sum(each.search(value) is not None for each in _CLASSES)

@@ -1,7 +1,7 @@
 """Reports what happens to tokens as Jupyter events, log records and metrics, without any part of a token.
 
 This is an activity log, not an audit trail: anyone who may write events can forge one, so the same facts are written to
-the server's log. The metrics, at the server's /metrics, are counted per process, even if it runs several servers.
+the server's log. The metrics, at the server's /metrics, count all servers of the process together.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _HELD.set_function(lambda: sum(source.live() for source in tuple(_sources)))
 
 
 class Activity:
-    """Reports events, from any thread. Reporting never raises, so that it cannot keep a token from being handed out.
+    """Reports events, from any thread. Reporting never raises, so that no token is withheld because of it.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ class Activity:
         self._history: deque[dict[str, Any]] = deque(maxlen=MOST_HISTORY)
 
     def history(self) -> list[dict[str, Any]]:
-        """The last events, newest first: `at`, `kind` and the facts named in `_HISTORY` (None if an event lacks one).
+        """Return the last events, newest first: `at`, `kind` and the facts in `_HISTORY` (None for a missing fact).
 
-        Omits "held" and "found" events, and "served" events for browsers, which got no value.
+        Omits "held" and "found" events, and "served" events for browsers, which only get facts about a token.
         """
         return [*reversed(self._history)]
 
@@ -108,7 +108,7 @@ class Activity:
                 self._events.register_event_schema(_SCHEMAS / f"{kind}.yaml")
 
     def fetched(self, fetched: Fetched) -> None:
-        """Report a call to an API, with or without success."""
+        """Report a call to an API, and its error if it failed."""
         facts: dict[str, Any] = {
             "profile": fetched.key.profile,
             "provider": fetched.provider,
@@ -150,7 +150,7 @@ class Activity:
         self._tell("forgotten", logging.DEBUG, {"profile": profile, "user": user, "kernel_id": kernel_id})
 
     def held(self, kernel_id: str, profiles: list[str]) -> None:
-        """Report that the tokens in a kernel changed; `profiles` are those whose tokens it holds now."""
+        """Report that the tokens in a kernel changed. The kernel now holds tokens of `profiles`."""
         self._tell("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
 
     def handle(self, what: str, handler: TokensHandler, issued: Issued) -> None:
@@ -176,7 +176,7 @@ class Activity:
         self._tell("found", logging.DEBUG, {"path": path, "outcome": outcome, "found": found})
 
     def _known(self, handler: TokensHandler) -> str | None:
-        # Only the name of an existing profile: a request may contain anything in its place, even a token.
+        # Only the name of an existing profile: a request may contain anything in place of the name, even a token.
         with suppress(TokenError):
             profiles = self._source().profiles()
             return next((name for name in handler.path_kwargs.values() if name in profiles), None)

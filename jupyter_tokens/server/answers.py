@@ -1,4 +1,4 @@
-"""Builds the JSON of the routes' answers, field by field, so that nothing secret can get into them."""
+"""Builds the JSON of the routes' answers field by field, so that no secret gets into them by accident."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
-    """Describe a profile and the state of its token: without secrets, references to secrets, or the token.
+    """Describe a profile and the state of its token. Contains no secret, no reference to one, and no token value.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
 
 
 def _sdks_of(profile: Profile) -> list[dict[str, Any]]:
-    """Example code for a profile's SDK, for the SDKs of its provider, and for SDKs that read its variable."""
+    """Return example code for the SDK that a profile names, its provider's SDKs, and SDKs that read its variable."""
     provider, own = profile.provider, [] if profile.sdk is None else [profile.sdk]
     readers = [name for name, sdk in SDKS.items() if profile.env in sdk.rivals]
     names = dict.fromkeys([*own, *provider.sdks, *readers])
@@ -111,8 +111,8 @@ def _login(source: LocalSource, name: str) -> dict[str, Any]:
 
 
 def params_schemas(ids: Iterable[str]) -> dict[str, Any]:
-    """JSON schemas of the request parameters, by provider id, for the given providers."""
-    # A hub's service may use a provider that is not installed here.
+    """Return JSON schemas of the given providers' request parameters, by provider id."""
+    # A profile of the hub's service may have a provider that is not installed here.
     known = set(provider_ids())
     return {
         provider_id: provider_class(provider_id).schema()["params"]

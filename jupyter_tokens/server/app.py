@@ -91,8 +91,8 @@ class Route(NamedTuple):
     handler : type
         The handler class.
     permissions : mapping
-        For each method of the handler, the action and the resource that the user needs. None if the request is
-        authenticated by a kernel's or a worker's proof, or by a secret that a kernel got with one, instead of a login.
+        For each method of the handler, the action and the resource that the user must be allowed. None if the method
+        needs no login: it checks a proof of a kernel or a worker, or a secret that a kernel got with its proof.
     """
 
     pattern: str
@@ -147,11 +147,11 @@ class Served(NamedTuple):
     Attributes
     ----------
     profile : Profile
-        Its profile.
+        The token's profile.
     token : Token
         The token.
     cached : bool
-        Whether it came from the cache, without a call to the API.
+        Whether the token came from the cache, without a call to the API.
     """
 
     profile: Profile
@@ -195,8 +195,8 @@ class TokensExtension(ExtensionApp):
         ["off", "warn", "redact", "refuse"],
         default_value="off",
         help="What to do when a notebook is saved that contains a token of this server, or something that looks like "
-        "one: nothing, warn in the log and the browser, also redact it in outputs, or refuse to save. A document that "
-        "is shared by jupyter-collaboration is not refused but redacted, in its sources too.",
+        "one: nothing, warn in the log and the browser, also redact it in outputs, or refuse to save. If a notebook is "
+        "shared by jupyter-collaboration, refuse redacts its file instead, sources included.",
     ).tag(config=True)
 
     service_url = Unicode(
@@ -210,7 +210,7 @@ class TokensExtension(ExtensionApp):
 
     @default("allow_edit")
     def _is_personal(self) -> bool:
-        """Whether everyone who can log in can also run code as the server's user, and so gains nothing by editing."""
+        """Whether everyone who can log in can run code as the server's user: editing gives them no further access."""
         app = self.serverapp
         return (
             app is not None
@@ -223,7 +223,7 @@ class TokensExtension(ExtensionApp):
         )
 
     clock: Clock = SystemClock()
-    """The source of the time; tests replace it."""
+    """The clock; tests replace it."""
     on_a_thread = staticmethod(on_a_thread)
     activity: Activity
     holdings: Holdings
@@ -242,8 +242,7 @@ class TokensExtension(ExtensionApp):
 
     @property
     def source(self) -> LocalSource:
-        """The server's token source. Opened at first use."""
-        # With a lock, because the source may be used on several threads.
+        """The server's token source. It is opened at first use, on any thread."""
         if self._source is None:
             with self._opening:
                 if self._source is None:
@@ -254,14 +253,14 @@ class TokensExtension(ExtensionApp):
         return self._source
 
     async def profiles(self) -> Profiles:
-        """The profiles of this server and, under a hub, those that the hub's service grants. Raises `TokenError`."""
+        """Return this server's profiles and, under a hub, those that the hub's service grants. Raises `TokenError`."""
         source = self.source
         if source.is_due:
             await on_a_thread(source.look)
         return source.profiles()
 
     async def profile(self, name: str) -> Profile:
-        """Return one of `profiles` by its name, even if it was added a moment ago. Raises `TokenError`."""
+        """Return a profile by its name, even if it was added a moment ago. Raises `TokenError`."""
         await self.profiles()
         return self.source.profile(name)
 
@@ -285,9 +284,9 @@ class TokensExtension(ExtensionApp):
 
     @property
     def issues_at(self) -> tuple[str, str | None]:
-        """The URL at which holders of handles get tokens, and the server's certificate (PEM), if it has one."""
+        """The URL at which holders of handles get tokens, and the server's certificate (PEM) or None."""
         server = self.server
-        # The file may hold the private key as well.
+        # Only the certificates: the file may also contain the private key.
         found = _CERTIFICATE.findall(Path(server.certfile).read_text()) if server.certfile and not server.sock else []
         return public_url(server), "\n".join(found) or None
 
@@ -298,7 +297,7 @@ class TokensExtension(ExtensionApp):
         self.renewals = Renewals(self)
         self.secrets = Secrets(self.server.kernel_manager)
         # A client of the proxy may put its own secret into the query. Our routes log no queries, but Jupyter logs the
-        # query of a mistyped path, and its filter compares names case-sensitively.
+        # query of a mistyped path. Its filter is case-sensitive, so each name is added in three spellings.
         scrubbed = "extra_log_scrub_param_keys"
         self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), *_SCRUBBED]
         become_default(self.server.kernel_manager)
@@ -318,7 +317,7 @@ class TokensExtension(ExtensionApp):
         refresh: bool = False,
         newer_than: datetime | None = None,
     ) -> Served:
-        """Return a token of a profile, for the handlers.
+        """Return a token of a profile.
 
         Parameters
         ----------
@@ -329,7 +328,7 @@ class TokensExtension(ExtensionApp):
         refresh : bool, default False
             Fetch even if the cached token is fresh.
         newer_than : datetime, optional
-            When a token was obtained that an API has since refused. Fetches unless the cached token is newer.
+            The time at which a token was obtained that an API has refused. Fetch unless the cached token is newer.
 
         Raises
         ------
@@ -343,12 +342,12 @@ class TokensExtension(ExtensionApp):
         return Served(profile, token, cached)
 
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
-        """Create a new token with the API's call for that. The token is not cached. Raises `TokenError`."""
+        """Create a new token by a call to the API. The token is not cached. Raises `TokenError`."""
         profile = self.source.profile(name)
         return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params), name), cached=False)
 
     async def may_have(self, name: str, kernel_id: str) -> bool:
-        """Whether a kernel of this server may get a profile's token. Raises for an unknown or invalid profile."""
+        """Whether a kernel of this server may get a profile's token. Raises `TokenError` for an unusable profile."""
         profile = await self.profile(name)
         if profile.kernels is None and profile.notebooks is None:
             return True
@@ -366,7 +365,7 @@ class TokensExtension(ExtensionApp):
             self._published[CERT_VARIABLE] = _absolute(serverapp.certfile)
             if (serverapp.ssl_options or {}).get("cert_reqs") == ssl.CERT_REQUIRED:
                 self._published[CLIENT_CERT_VARIABLE] = "required"
-        # A server that was started in a kernel of another server has inherited that server's variables.
+        # If this server was started in a kernel of another server, it has inherited that server's variables.
         for name in (CERT_VARIABLE, CLIENT_CERT_VARIABLE):
             os.environ.pop(name, None)
         os.environ.update(self._published)

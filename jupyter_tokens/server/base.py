@@ -1,4 +1,4 @@
-"""Base classes of the handlers: they check request bodies, answer errors as JSON and forbid caching."""
+"""Base classes of the handlers. They check request bodies, answer errors as JSON and forbid caching."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ __all__ = [
     "status_of",
 ]
 
-# The resources that an Authorizer checks. They are separate, so that it can allow fetching but not revealing.
+# The resources that an Authorizer checks. They are separate, so that it can allow fetching, but not revealing.
 PROFILES = "jupyter_tokens:profiles"
 TOKENS = "jupyter_tokens:tokens"
 REVEAL = "jupyter_tokens:reveal"
@@ -73,7 +73,7 @@ KERNELS = "kernels"
 MOST_BODY_BYTES = 64 * 1024
 """The largest body that a request may have."""
 
-# The first match counts. A 401 of the vendor concerns the profile, not the browser's login, and so becomes a 502.
+# The first match counts. A 401 from the vendor concerns the profile, not the browser's login, and so becomes a 502.
 _STATUS: tuple[tuple[type[TokenError], int], ...] = (
     (UnknownProfile, 404),
     (NotGranted, 403),
@@ -96,13 +96,13 @@ _STATUS: tuple[tuple[type[TokenError], int], ...] = (
 
 
 def status_of(error: TokenError) -> int:
-    """The HTTP status of the answer to a token error."""
-    # Any other error before a request was sent to the API: the client's request does not fit the profile.
+    """Return the HTTP status with which a token error is answered."""
+    # For errors that are not in the table: if no request was sent to the API, the client's request is wrong (400).
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400 if error.unsent else 502)
 
 
 def error_facts(error: TokenError) -> dict[str, Any]:
-    """The facts about an error that a client gets. Unlike `str(error)`, they do not repeat the profile."""
+    """Return the facts about an error that a client gets. Unlike in `str(error)`, no profile precedes the message."""
     setting = getattr(error, "setting", "")
     return {
         "message": f"{error.message} {error.hint}".strip(),
@@ -130,7 +130,7 @@ class Refused(HTTPError):
     """
 
     def __init__(self, status: int, message: str, reason: str, retry_after: float | None = None) -> None:
-        # tornado logs log_message as a format string, so it stays empty.
+        # No log_message: tornado would log it, as a format string.
         super().__init__(status)
         self.message = message
         self.code_word = reason
@@ -139,7 +139,7 @@ class Refused(HTTPError):
 
 @web.stream_request_body
 class JsonHandler(web.RequestHandler):
-    """Checks request bodies, answers errors as JSON and forbids caching. Needs no Jupyter server.
+    """Checks request bodies, answers errors as JSON and forbids caching. Works without a Jupyter server.
 
     Errors are `{"message", "reason", "code", "request_id", "retryable"}`. Bodies are received in chunks, so that a
     body that is too large is neither stored nor parsed.
@@ -151,7 +151,7 @@ class JsonHandler(web.RequestHandler):
         super().initialize(*args, **kwargs)
         self._body = bytearray()
         self._body_bytes = 0
-        # Any query parameter may contain a secret, and tornado logs the whole URL, so the logged URL has no query. The
+        # tornado logs `uri`, and any query parameter may contain a secret, so the query is removed from `uri`. The
         # handlers read `path` and `query`, which stay complete.
         self.request.uri = self.request.path + ("?[query]" if self.request.query else "")
 
@@ -162,7 +162,7 @@ class JsonHandler(web.RequestHandler):
 
     @property
     def raw_body(self) -> bytes:
-        """The body. Raises `Refused` if it is too large."""
+        """The request's body. Raises `Refused` if the body is too large."""
         if self._body_bytes > MOST_BODY_BYTES:
             self.refuse(413, f"The body must not be larger than {MOST_BODY_BYTES} bytes.", "too_large")
         return bytes(self._body)
@@ -172,12 +172,12 @@ class JsonHandler(web.RequestHandler):
         self.set_header("Cache-Control", "no-store")
 
     def body(self, known: Mapping[str, type | tuple[type, ...]] | None) -> dict[str, Any]:
-        """The JSON object in the request's body. An empty body counts as an empty object.
+        """Return the JSON object in the request's body. An empty body counts as an empty object.
 
         Parameters
         ----------
         known : mapping or None
-            The allowed fields with their types; None if the caller checks them.
+            The allowed fields with their types; None if the caller checks the fields.
 
         Raises
         ------
@@ -186,10 +186,10 @@ class JsonHandler(web.RequestHandler):
         """
         raw = self.raw_body
         try:
-            # Decoded first: `json.loads` also accepts bytes in UTF-16, and half of a surrogate pair in UTF-8.
+            # Decoded here, because `json.loads` would also accept UTF-16, and half of a surrogate pair in UTF-8.
             data = json.loads(raw.decode()) if raw else {}
             if b"\\u" in raw:
-                # "\\ud800" is valid JSON, but half of a surrogate pair: it cannot be signed or sent.
+                # "\\ud800" is valid JSON, but half of a surrogate pair, which cannot be signed or sent.
                 json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             self.refuse(400, "The body is not JSON.", "body")
@@ -205,7 +205,7 @@ class JsonHandler(web.RequestHandler):
         return data
 
     def moment(self, body: Mapping[str, Any]) -> datetime | None:
-        """The field `newer_than`: a date and time with its offset, or null. Raises `Refused` for anything else."""
+        """Return the field `newer_than` in UTC; None if it is missing or null. Raises `Refused` if it is invalid."""
         text = body.get("newer_than")
         if text is None:
             return None
@@ -216,11 +216,11 @@ class JsonHandler(web.RequestHandler):
         return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
 
     def refuse(self, status: int, message: str, reason: str, retry_after: float | None = None) -> NoReturn:
-        """End the request with an error of the server itself."""
+        """End the request by raising `Refused`."""
         raise Refused(status, message, reason, retry_after)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer an error as JSON from an allow-list of facts. Only the status and the reason are logged."""
+        """Answer an error as JSON that contains only allow-listed facts. Logs only the status and the reason."""
         error = kwargs.get("exc_info", (None, None))[1]
         told: dict[str, Any] = {
             "message": responses.get(status_code, "Unknown HTTP error"),
@@ -239,25 +239,25 @@ class JsonHandler(web.RequestHandler):
         self.set_status(status_code)
         self.set_header("Content-Type", "application/json")
         if self._body_bytes < int(self.request.headers.get("Content-Length", 0)):
-            # tornado closes the connection instead of reading the rest, so the client must not use it again.
+            # tornado closes the connection instead of reading the rest of the body. The client must not reuse it.
             self.set_header("Connection", "close")
         self.log.info("jupyter_tokens: answered %d (%s)", status_code, told["reason"])
         self.refused(status_code, told["reason"])
         self.finish(json.dumps(told))
 
     def status_for(self, error: TokenError) -> int:
-        """The status of this route's answer to a token error."""
+        """Return the HTTP status with which this route answers a token error."""
         return status_of(error)
 
     def refused(self, status: int, reason: str) -> None:
-        """Called for each request that is answered with an error; does nothing by default."""
+        """Called for each request that is answered with an error. Does nothing by default."""
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """The facts about a token error that this route's client gets."""
+        """Return the facts about a token error that this route's client gets."""
         return error_facts(error)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log no traceback for a token error: it is an answer, not a bug, and its frames could show credentials."""
+        """Log no traceback for `TokenError` and `Refused`: they are not bugs, and the frames could show credentials."""
         if not isinstance(value, TokenError | Refused):
             super().log_exception(typ, value, tb)
 
@@ -266,7 +266,7 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
     """Base of the handlers of the extension's routes."""
 
     auth_resource = PROFILES
-    # The server's logger, with the server's log level.
+    # Not the module's logger, which lacks the server's log level.
     log = APIHandler.log
 
     async def prepare(self, **kwargs: Any) -> None:
@@ -276,8 +276,8 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
     def check_site(self) -> None:
         """Refuse requests that another site makes the browser send with the user's cookie, such as a link or an image.
 
-        The other site could not read the answer, but such requests would cause calls to an API. Requests with a token
-        are allowed, and so are those from an origin that the administrator allows.
+        The other site could not read the answer, but such requests would cause calls to an API. Requests with the
+        server's token are allowed, and so are requests from an origin that the administrator allows.
         """
         site = self.request.headers.get("Sec-Fetch-Site", "none")
         allowed = "Origin" in self.request.headers and self.allow_origin != "*"  # already checked by `check_origin`
@@ -286,16 +286,16 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
 
     @property
     def kernel_id(self) -> str | None:
-        """The kernel that the request is about."""
+        """Id of the kernel in the request's path, if there is one."""
         return self.path_kwargs.get("kernel_id")
 
     @property
     def extensionapp(self) -> TokensExtension:
-        """The extension; objects that the handlers share are its attributes. See `ExtensionHandlerMixin`."""
+        """The extension. Its attributes are the objects that the handlers share. See `ExtensionHandlerMixin`."""
         return cast("TokensExtension", super().extensionapp)
 
     def check_edit(self) -> None:
-        """Refuse requests that change profiles, or prepare a change, if the administrator does not allow that."""
+        """Raise `Refused` unless the administrator allows profiles to be changed here."""
         if not self.extensionapp.allow_edit:
             self.refuse(403, "The administrator does not allow profiles to be changed here.", "edit_off")
 
@@ -305,7 +305,7 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         Parameters
         ----------
         profile : Profile
-            The profile. It may be a draft that is not saved.
+            The profile, or a draft that is not saved.
         param : str
             Name of the parameter.
         given : mapping
@@ -318,16 +318,16 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         self.finish(json.dumps({"values": [one._asdict() for one in found]}))
 
     async def may(self, action: str, resource: str, user: Any = None) -> bool:
-        """Whether the Authorizer allows an action on a resource to `user`, by default the logged-in user."""
+        """Whether the Authorizer lets `user` (by default the logged-in user) do an action on a resource."""
         who = self.current_user if user is None else user
         return bool(await ensure_async(self.authorizer.is_authorized(self, who, action, resource)))
 
     def update_api_activity(self) -> None:
-        """See `APIHandler`. It raises for a query such as `?no_track_activity=%ff`, and no answer would be sent."""
+        """See `APIHandler`. Ignores its error for a query such as `?no_track_activity=%ff`: no answer would be sent."""
         with suppress(HTTPError):
             super().update_api_activity()
 
     def refused(self, status: int, reason: str) -> None:
-        """Report forbidden requests."""
+        """Report a request that was answered with 403."""
         if status == HTTPStatus.FORBIDDEN:
             self.extensionapp.activity.refused(self, reason)

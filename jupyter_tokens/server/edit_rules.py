@@ -3,12 +3,14 @@
 Users who may execute code in kernels can read the files and the environment of the server's user anyway, so only the
 first two rules apply to them:
 
-- The name of a variable that a profile fills must look like the name of a secret. Variables such as `PYTHONSTARTUP`
-  make a program load code, and a profile's token is whatever its endpoint returns.
-- `inject_at_start` cannot be switched on, and `hosts` cannot be changed.
+- The name of a variable that a profile fills must look like the name of a secret, unless the administrator allows the
+  variable. Variables such as `PYTHONSTARTUP` make a program load code, and a profile's token is whatever its endpoint
+  returns.
+- `inject_at_start` cannot be switched on, and `hosts` can only be removed.
 - Secrets must be sent by value. A reference would make the server read any file, variable or keyring entry, and send it
   to an endpoint of the user's choice.
-- A secret that the profile already has can only be sent where it was sent before.
+- While the profile keeps a secret that it already has, or has `inject_at_start`, the place that its secrets are sent to
+  cannot change, and `allow_create` cannot be switched on.
 """
 
 from __future__ import annotations
@@ -42,11 +44,11 @@ def check_change(
     Parameters
     ----------
     before : mapping
-        The profile as it is now; empty for a new one.
+        The profile as it is now; empty for a new profile.
     after : mapping
         The new profile, already validated.
     sent : collection of str
-        References to the secrets that were sent by value.
+        The references under which the secrets that were sent by value will be stored.
     variables : iterable of str
         Names, or patterns with ``*``, of further variables that the administrator allows.
     trusted : bool
@@ -101,7 +103,7 @@ def _references(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-    """The first changed setting that would send a kept secret to another place or use it for something else."""
+    """Return the first changed setting that would send a secret to another place, or use it for something else."""
     known = provider_class(after["provider"]).settings()
     where = ("provider", "region", "verify", *(key for key, setting in known.items() if isinstance(setting, Endpoint)))
     moved = next((key for key in where if before.get(key) != after.get(key)), None)

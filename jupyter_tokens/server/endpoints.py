@@ -1,9 +1,9 @@
 """Credential endpoints, from which unmodified SDKs in a kernel and its child processes get credentials.
 
-Answers come from the cache, because an SDK may send a request for every call. Requests are authenticated by a secret
-for one kernel and profile. The kernel gets it with its proof, and it stops working when the kernel's process ends. SDKs
-put the answers into logs and exceptions, some with the URL. So errors contain nothing secret, and the secret only works
-on this machine.
+Answers come from the cache, because an SDK may send a request for every call. Each request contains a secret, which is
+valid for one kernel, profile and set of parameters. The kernel requests the secret with its proof. The secret stops
+working when the kernel's process ends. SDKs put answers, and some also the URL, into logs and exceptions. So error
+answers contain nothing secret, and the secret only works on this machine.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["EndpointHandler", "KernelSdkHandler", "Secrets"]
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
-"""Headers that a proxy adds. Behind a proxy, all requests come from loopback."""
+"""Headers that a proxy adds. All requests through a proxy on this machine come from loopback."""
 _ENDPOINTS = {tool: sdk for tool, sdk in SDKS.items() if sdk.answer is not None}
 
 
 class Secrets:
-    """The secrets with which SDKs in running kernels get tokens, one for each kernel, profile and set of parameters.
+    """Secrets with which SDKs in running kernels get tokens: one for each kernel, profile and set of parameters.
 
     Parameters
     ----------
@@ -53,20 +53,20 @@ class Secrets:
         self._of: dict[tuple[str, object], dict[Key, str]] = {}
 
     def get(self, kernel_id: str, key: Key) -> str:
-        """Return the secret with which the kernel's SDKs get a token. It does not change until the kernel ends."""
+        """Return the secret with which a kernel's SDKs get a token. It stays the same until the kernel ends."""
         for kernel in [kernel for kernel in self._of if kernel != self._process(kernel[0])]:
             del self._of[kernel]
         return self._of.setdefault(self._process(kernel_id), {}).setdefault(key, secrets.token_urlsafe(32))
 
     def key(self, kernel_id: str, profile: str, shown: str) -> Key | None:
-        """Return the key of the token that a secret is valid for; None if it is wrong, or its kernel has ended."""
+        """Return the cache key of the token that the secret `shown` is valid for; None if the secret is not valid."""
         known = self._of.get(self._process(kernel_id), {})
-        # Compared as bytes, because the received text may contain any characters.
+        # As bytes: `compare_digest` only accepts text in ASCII, and the received text may contain anything.
         is_shown = [hmac.compare_digest(secret.encode(), shown.encode()) for secret in known.values()]
         return next((key for key, ours in zip(known, is_shown, strict=True) if ours and key.profile == profile), None)
 
     def _process(self, kernel_id: str) -> tuple[str, object]:
-        """Return what identifies the kernel's process, and so changes with a restart."""
+        """Return an identifier of the kernel's process, which changes when the kernel restarts."""
         if kernel_id not in self._kernels:
             return kernel_id, self
         return kernel_id, process_of(self._kernels.get_kernel(kernel_id))
@@ -89,7 +89,7 @@ class KernelSdkHandler(KernelHandler):
 
 
 class EndpointHandler(KernelHandler):
-    """The route `jupyter-tokens/kernels/{id}/sdk/{tool}/{profile}`, which answers in each SDK's form."""
+    """The route `jupyter-tokens/kernels/{id}/sdk/{tool}/{profile}`."""
 
     @allow_unauthenticated
     async def get(self, kernel_id: str, tool: str, name: str) -> None:
@@ -120,7 +120,7 @@ class EndpointHandler(KernelHandler):
         self.finish(json.dumps(answer))
 
     def _check_machine(self) -> None:
-        """Raise `Refused` for a request from another machine, or through a proxy on this one."""
+        """Raise `Refused` for a request from another machine, or through a proxy on this machine."""
         local = False
         with suppress(ValueError):
             local = ip_address(self.request.remote_ip or "").is_loopback
@@ -136,9 +136,9 @@ class EndpointHandler(KernelHandler):
         return self.request.headers.get(sdk.shown, "")
 
     def status_for(self, error: TokenError) -> int:
-        """The HTTP status: one that SDKs do not retry, for errors that do not go away by themselves."""
+        """Return the HTTP status. It is 400, which no SDK retries, for errors that do not go away by themselves."""
         return status_of(error) if error.retryable else 400
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """The facts that appear in the SDK's exception. Azure's shows nothing but the message."""
+        """Return the error's facts. The message is the whole error, because Azure's SDK shows only the message."""
         return {**error_facts(error), "message": str(error)}

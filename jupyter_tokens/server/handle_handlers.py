@@ -1,7 +1,7 @@
-"""The routes of handles: kernels and users issue, renew and revoke them, and workers get tokens with them.
+"""The routes for handles. Kernels and users issue, renew and revoke handles, and workers get tokens with them.
 
-Users who may run code in kernels may issue handles, because their kernels can do so anyway. Each handle has an owner, a
-kernel or the users of this server, and only the owner can renew it.
+Users who may run code in kernels may issue handles, because their kernels can do so anyway. The owner of a handle is a
+kernel, or all users of this server together. Only the owner can renew the handle.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 
 _USER = "user"
-"""The owner of handles that users issue. Not their names: Jupyter makes up a new one for a request with a token."""
+"""The owner of all handles that users issue. Not a user's name: Jupyter makes up a name if a request has a token."""
 
 
 class _Issuing(Issuing, TokensHandler):
@@ -52,7 +52,7 @@ class _Issuing(Issuing, TokensHandler):
         self.extensionapp.activity.handle(what, self, issued)
 
     async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
-        """See `Issuing`. A handle for a profile of the hub also goes to the hub's service, where workers use it."""
+        """See `Issuing`. If the hub's service grants the profile, issue the handle there too: workers use it there."""
         issued = await super().issue(owner, body)
         await self._pass_on(issued, lambda source, handle: source.issue(handle, issued.lease))
         return issued
@@ -64,7 +64,7 @@ class _Issuing(Issuing, TokensHandler):
 
     async def revoke(self, issued: Issued) -> None:
         await super().revoke(issued)
-        with suppress(HandleRefused):  # it has already ended there
+        with suppress(HandleRefused):  # the handle has already ended there
             await self._pass_on(issued, lambda source, handle: source.revoke(handle))
 
     async def _pass_on(self, issued: Issued, pass_on: Callable[[LocalSource, Handle], object]) -> None:
@@ -107,7 +107,7 @@ class HandleHandler(_Issuing):
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def delete(self, handle_id: str) -> None:
-        """Revoke a handle of any owner."""
+        """Revoke a handle, whoever owns it."""
         issued = await self.known(handle_id)
         if issued is None:
             self.refuse(404, "There is no such handle.", "handle")

@@ -44,8 +44,8 @@ __all__ = [
 GRACE_SECONDS = 2.0
 """How long the response waits for a kernel that does not seem busy."""
 BUSY_GRACE_SECONDS = 1.0
-"""How long the response waits for a kernel that seems busy. A kernel seems busy after each request, until the server
-receives its idle status, which follows the reply."""
+"""How long the response waits for a kernel that seems busy. A kernel that has just replied still seems busy until the
+server receives its idle status."""
 
 
 class ProfilesHandler(TokensHandler):
@@ -54,7 +54,7 @@ class ProfilesHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
-        """List the profiles with their states, and invalid ones with their errors."""
+        """List the profiles with their states, and invalid profiles with their errors."""
         source = self.extensionapp.source
         profiles = await self.extensionapp.profiles()
         profiles.check_readable()
@@ -89,7 +89,7 @@ class ImportHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def get(self) -> None:
-        """List the names of credentials that exist on this machine, for users who may refer to them."""
+        """List credentials on this machine, without values; empty for users who may not write references to them."""
         self.check_edit()
         known = await self.extensionapp.on_a_thread(found) if await self.may("execute", KERNELS) else []
         self.finish(json.dumps({"found": [one._asdict() for one in known]}))
@@ -103,7 +103,7 @@ class TokenHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def post(self, name: str) -> None:
-        """Fetch a token or serve it from the cache. Answers with facts about it, and with its value on request."""
+        """Return facts about a token, fetched or from the cache, and its value with `reveal` in the body."""
         body = self.body({"reveal": bool, "refresh": bool, "params": dict})
         reveal = body.get("reveal", False)
         if reveal:
@@ -111,7 +111,7 @@ class TokenHandler(TokensHandler):
         extension = self.extensionapp
         served = await extension.get_token(name, body.get("params", {}), refresh=body.get("refresh", False))
         if reveal:
-            # Raises the error that says why there is no value.
+            # If there is no value, this raises an error that says why.
             served.token.values()
             extension.activity.revealed(self, name)
         extension.activity.served(self, name, to="browser", cached=served.cached)
@@ -181,13 +181,13 @@ class ProfileHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def put(self, name: str) -> None:
-        """Add or change a profile according to the settings in the body."""
+        """Add or change a profile. The body contains its settings."""
         self.check_edit()
         settings = self.body(None)
         extension = self.extensionapp
         allow = await _rules(self)
         created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
-        # The secret behind a reference may be new, which the source cannot see.
+        # The source only notices changed settings, not a new secret behind the same reference.
         extension.source.forget_profile(name)
         extension.source.look_again()
         self.set_status(201 if created else 200)
@@ -208,7 +208,7 @@ class ProfileHandler(TokensHandler):
 
 
 async def _rules(handler: TokensHandler) -> Change:
-    """The rules by which the user of a request may change a profile."""
+    """Return the function that checks whether the request's user may make a change to a profile."""
     trusted = await handler.may("execute", KERNELS)
     return partial(check_change, variables=handler.extensionapp.edit_variables, trusted=trusted)
 
@@ -221,7 +221,7 @@ class HoldingsHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
-        """List the tokens that kernels hold, and the active handles, with which workers get tokens."""
+        """List the tokens that kernels hold, and the active handles (workers get tokens with them)."""
         known = self.extensionapp.holdings.of(self.kernel_manager)
         handles = self.extensionapp.handles
         told = [handles.told(issued) for issued in handles.in_use()]
@@ -275,7 +275,7 @@ class InjectHandler(TokensHandler):
         if isinstance(env, dict) and not all(isinstance(variable, str) for variable in env.values()):
             self.refuse(400, "The field 'env' has the wrong type.", "body")
         profile.check_env(env)
-        # Refuses an unsupported language or an invalid name before a token is fetched.
+        # Raises for an unsupported language or an invalid name, before a token is fetched.
         errand = Errand(extension, kernel, name, params, env)
         self._check_place(kernel_id)
         token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
@@ -289,7 +289,7 @@ class InjectHandler(TokensHandler):
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
     async def delete(self, kernel_id: str) -> None:
-        """Make the kernel forget the tokens of the profile given in the query."""
+        """Remove a profile's tokens from the kernel. The query parameter `profile` names the profile."""
         name = self.get_query_argument("profile", "")
         extension = self.extensionapp
         variables = extension.holdings.variables(kernel_id, name)

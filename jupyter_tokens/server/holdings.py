@@ -1,4 +1,4 @@
-"""Tracks which kernels hold which tokens, and renews those that a kernel cannot keep fresh itself."""
+"""Tracks which kernels hold which tokens, and renews tokens that a kernel cannot keep fresh itself."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Holding:
     Attributes
     ----------
     env : str or None
-        The environment variable that contains it, if any.
+        The environment variable that contains the token, if any.
     kept_by : {"kernel", "server"} or None
-        What keeps it fresh there, if anything.
+        What keeps the token fresh in the kernel, if anything.
     process : object
-        Identifies the kernel's process, and so changes with a restart; None if it is not known yet.
+        An identifier of the kernel's process, which changes when the kernel restarts; None if it is unknown.
     """
 
     kernel_id: str
@@ -50,7 +50,7 @@ class Holding:
     process: object = None
 
     def told(self) -> dict[str, Any]:
-        """The JSON for clients."""
+        """Return the facts that clients get, for JSON."""
         return {
             "kernel_id": self.kernel_id,
             "profile": self.profile,
@@ -66,7 +66,7 @@ class Holdings:
     Parameters
     ----------
     changed : callable
-        Called when a kernel's tokens or their expiry change, with its id and the profiles whose tokens it holds.
+        Called when a kernel's holdings change, with the kernel's id and the profiles whose tokens the kernel holds.
     """
 
     def __init__(self, changed: Callable[[str, list[str]], None]) -> None:
@@ -74,12 +74,15 @@ class Holdings:
         self._changed = changed
 
     def note(self, holding: Holding, kernels: Any = None) -> None:
-        """Record a token that a kernel got. `kernels` is the manager that runs it, unless it is yet to be started."""
+        """Record a token that a kernel got. `kernels`, the kernel manager, is used to fill in `holding.process`."""
         with self._change(holding.kernel_id):
             self._keep(_in_its_process(holding, kernels))
 
     def report(self, kernel_id: str, held: Iterable[Holding], kernels: Any) -> None:
-        """Replace a kernel's holdings by those that it reports, except those that the server itself renews."""
+        """Replace a kernel's holdings with the ones in its report.
+
+        Holdings that the server renews stay, unless the report has the same variable.
+        """
         with self._change(kernel_id):
             for key, known in list(self._known.items()):
                 if known.kernel_id == kernel_id and known.kept_by != "server":
@@ -88,7 +91,7 @@ class Holdings:
                 self._keep(_in_its_process(holding, kernels))
 
     def variables(self, kernel_id: str, profile: str) -> list[str]:
-        """The variables of a kernel that contain a profile's tokens."""
+        """Return the variables of a kernel that contain a profile's tokens."""
         return [held.env for held in self._in(kernel_id) if held.profile == profile and held.env is not None]
 
     def removed(self, kernel_id: str, profile: str) -> None:
@@ -119,18 +122,18 @@ class Holdings:
     def _keep(self, holding: Holding) -> None:
         mine = holding.kernel_id, holding.profile, holding.env
         if holding.env is not None:
-            # A variable contains one token: the last one.
+            # A variable only contains the token that was put there last.
             for key, known in list(self._known.items()):
                 if key != mine and (known.kernel_id, known.env) == (holding.kernel_id, holding.env):
                     del self._known[key]
-            # Replaces the entry made when the kernel fetched the token, before it reported the variable.
+            # Drop the entry without a variable, which was made when the kernel fetched the token.
             fetched = self._known.get((holding.kernel_id, holding.profile, None))
             if fetched is not None and fetched.kept_by is None:
                 del self._known[holding.kernel_id, holding.profile, None]
         self._known[mine] = holding
 
     def of(self, kernels: Any) -> Iterable[Holding]:
-        """The holdings of the kernels that a manager runs. Holdings of ended and restarted kernels are dropped."""
+        """Return the holdings of running kernels. Holdings of ended kernels, and from before a restart, are dropped."""
         self._known = {key: holding for key, holding in self._known.items() if _lives(holding, kernels)}
         return tuple(self._known.values())
 
@@ -148,7 +151,7 @@ def _lives(holding: Holding, kernels: Any) -> bool:
 
 
 class Renewals:
-    """The variables in kernels that this server renews. Its methods must be called on the server's event loop."""
+    """The variables in kernels that this server renews. Call the methods on the server's event loop."""
 
     def __init__(self, extension: TokensExtension) -> None:
         self._extension = extension
@@ -156,7 +159,11 @@ class Renewals:
         self._is_watching = False
 
     def note(self, kernel_id: str, errand: Errand, sent: Token | None) -> None:
-        """Record a variable that was filled. `sent` is the token to renew, or None if the kernel does that itself."""
+        """Start renewing the variables that an injection has filled, in place of any earlier renewal.
+
+        `sent` is the token that the server has put there. If it is None, the kernel has fetched the token itself, and
+        the server renews nothing.
+        """
         self.release(kernel_id, errand.variables.values())
         if sent is None:
             return
@@ -174,9 +181,9 @@ class Renewals:
         renewal.task.add_done_callback(over)
 
     def release(self, kernel_id: str, variables: Iterable[str]) -> None:
-        """Stop renewing variables of a kernel, because it does that itself or they contain something else.
+        """Stop renewing variables of a kernel: the kernel renews them itself, or their token is replaced or removed.
 
-        All values of a token are released together.
+        If a token fills several variables, releasing one variable releases all of them.
         """
         released = set(variables)
         for env in released:
@@ -185,12 +192,12 @@ class Renewals:
                 self._extension.holdings.renewed_by_nobody(kernel_id, other)
 
     def sent(self, kernel_id: str, env: str) -> Secret | None:
-        """The value that the server has put into a kernel's variable, if it renews the variable."""
+        """Return the value that the server has put into a kernel's variable; None if the server does not renew it."""
         renewal = self._running.get((kernel_id, env))
         return None if renewal is None else renewal.value_in(env)
 
     def forget(self, profile: str) -> None:
-        """Stop renewing the tokens of a profile. Kernels keep what they have."""
+        """Stop renewing the tokens of a profile. They stay in the kernels' variables."""
         for place, renewal in list(self._running.items()):
             if renewal.key.profile == profile:
                 self._stop(place)
@@ -229,7 +236,7 @@ class Renewals:
 
 
 class _Renewal:
-    """Renews one token in one kernel: one variable, or one for each of its values."""
+    """Renews one token in one kernel. A token with several values fills several variables."""
 
     def __init__(self, extension: TokensExtension, kernel_id: str, errand: Errand, sent: Token) -> None:
         self.key = errand.key
@@ -241,12 +248,12 @@ class _Renewal:
         self._errand = errand
         self._sent: Token | None = sent
         self._failures = 0
-        # When to fetch if the cache holds no token. If it holds one now, it will only drop it because the profile has
-        # changed: fetch immediately then. A token that had expired on arrival was never cached: do not fetch again.
+        # When to fetch while the cache holds no token. If the cache holds the token now, it drops the token only when
+        # the profile changes: then fetch immediately. If not, the token had expired on arrival: do not fetch again.
         self._retry_at = inf if extension.source.held(errand.key) is None else -inf
 
     def value_in(self, variable: str) -> Secret | None:
-        """The value last put into the variable; None once the kernel renews it itself."""
+        """Return the value that was put into the variable last; None once the kernel renews the variable itself."""
         return None if self._sent is None else Secret(self._errand.values(self._sent)[variable])
 
     async def run(self) -> None:
@@ -255,14 +262,14 @@ class _Renewal:
             while await self._renew():
                 pass
         except Exception as error:
-            # Only the messages of our own errors are known not to quote a value.
+            # The messages of other errors may quote a value.
             why = str(error) if isinstance(error, Failed) else type(error).__name__
             self._log(f"ends: {why}")
             for variable in self.variables:
                 self._extension.holdings.renewed_by_nobody(self._kernel_id, variable)
 
     async def _renew(self) -> bool:
-        """Wait for a newer token and put it into the kernel; returns whether to go on."""
+        """Wait for a newer token and put it into the kernel. Return whether to go on."""
         await self._until_due()
         token = self._newer() or await self._fetched()
         if token is None or token is self._sent:
@@ -276,7 +283,7 @@ class _Renewal:
         return given.token is not None
 
     async def _until_due(self) -> None:
-        """Wait until a refresh is due. Raises `Failed` if the kernel ends meanwhile."""
+        """Wait until there is a newer token or a refresh is due. Raises `Failed` if the kernel has ended."""
         while True:
             await self._errand.check()
             self.news.clear()
@@ -287,7 +294,7 @@ class _Renewal:
                 await asyncio.wait_for(self.news.wait(), min(left, LONGEST_NAP_SECONDS))
 
     def _newer(self) -> Token | None:
-        """The token that the source holds, if the kernel has another one."""
+        """Return the cached token; None if the kernel already has it, or nothing is cached."""
         held = self._extension.source.held(self.key)
         return None if held is None or held.token is self._sent else held.token
 
@@ -299,13 +306,13 @@ class _Renewal:
         return inf if isinstance(held.error, Unauthorized) else held.refresh_at
 
     async def _fetched(self) -> Token | None:
-        """Fetch a token; None if that failed."""
+        """Fetch a token. Return None if that failed."""
         flight = asyncio.wrap_future(self._extension.source.begin(self.key))
-        # `asyncio.wait` does not cancel the fetch, which others may be waiting for too.
+        # `asyncio.wait` does not cancel the fetch, because other callers may be waiting for it too.
         await asyncio.wait({flight})
         error = flight.exception()
         if error is None:
-            # A token that has expired on arrival is not cached, and a new one would have expired too.
+            # A token that has expired on arrival is not cached. The next token would have expired too: do not fetch it.
             self._retry_at = inf if self._extension.source.held(self.key) is None else -inf
             return flight.result()
         hopeless = not isinstance(error, TokenError) or isinstance(

@@ -1,4 +1,4 @@
-"""Base of the routes for handles, in a Jupyter server and in the hub's service. Subclasses check permissions."""
+"""Base of the handlers for handles, in a Jupyter server and in the hub's service. Subclasses check permissions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
 
 class Issuing(JsonHandler):
-    """Base of the handlers that issue, renew and revoke handles, and of the route for their holders."""
+    """Base of the handlers that issue, renew and revoke handles, and that return tokens to holders of handles."""
 
     FIELDS: ClassVar[dict[str, Any]] = {"id": str, "key": str, "profile": str, "params": dict, "lease": (int, float)}
 
@@ -42,7 +42,7 @@ class Issuing(JsonHandler):
 
     @abstractmethod
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        """The issuer's URL and certificate (PEM) for workers; None for what is not known or not needed."""
+        """Return the issuer's URL and certificate (PEM) for workers; each is None if unknown or not needed."""
 
     @abstractmethod
     def tell_of(self, what: str, issued: Issued) -> None:
@@ -86,7 +86,7 @@ class Issuing(JsonHandler):
         return await self._ask(lambda: self.handles.in_use(owner))
 
     async def owned(self, handle_id: str, owner: str) -> Issued | None:
-        """Return a handle, or None if it is unknown. Raises `Refused` if it has another owner."""
+        """Return a handle, or None if it is unknown. Raises `Refused` if the handle has another owner."""
         issued = await self.known(handle_id)
         if issued is not None and issued.owner != owner:
             self.refuse(403, "This is another owner's handle.", "handle")
@@ -102,7 +102,7 @@ class Issuing(JsonHandler):
         self.tell_of("revoked", issued)
 
     async def let_in(self, handle_id: str) -> Asked:
-        """Check the holder's proof, and return its request. Raises `TokenError` or `Refused`."""
+        """Check the proof of a handle's holder, and return the request. Raises `TokenError` or `Refused`."""
         raw, header = self.raw_body, self.request.headers.get(HEADER, "")
         issued = await self._ask(lambda: self.handles.check(handle_id, "token", header, raw))
         body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)})
@@ -111,7 +111,7 @@ class Issuing(JsonHandler):
         return Asked(issued, name, params, body.get("refresh", False), self.moment(body))
 
     def tell(self, issued: Issued) -> None:
-        """Answer with a handle and the issuer's URL."""
+        """Answer with a handle, and the issuer's URL and certificate."""
         url, certificate = self.issues_at(issued.profile)
         told = {**self.handles.told(issued), "url": url, "certificate": certificate}
         self.finish(json.dumps(told))

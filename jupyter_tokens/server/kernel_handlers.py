@@ -1,7 +1,7 @@
 """The routes for kernels, authenticated by a proof made with the key in the kernel's connection file.
 
-They need no login, because a kernel has none, and no XSRF token, because they ignore cookies. A browser cannot use
-them: it cannot make a proof, and its headers show that it is a browser. The same holds for the routes of workers.
+These routes need no login, because a kernel has none, and no XSRF token, because they ignore cookies. A browser cannot
+use them: it cannot make a proof, and its headers show that it is a browser. The same holds for the routes for workers.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ __all__ = [
     "ProofHandler",
 ]
 
-# Browsers send at least one of them with every POST.
+# Browsers send at least one of these headers with every POST.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
 class ProofHandler(TokensHandler):
-    """Base of the handlers of routes that are authenticated by a proof."""
+    """Base of the handlers of routes whose requests are authenticated by a proof."""
 
     auth_resource = TOKENS
 
     def check_xsrf_cookie(self) -> None:
-        """Check nothing: the caller is authenticated by a proof, not by a cookie that a browser would add."""
+        """Check nothing: a proof authenticates the caller, not a cookie, which a browser would add by itself."""
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """The facts of the complete error, which the kernel raises again."""
+        """Return all facts of the error, so that the kernel can raise the same error."""
         return error.to_dict()
 
     def check_site(self) -> None:
@@ -57,8 +57,8 @@ class KernelHandler(ProofHandler):
     """Base of the handlers of the routes for kernels."""
 
     async def prove(self, kernel_id: str, action: str) -> str:
-        """Raise `Refused` unless the request comes from this kernel; returns the kernel's id on this server."""
-        # Checks the size before the body is hashed.
+        """Return the kernel's id on this server. Raises `Refused` unless the request comes from the kernel."""
+        # Raises if the body is too large, before it is hashed.
         body = self.raw_body
         here = id_here(self.kernel_manager, kernel_id)
         key = connection_key(self.kernel_manager, here)
@@ -113,7 +113,7 @@ class KernelProfilesHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """List the profiles that this kernel may use, with schemas for its forms; invalid ones have an error."""
+        """List the profiles that this kernel may use, and invalid profiles with their errors. Add schemas for forms."""
         kernel_id = await self.prove(kernel_id, "profiles")
         self.body({})
         extension, entries = self.extensionapp, []
@@ -124,7 +124,7 @@ class KernelProfilesHandler(KernelHandler):
             try:
                 allowed = await extension.may_have(name, kernel_id)
             except TokenError:
-                # The entry contains the error.
+                # The profile is invalid: list it, because its entry contains the error.
                 allowed = True
             if allowed:
                 entries.append(entry)
@@ -152,12 +152,12 @@ class KernelHoldingsHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """Record all tokens that the kernel reports, and the variables that contain them."""
+        """Record the tokens that the kernel holds, and the variables that contain them, in place of its last report."""
         kernel_id = await self.prove(kernel_id, "holdings")
         entries = self.body({"holdings": list}).get("holdings", [])
         known = set(await self.extensionapp.profiles())
         held = [self._holding(kernel_id, entry) for entry in entries]
-        # A kernel may also use profiles of its own, which the server does not know and the panel does not show.
+        # The kernel may also use its own profiles. The server does not know them, and the panel does not show them.
         held = [holding for holding in held if holding.profile in known]
         self.extensionapp.holdings.report(kernel_id, held, self.kernel_manager)
         self.extensionapp.renewals.release(kernel_id, [holding.env for holding in held if holding.env is not None])

@@ -1,8 +1,8 @@
 """Checks a kernel's proof against the connection key that the server holds.
 
-A kernel that the server adopts (`allow_external_kernels`) was not started by it: the server finds its connection file
-in a folder. The key in that file is all that identifies the kernel, so other users must not be able to read or write
-the file.
+The server can also adopt kernels that it has not started (`allow_external_kernels`): it finds their connection files in
+a folder. Such a kernel is identified by nothing but the key in its file, so other users must not be able to read or
+write the file.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["ANSWER_SECONDS", "KernelGate", "check_adopted", "connection_key", "id_here"]
 
 ANSWER_SECONDS = 2.0
-"""How long an adopted kernel may take to answer on its control channel, which works while the kernel is busy."""
+"""How long an adopted kernel may take to answer on its control channel. A busy kernel answers there too."""
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FACTS = ("transport", "ip", "shell_port", "control_port")
 
 
 def id_here(kernels: AsyncMappingKernelManager, kernel_id: str) -> str:
-    """Return the id on this server of a kernel that identifies itself by the name of its connection file.
+    """Return this server's id of a kernel. `kernel_id` is the id in the name of the kernel's connection file.
 
-    For a kernel that this server has started, it is the same id. An adopted kernel (`allow_external_kernels`) has a
+    For a kernel that this server has started, both are the same. An adopted kernel (`allow_external_kernels`) has a
     different id on each server. The id of an unknown kernel is returned unchanged.
     """
     # Early versions of jupyter_client 8 adopt no kernels.
@@ -47,7 +47,7 @@ def id_here(kernels: AsyncMappingKernelManager, kernel_id: str) -> str:
 
 
 def connection_key(kernels: AsyncMappingKernelManager, kernel_id: str) -> bytes | None:
-    """The key of a kernel of this server; None if it is unknown, is a gateway's, or does not sign its messages."""
+    """Return a kernel's key; None if the kernel is unknown, runs behind a gateway, or does not sign its messages."""
     if kernel_id not in kernels:
         return None
     session: Any = getattr(kernels.get_kernel(kernel_id), "session", None)
@@ -59,7 +59,7 @@ class KernelGate(Gate):
     """Accepts each valid proof of a kernel of this server once."""
 
     def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
-        """Raise `Refused` unless the proof is valid. For `key` see `connection_key`."""
+        """Raise `Refused` unless the proof is valid. `key` is the result of `connection_key`."""
         try:
             super().check(key, name, action, header, body)
         except ProofRefused as refused:
@@ -102,9 +102,9 @@ async def check_adopted(kernels: AsyncMappingKernelManager, kernel_id: str) -> N
 
 
 def _problem(file: Path, kernel: Any) -> str | None:
-    """The problem with a connection file, if any."""
+    """Return the problem with a connection file, or None."""
     try:
-        # Links are followed first: the folder that counts is that of the file itself.
+        # The file may be a link. Then the folder of the link and the folder of its target both count.
         real = file.resolve(strict=True)
         folders = [folder.stat() for folder in (file.parent, real.parent)]
         state = real.stat()

@@ -50,17 +50,17 @@ MOST_FINISHED = 1000
 MOST_QUEUED = 20
 """Most injections that may wait for one kernel at the same time; each uses a socket."""
 IDLE_SECONDS = 15.0
-"""How long a kernel that does not seem busy may take to answer."""
+"""How long an injection waits for the answer of a kernel that does not seem busy."""
 BUSY_SECONDS = 3600.0
-"""How long an injection waits for a busy kernel."""
+"""How long an injection waits for the answer of a busy kernel."""
 LOOK_SECONDS = 0.5
 """Time between two checks that a kernel that has not answered yet is alive."""
 MOST_SENDINGS = 10
-"""Most times an injection is sent: again if the kernel dropped it after a failed cell, or its token expired."""
+"""How often an injection is sent at most: again if the kernel dropped it after a failed cell, or its token expired."""
 
 _NOTHING: Mapping[str, str] = {}
 _ABORTED = {"aborted", "abort"}
-"""How ipykernel and IRkernel report that a cell before the request failed or was interrupted."""
+"""The status of requests that ipykernel and IRkernel drop, because a cell before them failed or was interrupted."""
 MOST_TOLD = 500
 """Most characters of a kernel's message that are passed on."""
 
@@ -92,15 +92,15 @@ class Injection:
     Attributes
     ----------
     asked_by : TokensHandler or None
-        The request, for the activity log; None once the event is reported.
+        The handler of the request, for the activity log; None once the event is reported.
     state : {"queued", "done", "failed"}
-        The state.
-    message : str
+        "queued" until the kernel has answered.
+    message : str or None
         Why it failed.
     kept_by : {"kernel", "server"} or None
         See `Given`.
     removes : bool
-        Whether it is a removal.
+        Whether the token is removed from the kernel.
     """
 
     asked_by: TokensHandler | None = field(repr=False)
@@ -116,7 +116,7 @@ class Injection:
     message: str | None = None
 
     def told(self) -> dict[str, Any]:
-        """The JSON for clients."""
+        """Return the facts that clients get, for JSON."""
         return {
             "id": self.id,
             "state": self.state,
@@ -138,7 +138,7 @@ class Patience:
         self._began = self._idle_since = clock.elapsed()
 
     def is_over(self, *, busy: bool) -> bool:
-        """Whether to give up; `busy` says whether the kernel is running something else now."""
+        """Whether to give up. `busy` says whether the kernel seems busy now."""
         now = self._clock.elapsed()
         if busy:
             self._idle_since = now
@@ -168,7 +168,7 @@ class InjectionQueue:
         return self._known.get(injection_id)
 
     def begin(self, injection: Injection, errand: Callable[[], Awaitable[Given]]) -> asyncio.Task[Given | None]:
-        """Start an injection. It goes on even if the client disconnects."""
+        """Start an injection, which goes on even if the client disconnects."""
         self._known[injection.id] = injection
         task = asyncio.create_task(self._run(injection, errand))
         self._tasks[injection.id] = task
@@ -235,7 +235,7 @@ class KernelChannel:
         self._stream.on_recv(self._received)
 
     def execute(self, wanted: Snippet) -> asyncio.Future[dict[str, Any]]:
-        """Run a snippet silently; returns a future for the content of the reply."""
+        """Run a snippet silently. Return a future with the content of the reply."""
         content = {
             "code": wanted.code,
             "silent": True,
@@ -247,7 +247,7 @@ class KernelChannel:
         return self.request("execute_request", content)
 
     def request(self, kind: str, content: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:
-        """Send a request of any type in Jupyter's protocol; returns a future for the content of the reply."""
+        """Send a request of any type in Jupyter's protocol. Return a future with the content of the reply."""
         reply = asyncio.get_running_loop().create_future()
         message = self._session.msg(kind, content)
         self._waiting[message["header"]["msg_id"]] = reply
@@ -262,7 +262,7 @@ class KernelChannel:
         try:
             message: Any = self._session.deserialize(self._session.feed_identities(frames)[1])
         except (ValueError, IndexError, KeyError, TypeError):
-            # Unsigned, wrongly signed or not a message: ignored.
+            # Ignore messages that are unsigned, wrongly signed or malformed.
             return
         reply = self._waiting.pop(message["parent_header"].get("msg_id"), None)
         if reply is not None:
@@ -279,7 +279,7 @@ def confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
 
 
 def evaluated(reply: dict[str, Any]) -> str:
-    """The value of the expression as text; empty if it could not be evaluated."""
+    """Return the result of the snippet's expression as text; empty if the expression could not be evaluated."""
     try:
         return str(reply["user_expressions"][EXPRESSION]["data"]["text/plain"])
     except (KeyError, TypeError):
@@ -287,7 +287,7 @@ def evaluated(reply: dict[str, Any]) -> str:
 
 
 def process_of(kernel: Any) -> object:
-    """Return what identifies a kernel's process, and so changes with a restart; None if the provisioner has no pid."""
+    """Return an identifier of a kernel's process, which changes with a restart; None if the provisioner has no pid."""
     return getattr(getattr(kernel, "provisioner", None), "pid", None)
 
 
@@ -326,10 +326,10 @@ class _Visit:
 
 
 class Errand(_Visit):
-    """Puts one token into one kernel: asks the kernel to fetch it or sends it, and repeats that if necessary.
+    """Puts one token into one kernel: asks the kernel to fetch the token, or sends it. Repeats this if necessary.
 
-    `params` are those that the client gave; the profile's own are added. The constructor raises `TokenError` for a
-    kernel language without support, or an invalid name of a variable or parameter.
+    `params` are the parameters of the client's request; the profile's own parameters are added. The constructor raises
+    `TokenError` for a kernel language without support, or an invalid name of a variable or parameter.
     """
 
     _not_taken = "The kernel did not take the token"
@@ -352,7 +352,7 @@ class Errand(_Visit):
         token : Token
             A fresh token.
         replaces : Token, optional
-            The token that was sent before. If the variable contains anything else by now, it is left alone.
+            The token that was sent before. If the variable contains anything else by now, the variable is left alone.
 
         Raises
         ------
@@ -370,7 +370,7 @@ class Errand(_Visit):
             channel.close()
 
     async def _ask(self, channel: KernelChannel, token: Token, replaces: Token | None) -> Given | None:
-        """Ask the kernel to fetch the token itself; None if it cannot."""
+        """Ask the kernel to fetch the token itself. Return None if the kernel cannot."""
         wanted = {
             "profile": self.key.profile,
             "params": self._params,
@@ -398,7 +398,7 @@ class Errand(_Visit):
         raise Failed(f"{self._not_taken}: earlier cells failed, or took longer than the token is valid.")
 
     def values(self, token: Token) -> dict[str, str]:
-        """The token's value for each variable."""
+        """Return the token's value for each variable."""
         return {variable: token.reveal(field) for field, variable in self.variables.items()}
 
     def _make(self, values: Mapping[str, str], expected: Mapping[str, str] = _NOTHING) -> Snippet:
@@ -417,8 +417,9 @@ class Errand(_Visit):
 class Removal(_Visit):
     """Removes a profile's tokens from a kernel.
 
-    `sent` are the variables that were filled, each with the value that the server has sent, or None if it is not known.
-    A variable that contains anything else by now is left alone; the others are removed all the same.
+    `sent` contains the variables that were filled, each with the value that the server has sent. If a variable contains
+    another value by now, it is left alone. The value is None if the server does not know it: then the variable is
+    removed, whatever it contains, unless the kernel has removed the token itself.
     """
 
     _not_taken = "The kernel did not remove the token"
@@ -437,7 +438,7 @@ class Removal(_Visit):
             itself = self.language.lower() == "python" and await self._ask(channel)
             for env, value in self._sent.items():
                 if itself and value is None:
-                    # The kernel has restored what was there before.
+                    # The kernel has restored the variable's earlier value.
                     continue
                 await self._unset(channel, env, value)
         finally:
@@ -450,25 +451,25 @@ class Removal(_Visit):
             raise Failed(f"The kernel did not remove the variable {env}.")
 
     async def _ask(self, channel: KernelChannel) -> bool:
-        """Ask the kernel to forget the tokens itself; returns whether it could."""
+        """Ask the kernel to forget the tokens itself. Return whether it has done so."""
         reply = await self._taken(channel, lambda: forget(self._profile))
         return _outcome(evaluated(reply)) is not None
 
 
 def _outcome(told: str) -> dict[str, Any] | None:
-    """The outcome that a kernel reports; None if it did nothing. Raises `Failed` if it reports a failure."""
+    """Return the outcome that a kernel reports; None if the kernel did nothing. Raises `Failed` if it has failed."""
     try:
         outcome: dict[str, Any] = json.loads(told)
         if outcome["state"] == "failed":
             raise Failed(str(outcome["message"])[:MOST_TOLD])
     except (ValueError, TypeError, KeyError, RecursionError):
-        # The kernel has no extension, or one of another version.
+        # The kernel does not have the extension, or has another version of it.
         return None
     return outcome
 
 
 def _given_of(told: str) -> Given | None:
-    """The outcome of an injection that a kernel reports; None if it did nothing."""
+    """Return the outcome of an injection that a kernel reports; None if the kernel did nothing."""
     outcome = _outcome(told)
     if outcome is None:
         return None

@@ -1,12 +1,13 @@
 """Starts local kernels with the extension loaded, and with the variables of profiles with `inject_at_start`.
 
-jupyter_client starts kernels through a provisioner. Ours is the local one, with one more argument and further
-environment variables. It becomes the default unless the user has chosen another one. Kernelspecs are not changed, and
-no error here keeps a kernel from starting. `JUPYTER_TOKENS_START` contains the outcome by profile as a JSON object:
-"ok", or an error in the form of the REST interface. `JUPYTER_TOKENS_FILLED` names the variables that were filled.
+jupyter_client starts kernels through a provisioner. Ours is jupyter_client's local provisioner, with one more argument
+and further environment variables for the kernel. It becomes the default, unless the user has chosen a provisioner.
+Kernelspecs are not changed, and no error here keeps a kernel from starting. `JUPYTER_TOKENS_START` contains the outcome
+by profile as a JSON object: "ok", or an error in the form of the REST interface. `JUPYTER_TOKENS_FILLED` names the
+variables that were filled.
 
 A kernel with the extension loaded takes over its variables: it redacts their values from the start, and keeps them
-fresh itself. In all other kernels, the server keeps them fresh.
+fresh itself. In other kernels, the server keeps them fresh if it can set variables in kernels of their language.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_SECONDS", "NAME", "TokensProvisioner", "become_default"]
 
 NAME = "jupyter-tokens"
-"""Name of the provisioner's entry point; a kernelspec can name it too."""
+"""Name of the provisioner's entry point. A kernelspec can choose the provisioner by this name."""
 MOST_SECONDS = 5.0
 """How long a kernel's start waits for all its tokens together."""
 
@@ -70,7 +71,7 @@ def become_default(kernels: Configurable) -> bool:
     Returns
     -------
     bool
-        Whether it is the default.
+        Whether `TokensProvisioner` is the default now.
     """
     chosen = "default_provisioner_name" in kernels.config.get("KernelProvisionerFactory", {})
     if chosen or _FACTORY_VARIABLE in os.environ or not _is_installed():
@@ -83,7 +84,7 @@ def become_default(kernels: Configurable) -> bool:
 
 
 def _is_installed() -> bool:
-    """Whether jupyter_client can find the provisioner. If it were the default and not found, no kernel would start."""
+    """Whether jupyter_client can find the provisioner. With a default that it cannot find, no kernel would start."""
     try:
         points = distribution("jupyter_tokens").entry_points
     except PackageNotFoundError:
@@ -99,7 +100,7 @@ class TokensProvisioner(LocalProvisioner):
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         launch = await super().pre_launch(**kwargs)
-        # A server that runs in a kernel of another server inherits these.
+        # If this server runs in a kernel of another server, it has inherited these variables.
         ours = {START_VARIABLE, FILLED_VARIABLE}
         env = {name: value for name, value in launch["env"].items() if name not in ours}
         extension = _extension_of(self)
@@ -117,7 +118,7 @@ class TokensProvisioner(LocalProvisioner):
     async def post_launch(self, **kwargs: Any) -> None:
         await super().post_launch(**kwargs)
         if self._start is not None:
-            # Not before the kernel's process is known, because renewals end with it.
+            # Only now is the kernel's process known, and renewals end with the process.
             self._start.launched()
         if self._loaded_in is not None:
             self._loaded_in.add(self.kernel_id)
@@ -131,8 +132,8 @@ class TokensProvisioner(LocalProvisioner):
 def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
     """Whether a command runs ipykernel with a Python that has this package installed.
 
-    Checked without running anything, because a launcher may start a container or a job on another machine. If it is not
-    certain (`conda run`, a wrapper script), the answer is no.
+    Nothing is run for this check, because a launcher may start a container or a job on another machine. The answer is
+    no if this is not certain (`conda run`, a wrapper script).
     """
     words = list(command)
     if Path(words[0]).name == "env":
@@ -165,8 +166,8 @@ def _runs_ipykernel(words: Sequence[str]) -> bool:
 class _Start:
     """One start of one kernel.
 
-    `given` are variables that the kernelspec or the caller sets, and that are therefore left alone. `path` is the path
-    of the notebook in the file system, or "".
+    `given` are the variables that the kernelspec or the caller sets; they are left alone. `path` is the path of the
+    notebook in the file system, or "".
     """
 
     def __init__(self, extension: TokensExtension, kernel: Any, given: set[str], path: str) -> None:
@@ -180,8 +181,8 @@ class _Start:
     async def variables(self) -> dict[str, str]:
         """Return the variables to add to the kernel's environment. Never raises."""
         try:
-            # The first call imports httpx and the providers, so it runs on a thread: other requests must not wait for
-            # it.
+            # The import takes long if nothing has loaded this module yet, so it runs on a thread: other requests must
+            # not wait for it.
             await asyncio.to_thread(import_module, "jupyter_tokens.sources.local")
             profiles = self._extension.source.profiles()
             profiles.check_readable()
@@ -205,7 +206,7 @@ class _Start:
         return {**filled, START_VARIABLE: json.dumps(told), FILLED_VARIABLE: json.dumps(names_only)}
 
     def launched(self) -> None:
-        """Make the server renew the variables until the kernel does that itself."""
+        """Make the server renew the variables until the kernel renews them itself."""
         for name, (env, token) in self._sent.items():
             kept_by = None
             try:
@@ -229,7 +230,7 @@ class _Start:
         served = await self._extension.get_token(name)
         values = {variable: served.token.reveal(field) for field, variable in variables.items()}
         for value in values.values():
-            # With a value that does not fit into the environment, the kernel would not start.
+            # The kernel would not start with a value that does not fit into the environment.
             check_value(value)
         self._sent[name] = env, served.token
         return values
@@ -249,7 +250,10 @@ class _Start:
         return variables
 
     def _paths(self) -> list[str]:
-        """The notebook's path as clients know it. Its session is not listed before the kernel runs."""
+        """Return the notebook's path as clients know it, in a list; empty if unknown.
+
+        The path is made from `self._path`, because sessions are not listed before their kernels run.
+        """
         path = Path(self._path)
         if not self._path or not path.is_absolute():
             return [self._path] if self._path else []
@@ -258,19 +262,19 @@ class _Start:
 
 
 def _notebook(named: str, folder: str | None) -> str:
-    """The notebook that a kernel is started for, or "".
+    """Return the path of the notebook that a kernel is started for, or "".
 
-    Jupyter joins the folder of the session's path with the session's name. A name that leads to another folder is not
-    the notebook's, and so is ignored.
+    `named` is the path that Jupyter has made of the kernel's folder and the session's name, which the client chooses.
+    If the name leads to another folder, it is not the notebook's name, and is ignored.
     """
     path = Path(named)
     return "" if path.is_absolute() and folder is not None and path.parent != Path(folder) else named
 
 
 def _outcome(task: asyncio.Task[dict[str, str]]) -> tuple[dict[str, str], str | dict[str, Any]]:
-    """The variables that a profile fills, and the outcome to report to the kernel."""
+    """Return the variables that a profile fills, and the outcome to report to the kernel."""
     if not task.done():
-        # Only the wait has timed out: the fetch goes on, and the next kernel gets its token.
+        # Only this kernel stops waiting: the fetch goes on, and the next kernel gets the token.
         task.cancel()
         return {}, error_facts(TimedOut(f"No token within {MOST_SECONDS:g} s: the kernel was started without it."))
     error = task.exception()
@@ -278,12 +282,12 @@ def _outcome(task: asyncio.Task[dict[str, str]]) -> tuple[dict[str, str], str | 
         return task.result(), "ok"
     if isinstance(error, TokenError):
         return {}, error_facts(error)
-    # Only the type: its text may contain anything.
+    # Only the type: the error's text may contain anything.
     return {}, error_facts(TokenError(f"An unexpected error ({type(error).__name__})."))
 
 
 def _extension_of(provisioner: LocalProvisioner) -> TokensExtension | None:
-    """The extension of the server that starts the kernel, found through the provisioner's parents."""
+    """Find the extension of the server that starts the kernel, through the provisioner's parents."""
     above: Any = provisioner.parent
     while above is not None:
         web_app = getattr(above, "web_app", None)

@@ -1,7 +1,7 @@
 """The routes for logging in and out, from browsers and from kernels, and the callback after a login.
 
-A login belongs to the user and the browser that started it, identified by a cookie that this server signs. From a
-kernel, only a login on another device is possible, because a kernel does not know its user's browser.
+A login belongs to the user and the browser that started it. A cookie that this server signs identifies both. A kernel
+can only start a login on another device, because it does not know its user's browser.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class _LoginHandler(TokensHandler):
     auth_resource = LOGIN
 
     def browser(self) -> str:
-        """The user's session in this browser; "" if there is none yet."""
+        """Return the user's session in this browser; "" if there is none yet."""
         given = self.get_secure_cookie(_COOKIE)
         user, _, value = (given or b"").decode().partition(" ")
         # A cookie set for another user does not count.
         return f"{user} {value}" if value and user == self._user() else ""
 
     def begin_session(self) -> str:
-        """The user's session in this browser; sets the cookie if there is none yet."""
+        """Return the user's session in this browser. Sets the cookie if there is no session yet."""
         session = self.browser()
         if not session:
             session = f"{self._user()} {secrets.token_urlsafe(24)}"
@@ -73,7 +73,7 @@ class _LoginHandler(TokensHandler):
         return session
 
     def _user(self) -> str:
-        # Without blanks, because a blank separates it from the rest.
+        # In hexadecimal, because a blank ends the name in the cookie.
         return str(self.current_user.username).encode().hex()
 
 
@@ -83,7 +83,7 @@ class LoginHandler(_LoginHandler):
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
     async def post(self, name: str) -> None:
-        """Start a login: returns the URL for the browser, or the code to type on another device."""
+        """Start a login. Return the URL for the browser, or the code to type on another device."""
         device = self.body({"device": bool}).get("device", False)
         extension = self.extensionapp
         profile = extension.source.profile(name)
@@ -106,7 +106,7 @@ class LoginHandler(_LoginHandler):
         await _log_out(self, name)
 
     def _callback(self) -> str:
-        """The callback's URL for the browser: behind a proxy, only the browser knows scheme and port."""
+        """Return the callback's URL, from the header Origin: behind a proxy, only the browser knows scheme and port."""
         origin = urlsplit(self.request.headers.get("Origin", ""))
         # An origin that the administrator allows may be another site, which must not get the code.
         if origin.netloc != self.request.host:
@@ -120,7 +120,7 @@ class LoginStateHandler(_LoginHandler):
     @web.authenticated
     @authorized(action="read", resource=LOGIN)
     async def get(self, name: str, login_id: str) -> None:
-        """Return the state of a login. For a login on another device, poll the login server if that is due."""
+        """Return the state of a login. For a login on another device, poll the login server first if a poll is due."""
         extension = self.extensionapp
         look = partial(extension.source.logins.look, login_id, session=self.browser())
         attempt = await extension.on_a_thread(look, name)
@@ -133,7 +133,7 @@ class CallbackHandler(_LoginHandler):
     """The route `GET jupyter-tokens/login/callback`, to which the browser returns from another site."""
 
     def check_site(self) -> None:
-        """Check nothing: the browser does come from another site. State and cookie show whose login it is."""
+        """Check nothing: the browser does come from another site. `state` and the cookie show whose login it is."""
 
     @web.authenticated
     @authorized(action="write", resource=LOGIN)

@@ -1,7 +1,7 @@
-"""Scans notebooks on saving, for tokens that the server handed out and for strings that look like others.
+"""Scans notebooks when they are saved, for tokens of this server and for strings that look like other secrets.
 
-The live documents of jupyter-collaboration, which the server itself saves, are redacted in place. An error of the scan
-never keeps a notebook from being saved, and no message contains a value.
+In the shared documents of jupyter-collaboration, which the server itself saves, outputs are redacted in place too. An
+error of the scan never keeps a notebook from being saved, and no message contains a value.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST_TOLD = 5
 _UNPROCESSABLE = 422
 _FEW = 1024
 _MOST_ENDLESS = 1024
-"""Most tokens without an expiry that are kept. It is unknown when they stop working, so the oldest are dropped."""
+"""Most tokens without an expiry that are kept. They never expire here, so the oldest are dropped instead."""
 
 
 class SaveHook:
@@ -47,7 +47,7 @@ class SaveHook:
         self._tokens: dict[tuple[str, str], Token] = {}
         self._sweep_at = _FEW
         self._known: Known | None = None
-        # From the start: a token that was refreshed is still valid, but no longer in the cache.
+        # Record all tokens from the start: after a refresh, the old token is still valid, but no longer in the cache.
         extension.source.watch(self._arrived)
 
     def cover(self) -> None:
@@ -61,11 +61,11 @@ class SaveHook:
             return
         self._covered.append(contents)
         if str(getattr(contents.save, "__module__", "")).startswith("jupyter_server."):
-            # Jupyter's own managers run the registered hooks, after the user's own.
+            # Jupyter's own managers run registered hooks, after the hook in the user's configuration.
             contents.register_pre_save_hook(self.before_save)
             return
-        # A manager of another package may run no hooks, or only for some files, or use further managers. But all saves
-        # go through `save` of the outermost manager.
+        # A manager of another package may run no hooks, or only for some files, or pass saves on to further managers.
+        # But every save calls `save` of this manager first.
         try:
             contents.save = self._before(contents.save)
         except AttributeError:
@@ -108,8 +108,8 @@ class SaveHook:
                 _UNPROCESSABLE,
                 f"Not saved, because the notebook contains secrets: {_told(found)}. Remove them, and save again.",
             )
-        # A shared document is saved by the server itself, without a user to see an error: refusing would lose other
-        # work.
+        # The server itself saves a shared document, so no user would see an error, and a refusal would lose all other
+        # changes.
         replaces = [each for each in found if mode == "refuse" or (mode == "redact" and each.place.may_change)]
         if replaces:
             redact(content, scanned.edits)
@@ -130,12 +130,12 @@ class SaveHook:
             with self._lock:
                 for value in token.values().values():
                     written = key.profile, value
-                    # A token that arrives again counts as new again.
+                    # Move a token that arrives again to the end: the oldest are dropped first.
                     self._tokens.pop(written, None)
                     self._tokens[written] = token
                 self._known = None
                 if len(self._tokens) >= self._sweep_at:
-                    # Dropped here too: tokens keep arriving even if nothing is ever saved.
+                    # Not only when a notebook is saved: tokens keep arriving even if nothing is ever saved.
                     self._drop_ended()
                     self._sweep_at = max(_FEW, 2 * len(self._tokens))
             self.cover()
@@ -161,7 +161,7 @@ class SaveHook:
 
 
 def install(extension: TokensExtension) -> SaveHook:
-    """Scan each notebook before the server saves it. The user's own hook still runs."""
+    """Start scanning each notebook before it is saved. A hook in the user's configuration still runs."""
     hook = SaveHook(extension)
     hook.cover()
     return hook
@@ -177,7 +177,7 @@ def _told(found: Sequence[Finding]) -> str:
 
 
 class _SharedDocuments:
-    """The notebooks that are open as shared documents; `scan` finds what has to be replaced."""
+    """The notebooks that are open as shared documents. `scan` finds what to redact in them."""
 
     def __init__(self, serverapp: ServerApp, scan: Callable[[dict[str, Any]], Scan]) -> None:
         self._server = serverapp
@@ -193,7 +193,7 @@ class _SharedDocuments:
         return bool(extension.ywebsocket_server.room_exists(f"json:notebook:{file_id}"))
 
     def redact(self, path: str) -> None:
-        """Redact the outputs and widget state of a shared document soon, for all who have it open."""
+        """Start redacting the outputs and the widget state of a shared document, for all users who have it open."""
         task = asyncio.get_running_loop().create_task(self._redact(path))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -213,13 +213,13 @@ class _SharedDocuments:
     def _redact_document(self, document: Any) -> None:
         from pycrdt import Map  # noqa: PLC0415 (comes with jupyter-collaboration)
 
-        # Without an await, so that no user's change comes in between.
+        # There is no await here, so that no user's change comes in between.
         meta, cells = document.ydoc.get("meta", type=Map), document.ycells
         content = {**meta.to_py(), "cells": cells.to_py()}
         edits = self._scan(content).edits
         redact(content, edits)
         with document.ydoc.transaction():
-            # Output by output: if the cell were replaced, further output of a running cell would be lost.
+            # Replace single outputs: if a running cell were replaced, its further output would be lost.
             for place in {path[:4] for path, _ in edits}:
                 match place:
                     case "cells", int(cell), "outputs", int(output):
@@ -228,7 +228,7 @@ class _SharedDocuments:
                         meta["metadata"]["widgets"] = content["metadata"]["widgets"]
 
     def _collaboration(self) -> Any:
-        """The extension of jupyter-collaboration, or None without it."""
+        """Return the extension of jupyter-collaboration; None if it is not used."""
         apps = self._server.extension_manager.extension_apps.get(_COLLABORATION, ())
         return next((app for app in apps if not app.disable_rtc), None)
 
@@ -239,7 +239,7 @@ def _replace(outputs: Any, index: int, output: Any) -> None:
     before = outputs[index]
     text = before.get("text")
     if isinstance(text, Text):
-        # A stream, to which the cell may still be adding.
+        # A stream. Change its text in place, because a running cell may still add to it.
         text.clear()
         text += output["text"]
     else:

@@ -36,10 +36,10 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "jupyter_tokens.kernel_languages"
 EXPRESSION = "jupyter_tokens"
-"""The name of the user expression. The kernel's reply uses it to confirm that the snippet ran."""
+"""The name of the user expression. The kernel's reply contains this name to confirm that the snippet ran."""
 
 MOST_BYTES = 32_000
-"""The longest value: about the limit on Windows. On Linux, no program starts with a variable four times that size."""
+"""The longest value: about the limit on Windows. On Linux, the limit is about four times this size."""
 
 
 class Snippet(NamedTuple):
@@ -54,7 +54,7 @@ _UNHEX = "__import__('binascii').unhexlify('{}').decode('utf-8')".format
 
 
 def _python(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
-    # An expression binds no name and is not in the history. Only __import__ is looked up in the user's namespace.
+    # An expression defines no name and is not in the history. It looks up only __import__ in the user's namespace.
     environ = "__import__('os').environ"
     pairs = ", ".join(f"{_UNHEX(_hex(name))}: {_UNHEX(_hex(value))}" for name, value in values.items())
     done = f"{environ}.update({{{pairs}}})"
@@ -65,37 +65,37 @@ def _python(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
 
 
 def ask(request: Mapping[str, Any]) -> Snippet:
-    """A snippet that makes a Python kernel fetch and inject a token itself. It contains no value.
+    """Return a snippet that makes a Python kernel fetch and inject a token itself. It contains no value.
 
-    It evaluates to None if the extension is not loaded, else to the outcome (`kernel.magics.inject`).
+    The snippet evaluates to None if the extension is not loaded, else to the outcome (`kernel.magics.inject`).
     """
     kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'inject', lambda request: None)"
     return Snippet("", f"{kernel}('{_hex(json.dumps(request))}')")
 
 
 def forget(profile: str) -> Snippet:
-    """A snippet that makes a Python kernel forget a profile's tokens, as `%deltoken` does.
+    """Return a snippet that makes a Python kernel forget a profile's tokens, as `%deltoken` does.
 
-    It evaluates to None if the extension is not loaded, else to the outcome (`kernel.magics.forget`).
+    The snippet evaluates to None if the extension is not loaded, else to the outcome (`kernel.magics.forget`).
     """
     kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'forget', lambda profile: None)"
     return Snippet("", f"{kernel}('{_hex(profile)}')")
 
 
 def filled_notes(env: Env, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries in `JUPYTER_TOKENS_FILLED` for the variables that contain a token or its values."""
+    """Return the entries of `JUPYTER_TOKENS_FILLED` for the variables that contain a token or its values."""
     variables = variables_of(env)
     note = {"profile": profile, "params": dict(params), **({} if "" in variables else {"env": variables})}
     return dict.fromkeys(variables.values(), note)
 
 
 def filled(env: Env, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
-    """Extend a Python snippet: also record which token the variables contain, for when the extension is loaded."""
+    """Extend a Python snippet: also record which token the variables contain, in case the extension is loaded later."""
     environ, loads = "__import__('os').environ", "__import__('json').loads"
     entry = _hex(json.dumps(filled_notes(env, profile, params)))
     before = f"{loads}({environ}.get('{FILLED_VARIABLE}', '{{}}'))"
     both = f"{{**{before}, **{loads}(__import__('binascii').unhexlify('{entry}'))}}"
-    # The note is set first, so that a thread that prints in between cannot print an unknown value.
+    # The record is made first, so that no variable contains an unrecorded value that a thread could print.
     return Snippet(
         "", f"({environ}.__setitem__('{FILLED_VARIABLE}', __import__('json').dumps({both})), {sent.expression})"
     )
@@ -163,7 +163,7 @@ def _installed() -> dict[str, EntryPoint]:
 
 
 def languages() -> list[str]:
-    """The supported languages in lower case: the built-in ones, then those of other packages."""
+    """Return the supported languages in lower case: the built-in languages, then those of other packages."""
     return [*_BUILT_IN, *sorted(_installed())]
 
 
@@ -195,7 +195,7 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
     Raises
     ------
     ParameterError
-        The language is not supported, or a name is invalid.
+        The language is not supported, supports only one variable, or a name is invalid.
     UnusableToken
         An environment variable cannot hold the value.
     ConfigurationError
@@ -234,7 +234,7 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
 def unset(language: str, name: str, expected: str | None = None) -> Snippet:
     """Create a snippet that removes an environment variable set by `snippet`.
 
-    Languages of other packages can only set a variable, so there it becomes empty.
+    Languages of other packages can only set a variable: there, it becomes empty, whatever its value was.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
-"""The pass-through proxy: takes a vendor's own calls, as the vendor documents them, and adds the authentication.
+"""The pass-through proxy: accepts a vendor's own calls, as the vendor documents them, and adds the authentication.
 
-A client's request is parsed, never forwarded: ids and parameters are checked against the declarations of the profile's
-provider, and a new request is built from them. So a client can reach no other host, path or method and send no other
-header. Its own credentials (Authorization, X-Auth-Token, cookies, signatures, client secrets) are not passed on.
+A client's request is never forwarded. Ids and parameters are read from it, checked against the declarations of the
+profile's provider, and put into a new request. So a client can reach no other host, path or method and send no other
+header. The client's own credentials (Authorization, X-Auth-Token, cookies, signatures, client secrets) are not passed
+on.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 __all__ = ["CACHE_HEADER", "VendorProxyHandler"]
 
 CACHE_HEADER = "X-Jupyter-Tokens-Cache"
-"""`hit` or `miss` for APIs whose tokens are cached, `pass` for APIs to which each call is sent."""
+"""`hit` or `miss` for APIs whose tokens are cached, `pass` for APIs to which every call is passed on."""
 
 _MARK = "/jupyter-tokens/proxy/"
-# Every vendor's ids consist of letters, digits and these characters, so escapes are not needed and not accepted.
+# All vendors' ids consist of letters, digits and these characters, so percent-encoding is not needed and not accepted.
 _ID = r"[A-Za-z0-9_][A-Za-z0-9._~-]*"
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
-# The server's own authentication by query: see jupyter_server's IdentityProvider.
+# The query parameter that authenticates a client at this server: see jupyter_server's IdentityProvider.
 _LOGIN = "token"
 _FORM = "application/x-www-form-urlencoded"
 _NO_BODY = (b"", b"{}")
@@ -74,9 +75,9 @@ class _Asked(NamedTuple):
 class VendorProxyHandler(TokensHandler):
     """The route `jupyter-tokens/proxy/{profile}/{the vendor's path}`.
 
-    The profile's `params` are not added: a call has to be complete. But it must agree with them: a parameter that the
-    profile sets has to have the same value in the call, or the call is refused with 403. So a profile for one instance
-    gives no access to other instances.
+    The profile's `params` are not added: a call must be complete. A parameter that the profile sets must have the same
+    value in the call; otherwise the call is refused with 403. So a profile for one instance gives no access to other
+    instances.
 
     The proxy returns token values, so it is off if the administrator does not allow tokens to be revealed.
     """
@@ -97,13 +98,13 @@ class VendorProxyHandler(TokensHandler):
         await self._pass(name)
 
     def set_default_headers(self) -> None:
-        """See `tornado.web.RequestHandler`, which calls this again when an error has cleared the headers."""
+        """Also set `Allow` if a method was refused: tornado clears the headers after an error, and calls this again."""
         super().set_default_headers()
         if self._allowed:
             self.set_header("Allow", self._allowed)
 
     def compute_etag(self) -> None:
-        """See `tornado.web.RequestHandler`: a token is never answered with 304."""
+        """Return no ETag, so that the answer is never 304 instead of a token."""
 
     async def _pass(self, name: str) -> None:
         extension = self.extensionapp
@@ -119,7 +120,7 @@ class VendorProxyHandler(TokensHandler):
         try:
             answer = await extension.on_a_thread(lambda: source.exchange(profile, params, path), name)
         except TokenError as error:
-            # The API did not answer the call, or refused the login before it.
+            # The API did not answer the call, or the login before the call failed.
             self._tell(profile, params, extension.clock.elapsed() - began, error)
             raise
         seconds = extension.clock.elapsed() - began
@@ -133,7 +134,7 @@ class VendorProxyHandler(TokensHandler):
         if documented is None:
             self.refuse(404, f"The proxy does not support {profile.provider.title}.", "no_proxy")
         request = self.request
-        # The undecoded path; tornado passes a decoded one to `get`.
+        # The undecoded path: tornado passes the decoded path to `get`.
         path = "/" + request.path.partition(_MARK)[2].partition("/")[2]
         asked = _Asked(request.method or "", path, request.query, request.headers, self.raw_body)
         paths = documented.path, *documented.others
@@ -165,7 +166,7 @@ class VendorProxyHandler(TokensHandler):
             self.set_header(CACHE_HEADER, "miss")
             status = error.status or 0
             self.set_status(status if status in _STATUS else HTTPStatus.BAD_GATEWAY, "Refused")
-            # In one of the two forms of errors that the vendor documents; its own answer may have had the other.
+            # The vendor documents two forms of errors. This is one of them, whichever the vendor's own answer had.
             self.finish(json.dumps({"error_code": error.code, "error_msg": error.message}))
             return
         extension.activity.served(self, profile.name, to="proxy", cached=served.cached)
@@ -189,7 +190,7 @@ class VendorProxyHandler(TokensHandler):
 
     @property
     def content_security_policy(self) -> str:
-        """See `APIHandler`; if a browser opens a body as a page, it has no origin and runs no scripts."""
+        """See `APIHandler`. If a browser opens a body as a page, the page has no origin and runs no scripts."""
         return f"{super().content_security_policy}; sandbox"
 
     def _tell(
@@ -198,7 +199,7 @@ class VendorProxyHandler(TokensHandler):
         extension = self.extensionapp
         fetched = Fetched(Key(profile.name, tuple(params.items())), profile.provider.id, seconds, error)
         if error is None:
-            # Counted and reported as served only: a second log record for each call would cost a tenth of the call.
+            # Counted as a fetch, but only reported as served: a second log record would cost a tenth of the call.
             count_fetch(fetched, refresh=False)
             extension.activity.served(self, profile.name, to="proxy", cached=False)
         else:
@@ -206,7 +207,7 @@ class VendorProxyHandler(TokensHandler):
 
 
 def _match(documented: str, path: str) -> dict[str, str] | None:
-    """The ids in a path; None for any other path, and for ids with characters that need an escape."""
+    """Return the ids in a path of the documented form; None for other paths, and for ids that do not match `_ID`."""
     found = _pattern(documented).fullmatch(path)
     return None if found is None else found.groupdict()
 
@@ -217,7 +218,7 @@ def _pattern(documented: str) -> re.Pattern[str]:
 
 
 def _said(documented: Documented, asked: _Asked) -> dict[str, str | list[str]]:
-    """The parameters in query and form. Raises `Refused` or `ParameterError` if the vendor does not document them."""
+    """Return the parameters in query and form. Raises `Refused` or `ParameterError` for what is not documented."""
     for name, value in documented.headers.items():
         if asked.headers.get(name, value) != value:
             raise Refused(404, f"{name} must be {value}.", "no_such_call")
@@ -249,7 +250,7 @@ def _is_item(name: str, arrays: tuple[str, ...]) -> bool:
 
 
 def _items(array: str, said: Mapping[str, str]) -> list[str]:
-    """The elements of an array in order. Raises `ParameterError` if one is missing."""
+    """Return the elements of an array in order. Raises `ParameterError` if an element is missing."""
     count = sum(_is_item(name, (array,)) for name in said)
     try:
         return [said[f"{array}.{number}"] for number in range(1, count + 1)]

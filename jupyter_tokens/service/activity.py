@@ -40,7 +40,7 @@ def _asks(profile: str, user: str, outcome: str) -> Any:
 
 
 class Holding(NamedTuple):
-    """A token that a user's server has.
+    """A token that a user's server got from the service.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Holding(NamedTuple):
     since : datetime
         When the server got the first of an unbroken series of tokens.
     until : datetime or None
-        When its latest token expires; None if that is not known.
+        When the server's latest token expires; None if that is not known.
     """
 
     user: str
@@ -69,7 +69,7 @@ class Audit:
     Parameters
     ----------
     records : Records
-        Stores events and holdings. If it cannot be reached, events are only in the log.
+        Stores events and holdings. If the records cannot be reached, events are only in the log.
     clock : Clock
     """
 
@@ -81,7 +81,7 @@ class Audit:
     def served(self, caller: Caller, token: Token, *, cached: bool, handle: str | None = None) -> None:
         """Record that a user's server, or a worker with one of the user's handles, got a token.
 
-        `cached` is true if no call was made for it. `handle` is the id of the worker's handle.
+        `cached` is true if no call to the API was needed. `handle` is the id of the worker's handle.
         """
         profile = token.profile
         _asks(profile, caller.name, "served").inc()
@@ -103,7 +103,7 @@ class Audit:
         """Record a refused request. `profile` is None unless the profile exists."""
         if caller is not None and profile is not None:
             _asks(profile, caller.name, reason).inc()
-        # Unauthenticated requests could push users' events out of the stored list, so they are only logged.
+        # Unauthenticated requests are only logged: they could push other events out of the stored list.
         facts = {"profile": profile, "reason": reason, **_who(caller)}
         self._tell("refused", logging.WARNING, facts, keep=caller is not None)
 
@@ -127,14 +127,14 @@ class Audit:
         return sorted(Holding(**{**f, "since": utc(f["since"]), "until": _utc(f["until"])}) for f in self._held())
 
     def events(self) -> list[Mapping[str, Any]]:
-        """Return the latest events, newest first: `at` in ISO 8601, `kind`, and more by kind. Blocks. Raises `Busy`."""
+        """Return the latest events, newest first. Each has `at` (ISO 8601), `kind` and more. Blocks. Raises `Busy`."""
         return self._records.events()
 
     def _held(self) -> list[Mapping[str, Any]]:
         return [record.facts for record in self._records.all(_KIND)]
 
     def _hold(self, who: tuple[str, str | None, str], until: datetime | None) -> None:
-        # Written once for each token, not at each request.
+        # Stored once for each token, not at each request.
         if self._noted.get(who, self) == until and until is not None:
             return
         if len(self._noted) >= _MOST_NOTED:
@@ -183,5 +183,5 @@ def _utc(seconds: float | None) -> datetime | None:
 def _who(caller: Caller | None) -> dict[str, Any]:
     if caller is None:
         return {"user": None, "server": None, "stale": False}
-    # stale: the hub does not answer, and this is its last known answer.
+    # stale: the hub does not answer now, and these facts are from an earlier answer.
     return {"user": caller.name, "server": caller.server, "stale": caller.stale}

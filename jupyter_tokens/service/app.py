@@ -53,10 +53,10 @@ _log = logging.getLogger(__name__)
 class Route(NamedTuple):
     """One path below the service's prefix.
 
-    `callers` has the callers that are allowed, by method. granted: users with a grant of the profile; users: all users;
-    owner: the user who had the handle issued; holder: a worker that proves that it has the handle; people: users logged
-    in with a browser; login: a browser that the hub redirects after a login; read:metrics: hub tokens with this scope;
-    anybody: no authentication is needed.
+    `callers` names, for each method, the callers that are allowed. granted: users who are granted the profile; users:
+    all users; owner: the user who had the handle issued; holder: a worker that proves that it has the handle; people:
+    users who are logged in with a browser; login: a browser that the hub redirects after a login; read:metrics: hub
+    tokens with this scope; anybody: no authentication is needed.
     """
 
     pattern: str
@@ -173,9 +173,9 @@ class TokenService(Configurable):
         )
 
     def check_still_granted(self, issued: Issued) -> None:
-        """Raise `NotGranted` if the user who had a handle issued is known to have left the groups of the grant.
+        """Raise `NotGranted` if a handle's owner is known to have left the groups of the grant, or the grant is gone.
 
-        Scopes are not known here. A scope that was taken away is noticed when the handle is renewed.
+        The owner's scopes are not known here. A lost scope is noticed when the handle is renewed.
         """
         groups, grant = self.callers.groups_of(issued.owner.removeprefix(OWNER)), self.grants.get(issued.profile, {})
         granted = frozenset(grant.get("groups", ()))
@@ -183,7 +183,7 @@ class TokenService(Configurable):
             raise NotGranted("The owner of this handle is no longer granted its profile.", profile=issued.profile)
 
     def is_admin(self, caller: Caller) -> bool:
-        """Whether a user may see the tokens and handles of all users, and forget or revoke them."""
+        """Whether a user may see the tokens and handles of all users, forget these tokens, and revoke these handles."""
         return not caller.groups.isdisjoint(self.admin_groups)
 
     def key(self, user: str, name: str, params: Mapping[str, Any]) -> Key:
@@ -198,7 +198,7 @@ class TokenService(Configurable):
         return key._replace(user=user) if profile.is_personal else key
 
     async def forget(self, user: str, name: str) -> None:
-        """Forget a profile's tokens, also in the store. If each user has a separate secret, forget only this user's."""
+        """Forget a profile's tokens, also in the store. If each user has a separate secret, only this user's tokens."""
         user = user if self.source.profile(name).is_personal else ""
         kept = self.source.keys()
 

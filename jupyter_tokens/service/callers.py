@@ -21,7 +21,7 @@ __all__ = ["STALE_SECONDS", "Caller", "Callers"]
 STALE_SECONDS = 600.0
 """How long a caller stays known while the hub does not answer, in seconds."""
 _HUB_SECONDS = 5.0
-"""The time limit of a request to the hub, and the pause after a request without an answer, in seconds."""
+"""Time limit of a request to the hub, and pause after a request without an answer, in seconds."""
 _MOST_KNOWN = 4096
 _HEADER = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
 _SERVER = re.compile(r"access:servers!server=([^/]+)/(.*)")
@@ -29,17 +29,18 @@ _log = logging.getLogger(__name__)
 
 
 class Caller(NamedTuple):
-    """A user of the hub, as described by the hub.
+    """A user or service of the hub, as described by the hub.
 
     Attributes
     ----------
     name : str
+        The user's name; "" for a service.
     server : str or None
         The name of the user's server that sent the request ("" is the default server); None if the token does not
         belong to a server.
     groups, scopes : frozenset of str
     stale : bool
-        True if the hub does not answer now, and this is an earlier answer, at most `STALE_SECONDS` old.
+        True if the hub does not answer now, and these facts are from an earlier answer, at most `STALE_SECONDS` old.
     """
 
     name: str
@@ -55,7 +56,7 @@ class _Known(NamedTuple):
 
 
 class Callers:
-    """Asks the hub for the user that a request's token belongs to, and caches the answers.
+    """Asks the hub which user a request's token belongs to, and caches the answers.
 
     Parameters
     ----------
@@ -80,11 +81,11 @@ class Callers:
         return self._ask_from == -inf
 
     async def identify(self, headers: Mapping[str, str]) -> Caller:
-        """Return the user whose hub token is in the request. Raises `Refused`."""
+        """Return the user or service whose hub token is in the request. Raises `Refused`."""
         found = _HEADER.fullmatch(headers.get("Authorization", ""))
         if found is None:
             raise Refused(401, "Send a JupyterHub token in the Authorization header.", "no_token")
-        # A digest, so that tokens do not stay in memory.
+        # A digest, so that the cache keeps no tokens in memory.
         digest = sha256(found[1].encode()).digest()
         known = self._known.get(digest)
         if known is not None and self._clock.elapsed() - known.asked_at < self._max_age:
@@ -117,7 +118,7 @@ class Callers:
         return model
 
     def groups_of(self, user: str) -> frozenset[str] | None:
-        """Return the user's groups as the hub last reported them; None if the user is not known."""
+        """Return the user's groups, as the hub last reported them; None if the hub has not reported the user."""
         return self._groups.get(user)
 
     def described(self, model: Mapping[str, Any]) -> Caller:

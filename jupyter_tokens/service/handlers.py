@@ -40,7 +40,7 @@ OWNER = "user "
 
 
 class ServiceHandler(JsonHandler):
-    """Base class of the handlers. `profile` is the request's profile, once it is known to exist."""
+    """Base class of the handlers. `profile` is the request's profile, as soon as it is known to exist."""
 
     caller: Caller | None = None
     profile: str | None = None
@@ -63,9 +63,9 @@ class ServiceHandler(JsonHandler):
         self.service.check_granted(caller, name)
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """Return the complete error, which the user's server raises again.
+        """Return the complete JSON of an error, which the user's server raises again.
 
-        An error that only the administrator can correct is logged, and replaced by a general one.
+        An error that only the administrator can correct is logged, and replaced by a general error.
         """
         if isinstance(error, ConfigurationError | SecretError) and not isinstance(error, UnknownProfile):
             self.log.warning("%s", error)
@@ -111,7 +111,7 @@ class ProfilesHandler(ServiceHandler):
     """The route `v1/profiles`."""
 
     async def post(self) -> None:
-        """List the profiles that the user is granted; details of an invalid one are only in the log."""
+        """List the profiles that the user is granted. Details of an invalid profile are only in the log."""
         caller = await self.user()
         self.body({})
         entries = [self._entry(name) for name in self.service.granted_to(caller)]
@@ -155,7 +155,7 @@ class ForgetHandler(ServiceHandler):
     """The route `v1/profiles/{name}/token`."""
 
     async def delete(self, name: str) -> None:
-        """Forget the profile's token (the user's own, or the shared one); the next request fetches a new one."""
+        """Forget the profile's tokens, see `TokenService.forget`. The next request fetches a new token."""
         caller = await self.user()
         self.check_granted(caller, name)
         await self.service.forget(caller.name, name)
@@ -165,14 +165,14 @@ class ForgetHandler(ServiceHandler):
 
 
 class _Issuing(Issuing, ServiceHandler):
-    """Base class of the routes where a user's server issues handles, so that workers reach the service directly."""
+    """Base class of the handlers for handles, with which workers get tokens directly from the service."""
 
     @property
     def handles(self) -> Handles:
         return self.service.handles
 
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        """Return neither URL nor certificate: the service does not know the URL that the user's server uses for it."""
+        """Return no URL and no certificate: the service does not know by which URL the user's server reaches it."""
         return None, None
 
     def tell_of(self, what: str, issued: Issued) -> None:
@@ -218,7 +218,7 @@ class HandleHandler(_Issuing):
 
 
 class OwnHandleHandler(_Issuing):
-    """The routes `v1/handles/{id}/renew` and `…/revoke`, for requests that a user's server forwards."""
+    """The routes `v1/handles/{id}/renew` and `v1/handles/{id}/revoke`, for requests that a user's server forwards."""
 
     async def post(self, handle_id: str, action: str) -> None:
         """Renew a handle's lease, or revoke it. A user who is no longer granted the profile loses the handle."""
@@ -254,7 +254,7 @@ class HealthHandler(ServiceHandler):
     """The route `health`, which needs no authentication."""
 
     async def get(self) -> None:
-        """Return whether the service works, and whether the hub answered last time."""
+        """Return whether the service works, and whether the hub answered the last request."""
         self.finish(json.dumps({"status": "ok", "hub": "ok" if self.service.callers.hub_answers else "down"}))
 
 

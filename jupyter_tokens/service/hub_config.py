@@ -10,7 +10,7 @@ from urllib.parse import quote
 __all__ = ["hub_config"]
 
 _ALWAYS = ("users:activity!user", "access:servers!server", "access:services!service=jupyter-tokens")
-"""The scopes that a server's token always needs; the first two are JupyterHub's own default."""
+"""The scopes that a server's token always needs. The first two are JupyterHub's default."""
 
 
 def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
@@ -34,7 +34,7 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
     service: dict[str, Any] = {"name": "jupyter-tokens"}
     if kind != "unix":
         service["url"] = url
-        # The page only learns names and groups of users, so the hub need not ask them for consent.
+        # The page only learns names and groups of users, so the hub need not ask the users for consent.
         service["oauth_no_confirm"] = True
     if not external:
         socket = ["--socket", path] if kind == "unix" else []
@@ -59,7 +59,7 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
 
 
 def _literal(value: Any) -> str:
-    """Format a value as Python code, one entry per line."""
+    """Format a value as Python code; a mapping with one entry per line."""
     if isinstance(value, Mapping):
         inner = [f"    {key!r}: {part!r}," for key, part in value.items()]
         return "\n".join(["{", *inner, "}"]).replace("'", '"')

@@ -37,7 +37,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; "
     f"style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "same-origin",  # the hub's own check of a form looks at it
+    "Referrer-Policy": "same-origin",  # JupyterHub's check of a form reads the header Referer
     "X-Content-Type-Options": "nosniff",
 }
 _MOST_EVENTS = 50
@@ -70,7 +70,7 @@ class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # Jupy
         # The callback's query contains a code, and tornado logs the whole URL.
         self.request.uri = self.request.path
         self.hub_auth = self.settings["login"]
-        # Otherwise error pages would ask the hub for the user as well, which blocks the event loop.
+        # Otherwise error pages would ask the hub for the user too, which blocks the event loop.
         self.current_user = None
 
     def set_default_headers(self) -> None:

@@ -19,7 +19,7 @@ __all__ = ["Place", "serve"]
 
 _PARENT_SECONDS = 1.0
 _MOST_BYTES = 2**20
-"""The size limit of a request's body in bytes, before it is parsed; the routes have smaller limits."""
+"""Size limit of a request's body, in bytes, before a route is called. The routes have smaller limits."""
 
 
 class Place(NamedTuple):
@@ -44,7 +44,7 @@ class Place(NamedTuple):
 
 
 async def serve(service: TokenService, place: Place, *, managed: bool, ready: Callable[[list[str]], None]) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM or, if `managed`, until the hub has ended.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ async def serve(service: TokenService, place: Place, *, managed: bool, ready: Ca
     place : Place
         Where it listens.
     managed : bool
-        Whether the hub started this process. Then it ends soon after the hub, and shares its port: a restarted hub may
-        start the next process before this one has ended.
+        Whether the hub started this process. Then this process ends soon after the hub, and lets other processes listen
+        on its port: a restarted hub may start the next process before this process has ended.
     ready : callable
         Called with the URLs when requests are answered.
 
@@ -71,8 +71,8 @@ async def serve(service: TokenService, place: Place, *, managed: bool, ready: Ca
         server.add_sockets(sockets)
         urls += [f"http://{place.ip}:{sockets[0].getsockname()[1]}{place.prefix}"]
     if place.path:
-        # All users may connect, because requests carry a token. The folder's mode decides who may create a socket
-        # there.
+        # All users may connect, because requests carry a token. The mode of the folder limits who can create a socket
+        # in it.
         server.add_socket(bind_unix_socket(place.path, mode=0o666))
         urls += [f"http+unix://{quote(place.path, safe='')}{place.prefix}"]
     ready(urls)

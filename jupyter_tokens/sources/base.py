@@ -1,4 +1,4 @@
-"""`TokenSource`: the base class of everything that hands out tokens. It owns the cache; subclasses fetch."""
+"""`TokenSource`: the base class of all sources of tokens. It caches the tokens; subclasses fetch them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Endpoint(NamedTuple):
-    """Where SDKs get a token: they send `secret` to `url`, in which {tool} stands for the SDK's name."""
+    """Where SDKs get a token: they send `secret` to `url`. In `url`, {tool} stands for the SDK's name."""
 
     url: str
     secret: Secret
@@ -49,11 +49,11 @@ class TokenSource(ABC):
     mode : str
         Where the last token came from, as cards show it: "server", "direct", "direct (reason)" or "handle".
     gone : TokenError or None
-        Why the other process did not answer the last request; None if it did, or if there is none.
+        Why the other process did not answer the last request; None if it answered, or if there is no other process.
     """
 
     is_remote: ClassVar[bool] = False
-    """Whether another process fetches, and wants reports of what this process holds."""
+    """Whether another process fetches the tokens, and wants reports of what this process holds."""
     mode: str
     gone: TokenError | None = None
 
@@ -118,14 +118,14 @@ class TokenSource(ABC):
         raise self._no_logins(profile)
 
     def log_in(self, profile: str, show: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
-        """Log a person in on any device with a browser, and wait until that is done. Blocks.
+        """Log a person in on any device with a browser, and wait until the login has ended. Blocks.
 
         Parameters
         ----------
         profile : str
             Name of the profile.
         show : callable
-            Called once with the new login, to show its URL and code.
+            Called once with the new login, to show its URL and code to the person.
 
         Returns
         -------
@@ -184,10 +184,10 @@ class TokenSource(ABC):
         """Report this process's holdings to the process that fetches for it. Raises `TokenError`."""
 
     def issue(self, handle: Handle, lease: float) -> Handle:
-        """Issue a handle: return it with the issuer's URL. Raises `TokenError`.
+        """Issue a handle, and return it with the issuer's URL. Raises `TokenError`.
 
-        Without another process there is no issuer, and `url` stays empty: workers then use their own configuration.
-        `lease` is in seconds.
+        `lease` is in seconds. If no other process fetches the tokens, there is no issuer, and the URL stays empty:
+        workers then use their own configuration.
         """
         return handle
 
@@ -208,7 +208,7 @@ class TokenSource(ABC):
         return await self._cache.aget(key, refresh=refresh, newer_than=newer_than)
 
     async def serve(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> tuple[Token, bool]:
-        """Return the token as `aget` does, and whether it was cached already, so that no call was made for it."""
+        """Return the token as `aget` does, and whether it was already cached, so that no fetch was needed."""
         if not refresh and newer_than is None and (token := self.fresh(key)) is not None:
             return token, True
         before = self.held(key)
@@ -216,7 +216,7 @@ class TokenSource(ABC):
         return token, before is not None and before.token is token
 
     def begin(self, key: Key) -> Future[Token]:
-        """Start a refresh in the background, unless one is already running."""
+        """Start a fetch in the background, unless a fetch is already running. Returns its future."""
         return self._cache.begin(key)
 
     def held(self, key: Key) -> Held | None:
@@ -228,7 +228,7 @@ class TokenSource(ABC):
         return self._cache.fresh(key)
 
     def standing(self, key: Key) -> Standing:
-        """Return state, token and last error of a key: what every view shows."""
+        """Return state, token and last error of a key. All views show these."""
         return self._cache.standing(key)
 
     def keys(self) -> list[Key]:
@@ -242,8 +242,9 @@ class TokenSource(ABC):
     def profile_standing(self, profile: str) -> tuple[Standing, Key | None]:
         """Return the standing of a profile, and the key that it belongs to.
 
-        That is the standing of the call without parameters, or else of the token that was fetched last. If the refresh
-        of another token of the profile has failed, error and key belong to that token.
+        The key is that of the call without parameters if it has a token or an error, else the profile's last in `keys`.
+        If it has no error, but the refresh of another of the profile's tokens has failed, error and key are those of
+        that other token.
         """
         keys = [key for key in self.keys() if key.profile == profile]
         shown: Key | None = keys[-1] if keys else None
@@ -278,7 +279,7 @@ class TokenSource(ABC):
         Parameters
         ----------
         on_token : callable
-            Called with key and token, on the thread that fetched it.
+            Called with key and token, on the thread that fetched the token.
         on_loss : callable, optional
             Called without arguments when cached tokens were removed.
         """

@@ -1,8 +1,8 @@
 """The token cache: one fetch at a time for each key, two refresh windows, back-off, and a token's state.
 
-The same code serves threads and asyncio tasks. A *flight* is one fetch, a `concurrent.futures.Future`. The first thread
-that needs the token runs it. If the caller is a task, or nobody waits, it runs on a background thread. No lock is held
-while it runs.
+The same code serves threads and asyncio tasks. A *flight* is one fetch, with a `concurrent.futures.Future` for its
+result. The first thread that needs the token runs the flight. If the first caller is a task, or nobody waits, the
+flight runs on a background thread. No lock is held while a flight runs.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ STATE_LABELS: Mapping[State, str] = {
 """The name of each state, as all views show it."""
 
 _log = logging.getLogger(__name__)
-# Usual for a library: without a handler, Python would print warnings to standard error, into the cell's output.
+# Usual for a library: without a handler, Python would print warnings to standard error, and so into a cell's output.
 logging.getLogger("jupyter_tokens").addHandler(logging.NullHandler())
 
 _STEP_SECONDS = 1.0
-"""An expiry that moved by less, in seconds, did not advance: APIs report whole seconds."""
+"""If a new token expires later by this many seconds or less, it counts as no newer: APIs report whole seconds."""
 _LONGEST_BACKOFF_SECONDS = 60.0
 _FEW = 1024
 
@@ -70,14 +70,14 @@ class Key(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """How new the fetched token must be, for a source that gets it from another cache.
+    """How new a token must be, for a source that gets it from another cache.
 
     Attributes
     ----------
     refresh : bool
-        Only a newly fetched token is accepted.
+        Whether the token must be newly fetched.
     newer_than : datetime or None
-        Only a token obtained after this moment is accepted.
+        The token must have been obtained after this moment.
     """
 
     refresh: bool = False
@@ -111,7 +111,7 @@ class Standing(NamedTuple):
 
 
 def windows(life: float) -> tuple[float, float]:
-    """Advisory and mandatory refresh windows, in seconds before expiry.
+    """Return the advisory and the mandatory refresh window, in seconds before expiry.
 
     Both scale with the token's life: a fixed margin of minutes would refresh a short-lived token at every use.
     """
@@ -119,7 +119,7 @@ def windows(life: float) -> tuple[float, float]:
 
 
 class _Abandoned(Exception):
-    """The thread that ran a flight was interrupted; another waiting caller takes over."""
+    """The thread that ran a flight was interrupted. One of the waiting callers starts a new flight."""
 
 
 @dataclass(slots=True)
@@ -151,7 +151,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Flight:
-    """A caller's part in a flight."""
+    """A flight, as one caller sees it: `leads` is true if this caller has to run it."""
 
     key: Key
     ask: Ask
@@ -205,7 +205,8 @@ class TokenCache:
         refresh : bool, default False
             Fetch even if the cached token is fresh.
         newer_than : datetime, optional
-            The time when a token was obtained that an API has since refused. Fetches unless the cached token is newer.
+            `obtained_at` of a token that an API has refused. A token is fetched unless the cached token is newer, or
+            the cache is still backing off after an earlier fetch.
 
         Raises
         ------
@@ -238,14 +239,14 @@ class TokenCache:
             try:
                 await asyncio.wait([landing])
             finally:
-                # After a cancellation nobody reads its result. The flight itself cannot be cancelled.
+                # After a cancellation nobody reads the result of `landing`. The flight itself cannot be cancelled.
                 landing.cancel()
             token = self._outcome(flight, landing.exception(), strict=refresh or newer_than is not None)
             if token is not None:
                 return token
 
     def begin(self, key: Key) -> Future[Token]:
-        """Start a refresh in the background, unless one is already running. Returns its future."""
+        """Start a fetch in the background, unless a fetch is already running. Returns its future."""
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
             flight = self._join(key, entry, Ask(newer_than=entry.obtained_at()))
@@ -255,7 +256,7 @@ class TokenCache:
         return flight.future
 
     def held(self, key: Key) -> Held | None:
-        """Return what is cached under a key, without a fetch."""
+        """Return what is cached under a key, or None. Never fetches."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None or entry.token is None:
@@ -263,7 +264,7 @@ class TokenCache:
             return Held(entry.token, entry.refresh_at(), entry.ends_at, entry.error)
 
     def standing(self, key: Key) -> Standing:
-        """Return the state, the token and the last error of a key, without fetching."""
+        """Return the state, the token and the last error of a key. Never fetches."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -271,7 +272,7 @@ class TokenCache:
             return Standing(entry.state(self._clock.elapsed()), entry.token, entry.error)
 
     def keys(self) -> list[Key]:
-        """Return the keys that have a token or whose last fetch failed; the one that changed last is the last."""
+        """Return the keys that have a token or whose last fetch failed. A key with a new token moves to the end."""
         with self._lock:
             return [key for key, entry in self._entries.items() if entry.token is not None or entry.error is not None]
 
@@ -284,7 +285,7 @@ class TokenCache:
             return entry.token
 
     def forget(self, key: Key) -> None:
-        """Remove what is cached. A running fetch still serves its callers, but its token is not kept."""
+        """Remove what is cached under a key. A running fetch still serves its callers, but its token is not cached."""
         with self._lock:
             self._entries.pop(key, None)
 
@@ -317,7 +318,7 @@ class TokenCache:
             _log.debug("%s: from the cache", key.profile)
         else:
             _log.debug("%s: from the cache; a refresh is due", key.profile)
-            # If no thread can be started for the refresh, the valid token is returned all the same.
+            # The valid token is returned even if no thread can be started for the refresh.
             with suppress(RuntimeError, Busy):
                 self._run_in_background(background)
         assert token is not None
@@ -328,7 +329,7 @@ class TokenCache:
         leads = entry.flight is None
         if entry.flight is None:
             entry.flight = Future()
-            # A running future cannot be cancelled, so a cancelled task does not affect the others.
+            # A running future cannot be cancelled, so a cancelled task does not affect other callers.
             entry.flight.set_running_or_notify_cancel()
         return _Flight(key, ask, entry, entry.flight, leads)
 
@@ -361,7 +362,7 @@ class TokenCache:
             now = self._clock.elapsed()
             life = ends_at = inf
             if token.expires_at is not None:
-                # A token from another cache has used up a part of its life.
+                # The whole life: a token from another cache may have used up a part of it.
                 life = (token.expires_at - token.obtained_at).total_seconds()
                 ends_at = token.expires_at.timestamp() + offset
             stalled = now < entry.ends_at < inf and ends_at <= entry.ends_at + _STEP_SECONDS
@@ -407,7 +408,7 @@ class TokenCache:
             entry.error = failure
             if entry.token is None:
                 if failure is None or isinstance(failure, ConfigurationError | ParameterError):
-                    # An invalid call says nothing about the token.
+                    # An invalid call says nothing about the token, so its error is not kept.
                     self._drop(flight)
             else:
                 entry.failures += 1
@@ -415,8 +416,8 @@ class TokenCache:
                 asked = failure.retry_after if failure is not None and failure.retry_after is not None else 0.0
                 entry.not_before = self._clock.elapsed() + max(wait, asked)
                 if isinstance(error, Unauthorized | LoginNeeded):
-                    # Vendors lock a key after a few refusals: it is not sent again while the cached token is valid.
-                    # A login need not wait for that, because it removes what is cached.
+                    # Vendors lock a key after a few refusals, so the key is not sent again while the cached token is
+                    # valid. After a new login there is no wait, because a login removes what is cached.
                     entry.not_before = max(entry.not_before, entry.ends_at)
         if entry.token is not None:
             _log.warning("%s: the refresh failed: %s", flight.key.profile, failure or type(error).__name__)
@@ -434,7 +435,7 @@ class TokenCache:
             del self._entries[flight.key]
 
     def _outcome(self, flight: _Flight, error: BaseException | None, *, strict: bool) -> Token | None:
-        """Return a flight's token to a caller that waited, or raise its error. None: the caller must try again."""
+        """Return the token for a caller of a flight, or raise the flight's error. None: the caller must try again."""
         if error is None:
             return flight.future.result()
         if isinstance(error, _Abandoned):

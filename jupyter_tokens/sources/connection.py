@@ -24,7 +24,7 @@ __all__ = ["Connection"]
 
 _log = logging.getLogger(__name__)
 _QUIET_SECONDS = 3.0
-"""Seconds without a response after which the server may be hanging."""
+"""Seconds without a response after which the caller checks whether the server hangs; also limits connecting."""
 _MOST_BYTES = 2 * 1024 * 1024
 _HUB_CERT, _HUB_KEY = "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KEYFILE"
 """The variables with the client certificate and key that JupyterHub sets with `internal_ssl`; kernels inherit them."""
@@ -75,7 +75,7 @@ class Connection:
         reached = kept is not None
         try:
             if kept is not None:
-                # The server may have closed a reused connection in the meantime; then the call goes over a new one.
+                # The server may have closed a kept connection in the meantime. Then the call goes over a new one.
                 with suppress(http.client.HTTPException, ConnectionError):
                     return self._exchange(kept, action, body, seconds, meanwhile)
                 _log.debug("%s has closed a kept connection; connecting again", self._caller.peer)
@@ -129,8 +129,8 @@ class Connection:
 
 
 def _await_answer(answering: socket.socket, seconds: float, meanwhile: Callable[[], object]) -> None:
-    # TLS itself may send data after the handshake, which looks like a response here. Then the caller waits for the
-    # response for up to `seconds` without calling `meanwhile`.
+    # TLS may send data of its own after the handshake, which looks like a response here. Then the wait for the response
+    # is up to `seconds`, without calls of `meanwhile`.
     with selectors.DefaultSelector() as selector:
         selector.register(answering, selectors.EVENT_READ)
         for _ in range(int(seconds / _QUIET_SECONDS)):
@@ -148,7 +148,6 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """Connect to the unix socket."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
@@ -167,7 +166,8 @@ def _failure(error: Exception, caller: Caller, *, reached: bool) -> ServerGone:
         )
     closed = isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError)
     if caller.shows_cert and (isinstance(error, ssl.SSLError) or (closed and reached)):
-        # The TLS alert that says so is often lost, because the server closes the connection right after it.
+        # The TLS alert that refuses the certificate is often lost, because the server closes the connection right after
+        # it.
         return ServerUntrusted(
             f"{_capital(peer)} asks for a client certificate, and does not accept the one in {_HUB_CERT} ({name}).",
             hint="It must be signed by the server's client_ca (JUPYTERHUB_SSL_CLIENT_CA).",
@@ -197,9 +197,9 @@ def _connection(caller: Caller, seconds: float) -> http.client.HTTPConnection:
         trust = caller.trust
         context = ssl.create_default_context() if trust is None else ssl.create_default_context(**trust._asdict())
         if trust is not None:
-            # Its issuer need not be trusted: this is Python's default from 3.13 on.
+            # The certificate's issuer need not be trusted. This is Python's default from 3.13 on.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        # The server's own certificate is trusted; the name in it is the public one, not the one used here.
+        # A pinned certificate contains the server's public name, not the name used here.
         context.check_hostname = trust is None
         if caller.shows_cert:
             _load_client_certificate(context)

@@ -1,4 +1,4 @@
-"""`HandleSource`: gets tokens in a worker with the handles that its driver has sent."""
+"""`HandleSource`: gets tokens in a worker, with the handles that the driver has sent."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _NONE: Mapping[str, Any] = {}
 
 
 class HandleSource(TokenSource):
-    """Gets tokens from the issuer of the matching handle; without one, from this process's usual source.
+    """Gets a profile's tokens from the issuer of its handle; without handle or issuer, from this process's own source.
 
     Parameters
     ----------
     open_own : callable
-        Opens the source for profiles without a handle, and for handles without an issuer.
+        Opens this process's own source, for profiles without a handle and for handles without an issuer.
     handles : iterable of Handle
         The initial handles; `add` and `remove` change them.
     clock : Clock, optional
@@ -43,7 +43,7 @@ class HandleSource(TokenSource):
     ) -> None:
         super().__init__(clock=clock)
         self._open_own = open_own
-        # The latest handle comes first: it may replace one that has ended.
+        # The latest handle comes first, because it may replace a handle that has ended.
         self._remotes: dict[str, tuple[Handle, RemoteSource]] = {}
         for handle in handles:
             self.add(handle)
@@ -63,11 +63,11 @@ class HandleSource(TokenSource):
             self.forget_profile(handle.profile)
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """Return the cache key of a call. Profile and parameters are checked by the issuer or the own source."""
+        """Return the cache key of a call. Only the types of parameters are checked here, the rest by `fetch`."""
         return written_key(profile, params)
 
     def fetch(self, key: Key, ask: Ask) -> Token:
-        """Fetch one token from the issuer of a handle, or from the own source. Blocks. Raises `TokenError`."""
+        """Fetch one token from a handle's issuer, or from this process's own source. Blocks. Raises `TokenError`."""
         mine = [(handle, remote) for handle, remote in self._remotes.values() if handle.profile == key.profile]
         if not mine:
             return self._from_own(key, ask)
@@ -76,8 +76,8 @@ class HandleSource(TokenSource):
             if handle.covers(asked):
                 return remote.fetch(key, ask) if handle.url else self._from_own(key, ask, handle)
         if not all(handle.url for handle, _ in mine):
-            # A handle without an issuer limits nothing, and an `auth` from the driver also has the parameters of the
-            # profile.
+            # A handle without an issuer does not limit the parameters. An `auth` from the driver also contains the
+            # profile's own parameters, so it may have more than the handle.
             return self._from_own(key, ask)
         raise HandleRefused(
             "This process has a handle for the profile, but for other parameters.",
@@ -95,7 +95,7 @@ class HandleSource(TokenSource):
         return self._own.entries()
 
     def about(self, profile: str) -> About:
-        """Return what a card shows about a profile; it is known after the first token of the profile."""
+        """Return what a card shows about a profile. With an issuer, that is only known after the first token."""
         for handle, remote in self._remotes.values():
             if handle.profile == profile and handle.url:
                 return remote.about(profile)
@@ -132,4 +132,4 @@ class HandleSource(TokenSource):
 
 class _Issuer(RemoteSource):
     def _look(self) -> None:
-        """Do nothing: a handle only gives access to the route for its tokens."""
+        """Do nothing: with a handle, no other route can be called to check whether the issuer hangs."""

@@ -1,4 +1,4 @@
-"""`HubSource`: a server's own profiles, and those that the hub's service grants to its user."""
+"""`HubSource`: a server's own profiles, and the profiles that the hub's service grants to the server's user."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class HubSource(LocalSource):
-    """Fetches tokens of its own profiles itself, and tokens of granted profiles through the hub's service.
+    """Fetches tokens of this server's own profiles, and gets tokens of granted profiles from the hub's service.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class HubSource(LocalSource):
         return self.clock.elapsed() >= self._ask_from
 
     def look(self) -> None:
-        """Update the list of granted profiles if it is old. Blocks for at most 2 s, and never raises."""
+        """Update the list of granted profiles if it is old. Blocks for a few seconds at most, and never raises."""
         if not self.is_due:
             return
         self._ask_from = self.clock.elapsed() + LOOK_SECONDS
@@ -77,14 +77,14 @@ class HubSource(LocalSource):
             self._changed()
 
     def profiles(self) -> Profiles:
-        """Return its own and the granted profiles, without a request to the service. Raises `ConfigurationError`."""
+        """Return the own and the granted profiles, without a request to the service. Raises `ConfigurationError`."""
         own, granted = super().profiles(), self._granted
         if self._both is None or self._both[0] is not own or self._both[1] is not granted:
             self._both = own, granted, own.beside(granted)
         return self._both[2]
 
     def fetch(self, key: Key, ask: Ask = Ask()) -> Token:  # noqa: B008 (a tuple)
-        """Fetch one token, by itself or through the service. Blocks. Raises `TokenError`."""
+        """Fetch one token, or get it from the service if the profile is granted. Blocks. Raises `TokenError`."""
         if self._is_own(key.profile):
             return super().fetch(key, ask)
         try:
@@ -94,13 +94,13 @@ class HubSource(LocalSource):
             raise
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
-        """Create a new token of one of its own profiles. Raises `TokenError`."""
+        """Create a new token. Only possible for this server's own profiles. Raises `TokenError`."""
         if not self._is_own(profile):
             raise ConfigurationError("The hub's token service does not create tokens.", profile=profile)
         return super().create(profile, params)
 
     def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """List the values that a parameter of an own profile, or of a draft, can have. Raises `TokenError`."""
+        """List the values that a parameter can have. Not possible for granted profiles. Raises `TokenError`."""
         if profile.origin:
             raise ConfigurationError(
                 f"Ids cannot be listed here: {profile.origin} does not support that.", profile=profile.name
@@ -108,11 +108,11 @@ class HubSource(LocalSource):
         return super().list_values_of(profile, param, given)
 
     def issuer_of(self, profile: str) -> str:
-        """Return the service's URL for the profiles that it grants. See `LocalSource`."""
+        """Return the service's URL for a granted profile, else "". See `LocalSource`."""
         return "" if self._is_own(profile) else self._service.own_url
 
     def issue(self, handle: Handle, lease: float) -> Handle:
-        """Issue a handle for one of the service's profiles through the service. Raises `TokenError`."""
+        """Issue a handle for a granted profile through the service. Raises `TokenError`."""
         return self._service.issue(handle, lease)
 
     def renew(self, handle: Handle) -> None:
@@ -144,13 +144,13 @@ class _Service(RemoteSource):
 
 
 def _profile(told: Mapping[str, Any]) -> Profile | TokenError:
-    """Return a profile of the service, or its error. Raises `TokenError` for invalid facts."""
+    """Build a granted profile, or its error, from the service's facts. Raises `TokenError` for invalid facts."""
     try:
         if told["error"] is not None:
             return TokenError.from_dict(told["error"])
         params: Mapping[str, Any] = {}
         with suppress(Exception):
-            # The provider may come from a package that is not installed here: then calls cannot have parameters.
+            # The provider may come from a package that is not installed here. Then calls cannot have parameters.
             params = provider_class(told["provider"]).params
         facts = {name: told[name] for name in ("title", "sandbox", "scheme", "header")}
         # Only used as a description: the service calls the API.

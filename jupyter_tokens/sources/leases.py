@@ -1,4 +1,4 @@
-"""Renews the leases of the handles that were issued for this process, and revokes the handles when it ends."""
+"""Renews the leases of the handles that were issued for this process, and revokes these handles when it ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Leases"]
 
 _LONGEST_NAP_SECONDS = 30.0
-"""The longest time between two checks of the clock: timers stop while the machine is suspended, but leases end."""
+"""Longest time between two checks of the clock, in seconds: timers stop while a machine is suspended, leases do not."""
 _RETRY_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class _Lease:
 
 
 class Leases:
-    """Renews each lease after a third of its time, from one daemon thread.
+    """Renews each lease after a third of its time. One daemon thread renews all leases.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ class Leases:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """Drop everything in a forked child: only the parent renews and revokes the handles."""
+        """Start without leases in a forked child: only the parent renews and revokes the handles."""
         self._changed = threading.Condition()
         self._running: dict[str, _Lease] = {}
         self._thread: threading.Thread | None = None
 
     def add(self, handle: Handle, source: TokenSource, seconds: float) -> None:
-        """Renew the lease of a new handle through `source` from now on. A lease lasts `seconds`."""
+        """Renew the lease of a new handle through `source` from now on. The lease lasts `seconds`."""
         with self._changed:
             if not self._running:
                 atexit.register(self.end)
@@ -108,7 +108,7 @@ class Leases:
                 lease.due = self._clock.elapsed() + pause
 
     def _next(self) -> _Lease | None:
-        """Sleep until a lease has to be renewed; None if the thread must end."""
+        """Sleep until a lease has to be renewed, and return the lease; None if the thread must end."""
         with self._changed:
             while self._thread is threading.current_thread():
                 first = min(self._running.values(), key=lambda lease: lease.due, default=None)

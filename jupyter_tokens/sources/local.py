@@ -71,7 +71,7 @@ class LocalSource(TokenSource):
     clock, transport : optional
         For tests.
     look_seconds : float
-        Shortest time between two checks of the configuration files for changes, in seconds.
+        Shortest time, in seconds, between two checks whether the configuration files have changed.
     """
 
     mode = "direct"
@@ -95,7 +95,7 @@ class LocalSource(TokenSource):
         self._observers: list[Callable[[Fetched], None]] = []
         self._upstream = Upstream(self._current, transport, self.clock, subject=lambda name: self.get(self.key(name)))
         self._shared: SharedTokens | None = None
-        self._shared_by: object = self  # the configuration that opened it; `self` if none has
+        self._shared_by: object = self  # the fingerprint for which `_shared` was opened; `self` before the first time
 
     @cached_property
     def logins(self) -> Logins:
@@ -117,10 +117,10 @@ class LocalSource(TokenSource):
         return self.logins.logout(profile)
 
     def remove_profile(self, profile: str) -> bool | None:
-        """Log the person out, and remove the profile from the user's configuration with the secrets stored for it.
+        """Log the person out, and remove the profile and its stored secrets from the user's configuration.
 
-        Returns what `logout` returns. Blocks. Raises `TokenError`, before any change if the profile is not in the
-        user's configuration.
+        Returns what `logout` returns. Blocks. Raises `TokenError`. If the profile is not in the user's configuration,
+        nothing is changed.
         """
         revoked: bool | None = None
 
@@ -129,7 +129,7 @@ class LocalSource(TokenSource):
             try:
                 logs_in = self.profiles()[profile].provider.logs_in
             except ConfigurationError:
-                # An invalid profile is removed all the same, and so is its login in a file.
+                # An invalid profile can be removed too. Its login is then removed if it is in a file, but not revoked.
                 return
             if logs_in:
                 revoked = self.logins.logout(profile)
@@ -174,7 +174,7 @@ class LocalSource(TokenSource):
         return False
 
     def look(self) -> None:
-        """Update the profiles that another process grants; this source has none. Blocks, and never raises."""
+        """Do nothing. In `HubSource`, this updates the list of granted profiles."""
 
     def look_again(self) -> None:
         """Check the configuration files before the next call."""
@@ -182,14 +182,14 @@ class LocalSource(TokenSource):
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """Return the cache key of a call. Raises `TokenError` for an unknown or invalid profile or parameter."""
-        self.profiles()  # empties the keys if the configuration has changed
+        self.profiles()  # clears `_keys` if the configuration has changed
         params = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
-        # With the types, because True equals 1 as a dict key, but not for an API.
+        # With the types: as a dict key True equals 1, but an API may treat them differently.
         written = (profile, *((name, type(value), value) for name, value in params.items()))
         try:
             key = self._keys.get(written)
         except TypeError:
-            key = None  # A value is not hashable: the error of call_params names the parameter.
+            key = None  # A value is not hashable: call_params raises an error that names the parameter.
         if key is None:
             key = Key(profile, tuple(self.profile(profile).call_params(params).items()))
             if len(self._keys) >= _MOST_KEYS:
@@ -214,10 +214,10 @@ class LocalSource(TokenSource):
     def fetch(self, key: Key, ask: Ask = Ask()) -> Token:  # noqa: B008 (a tuple)
         """Get one token from the store or the API. Blocks.
 
-        Raises `TokenError`, which names the profile and contains no secret.
+        Raises `TokenError`. The error names the profile and contains no secret.
         """
         began = self.clock.elapsed()
-        stored = False  # whether another process made the call
+        stored = False  # whether the result came from the store, without a call to the API
 
         def share(wanted: Wanted, call: Callable[[], Token]) -> Token:
             def asked() -> Token:
@@ -243,19 +243,19 @@ class LocalSource(TokenSource):
         return token
 
     def forget(self, key: Key) -> None:
-        """Drop what is cached under a key, here and in the store."""
+        """Remove what is cached under a key, in this process and in the store."""
         if self._shared is not None:
             self._shared.forget([key])
         super().forget(key)
 
     def forget_profile(self, profile: str) -> None:
-        """Drop what is cached for a profile, here and in the store."""
+        """Remove what is cached for a profile, in this process and in the store."""
         if self._shared is not None:
             self._shared.forget(self._shared.known(profile))
         super().forget_profile(profile)
 
     def issuer_of(self, profile: str) -> str:
-        """Return the URL of the other process that issues the handles of a profile; "" if there is none."""
+        """Return the URL of the process that issues a profile's handles; "" if that is this process."""
         return ""
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
@@ -269,22 +269,22 @@ class LocalSource(TokenSource):
         return self.list_values_of(self.profiles()[profile], param, given)
 
     def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """As `list_values`, for a profile that may not be in the configuration yet."""
+        """List the values like `list_values`, for a profile that may not be in the configuration yet."""
         with detached_errors():
             return self._upstream.list_values(profile, param, given)
 
     def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
-        """Make one call without the cache and return the API's own response, see `Upstream.exchange`. Blocks."""
+        """Make one call without the cache, and return the API's own response. Blocks. See `Upstream.exchange`."""
         with detached_errors():
             return self._upstream.exchange(profile, params, path)
 
     def observe(self, on_fetch: Callable[[Fetched], None]) -> Callable[[], None]:
-        """Call `on_fetch` for each call to an API, on the thread that made it; returns an unsubscribe function."""
+        """Call `on_fetch` after each call to an API, on the thread of that call; returns an unsubscribe function."""
         self._observers.append(on_fetch)
         return partial(self._observers.remove, on_fetch)
 
     def note(self, fetched: Fetched) -> None:
-        """Inform the observers of a call to an API, including calls made without the cache."""
+        """Inform the observers of a call to an API. `fetch` does this itself; callers of `exchange` have to do it."""
         for on_fetch in tuple(self._observers):
             try:
                 on_fetch(fetched)
@@ -299,7 +299,7 @@ class LocalSource(TokenSource):
             self._shared.close()
 
     def _open_shared(self) -> SharedTokens | None:
-        """Open the shared store of the current configuration, if it has one. Raises `ConfigurationError`."""
+        """Return the shared store of the current configuration, if it has one. Raises `ConfigurationError`."""
         with self._lock:
             if self._shared_by != self._fingerprint:
                 settings = TokenStore.configured()
@@ -309,7 +309,7 @@ class LocalSource(TokenSource):
             return self._shared
 
     def _current(self) -> Profiles:
-        # The caller has just called `key`, which checked the files.
+        # The files were checked just before, by `key` or `profiles`.
         return self._profiles if self._profiles is not None else self.profiles()
 
 

@@ -1,4 +1,4 @@
-"""Stores logins: one secret for each profile, used and renewed by one process at a time."""
+"""Stores logins: one secret for each profile, which only one process at a time uses and renews."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ __all__ = ["LoginStore"]
 class LoginStore:
     """The logins of this user, in the user's configuration folder or keyring. Thread-safe; every method blocks.
 
-    If the server replaces the refresh token at each use, two processes that use the same one lose the login. So it is
-    read, used and replaced under one lock, which the system releases if the process dies.
+    If the server replaces the refresh token at each use, and two processes use the same refresh token, the login is
+    lost. So a login is read, used and replaced under one lock, which the system releases if the process dies.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -47,7 +47,7 @@ class LoginStore:
 
     @contextmanager
     def using(self, profile: Profile) -> Iterator[LoginInUse]:
-        """Use the login of a profile exclusively. Raises `LoginNeeded` if there is none, and `TokenError`."""
+        """Use the login of a profile exclusively. Raises `LoginNeeded` if there is none, or another `TokenError`."""
         with self._locked(profile):
             login = self.read(profile)
             if login is None:
@@ -60,7 +60,7 @@ class LoginStore:
             self._write(profile, login)
 
     def take(self, profile: Profile) -> Login | None:
-        """Remove the login of a profile, and return it. Raises `TokenError`."""
+        """Remove the login of a profile, and return it; None if there is none. Raises `TokenError`."""
         with self._locked(profile):
             login = self.read(profile)
             if login is not None:

@@ -1,7 +1,7 @@
 """Logs people in and out, for the panel, the magics and the command line.
 
-A running login has an id in the process that started it, and belongs to a session. A response with its `state` is
-refused if it comes in another session, for the second time, or too late.
+A running login has an id in the process that started it, and belongs to a session. The browser returns with the
+login's `state`. It is refused if it returns in another session, for the second time, or too late.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class Attempt:
     seconds : float
         Time limit, in seconds from the start.
     url : Secret or None
-        The URL for the person's browser; None for a login on another device.
+        The URL for the person's browser; None for a login on another device, and after the browser's response.
     device : DeviceCode or None
-        The code to type on another device, and the URL for that.
+        For a login on another device: the code to type there, and the URL of the page that asks for the code.
     who : str
         The person who has logged in, if the server names them.
     error : TokenError or None
@@ -156,7 +156,7 @@ class Logins:
         device : bool
             Whether the person uses another device.
         logged_in : callable
-            Called once the person has logged in, on the thread that notices it.
+            Called once the person has logged in, on the thread that notices the login.
         """
         profile, provider = self._of(name)
         attempt = Attempt(
@@ -185,7 +185,7 @@ class Logins:
     def finish(self, answer: Mapping[str, Sequence[str]], *, session: str) -> Attempt:
         """Finish a login with the browser's response; `answer` has the values of each query parameter.
 
-        Raises `LoginNeeded` for a response that matches no login of this session, and `TokenError` if the login failed.
+        Raises `LoginNeeded` for a response that matches no login of this session, or the error of a failed login.
         """
         single = {name: values[0] for name, values in answer.items() if len(values) == 1}
         attempt = self._waiting(single.get("state", ""))
@@ -205,7 +205,7 @@ class Logins:
         return attempt
 
     def look(self, login_id: str, *, session: str) -> Attempt | None:
-        """Return a login, or None if this session has no such login. Polls the server if that is due."""
+        """Return a login, or None if this session has no such login. Polls the server if a poll is due."""
         with self._lock:
             attempt = self._attempts.get(login_id)
         if attempt is None or not attempt.is_of(session):
@@ -233,7 +233,7 @@ class Logins:
             with detached_errors():
                 return self._upstream.drive(profile, lambda call: revoke(provider, call, login))
         except TokenError as error:
-            # The local login is removed in any case.
+            # The stored login has been removed in any case.
             _log.warning("%s: the login is forgotten, but was not revoked: %s", name, error)
             return False
 
@@ -248,7 +248,7 @@ class Logins:
         return login
 
     def seen(self, name: str) -> Login | None:
-        """Return the login of a profile, for a keyring as last read: reading a keyring may wait for a person."""
+        """Return the login of a profile, or None. From a keyring, as last read: reading it may wait for a person."""
         if self._of(name)[1].login_store == "keyring":
             return self._seen.get(name)
         try:
@@ -277,7 +277,7 @@ class Logins:
             self._attempts[attempt.id] = attempt
 
     def _waiting(self, state: str) -> Attempt | None:
-        """Return the attempt with this state, and use the state up; None if it is unknown, used or too old."""
+        """Return the attempt with this state, and use the state up; None if the state is unknown, used or too old."""
         with self._lock:
             for attempt in self._attempts.values():
                 asked = attempt.asked
@@ -311,7 +311,7 @@ class Logins:
                 if login is None:
                     return
                 with self._lock:
-                    # A logout may have ended the attempt meanwhile.
+                    # A logout may have ended the attempt in the meantime.
                     if attempt.id not in self._attempts:
                         raise _unknown(attempt)
                 self._store.put(attempt.used, login)

@@ -1,7 +1,7 @@
 """A port of this process, to which a browser on this machine returns after a login.
 
-Source: RFC 8252, sections 7.3 and 8.3. The browser is started with a single-use URL that redirects to the server: other
-users of the machine can read the browser's command line, but the URL there is of no use to them afterwards.
+Source: RFC 8252, sections 7.3 and 8.3. The browser is started with a single-use URL, which redirects to the
+authorization server. Other users of the machine can read the URL in the browser's command line, but it works only once.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Loopback:
         self._server.server_close()
 
     def lead(self, url: Secret, finish: Callable[[Mapping[str, Sequence[str]]], Attempt]) -> None:
-        """Redirect the first browser that opens `start` to `url`. `finish` gets the parameters that it returns with."""
+        """Redirect the first browser that opens `start` to `url`. `finish` gets the query when the browser returns."""
         self._to, self._finish = url, finish
 
     def wait(self, seconds: float) -> Attempt:

@@ -1,4 +1,4 @@
-"""Opens the source of a process, which uses handles, the Jupyter server, or the process's own configuration."""
+"""Opens this process's source of tokens: handles, the Jupyter server, or the process's own configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["HANDLE_VARIABLE", "add_handle", "open_source", "remove_handle"]
 
 HANDLE_VARIABLE = "JUPYTER_TOKENS_HANDLE"
-"""The variable with the path of a handle's file (`jupyter tokens handle NAME --file PATH`) that this process uses."""
+"""The variable with the path of a handle's file for this process (`jupyter tokens handle NAME --file PATH`)."""
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +41,7 @@ def open_source(
     clock, transport : optional
         For tests.
     handles : iterable of Handle
-        The handles that were installed in this process, the latest one last.
+        The handles that were installed in this process, the latest handle last.
     """
     open_own = partial(_open_own, profiles, clock, transport)
     usable = list(handles)
@@ -52,7 +52,7 @@ def open_source(
 
 
 def add_handle(source: TokenSource, handle: Handle) -> HandleSource:
-    """Return a source that uses this handle too: `source` itself if it uses handles already."""
+    """Return a source that also uses this handle: `source` itself if it uses handles already."""
     if isinstance(source, HandleSource):
         source.add(handle)
         return source

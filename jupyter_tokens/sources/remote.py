@@ -42,31 +42,32 @@ __all__ = ["RemoteSource", "written_key"]
 _log = logging.getLogger(__name__)
 _NONE: Mapping[str, Any] = {}
 _SECONDS = 60.0
-"""Time limit for a token, in seconds. The server's own limit is shorter, and its error says more."""
+"""Time limit for a token, in seconds. By default the server's own limit is shorter, and its error says more."""
 _LOOK_SECONDS = 2.0
-"""Time limit for calls that the server answers itself, in seconds."""
+"""Time limit for calls that need no vendor, in seconds."""
 _MOST_HOLDINGS = 300
-"""The most holdings in one report, so that the server accepts its size."""
+"""Maximum number of holdings in one report, so that the server accepts the size of the report."""
 # These reasons mean that the server no longer runs the extension, or that another server started this kernel.
 _STRANGER = {"unknown_kernel", "http"}
 _FAULT = http.client.INTERNAL_SERVER_ERROR
 
 
 class RemoteSource(TokenSource):
-    """Gets tokens from a process that holds the secrets. This process proves who it is, and holds no secret.
+    """Gets tokens from another process, which holds the secrets. This process proves its identity to that process.
 
     Parameters
     ----------
     caller : Caller
         The identity of this process and the URL of the other process, such as a kernel and its Jupyter server.
     fallback : TokenSource, optional
-        Used when no server answers; `mode` then shows the reason. None if the configuration forbids it.
+        Used if the server cannot be reached or does not know this process, but not if the server hangs; `mode` then
+        shows the reason. None if the configuration forbids a fallback.
     clock : Clock, optional
         For tests.
 
     Notes
     -----
-    `gone` is the reason why the server did not answer last time (`TimedOut`: it hangs), or None if it did.
+    `gone` is the reason why the server did not answer the last request (`TimedOut`: it hangs); None if it answered.
     """
 
     is_remote = True
@@ -81,17 +82,17 @@ class RemoteSource(TokenSource):
         self._about: dict[str, About] = {}
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """Return the cache key of a call. The server checks profile and parameters; this checks only their types."""
+        """Return the cache key of a call. Only the types of parameters are checked here, the rest by the server."""
         return written_key(profile, params)
 
     def about(self, profile: str) -> About:
-        """Return what a card shows about a profile; it is known after the first token of the profile."""
+        """Return what a card shows about a profile. Before the first token of the profile, only its name is known."""
         return self._about.get(profile) or About(profile, None, sandbox=False)
 
     def entries(self) -> list[ProfileEntry]:
         """Return the profiles that the server lets this kernel use; without a server, the profiles of the fallback.
 
-        The time limit is short, because a person waits for the list. Raises `TokenError`.
+        The time limit is short, because a person is waiting for the list. Raises `TokenError`.
         """
         try:
             return entries_from_dict(self.ask_for_profiles())
@@ -142,7 +143,7 @@ class RemoteSource(TokenSource):
         return bool(answer.get("revoked")) if answer.get("was_logged_in") else None
 
     def endpoint(self, key: Key) -> Endpoint:
-        """Return the server's endpoint where unmodified SDKs in this kernel get a key's token. Raises `TokenError`."""
+        """Return the server's endpoint for unmodified SDKs in this kernel to get a key's token. Raises `TokenError`."""
         from ..config.profiles import is_loopback  # noqa: PLC0415 (loads httpx)
 
         caller = self._caller
@@ -167,7 +168,7 @@ class RemoteSource(TokenSource):
     def issue(self, handle: Handle, lease: float) -> Handle:
         """Issue a handle through the server, or issue it again. Raises `TokenError`.
 
-        If the server does not answer, the fallback issues it, without an issuer's URL.
+        If the server cannot be reached, the fallback returns the handle without an issuer's URL.
         """
         body = {"id": handle.id, "key": handle.key.hex(), "profile": handle.profile, "params": dict(handle.params)}
         try:
@@ -178,7 +179,7 @@ class RemoteSource(TokenSource):
             _log.debug("%s: no answer from %s (%s); a handle without issuer", handle.profile, self._caller.peer, gone)
             return self._fallback.issue(handle, lease)
         try:
-            # The hub's service does not know its own URL as seen from here.
+            # The hub's service does not know the URL by which this process reaches it.
             return replace(handle, url=str(answer["url"] or self.own_url), certificate=answer["certificate"])
         except KeyError:
             raise misshapen() from None
@@ -219,7 +220,7 @@ class RemoteSource(TokenSource):
                 local = self._fallback.key(key.profile, dict(key.params))
                 token = self._fallback.get(local, refresh=ask.refresh, newer_than=ask.newer_than)
             except UnknownProfile:
-                # Only the server has this profile, so the error is that the server is gone.
+                # Only the server has this profile, so the useful error is that the server is gone.
                 raise gone from None
             self._about[key.profile] = self._fallback.about(key.profile)
             self.mode = f"direct ({gone.message.rstrip('.')})"
@@ -230,7 +231,7 @@ class RemoteSource(TokenSource):
     def _token(self, answer: Mapping[str, Any]) -> Token:
         token, about = token_from_dict(answer, now=self.clock.now())
         self._about[token.profile] = about
-        # Here, because an expired token is not cached, and no watcher is called for it.
+        # Not in a watcher of new tokens, because no watcher is called for an expired token.
         tell_seen(token.profile, [token])
         return token
 
@@ -268,13 +269,13 @@ class RemoteSource(TokenSource):
         return status, answer
 
     def _look(self) -> None:
-        """Raise if the server does not answer even a call that needs no vendor: then it hangs, not the vendor."""
+        """Raise if the server does not even answer a call that needs no vendor: then it is the server that hangs."""
         if self.clock.elapsed() > self._answered_at + _LOOK_SECONDS:
             self._ask("profiles", {}, seconds=_LOOK_SECONDS)
 
 
 def written_key(profile: str, params: Mapping[str, Any]) -> Key:
-    """Return the cache key of a call that another process checks. Raises `ParameterError` for other types of values."""
+    """Return the cache key of a call that another process checks. Raises `ParameterError` for a wrong type of value."""
     written: dict[str, Any] = {}
     for name, value in params.items():
         texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)

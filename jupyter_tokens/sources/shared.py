@@ -1,7 +1,7 @@
 """Shares tokens between processes, with one API call for each life of a token: look, lock, look again, call, put.
 
-The entries of the store are encrypted with a key derived from the installation's key and from what the provider
-authenticates with. So a process that cannot fetch a token cannot find or read it in the store.
+An entry's name and encryption key are derived from the installation's key and from the provider's credential. So a
+process that could not fetch a token cannot find or read it in the store.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["SharedTokens"]
 
 _VERSION = 2
-"""Version of the encrypted content: other versions have separate slots."""
+"""Version of the encrypted content. Each version has separate slots."""
 _REFUSAL_SECONDS = 10.0
 """How long a refusal is shared, in seconds: for that time no process sends the refused credential again."""
 _UNKNOWN_LIFE_SECONDS = 300.0
@@ -81,7 +81,7 @@ class SharedTokens:
     def get(self, key: Key, ask: Ask, wanted: Wanted, call: Callable[[], Token]) -> Token:
         """Return a token from the store, or from `call`, which one process at a time runs. Raises `TokenError`.
 
-        `ask` limits which stored token is accepted. `wanted` has the profile, parameters and identity of the token.
+        `ask` limits which stored token is accepted. `wanted` has the token's profile, parameters and identity.
         """
         seals = self._seals(wanted)
         if not seals:
@@ -242,12 +242,12 @@ class _Seal:
         self._damage = InvalidToken
 
     def close(self, fence: int, facts: Mapping[str, Any]) -> bytes:
-        """Encrypt facts with name and fence, so that they cannot be moved to another slot or made to look newer."""
+        """Encrypt facts with name and fence, so that nobody can move them to another slot or make them look newer."""
         name = self.refusal_name if "error" in facts else self.name
         return self._fernet.encrypt(json.dumps({"slot": name, "fence": fence, **facts}).encode())
 
     def open(self, kept: Kept) -> dict[str, Any] | None:
-        """Decrypt facts; None if they were not encrypted for this slot."""
+        """Decrypt an entry; None if it is damaged or was not encrypted for this slot and fence."""
         try:
             facts: dict[str, Any] = json.loads(self._fernet.decrypt(kept.sealed))
         except self._damage:
@@ -258,7 +258,7 @@ class _Seal:
 
 
 def _identity(wanted: Wanted) -> bytes | None:
-    """Return what must be equal for two processes to share a token; None if it is not completely known."""
+    """Return the facts that must be equal for two processes to share a token; None if they are not all known."""
     profile, provider = wanted.profile, wanted.profile.provider
     settings = {
         name: getattr(provider, name)
@@ -307,7 +307,7 @@ def _facts(token: Token) -> dict[str, Any] | None:
 
 
 def _token(facts: Mapping[str, Any], left: float, wanted: Wanted, clock: Clock) -> Token:
-    """Create the token for a profile. Its expiry is computed from the `left` seconds, because clocks may differ."""
+    """Build the token of a stored entry. Its expiry is computed from the `left` seconds, because clocks may differ."""
     life = facts["life"]
     ends = clock.now() + left
     obtained_at = utc(ends - (_UNKNOWN_LIFE_SECONDS if life is None else life))

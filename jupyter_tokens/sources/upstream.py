@@ -59,7 +59,7 @@ class Answer(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A token that is about to be fetched. `identity` distinguishes its credential, see `Provider.identity`."""
+    """A token that is about to be fetched. `identity` distinguishes credentials, see `Provider.identity`."""
 
     profile: Profile
     params: Mapping[str, ParamValue]
@@ -74,8 +74,8 @@ Share = Callable[[Wanted, Callable[[], Token]], Token]
 class _Resolved:
     """A profile's secrets, the credential made from them, and, if a person logs in, the key that identifies the login.
 
-    They can be reused until `until`, in seconds of `Clock.elapsed`. `forms` caches the encoded forms of the secrets,
-    because computing them takes half the time of a call.
+    The secrets can be reused until `until`, in seconds of `Clock.elapsed`. `forms` caches the encoded forms of the
+    secrets, because computing the forms takes half the time of a call.
     """
 
     profile: Profile
@@ -86,7 +86,7 @@ class _Resolved:
     login_key: Secret | None = None
 
     def identity(self) -> Any:
-        """Return `Provider.identity`, and the key of a login: only processes that can read it share its tokens."""
+        """Return `Provider.identity`, and the key of a login: only processes that can read the login share tokens."""
         found = self.profile.provider.identity(self.secrets, self.credential)
         return found if self.login_key is None or found is None else (found, self.login_key)
 
@@ -111,7 +111,8 @@ class Upstream:
     clock : Clock, optional
         For tests.
     subject : callable
-        Returns the token of another profile, for a profile whose token is made from it; by default without a cache.
+        Returns the token of another profile, for a profile that exchanges that token for its own. By default the other
+        profile's token is fetched without a cache.
     """
 
     def __init__(
@@ -273,7 +274,7 @@ class Upstream:
             tell_seen(profile.name, _secrets_in(used))
 
     def _resolve(self, profile: Profile) -> _Resolved:
-        # The login comes first, so that an unattended run without one fails immediately, before it waits for a keyring.
+        # The login comes first: without a login, an unattended run then fails before it waits for a keyring.
         login = self.logins.read(profile) if profile.provider.logs_in else None
         if profile.provider.logs_in and login is None:
             raise needed(profile.name)
@@ -288,7 +289,7 @@ class Upstream:
         return _Resolved(profile, secrets, credential, self._clock.elapsed() + SECRETS_SECONDS)
 
     def _value_of(self, name: str) -> Secret:
-        """Return the token of another profile. Its errors name that profile."""
+        """Return the value of another profile's token. Errors name the other profile."""
         try:
             return Secret(self._subject(name).reveal())
         except TokenError as error:
@@ -353,7 +354,7 @@ def _secrets_in(credential: object) -> Iterator[Secret]:
 def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:
     """Return a vendor's text without our secrets: some APIs echo what they were sent."""
     values = [secret.reveal() for secret in secrets]
-    # `plain` has put the vendor's text on one line.
+    # The vendor's text has passed through `plain`, so a secret may appear there as `plain` writes it.
     for value in dict.fromkeys([*values, *(plain(value, len(value)) for value in values)]):
         if not text or len(value) < _SHORTEST:
             continue

@@ -46,7 +46,7 @@ class ParamsForm:
         properties: Mapping[str, Any] = schema.get("properties", {})
         self._required = set(schema.get("required", ()))
         self.description_width = f"{max(map(len, ('Inject into', *properties))) * 0.53 + 1:.1f}em"
-        # Passed on, so that the fetch refuses them by name instead of dropping them silently.
+        # Parameters that are not in the schema are passed on: the fetch refuses them by name.
         self._unknown = {name: value for name, value in given.items() if name not in properties}
         self._read: dict[str, Callable[[], Any]] = {}
         rows = [self._control(name, facts, own.get(name), given.get(name)) for name, facts in properties.items()]
@@ -133,7 +133,7 @@ def _written(value: Any) -> str:
 class Details:
     """The details of one row.
 
-    Created when they are first opened; otherwise a panel of a thousand profiles would have ten thousand widgets.
+    Created when they are first opened, because they need many widgets, and most rows are never opened.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Details:
     given : mapping
         Initial values of the parameters.
     actions : sequence of Button
-        Further buttons.
+        Buttons that are shown after the place.
     """
 
     def __init__(self, entry: ProfileEntry, given: Mapping[str, Any], actions: Sequence[Button]) -> None:

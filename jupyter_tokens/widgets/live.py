@@ -1,7 +1,8 @@
 """The base of both widgets: a box that follows a session while it is shown, and a static table as its fallback.
 
-Each session has one feed. A single thread of the feed draws all boxes, so that no two threads write to one widget.
-The session is read on another thread, because it may wait for the server: a hanging server does not stop countdowns.
+Each session has one feed. A single thread of the feed draws all shown boxes, so that no two threads write to one
+widget. The session is read on another thread, because reading may wait for the server: a hanging server does not stop
+countdowns.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Seen(NamedTuple):
     statuses : dict
         The states of the tokens, by profile.
     error : TokenError or None
-        Why the profiles could not be listed.
+        Why the profiles could not be listed. The other two are then those of the read before.
     """
 
     entries: Sequence[ProfileEntry]
@@ -80,7 +81,8 @@ class Feed:
         self.session = session
         self.clock = clock or SystemClock()
         self._changed = threading.Condition()
-        # Held while the session is called. The session may be calling `_touched` meanwhile, which takes the other lock.
+        # Held while a viewer is added or removed, which calls the session. `_changed` is not held during that call,
+        # because the session may be calling `_touched` at the same time, which takes `_changed`.
         self._joining = threading.Lock()
         self._viewers: list[Viewer] = []
         self._seen: Seen | None = None
@@ -124,7 +126,7 @@ class Feed:
                 self._thread.start()
 
     def remove(self, viewer: Viewer) -> None:
-        """Stop drawing this viewer. The thread ends with the last one."""
+        """Stop drawing this viewer. The thread ends when no viewer is left."""
         with self._joining:
             with self._changed:
                 if viewer in self._viewers:
@@ -138,13 +140,13 @@ class Feed:
                 self._unwatch = None
 
     def draw_now(self) -> None:
-        """Draw all viewers immediately, for example after a click."""
+        """Make the thread draw all viewers now, for example after a click."""
         with self._changed:
             self._draw_at = 0.0
             self._changed.notify_all()
 
     def read_now(self) -> None:
-        """Read the session again, because an action has changed something."""
+        """Start to read the session again, because an action has changed something. Does not block."""
         with self._changed:
             self._read()
 
@@ -334,7 +336,7 @@ class Live(VBox):
         }
 
     def _shown_here(self) -> None:
-        """Record the running cell; close widgets that only an earlier run of it showed: the page has dropped them."""
+        """Record the running cell. Close widgets that only its earlier runs showed: the page has dropped them."""
         cell, run = _running_cell()
         if cell:
             self._cells[cell] = run
@@ -366,14 +368,17 @@ class Live(VBox):
 
 
 def _running_cell() -> tuple[str, str]:
-    """The ids of the running cell and of this run. The cell's id is "" if the front end does not send it."""
+    """Return the ids of the running cell and of this run. The cell's id is "" if the front end does not send it."""
     kernel = getattr(get_ipython(), "kernel", None)
     parent = kernel.get_parent() if kernel is not None else {}
     return str(parent.get("metadata", {}).get("cellId") or ""), str(parent.get("header", {}).get("msg_id") or "")
 
 
 def close_all(box: Box, *, but_itself: bool = False) -> None:
-    """Close everything in a box, and the box: `Widget.close` leaves children, layouts and styles behind."""
+    """Close what is in a box and, unless `but_itself`, the box.
+
+    `Widget.close` leaves children, layouts and styles behind.
+    """
     for widget in list(_within(box)):
         widget.close()
     if not but_itself:

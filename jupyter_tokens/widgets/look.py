@@ -138,7 +138,7 @@ def static_html(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, 
 
 
 def _state(status: Status | None, now: float) -> tuple[State, float | None]:
-    """State and remaining seconds at `now`, since time passes between two reads of the session."""
+    """Return state and remaining seconds at `now`, since time passes between two reads of the session."""
     if status is None:
         return "none", None
     if status.expires_at is None or status.state not in {"fresh", "aging"}:

@@ -1,6 +1,7 @@
 """Tokens on the workers of a process pool, Dask, Ray or Spark. See docs/workers.md.
 
-Each of `processes`, `dask`, `ray` and `spark` is imported when it is first used. The last three need their packages.
+Each of `processes`, `dask`, `ray` and `spark` is imported when it is first used. All but `processes` need the package
+of their engine.
 """
 
 from __future__ import annotations

@@ -43,9 +43,9 @@ def tokens(
 ) -> Iterator[Handle]:
     """Let the workers of a cluster fetch a profile's tokens while the `with` block runs.
 
-    Each worker gets a handle, so that `token.auth` passed to a task, and `get_token` in a task, get tokens from the
-    issuer. Each worker requests a token once in the token's lifetime. Workers that join later get the handle too. The
-    handle is revoked at the end of the block.
+    Each worker gets the same handle. With it, a `token.auth` that is passed to a task, and `get_token` in a task, get
+    tokens from the issuer. Each worker requests a token once in the token's lifetime. Workers that join later get the
+    handle too. The handle is revoked at the end of the block.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ def tokens(
     TokenError
         If the handle cannot be issued.
     ConfigurationError
-        If the client is asynchronous, or without `allow_plain`, if the handle or tokens would go to other machines
-        unencrypted.
+        If the client is asynchronous; or if the handle or tokens would go to other machines unencrypted, and
+        `allow_plain` is False.
     """
     if client.asynchronous:
         raise ConfigurationError("The client is asynchronous.", hint="Use a synchronous one: Client(cluster).")
@@ -97,7 +97,7 @@ class _Tokens(WorkerPlugin):
         self._file = file
 
     async def setup(self, worker: Worker) -> None:
-        """Install the handle on a worker. The fetch must not block the worker's event loop."""
+        """Install the handle on a worker, on a thread: a fetch must not block the worker's event loop."""
         await asyncio.to_thread(processes.install, self._handle, inject=self._inject, file=self._file)
 
     async def teardown(self, worker: Worker) -> None:

@@ -24,22 +24,22 @@ __all__ = ["install", "uninstall"]
 def install(handle: Handle | str, *, inject: str | bool = False, file: str | None = None) -> None:
     """Use a handle in this process: `get_token` and unpickled `auth` objects then get tokens from its issuer.
 
-    Use it as the initializer of a pool. It may be called several times, with handles for several profiles.
+    Use this function as the initializer of a pool. It may be called several times, with handles for several profiles.
 
     Parameters
     ----------
     handle : Handle or str
-        What `issue_handle` returned, or the path of a file that `jupyter tokens handle` wrote.
+        The result of `issue_handle`, or the path of a file that `jupyter tokens handle` wrote.
     inject : str or bool, default False
-        Also put the token into this environment variable, and keep it fresh there. True for the profile's own.
+        Also put the token into this environment variable, and keep the variable up to date. With True, the variable is
+        the one that the profile names.
     file : str, optional
-        Also write the token to this file (mode 0600), and keep it fresh there.
+        Also write the token to this file (mode 0600), and keep the file up to date.
 
     Raises
     ------
     TokenError
-        If the handle's file cannot be read, or if the token for `inject` or `file` cannot be fetched, or cannot be put
-        there.
+        If the handle's file cannot be read, or if the token cannot be fetched, injected or written to `file`.
     """
     if isinstance(handle, str):
         handle = Handle.read(handle)
@@ -60,12 +60,12 @@ def _places() -> _Places:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    # A forked child does not have the thread that keeps them fresh.
+    # A forked child does not have the thread that keeps the tokens fresh.
     os.register_at_fork(after_in_child=_places.cache_clear)
 
 
 class _Places:
-    """The variables and files of this process that hold tokens. One thread keeps them fresh."""
+    """The variables and files of this process that hold tokens. One thread keeps the tokens fresh."""
 
     def __init__(self) -> None:
         self._refresher = Refresher(shared_client())

@@ -29,8 +29,8 @@ def runtime_env(
 ) -> dict[str, Any]:
     """Return a runtime environment in which Ray's tasks and actors can fetch a profile's tokens.
 
-    Pass it to `ray.init`. It can have further entries: `{**runtime_env("oneaccess"), "pip": […]}`. The handle ends with
-    this process, or with `revoke_handle`.
+    Pass the result to `ray.init`. You can add entries: `{**runtime_env("oneaccess"), "pip": […]}`. The result contains
+    a handle, which is revoked when this process ends, or earlier by `revoke_handle`.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def runtime_env(
 
     Notes
     -----
-    The handle is in the hook's closure: Ray shows `env_vars` in its dashboard, APIs and logs, but not closures. Between
-    machines, Ray's connections are not encrypted unless RAY_USE_TLS is set.
+    The handle is in the closure of a hook: Ray shows `env_vars` in its dashboard, APIs and logs, but not closures.
+    Between machines, Ray's connections are not encrypted unless RAY_USE_TLS is set.
     """
     handle = issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params={**params, **named_params})
     return {"worker_process_setup_hook": _installs(handle, inject, file)}

@@ -40,8 +40,8 @@ def tokens(
 ) -> Tokens:
     """Let functions that Spark runs in Python workers fetch a profile's tokens. Wrap each with `Tokens.bound`.
 
-    The handle ends with this process, with `Tokens.revoke`, or at the end of a `with` block. Spark only runs a function
-    when a result is needed: get the results before the handle ends.
+    The handle is revoked by `Tokens.revoke`, at the end of a `with` block, or when this process ends. Spark only runs a
+    function when a result is needed: get the results before the handle is revoked.
 
     Parameters
     ----------
@@ -87,15 +87,15 @@ class Tokens:
     def bound(self, function: Callable[_P, _R], /) -> Callable[_P, _R]:
         """Return a function that installs the handle in the process that runs it, and then calls `function`.
 
-        Use it for `rdd.map`, `mapPartitions`, `udf`, `pandas_udf`, `mapInPandas` and whatever else takes a Python
-        function. In `function`, `get_token` works, and so does an `auth` from the driver.
+        Pass the result to `rdd.map`, `mapPartitions`, `udf`, `pandas_udf`, `mapInPandas` and whatever else takes a
+        Python function. In `function`, `get_token` works, and so does an `auth` from the driver.
 
         Notes
         -----
         Spark keeps such a function in memory. If the function and what it uses are larger than 1 MiB, Spark also writes
-        them to its temporary folder, which belongs to the user. Spark's other ways do not fit: its pages show
-        `spark.executorEnv`, a file from `SparkContext.addFile` stays in the executors' folders, and delegation tokens
-        are for connectors in the JVM, not for Python workers.
+        them to its temporary folder, which belongs to the user. Spark's other ways to pass a secret do not fit: Spark's
+        web pages show `spark.executorEnv`, a file from `SparkContext.addFile` stays in the executors' folders, and
+        delegation tokens are for connectors in the JVM, not for Python workers.
         """
         handle, inject, file = self.handle, self._inject, self._file
 
@@ -109,7 +109,7 @@ class Tokens:
         return run
 
     def revoke(self) -> None:
-        """Revoke the handle. Raises `TokenError` if the issuer cannot be reached; the lease then ends the handle."""
+        """Revoke the handle. If this raises `TokenError`, the handle ends with its lease."""
         revoke_handle(self.handle)
 
     def __enter__(self) -> Self:
@@ -126,7 +126,7 @@ _installed: set[str] = set()
 
 
 def install(handle: Handle, inject: str | bool, file: str | None) -> None:
-    """Install a handle in this worker, once. Spark reuses workers, and calls a function for each row."""
+    """Install a handle in this worker, once: Spark reuses workers, and may call this for each row."""
     if handle.id not in _installed:
         processes.install(handle, inject=inject, file=file)
         _installed.add(handle.id)

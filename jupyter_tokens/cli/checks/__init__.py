@@ -1,4 +1,4 @@
-"""The checks of `jupyter tokens doctor`, which change and print nothing. This module defines the type of a result."""
+"""The checks of `jupyter tokens doctor`, which print nothing. Here: the type of their results, and a time limit."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class CheckResult(NamedTuple):
 
 
 def ok(check: str, what: str) -> CheckResult:
-    """Return a result: nothing is wrong."""
+    """Return the result "ok": nothing is wrong."""
     return CheckResult(check, "ok", what)
 
 
 def warn(check: str, what: str, do: str) -> CheckResult:
-    """Return a result: it works, but with a limitation."""
+    """Return the result "warn": what was checked works, but with a limitation."""
     return CheckResult(check, "warn", what, do)
 
 
 def fail(check: str, what: str, do: str) -> CheckResult:
-    """Return a result: it does not work."""
+    """Return the result "fail": what was checked does not work."""
     return CheckResult(check, "fail", what, do)
 
 

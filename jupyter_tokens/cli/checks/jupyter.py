@@ -39,7 +39,7 @@ class _Server(JupyterApp):
 
 
 def server_extension() -> Iterator[CheckResult]:
-    """Whether a server of this environment would load the extension."""
+    """Check whether a server of this environment would load the extension."""
     manager = ExtensionConfigManager(read_config_path=jupyter_config_path())
     enabled = manager.get_jpserver_extensions().get("jupyter_tokens")  # type: ignore[no-untyped-call]
     if enabled:
@@ -50,7 +50,7 @@ def server_extension() -> Iterator[CheckResult]:
 
 
 def lab_extension() -> Iterator[CheckResult]:
-    """Whether JupyterLab would load the side panel."""
+    """Check whether JupyterLab would load the side panel."""
     if find_spec("jupyterlab") is None and find_spec("notebook") is None:
         yield ok("lab extension", "JupyterLab is not installed here")
         return
@@ -67,7 +67,7 @@ def lab_extension() -> Iterator[CheckResult]:
 
 
 def provisioner(at_start: list[str]) -> Iterator[CheckResult]:
-    """Whether variables can be set at a kernel's start; `at_start` are the profiles that need it."""
+    """Check whether variables can be set at a kernel's start. `at_start` are the profiles that need this."""
     points = entry_points(group="jupyter_client.kernel_provisioners", name=_PROVISIONER)
     other = os.environ.get("JUPYTER_DEFAULT_PROVISIONER_NAME")
     if not points:
@@ -80,7 +80,7 @@ def provisioner(at_start: list[str]) -> Iterator[CheckResult]:
 
 
 def kernel_channels() -> Iterator[CheckResult]:
-    """Whether the connection between server and kernels is encrypted, by the server's configuration."""
+    """Check whether the server's configuration encrypts the connection to kernels."""
     server = _Server()
     server.load_config_file()
     kernel = KernelManager(config=server.config)
@@ -96,7 +96,7 @@ def kernel_channels() -> Iterator[CheckResult]:
 
 
 def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
-    """Whether the Jupyter server that started this process answers kernels."""
+    """Check whether the Jupyter server that started this process answers kernels."""
     url = os.environ.get(URL_VARIABLE)
     if not url:
         yield ok("kernel route", f"{URL_VARIABLE} is not set: this process was not started by a Jupyter server")
@@ -115,7 +115,7 @@ def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
 
 
 def hub_service(*, offline: bool) -> Iterator[CheckResult]:
-    """Under a hub with a token service: whether the service answers, and which profiles it grants."""
+    """Under a hub with a token service, check whether the service answers, and which profiles it grants."""
     url, token = os.environ.get(SERVICE_VARIABLE), os.environ.get(TOKEN_VARIABLE)
     if not url:
         return

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Answered", "endpoints", "probe", "proxied", "proxies"]
 
 SECONDS = 6.0
-"""Time limit for checking all endpoints together, in seconds. It also holds without a network."""
+"""Time limit for checking all endpoints together, in seconds. It is kept even without a network."""
 SKEW_FAILS = 900.0
 """Alibaba Cloud and Huawei Cloud refuse a signature if its date is wrong by more than this, in seconds."""
 SKEW_WARNS = 60.0

@@ -102,7 +102,7 @@ class Redaction:
         self._known = KnownValues(self._clock)
 
     def search(self) -> Search | None:
-        """The values to redact now; None if redaction is off."""
+        """Return the search for the values to redact now; None if redaction is off."""
         if is_revealing() or not self._enabled():
             return None
         if self._client.opened is not self._source:
@@ -110,7 +110,7 @@ class Redaction:
         return self._known.search()
 
     def _hook_messages(self, session: Any) -> str | None:
-        """Hook into the session's messages; returns the problem if that does not work."""
+        """Hook into the session's messages; returns the problem if that does not work, else None."""
         hooks = MessageHooks(session, self.search)
         problem = self._canary(session)
         if problem:
@@ -149,7 +149,7 @@ class Redaction:
     # The values to redact
 
     def know(self, value: str, profile: str, ends_at: float = inf) -> None:
-        """Redact a token that came into this process in another way.
+        """Redact a token from now on, for example one that the server has put into a variable.
 
         Parameters
         ----------

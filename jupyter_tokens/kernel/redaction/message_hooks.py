@@ -1,8 +1,9 @@
 """Redacts each message that a kernel's session sends.
 
-Every message is searched once, as the bytes that are sent: messages of all kinds pass through `serialize`. Stream text
-is searched in `send` instead, because a value may be split between two messages. Long text is sent in parts, so that
-the client reads one part while the kernel searches the next.
+Every message is searched once, as the bytes that are sent: messages of all kinds pass through `serialize`. Two things
+are searched in `send` instead: buffers, which do not pass through `serialize`, and stream text, because a value may be
+split between two messages. Long stream text is sent in parts, so that the client reads one part while the kernel
+searches the next.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from .search import Search
 __all__ = ["HOLD_SECONDS", "PART", "MessageHooks"]
 
 HOLD_SECONDS = 0.25
-"""How long the end of a text is held back if it may be the beginning of a value."""
+"""How long the end of a stream's text is held back if it may belong to an unfinished value."""
 
 PART = 1 << 21
-"""How many characters of stream text are searched and sent at a time."""
+"""How many characters of stream text are searched and sent at a time; more if there were over `_MOST_PARTS` parts."""
 _MOST_PARTS = 64  # a socket drops messages once 1000 are queued
 
 # The parameters of `Session.send` after the first two.
 _ARGUMENTS = ("content", "parent", "ident", "buffers", "track", "header", "metadata")
 
-# A message keeps its content under this key as well if that has been searched already.
+# If the content of a message has been searched already, the message also holds it under this key.
 _SEARCHED = "jupyter_tokens searched"
 _TEXT, _NAMES = {"name", "text"}, {"stdout", "stderr"}
 
@@ -46,8 +47,8 @@ class _Held(NamedTuple):
 class MessageHooks:
     """The hooks of one session.
 
-    Text that is held back is released by the cell's next message: the rest of the text, a result, a request for input,
-    or the end of the cell. The order of a cell's messages does not change.
+    Text that is held back is released after `HOLD_SECONDS`, or earlier by the cell's next message: the rest of the
+    text, a result, a request for input, or the end of the cell. The order of a cell's messages does not change.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ class MessageHooks:
         return told
 
     def _send_text(self, search: Search, stream: Any, message: Mapping[str, Any], text: str, given: Any) -> Any:
-        """Send a stream message with this text redacted; nothing if all of the text is held back."""
+        """Send a stream message with this text, redacted. Sends nothing if all of the text is held back."""
         shown = self._hold(search, stream, {**message["content"], "text": text}, message["parent_header"], given)
         content = {**message["content"], "text": shown}
         if text and not shown:
@@ -176,7 +177,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _without_values(search: Search, buffers: Sequence[Any] | None) -> dict[str, Any]:
-    """Redacted `buffers` for a message whose binary parts contain a value, else an empty dict."""
+    """Return the argument `buffers` with the values redacted, or an empty dict if no buffer contains a value."""
     if not buffers:
         return {}
     redacted = [search.redacted_bytes(buffer) for buffer in buffers]

@@ -66,7 +66,7 @@ class NarrowHooks:
         return publish(self._redacted(data), *args, **kwargs)
 
     def _show_traceback(self, show: _Call, kind: type[BaseException], error: BaseException, lines: list[str]) -> Any:
-        # The function may show the exception's own message, so it gets a redacted copy of the exception.
+        # The function may show the exception's own message, so it gets another exception with the redacted message.
         told = str(error)
         clean = self._redacted(told)
         return show(kind, error if clean == told else Exception(clean), self._redacted(lines))

@@ -1,6 +1,7 @@
 """Redacts what IPython itself records of a session: the notebook, history and log that it writes to files.
 
-IPython records results, displays and printed text before a kernel sends them, so the session's hooks come too late.
+IPython records results, displays and printed text before a kernel sends them, so the hooks of `message_hooks.py` come
+too late.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Records:
         def redact_and_write(line: str) -> Any:
             nonlocal write
             self.redact()
-            # IPython loads some magics at their first call, and then looks for the real one in the same place.
+            # IPython loads some magics at their first call, and then looks for the real magic in the same table.
             self._magics[name] = write
             try:
                 return write(line)

@@ -2,9 +2,12 @@
 
 Text and values are reduced to their skeletons: only the characters that tokens consist of, without quotes, white space,
 table borders and so on. In a skeleton, a wrapped or quoted value is in one piece again. Further passes decode escapes
-and drop colour codes and HTML tags first. Any run of 16 characters of a value has 8-byte words in common with it. So a
-search only has to look up every eighth position of a text in one set, whatever the number of values. Only the
-surroundings of a known word are searched in full.
+and drop colour codes and HTML tags first.
+
+One set contains the 8-byte words of the values' skeletons. Any 16 characters in a row contain a complete word that
+begins at a multiple of eight. So a search only looks up every eighth position of a text in that set, whatever the
+number of values. Only the surroundings of a known word are searched in full. The step is smaller than eight if a value
+has many characters that its skeleton drops.
 """
 
 from __future__ import annotations
@@ -34,13 +37,14 @@ _WORD = 8
 _DISTINCT = 4
 """A word needs at least this many different characters to identify a value, unlike a line of `=` or zeros."""
 _PIECE = 4
-"""The shortest run that continues a value found nearby, or that is held back at the end of a text."""
+"""The shortest run that continues a value found nearby. At the end of a text, shorter runs are held back only if
+they begin a value."""
 _NEAR = 400
 """The most characters between two parts of a value, such as other columns of a table or the HTML of a colour."""
 
 _BLOCKS, _OVERLAP = (131_072, 16_384, 2_048), 1_024
 """Block sizes in bytes: a block with a known word is divided into smaller ones, and the smallest are searched in full.
-The overlap is the greatest length of a run with its markup."""
+Blocks overlap by the greatest length of a run with its markup."""
 
 # Parts that do not identify a value: the armour of a key, the identifier of RSA in it, a URL, the header of a JWT.
 _PUBLIC = re.compile(rb"-{5}[A-Z0-9 ]+-{5}|ANBgkqhkiG9w0BAQEFAA|https?://[\w.:-]+|^eyJ[\w-]+(?=\.[\w-]+\.)")
@@ -117,7 +121,7 @@ class Found(NamedTuple):
     start, end : int
         Where the part begins and ends.
     instead : str
-        The replacement: a label, or nothing.
+        The replacement: a label, or "". In the column of a table, spaces fill it up to the length of the part.
     """
 
     start: int
@@ -185,16 +189,16 @@ class Search:
 
     def __init__(self) -> None:
         self._needles: dict[str, list[_Needle]] = {}
-        # Needles by word of their skeleton, as a number. Few words belong to several needles.
+        # Needles by the words of their skeletons, each word as a number. Few words belong to several needles.
         self._words: dict[int, tuple[_Needle, ...]] = {}
-        # Needles too short to be sure to contain a word at a position that is looked up, by skeleton.
+        # By skeleton, the needles that are too short to contain a looked-up word wherever they are in a text.
         self._brief: dict[bytes, tuple[_Needle, ...]] = {}
         # The keys of both tables, because a set is quicker than a dict.
         self._known = set[int | bytes]()
         self._plain: dict[str, str] = {}
         self._step = _WORD
         self._longest = 0
-        # Derived from all needles at a revision, when needed.
+        # Derived from all needles when needed, and valid for one revision.
         self._revision = 0
         self._joined = (0, b"")
         self._heads: set[bytes] = set()
@@ -210,7 +214,7 @@ class Search:
         Parameters
         ----------
         value : str
-            The value. One with fewer characters than `encodings.SHORTEST` is ignored.
+            The value. It is ignored if it has fewer characters than `encodings.SHORTEST`.
         label : str
             Replaces the value.
         """
@@ -324,7 +328,7 @@ class Search:
         return bytes(clean)
 
     def split(self, text: str) -> tuple[str, str]:
-        """Split a text into the part that can be shown and an end that may be the beginning of a value."""
+        """Split a text into the part that can be shown and an end that may belong to an unfinished value."""
         at = self._unfinished(text)
         return text[:at], text[at:]
 
@@ -380,7 +384,7 @@ class Search:
         return [_parts(each, view) for match in dict.fromkeys(certain) for each in (match, *_continued(match, view))]
 
     def _matches(self, view: _View) -> list[_Match]:
-        """All matches of at least one word of a value."""
+        """Return the matches that contain at least one word of a needle, and those of the needles in `_brief`."""
         skeleton, matches = view.skeleton, []
         memory = memoryview(skeleton)
         places = []
@@ -410,7 +414,7 @@ class Search:
                 at = text.find(sought, at + len(sought))
 
     def _unfinished(self, text: str) -> int:
-        """Where an end that may be the beginning of a value starts; the text's length if there is none."""
+        """Return where the end that may belong to an unfinished value starts; the text's length if there is none."""
         # Longer than the longest value, to make room for colours and tags.
         begin = max(len(text) - 2 * self._longest - 4096, 0)
         end = text[begin:]
@@ -419,7 +423,7 @@ class Search:
             size = next((size for size in range(len(form) - 1, 0, -1) if end.endswith(form[:size])), 0)
             cut = min(cut, len(end) - size)
         if cut < len(end):
-            # Not within a complete value: the end of a value may look like the beginning of one.
+            # Do not cut within a complete value: its end may look like the beginning of a value.
             start = 0
             for part in self.found(end):
                 start = part.start if part.instead.strip() else start
@@ -441,7 +445,7 @@ class Search:
                     yield view.starts[view.places[-size]]
 
     def _run_at_end(self, skeleton: bytes) -> int:
-        """How many characters at the end of a skeleton may be the beginning of a value."""
+        """Return how many characters at the end of a skeleton occur in a value: under `_PIECE`, only at its start."""
         joined, end = self._all_skeletons(), skeleton[-_PIECE:]
         if len(end) < _PIECE or end not in joined:
             few = range(min(_PIECE - 1, len(skeleton)), 0, -1)
@@ -488,7 +492,7 @@ def _words_of(needle: _Needle) -> set[int]:
     skeleton = needle.skeleton
     last = len(skeleton) - _WORD
     if needle.whole:
-        # As many words as it takes for one to be looked up wherever the needle is. From the middle: many begin alike.
+        # Enough words that one is looked up wherever the needle is. From the middle, because many values begin alike.
         begin = max(last - _WORD + 1, 0) // 2
         return {_word(skeleton, at) for at in range(begin, begin + _WORD)} if last >= _WORD - 1 else set()
     own: Sequence[int] = range(last + 1)
@@ -507,7 +511,7 @@ def _word(skeleton: bytes, at: int) -> int:
 
 
 def _step_of(text: bytes) -> int:
-    """The largest step between looked-up words at which every run of this value still contains one."""
+    """Return the largest step between looked-up words at which every run of this value still contains such a word."""
     before = [0, *accumulate(character in _KEPT for character in text)]
     public = _public(text)
     runs = [at for at in range(len(text) - RUN + 1) if not public or public.isdisjoint(range(at, at + RUN))]
@@ -516,7 +520,7 @@ def _step_of(text: bytes) -> int:
 
 
 def _bytes_of(text: str) -> bytes:
-    """One byte for each character."""
+    """Encode a text with one byte for each character."""
     return (text if text.isascii() else _BARS.sub("|", text)).encode("ascii", "replace")
 
 
@@ -532,7 +536,7 @@ def _looks(data: bytes) -> Iterator[int]:
 
 
 def _pattern(look: int, data: bytes) -> re.Pattern[bytes] | None:
-    """What a pass decodes or drops."""
+    """Return the pattern of what a pass decodes or drops; None if it takes the text as it is."""
     if look == _AS_IT_IS:
         return None
     return _ESCAPE if look == _UNESCAPED or b"<" not in data else _ESCAPE_OR_TAG
@@ -599,7 +603,7 @@ def _meaning(escape: bytes) -> bytes:
 
 
 def _extended(needle: _Needle, skeleton: bytes, start: int, end: int) -> Iterator[_Match]:
-    """The longest matches of a needle around a part of a text that it contains."""
+    """Yield the longest matches of a needle around a part of a text that the needle contains."""
     known = needle.skeleton
     first = known.find(skeleton[start:end])
     while first >= 0:
@@ -674,7 +678,7 @@ def _parts(match: _Match, view: _View) -> list[Found]:
 
 
 def _apart(matches: list[list[Found]]) -> list[Found]:
-    """The parts in order and without overlap; where parts overlap, longer ones stay whole."""
+    """Return the parts in order and without overlap. Where matches overlap, the longer match stays whole."""
     taken: list[Found] = []
     for parts in sorted(matches, key=lambda parts: -sum(part.end - part.start for part in parts)):
         for part in parts:
@@ -691,7 +695,7 @@ def _apart(matches: list[list[Found]]) -> list[Found]:
 
 
 def _is_over(run: bytes, after: bytes, joined: bytes) -> bool:
-    """Whether a run ends its value, so that nothing that follows can belong to it."""
+    """Whether a run is the end of every value that contains it, so that no following text belongs to such a value."""
     at = joined.find(run)
     while at >= 0:
         rest = joined[at + len(run) : at + len(run) + 1]

@@ -1,1 +1,1 @@
-"""Access keys and logins of the vendors, from a profile's resolved settings."""
+"""Access keys, logins and clients, from a profile's resolved settings or from the vendors' own configuration."""

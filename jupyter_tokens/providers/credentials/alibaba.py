@@ -52,7 +52,7 @@ def chain() -> AccessKey:
     try:
         found: Any = _client(Client, files).get_credential()
         key, secret, token = found.access_key_id, found.access_key_secret, found.security_token
-        # A file may contain 5 where a string should be.
+        # The vendor's files may contain a number where a string should be.
         if not all(isinstance(part, str) for part in (key, secret, token or "")):
             raise TypeError
     except Exception as caught:
@@ -74,10 +74,10 @@ def _files() -> tuple[str, str]:
 
 
 def _client(kind: Any, files: tuple[str, ...]) -> Any:
-    """Return the client of this process, or a new one if its files have changed: a client reads them only once.
+    """Return the client of this process, or a new client if the files have changed: a client reads files only once.
 
-    There is only one client, because each client starts a thread. It tries the whole chain at each call, so it notices
-    keys that are added or removed.
+    There is one client for all calls, because each client starts a thread. The client tries the whole chain at each
+    call, so it notices keys that are added or removed.
     """
     from alibabacloud_credentials.provider import DefaultCredentialsProvider  # noqa: PLC0415 (see `chain`)
 
@@ -91,7 +91,7 @@ def _client(kind: Any, files: tuple[str, ...]) -> Any:
 
 
 def _unreadable(files: Iterable[str]) -> Iterator[str]:
-    """Yield reasons for a failure that the vendor's library does not report."""
+    """Yield possible reasons for a failure, for the hint: the vendor's library does not report them."""
     for file in files:
         with suppress(OSError), open(file, "rb") as stream:  # noqa: PTH123 (a string from the vendor)
             if stream.read(3).startswith(_MARKS):
@@ -110,5 +110,5 @@ def _stamp(file: str) -> tuple[int, int] | None:
 
 
 def _is_not_the_vendors(record: logging.LogRecord) -> bool:
-    """Whether to log a record: the vendor's warnings quote whole responses with keys, and go to standard error."""
+    """Whether to log a record. The vendor's are dropped: they quote responses with keys, and go to standard error."""
     return "alibabacloud_credentials" not in record.pathname

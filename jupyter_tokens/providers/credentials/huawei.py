@@ -1,4 +1,4 @@
-"""Credentials of Huawei Cloud and T Cloud: access keys, given IAM tokens, and logins to IAM.
+"""Credentials of Huawei Cloud and T Cloud: access keys, and logins to IAM with the IAM tokens that they return.
 
 Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authentication" (Keystone v3).
 """
@@ -39,7 +39,7 @@ _AK, _SK, _SECURITY_TOKEN = "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEIC
 _FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 _SECTION = "basic"
 
-# An IAM token that expires while its request is on the way is refused.
+# An IAM token is not used in its last minute, because it could expire while the request is on the way.
 _MARGIN_SECONDS = 60.0
 
 
@@ -49,7 +49,9 @@ def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
 
 
 def chain() -> AccessKey:
-    """Return the first access key of the official SDK's chain, without its metadata service. Blocks.
+    """Return the first access key of the official SDK's chain: environment, file. Blocks.
+
+    The chain's metadata service is left out.
 
     Raises `SecretError` if the chain has no access key, or if its file cannot be used.
     """
@@ -65,7 +67,7 @@ def chain() -> AccessKey:
 
 
 def _key(given: Mapping[str, str], key_id: str, secret: str, security_token: str) -> AccessKey | None:
-    """Return the access key under these names, or None if one of its two parts is missing."""
+    """Return the access key under these names, or None if its id or secret is missing."""
     if not given.get(key_id) or not given.get(secret):
         return None
     temporary = given.get(security_token)
@@ -73,7 +75,7 @@ def _key(given: Mapping[str, str], key_id: str, secret: str, security_token: str
 
 
 def _section(file: Path) -> Mapping[str, str]:
-    """Return the section of the file, read as the SDK reads it; empty if the file or the section does not exist.
+    """Return the section `basic` of the file, as the SDK reads it; empty if the file or the section does not exist.
 
     Raises `SecretError` if the file cannot be read, or if others can read it.
     """
@@ -90,7 +92,7 @@ def _section(file: Path) -> Mapping[str, str]:
     except NotText as caught:
         error = SecretError(f"{file} {caught}.")
     except (OSError, configparser.Error) as caught:
-        # The message of the error may quote the file.
+        # The parser's message may quote the file.
         why = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
         error = SecretError(f"{file} cannot be read ({why}).", hint=f"Write ak = … and sk = … under [{_SECTION}].")
     raise error
@@ -98,7 +100,7 @@ def _section(file: Path) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class IamToken:
-    """An IAM token of one project, and its expiry in seconds since the epoch."""
+    """An IAM token, and its expiry in seconds since the epoch."""
 
     value: Secret
     expires: float
@@ -110,7 +112,7 @@ Login = Generator[httpx.Request, httpx.Response, IamToken]
 
 @dataclass(slots=True)
 class IamLogin:
-    """A login to IAM, and the tokens of earlier logins by project."""
+    """The data for a login to IAM by password, and the tokens of earlier logins by project id."""
 
     endpoint: str
     username: str
@@ -148,9 +150,9 @@ def token_request(endpoint: str, target: str, auth: Mapping[str, Any], headers: 
 
 
 def expiry_of(text: str) -> float:
-    """Parse Keystone's `expires_at` to seconds since the epoch; without a zone it is UTC.
+    """Convert Keystone's `expires_at` to seconds since the epoch. A time without a zone is UTC.
 
-    Raises ValueError or OverflowError.
+    Raises ValueError or OverflowError for an invalid time.
     """
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -16,9 +16,9 @@ from ...token import Secret
 __all__ = ["ALGORITHMS", "ASSERTION_SECONDS", "ASSERTION_TYPE", "Client", "assertion", "basic"]
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
-"""The algorithms that sign an assertion, all with private keys."""
+"""The algorithms that can sign an assertion. All use a private key."""
 ASSERTION_SECONDS = 300
-"""Life of an assertion, in seconds. An assertion is used immediately, but clocks differ."""
+"""Life of an assertion, in seconds. It is used at once, but the server's clock may differ from this machine's."""
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -53,8 +53,8 @@ def basic(client: Client) -> str:
 def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now: float) -> str:
     """Return a new JWT that authenticates the client once; `now` is in seconds since the epoch.
 
-    It uses PyJWT and cryptography (extra `oauth2`). Raises `SecretError` if the key cannot sign or a
-    package is missing.
+    It uses PyJWT and cryptography (extra `oauth2`). Raises `SecretError` if the key cannot sign or if a package is
+    missing.
     """
     try:
         import jwt  # noqa: PLC0415 (brings cryptography: 60 ms)
@@ -75,7 +75,7 @@ def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now
     try:
         return jwt.encode(claims, client.proof.reveal(), algorithm, headers={"kid": key_id} if key_id else None)
     except Exception as caught:
-        # Report only its type: its message and frames may contain parts of the key.
+        # Report only the type of the error: its message and frames may contain parts of the key.
         error = SecretError(
             f"private_key is not a key that {algorithm} can sign with ({type(caught).__name__}).",
             hint="Give an unencrypted private key in PEM, and the signing_algorithm that the client is registered for.",

@@ -18,14 +18,14 @@ _FILES = ("clouds.yaml", "clouds.yml", "clouds.json")
 
 
 def login(cloud: str) -> IamLogin | Secret:
-    """Return the password login for a cloud, or the IAM token in its configuration. Blocks.
+    """Return the password login for a cloud, or the IAM token in the cloud's configuration. Blocks.
 
     The name "" means the cloud that OpenStack's tools use by default. Raises `SecretError` if there is no usable login.
 
     Notes
     -----
-    It uses `openstacksdk` (extra `openstack`). A `clouds.yaml` in the current folder is not read: that is the folder of
-    a notebook, which may come from somebody else.
+    It uses `openstacksdk` (extra `openstack`). A `clouds.yaml` in the current folder is not read: the current folder is
+    often that of a notebook, and its files may come from somebody else.
     """
     with detached_errors():
         return _login(cloud)
@@ -41,7 +41,7 @@ def _login(cloud: str) -> IamLogin | Secret:
         ) from None
     looked = _WHERE.format(files=", ".join(_searched(loader, _FILES[:1])))
     quoting = logging.getLogger("openstack.config")
-    # Its warning about an invalid YAML file quotes the file, so it is filtered out here.
+    # The library's warning about an invalid YAML file quotes the file, so the warning is filtered out.
     silence = logging.Filter("jupyter_tokens")
     quoting.addFilter(silence)
     try:
@@ -51,8 +51,8 @@ def _login(cloud: str) -> IamLogin | Secret:
             vendor_files=_searched(loader, [name.replace("clouds", "clouds-public") for name in _FILES]),
         )
         found = config.get_one(cloud=cloud or None, validate=False).config
-        # Values from variables are next to `auth` until a plug-in for them is loaded, which would take
-        # half a second more.
+        # Values from variables are not in `auth` but beside it: only loading the plug-in, which takes half a second,
+        # would move them there.
         known = {**found, **{name: value for name, value in found["auth"].items() if value}}
     except Exception as caught:
         named = f"cloud {cloud!r}" if cloud else "the cloud"

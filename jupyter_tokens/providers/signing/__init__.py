@@ -1,1 +1,1 @@
-"""Request signatures, as pure functions with a thin `httpx.Auth` around each."""
+"""Request signatures: for each algorithm, pure functions and a thin `httpx.Auth` that calls them."""

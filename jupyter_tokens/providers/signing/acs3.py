@@ -28,7 +28,7 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 
 
 def fresh_nonce() -> str:
-    """Return a string that is never used twice: 128 random bits."""
+    """Return 128 random bits in hexadecimal, so that no nonce is used twice."""
     return secrets.token_hex(16)
 
 

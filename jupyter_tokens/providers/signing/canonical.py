@@ -31,12 +31,12 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
 Query = Iterable[tuple[str, str]] | str
-"""Decoded names and values in any order, or a query that is canonical already."""
+"""The query of a request: decoded names and values in any order, or the result of `canonical_query`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """An access key: its public id, its secret, and the security token of a temporary key."""
+    """An access key: its id, which is not secret, its secret, and the security token if the key is temporary."""
 
     id: str
     secret: Secret
@@ -76,7 +76,8 @@ def canonical_request(
 ) -> tuple[str, str]:
     """Return the hexadecimal SHA-256 of the canonical request, and the names of its headers joined by `;`.
 
-    The canonical request has one line each for method, URI, query, headers, header names and the hash of the body.
+    The canonical request consists of method, URI, query, headers, header names and the hash of the body, joined by line
+    breaks.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def canonical_request(
 
 
 def split_target(request: httpx.Request) -> tuple[str, list[tuple[str, str]]]:
-    """Return the encoded path and the decoded query of a URL, as they are sent."""
+    """Return the path of a request, encoded as it is sent, and its decoded query."""
     path, _, query = request.url.raw_path.decode("ascii").partition("?")
     return path, parse_qsl(query, keep_blank_values=True) if query else []
 
@@ -114,7 +115,7 @@ class SigningAuth(httpx.Auth):
         self._clock = clock or SystemClock()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign the request and send it once."""
+        """Sign the request and yield it once, to be sent."""
         yield self.sign(request)
 
     def sign(self, request: httpx.Request) -> httpx.Request:

@@ -36,7 +36,7 @@ _FOLDER = "jupyter_tokens"
 _KEY_FILE = "jupyter_tokens_store.key"
 _KEY_CHARACTERS = 32
 _MOST_KEYS = 4
-"""The most keys in the default file: the first encrypts, the others decrypt older entries."""
+"""Maximum number of keys in the default file: the first encrypts, the others decrypt older entries."""
 _KEY_SECONDS = 10.0
 _REDIS = {"redis", "rediss", "unix"}
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class TokenStore(Configurable):
         raise problem
 
     def open(self, clock: Clock | None = None) -> Store | None:
-        """Open the store; None for "none", or if this system cannot lock files. Raises `ConfigurationError`."""
+        """Open the store; None for "none", and for a folder if files cannot be locked. Raises `ConfigurationError`."""
         clock = clock or SystemClock()
         kind, _, place = self.url.partition(":")
         if self.url == "none":
@@ -91,7 +91,7 @@ class TokenStore(Configurable):
         )
 
     def open_records(self, clock: Clock) -> Records:
-        """Open the records that a service's replicas share: in Redis if the store is there, else in this process.
+        """Open the records of a service: in Redis, shared by all replicas, if the store is in Redis, else in memory.
 
         Raises `TokenError`, `OSError` or `StoreUnavailable`.
         """
@@ -129,7 +129,7 @@ class TokenStore(Configurable):
 
 
 def _runtime_folder() -> Path:
-    """Jupyter's runtime folder if the user has set one, else the session's runtime folder, which is in memory."""
+    """Return a folder in JUPYTER_RUNTIME_DIR if set, else in XDG_RUNTIME_DIR (in memory), else in Jupyter's default."""
     named = os.environ.get("JUPYTER_RUNTIME_DIR")
     session = os.environ.get("XDG_RUNTIME_DIR")
     return Path(session if session and not named else jupyter_runtime_dir()) / _FOLDER
@@ -140,7 +140,7 @@ def _own_key_file() -> Path:
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _writing(file):
-            # Another process may have created it meanwhile.
+            # Another process may have created the file in the meantime.
             if not file.exists():
                 replace_file(file, _new_key() + b"\n")
     return file

@@ -14,7 +14,7 @@ class StoreUnavailable(Exception):
 
 
 class Kept(NamedTuple):
-    """The content of a slot. It expires in `left` seconds; `fence` increases with each holder of the slot's lock."""
+    """The content of a slot, which expires in `left` seconds. `fence` increases with each holder of the slot's lock."""
 
     sealed: bytes
     left: float
@@ -42,7 +42,7 @@ class Store(ABC):
 
     @abstractmethod
     def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
-        """Fill a slot for `life` seconds, unless a later holder of the lock has done so already."""
+        """Fill a slot for `life` seconds, unless a later holder of the lock has already filled it."""
 
     @abstractmethod
     def drop(self, name: str) -> None:

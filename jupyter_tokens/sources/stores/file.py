@@ -1,4 +1,4 @@
-"""Slots as files in a private folder. The operating system releases a lock when its holder dies."""
+"""Keeps slots as files in a private folder. The operating system releases a lock when the lock's holder dies."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FileStore(Store):
         return self._usable(lambda: self._read(self._folder / f"{name}{_SLOT}"), None)
 
     def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
-        """See `Store.put`. The fence is not compared: this lock cannot be lost, so there is no later holder."""
+        """See `Store.put`. The fence is not compared: a lock on a file cannot be lost, so there is no later holder."""
         now = self._clock.now()
         facts = {"fence": fence, "put_at": now, "ends_at": now + life}
         file = self._folder / f"{name}{_SLOT}"

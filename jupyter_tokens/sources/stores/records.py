@@ -1,8 +1,8 @@
 """Records in Redis or Valkey, for the replicas of a service: encrypted, under opaque names.
 
 Each record is a hash: the field `sealed` contains its facts, encrypted together with kind and name, and the other
-fields are its marks. Anyone who can write to Redis can delete a record, or restore an older one. That undoes a
-revocation until the lease ends (its end is encrypted as well), but it gives no access.
+fields are its marks. Anyone who can write to Redis can delete a record, or restore an older version of it. This can
+undo a revocation until the lease ends (the end of the lease is encrypted as well), but gives nobody else access.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PREFIX = "jupyter-tokens:"
 _EVENTS = f"{_PREFIX}events"
 _SEALED = b"sealed"
 _NONCE_SECONDS = 2 * WINDOW_SECONDS + 1
-"""How long a proof can be valid, in seconds: its time may be ahead of the clock by as much as it may be behind."""
+"""How long a proof can be valid, in seconds: its time may be one window ahead of the clock, or one window behind."""
 _RETRY_SECONDS = 10.0
 _SCANNED = 1000
 # Sets marks only if the record exists: a mark alone would never expire.
@@ -124,7 +124,7 @@ class RedisRecords(Records):
         return [event for event in found if event is not None]
 
     def spend(self, name: str, proof: Proof) -> None:
-        """See `Records`. Only the rate of requests limits the number of nonces."""
+        """See `Records`. The number of nonces has no limit here, unlike in memory."""
         key = f"{self._keys('nonce', name)[0]}:{proof.nonce}"
         if not self._ask(lambda: self._redis.set(key, 1, nx=True, px=_ms(_NONCE_SECONDS))):
             raise ProofRefused("replayed")

@@ -1,7 +1,7 @@
-"""Slots in Redis or Valkey, for processes on several machines.
+"""Keeps slots in Redis or Valkey, for processes on several machines.
 
-A holder of the lock that seems dead may still come back. So each holder gets a fence, an increasing number, and a put
-with an older fence than the slot's is refused. No clocks are compared: Redis counts the expiry down.
+A holder of a lock that seems dead may still come back. So each holder gets a fence, an increasing number. A put is
+refused if its fence is smaller than the fence in the slot. No clocks are compared: Redis counts the expiry down.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SLOT, _LOCK, _FENCE = ":slot", ":lock", ":fence"
 _IO_SECONDS = 1.0
 _BREAK_SECONDS = 10.0
 _LOCK_SECONDS = 5.0
-"""How long a lock lasts without renewal, in seconds. A living holder renews it; a dead holder's lock becomes free."""
+"""How long a lock lasts without renewal, in seconds. A living holder renews its lock; a dead holder's becomes free."""
 _PAUSE = 0.05
 _FENCE_SECONDS = 86_400
 """Seconds for which a fence is kept after its slot has expired."""
@@ -135,7 +135,7 @@ class RedisStore(Store):
     def ask(self, question: Callable[[], _T]) -> _T:
         """Call `question`, which uses `client`, and return its result.
 
-        Raises `StoreUnavailable` if the call fails, and without a call during the next 10 s.
+        Raises `StoreUnavailable` if the call fails. For 10 s after that, this raises `StoreUnavailable` without a call.
         """
         if self._clock.elapsed() < self._closed_until:
             raise StoreUnavailable(self._why)
@@ -150,7 +150,7 @@ class RedisStore(Store):
     def _fence(self, name: str) -> int:
         key = f"{_PREFIX}{name}{_FENCE}"
         with self.client.pipeline(transaction=True) as both:
-            # Each put makes it outlive the slot; without a put it expires by itself.
+            # Each put makes the fence outlive the slot. Without a put, the fence expires by itself.
             both.set(key, 0, ex=_FENCE_SECONDS, nx=True)
             both.incr(key)
             return int(both.execute()[1])
