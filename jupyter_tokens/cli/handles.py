@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Unicode
 
@@ -24,6 +24,11 @@ from .command import Action
 from .completion import profile_names
 from .get import param
 from .terminal import say, table
+
+if TYPE_CHECKING:
+    import httpx
+
+    from ..providers.base import Driven
 
 __all__ = ["HandleApp", "HandlesApp"]
 
@@ -37,14 +42,23 @@ class _Asking(Action):
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Send a request to the server; return the JSON of its answer. Raises `TokenError`."""
-        import httpx  # noqa: PLC0415 (the completion of a name waits)
+        import httpx  # noqa: PLC0415 (slow to load, and tab completion would wait)
+
+        from ..transport import Transport  # noqa: PLC0415 (likewise)
 
         url, token = _server(self.server)
         headers = {"Authorization": f"token {token}"} if token else {}
+
+        def exchange() -> Driven[httpx.Response]:
+            return (yield httpx.Request(method, f"{url}/jupyter-tokens/{path}", json=body, headers=headers))
+
+        transport = Transport()
         try:
-            answer = httpx.request(method, f"{url}/jupyter-tokens/{path}", json=body, headers=headers, timeout=_SECONDS)
-        except httpx.HTTPError as error:
-            raise ServerGone(f"The Jupyter server at {url} cannot be reached ({type(error).__name__}).") from None
+            answer = transport.run(exchange, timeout=_SECONDS, attempts=1)
+        except NetworkError as error:
+            raise ServerGone(f"The Jupyter server at {url} cannot be reached: {error.message}") from None
+        finally:
+            transport.close()
         if answer.is_success:
             return answer.json() if answer.content else None
         facts: Any = None
@@ -59,8 +73,11 @@ class _Asking(Action):
 
 
 def _server(wanted: str) -> tuple[str, str]:
-    """Return URL and token of a server of this user. Raises `ConfigurationError` if it is not clear which one."""
-    from jupyter_server.serverapp import list_running_servers  # noqa: PLC0415 (slow: the completion of a name waits)
+    """Return URL and token of a server of this user.
+
+    Raises `ConfigurationError` if the user has not chosen a server, and none or several are running.
+    """
+    from jupyter_server.serverapp import list_running_servers  # noqa: PLC0415 (as above)
 
     running = {server["url"].rstrip("/"): server["token"] for server in list_running_servers()}
     # In a terminal of a server, use that server.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Completion", "candidates"]
 
 _WAIT_SECONDS = 0.5
-"""How long a completion waits for the profiles. They are read on another thread, because a server may hang."""
+"""How long a completion waits for the profiles, and then for ids. Other threads read them: a server may hang."""
 _LIST_SECONDS = 60.0
 """How long listed ids are reused, and how long after a failure no new request is sent."""
 _LINE = re.compile(r"\s*%%?(gettoken|withtoken|deltoken|tokenlogin|tokenlogout)\s+(.*)", re.DOTALL)
@@ -121,8 +121,9 @@ class Completion:
         last = self._lists.get(key)
         if last is None or self._clock.elapsed() >= last.until:
             work = partial(self._session.list_values, profile, param, given)
-            last = self._lists[key] = _List(work, self._clock, () if last is None else last.ids)
+            last = _List(work, self._clock, () if last is None else last.ids)
             last.start()
+            self._lists[key] = last
         last.join(_WAIT_SECONDS)
         return last.ids
 
@@ -143,9 +144,11 @@ class _List(threading.Thread):
 
     def run(self) -> None:
         # No error here either: `jupyter tokens values` and the panel show it.
-        with suppress(TokenError):
-            self.ids = [one.id for one in self._work()]
-        self.until = self._clock.elapsed() + _LIST_SECONDS
+        try:
+            with suppress(TokenError):
+                self.ids = [one.id for one in self._work()]
+        finally:
+            self.until = self._clock.elapsed() + _LIST_SECONDS
 
 
 def candidates(

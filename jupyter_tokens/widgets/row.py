@@ -4,7 +4,7 @@ A click starts a thread and returns immediately, so that the kernel stays free. 
 
 A token's value is only sent to a front end that can show it without saving it. It is sent over a separate comm, because
 the state of widgets is saved with the notebook. The comm is opened without the value; the value follows only after the
-front end has confirmed that it has a place for it. The protocol is described in docs/widgets.md.
+front end has confirmed that it can show or copy it. The protocol is described in docs/widgets.md.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ProfileRow:
         self._given = dict(given or {})
         self._key: Key | None = None
         self._opening, self._acting = threading.Lock(), threading.Lock()
-        # Clicked actions that have not ended, the running one first; the keys are the texts shown meanwhile.
+        # Clicked actions that have not ended, the running action first. The keys are the texts shown meanwhile.
         self._wanted: dict[str, Callable[[], Sequence[str]]] = {}
         self._said = ""
         self._failed = False
@@ -109,8 +109,9 @@ class ProfileRow:
         mine = self.entry
         if str(mine.error) != str(entry.error):
             return False
-        # Errors are compared by their text, because each read creates new ones. The state is not shown.
-        return mine._replace(error=None, state=entry.state) == entry._replace(error=None)
+        # Errors are compared by their text, because each read creates new ones. The server's own state and failure are
+        # not shown in a row.
+        return mine._replace(error=None, state=entry.state, failing=entry.failing) == entry._replace(error=None)
 
     def close(self) -> None:
         """Remove the widgets from the page."""
@@ -138,7 +139,7 @@ class ProfileRow:
         return best(statuses)
 
     def _is_over(self, status: Status | None) -> bool:
-        """Whether the profile has got a new token since the failure that is shown."""
+        """Whether a failure is shown, and the profile has got a new token since."""
         if not self._failed or status is None or status.state != "fresh":
             return False
         return status.expires_at != self._failed_beside
@@ -178,11 +179,11 @@ class ProfileRow:
         self._begin("Fetching …", lambda: self._fetched().notes)
 
     def refresh(self) -> None:
-        """Fetch a new token; it replaces the old one in its places."""
+        """Fetch a new token, which replaces the old token wherever it was injected."""
         self._begin("Fetching a new token …", lambda: self._fetched(refresh=True).notes)
 
     def inject(self) -> None:
-        """Put a token into the chosen variable, by default the profile's."""
+        """Put a token into the chosen place, by default the profile's variable, and keep it fresh there."""
         self._begin("Injecting …", self._injected)
 
     def forget(self) -> None:
@@ -240,7 +241,7 @@ class ProfileRow:
             self._say([f"The action failed ({type(error).__name__})."])
 
     def _failure(self, error: TokenError) -> str:
-        # The page logs in at the server, so that does not help a kernel that has its own configuration.
+        # The page logs in at the Jupyter server, which does not help a kernel that fetches tokens itself.
         return look.failure(error, offer_login=self._feed.session.mode == "server")
 
     def _say(self, lines: Sequence[str]) -> None:
@@ -333,7 +334,10 @@ def hand_over(token: Token, action: Action, *, patience: float = _PATIENCE_SECON
 
 
 def _expect(answers: queue.SimpleQueue[Any], word: str, patience: float, *, unless: Sequence[str] = ()) -> None:
-    """Wait for an answer with `word` set. An error text that contains one of `unless` is not shown."""
+    """Wait for an answer in which `word` is true; raise `NoPlace` for another answer, or if none comes.
+
+    `NoPlace` shows the error text of the answer, unless the text contains one of `unless`.
+    """
     try:
         answer = answers.get(timeout=patience)
     except queue.Empty:

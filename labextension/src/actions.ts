@@ -95,17 +95,13 @@ export class Actions {
   inject(
     profile: string,
     params: Params,
-    kernel: IKernelFacts | null = this._notebook.kernel
+    wanted: IKernelFacts | null = this._notebook.kernel
   ): Promise<boolean> {
     return this._tell(profile, async () => {
-      if (!kernel) {
-        throw new Error(
-          this._trans.__('The current notebook has no running kernel, or no notebook is open.')
-        );
-      }
+      const kernel = this._running(wanted);
       const env = this.variables[profile];
-      const wanted = { params, ...(env && { env }) };
-      const done = await this._tokens.inject(kernel.id, profile, wanted, () =>
+      const options = { params, ...(env && { env }) };
+      const done = await this._tokens.inject(kernel.id, profile, options, () =>
         this._tokens.setOutcome(profile, { kind: 'done', text: this._waits(kernel) })
       );
       if (done.state === 'failed') {
@@ -124,14 +120,10 @@ export class Actions {
   /** Removes the profile's tokens from a kernel, by default the current notebook's. */
   removeFrom(
     profile: string,
-    kernel: IKernelFacts | null = this._notebook.kernel
+    wanted: IKernelFacts | null = this._notebook.kernel
   ): Promise<boolean> {
     return this._tell(profile, async () => {
-      if (!kernel) {
-        throw new Error(
-          this._trans.__('The current notebook has no running kernel, or no notebook is open.')
-        );
-      }
+      const kernel = this._running(wanted);
       const done = await this._tokens.removeFrom(kernel.id, profile, () =>
         this._tokens.setOutcome(profile, { kind: 'done', text: this._waits(kernel) })
       );
@@ -140,6 +132,15 @@ export class Actions {
       }
       return { kind: 'done', text: this._trans.__('Removed from %1.', kernel.notebook) };
     });
+  }
+
+  private _running(kernel: IKernelFacts | null): IKernelFacts {
+    if (!kernel) {
+      throw new Error(
+        this._trans.__('The current notebook has no running kernel, or no notebook is open.')
+      );
+    }
+    return kernel;
   }
 
   private _waits({ notebook }: IKernelFacts): string {

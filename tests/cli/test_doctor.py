@@ -391,6 +391,12 @@ class TestCredentials:
         status, what, _ = only(findings("--offline")["credential"])
         assert (status, what.partition("each call must give ")[2]) == ("ok", "ApplicationId, ApplicationTokenId")
 
+    def test_a_profile_with_which_a_person_logs_in(self, findings: Findings, write: Any) -> None:
+        # Its endpoints are known without a request, so nothing but the login is missing.
+        write(github={"provider": "oauth2", "issuer": "github", "client_id": "a"})
+        status, what, _ = only(findings("--offline")["credential"])
+        assert (status, "a person logs in" in what) == ("ok", True)
+
     def test_a_provider_that_breaks_is_one_finding(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ACME_SECRET", CANARY)
         profile = Profiles.of({"acme": ACME})["acme"]

@@ -238,6 +238,21 @@ def test_a_list_that_takes_long_comes_with_the_next_tab_and_is_used_for_a_minute
     assert lists.asked == 2
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_list_that_breaks_is_tried_again() -> None:
+    class Broken(Lists):
+        def list_values(self, *_: object) -> list[Listed]:
+            self.asked += 1
+            raise ValueError("not what the code expects")
+
+    lists, clock = Broken(), Clock()
+    completion = Completion(SimpleNamespace(Completer=None), lists, clock)  # type: ignore[arg-type]
+    for asked in (1, 2):
+        assert list(completion.ids("eiam", "ApplicationTokenId", {})) == []
+        assert lists.asked == asked
+        clock.advance(61)
+
+
 def test_tab_lists_ids_in_a_shell(shell: InteractiveShell, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completing, "_WAIT_SECONDS", DEADLINE)
     code = "%gettoken modelarts instance_id="

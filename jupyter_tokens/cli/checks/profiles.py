@@ -131,7 +131,7 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResul
 
 
 def _asks_network(profile: Profile) -> str:
-    """Return what --offline leaves out, or "" if this profile's credential can be checked offline."""
+    """Return what --offline leaves out, for a message; "" if this profile's credential can be checked offline."""
     if not profile.references:
         return "credential chain was not used"
     programs = any(isinstance(setting, Program) for setting in profile.provider.settings().values())
@@ -144,6 +144,8 @@ def _sign(profile: Profile) -> str:
         return f"made from the token of profile {' and '.join(profile.subjects.values())}, which --live fetches"
     secrets = profile.secrets()
     credential = profile.provider.credential(secrets)
+    if profile.provider.logs_in:
+        return "a person logs in; --live fetches a token with that login"
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
     # Any value will do for required parameters, since only a signature is made.
     fills = {name: _any(param) for name, param in missing.items() if param.required or param.identifier}
