@@ -192,6 +192,8 @@ def running(
     sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> Iterator[Sandbox]:
     """Serve a sandbox on a thread with its own event loop. If none is given, create a sandbox with `options`."""
+    if sandbox is not None and options:
+        raise TypeError(f"This sandbox already exists: it cannot be given {', '.join(options)}.")
     served = sandbox or Sandbox(**options)
     started = threading.Event()
     failures: list[Exception] = []

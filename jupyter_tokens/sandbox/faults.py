@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -51,19 +52,23 @@ class Fault:
 
 
 class Plan:
-    """The planned faults, in the order in which they were planned."""
+    """The planned faults, in the order in which they were planned. Any thread can plan faults."""
 
     def __init__(self, variants: Mapping[str, frozenset[str]]) -> None:
         self._variants = variants
         self._faults: list[Fault] = []
+        self._lock = threading.Lock()
 
     def add(self, wanted: Mapping[str, Any]) -> None:
         """Plan a fault. Raises FaultError."""
-        self._faults = [*self._faults, self.parse(wanted)]
+        fault = self.parse(wanted)
+        with self._lock:
+            self._faults = [*self._faults, fault]
 
     def clear(self) -> None:
         """Forget all faults."""
-        self._faults = []
+        with self._lock:
+            self._faults = []
 
     def summary(self) -> list[dict[str, Any]]:
         """Return all planned faults as JSON."""
@@ -71,13 +76,14 @@ class Plan:
 
     def take(self, api: str) -> Fault | None:
         """Return the fault for a call of this API: the first that was planned, or None. The call counts for `times`."""
-        for fault in self._faults:
-            if fault.api == api or (fault.api == "*" and self._fits(api, fault.kind)):
-                if fault.times is not None:
-                    fault.times -= 1
-                    if fault.times == 0:
-                        self._faults = [other for other in self._faults if other is not fault]
-                return fault
+        with self._lock:
+            for fault in self._faults:
+                if fault.api == api or (fault.api == "*" and self._fits(api, fault.kind)):
+                    if fault.times is not None:
+                        fault.times -= 1
+                        if fault.times == 0:
+                            self._faults = [other for other in self._faults if other is not fault]
+                    return fault
         return None
 
     def _fits(self, api: str, kind: str) -> bool:

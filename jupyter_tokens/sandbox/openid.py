@@ -120,7 +120,7 @@ class OpenId(Api):
         self._devices: dict[str, _Device] = {}
         self._refresh: dict[str, tuple[_Grant, float]] = {}
         self._grants: dict[str, _Grant] = {}
-        self._guesses = 0
+        self._guesses: list[float] = []
         self._routes: dict[str, dict[str, Callable[[Request], Response]]] = {
             "/authorize": {"GET": self._authorize, "POST": self._decide},
             "/device": {"GET": self._device_page, "POST": self._device_decide},
@@ -307,16 +307,17 @@ class OpenId(Api):
         )
 
     def _device_asked(self, typed: str) -> Response:
-        if self._guesses >= _MOST_GUESSES:
+        now = self.world.clock()
+        self._guesses = [at for at in self._guesses if now - at < DEVICE_LIFE]
+        if len(self._guesses) >= _MOST_GUESSES:
             return _page(429, "<p>Too many wrong codes.</p>")
         code = re.sub(r"[^A-Z]", "", typed.upper())
-        now = self.world.clock()
         for device in self._devices.values():
             waits = device.grant is None and not device.denied and now < device.expires_at
             if waits and hmac.compare_digest(device.user_code.replace("-", "").encode(), code.encode()):
                 grant = _Grant(device.client_id, device.scope)
                 return self._ask(_Asked(grant, secrets.token_urlsafe(24), now + PAGE_LIFE, device=device), "/device")
-        self._guesses += 1
+        self._guesses.append(now)
         return _page(400, "<p>There is no such code, or it has expired.</p>")
 
     # Endpoints for clients

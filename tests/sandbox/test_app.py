@@ -52,6 +52,11 @@ def test_two_sandboxes_know_nothing_of_each_other() -> None:
         assert oneaccess(other.url, client_id=client_id, client_secret=secret).status == 400
 
 
+def test_a_sandbox_that_exists_takes_no_options() -> None:
+    with pytest.raises(TypeError, match="life"), running(Sandbox(), life=5):
+        pass
+
+
 def test_the_oldest_issued_tokens_are_forgotten() -> None:
     world = World(Accounts.random(), time.time)
     for number in range(_MOST_ISSUED + 1):

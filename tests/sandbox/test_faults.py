@@ -37,6 +37,24 @@ def test_until_cleared(plan: Plan, times: int | None) -> None:
     assert kinds(plan, "oneaccess", 1) == [None]
 
 
+class Meanwhile(dict[str, Any]):
+    """A fault that is read while the server's thread takes the last one."""
+
+    plan: Plan
+
+    def __getitem__(self, name: str) -> Any:
+        self.plan.take("eiam")
+        return super().__getitem__(name)
+
+
+def test_a_fault_that_is_spent_while_another_is_planned_does_not_come_back(plan: Plan) -> None:
+    plan.add({"api": "eiam", "kind": "500"})
+    wanted = Meanwhile({"api": "oneaccess", "kind": "503"})
+    wanted.plan = plan
+    plan.add(wanted)
+    assert plan.summary() == [{"api": "oneaccess", "kind": "503", "times": 1}]
+
+
 def test_only_the_api_that_was_named(plan: Plan) -> None:
     plan.add({"api": "eiam", "kind": "disabled"})
     assert kinds(plan, "oneaccess", 1) == [None]

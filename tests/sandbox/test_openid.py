@@ -227,6 +227,15 @@ def test_a_device_waits_for_the_person(browser: Browser, url: str, clock: Clock)
     assert openid(url, grant_type=DEVICE, device_code=late, **PUBLIC).code == "expired_token"
 
 
+def test_wrong_codes_are_limited_for_a_codes_life(browser: Browser, url: str, clock: Clock) -> None:
+    page = browser.get("/openid/device")
+    answers = [browser.press(page, user_code="WRNG-CDXX").status for _ in range(21)]
+    assert answers == [400] * 20 + [429]
+    clock.now += 600
+    started = post(url, "/device_authorization").json()
+    assert browser.press(browser.press(page, user_code=started["user_code"])).status == 200
+
+
 def test_a_token_is_exchanged_for_one_with_another_audience(browser: Browser, url: str, sandbox: Sandbox) -> None:
     subject = redeem(url, browser.code(scope="openid read")).json()["access_token"]
     asked = {"grant_type": EXCHANGE, "subject_token": subject, "subject_token_type": ACCESS, "audience": "urn:other"}
