@@ -35,7 +35,9 @@ class Found(NamedTuple):
 
 def found(environ: Mapping[str, str] = os.environ) -> list[Found]:
     """Return the credentials: variables sorted by name, then existing files of the vendors' own tools."""
-    return [*_variables(environ), *_files(environ, Path.home())]
+    # Unlike Path.home(), this does not raise if there is no home folder.
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111
+    return [*_variables(environ), *_files(environ, home)]
 
 
 def _variables(environ: Mapping[str, str]) -> Iterator[Found]:

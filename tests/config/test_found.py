@@ -47,7 +47,7 @@ def test_variables_by_name() -> None:
 def test_files_are_found_and_not_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, profile: str, sign_in: str | None
 ) -> None:
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text(CANARY)
     (tmp_path / file).chmod(0)
@@ -58,6 +58,11 @@ def test_files_are_found_and_not_opened(
         way = provider.chosen_sign_in()
         assert way is not None
         assert way.id == sign_in
+
+
+def test_without_a_home_there_are_still_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert "HF_TOKEN" in [one.title for one in found({"HF_TOKEN": CANARY})]
 
 
 def test_hugging_face_can_be_elsewhere(tmp_path: Path) -> None:
