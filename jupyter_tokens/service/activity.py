@@ -124,7 +124,8 @@ class Audit:
 
     def holdings(self) -> list[Holding]:
         """Return which server holds which profile's token. Blocks. Raises `Busy`."""
-        return sorted(Holding(**{**f, "since": utc(f["since"]), "until": _utc(f["until"])}) for f in self._held())
+        held = [Holding(**{**f, "since": utc(f["since"]), "until": _utc(f["until"])}) for f in self._held()]
+        return sorted(held, key=lambda one: (one.user, one.server or "", one.profile))
 
     def events(self) -> list[Mapping[str, Any]]:
         """Return the latest events, newest first. Each has `at` (ISO 8601), `kind` and more. Blocks. Raises `Busy`."""

@@ -23,7 +23,8 @@ STALE_SECONDS = 600.0
 _HUB_SECONDS = 5.0
 """Time limit of a request to the hub, and pause after a request without an answer, in seconds."""
 _MOST_KNOWN = 4096
-_HEADER = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
+# A longer token could exceed the hub's limit on headers, and the hub would seem not to answer.
+_HEADER = re.compile(r"(?:token|bearer)\s+(\S{1,1024})", re.IGNORECASE)
 _SERVER = re.compile(r"access:servers!server=([^/]+)/(.*)")
 _log = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import NoneType
@@ -13,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from ..errors import ConfigurationError, NotGranted, SecretError, TokenError, UnknownProfile
 from ..server.activity import count_hit
 from ..server.answers import params_schemas, token_answer
-from ..server.base import JsonHandler, error_facts
+from ..server.base import JsonHandler
 from ..server.issuing import Issuing
 from .callers import Caller
 
@@ -33,7 +34,10 @@ __all__ = [
     "OwnHandleHandler",
     "ProfilesHandler",
     "TokenHandler",
+    "shown",
 ]
+
+_log = logging.getLogger(__name__)
 
 OWNER = "user "
 """Prefix of a user's name as the owner of a handle."""
@@ -63,14 +67,8 @@ class ServiceHandler(JsonHandler):
         self.service.check_granted(caller, name)
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """Return the complete JSON of an error, which the user's server raises again.
-
-        An error that only the administrator can correct is logged, and replaced by a general error.
-        """
-        if isinstance(error, ConfigurationError | SecretError) and not isinstance(error, UnknownProfile):
-            self.log.warning("%s", error)
-            return error_facts(_at_home(error))
-        return error.to_dict()
+        """Return the complete JSON of an error, which the user's server raises again."""
+        return shown(error).to_dict()
 
     def refused(self, status: int, reason: str) -> None:
         """Record the refusal in the audit log."""
@@ -278,7 +276,14 @@ class NothingHandler(ServiceHandler):
         self.refuse(404, "There is no such route.", "route")
 
 
-def _at_home(error: TokenError) -> TokenError:
+def shown(error: TokenError) -> TokenError:
+    """Return the error that users get.
+
+    An error that only the administrator can correct is logged, and replaced by a general error.
+    """
+    if not isinstance(error, ConfigurationError | SecretError) or isinstance(error, UnknownProfile):
+        return error
+    _log.warning("%s", error)
     kind = ConfigurationError if isinstance(error, ConfigurationError) else SecretError
     hint = "Ask your administrator to check the log of the service."
     return kind("The hub's token service cannot use this profile. Its configuration or its secret is wrong.", hint=hint)

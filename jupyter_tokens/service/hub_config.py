@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -61,6 +62,11 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
 def _literal(value: Any) -> str:
     """Format a value as Python code; a mapping with one entry per line."""
     if isinstance(value, Mapping):
-        inner = [f"    {key!r}: {part!r}," for key, part in value.items()]
-        return "\n".join(["{", *inner, "}"]).replace("'", '"')
-    return repr(value).replace("'", '"')
+        inner = [f"    {_json(key)}: {_json(part)}," for key, part in value.items()]
+        return "\n".join(["{", *inner, "}"])
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    # Strings, lists and mappings in JSON are valid Python.
+    return repr(value) if isinstance(value, bool) else json.dumps(value, ensure_ascii=False)

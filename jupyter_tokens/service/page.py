@@ -21,7 +21,7 @@ from tornado import web
 from .._util.threads import on_a_thread
 from ..errors import Busy, TokenError
 from ..server.base import Refused, status_of
-from .handlers import OWNER
+from .handlers import OWNER, shown
 
 if TYPE_CHECKING:
     from ..protocol.handles import Issued
@@ -92,7 +92,7 @@ class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # Jupy
         if isinstance(error, Refused):
             message, reason = error.message, error.code_word
         elif isinstance(error, TokenError):
-            status_code, message, reason = status_of(error), error.message, error.reason
+            status_code, message, reason = status_of(error), shown(error).message, error.reason
         self.set_status(status_code)
         self.service.audit.refused(self.caller, None, reason)
         self.render("page.html", style=_STYLE, problem=message)
@@ -160,7 +160,6 @@ class PageHandler(_Page):
                 if user != caller.name:
                     self._refuse(403, "This token belongs to another user.", "not_admin")
                 service.check_granted(caller, profile)
-            service.source.profile(profile)
             await service.forget(user, profile)
             service.audit.forgotten(caller, profile)
         else:

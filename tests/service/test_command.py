@@ -18,6 +18,8 @@ import httpx
 import pytest
 from traitlets.config import Config
 
+from jupyter_tokens.service.hub_config import hub_config
+
 from .conftest import ALICE, PREFIX, Hub
 
 COMMAND = [sys.executable, "-m", "jupyter_tokens.cli.app"]
@@ -138,6 +140,15 @@ def test_the_hubs_block_is_configuration(profiles: dict[str, Any]) -> None:
     assert list(config.JupyterHub.custom_scopes.get_value({})) == [scope]
     told = config.Spawner.environment.get_value({})
     assert told == {"JUPYTER_TOKENS_SERVICE_URL": "http://127.0.0.1:9999/services/jupyter-tokens"}
+
+
+def test_the_hubs_block_quotes_any_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", '/home/o\'brien/"q" \\é/bin/python')
+    config = Config()
+    exec(hub_config("http://127.0.0.1:9999", {}, external=False), {"c": config})
+    [service] = config.JupyterHub.services.get_value([])
+    assert service["command"][0] == sys.executable
+    assert service["oauth_no_confirm"] is True
 
 
 def test_the_hubs_block_for_a_socket_and_systemd(profiles: dict[str, Any]) -> None:

@@ -72,6 +72,14 @@ def test_since_when_and_how_long(browse: Any, call: Any, clock: Clock, service: 
     assert service.audit.holdings() == []
 
 
+def test_a_users_tokens_with_and_without_a_server(browse: Any, call: Any, hub: Hub) -> None:
+    hub.owners["hub-t0ken-by-hand"] = user("alice", "physics", server=None)
+    for token in (ALICE, "hub-t0ken-by-hand"):
+        assert call(token, "POST", "token", profile="oneaccess").status_code == 200
+    text = browse().page(ALICE)
+    assert ("<td>not a server</td>" in text, "<td>default</td>" in text) == (True, True)
+
+
 def test_revoked_by_its_owner_and_by_an_admin_and_by_nobody_else(
     browse: Any, handle: Handle, service: TokenService
 ) -> None:
@@ -106,6 +114,17 @@ def test_a_user_forgets_what_is_granted_and_no_other_users(browse: Any, handle: 
     assert call(ALICE, "POST", "token", profile="oneaccess").json()["value"] == before
     assert alice.press(text, forget="oneaccess").status_code == 303
     assert call(ALICE, "POST", "token", profile="oneaccess").json()["value"] != before
+
+
+def test_what_is_wrong_at_the_service_is_for_its_log(
+    browse: Any, handle: Handle, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice = browse()
+    answer = alice.press(alice.page(ALICE), forget="wrong")
+    assert answer.status_code == 409
+    assert "Its configuration or its secret is wrong" in answer.text
+    assert "endpoint" not in answer.text
+    assert "endpoint" in caplog.text
 
 
 @pytest.mark.parametrize("form", [{}, {"revoke": "0" * 32}, {"forget": "nothing"}])

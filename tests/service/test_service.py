@@ -224,6 +224,13 @@ def test_without_the_hub_who_was_known_goes_on_for_ten_minutes(
     assert ask("GET", "health").json()["hub"] == "ok"
 
 
+def test_a_token_that_no_hub_can_have_is_not_sent_there(ask: Ask, hub: Hub) -> None:
+    answer = ask("POST", "v1/token", "x" * 1025, {"profile": "oneaccess"})
+    assert (answer.status_code, answer.json()["reason"]) == (401, "no_token")
+    assert ask("GET", "health").json()["hub"] == "ok"
+    assert hub.asked == []
+
+
 # What is told
 
 
