@@ -232,7 +232,7 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
 
 
 def unset(language: str, name: str, expected: str | None = None) -> Snippet:
-    """Create a snippet that removes an environment variable set by `snippet`.
+    """Create a snippet that removes an environment variable set by `snippet`, and in Python its record by `filled`.
 
     Languages of other packages can only set a variable: there, it becomes empty, whatever its value was.
 
@@ -255,8 +255,11 @@ def unset(language: str, name: str, expected: str | None = None) -> Snippet:
         case "python":
             environ, named = "__import__('os').environ", _UNHEX(_hex(name))
             ours = "" if expected is None else f" if {environ}.get({named}) == {_UNHEX(_hex(expected))} else None"
+            notes = f"__import__('json').loads({environ}.get('{FILLED_VARIABLE}', '{{}}')).items()"
+            kept = f"__import__('json').dumps({{k: v for k, v in {notes} if k != {named}}})"
+            forgotten = f"{environ}.__setitem__('{FILLED_VARIABLE}', {kept})"
             # The expression must not evaluate to the old value, because its result goes into the reply.
-            return Snippet("", f"({environ}.pop({named}, None) and None){ours}")
+            return Snippet("", f"(({environ}.pop({named}, None) and None){ours}, {forgotten})[1]")
         case "r":
             return Snippet(_R, f"{_hex(name)} - {'-' if expected is None else f'={_hex(expected)}'}")
         case "julia":

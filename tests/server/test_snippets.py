@@ -6,6 +6,7 @@ Julia's documented rules, but no Julia has ever run it there.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError, UnusableToken
+from jupyter_tokens.protocol.proof import FILLED_VARIABLE
 from jupyter_tokens.server import snippets
-from jupyter_tokens.server.snippets import MOST_BYTES, Snippet, languages, snippet, unset
+from jupyter_tokens.server.snippets import MOST_BYTES, Snippet, filled_notes, languages, snippet, unset
 
 HOSTILE = [
     "",
@@ -140,10 +142,14 @@ class TestOtherPackages:
 @pytest.mark.parametrize("expected", [None, "v'al", "other"])
 def test_python_unsets_what_is_still_ours(expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_TOKEN", "v'al")
+    notes = filled_notes("OTHER_TOKEN", "other", {})
+    monkeypatch.setenv(FILLED_VARIABLE, json.dumps({**notes, **filled_notes("SOME_TOKEN", "some", {})}))
     code, expression = unset("python", "SOME_TOKEN", expected)
     # What it evaluates to goes into the kernel's reply.
     assert (code, eval(expression, {})) == ("", None)
     assert ("SOME_TOKEN" in os.environ) == (expected == "other")
+    # In either case, what the variable contains now is not ours.
+    assert json.loads(os.environ[FILLED_VARIABLE]) == notes
 
 
 def test_julia_unsets_by_name() -> None:
