@@ -59,7 +59,7 @@ class Secrets:
         return self._of.setdefault(self._process(kernel_id), {}).setdefault(key, secrets.token_urlsafe(32))
 
     def key(self, kernel_id: str, profile: str, shown: str) -> Key | None:
-        """Return the cache key of the token that the secret `shown` is valid for; None if the secret is not valid."""
+        """Return the profile and parameters that the secret `shown` is valid for; None if the secret is not valid."""
         known = self._of.get(self._process(kernel_id), {})
         # As bytes: `compare_digest` only accepts text in ASCII, and the received text may contain anything.
         is_shown = [hmac.compare_digest(secret.encode(), shown.encode()) for secret in known.values()]
@@ -84,8 +84,11 @@ class KernelSdkHandler(KernelHandler):
         if name is None:
             self.refuse(400, "The field 'profile' is missing.", "body")
         await self.check_limits(name, kernel_id)
-        key = extension.source.key(name, body.get("params", {}))
-        self.finish(json.dumps({"secret": extension.secrets.get(kernel_id, key)}))
+        params = body.get("params", {})
+        key = extension.source.key(name, params)
+        # Without the profile's own parameters, which may change.
+        own = key._replace(params=tuple((param, value) for param, value in key.params if param in params))
+        self.finish(json.dumps({"secret": extension.secrets.get(kernel_id, own)}))
 
 
 class EndpointHandler(KernelHandler):

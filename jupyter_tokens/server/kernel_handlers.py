@@ -56,6 +56,11 @@ class ProofHandler(TokensHandler):
 class KernelHandler(ProofHandler):
     """Base of the handlers of the routes for kernels."""
 
+    @property
+    def kernel_id(self) -> str:
+        """The id on this server of the kernel in the request's path."""
+        return id_here(self.kernel_manager, self.path_kwargs["kernel_id"])
+
     async def prove(self, kernel_id: str, action: str) -> str:
         """Return the kernel's id on this server. Raises `Refused` unless the request comes from the kernel."""
         # Raises if the body is too large, before it is hashed.

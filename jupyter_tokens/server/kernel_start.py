@@ -19,7 +19,6 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from itertools import pairwise
 from pathlib import Path
@@ -181,13 +180,10 @@ class _Start:
     async def variables(self) -> dict[str, str]:
         """Return the variables to add to the kernel's environment. Never raises."""
         try:
-            # The import takes long if nothing has loaded this module yet, so it runs on a thread: other requests must
-            # not wait for it.
-            await asyncio.to_thread(import_module, "jupyter_tokens.sources.local")
             profiles = self._extension.source.profiles()
             profiles.check_readable()
-        except TokenError as error:
-            return {START_VARIABLE: json.dumps({"": error_facts(error)})}
+        except Exception as error:
+            return {START_VARIABLE: json.dumps({"": _facts(error)})}
         names = profiles.at_start()
         if not names:
             return {}
@@ -278,12 +274,14 @@ def _outcome(task: asyncio.Task[dict[str, str]]) -> tuple[dict[str, str], str | 
         task.cancel()
         return {}, error_facts(TimedOut(f"No token within {MOST_SECONDS:g} s: the kernel was started without it."))
     error = task.exception()
-    if error is None:
-        return task.result(), "ok"
-    if isinstance(error, TokenError):
-        return {}, error_facts(error)
-    # Only the type: the error's text may contain anything.
-    return {}, error_facts(TokenError(f"An unexpected error ({type(error).__name__})."))
+    return (task.result(), "ok") if error is None else ({}, _facts(error))
+
+
+def _facts(error: BaseException) -> dict[str, Any]:
+    if not isinstance(error, TokenError):
+        # Only the type: the error's text may contain anything.
+        error = TokenError(f"An unexpected error ({type(error).__name__}).")
+    return error_facts(error)
 
 
 def _extension_of(provisioner: LocalProvisioner) -> TokensExtension | None:

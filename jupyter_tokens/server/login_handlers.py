@@ -184,6 +184,6 @@ class KernelLoginHandler(KernelHandler):
             told = partial(extension.activity.login, self, name, "in")
             begin = partial(logins.begin, name, session=session, device=True, logged_in=told)
             attempt = await extension.on_a_thread(begin, name)
-        if attempt is None:
+        if attempt is None or attempt.profile != name:
             self.refuse(404, "There is no such login of this kernel, or it has been forgotten.", "unknown_login")
         self.finish(_attempt(attempt, extension.clock, TokenError.to_dict))

@@ -71,7 +71,9 @@ def ask(call: Call, stranger: Stranger, extension: TokensExtension, profiles: An
     return ask
 
 
-async def test_the_servers_own_that_answers_is_served(ask: Ask, stranger: Stranger, jp_serverapp: Any) -> None:
+async def test_the_servers_own_that_answers_is_served(
+    ask: Ask, call: Call, stranger: Stranger, jp_serverapp: Any
+) -> None:
     # Nobody has listed the kernels since its file is there.
     assert (await ask("profiles")).code == 200
     assert (await ask()).code == 200
@@ -81,6 +83,8 @@ async def test_the_servers_own_that_answers_is_served(ask: Ask, stranger: Strang
     assert here != stranger.id
     held = jp_serverapp.web_app.settings["jupyter_tokens"].holdings.of(jp_serverapp.kernel_manager)
     assert [each.kernel_id for each in held] == [here]
+    history = told(await call("GET", "history"))["history"]
+    assert {event["kernel_id"] for event in history if event["kind"] in {"served", "refused"}} == {here}
     stranger.file.rename(stranger.file.with_suffix(".away"))
     jp_serverapp.kernel_manager.list_kernel_ids()
     assert (await ask(key=b"x")).code == 403

@@ -203,6 +203,22 @@ async def test_the_parameters_are_those_that_the_secret_was_made_for(ask: Ask, s
     assert sandbox.requests["pai-dlc"] == 1
 
 
+async def test_the_profiles_own_parameters_are_those_of_today(
+    ask: Ask, secret: Any, profiles: Any, write_profiles: Any, extension: TokensExtension
+) -> None:
+    def write(life: int) -> None:
+        own = {**profiles["pai-dlc"]["params"], "ExpireTime": life}
+        write_profiles({"pai-dlc": {**profiles["pai-dlc"], "params": own, "fixed_params": True}})
+        extension.source.look_again()
+
+    write(600)
+    shown = await secret("pai-dlc")
+    write(60)
+    response = await ask("google", shown, "pai-dlc")
+    assert response.code == 200
+    assert told(response)["expires_in"] <= 60
+
+
 async def test_a_limited_profile(
     by_proof: Call, ask: Ask, secret: Any, profiles: Any, write_profiles: Any, extension: TokensExtension
 ) -> None:

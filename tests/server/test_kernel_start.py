@@ -182,6 +182,16 @@ class TestFailure:
         _, told = await start(jp_serverapp)
         assert told["oneaccess"]["message"] == "An unexpected error (RuntimeError)."
 
+    async def test_that_no_one_expected_of_the_profiles_either(
+        self, jp_serverapp: Any, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def profiles() -> None:
+            raise RuntimeError("c4n4ry")
+
+        monkeypatch.setattr(extension.source, "profiles", profiles)
+        _, told = await start(jp_serverapp)
+        assert told[""]["message"] == "An unexpected error (RuntimeError)."
+
     async def test_of_one_profile_leaves_the_others(
         self, jp_serverapp: Any, profiles: dict[str, Any], write_profiles: Write
     ) -> None:

@@ -190,6 +190,7 @@ async def test_a_kernel_logs_in_by_another_device(
     await asyncio.to_thread(Person().type_code, login["verification_uri"], login["user_code"])
     clock.advance(login["interval"])
     assert told(await by_proof("login", {"profile": "mine", "id": login["id"]}))["state"] == "done"
+    assert (await by_proof("login", {"profile": "oneaccess", "id": login["id"]})).code == 404
     assert told(await by_proof("token", {"profile": "mine"}))["value"]
     other = Kernel()
     with other.started(jp_serverapp):
