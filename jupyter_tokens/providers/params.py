@@ -19,6 +19,8 @@ ParamValue = str | int | bool | tuple[str, ...]
 _LARGEST = 10**18
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _WORDS = {"true": True, "false": False}
+# What `_identifier_problem` accepts, apart from the control characters outside ASCII.
+_IDENTIFIER = r"^(?!\.\.?$)(?=.*\S)[^\/\\\x00-\x1f\x7f]+$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Param:
         if self.type == "array":
             schema |= {"items": {"type": "string", "minLength": 1}, "minItems": 1}
         if self.identifier:
-            schema |= {"minLength": 1, "pattern": "^[^/]+$"}
+            schema |= {"minLength": 1, "pattern": _IDENTIFIER}
         if self.pattern:
             schema["pattern"] = f"^(?:{self.pattern})$"
         return schema

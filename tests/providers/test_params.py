@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jupyter_tokens._util.hints import closest
@@ -108,8 +109,20 @@ def test_whatever_is_given_is_parsed_or_refused(value: object) -> None:
 def test_schema() -> None:
     assert INTEGER.schema() == {"type": "integer", "description": "", "minimum": 0}
     assert CHOICE.schema() == {"type": "string", "description": "", "enum": ["job", "tensorboard"]}
-    assert ID.schema() == {"type": "string", "description": "", "minLength": 1, "pattern": "^[^/]+$"}
     assert Param("What.", type="boolean").schema() == {"type": "boolean", "description": "What."}
+
+
+@example("..")
+@example("...")
+@example("a\\b")
+@given(st.text(st.characters(max_codepoint=127)))
+def test_the_schema_of_an_id_accepts_what_is_accepted(value: str) -> None:
+    schema = ID.schema()
+    try:
+        accepted = ID.parse("X", value) == value
+    except ParameterError:
+        accepted = False
+    assert (re.fullmatch(schema["pattern"], value) is not None) is accepted
 
 
 KNOWN = {"A": Param("", required=True), "B": INTEGER}
