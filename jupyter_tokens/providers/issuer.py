@@ -19,7 +19,16 @@ from ..errors import ConfigurationError, ResponseError
 from .answers import json_object, malformed
 from .base import COMMON_HEADERS, Driven, Endpoint, SettingProblem, parsed_url
 
-__all__ = ["SIGNED_BY", "Server", "check_claims", "check_time", "claims_of", "discover", "verified"]
+__all__ = [
+    "METADATA_ENDPOINT",
+    "SIGNED_BY",
+    "Server",
+    "check_claims",
+    "check_time",
+    "claims_of",
+    "discover",
+    "verified",
+]
 
 SIGNED_BY = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """The signature algorithms that an id_token may use. All use a public key; `none` and HMAC with the client's secret are
@@ -91,7 +100,7 @@ def _server(issuer: str, response: httpx.Response) -> Server:
     for name, field in _ENDPOINTS.items():
         value = body.get(field, "")
         try:
-            _ENDPOINT.check(field, value)
+            METADATA_ENDPOINT.check(field, value)
         except SettingProblem as problem:
             raise malformed(response, f"has an invalid {field}: it {problem.problem}") from None
         found[name] = value
@@ -113,7 +122,8 @@ class _MetadataEndpoint(Endpoint):
         super().check(key, value.partition("?")[0] if isinstance(value, str) else value)
 
 
-_ENDPOINT = _MetadataEndpoint("")
+METADATA_ENDPOINT = _MetadataEndpoint("")
+"""Checks a URL that a server reports."""
 
 
 def claims_of(id_token: str) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class Login:
         The parameters (scope, audience, resource) of the login.
     refresh_token : Secret or None
         The refresh token, with which further tokens are fetched; None if the server issued none.
+    kind : str
+        The field of the server's response that the profile's tokens came from: access_token or id_token.
     token, expires_at : Secret or None, float or None
         If there is no refresh token: the login's only token, and when it expires, in seconds since the epoch.
     key : Secret
@@ -50,6 +52,7 @@ class Login:
     subject: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     refresh_token: Secret | None = None
+    kind: str = "access_token"
     token: Secret | None = None
     expires_at: float | None = None
     key: Secret = field(default_factory=lambda: Secret(secrets.token_urlsafe(32)))

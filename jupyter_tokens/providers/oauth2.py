@@ -18,6 +18,7 @@ import httpx
 from ..clock import utc
 from ..errors import (
     ApiError,
+    ConfigurationError,
     Forbidden,
     InvalidRequest,
     ParameterError,
@@ -58,7 +59,7 @@ from .login import Login, needed
 from .params import Param
 from .presets import Issuer, Preset, preset_of
 
-__all__ = ["AUTHORIZATION_CODE", "DEVICE_CODE", "ID_TOKEN", "OAuth2", "TokenEndpoint"]
+__all__ = ["AUTHORIZATION_CODE", "DEVICE_CODE", "ID_TOKEN", "OAuth2", "TokenEndpoint", "texts"]
 
 CLIENT_CREDENTIALS, AUTHORIZATION_CODE, DEVICE_CODE, TOKEN_EXCHANGE = GRANTS = (
     "client_credentials",
@@ -357,7 +358,10 @@ class OAuth2(TokenEndpoint):
         return Client(secrets["client_id"].reveal(), proof or Secret(""), secrets.get("subject"))
 
     def server(self, call: Call) -> Driven[Server]:
-        """Return the server's endpoints, from the profile or from the issuer's metadata."""
+        """Return the server's endpoints, from the profile or from the issuer's metadata.
+
+        Raises `ConfigurationError` if a login's id_token could not be verified later.
+        """
         if self.endpoint:
             # No metadata is read: `issuer` is only compared with `iss` in the server's responses.
             return Server(
@@ -370,7 +374,13 @@ class OAuth2(TokenEndpoint):
         now = call.clock.elapsed()
         if self._server is None or now >= self._server[0]:
             self._server = now + _METADATA_SECONDS, (yield from discover(self.issuer))
-        return self._server[1]
+        server = self._server[1]
+        if self.logs_in and self.token == ID_TOKEN and not server.jwks:
+            raise ConfigurationError(
+                "The issuer's metadata has no jwks_uri, so its id_tokens cannot be verified.",
+                hint="Set token to access_token, or ask the server's administrator.",
+            )
+        return server
 
     def retrieve(self, call: Call) -> Flow:
         """Fetch a token by the profile's grant."""
@@ -388,7 +398,7 @@ class OAuth2(TokenEndpoint):
                 "subject_token_type": _TYPE + self.subject_type,
                 **({"requested_token_type": _TYPE + ID_TOKEN} if self.token == ID_TOKEN else {}),
             }
-        response = yield self.post(call, server, server.token, {**form, **_texts(call.params)})
+        response = yield self.post(call, server, server.token, {**form, **texts(call.params)})
         body = self.granted(call, response)
         if (
             self.grant == TOKEN_EXCHANGE
@@ -435,7 +445,7 @@ class OAuth2(TokenEndpoint):
         if login.refresh_token is None:
             return self._first(call, login)
         asked = call.clock.now()
-        params = _texts(call.params)
+        params = texts(call.params)
         if params.get("scope") == login.params.get("scope"):
             params.pop("scope", None)
         form = {"grant_type": "refresh_token", "refresh_token": login.refresh_token.reveal(), **params}
@@ -471,6 +481,8 @@ class OAuth2(TokenEndpoint):
         now = call.clock.now()
         if login.token is None or (login.expires_at is not None and login.expires_at <= now):
             raise needed(call.profile, "The login has ended, and the server gave no refresh token.")
+        if login.kind != self.token:
+            raise needed(call.profile, f"The login has no {self.token}, which the profile asks for now.")
         expires_at = None if login.expires_at is None else utc(login.expires_at)
         return self.issued(call, login.token.reveal(), min(now, login.since), expires_at=expires_at)
 
@@ -500,5 +512,6 @@ class OAuth2(TokenEndpoint):
         return extra
 
 
-def _texts(params: Mapping[str, Any]) -> dict[str, str]:
+def texts(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return parameters as strings, for a form."""
     return {name: str(value) for name, value in params.items()}

@@ -20,16 +20,18 @@ from ..errors import ConfigurationError, Forbidden
 from ..token import Secret
 from .answers import malformed, number_of, plain, text_of, try_json_object
 from .base import Call, Driven
-from .fields import Endpoint, SettingProblem
-from .issuer import Server, check_claims, check_time, claims_of, verified
+from .fields import SettingProblem
+from .issuer import METADATA_ENDPOINT, Server, check_claims, check_time, claims_of, verified
 from .login import Login, needed
-from .oauth2 import ID_TOKEN, OAuth2
+from .oauth2 import ID_TOKEN, OAuth2, texts
 
 __all__ = ["Authorization", "DeviceCode", "authorization_url", "poll_device", "redeem", "revoke", "start_device"]
 
 _DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 _OPENID_SCOPES = ("openid", "profile", "email", "offline_access")
 _INTERVAL_SECONDS, _SLOWER_SECONDS = 5.0, 5.0
+_SHORTEST_INTERVAL, _LONGEST_INTERVAL = 1.0, 60.0
+_CODE_SECONDS, _LONGEST_CODE = 600.0, 3600.0
 _LONGEST_NAME = 200
 
 
@@ -76,6 +78,8 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
     digest = hashlib.sha256(asked.verifier.reveal().encode()).digest()
     params = _login_params(provider, call, server)
     query = {
+        # OpenID Connect ignores offline_access unless the person is asked for consent. The profile may set another one.
+        **({"prompt": "consent"} if "offline_access" in params.get("scope", "").split() else {}),
         **(provider.preset.authorize if provider.preset else {}),
         **provider.extra(),
         **params,
@@ -86,8 +90,6 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
         "nonce": asked.nonce.reveal(),
         "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
         "code_challenge_method": "S256",
-        # OpenID Connect ignores offline_access unless the person is asked for consent.
-        **({"prompt": "consent"} if "offline_access" in params.get("scope", "").split() else {}),
     }
     joint = "&" if urlsplit(server.authorization).query else "?"
     return f"{server.authorization}{joint}{urlencode(query)}"
@@ -137,21 +139,19 @@ def start_device(provider: OAuth2, call: Call) -> Driven[DeviceCode]:
     place, complete = text_of(response, body, "verification_uri"), body.get("verification_uri_complete", "")
     for address in filter(None, (place, complete)):
         try:
-            _PAGE.check("verification_uri", str(address).partition("?")[0])
+            METADATA_ENDPOINT.check("verification_uri", address)
         except SettingProblem as problem:
             raise malformed(response, f"has an invalid verification_uri: it {problem.problem}") from None
-    interval = number_of(response, body, "interval")
+    life, interval = number_of(response, body, "expires_in"), number_of(response, body, "interval")
     return DeviceCode(
         code=Secret(text_of(response, body, "device_code")),
         user_code=plain(text_of(response, body, "user_code"), 40),
         verification_uri=place,
         verification_uri_complete=complete if isinstance(complete, str) else "",
-        expires_in=number_of(response, body, "expires_in") or 600.0,
-        interval=_INTERVAL_SECONDS if interval is None else interval,
+        # RFC 8628 requires expires_in, but not interval. Other numbers would poll too often or wait too long.
+        expires_in=min(max(_CODE_SECONDS if life is None else life, 0.0), _LONGEST_CODE),
+        interval=min(max(_INTERVAL_SECONDS if interval is None else interval, _SHORTEST_INTERVAL), _LONGEST_INTERVAL),
     )
-
-
-_PAGE = Endpoint("")
 
 
 def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Login | None]:
@@ -199,7 +199,7 @@ def _login_params(provider: OAuth2, call: Call, server: Server) -> dict[str, str
     If the profile has no scope, the preset's scope is added, or else OpenID Connect's usual scopes if the server's
     metadata names its keys.
     """
-    params = {name: str(value) for name, value in call.params.items()}
+    params = texts(call.params)
     if "scope" not in params and provider.preset and provider.preset.scope:
         params["scope"] = provider.preset.scope
     elif "scope" not in params and server.jwks:
@@ -238,6 +238,7 @@ def _login(
         subject=claims["sub"] if isinstance(claims.get("sub"), str) else "",
         params=dict(call.params),
         refresh_token=refresh_token,
+        kind=provider.token,
         token=None if refresh_token else Secret(token.reveal()),
         expires_at=None if refresh_token or token.expires_at is None else token.expires_at.timestamp(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ class LoginStore:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._seen: dict[str, Login | None] = {}
 
     def read(self, profile: Profile) -> Login | None:
         """Return the login of a profile, or None. Raises `SecretError`."""
@@ -43,7 +44,12 @@ class LoginStore:
             seconds=0.9 * profile.timeout,
         )
         text = reference.find()
-        return None if text is None else Login.from_json(text)
+        login = self._seen[profile.name] = None if text is None else Login.from_json(text)
+        return login
+
+    def seen(self, profile: Profile) -> Login | None:
+        """Return the login that this process has last read or written, or None. Does not block."""
+        return self._seen.get(profile.name)
 
     @contextmanager
     def using(self, profile: Profile) -> Iterator[LoginInUse]:
@@ -54,9 +60,10 @@ class LoginStore:
                 raise needed(profile.name)
             yield LoginInUse(login, lambda changed: self._write(profile, changed))
 
-    def put(self, profile: Profile, login: Login) -> None:
-        """Store a new login, replacing the previous one. Raises `TokenError`."""
+    def put(self, profile: Profile, login: Login, check: Callable[[], object]) -> None:
+        """Store a new login, replacing the previous one. Raises `TokenError`, also what `check` raises just before."""
         with self._locked(profile):
+            check()
             self._write(profile, login)
 
     def take(self, profile: Profile) -> Login | None:
@@ -67,12 +74,12 @@ class LoginStore:
                 self._write(profile, None)
             return login
 
-    @staticmethod
-    def _write(profile: Profile, login: Login | None) -> None:
+    def _write(self, profile: Profile, login: Login | None) -> None:
         if login is None:
             secret_store.erase(_reference(profile), _folder())
         else:
             secret_store.store([(_reference(profile), login.to_json())], _folder())
+        self._seen[profile.name] = login
 
     @contextmanager
     def _locked(self, profile: Profile) -> Iterator[None]:

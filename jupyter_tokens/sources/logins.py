@@ -131,7 +131,6 @@ class Logins:
         self._clock = clock
         self._lock = threading.Lock()
         self._attempts: dict[str, Attempt] = {}
-        self._seen: dict[str, Login | None] = {}
 
     def begin(
         self,
@@ -198,7 +197,10 @@ class Logins:
         asked = attempt.asked
         assert asked is not None
         self._conclude(
-            attempt, lambda: self._upstream.drive(profile, lambda call: redeem(provider, call, asked, single))
+            attempt,
+            lambda: self._upstream.drive(
+                profile, lambda call: redeem(provider, call, asked, single), asked, Secret(single.get("code", ""))
+            ),
         )
         if attempt.error is not None:
             raise attempt.error.copy()
@@ -225,7 +227,6 @@ class Logins:
             for attempt in [attempt for attempt in self._attempts.values() if attempt.profile == name]:
                 del self._attempts[attempt.id]
         login = self._store.take(profile)
-        self._seen[name] = None
         self._changed(name)
         if login is None:
             return None
@@ -243,16 +244,15 @@ class Logins:
 
     def who(self, name: str) -> Login | None:
         """Return the login of a profile, or None."""
-        login = self._store.read(self._of(name)[0])
-        self._seen[name] = login
-        return login
+        return self._store.read(self._of(name)[0])
 
     def seen(self, name: str) -> Login | None:
         """Return the login of a profile, or None. From a keyring, as last read: reading it may wait for a person."""
-        if self._of(name)[1].login_store == "keyring":
-            return self._seen.get(name)
+        profile, provider = self._of(name)
+        if provider.login_store == "keyring":
+            return self._store.seen(profile)
         try:
-            return self.who(name)
+            return self._store.read(profile)
         except TokenError as error:
             _log.debug("%s: the login cannot be read: %s", name, error)
             return None
@@ -299,7 +299,8 @@ class Logins:
                 attempt.state, attempt.error = "failed", _unknown(attempt)
                 return
             self._conclude(
-                attempt, lambda: self._upstream.drive(profile, lambda call: poll_device(provider, call, device))
+                attempt,
+                lambda: self._upstream.drive(profile, lambda call: poll_device(provider, call, device), device.code),
             )
             attempt.poll_at = self._clock.elapsed() + device.interval
 
@@ -310,22 +311,23 @@ class Logins:
                 login = get()
                 if login is None:
                     return
-                with self._lock:
-                    # A logout may have ended the attempt in the meantime.
-                    if attempt.id not in self._attempts:
-                        raise _unknown(attempt)
-                self._store.put(attempt.used, login)
+                self._store.put(attempt.used, login, lambda: self._check_running(attempt))
         except TokenError as error:
             if attempt.device is not None and error.retryable:
                 # A problem with the network, or a busy server.
                 return
             attempt.state, attempt.error = "failed", error.copy()
             return
-        self._seen[attempt.profile] = login
         attempt.state, attempt.who = "done", login.who
         self._changed(attempt.profile)
         attempt.logged_in()
         _log.debug("%s: somebody has logged in", attempt.profile)
+
+    def _check_running(self, attempt: Attempt) -> None:
+        # A logout may have ended the attempt in the meantime.
+        with self._lock:
+            if attempt.id not in self._attempts:
+                raise _unknown(attempt)
 
 
 def _unknown(attempt: Attempt | None) -> LoginNeeded:

@@ -114,6 +114,9 @@ class Loopback:
         except TokenError as error:
             self._ended.set_exception(error.copy())
             return 400, dict(PAGE_HEADERS), page("Not logged in", f"{error.message} {error.hint}")
+        except Exception as error:
+            self._ended.set_exception(error)
+            return 500, dict(PAGE_HEADERS), page("Not logged in", "The login has failed. Look where you started it.")
         self._ended.set_result(attempt)
         return 200, dict(PAGE_HEADERS), page(*done(attempt))
 

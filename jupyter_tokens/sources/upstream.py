@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from .._util.encodings import forms_of
@@ -174,12 +175,13 @@ class Upstream:
         found, *_ = self._run(profile, self._resolve, flow, asked, idempotent=True)
         return found
 
-    def drive(self, profile: Profile, flow: Callable[[Call], Driven[_T]]) -> _T:
+    def drive(self, profile: Profile, flow: Callable[[Call], Driven[_T]], *sent: object) -> _T:
         """Run a login's flow with the profile's own parameters and client. Not retried once a request may have arrived.
 
-        Raises `TokenError`.
+        `sent` are the secrets of this login, or dataclasses with such secrets. Raises `TokenError`, without them.
         """
-        result, *_ = self._run(profile, self._resolve_client, flow, profile.call_params({}), idempotent=False)
+        params = profile.call_params({})
+        result, *_ = self._run(profile, self._resolve_client, flow, params, sent=sent, idempotent=False)
         tell_seen(profile.name, _secrets_in(result))
         return result
 
@@ -232,13 +234,14 @@ class Upstream:
         params: Mapping[str, ParamValue],
         *,
         path: str = "",
+        sent: Sequence[object] = (),
         around: Callable[[_Resolved, Callable[[], _T]], _T] = lambda _, call: call(),
         **how: Any,
     ) -> tuple[_T, _Resolved, list[Secret]]:
         """Run a flow. Return its result, the resolved secrets, and all secrets that were used.
 
-        `around` gets the call and decides whether to make it. The call's errors contain no secret. `how` is passed on
-        to `Transport.run`.
+        `around` gets the call and decides whether to make it. The call's errors contain no secret, and none of `sent`.
+        `how` is passed on to `Transport.run`.
         """
         transport = self._open()
         _log.debug("%s: calling the API of provider %s", profile.name, profile.provider.id)
@@ -260,7 +263,8 @@ class Upstream:
                         ours = replace(call, login=used)
                         return transport.run(lambda: flow(ours), timeout=profile.timeout, verify=profile.verify, **how)
                 except TokenError as error:
-                    _hide(error, profile, [*secrets.values(), *_secrets_in(credential), *_secrets_in(used)])
+                    hidden = chain.from_iterable(map(_secrets_in, (credential, used, *sent)))
+                    _hide(error, profile, [*secrets.values(), *hidden])
                     raise
 
             result = around(resolved, run)

@@ -17,6 +17,9 @@ from jupyter_tokens.cli.get import GetApp
 from jupyter_tokens.cli.login import LoginApp, LogoutApp, WhoamiApp
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sandbox import openid as sandbox_openid
+from jupyter_tokens.sources.logins import Attempt
+from jupyter_tokens.sources.loopback import Loopback
+from jupyter_tokens.token import Secret
 
 from ..person import Page, Person
 from .machine import Machine
@@ -132,6 +135,19 @@ def test_only_the_browser_that_began_it_can_come_back(
     monkeypatch.setattr(webbrowser, "open", open_it)
     assert command("login", "openid").code == 0
     assert [page.status for page in pages] == [403, 403, 403, 200]
+
+
+def test_an_unforeseen_error_ends_the_wait() -> None:
+    def finish(_: object) -> Attempt:
+        raise KeyError
+
+    with Loopback() as loopback:
+        loopback.lead(Secret("https://login.example.com/"), finish)
+        person = Person()
+        person.open(loopback.start.reveal())
+        assert person.open(f"{loopback.redirect_uri}?code=c").status == 500
+        with pytest.raises(KeyError):
+            loopback.wait(60)
 
 
 def test_a_machine_without_a_browser(tmp_path: Path, written: dict[str, Any]) -> None:

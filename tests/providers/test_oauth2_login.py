@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -88,12 +89,55 @@ def test_a_server_without_the_endpoint_that_a_login_needs(prepared: Prepare) -> 
         run(start_device(provider, call))
 
 
+def test_an_issuer_without_keys_gets_neither_code_nor_refresh_token_for_an_id_token(prepared: Prepare) -> None:
+    provider, call = prepared({**FROM_ISSUER, "token": "id_token"}, {})
+    asked = Authorization("https://here/callback")
+    flows = (authorization_url(provider, call, asked), redeem(provider, call, asked, {"code": "c"}))
+    used: Any = Used(LOGIN)
+    for flow in (*flows, provider.retrieve(replace(call, login=used))):
+        with pytest.raises(ConfigurationError, match="no jwks_uri") as caught:
+            run(flow, answer(200, {**METADATA, "jwks_uri": ""}))
+        assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("extra", "scope", "prompt"),
+    [
+        ("", "openid", None),
+        ("", "openid offline_access", ["consent"]),
+        ("prompt=select_account consent", "openid offline_access", ["select_account consent"]),
+    ],
+)
+def test_the_profile_chooses_the_prompt(prepared: Prepare, extra: str, scope: str, prompt: list[str] | None) -> None:
+    provider, call = prepared({**BROWSER, "extra_params": extra}, {"scope": scope})
+    _, url = run(authorization_url(provider, call, Authorization("https://here/callback")))
+    assert parse_qs(urlsplit(url).query).get("prompt") == prompt
+
+
 def test_what_a_person_types(prepared: Prepare) -> None:
     provider, call = prepared(DEVICE, {})
     _, code = run(start_device(provider, call), answer(200, CODE))
     assert (code.user_code, code.verification_uri, code.interval) == ("ABCD", CODE["verification_uri"], 5)
     with pytest.raises(ResponseError, match="verification_uri"):
         run(start_device(provider, call), answer(200, {**CODE, "verification_uri": "http://login.example.com/a"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "interval", "life"),
+    [
+        ({}, 5, 60),
+        ({"interval": 0, "expires_in": 0}, 1, 0),
+        ({"interval": -1, "expires_in": -1}, 1, 0),
+        ({"interval": 1e10, "expires_in": 1e10}, 60, 3600),
+        ({"interval": 7, "expires_in": None}, 7, 600),
+    ],
+)
+def test_how_often_and_how_long_a_device_is_asked_for(
+    prepared: Prepare, given: dict[str, Any], interval: float, life: float
+) -> None:
+    provider, call = prepared(DEVICE, {})
+    _, code = run(start_device(provider, call), answer(200, {**CODE, **given}))
+    assert (code.interval, code.expires_in) == (interval, life)
 
 
 @pytest.mark.parametrize(("word", "interval"), [("authorization_pending", 5), ("slow_down", 10)])
@@ -170,6 +214,8 @@ def test_a_login_of_one_token(prepared: Prepare) -> None:
         fetched(prepared, Used(replace(once, expires_at=NOW)))
     with pytest.raises(LoginNeeded, match="another server or client"):
         fetched(prepared, Used(replace(once, client_id="another")))
+    with pytest.raises(LoginNeeded, match="has no access_token"):
+        fetched(prepared, Used(replace(once, kind="id_token")))
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
+import httpx
 import keyring
 import pytest
 from jupyter_core.paths import jupyter_config_dir
@@ -30,8 +32,10 @@ from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.sources.base import TokenSource
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.sources.logins import LOGIN_SECONDS, Attempt
+from jupyter_tokens.sources.stores.file import locked
+from jupyter_tokens.transport import Transport
 
-from ..doubles import Clock
+from ..doubles import Clock, answer
 from ..person import Person, answer_in
 
 REDIRECT = "http://127.0.0.1:4711/callback"
@@ -136,6 +140,22 @@ def test_a_login_in_the_keyring_leaves_no_file(opened: Open, person: Person) -> 
     assert keyring.get_password("jupyter_tokens", "mine.login") is None
 
 
+def test_a_login_in_the_keyring_is_seen_as_the_last_fetch_found_it(opened: Open, person: Person, clock: Clock) -> None:
+    log_in(opened(login_store="keyring"), person)
+    source = opened(login_store="keyring")
+    assert source.logins.seen("mine") is None
+    token(source)
+    login = source.logins.seen("mine")
+    assert login is not None
+    clock.advance(3600)
+    token(source)
+    assert source.logins.seen("mine") not in (None, login)
+    clock.advance(31 * 86400)
+    with pytest.raises(LoginNeeded, match="has ended"):
+        token(source)
+    assert source.logins.seen("mine") is None
+
+
 def test_refresh_tokens_rotate_and_the_login_goes_on(opened: Open, person: Person, clock: Clock) -> None:
     source = opened()
     log_in(source, person)
@@ -219,6 +239,16 @@ def test_a_login_without_a_refresh_token_has_one_token(opened: Open, person: Per
     clock.advance(3600)
     with pytest.raises(LoginNeeded, match="no refresh token"):
         token(source)
+
+
+@pytest.mark.parametrize(("before", "after"), [("access_token", "id_token"), ("id_token", "access_token")])
+def test_a_login_of_one_token_gives_no_token_of_another_kind(
+    opened: Open, person: Person, before: str, after: str
+) -> None:
+    log_in(opened(params={"scope": "openid"}, token=before), person)
+    with pytest.raises(LoginNeeded, match=f"has no {after}"):
+        token(opened(params={"scope": "openid"}, token=after))
+    assert token(opened(params={"scope": "openid"}, token=before))
 
 
 def test_an_id_token_is_verified_at_login_and_at_refresh(opened: Open, person: Person, clock: Clock) -> None:
@@ -358,6 +388,59 @@ def test_an_answer_that_is_not_this_logins_is_refused(
     # Nothing can be tried again with the same state.
     with pytest.raises(LoginNeeded):
         source.logins.finish(answer, session=ME)
+
+
+def test_a_server_that_echoes_the_secrets_of_a_login_is_not_quoted(clock: Clock) -> None:
+    sent: dict[str, str] = {}
+
+    def echo(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/device":
+            return answer(200, {"device_code": "d" * 20, "user_code": "AB", "verification_uri": "https://i.example/v"})
+        form = parse_qs(request.content.decode())
+        secrets = form.keys() & {"code", "code_verifier", "device_code"}
+        sent.update({name: form[name][0] for name in secrets})
+        echoed = " ".join(sent[name] for name in secrets)
+        return answer(400, {"error": "invalid_request", "error_description": f"Wrong: {echoed}"})
+
+    profile = {
+        "provider": "oauth2",
+        "grant": "authorization_code",
+        "endpoint": "https://i.example/token",
+        "authorization_endpoint": "https://i.example/authorize",
+        "device_endpoint": "https://i.example/device",
+        "client_id": "c",
+        "auth_method": "none",
+    }
+    transport = Transport(clock=clock, transport=httpx.MockTransport(echo))
+    with closing(LocalSource(Profiles.of({"mine": profile}), clock=clock, transport=transport)) as source:
+        state = answer_in(begin(source)[1])["state"]
+        with pytest.raises(TokenError) as caught:
+            source.logins.finish({"state": state, "code": ["c" * 20]}, session=ME)
+        device = source.logins.begin("mine", session=ME, device=True)
+        clock.advance(5)
+        source.logins.look(device.id, session=ME)
+    assert len(sent) == 3
+    for error in (caught.value, device.error):
+        assert error is not None
+        assert error.message.startswith("Wrong: …")
+        shown = str(error) + repr(vars(error)) + repr(error.to_dict())
+        assert not any(value in shown for value in sent.values())
+
+
+def test_a_logout_just_before_a_login_is_stored_leaves_no_login(
+    opened: Open, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = opened()
+
+    def after_a_logout(*args: Any, **how: Any) -> AbstractContextManager[int]:
+        monkeypatch.undo()
+        source.logout("mine")
+        return locked(*args, **how)
+
+    monkeypatch.setattr("jupyter_tokens.sources.login_store.locked", after_a_logout)
+    with pytest.raises(LoginNeeded):
+        log_in(source, person)
+    assert source.logins.who("mine") is None
 
 
 def test_another_session_cannot_look_at_a_login(opened: Open) -> None:
