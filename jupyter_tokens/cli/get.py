@@ -157,9 +157,8 @@ def _printed(token: Token, form: str, env: Env) -> str:
     if form == "json":
         return json.dumps(_told(token), default=_plain)
     if form == "env":
-        values = token.values()
         return "\n".join(
-            f"export {variable}='{values[field].replace(chr(39), _QUOTE)}'"
+            f"export {variable}='{token.reveal(field).replace(chr(39), _QUOTE)}'"
             for field, variable in variables_of(env).items()
         )
     value = token.reveal()

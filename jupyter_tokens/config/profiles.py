@@ -160,7 +160,7 @@ class Raw:
 
 def _check_env(provider: Provider, env: Env) -> None:
     fields, given = tuple(provider.token_fields), variables_of(env)
-    if not given or set(given) == set(fields or ("",)):
+    if not given or provider.any_fields or set(given) == set(fields or ("",)):
         return
     if not fields:
         raise ParameterError("The token has a single value.", hint="Name one environment variable for it.")

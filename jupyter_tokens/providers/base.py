@@ -174,6 +174,8 @@ class Provider:
 
     The names for an access key are in this order: id, secret, session token.
     """
+    any_fields: ClassVar[bool] = False
+    """Whether only the response shows whether a token has one value or several, and their names."""
 
     sdks: ClassVar[Mapping[str, str]] = {}
     """The SDKs that can use the tokens, by their names in `sdks.EXAMPLES`. The value is the path to append to `api_url`

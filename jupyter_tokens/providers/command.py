@@ -81,6 +81,7 @@ class Command(Provider):
     id = "command"
     title = "Program that prints a token"
     documentation = "The manual of the program"
+    any_fields = True
 
     endpoint = Endpoint(
         "Base URL of the API that the token is for; nothing is sent there to get the token.", advanced=True
@@ -153,7 +154,9 @@ class Command(Provider):
         except (ValueError, RecursionError):
             raise self._problem("incomplete JSON", _LOOK) from None
         if isinstance(body, str):
-            # For example the output of az with --query.
+            # For example the output of az with --query, which is "" for an empty field.
+            if not body:
+                raise self._problem("an empty token", _LOOK)
             return _Printed(self._token(body))
         places = [body, *(body[name] for name in _INSIDE if isinstance(body.get(name), dict))]
         for place in places:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.cli.get import GetApp, _printed
+from jupyter_tokens.errors import ParameterError
 from jupyter_tokens.sandbox import Sandbox, astra
 from jupyter_tokens.token import Secret, Token
 
@@ -152,6 +153,14 @@ def test_the_shell_gets_the_value_back(value: str) -> None:
     line = _printed(a_token(value), "env", "A_TOKEN")
     script = f'{line}\nprintf %s "$A_TOKEN"'
     assert subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout == value
+
+
+@pytest.mark.parametrize(
+    ("value", "env"), [("plain", {"AccessKeyId": "KEY_ID"}), ({"AccessKeyId": "a", "SecretAccessKey": "b"}, "KEY")]
+)
+def test_variables_that_do_not_fit_the_token_are_named(value: Any, env: Any) -> None:
+    with pytest.raises(ParameterError):
+        _printed(a_token(value), "env", env)
 
 
 def test_a_secret_of_the_answer_and_what_json_does_not_know() -> None:

@@ -67,7 +67,7 @@ def ends(token: Token) -> float | None:
 )
 def test_a_temporary_access_key_has_its_three_values(name: str, fields: tuple[str, ...], clock: Clock) -> None:
     printed = vector(name)["program"]["stdout"]
-    token = fetched(printing(printed), clock)
+    token = fetched(printing(printed), clock, env={field: field.upper() for field in fields})
     assert token.fields == fields
     assert token.values() == {field: json.loads(printed)[field] for field in fields}
     assert ends(token) == LATER
@@ -403,6 +403,7 @@ WRONG: dict[str, tuple[str, type[TokenError], str, str]] = {
         "JSON without a token",
         "access_token",
     ),
+    "an empty string": (printing('""'), ResponseError, "an empty token", "in a terminal"),
     "an empty token": (printing('{"token": "", "access_token": 5}'), ResponseError, "JSON without a token", ""),
     "a permanent key": (
         printing(json.dumps({"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": CANARY})),
