@@ -16,7 +16,7 @@ _OURS = "jupyter_tokens, all of a fetch"
 _PROGRAMS = {
     # What a notebook's first fetch from PAI-DLC loads, httpx with it.
     _OURS: "import jupyter_tokens.sources.local, jupyter_tokens.client, jupyter_tokens.transport"
-    ", jupyter_tokens.providers.pai_dlc",
+    ", jupyter_tokens.providers.pai",
     "httpx": "import httpx",
     "alibabacloud-pai-dlc20201203": "import alibabacloud_pai_dlc20201203.client",
     "alibabacloud-eiam20211201": "import alibabacloud_eiam20211201.client",

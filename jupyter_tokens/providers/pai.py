@@ -1,4 +1,9 @@
-"""Base class of PAI-DLC and PAI-DSW: the call `GetToken`, ROA style. The caller can choose the life of the token."""
+"""Alibaba Cloud PAI-DLC and PAI-DSW: fetch a token by the call `GetToken`, ROA style. The caller can choose its life.
+
+Source: Alibaba Cloud, "Platform For AI: GetToken" (PAI-DLC, version 2020-12-03; PAI-DSW, version 2022-01-01) and
+"ListInstances" (PAI-DSW). DSW's page documents neither the life of a token without `ExpireTime`, nor how a token opens
+the instance.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +16,14 @@ from ..clock import utc
 from ..errors import ParameterError
 from .alibaba import VpcProvider
 from .answers import json_object, jwt_expiry, malformed, request_id_of, token_of, unusable
-from .base import Call, Documented, Exchange, Flow
+from .base import Call, Documented, Driven, Endpoint, Exchange, Flow, Listed
+from .params import Param
+from .regions import PAI_DLC, PAI_DSW
 
-__all__ = ["PaiProvider"]
+__all__ = ["PaiDlc", "PaiDsw"]
 
 
-class PaiProvider(VpcProvider):
+class _Pai(VpcProvider):
     """Calls `GET {path}` with all parameters in the query; `ExpireTime` is the life of the token in seconds."""
 
     action = "GetToken"
@@ -59,3 +66,58 @@ class PaiProvider(VpcProvider):
                 raise unusable(response, "The API returned a token that has expired already.", body)
             ends = utc(stated)
         return self.issued(call, value, asked, expires_at=ends, metadata={"RequestId": request_id_of(response, body)})
+
+
+class PaiDlc(_Pai):
+    """Fetches a token that shares a job or a TensorBoard, by `GET /api/v1/tokens`."""
+
+    id = "pai-dlc"
+    title = "Alibaba Cloud PAI-DLC"
+    documentation = "Platform For AI: GetToken"
+    version = "2020-12-03"
+    ram_action = "paidlc:GetToken"
+    hosts = PAI_DLC
+    path = "/api/v1/tokens"
+    # 7 days.
+    default_life = 604_800
+    params: ClassVar = {
+        "TargetType": Param("What the token shares.", choices=("job", "tensorboard")),
+        "TargetId": Param("Id of the job or TensorBoard to share.", identifier=True),
+        "ExpireTime": Param("Life of the token in seconds (default 604800).", type="integer", minimum=0),
+        "TokenSettings.EnableCrossAccountAccess": Param("Let other accounts use the token.", type="boolean"),
+        "TokenSettings.EnableLogDownloadJob": Param("Let the token download logs.", type="boolean"),
+    }
+
+
+class PaiDsw(_Pai):
+    """Fetches a token of a notebook instance, by `GET /api/v2/tokens`."""
+
+    id = "pai-dsw"
+    title = "Alibaba Cloud PAI-DSW"
+    documentation = "Platform For AI: GetToken (pai-dsw)"
+    version = "2022-01-01"
+    ram_action = "paidsw:GetToken"
+    hosts = PAI_DSW
+    path = "/api/v2/tokens"
+    default_life = None
+    params: ClassVar = {
+        "InstanceId": Param("Id of the instance, such as dsw-….", required=True, identifier=True),
+        "ExpireTime": Param("Life of the token in seconds.", type="integer", minimum=1, maximum=2**31 - 1),
+        "Type": Param(
+            "Access: to work in the instance; View: to read its status, configuration and logs.",
+            choices=("Access", "View"),
+        ),
+        "Audience": Param("Aliyun, or ThirdParty if a web application of your own opens DSW's page."),
+    }
+
+    lists: ClassVar = {"InstanceId": ()}
+
+    endpoint = Endpoint(
+        "Base URL of the API.", example="https://pai-dsw.cn-hangzhou.aliyuncs.com", required=True, unless="region"
+    )
+
+    def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
+        """See `Provider.list_values`. The values are the ids of the instances."""
+        request = self.request(call, "GET", "/api/v2/instances", [("PageSize", "100")], action="ListInstances")
+        columns = ("InstanceId", "InstanceName", "Status")
+        return self.listed(call, request, "Instances", columns, ram_action="paidsw:ListInstances")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ipywidgets import BoundedIntText, Checkbox, Dropdown, HBox, Text
 
-from jupyter_tokens.providers.pai_dlc import PaiDlc
+from jupyter_tokens.providers.pai import PaiDlc
 from jupyter_tokens.providers.params import Param, params_schema, parse_params
 from jupyter_tokens.widgets.form import ParamsForm
 
