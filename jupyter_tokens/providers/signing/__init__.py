@@ -1,1 +1,1 @@
-"""Request signatures: for each algorithm, pure functions and a thin `httpx.Auth` that calls them."""
+"""Request signatures: pure functions for each algorithm."""

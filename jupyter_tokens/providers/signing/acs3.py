@@ -6,23 +6,12 @@ Source: Alibaba Cloud, "V3 request structure and signature".
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
-import httpx
+from .canonical import AccessKey, Query, canonical_request, hmac_sha256, sha256
 
-from ...clock import Clock, utc
-from .canonical import (
-    AccessKey,
-    Query,
-    SigningAuth,
-    canonical_request,
-    hmac_sha256,
-    sha256,
-    split_target,
-)
-
-__all__ = ["ALGORITHM", "Acs3Auth", "authorization", "fresh_nonce", "signed_headers", "timestamp"]
+__all__ = ["ALGORITHM", "authorization", "fresh_nonce", "signed_headers", "timestamp"]
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 
@@ -97,22 +86,3 @@ def signed_headers(
         *request, signed | added, payload_hash, key_id=key.id, key_secret=key.secret.reveal()
     )
     return added
-
-
-class Acs3Auth(SigningAuth):
-    """Signs requests that already have the headers `x-acs-action` and `x-acs-version`.
-
-    `nonce` returns a string that is never used twice.
-    """
-
-    def __init__(self, key: AccessKey, *, clock: Clock | None = None, nonce: Callable[[], str] = fresh_nonce) -> None:
-        super().__init__(key, clock=clock)
-        self._nonce = nonce
-
-    def sign(self, request: httpx.Request) -> httpx.Request:
-        """Add date, nonce, hash of the body, the STS token if there is one, and the signature."""
-        target = (request.method, *split_target(request))
-        date = timestamp(utc(self._clock.now()))
-        added = signed_headers(target, request.headers, request.content, self._key, date=date, nonce=self._nonce())
-        request.headers.update(added)
-        return request

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
-import httpx
-
-from ...clock import Clock, SystemClock
 from ...token import Secret
 
 __all__ = [
     "EMPTY_SHA256",
     "AccessKey",
     "Query",
-    "SigningAuth",
     "canonical_headers",
     "canonical_query",
     "canonical_request",
     "hmac_sha256",
     "percent_encode",
     "sha256",
-    "split_target",
 ]
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
@@ -97,27 +92,3 @@ def canonical_request(
         (method.upper(), uri, query if isinstance(query, str) else canonical_query(query), block, names, payload_hash)
     )
     return sha256(text.encode()), names
-
-
-def split_target(request: httpx.Request) -> tuple[str, list[tuple[str, str]]]:
-    """Return the path of a request, encoded as it is sent, and its decoded query."""
-    path, _, query = request.url.raw_path.decode("ascii").partition("?")
-    return path, parse_qsl(query, keep_blank_values=True) if query else []
-
-
-class SigningAuth(httpx.Auth):
-    """An `httpx.Auth` that signs each request, with an injectable clock."""
-
-    requires_request_body = True
-
-    def __init__(self, key: AccessKey, *, clock: Clock | None = None) -> None:
-        self._key = key
-        self._clock = clock or SystemClock()
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign the request and yield it once, to be sent."""
-        yield self.sign(request)
-
-    def sign(self, request: httpx.Request) -> httpx.Request:
-        """Add the headers of the signature to the request, and return it."""
-        raise NotImplementedError

@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-import httpx
+from .canonical import AccessKey, Query, canonical_request, hmac_sha256, sha256
 
-from ...clock import utc
-from .canonical import AccessKey, Query, SigningAuth, canonical_request, hmac_sha256, sha256, split_target
-
-__all__ = ["ALGORITHM", "SdkHmacAuth", "authorization", "signed_headers", "timestamp"]
+__all__ = ["ALGORITHM", "authorization", "signed_headers", "timestamp"]
 
 ALGORITHM = "SDK-HMAC-SHA256"
 
@@ -83,14 +80,3 @@ def signed_headers(
         *request, signed | added, sha256(body), key_id=key.id, key_secret=key.secret.reveal()
     )
     return added
-
-
-class SdkHmacAuth(SigningAuth):
-    """Signs host, date, content type, and `x-project-id`, `x-domain-id` and `x-security-token` if they are present."""
-
-    def sign(self, request: httpx.Request) -> httpx.Request:
-        """Add the date, the security token if there is one, and the signature."""
-        target = (request.method, *split_target(request))
-        date = timestamp(utc(self._clock.now()))
-        request.headers.update(signed_headers(target, request.headers, request.content, self._key, date=date))
-        return request

@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from jupyter_tokens.providers.signing.canonical import sha256
 
-from ...doubles import VECTORS, Clock, vector
+from ...doubles import VECTORS, vector
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,6 @@ class Signed:
 
     def header(self, name: str) -> str:
         return {key.lower(): value for key, value in self.headers.items()}[name]
-
-    def clock(self) -> Clock:
-        date = self.header("x-acs-date" if self.authorization.startswith("ACS3") else "x-sdk-date")
-        clock = Clock()
-        clock.wall = datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()
-        return clock
 
 
 def sign(authorization: Callable[..., str], one: Signed, **changes: object) -> str:

@@ -8,7 +8,7 @@ import hmac
 import json
 import pickle
 from random import Random
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_tokens.providers.signing import canonical
-from jupyter_tokens.providers.signing.canonical import AccessKey, SigningAuth
+from jupyter_tokens.providers.signing.canonical import AccessKey
 from jupyter_tokens.token import Secret
 
 from ...doubles import CANARY, VECTORS, vector
@@ -104,16 +104,9 @@ def test_hmac_takes_texts_as_utf8(key: str, text: str) -> None:
 @given(st.lists(st.tuples(TEXT.filter(bool), TEXT)))
 def test_what_goes_on_the_wire_is_what_is_signed(pairs: list[tuple[str, str]]) -> None:
     query = canonical.canonical_query(pairs)
-    request = httpx.Request("GET", "https://h/a%2Fb/c~d" + (f"?{query}" if query else ""))
-    path, decoded = canonical.split_target(request)
-    assert path == "/a%2Fb/c~d"
-    assert sorted(decoded) == sorted(pairs)
-    assert request.url.raw_path.decode() == path + (f"?{query}" if query else "")
-
-
-def test_a_form_encoded_space_is_a_space() -> None:
-    request = httpx.Request("GET", "https://h/?a=b+c&empty=&d=%2B")
-    assert canonical.split_target(request)[1] == [("a", "b c"), ("empty", ""), ("d", "+")]
+    target = "/a%2Fb/c~d" + (f"?{query}" if query else "")
+    assert httpx.Request("GET", f"https://h{target}").url.raw_path.decode() == target
+    assert sorted(parse_qsl(query, keep_blank_values=True)) == sorted(pairs)
 
 
 def test_an_access_key_shows_no_secret() -> None:
@@ -125,9 +118,3 @@ def test_an_access_key_shows_no_secret() -> None:
         pickle.dumps(key)
     with pytest.raises(TypeError):
         vars(key)
-
-
-def test_signing_auth_needs_an_algorithm() -> None:
-    auth = SigningAuth(AccessKey("AKID", Secret("s")))
-    with pytest.raises(NotImplementedError):
-        next(auth.auth_flow(httpx.Request("GET", "https://h/")))
