@@ -15,7 +15,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, SystemClock
-from ..errors import ConfigurationError, LoginNeeded, ParameterError, TokenError, Unauthorized
+from ..errors import Busy, ConfigurationError, LoginNeeded, ParameterError, TokenError, Unauthorized
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -31,7 +31,7 @@ _LONGEST_NAP_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 60.0
 """The longest pause between two attempts for a token that is no longer held."""
 _PAUSE_SECONDS = 1.0
-"""The pause between two attempts to start a thread."""
+"""The pause between two attempts to get a thread for a fetch."""
 _MOST_FLIGHTS = 64
 """The most concurrent fetches, each on a thread: after the machine was suspended, all tokens may be due together."""
 
@@ -158,10 +158,9 @@ class Refresher:
                     continue
                 try:
                     flight = self._client.source.begin(key)
-                except RuntimeError:
-                    # The process has too many threads.
-                    self._schedule(key)
-                    self._wait(self._changed, _PAUSE_SECONDS)
+                except (RuntimeError, Busy):
+                    # The process has too many threads, or too many calls of this profile are waiting for one.
+                    self._schedule(key, self._clock.elapsed() + _PAUSE_SECONDS)
                     continue
                 self._under_way.add(key)
                 return key, flight
@@ -202,9 +201,12 @@ class Refresher:
         pause = inf if hopeless else min(2.0**failures, _LONGEST_PAUSE_SECONDS)
         self._lost[key] = failures, self._clock.elapsed() + pause
 
-    def _schedule(self, key: Key) -> bool:
-        """Push a key onto the heap with its due time, unless it is there with the same time or an earlier one."""
-        due = self._due(key)
+    def _schedule(self, key: Key, due: float | None = None) -> bool:
+        """Push a key onto the heap, unless it is there with the same time or an earlier one.
+
+        `due` is by default the time of the next refresh.
+        """
+        due = self._due(key) if due is None else due
         sooner = due < self._keys[key]
         if sooner:
             self._keys[key] = due

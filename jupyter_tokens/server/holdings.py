@@ -11,7 +11,7 @@ from datetime import datetime
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigurationError, ParameterError, TokenError, Unauthorized
+from ..errors import Busy, ConfigurationError, ParameterError, TokenError, Unauthorized
 from ..token import Secret
 from .kernel_push import Errand, Failed, process_of
 
@@ -26,6 +26,8 @@ LONGEST_NAP_SECONDS = 30.0
 """Longest time between two checks of the kernel and the clock. Short, because the machine may be suspended."""
 LONGEST_PAUSE_SECONDS = 60.0
 """The longest pause between two attempts to fetch a token that is no longer cached."""
+PAUSE_SECONDS = 1.0
+"""The pause between two attempts to get a thread for a fetch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +309,13 @@ class _Renewal:
 
     async def _fetched(self) -> Token | None:
         """Fetch a token. Return None if that failed."""
-        flight = asyncio.wrap_future(self._extension.source.begin(self.key))
+        try:
+            flight = asyncio.wrap_future(self._extension.source.begin(self.key))
+        except (RuntimeError, Busy) as problem:
+            # The process has too many threads, or too many calls of this profile are waiting for one.
+            self._log(f"could not fetch ({type(problem).__name__})")
+            await asyncio.sleep(PAUSE_SECONDS)
+            return None
         # `asyncio.wait` does not cancel the fetch, because other callers may be waiting for it too.
         await asyncio.wait({flight})
         error = flight.exception()

@@ -13,6 +13,7 @@ import pytest
 
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import (
+    Busy,
     NetworkError,
     ParameterError,
     SecretError,
@@ -298,26 +299,32 @@ def test_an_api_that_hangs_holds_up_no_other_token(
     refresher.stop()
 
 
-def test_a_thread_that_cannot_be_started_is_tried_again(
-    vendor: Vendor, clock: Clock, bed: Bed, launched: list[Callable[[], None]]
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), Busy("1000 calls are waiting.")])
+def test_a_fetch_that_gets_no_thread_is_tried_again_and_holds_up_no_other(
+    vendor: Vendor, clock: Clock, bed: Bed, error: Exception
 ) -> None:
-    full = [True]
+    # "short" is tried first, and gets no thread at first.
+    errors = [error]
 
     def spawn(work: Callable[[], None]) -> None:
-        if full[0]:
-            raise RuntimeError("can't start new thread")
+        if errors:
+            raise errors.pop()
         work()
 
     cache = TokenCache(vendor, clock=clock, spawn=spawn)
     refresher = refresher_of(cache, clock, bed)
     cache.get(SHORT)
+    cache.get(OTHER)
     refresher.keep(SHORT)
-    bed.nap()
+    assert bed.nap() == 16.0
+    refresher.keep(OTHER)
+    assert bed.nap() == 16.0
     clock.advance(17.0)
     assert bed.wake() == 1.0
-    full[0] = False
-    assert bed.wake() == 16.0
-    assert vendor.calls == ["short", "short"]
+    assert vendor.calls == ["short", "other", "other"]
+    clock.advance(1.0)
+    assert bed.wake() == 15.0
+    assert vendor.calls == ["short", "other", "other", "short"]
     refresher.stop()
 
 

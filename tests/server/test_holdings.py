@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from jupyter_tokens.errors import Busy
+from jupyter_tokens.server import holdings as holdings_module
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.holdings import Holding, Holdings
+from jupyter_tokens.server.kernel_push import Given
+from jupyter_tokens.sources.cache import Key
+from jupyter_tokens.token import Token
 
 from .conftest import Call, Kernel, told
+from .kernels import until
 
 END = datetime(2126, 1, 1, tzinfo=UTC)
 
@@ -84,6 +92,48 @@ def test_a_restarted_kernel_holds_only_what_its_new_start_was_given() -> None:
     holdings.note(Holding("a", "at-start", "Y", END))
     kernels.pids["a"] = 2
     assert names(holdings, kernels) == [("a", "at-start")]
+
+
+class Errand:
+    """Takes tokens to a kernel, as far as a renewal asks it. The first one that is taken is the last."""
+
+    env = "X"
+    variables: Mapping[str, str] = {"": "X"}
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.taken: list[Token] = []
+
+    async def check(self) -> None:
+        """The kernel is there."""
+
+    async def run(self, token: Token, replaces: Token) -> Given:
+        self.taken.append(token)
+        return Given(token.expires_at, "kernel", None)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), Busy("1000 calls are waiting.")])
+async def test_a_renewal_that_gets_no_thread_goes_on(
+    profiles: Any, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    source, errors = extension.source, [error] * 2
+    key, begin = source.key("oneaccess"), source.begin
+
+    def crowded(key: Key) -> Future[Token]:
+        if errors:
+            raise errors.pop()
+        return begin(key)
+
+    monkeypatch.setattr(holdings_module, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(source, "begin", crowded)
+    sent = await source.aget(key)
+    errand = Errand(key)
+    extension.renewals.note("a", errand, sent)  # type: ignore[arg-type]
+    # Now a token has to be fetched.
+    source.forget(key)
+    await until(lambda: errand.taken)
+    assert errand.taken != [sent]
+    await extension.renewals.close()
 
 
 @pytest.mark.usefixtures("profiles")
