@@ -45,13 +45,14 @@ class HandleSource(TokenSource):
         self._open_own = open_own
         # The latest handle comes first, because it may replace a handle that has ended.
         self._remotes: dict[str, tuple[Handle, RemoteSource]] = {}
+        self._about: dict[str, About] = {}
         for handle in handles:
             self.add(handle)
 
     def add(self, handle: Handle) -> None:
         """Use a handle from now on."""
         if handle.id not in self._remotes:
-            self._remotes = {handle.id: (handle, _Issuer(handle, clock=self.clock)), **self._remotes}
+            self._remotes = {handle.id: (handle, _Issuer(handle, self._about, self.clock)), **self._remotes}
 
     def remove(self, handle: Handle) -> None:
         """Stop using a handle, and forget its profile's tokens."""
@@ -72,9 +73,16 @@ class HandleSource(TokenSource):
         if not mine:
             return self._from_own(key, ask)
         asked = written_params(dict(key.params))
+        refused: HandleRefused | None = None
         for handle, remote in mine:
             if handle.covers(asked):
-                return remote.fetch(key, ask) if handle.url else self._from_own(key, ask, handle)
+                try:
+                    return remote.fetch(key, ask) if handle.url else self._from_own(key, ask, handle)
+                except HandleRefused as error:
+                    # The handle has ended, but an earlier handle may still be valid.
+                    refused = error
+        if refused is not None:
+            raise refused
         if not all(handle.url for handle, _ in mine):
             # A handle without an issuer does not limit the parameters. An `auth` from the driver also contains the
             # profile's own parameters, so it may have more than the handle.
@@ -131,5 +139,10 @@ class HandleSource(TokenSource):
 
 
 class _Issuer(RemoteSource):
+    def __init__(self, handle: Handle, about: dict[str, About], clock: Clock) -> None:
+        super().__init__(handle, clock=clock)
+        # Shared by all issuers: a token may be cached that another handle's issuer has returned.
+        self._about = about
+
     def _look(self) -> None:
         """Do nothing: with a handle, no other route can be called to check whether the issuer hangs."""

@@ -49,8 +49,12 @@ def install(handle: Handle | str, *, inject: str | bool = False, file: str | Non
 
 
 def uninstall(handle: Handle) -> None:
-    """Stop using a handle: remove the variables and files that `install` filled, and forget the tokens."""
-    _places().clear(handle)
+    """Stop using a handle: remove the variables and files that `install` filled, and forget the tokens.
+
+    What another installed handle fills, or the process has changed since, stays.
+    """
+    if _places.cache_info().currsize:
+        _places().clear(handle)
     shared_client().uninstall(handle)
 
 
@@ -71,6 +75,7 @@ class _Places:
         self._refresher = Refresher(shared_client())
         # For each handle: the key, the variables by the token's fields, and the file.
         self._filled: dict[str, tuple[Key, dict[str, str], str | None]] = {}
+        # For each variable and file: the digest of what was last written to it.
         self._written: dict[str, bytes] = {}
         shared_client().source.watch(self._arrived)
 
@@ -94,10 +99,16 @@ class _Places:
         if handle.id not in self._filled:
             return
         key, variables, path = self._filled.pop(handle.id)
-        self._refresher.drop(key)
-        for variable in variables.values():
-            os.environ.pop(variable, None)
-        if path is not None and token_file.holds(path, self._own(path)):
+        # Another handle may fill the same places.
+        others = tuple(self._filled.values())
+        if key not in {other for other, _, _ in others}:
+            self._refresher.drop(key)
+        for variable in set(variables.values()).difference(*(names.values() for _, names, _ in others)):
+            if token_file.digest(os.fsencode(os.environ.get(variable, ""))) in self._own(variable):
+                os.environ.pop(variable, None)
+        if path is None or path in {other for _, _, other in others}:
+            return
+        if token_file.holds(path, self._own(path)):
             with suppress(ParameterError):
                 token_file.restore(path, None, own=self._own(path))
 
@@ -110,11 +121,13 @@ class _Places:
         self._refresher.arrived(key)
 
     def _write(self, token: Token, variables: dict[str, str], path: str | None) -> None:
-        os.environ.update({name: token.reveal(field) for field, name in variables.items()})
+        values = {name: token.reveal(field) for field, name in variables.items()}
+        os.environ.update(values)
+        self._written.update({name: token_file.digest(os.fsencode(value)) for name, value in values.items()})
         if path is not None:
             data = token_file.content(token, "raw")
             token_file.write(path, data, own=self._own(path))
             self._written[path] = token_file.digest(data)
 
-    def _own(self, path: str) -> list[bytes]:
-        return [self._written[path]] if path in self._written else []
+    def _own(self, place: str) -> list[bytes]:
+        return [self._written[place]] if place in self._written else []

@@ -30,7 +30,7 @@ def runtime_env(
     """Return a runtime environment in which Ray's tasks and actors can fetch a profile's tokens.
 
     Pass the result to `ray.init`. You can add entries: `{**runtime_env("oneaccess"), "pip": […]}`. The result contains
-    a handle, which is revoked when this process ends, or earlier by `revoke_handle`.
+    a handle, which is revoked when this process ends, or earlier by `jupyter tokens handles revoke`.
 
     Parameters
     ----------

@@ -126,6 +126,9 @@ def test_asks_the_issuer_once_for_each_life(issuer: Issuer, opened: Any, clock: 
     assert value(source) == f"{CANARY}-1"
     assert len(issuer.asked) == 2
     assert source.about("oneaccess").env == "VARIABLE"
+    # A later handle, which has fetched nothing yet, hides none of it.
+    source.add(issuer.issue())
+    assert source.about("oneaccess").env == "VARIABLE"
 
 
 def test_threads_share_the_one_call(issuer: Issuer, opened: Any) -> None:
@@ -160,8 +163,19 @@ def test_a_handle_that_has_ended_is_refused_with_what_to_do(issuer: Issuer, open
         value(source)
     assert caught.value.hint
     # A newer one takes its place.
-    source.add(issuer.issue())
+    newer = issuer.issue()
+    source.add(newer)
     assert value(source) == f"{CANARY}-1"
+    # If that ends first, an older one that has not ended is used again.
+    latest = issuer.issue()
+    source.add(latest)
+    issuer.handles.revoke(latest.id)
+    clock.advance(100)
+    assert value(source) == f"{CANARY}-2"
+    issuer.handles.revoke(newer.id)
+    clock.advance(100)
+    with pytest.raises(HandleRefused, match="revoked"):
+        value(source)
 
 
 def test_one_that_is_removed_is_used_no_more(issuer: Issuer, opened: Any) -> None:

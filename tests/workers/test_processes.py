@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shlex
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from jupyter_tokens.protocol.handles import Handles, Issued
+from jupyter_tokens.protocol.handles import Handle, Handles, Issued
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.sources.opening import HANDLE_VARIABLE
+from jupyter_tokens.workers import processes as module
 
 from ..sampling import long
 from ..server.kernels import until
@@ -194,3 +201,56 @@ async def test_a_pool_of_multiprocessing(
         calls = await run(MULTIPROCESSING, method=method, seconds=1)
         [handle] = issued()
         check(calls, sandbox, handle, pace, seconds=time.monotonic() - began, processes=2, lives=1)
+
+
+# A token of three seconds, printed in JSON.
+SHORT = 'import time; print(\'{"access_token": "short-%s", "expires_in": 3}\' % time.time_ns())'
+PLACES = """
+import os, time
+from pathlib import Path
+from jupyter_tokens import workers
+from jupyter_tokens.protocol.handles import Handle
+
+install, uninstall = workers.processes.install, workers.processes.uninstall
+file = Path("token")
+
+# Two handles fill the same variable and file.
+first, second = Handle.new("lasting", {}), Handle.new("lasting", {})
+for handle in (first, second):
+    install(handle, inject="LASTING", file=str(file))
+uninstall(first)
+assert os.environ["LASTING"] == file.read_text()
+uninstall(second)
+assert "LASTING" not in os.environ and not file.exists()
+
+# What the process has put there since stays.
+install(first, inject="LASTING")
+os.environ["LASTING"] = "mine"
+uninstall(first)
+assert os.environ["LASTING"] == "mine"
+
+# What another handle fills is still kept fresh.
+first, second = Handle.new("short", {}), Handle.new("short", {})
+for handle in (first, second):
+    install(handle, inject=True)
+uninstall(first)
+before = os.environ["SHORT"]
+deadline = time.monotonic() + 60
+while os.environ["SHORT"] == before:
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
+"""
+
+
+def test_what_two_handles_fill_stays_until_both_have_ended(config_dir: Path, tmp_path: Path) -> None:
+    lasting = {"provider": "static", "token": "lasting-token"}
+    short = {"provider": "command", "command": shlex.join([sys.executable, "-ISc", SHORT]), "env": "SHORT"}
+    file = config_dir / "jupyter_tokens_config.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": {"lasting": lasting, "short": short}}}))
+    subprocess.run([sys.executable, "-c", PLACES], cwd=tmp_path, check=True)
+
+
+def test_a_handle_that_fills_nothing_is_uninstalled_without_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HANDLE_VARIABLE, "/nowhere")
+    module.uninstall(Handle.new("oneaccess", {}))
