@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, SystemClock
-from ..errors import HandleRefused, TokenError
+from ..errors import HandleRefused, NotGranted, TokenError
 
 if TYPE_CHECKING:
     from ..protocol.handles import Handle
@@ -63,13 +63,12 @@ class Leases:
     def add(self, handle: Handle, source: TokenSource, seconds: float) -> None:
         """Renew the lease of a new handle through `source` from now on. The lease lasts `seconds`."""
         with self._changed:
-            if not self._running:
-                atexit.register(self.end)
             self._running[handle.id] = _Lease(handle, source, seconds, self._clock.elapsed() + seconds / 3)
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="jupyter_tokens leases", daemon=True)
                 thread.start()
                 self._thread = thread
+                atexit.register(self.end)
             self._changed.notify()
 
     @property
@@ -127,11 +126,13 @@ class Leases:
             except HandleRefused:
                 _log.debug("%s: the issuer does not renew the handle; issuing it again", handle.profile)
                 lease.source.issue(handle, lease.seconds)
-        except HandleRefused as refused:
+        except (HandleRefused, NotGranted) as refused:
             _log.warning("%s: the handle of the workers has ended: %s", handle.profile, refused.message)
             with self._changed:
                 self._running.pop(handle.id, None)
-        except TokenError as error:
-            _log.debug("%s: the lease was not renewed: %s", handle.profile, error.message)
+        except Exception as error:
+            # Any error: the other leases need this thread. The messages of other errors may quote a secret.
+            why = error.message if isinstance(error, TokenError) else type(error).__name__
+            _log.debug("%s: the lease was not renewed: %s", handle.profile, why)
             return min(_RETRY_SECONDS, lease.seconds / 6)
         return lease.seconds / 3

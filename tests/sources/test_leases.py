@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from jupyter_tokens.config.profiles import Profiles
-from jupyter_tokens.errors import HandleRefused, ServerGone, TokenError
+from jupyter_tokens.errors import HandleRefused, NotGranted, ServerGone, TokenError
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.sources.leases import Leases
 from jupyter_tokens.sources.local import LocalSource
@@ -25,7 +26,7 @@ class Source(LocalSource):
     def __init__(self) -> None:
         super().__init__(Profiles.of({}))
         self.asked: list[str] = []
-        self.errors: dict[str, TokenError] = {}
+        self.errors: dict[str, Exception] = {}
 
     def _note(self, what: str) -> None:
         self.asked.append(what)
@@ -116,8 +117,11 @@ def test_an_issuer_that_was_started_anew_is_told_again(leases: Leases, source: S
     assert source.asked == ["renew", "issue"]
 
 
-def test_an_issuer_that_is_away_is_asked_again_soon(leases: Leases, source: Source, sleeper: Sleeper) -> None:
-    source.errors["renew"] = ServerGone("gone")
+@pytest.mark.parametrize("error", [ServerGone("gone"), ZeroDivisionError()])
+def test_an_issuer_that_is_away_is_asked_again_soon(
+    leases: Leases, source: Source, sleeper: Sleeper, error: Exception
+) -> None:
+    source.errors["renew"] = error
     leases.add(Handle.new("p", {}), source, 60.0)
     sleeper.asleep()
     sleeper.advance(20.0)
@@ -127,10 +131,11 @@ def test_an_issuer_that_is_away_is_asked_again_soon(leases: Leases, source: Sour
     assert sleeper.asleep() == pytest.approx(20.0)
 
 
+@pytest.mark.parametrize("error", [HandleRefused("It was revoked."), NotGranted("The grant was revoked.")])
 def test_one_that_was_revoked_elsewhere_is_given_up(
-    leases: Leases, source: Source, sleeper: Sleeper, caplog: pytest.LogCaptureFixture
+    leases: Leases, source: Source, sleeper: Sleeper, caplog: pytest.LogCaptureFixture, error: TokenError
 ) -> None:
-    source.errors = {what: HandleRefused("This handle has been revoked.") for what in ("renew", "issue")}
+    source.errors = dict.fromkeys(("renew", "issue"), error)
     handle = Handle.new("p", {})
     leases.add(handle, source, 60.0)
     sleeper.asleep()
@@ -154,6 +159,18 @@ def test_revoked_at_the_end_even_if_one_cannot_be(leases: Leases, source: Source
     leases.end()
     assert (away.asked, source.asked) == (["revoke"], ["revoke"])
     assert not leases.has(mine)
+
+
+def test_the_end_of_the_process_is_awaited_once(
+    leases: Leases, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered: list[object] = []
+    monkeypatch.setattr(atexit, "register", registered.append)
+    for _ in range(3):
+        handle = Handle.new("p", {})
+        leases.add(handle, source, 60.0)
+        leases.revoke(handle)
+    assert registered == [leases.end]
 
 
 def test_a_forked_child_renews_and_revokes_nothing(leases: Leases, source: Source, sleeper: Sleeper) -> None:
