@@ -28,6 +28,7 @@ __all__ = [
     "ID",
     "LEASE_SECONDS",
     "MOST_HANDLES",
+    "MOST_KEPT",
     "MOST_LEASE_SECONDS",
     "Handle",
     "Handles",
@@ -41,6 +42,8 @@ LEASE_SECONDS = 900.0
 MOST_LEASE_SECONDS = 24 * 3600.0
 MOST_HANDLES = 1000
 """Maximum number of active handles of one owner."""
+MOST_KEPT = 5 * MOST_HANDLES
+"""Maximum number of handles of one owner that are kept, including ended ones."""
 ID = r"[0-9a-f]{32}"
 """Regular expression for a handle's id, for routes."""
 
@@ -289,8 +292,12 @@ class Handles:
         )
         known = self.of(handle_id)
         if known is None:
-            if len(self.in_use(owner)) >= MOST_HANDLES:
+            mine = self._all(owner)
+            if len(self._active(mine)) >= MOST_HANDLES:
                 raise Throttled(f"There are {MOST_HANDLES} handles already.", hint="Revoke some.", unsent=True)
+            if len(mine) >= MOST_KEPT:
+                problem = f"{MOST_KEPT} handles were issued in a short time."
+                raise Throttled(problem, hint="Use one handle for many workers, or wait.", unsent=True)
             if self._records.add(_KIND, handle_id, wanted.facts, seconds=lease + _KEPT_SECONDS):
                 return wanted
             # Another replica has added it at the same moment.
@@ -323,9 +330,7 @@ class Handles:
 
     def in_use(self, owner: str | None = None) -> list[Issued]:
         """Return the active handles of one owner, by default of all owners."""
-        now = self._clock.now()
-        found = map(Issued.of, self._records.all(_KIND))
-        return [one for one in found if owner in {None, one.owner} and one.ends_at > now and not one.revoked]
+        return self._active(self._all(owner))
 
     def told(self, issued: Issued) -> dict[str, Any]:
         """Return a handle as JSON for clients, without its key."""
@@ -374,6 +379,13 @@ class Handles:
             raise _refused("The lease of this handle has ended: its driver did not renew it.", known.profile)
         self._records.mark(_KIND, handle_id, {"used_at": now}, counts="uses")
         return replace(known, uses=known.uses + 1, used_at=utc(now))
+
+    def _all(self, owner: str | None) -> list[Issued]:
+        return [one for one in map(Issued.of, self._records.all(_KIND)) if owner in {None, one.owner}]
+
+    def _active(self, handles: list[Issued]) -> list[Issued]:
+        now = self._clock.now()
+        return [one for one in handles if one.ends_at > now and not one.revoked]
 
     def _begun(self, issued: Issued) -> Issued:
         return replace(issued, ends_at=self._clock.now() + issued.lease)

@@ -71,7 +71,7 @@ class Issuing(JsonHandler):
                 key=body["key"],
                 profile=body["profile"],
                 params=params,
-                lease=float(body.get("lease", LEASE_SECONDS)),
+                lease=body.get("lease", LEASE_SECONDS),
             )
         )
         self.tell_of("issued", issued)

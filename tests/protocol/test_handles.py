@@ -205,6 +205,20 @@ class TestIssuing:
         clock.advance(10)
         issue(handles, Handle.new("oneaccess", {}))
 
+    def test_of_each_owner_so_many_are_kept_with_those_that_have_ended(
+        self, handles: Handles, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(handles_module, "MOST_KEPT", 2)
+        for _ in range(2):
+            handle = Handle.new("oneaccess", {})
+            issue(handles, handle, lease=10.0)
+            handles.revoke(handle.id)
+        with pytest.raises(Throttled, match="short time"):
+            issue(handles, Handle.new("oneaccess", {}))
+        issue(handles, Handle.new("oneaccess", {}), BOB)
+        clock.advance(3610)
+        issue(handles, Handle.new("oneaccess", {}))
+
 
 class TestWhatItIsFor:
     @pytest.mark.parametrize(

@@ -188,6 +188,7 @@ async def test_a_limit_set_since_then_holds_from_the_next_renewal(
         ({"key": "c4n4ry-key"}, 400),
         ({"lease": 0}, 400),
         ({"lease": 1e9}, 400),
+        ({"lease": 10**400}, 400),
         ({"lease": True}, 400),
         ({"id": None}, 400),
         ({"value": "x"}, 400),
