@@ -100,13 +100,13 @@ class Threads:
                 self._idle.pop().put(taken)
                 return
             self._threads += 1
-        try:
-            threading.Thread(target=self._work, args=taken, name="jupyter_tokens call", daemon=True).start()
-        except RuntimeError:
-            with self._lock:
+            # Under the lock: if the thread cannot be started, no other call may be waiting for it.
+            try:
+                threading.Thread(target=self._work, args=taken, name="jupyter_tokens call", daemon=True).start()
+            except RuntimeError:
                 self._threads -= 1
                 self._free(owner)
-            raise
+                raise
 
     def _work(self, owner: str, work: Work) -> None:
         following: tuple[str, Work] | None = (owner, work)

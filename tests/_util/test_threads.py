@@ -153,6 +153,30 @@ def test_where_the_system_starts_no_thread_nothing_is_left_behind(
     assert calls.done == ["one"]
 
 
+def test_a_call_that_comes_while_the_system_starts_no_thread_is_not_lost(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(most=1)
+    other = threading.Thread(target=lambda: threads.start("other", lambda: calls.of("other")))
+    start = threading.Thread.start
+
+    def fails_at_first(thread: threading.Thread) -> None:
+        if thread is other or other.ident is not None:
+            start(thread)
+            return
+        other.start()
+        # Until the other call waits for the thread that is not to be, or for the lock: that cannot be seen from here.
+        other.join(0.5)
+        raise RuntimeError("can't start new thread")
+
+    calls.gate.set()
+    monkeypatch.setattr(threading.Thread, "start", fails_at_first)
+    with pytest.raises(RuntimeError):
+        threads.start("one", lambda: calls.of("lost"))
+    calls.wait(done=1)
+    assert calls.done == ["other"]
+
+
 def test_a_forked_child_starts_threads_of_its_own(calls: Calls) -> None:
     from jupyter_tokens._util.threads import THREADS
 
