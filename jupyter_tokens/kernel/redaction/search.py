@@ -65,7 +65,8 @@ _ESCAPES = (
     # LaTeX, with the macro names of Pygments.
     rb"\\\\*(?P<tex>text[a-z]{4,14}|PYZ[a-z]{2})(?:\{\}|\b ?)",
     rb"\\\\*(?P<blank>[abfnrtv])",
-    rb"\\\\*(?P<mark>[!-/:-@\[\]^_`{-~])",
+    # The mark may be a backslash: one match takes a whole run of them. Else each of them would be tried as a beginning.
+    rb"\\\\*(?P<mark>[!-/:-@\[-`{-~])",
     # URLs and HTML, also encoded twice.
     rb"%(?:25)*(?P<url>" + _HEX + rb"{2})",
     rb"&(?:amp;)*#[xX](?P<entity>" + _HEX + rb"{1,6});",

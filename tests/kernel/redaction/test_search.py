@@ -15,6 +15,7 @@ import shlex
 import string
 import textwrap
 import threading
+import time
 from array import array
 from collections.abc import Callable
 from email.message import EmailMessage
@@ -265,6 +266,16 @@ def test_a_value_at_the_border_of_two_blocks_is_found() -> None:
         for at in range(size - len(value) - 1, size + 1):
             for rest in (0, 1, 100, size):
                 assert search.redacted("." * at + value + "." * rest) == "." * at + "[token x]" + "." * rest
+
+
+@pytest.mark.parametrize("before", ["", "=", "\\u001b]"])
+def test_a_long_run_of_backslashes_takes_no_longer_than_other_text(before: str) -> None:
+    search = search_for(VALUES["digits"])
+    run = before + "\\" * 32_000
+    # Of this thread alone, so that a busy machine does not count. It takes milliseconds; once it took half a minute.
+    begun = time.thread_time()
+    assert search.redacted(f"{run} {VALUES['digits']}") == f"{run} [token x]"
+    assert time.thread_time() - begun < 5
 
 
 def test_values_change_while_texts_are_searched() -> None:
