@@ -554,7 +554,12 @@ class Injections:
         if layers:
             place, token = layers[-1].place, layers[-1].token
             pile.marks = (*own, kind.mark(place, token))[-_MARKS:]
-            kind.fill(place, token, own)
+            try:
+                kind.fill(place, token, own)
+            except TokenError:
+                # Nothing was written. The mark of what is in the place must not make room for this one.
+                pile.marks = own
+                raise
             pile.told = False
         else:
             kind.restore(pile.place.name, pile.before, own)

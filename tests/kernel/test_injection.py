@@ -206,11 +206,14 @@ def test_a_file_that_fails_later_is_told_and_the_rest_is_filled(
     injections.put(KEY, token("first-token"), [file_place(str(file)), ENV])
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda path, how: False)
-        (problem,) = injections.arrived(KEY, token("second-token"))
-    assert "is not writable" in str(problem)
-    assert (file.read_text(), environ) == ("first-token", {"ONEACCESS_TOKEN": "second-token"})
-    injections.arrived(KEY, token("third-token"))
-    assert file.read_text() == "third-token"
+        # However often it fails, the file still counts as ours.
+        for number in range(10):
+            (problem,) = injections.arrived(KEY, token(f"token-{number}"))
+            assert "is not writable" in str(problem)
+    assert (file.read_text(), environ) == ("first-token", {"ONEACCESS_TOKEN": "token-9"})
+    injections.arrived(KEY, token("last-token"))
+    assert file.read_text() == "last-token"
+    assert injections.take_left() == []
 
 
 # What is lent
