@@ -116,14 +116,16 @@ class Feed:
             with self._changed:
                 if viewer in self._viewers:
                     return
+                if self._thread is None:
+                    thread = threading.Thread(target=self._run, name="jupyter_tokens widgets", daemon=True)
+                    # First: if the process has too many threads, this raises, and the next call tries again.
+                    thread.start()
+                    self._thread = thread
                 self._viewers.append(viewer)
                 self._read()
                 self.draw_now()
             if self._unwatch is None:
                 self._unwatch = self.session.watch(self._touched)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="jupyter_tokens widgets", daemon=True)
-                self._thread.start()
 
     def remove(self, viewer: Viewer) -> None:
         """Stop drawing this viewer. The thread ends when no viewer is left."""

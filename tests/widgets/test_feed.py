@@ -152,3 +152,19 @@ def test_without_a_thread_for_it_the_read_is_put_off(feed: Feed, monkeypatch: py
         patch.setattr(threading.Thread, "start", refused)
         assert feed.look(30) is None
     assert feed.look(30) is not None
+
+
+def test_a_thread_that_cannot_be_started_is_tried_again_by_the_next_call(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    viewer = Viewer()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="can't start"):
+            feed.add(viewer)
+    feed.add(viewer)
+    until(lambda: viewer.drawn)
+    feed.remove(viewer)
