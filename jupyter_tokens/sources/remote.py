@@ -134,7 +134,11 @@ class RemoteSource(TokenSource):
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
         """Start a login on another device through the server, or return a login's state. See `TokenSource`."""
         body = {"profile": profile} if login_id is None else {"profile": profile, "id": login_id}
-        return self._call("login", body, seconds=_SECONDS, fresh=True)
+        answer = self._call("login", body, seconds=_SECONDS, fresh=True)
+        if answer.get("state") == "done":
+            # Else the refusal of the old login would keep this process from asking for the new login's token.
+            self.forget_profile(profile)
+        return answer
 
     def logout(self, profile: str) -> bool | None:
         """Log the person out through the server. See `TokenSource`."""

@@ -26,6 +26,7 @@ import trustme
 from jupyter_tokens.client import Client
 from jupyter_tokens.errors import (
     ConfigurationError,
+    LoginNeeded,
     ParameterError,
     ResponseError,
     ServerGone,
@@ -270,6 +271,21 @@ def test_a_connection_that_the_server_closed_is_replaced(opened: Make, server: S
     for number in range(3):
         source.get(source.key("oneaccess"), refresh=True)
         assert len(server.asked) == number + 1
+
+
+def test_a_login_that_is_done_ends_the_refusal_of_the_one_before(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(me)
+    key = source.key("oneaccess")
+    source.get(key)
+    server.reply = lambda _: (403, LoginNeeded("The login has ended.").to_dict())
+    with pytest.raises(LoginNeeded):
+        source.get(key, refresh=True)
+    states = iter(["waiting", "done"])
+    server.reply = lambda _: (200, {"id": "7", "state": next(states), "interval": 0, "error": None})
+    begun = source.login("oneaccess")
+    assert isinstance(source.standing(key).error, LoginNeeded)
+    source.login("oneaccess", begun["id"])
+    assert (source.standing(key).error, source.keys()) == (None, [])
 
 
 def test_creating_is_sent_once_on_a_new_connection(opened: Make, server: Server, me: Identity) -> None:
