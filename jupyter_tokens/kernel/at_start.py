@@ -110,5 +110,6 @@ class FilledVariables:
         with suppress(ValueError, TypeError, AttributeError, RecursionError):
             # The user may have overwritten the note: then it stays as it is.
             told = json.loads(self._environ.get(variable, "{}"))
-            if any(told.pop(name, None) is not None for name in names):
-                self._environ[variable] = json.dumps(told)
+            left = {name: fact for name, fact in told.items() if name not in names}
+            if len(left) < len(told):
+                self._environ[variable] = json.dumps(left)

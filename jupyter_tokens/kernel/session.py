@@ -14,7 +14,7 @@ from weakref import WeakSet
 from .._util.hints import closest
 from ..client import Client, shared_client
 from ..clock import Clock, SystemClock
-from ..errors import ParameterError, ServerGone, TokenError, UnknownProfile
+from ..errors import LoginNeeded, ParameterError, ServerGone, TokenError, Unauthorized, UnknownProfile
 from ..protocol.messages import About
 from .at_start import FilledVariables
 from .background import Reports, Troubles
@@ -134,14 +134,15 @@ class TokenSession:
         keep : bool
             Whether to keep the token fresh. If the token is put nowhere, True changes nothing.
         refresh : bool
-            Whether to fetch a new token even if a fresh one is held.
+            Whether to fetch a new token even if a fresh one is held. If the last refresh was refused, a new token is
+            always fetched.
 
         Raises
         ------
         TokenError
             The token could not be fetched or injected.
         """
-        key, token, about = self._get(profile, params, refresh=refresh)
+        key, token, about = self._get(profile, params, refresh=refresh, retry=True)
         filled, notes = self._where(key, token, about, places)
         self.injections.put(key, token, filled)
         token, held = self._latest(key, token)
@@ -201,16 +202,16 @@ class TokenSession:
             threading.Thread(target=self._take_over, name="jupyter_tokens start", daemon=True).start()
 
     def _take_over(self) -> None:
-        try:
-            if not self._source().is_remote:
-                return
-            for profile, params, env in self._filled.tokens():
+        for profile, params, env in self._filled.tokens():
+            try:
+                if not self._source().is_remote:
+                    return
                 self._get(profile, params)
                 if all(map(self.is_as_filled, env.values())):
                     self.fetch(profile, params, places=env_places(env))
-        except TokenError as error:
-            # `%tokens` shows the error, and the server goes on keeping the variables fresh.
-            _log.debug("The kernel does not keep fresh what the server has injected: %s", error.reason)
+            except TokenError as error:
+                # `%tokens` shows the error, and the server goes on keeping the variables fresh.
+                _log.debug("%s: the kernel does not keep fresh what the server has injected: %s", profile, error.reason)
 
     def lend(self, profile: str, params: Mapping[str, Any] = _NONE, places: Sequence[Place] | None = None) -> Loan:
         """Return a context manager that injects a token and restores what was there before. See `Loan`."""
@@ -259,7 +260,7 @@ class TokenSession:
                 places += self.injections.take_out(key)
             except TokenError as error:
                 problem = error.copy()
-        if not params:
+        if params is None:
             places += [place for place in self._take_out_filled(profile) if place not in places]
         self._tell()
         if problem is not None:
@@ -383,11 +384,17 @@ class TokenSession:
                     self._unwatch = source.watch(self._arrived, self._lost)
         return source
 
-    def _get(self, profile: str, params: Mapping[str, Any], *, refresh: bool = False) -> tuple[Key, Token, About]:
+    def _get(
+        self, profile: str, params: Mapping[str, Any], *, refresh: bool = False, retry: bool = False
+    ) -> tuple[Key, Token, About]:
         source = self._source()
         # A user waits for the result, so changes to the configuration must take effect immediately.
         source.look_again()
         key = source.key(profile, params)
+        held = source.held(key)
+        if retry and held is not None and isinstance(held.error, Unauthorized | LoginNeeded):
+            # In the background, a refused credential is not sent again. By now the user may have corrected it.
+            refresh = True
         try:
             token = source.get(key, refresh=refresh)
         except TokenError:

@@ -26,6 +26,7 @@ from jupyter_tokens.errors import (
     ServerGone,
     Throttled,
     TokenError,
+    Unauthorized,
     UnknownProfile,
 )
 from jupyter_tokens.kernel import session as module
@@ -351,6 +352,26 @@ def test_a_failed_refresh_is_noticed_once_and_the_old_token_stays(
     assert os.environ["ONEACCESS_TOKEN"] != before
 
 
+def test_a_credential_that_was_refused_in_the_background_is_sent_again_when_the_user_fetches(
+    session: TokenSession, sandbox: Sandbox, clock: Clock
+) -> None:
+    session.fetch("oneaccess")
+    before = os.environ["ONEACCESS_TOKEN"]
+    sandbox.plan({"api": "oneaccess", "kind": "401", "times": 2})
+    clock.advance(0.85 * LIFE)
+    flown(session, KEY)
+    assert isinstance(status(session).error, Unauthorized)
+    # The valid token is enough for a single cell.
+    with session.lend("oneaccess"):
+        assert sandbox.requests["oneaccess"] == 2
+    with pytest.raises(Unauthorized):
+        session.fetch("oneaccess")
+    assert os.environ["ONEACCESS_TOKEN"] == before
+    assert session.fetch("oneaccess").kept_fresh
+    assert os.environ["ONEACCESS_TOKEN"] != before
+    assert (status(session).state, status(session).error, sandbox.requests["oneaccess"]) == ("fresh", None, 4)
+
+
 def test_a_file_that_cannot_be_written_in_the_background_is_a_notice_and_the_rest_is_filled(
     session: TokenSession, tmp_path: Path, namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -496,9 +517,42 @@ class TestForgettingATokenOfTheKernelsStart:
         session.forget("eiam")
         assert "ONEACCESS_TOKEN" not in os.environ
 
-    def test_is_not_meant_by_one_that_has_parameters(self, session: TokenSession) -> None:
-        assert session.forget("pai-dlc", PAI_VALUES).places == []
-        assert os.environ["PAI_DLC_TOKEN"] == "of the start"
+    @pytest.mark.parametrize(
+        ("profile", "params", "variable"),
+        [("pai-dlc", PAI_VALUES, "PAI_DLC_TOKEN"), ("oneaccess", {}, "ONEACCESS_TOKEN")],
+    )
+    def test_is_not_meant_by_one_that_has_parameters(
+        self, session: TokenSession, profile: str, params: dict[str, str], variable: str
+    ) -> None:
+        assert session.forget(profile, params).places == []
+        assert os.environ[variable] == "of the start"
+
+    def test_leaves_no_note_of_any_of_its_values(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        env = {"AccessKeyId": "MY_ID", "AccessKeySecret": "MY_SECRET", "SecurityToken": "MY_STS"}
+        note = {"profile": "keys", "params": {}, "env": env}
+        for variable in env.values():
+            monkeypatch.setenv(variable, "of the start")
+        monkeypatch.setenv(FILLED_VARIABLE, json.dumps(dict.fromkeys(env.values(), note)))
+        session = TokenSession({}, client)
+        assert session.forget("keys").places == [*map(env_place, env.values())]
+        assert json.loads(os.environ[FILLED_VARIABLE]) == {}
+        session.close()
+
+    def test_one_that_cannot_be_fetched_keeps_no_other_from_being_kept_fresh(
+        self, client: Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(type(client.source), "is_remote", True)
+        names = {"EIAM_TOKEN": "eiam", "ONEACCESS_TOKEN": "oneaccess"}
+        monkeypatch.setenv("EIAM_TOKEN", "of the start")
+        notes = {variable: {"profile": profile, "params": {}} for variable, profile in names.items()}
+        monkeypatch.setenv(FILLED_VARIABLE, json.dumps(notes))
+        session = TokenSession({}, client)
+        sandbox.plan({"api": "eiam", "kind": "401", "times": 1})
+        session.take_over()
+        until(session, lambda: session.refresher.keeps(KEY))
+        assert os.environ["ONEACCESS_TOKEN"] != "of the start"
+        assert os.environ["EIAM_TOKEN"] == "of the start"
+        session.close()
 
     def test_is_not_done_for_what_failed_at_the_start(self, session: TokenSession) -> None:
         os.environ["EIAM_TOKEN"] = "mine"
