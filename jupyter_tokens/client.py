@@ -264,7 +264,7 @@ def issue_handle(
     TokenError
         If the profile or a parameter is wrong, or the server cannot be reached.
     ConfigurationError
-        If workers would fetch tokens from another machine over plain HTTP.
+        If the URL is no URL of an issuer, or workers would fetch tokens from another machine over plain HTTP.
     """
     client = shared_client()
     asked = {**params, **named_params}
@@ -276,8 +276,7 @@ def issue_handle(
     client.leases.add(handle, client.source, lease)
     try:
         shipped = handle if url is None else replace(handle, url=url)
-        if not allow_plain:
-            check_url(shipped.url)
+        check_url(shipped.url, allow_plain=allow_plain)
     except ConfigurationError:
         revoke_handle(handle)
         raise

@@ -564,6 +564,13 @@ class TestIssuing:
         assert source.asked == ["issue 900", "revoke"]
         assert issue_handle("mine", url=url, allow_plain=True).url == url
 
+    @pytest.mark.parametrize("allow_plain", [False, True])
+    @pytest.mark.parametrize("url", ["htps://h/x", "10.0.0.5:8888/x", "my.host:8888/x", "//h/x", "x"])
+    def test_not_over_what_is_no_scheme_of_an_issuer(self, source: Issuing, *, url: str, allow_plain: bool) -> None:
+        with pytest.raises(ConfigurationError, match="must begin with https://"):
+            issue_handle("mine", url=url, allow_plain=allow_plain)
+        assert source.asked == ["issue 900", "revoke"]
+
     @pytest.mark.parametrize(
         "url",
         ["http://127.0.0.1:8888/x", "http://localhost/x", "http://[::1]/x", "http+unix://%2Frun%2Fx", "https://h/x"],

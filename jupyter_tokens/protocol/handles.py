@@ -67,10 +67,15 @@ def _written(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
-def check_url(url: str) -> None:
-    """Raise `ConfigurationError` if tokens would go over plain HTTP to another machine."""
+def check_url(url: str, *, allow_plain: bool) -> None:
+    """Raise `ConfigurationError` for a URL of an unknown scheme, or of another machine over plain HTTP."""
     parts = urlsplit(url)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+    if parts.scheme not in {"https", "http+unix", "http"}:
+        raise ConfigurationError(
+            "The issuer's URL must begin with https://, http+unix:// or http://.",
+            hint='For example url="https://my.host:8888/jupyter-tokens".',
+        )
+    if parts.scheme == "http" and not allow_plain and not is_loopback(parts.hostname or ""):
         raise ConfigurationError(
             f"Workers would fetch tokens over plain HTTP from {parts.hostname}, where others can read them.",
             hint="Serve Jupyter over HTTPS (--certfile, --keyfile), or, on a private network, pass allow_plain=True.",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["tokens"]
 
 _NONE: Mapping[str, Any] = {}
+_ENCRYPTED_OR_LOCAL = {"tls", "wss", "inproc"}
+"""The schemes of Dask's addresses that others cannot read. All others are plain, such as tcp, ws and ucx."""
 _log = logging.getLogger(__name__)
 
 
@@ -58,7 +60,7 @@ def tokens(
     lease, url, params, **named_params
         See `issue_handle`.
     allow_plain : bool, default False
-        Whether the handle may go to other machines over plain TCP, and tokens over plain HTTP.
+        Whether the handle may go to other machines unencrypted, and tokens over plain HTTP.
 
     Raises
     ------
@@ -108,9 +110,9 @@ def _check_wires(client: Client) -> None:
     info = client.scheduler_info(n_workers=-1)
     for address in (info["address"], *info["workers"]):
         parts = urlsplit(address)
-        if parts.scheme == "tcp" and not is_loopback(parts.hostname or ""):
+        if parts.scheme not in _ENCRYPTED_OR_LOCAL and not is_loopback(parts.hostname or ""):
             raise ConfigurationError(
-                f"The handle would go over plain TCP ({address}), where others can read it.",
+                f"The handle would go over an unencrypted connection ({address}), where others can read it.",
                 hint="Use a cluster with TLS (distributed.comm.require-encryption), or, on a private network, pass "
                 "allow_plain=True.",
             )

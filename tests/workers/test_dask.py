@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from jupyter_tokens.errors import ConfigurationError
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 
@@ -98,6 +99,23 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     cluster = Cluster(folder)
     yield cluster
     cluster.close()
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "ws", "ucx"])
+@pytest.mark.parametrize("worker", [False, True])
+def test_an_unencrypted_connection_to_another_machine_is_refused(*, scheme: str, worker: bool) -> None:
+    from jupyter_tokens.workers.dask import tokens
+
+    class Client:
+        asynchronous = False
+
+        def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+            there = f"{scheme}://10.0.0.5:8786"
+            return {"address": "tls://10.0.0.4:8786" if worker else there, "workers": {there: {}} if worker else {}}
+
+    client: Any = Client()
+    with pytest.raises(ConfigurationError, match=f"unencrypted connection .{scheme}://"), tokens(client, "oneaccess"):
+        pass
 
 
 @pytest.mark.slow
