@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import UnionType
 from typing import Any, ClassVar, Self
 
 __all__ = [
@@ -110,8 +111,8 @@ class TokenError(Exception):
         Returns
         -------
         dict
-            Always has the keys `message`, `reason`, `code`, `request_id`, `retryable`, `hint`, `status`, `provider`
-            and `profile`. `reason` names the class.
+            Always has the keys `message`, `reason`, `code`, `request_id`, `retryable`, `retry_after`, `hint`, `status`,
+            `provider` and `profile`. `reason` names the class.
         """
         return {"reason": self.reason, **{name: getattr(self, name) for name in _IN_JSON}}
 
@@ -339,11 +340,12 @@ class ServerUntrusted(ServerGone):
     default_retryable = False
 
 
-_IN_JSON: Mapping[str, type] = {
+_IN_JSON: Mapping[str, type | UnionType] = {
     "message": str,
     "code": str,
     "request_id": str,
     "retryable": bool,
+    "retry_after": int | float,
     "hint": str,
     "status": int,
     "provider": str,

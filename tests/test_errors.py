@@ -77,6 +77,7 @@ FACTS: dict[str, Any] = {
     "request_id": "rid",
     "status": 400,
     "retryable": True,
+    "retry_after": 30.0,
     "provider": "astra",
     "profile": "mine",
 }
@@ -108,7 +109,7 @@ def test_json_of_an_unknown_reason_is_a_plain_error(reason: object) -> None:
     assert error.message == "It failed."
 
 
-@pytest.mark.parametrize("wrong", [None, [], {}, 1.5, b"x"])
+@pytest.mark.parametrize("wrong", [None, [], {}, b"x"])
 def test_fields_of_another_type_are_taken_as_not_given(wrong: object) -> None:
     error = TokenError.from_dict({**dict.fromkeys(FACTS, wrong), "reason": "throttled"})
     plain = Throttled("The error has no message.")
@@ -117,8 +118,10 @@ def test_fields_of_another_type_are_taken_as_not_given(wrong: object) -> None:
 
 
 def test_numbers_and_truth_are_not_mixed_up() -> None:
-    error = TokenError.from_dict({"message": "m", "status": True, "retryable": 1})
-    assert (error.status, error.retryable) == (None, False)
+    error = TokenError.from_dict({"message": "m", "status": True, "retryable": 1, "retry_after": True})
+    assert (error.status, error.retryable, error.retry_after) == (None, False, None)
+    error = TokenError.from_dict({"message": "m", "status": 1.5, "retry_after": 30})
+    assert (error.status, error.retry_after) == (None, 30)
 
 
 def test_a_family_can_be_caught_at_once() -> None:
