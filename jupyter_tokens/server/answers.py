@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..clock import utc
 from ..config.profiles import COMMON
-from ..errors import ConfigurationError
+from ..errors import TokenError
 from ..protocol.messages import About, token_to_dict
 from ..providers.catalogue import provider_class, provider_ids
 from ..sdks import EXAMPLES, SDKS
@@ -57,7 +57,8 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
     }
     try:
         profile = source.profile(name)
-    except ConfigurationError as error:
+    except TokenError as error:
+        # A granted profile may have any error of the hub's service.
         return {**entry, "error": error_facts(error)}
     (state, token, failure), key = source.profile_standing(name)
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from math import inf
@@ -28,6 +29,9 @@ __all__ = ["HubSource"]
 
 LOOK_SECONDS = 10.0
 """The greatest age of the list of granted profiles, in seconds."""
+_ANSWER_SECONDS = 1.5
+"""Time limit for the list, in seconds. It is shorter than the time that a kernel waits for this server's own list: a
+service that hangs must not make its kernels believe that this server hangs."""
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +53,8 @@ class HubSource(LocalSource):
         self._granted: dict[str, Profile | TokenError] = {}
         self._both: tuple[Profiles, object, Profiles] | None = None
         self._ask_from = -inf
+        self._looking = threading.Lock()
+        self._listed = False
 
     @property
     def is_due(self) -> bool:
@@ -56,10 +62,21 @@ class HubSource(LocalSource):
         return self.clock.elapsed() >= self._ask_from
 
     def look(self) -> None:
-        """Update the list of granted profiles if it is old. Blocks for a few seconds at most, and never raises."""
-        if not self.is_due:
-            return
-        self._ask_from = self.clock.elapsed() + LOOK_SECONDS
+        """Update the list of granted profiles if it is old. Blocks for a few seconds at most, and never raises.
+
+        One caller at a time sends the request. The others use the list that is known; until there is one, they wait.
+        """
+        if self._looking.acquire(blocking=not self._listed):
+            try:
+                if self.is_due:
+                    asked_at = self.clock.elapsed()
+                    self._look()
+                    # Only now, because until there is a list, callers that find it due wait for it.
+                    self._ask_from = asked_at + LOOK_SECONDS
+            finally:
+                self._looking.release()
+
+    def _look(self) -> None:
         try:
             facts = self._service.granted()
             changed = {name for name in facts.keys() | self._facts.keys() if facts.get(name) != self._facts.get(name)}
@@ -75,6 +92,7 @@ class HubSource(LocalSource):
             self._keys.clear()
             self._cache.forget_profiles(changed - set(super().profiles()))
             self._changed()
+        self._listed = True
 
     def profiles(self) -> Profiles:
         """Return the own and the granted profiles, without a request to the service. Raises `ConfigurationError`."""
@@ -135,7 +153,7 @@ class HubSource(LocalSource):
 class _Service(RemoteSource):
     def granted(self) -> dict[str, Mapping[str, Any]]:
         """Return the service's facts about each granted profile, by name. Raises `TokenError`."""
-        answer = self.ask_for_profiles()
+        answer = self._call("profiles", {}, seconds=_ANSWER_SECONDS)
         try:
             may_reveal = answer["may_reveal"]
             return {told["name"]: {**told, "may_reveal": may_reveal} for told in answer["profiles"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,12 +15,15 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from jupyter_tokens.cli.checks import jupyter
-from jupyter_tokens.errors import HandleRefused
+from jupyter_tokens.errors import HandleRefused, TokenError
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.sources import hub as hub_source
+from jupyter_tokens.sources import remote
+from jupyter_tokens.sources.hub import HubSource
+from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.sources.remote import RemoteSource
 
 from ..service.conftest import ALICE, Hub, hub, user  # noqa: F401
@@ -72,6 +76,42 @@ async def test_the_panel_lists_both(profiles: dict[str, Any], call: Call) -> Non
     assert (listed["shared"]["provider"], listed["shared"]["env"]) == ("oneaccess", "SHARED_TOKEN")
     # Of two with the same name the server's own counts.
     assert (listed["oneaccess"]["origin"], listed["oneaccess"]["provider"]) == ("", "oneaccess")
+
+
+async def test_requests_at_the_start_wait_for_the_list(by_proof: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_source, "LOOK_SECONDS", 60.0)
+    answers = await asyncio.gather(*(by_proof("token", {"profile": "shared"}) for _ in range(5)))
+    assert [told(answer)["profile"] for answer in answers] == ["shared"] * 5
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["later", "at the start"])
+async def test_while_the_service_hangs_this_server_answers_in_time_for_its_kernels(
+    *, by_proof: Call, profiles: dict[str, Any], service: Any, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    if known:
+        await by_proof("profiles")
+    service.send_signal(signal.SIGSTOP)
+    try:
+        monkeypatch.setattr(hub_source, "LOOK_SECONDS", 60.0)
+        # Much longer than it is, so that a busy machine does not matter here.
+        monkeypatch.setattr(remote, "_LOOK_SECONDS", 10.0)
+        began = time.monotonic()
+        listed = told(await by_proof("profiles"))["profiles"]
+        assert time.monotonic() - began < 9
+    finally:
+        service.send_signal(signal.SIGCONT)
+    assert {entry["name"] for entry in listed} == {*profiles, *(["shared"] if known else [])}
+
+
+async def test_an_error_of_a_newer_service_is_that_profiles_own(
+    profiles: dict[str, Any], call: Call, by_proof: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = TokenError.from_dict({"message": "Another error.", "reason": "of a later version"})
+    monkeypatch.setattr(HubSource, "profiles", lambda self: LocalSource.profiles(self).beside({"newer": newer}))
+    for answer in (await call("GET", "profiles"), await by_proof("profiles")):
+        listed = {entry["name"]: entry for entry in told(answer)["profiles"]}
+        assert listed["newer"]["error"]["message"] == "Another error."
+        assert listed.keys() == {*profiles, "newer"}
 
 
 async def test_a_token_through_panel_and_kernel_is_one_call(call: Call, by_proof: Call, sandbox: Sandbox) -> None:
