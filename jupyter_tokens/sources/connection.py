@@ -25,9 +25,13 @@ __all__ = ["Connection"]
 _log = logging.getLogger(__name__)
 _QUIET_SECONDS = 3.0
 """Seconds without a response after which the caller checks whether the server hangs; also limits connecting."""
+_READ_SECONDS = 60.0
+"""Time limit for one read or write of a socket, in seconds."""
 _MOST_BYTES = 2 * 1024 * 1024
 _HUB_CERT, _HUB_KEY = "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KEYFILE"
 """The variables with the client certificate and key that JupyterHub sets with `internal_ssl`; kernels inherit them."""
+_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""What is raised if the other side has closed the connection. The errors of TLS are no `ConnectionError`."""
 
 
 class Connection:
@@ -76,7 +80,7 @@ class Connection:
         try:
             if kept is not None:
                 # The server may have closed a kept connection in the meantime. Then the call goes over a new one.
-                with suppress(http.client.HTTPException, ConnectionError):
+                with suppress(http.client.HTTPException, *_CLOSED):
                     return self._exchange(kept, action, body, seconds, meanwhile)
                 _log.debug("%s has closed a kept connection; connecting again", self._caller.peer)
             # Connecting takes no time unless the server hangs.
@@ -106,7 +110,7 @@ class Connection:
         path = f"{urlsplit(me.url).path.rstrip('/')}/{me.route}/{action}"
         whole = False
         try:
-            connection.sock.settimeout(seconds)
+            connection.sock.settimeout(min(seconds, _READ_SECONDS))
             nonce, now = secrets.token_hex(16), int(self._clock.now())
             proof = me.prove(action, body, time=now, nonce=nonce)
             connection.request("POST", path, body, {me.header: proof, "Content-Type": "application/json"})
@@ -130,7 +134,7 @@ class Connection:
 
 def _await_answer(answering: socket.socket, seconds: float, meanwhile: Callable[[], object]) -> None:
     # TLS may send data of its own after the handshake, which looks like a response here. Then the wait for the response
-    # is up to `seconds`, without calls of `meanwhile`.
+    # is up to `_READ_SECONDS`, without calls of `meanwhile`.
     with selectors.DefaultSelector() as selector:
         selector.register(answering, selectors.EVENT_READ)
         for _ in range(int(seconds / _QUIET_SECONDS)):
@@ -164,7 +168,7 @@ def _failure(error: Exception, caller: Caller, *, reached: bool) -> ServerGone:
         return ServerUntrusted(
             f"{_capital(peer)} cannot be reached: its certificate is not trusted ({name}).", hint=hint, unsent=unsent
         )
-    closed = isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    closed = isinstance(error, _CLOSED)
     if caller.shows_cert and (isinstance(error, ssl.SSLError) or (closed and reached)):
         # The TLS alert that refuses the certificate is often lost, because the server closes the connection right after
         # it.
@@ -204,7 +208,9 @@ def _connection(caller: Caller, seconds: float) -> http.client.HTTPConnection:
         if caller.shows_cert:
             _load_client_certificate(context)
         return http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=context)
-    return http.client.HTTPConnection(host, parts.port, timeout=seconds)
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(host, parts.port, timeout=seconds)
+    raise http.client.InvalidURL
 
 
 def _load_client_certificate(context: ssl.SSLContext) -> None:

@@ -41,8 +41,9 @@ __all__ = ["RemoteSource", "written_key"]
 
 _log = logging.getLogger(__name__)
 _NONE: Mapping[str, Any] = {}
-_SECONDS = 60.0
-"""Time limit for a token, in seconds. By default the server's own limit is shorter, and its error says more."""
+_SECONDS = 660.0
+"""Time limit for a token, in seconds. The `timeout` of every profile is shorter, and the server's error says more. A
+server that hangs is noticed long before, by `_look`."""
 _LOOK_SECONDS = 2.0
 """Time limit for calls that need no vendor, in seconds."""
 _MOST_HOLDINGS = 300
@@ -95,7 +96,7 @@ class RemoteSource(TokenSource):
         The time limit is short, because a person is waiting for the list. Raises `TokenError`.
         """
         try:
-            return entries_from_dict(self.ask_for_profiles())
+            return entries_from_dict(self._call("profiles", {}, seconds=_LOOK_SECONDS))
         except ServerUntrusted:
             raise
         except ServerGone:
@@ -104,10 +105,6 @@ class RemoteSource(TokenSource):
             if not entries:
                 raise
             return entries
-
-    def ask_for_profiles(self) -> dict[str, Any]:
-        """Request the profiles; return the server's own response. Raises `TokenError`."""
-        return self._call("profiles", {}, seconds=_LOOK_SECONDS)
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a new token through the server. The call is never sent twice. Raises `TokenError`."""

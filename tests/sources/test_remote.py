@@ -8,8 +8,9 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,6 +25,7 @@ import pytest
 import trustme
 
 from jupyter_tokens.client import Client
+from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ConfigurationError,
     LoginNeeded,
@@ -265,12 +267,18 @@ def test_one_connection_serves_many_calls(opened: Make, server: Server, me: Iden
     assert len(server.connections) == 2
 
 
-def test_a_connection_that_the_server_closed_is_replaced(opened: Make, server: Server, me: Identity) -> None:
-    source = opened(me)
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_a_connection_that_the_server_closed_is_replaced(
+    *, opened: Make, server: Server, me: Identity, tmp_path: Path, secure: bool
+) -> None:
     server.close_after = True  # without saying so in a header, as a server that restarts does
-    for number in range(3):
-        source.get(source.key("oneaccess"), refresh=True)
-        assert len(server.asked) == number + 1
+    with over_tls(server, tmp_path) if secure else nullcontext(me) as caller:
+        source = opened(caller)
+        for number in range(3):
+            source.get(source.key("oneaccess"), refresh=True)
+            assert len(server.asked) == number + 1
+            while any(one.fileno() != -1 for one in server.connections):
+                time.sleep(0.01)
 
 
 def test_a_login_that_is_done_ends_the_refusal_of_the_one_before(opened: Make, server: Server, me: Identity) -> None:
@@ -314,11 +322,12 @@ def test_the_vendors_error_arrives_as_the_error_it_was(opened: Make, server: Ser
 
 
 def test_a_retryable_error_stays_retryable(opened: Make, server: Server, me: Identity) -> None:
-    server.reply = lambda _: (503, {"message": "m", "reason": "throttled", "retryable": True, "code": 5})
+    server.reply = lambda _: (503, Throttled("m", retry_after=30.0).to_dict() | {"code": 5})
     source = opened(me)
     with pytest.raises(Throttled) as caught:
         source.get(source.key("oneaccess"))
     assert caught.value.retryable
+    assert caught.value.retry_after == 30.0
     assert caught.value.code is None
 
 
@@ -449,6 +458,19 @@ def test_a_vendor_that_takes_too_long_is_not_waited_for_for_ever(
     server.reply = lambda asked: (200, listed() if asked["action"] == "profiles" or not hung.wait(60) else told())
     with pytest.raises(TimedOut):
         opened(me).create("oneaccess", {})
+
+
+def test_the_longest_timeout_of_a_profile_ends_before_the_wait_for_the_server() -> None:
+    longest = remote._SECONDS - 1
+    with pytest.raises(ConfigurationError, match="timeout"):
+        Profiles.of({"p": {"provider": "static", "token": "env:T", "timeout": longest}})["p"]
+
+
+def test_another_scheme_is_not_plain_http(opened: Make, server: Server, me: Identity) -> None:
+    source = opened(replace(me, url=me.url.replace("http:", "htps:")))
+    with pytest.raises(ServerGone, match="InvalidURL"):
+        source.get(source.key("oneaccess"))
+    assert server.asked == []
 
 
 def test_a_call_that_broke_off_may_have_reached_the_vendor(opened: Make) -> None:
@@ -698,24 +720,30 @@ def test_a_unix_socket_is_spoken_to(opened: Make, server: Server, tmp_path: Path
         assert source.get(source.key("oneaccess")).reveal() == CANARY
 
 
-def test_a_servers_own_certificate_is_trusted_and_no_other(opened: Make, server: Server, tmp_path: Path) -> None:
-    authority, stranger = trustme.CA(), trustme.CA()
+@contextmanager
+def over_tls(server: Server, folder: Path) -> Iterator[Identity]:
+    """A server with a certificate of its own, issued for its public name and used by address."""
+    authority = trustme.CA()
     web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
     web.daemon_threads = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # Issued for the public name, used by address.
     authority.issue_cert("notebooks.example.com").configure_cert(context)
     web.socket = context.wrap_socket(web.socket, server_side=True)
-    good, bad = tmp_path / "good.pem", tmp_path / "bad.pem"
-    authority.cert_pem.write_to_path(str(good))
-    stranger.cert_pem.write_to_path(str(bad))
+    cert = folder / "server.pem"
+    authority.cert_pem.write_to_path(str(cert))
     with serving(web) as (_, port):
-        url = f"https://127.0.0.1:{port}/jupyter-tokens"
-        trusting = opened(Identity(url, str(good), KERNEL, KEY))
+        yield Identity(f"https://127.0.0.1:{port}/jupyter-tokens", str(cert), KERNEL, KEY)
+
+
+def test_a_servers_own_certificate_is_trusted_and_no_other(opened: Make, server: Server, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(str(stranger))
+    with over_tls(server, tmp_path) as me:
+        trusting = opened(me)
         assert trusting.get(trusting.key("oneaccess")).reveal() == CANARY
         trusting.close()
-        for cert in (str(bad), None):
-            wary = opened(Identity(url, cert, KERNEL, KEY))
+        for cert in (str(stranger), None):
+            wary = opened(replace(me, cert=cert))
             with pytest.raises(ServerUntrusted, match="SSLCertVerificationError"):
                 wary.get(wary.key("oneaccess"))
 
