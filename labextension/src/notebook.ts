@@ -71,15 +71,17 @@ export class CurrentNotebook implements IDisposable {
   private _look(): void {
     const panel = this._followed;
     const kernel = panel?.sessionContext.session?.kernel ?? null;
-    if (!panel || !kernel) {
+    if (kernel === null || kernel.id !== this.kernel?.id) {
+      // Until its language is known, nothing is injected, least of all into the previous kernel.
       this._set(null);
-      return;
     }
-    void this._describe(panel, kernel);
+    if (panel && kernel) {
+      void this._describe(panel, kernel);
+    }
   }
 
   private async _describe(panel: NotebookPanel, kernel: Kernel.IKernelConnection): Promise<void> {
-    const spec = await kernel.spec;
+    const spec = await kernel.spec.catch(() => undefined);
     if (panel === this._followed && kernel.id === panel.sessionContext.session?.kernel?.id) {
       const notebook = panel.context.path.split('/').pop() ?? '';
       this._set({ id: kernel.id, notebook, language: spec?.language ?? '' });
