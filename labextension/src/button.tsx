@@ -1,3 +1,5 @@
+import { Dialog, showDialog } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { LabIcon } from '@jupyterlab/ui-components';
 import React from 'react';
 
@@ -32,4 +34,19 @@ export function IconButton(props: IIconButtonProps): React.JSX.Element {
       <icon.react tag="span" />
     </button>
   );
+}
+
+/** Asks the user for confirmation. @param label - Of the button that confirms. */
+export async function agreed(
+  title: string,
+  body: string,
+  label: string,
+  trans: TranslationBundle
+): Promise<boolean> {
+  const { button } = await showDialog({
+    title,
+    body,
+    buttons: [Dialog.cancelButton({ label: trans.__('Cancel') }), Dialog.warnButton({ label })]
+  });
+  return button.accept;
 }

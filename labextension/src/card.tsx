@@ -176,28 +176,28 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
           hasNotebook={props.hasNotebook}
         />
       )}
-      <div role="status" className="jp-Tokens-outcome">
-        {props.attempt ? (
-          <LoginView
-            actions={bench.actions}
-            name={profile.name}
-            attempt={props.attempt}
-            trans={trans}
-          />
-        ) : (
-          busy && <Waiting {...props} />
-        )}
-        {outcome?.kind === 'done' && outcome.text}
-        {outcome?.kind === 'done' && outcome.expiresAt && (
-          <>
-            {' '}
-            <Countdown
-              expiresAt={outcome.expiresAt}
-              now={bench.now}
-              ticker={bench.ticker}
+      <div className="jp-Tokens-outcome">
+        <div role="status">
+          {props.attempt ? (
+            <LoginView
+              actions={bench.actions}
+              name={profile.name}
+              attempt={props.attempt}
               trans={trans}
             />
-          </>
+          ) : (
+            busy && <Waiting {...props} />
+          )}
+          {outcome && outcome.kind !== 'problem' && outcome.text}
+        </div>{' '}
+        {outcome?.kind === 'done' && outcome.expiresAt && (
+          // Not in the status: screen readers would read it out each second.
+          <Countdown
+            expiresAt={outcome.expiresAt}
+            now={bench.now}
+            ticker={bench.ticker}
+            trans={trans}
+          />
         )}
       </div>
       {problem && <ProblemView problem={problem} trans={trans} />}
@@ -224,21 +224,14 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
   const canInject = target !== '' && variable !== null;
   const fetch = React.useRef<HTMLButtonElement>(null);
   const logIn = React.useRef<HTMLButtonElement>(null);
-  // A login or logout on this card replaces buttons. If the focused one was removed, focus the one
-  // that replaced it.
-  const hasPressed = React.useRef(false);
-  const isWaiting = props.attempt !== null;
-  React.useEffect(() => {
-    if (hasPressed.current && document.activeElement === document.body) {
-      hasPressed.current = false;
-      (logIn.current ?? fetch.current)?.focus();
+  // If this removes the button that has the focus, focus one that stays. A user who is elsewhere by
+  // then is not disturbed.
+  const hadFocus = fetch.current?.closest('li')?.contains(document.activeElement) === true;
+  React.useLayoutEffect(() => {
+    if (hadFocus && document.activeElement === document.body) {
+      (logIn.current ?? fetch.current).focus();
     }
-  }, [asksForLogin, isWaiting]);
-  const pressedHere = (work: () => Promise<boolean>): ReturnType<typeof pressed> =>
-    pressed(!busy, () => {
-      hasPressed.current = true;
-      return work();
-    });
+  });
   const [host, show, hide] = useReveal(trans, profile);
   return (
     <>
@@ -253,7 +246,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
             type="button"
             className="jp-Tokens-button"
             aria-label={trans.__('Log out of %1', name)}
-            {...pressedHere(() => actions.logOut(name))}
+            {...pressed(!busy, () => actions.logOut(name))}
           >
             {trans.__('Log out')}
           </button>
@@ -270,7 +263,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
             type="button"
             className="jp-Tokens-button jp-Tokens-inject"
             aria-label={trans.__('Log in to %1', name)}
-            {...pressedHere(() => actions.logIn(name, params))}
+            {...pressed(!busy, () => actions.logIn(name, params))}
           >
             {trans.__('Log in')}
           </button>
@@ -290,10 +283,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
           <button
             type="button"
             className="jp-Tokens-button"
-            {...pressed(!busy, () =>
-              // The button has been removed by then.
-              actions.removeFrom(name).then(isDone => isDone && fetch.current?.focus())
-            )}
+            {...pressed(!busy, () => actions.removeFrom(name))}
             aria-label={trans.__('Remove %1 from the notebook', name)}
             title={trans.__('Remove the token from the kernel of this notebook')}
           >
@@ -336,8 +326,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
               icon={forgetIcon}
               label={trans.__('Forget %1', name)}
               enabled={!busy}
-              // The button has been removed by then.
-              onClick={() => void actions.forget(name).then(() => fetch.current?.focus())}
+              onClick={() => void actions.forget(name)}
             />
           )}
           {profile.provider !== null && (

@@ -1,4 +1,4 @@
-import { InputDialog } from '@jupyterlab/apputils';
+import { InputDialog, Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 
@@ -25,7 +25,8 @@ interface ICommandsOptions {
   readonly lastParams: LastParams;
   readonly notebook: CurrentNotebook;
   readonly trans: TranslationBundle;
-  readonly showPanel: (profile?: string) => void;
+  /** Shows a profile's card, if one is named; returns false if the form hides it. */
+  readonly showPanel: (profile?: string) => boolean;
 }
 
 /** Adds the commands for the palette, the menus and the notebook's toolbar. */
@@ -42,11 +43,27 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
       }
     }
   };
+  /** Shows the card and runs an action, whose result is on the card; if the form hides it, notifies. */
+  const onCard = async (profile: string, work: () => Promise<boolean>): Promise<void> => {
+    const isShown = showPanel(profile);
+    if (!isShown) {
+      Notification.info(
+        trans.__('The form hides the card of %1. Save or close the form to see the card.', profile)
+      );
+    }
+    await work();
+    const outcome = tokens.outcome(profile);
+    if (!isShown && outcome?.kind === 'done') {
+      Notification.success(outcome.text);
+    } else if (!isShown && outcome?.kind === 'problem') {
+      Notification.error(outcome.problem.message);
+    }
+  };
   commands.addCommand(CommandIDs.showPanel, {
     label: trans.__('Show Tokens'),
     describedBy: NO_ARGS,
     icon: tokensIcon,
-    execute: () => showPanel()
+    execute: () => void showPanel()
   });
   commands.addCommand(CommandIDs.refreshAll, {
     label: trans.__('Refresh All Tokens'),
@@ -63,9 +80,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     execute: async args => {
       const profile = await chosen(args.profile, tokens.profiles, trans);
       if (profile !== null) {
-        // The card shows the result.
-        showPanel(profile);
-        await actions.inject(profile, lastParams.of(profile));
+        await onCard(profile, () => actions.inject(profile, lastParams.of(profile)));
       }
     }
   });
@@ -77,10 +92,11 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     execute: async args => {
       const profile = await chosen(args.profile, tokens.profiles?.filter(logsIn), trans);
       if (profile !== null) {
-        showPanel(profile);
         // For a profile without a login, only its card is shown.
         if (tokens.profiles?.some(one => one.name === profile && logsIn(one))) {
-          await actions.logIn(profile, lastParams.of(profile));
+          await onCard(profile, () => actions.logIn(profile, lastParams.of(profile)));
+        } else {
+          showPanel(profile);
         }
       }
     }

@@ -165,7 +165,7 @@ export function Fields(props: IFieldsProps): React.JSX.Element {
   const { id, schema, values, defaults, list, onChange, trans } = props;
   const isGiven = (name: string): boolean => (values[name] ?? defaults[name]) !== undefined;
   const change = (name: string, value: Value | undefined): void =>
-    onChange(without(values, name, value));
+    onChange(changed(values, name, value));
   return (
     <>
       {Object.entries(schema.properties)
@@ -190,7 +190,8 @@ export function Fields(props: IFieldsProps): React.JSX.Element {
   );
 }
 
-function without(values: Params, name: string, value: Value | undefined): Params {
+/** The values with another one for this name; without it if that is undefined. */
+export function changed(values: Params, name: string, value: Value | undefined): Params {
   const { [name]: _, ...others } = values;
   return value === undefined ? others : { ...others, [name]: value };
 }

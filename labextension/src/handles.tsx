@@ -1,8 +1,7 @@
-import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
-import { pressed } from './button';
+import { agreed, pressed } from './button';
 import type { IBench } from './card';
 import { Countdown } from './countdown';
 import { written, type IHandle } from './tokens';
@@ -39,10 +38,17 @@ interface IHandlesProps {
 /** The handles with which workers get tokens of a profile, each with a button that revokes it. */
 export function Handles({ bench, profile, handles, busy }: IHandlesProps): React.JSX.Element {
   const { actions, now, ticker, trans } = bench;
-  const revoke = async (id: string, card: HTMLElement | null): Promise<void> => {
-    if ((await agreed(profile, trans)) && (await actions.revoke(profile, id))) {
-      // The button has been removed by then.
-      card?.querySelector('button')?.focus();
+  const revoke = async (id: string): Promise<void> => {
+    const isAgreed = await agreed(
+      trans.__('Revoke the handle for %1?', profile),
+      trans.__(
+        'Its workers get no further tokens. Tokens that they have stay valid until they expire.'
+      ),
+      trans.__('Revoke'),
+      trans
+    );
+    if (isAgreed) {
+      await actions.revoke(profile, id);
     }
   };
   return (
@@ -55,9 +61,7 @@ export function Handles({ bench, profile, handles, busy }: IHandlesProps): React
             type="button"
             className="jp-Tokens-button"
             aria-label={trans.__('Revoke %1, handle %2', profile, handle.id.slice(0, 8))}
-            {...pressed(!busy, () =>
-              revoke(handle.id, document.activeElement?.closest('.jp-Tokens-card') ?? null)
-            )}
+            {...pressed(!busy, () => revoke(handle.id))}
           >
             {trans.__('Revoke')}
           </button>
@@ -74,18 +78,4 @@ function facts({ notebook, params, uses }: ILent, trans: TranslationBundle): str
     ...calls,
     uses === 0 ? trans.__('not used yet') : trans.__('used %1×', uses)
   ].join(', ');
-}
-
-async function agreed(profile: string, trans: TranslationBundle): Promise<boolean> {
-  const { button } = await showDialog({
-    title: trans.__('Revoke the handle for %1?', profile),
-    body: trans.__(
-      'Its workers get no further tokens. Tokens that they have stay valid until they expire.'
-    ),
-    buttons: [
-      Dialog.cancelButton({ label: trans.__('Cancel') }),
-      Dialog.warnButton({ label: trans.__('Revoke') })
-    ]
-  });
-  return button.accept;
 }

@@ -94,11 +94,9 @@ const panel: JupyterFrontEndPlugin<void> = {
     });
     app.shell.add(widget, 'right', { rank: 900 });
     restorer?.add(widget, widget.id);
-    const showPanel = (profile?: string): void => {
+    const showPanel = (profile?: string): boolean => {
       app.shell.activateById(widget.id);
-      if (profile !== undefined) {
-        widget.showCard(profile);
-      }
+      return profile === undefined || widget.showCard(profile);
     };
     addCommands(app.commands, { tokens, actions, lastParams, notebook, trans, showPanel });
     for (const command of Object.values(CommandIDs)) {

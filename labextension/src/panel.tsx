@@ -73,24 +73,30 @@ export class TokensPanel extends ReactWidget {
     this._drawn.emit();
   }
 
-  /** Brings a profile's card into view. */
-  showCard(profile: string): void {
-    const card = this.node.querySelector(`[data-profile="${CSS.escape(profile)}"]`);
-    card?.scrollIntoView({ block: 'nearest' });
+  /**
+   * Brings a profile's card into view; leaves history and search. Returns false, and does nothing,
+   * if the form holds input that is not saved.
+   */
+  showCard(profile: string): boolean {
+    if (this._form && this._isUnsaved) {
+      return false;
+    }
+    this._form = null;
+    this._wanted = { profile };
+    this.draw();
+    return true;
   }
 
   /** Shows the form for a new profile. @param found - Its initial values. */
   add(found: IFound | null = null): void {
-    this._form = { editable: null, found };
-    this.draw();
+    this._open({ editable: null, found });
   }
 
   /** Shows the form for an existing profile. */
   async edit(profile: string): Promise<void> {
     const { tokens } = this._options;
     try {
-      this._form = { editable: await tokens.editable(profile), found: null };
-      this.draw();
+      this._open({ editable: await tokens.editable(profile), found: null });
     } catch (error) {
       tokens.setOutcome(profile, { kind: 'problem', problem: problemOf(error) });
     }
@@ -107,6 +113,7 @@ export class TokensPanel extends ReactWidget {
               editable={this._form.editable}
               found={this._form.found}
               trans={bench.trans}
+              onChange={isUnsaved => (this._isUnsaved = isUnsaved)}
               onClose={() => this._close()}
             />
           ) : (
@@ -117,6 +124,7 @@ export class TokensPanel extends ReactWidget {
               notebook={notebook.name}
               bench={this._bench}
               notebooks={this._notebooks()}
+              wanted={this._wanted}
               onAdd={found => this.add(found)}
             />
           )
@@ -127,6 +135,13 @@ export class TokensPanel extends ReactWidget {
 
   protected override onActivateRequest(): void {
     this.node.querySelector<HTMLElement>('input, button')?.focus();
+  }
+
+  private _open(form: NonNullable<TokensPanel['_form']>): void {
+    this._form = form;
+    this._isUnsaved = false;
+    this._wanted = null;
+    this.draw();
   }
 
   /** Closes the form, and returns the focus to where it was. */
@@ -152,14 +167,13 @@ export class TokensPanel extends ReactWidget {
     return names;
   }
 
-  /**
-   * Polls for another notebook or kernel: the server may have started the kernel since the last
-   * poll.
-   */
+  /** Polls for another kernel: the server may have started it since the last poll. */
   private _follow(): void {
     this.draw();
-    // The panel already shows a failure.
-    void this._options.tokens.look().catch(() => undefined);
+    if (this._options.notebook.kernel) {
+      // The panel already shows a failure.
+      void this._options.tokens.look().catch(() => undefined);
+    }
   }
 
   private readonly _bench: IBench;
@@ -167,6 +181,9 @@ export class TokensPanel extends ReactWidget {
   private readonly _drawn = new Signal<this, void>(this);
   private _form: { readonly editable: IEditable | null; readonly found: IFound | null } | null =
     null;
+  private _isUnsaved = false;
+  /** The card that was last to be shown; another object each time. */
+  private _wanted: { readonly profile: string } | null = null;
 }
 
 interface IProfilesProps {
@@ -177,18 +194,33 @@ interface IProfilesProps {
   readonly notebook: string;
   readonly bench: IBench;
   readonly notebooks: ReadonlyMap<string, string>;
+  /** A card to bring into view; null for none. */
+  readonly wanted: { readonly profile: string } | null;
   /** @param found - The initial values of the new profile. */
   readonly onAdd: (found: IFound | null) => void;
 }
 
 function Profiles(props: IProfilesProps): React.JSX.Element {
-  const { tokens, profiles, kernel, notebook, bench, notebooks, onAdd } = props;
+  const { tokens, profiles, kernel, notebook, bench, notebooks, wanted, onAdd } = props;
   const { trans } = bench;
   const [query, setQuery] = React.useState('');
   const [isHistory, setHistory] = React.useState(false);
-  const wanted = query.trim().toLowerCase();
+  const [brought, setBrought] = React.useState<typeof wanted>(null);
+  if (brought !== wanted) {
+    setBrought(wanted);
+    setQuery('');
+    setHistory(false);
+  }
+  const list = React.useRef<HTMLUListElement>(null);
+  React.useEffect(() => {
+    if (brought) {
+      const card = `[data-profile="${CSS.escape(brought.profile)}"]`;
+      list.current?.querySelector(card)?.scrollIntoView({ block: 'nearest' });
+    }
+  }, [brought]);
+  const typed = query.trim().toLowerCase();
   const found = profiles?.filter(({ name, title, env }) =>
-    `${name} ${title ?? ''} ${env === null ? '' : namesOf(env)}`.toLowerCase().includes(wanted)
+    `${name} ${title ?? ''} ${env === null ? '' : namesOf(env)}`.toLowerCase().includes(typed)
   );
   // Whether all cards are rendered: the rest follows when the page is idle.
   const [whole, setWhole] = React.useState(false);
@@ -234,12 +266,12 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
         </p>
       )}
       {profiles?.length === 0 && <Empty tokens={tokens} onAdd={onAdd} bench={bench} />}
-      {wanted && found?.length === 0 && (
+      {typed && found?.length === 0 && (
         <p className="jp-Tokens-hint" role="status">
           {trans.__('No profile matches “%1”.', query.trim())}
         </p>
       )}
-      <ul className="jp-Tokens-cards" aria-label={trans.__('Profiles')}>
+      <ul ref={list} className="jp-Tokens-cards" aria-label={trans.__('Profiles')}>
         {(whole ? found : found?.slice(0, FIRST))?.map(profile => (
           <Card
             key={profile.name}

@@ -1,10 +1,9 @@
-import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { HTMLSelect } from '@jupyterlab/ui-components';
 import React from 'react';
 
-import { pressed } from './button';
-import { Field, Fields } from './fields';
+import { agreed, pressed } from './button';
+import { changed, Field, Fields } from './fields';
 import { ProblemView } from './problem';
 import {
   common,
@@ -31,8 +30,7 @@ import type {
   IProvider,
   ITokens,
   Params,
-  Settings,
-  Value
+  Settings
 } from './tokens';
 
 interface IProfileFormProps {
@@ -42,6 +40,8 @@ interface IProfileFormProps {
   /** The initial values of a new profile. */
   readonly found: IFound | null;
   readonly trans: TranslationBundle;
+  /** Called with whether the form holds input that is not saved, when that changes. */
+  readonly onChange: (isUnsaved: boolean) => void;
   readonly onClose: () => void;
 }
 
@@ -56,6 +56,7 @@ export function ProfileForm({
   editable: opened,
   found,
   trans,
+  onChange,
   onClose
 }: IProfileFormProps): React.JSX.Element {
   const form = React.useRef<HTMLFormElement>(null);
@@ -134,6 +135,7 @@ export function ProfileForm({
     const secrets = taken(form.current, provider, keepingOf, editable);
     try {
       await tokens.put(name, written(provider, secrets, params));
+      onChange(false);
       if (!test) {
         onClose();
         return;
@@ -207,7 +209,16 @@ export function ProfileForm({
   const advanced = [...own, ...ofUse].filter(isAdvanced);
 
   const remove = async (): Promise<void> => {
-    if (editable && (await agreed(editable.name, trans))) {
+    if (!editable) {
+      return;
+    }
+    const isAgreed = await agreed(
+      trans.__('Remove %1?', editable.name),
+      trans.__('This removes the profile, its stored secrets and its tokens.'),
+      trans.__('Remove'),
+      trans
+    );
+    if (isAgreed) {
       try {
         await tokens.remove(editable.name);
         onClose();
@@ -222,6 +233,7 @@ export function ProfileForm({
       className="jp-Tokens-form"
       aria-label={opened ? trans.__('Edit %1', opened.name) : trans.__('Add a profile')}
       aria-busy={busy}
+      onChange={() => onChange(true)}
       onSubmit={event => {
         event.preventDefault();
         void save(true);
@@ -341,21 +353,4 @@ export function ProfileForm({
       </div>
     </form>
   );
-}
-
-function changed(values: Params, name: string, value: Value | undefined): Params {
-  const { [name]: _, ...others } = values;
-  return value === undefined ? others : { ...others, [name]: value };
-}
-
-async function agreed(name: string, trans: TranslationBundle): Promise<boolean> {
-  const { button } = await showDialog({
-    title: trans.__('Remove %1?', name),
-    body: trans.__('This removes the profile, its stored secrets and its tokens.'),
-    buttons: [
-      Dialog.cancelButton({ label: trans.__('Cancel') }),
-      Dialog.warnButton({ label: trans.__('Remove') })
-    ]
-  });
-  return button.accept;
 }

@@ -13,10 +13,12 @@ interface IRevealOptions {
 
 /**
  * Shows a value in a separate element. It is removed from the page when the time is up, the user
- * hides it, the page is hidden, or the returned object is disposed of. It is kept nowhere else.
+ * hides it, the page is hidden, or the returned object is disposed of. It is kept nowhere else. The
+ * focus then returns from it to where it was.
  */
 export function showValue(host: HTMLElement, value: string, options: IRevealOptions): IDisposable {
   const { seconds, trans, label } = options;
+  const before = document.activeElement;
   const shown = document.createElement('div');
   shown.className = 'jp-Tokens-value';
   shown.setAttribute('role', 'group');
@@ -46,7 +48,11 @@ export function showValue(host: HTMLElement, value: string, options: IRevealOpti
     document.removeEventListener('visibilitychange', onHidden);
     // Other references to the element then hold no value.
     text.textContent = '';
+    const hadFocus = shown.contains(document.activeElement);
     shown.remove();
+    if (hadFocus && before instanceof HTMLElement) {
+      before.focus();
+    }
     options.onEnd?.();
   });
   hide.addEventListener('click', () => taken.dispose());

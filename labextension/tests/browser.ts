@@ -14,5 +14,7 @@ class Missing {
 Object.assign(globalThis, {
   DragEvent: class extends MouseEvent {},
   ResizeObserver: Missing,
+  CSS: { escape: (name: string) => name },
+  requestIdleCallback: (work: () => void) => setTimeout(work),
   matchMedia: () => ({ matches: false, addEventListener: () => undefined })
 });

@@ -13,6 +13,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
+  vi.restoreAllMocks();
   vi.useRealTimers();
   document.body.replaceChildren();
 });
@@ -37,6 +38,18 @@ it('hides when the page is hidden', () => {
   vi.spyOn(document, 'hidden', 'get').mockReturnValue(true);
   document.dispatchEvent(new Event('visibilitychange'));
   expect(host.textContent).toBe('');
+});
+
+it.each(['Hide', 'elsewhere'])('returns the focus only if it had it: %s', where => {
+  const button = document.createElement('button');
+  const elsewhere = document.createElement('input');
+  document.body.append(button, elsewhere);
+  button.focus();
+  const shown = showValue(host, 's3cret', options);
+  const hide = host.querySelector('button');
+  (where === 'Hide' ? hide : elsewhere)?.focus();
+  shown.dispose();
+  expect(document.activeElement).toBe(where === 'Hide' ? button : elsewhere);
 });
 
 it('tells its end once', () => {

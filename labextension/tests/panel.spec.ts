@@ -1,0 +1,226 @@
+import { Notification } from '@jupyterlab/apputils';
+import type { Session } from '@jupyterlab/services';
+import { nullTranslator } from '@jupyterlab/translation';
+import { CommandRegistry } from '@lumino/commands';
+import { PromiseDelegate } from '@lumino/coreutils';
+import { Signal } from '@lumino/signaling';
+import { Widget } from '@lumino/widgets';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import { Actions } from '../src/actions';
+import { addCommands, CommandIDs } from '../src/commands';
+import { Ticker } from '../src/countdown';
+import { LastParams } from '../src/lastparams';
+import { TokensModel } from '../src/model';
+import { CurrentNotebook } from '../src/notebook';
+import { TokensPanel } from '../src/panel';
+import type { IProfile } from '../src/tokens';
+import { PROBLEM, profile, PROVIDER } from './facts';
+import { Server } from './server';
+
+const trans = nullTranslator.load('');
+const HELD = { state: 'fresh', expires_at: '2126-01-01T00:00:00Z', has_value: true } as const;
+const INJECTION = {
+  id: 'i',
+  state: 'queued',
+  env: 'ACME_TOKEN',
+  language: 'python',
+  expires_at: null,
+  kept_by: null
+};
+let server: Server;
+let model: TokensModel;
+let panel: TokensPanel;
+let commands: CommandRegistry;
+
+function list(facts: Partial<IProfile>, holdings: object[] = [], handles: object[] = []): void {
+  server.answers['GET profiles'] = {
+    profiles: [profile(facts), profile({ name: 'other' })],
+    may_reveal: true,
+    may_edit: true,
+    loaded_in: []
+  };
+  server.answers['GET holdings'] = { holdings, handles };
+}
+
+/** The button with this label, as soon as it is there. */
+function button(label: string): Promise<HTMLElement> {
+  return vi.waitFor(() => {
+    const found = panel.node.querySelector<HTMLElement>(`button[aria-label="${label}"]`);
+    return found ?? expect.fail(`no button “${label}”`);
+  });
+}
+
+async function press(label: string): Promise<void> {
+  const found = await button(label);
+  found.focus();
+  found.click();
+}
+
+const focused = (): string | null => document.activeElement?.getAttribute('aria-label') ?? null;
+const notified = (): string[] => Notification.manager.notifications.map(({ message }) => message);
+
+beforeEach(async () => {
+  server = new Server();
+  server.answers = {
+    'GET providers': { providers: [PROVIDER], secret_stores: ['file'] },
+    'GET history': { history: [] }
+  };
+  list({});
+  model = new TokensModel(server.settings, trans, 3600);
+  const notebook = new CurrentNotebook(null);
+  notebook.kernel = { id: 'k1', notebook: 'a.ipynb', language: 'python' };
+  const sessions = { running: () => [], runningChanged: new Signal<object, void>({}) };
+  const lastParams = new LastParams(null);
+  const actions = new Actions(model, notebook, trans);
+  panel = new TokensPanel({
+    tokens: model,
+    notebook,
+    sessions: sessions as unknown as Session.IManager,
+    ready: Promise.resolve(),
+    bench: {
+      actions,
+      lastParams,
+      now: () => model.now(),
+      ticker: new Ticker(),
+      trans,
+      values: () => Promise.resolve([])
+    }
+  });
+  commands = new CommandRegistry();
+  addCommands(commands, {
+    tokens: model,
+    actions,
+    lastParams,
+    notebook,
+    trans,
+    showPanel: name => name === undefined || panel.showCard(name)
+  });
+  Widget.attach(panel, document.body);
+  model.start();
+  await model.look();
+});
+
+afterEach(() => {
+  panel.dispose();
+  model.dispose();
+  Notification.dismiss();
+  document.body.replaceChildren();
+});
+
+describe('the result of a command', () => {
+  const scrolled = vi.fn();
+  const inject = (): Promise<unknown> => commands.execute(CommandIDs.inject, { profile: 'acme' });
+  const typeIn = (field: HTMLInputElement | null, text: string): void => {
+    const { set } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value') ?? {};
+    set?.call(field, text);
+    field?.dispatchEvent(new Event('input', { bubbles: true }));
+  };
+
+  beforeEach(() => {
+    scrolled.mockReset();
+    Element.prototype.scrollIntoView = function (this: Element) {
+      scrolled(this.getAttribute('data-profile'));
+    };
+    server.answers['POST kernels/k1/inject'] = { status: 403, body: PROBLEM };
+  });
+
+  it.each(['history', 'search', 'form'])('is shown in place of the %s', async view => {
+    const field = await vi.waitFor(
+      () => panel.node.querySelector<HTMLInputElement>('[type=search]') ?? expect.fail()
+    );
+    if (view === 'history') {
+      await press('History');
+    } else if (view === 'search') {
+      typeIn(field, 'other');
+    } else {
+      panel.add();
+    }
+    await vi.waitFor(() => expect(panel.node.textContent).not.toContain('acme'));
+    await inject();
+    await vi.waitFor(() => expect(panel.node.textContent).toContain(PROBLEM.message));
+    expect(scrolled.mock.calls).toEqual([['acme']]);
+    expect(notified()).toEqual([]);
+  });
+
+  it('is a notification if the form is not saved', async () => {
+    panel.add();
+    const field = await vi.waitFor(
+      () => panel.node.querySelector<HTMLInputElement>('#jp-Tokens-form-name') ?? expect.fail()
+    );
+    typeIn(field, 'mine');
+    await inject();
+    expect(field.value).toBe('mine');
+    expect(notified()).toContain(PROBLEM.message);
+    server.answers['POST kernels/k1/inject'] = { ...INJECTION, state: 'done' };
+    await inject();
+    expect(notified()).toContain('ACME_TOKEN is set in a.ipynb (python).');
+    expect(scrolled).not.toHaveBeenCalled();
+  });
+});
+
+describe('the focus', () => {
+  const HANDLE = {
+    id: 'h1',
+    profile: 'acme',
+    params: {},
+    owner: 'user',
+    lease_ends_at: HELD.expires_at,
+    uses: 0
+  };
+
+  const REMOVE = ['Remove acme from the notebook', 'DELETE kernels/k1/inject'] as const;
+  const FORGET = ['Forget acme', 'DELETE profiles/acme/token'] as const;
+  const REVOKE = ['Revoke acme, handle h1', 'DELETE handles/h1'] as const;
+
+  it.each([
+    [...REMOVE, 'on the button', 'Refresh acme'],
+    [...REMOVE, 'elsewhere', null],
+    [...FORGET, 'on the button', 'Fetch acme'],
+    [...FORGET, 'elsewhere', null],
+    [...REVOKE, 'on the button', 'Refresh acme'],
+    [...REVOKE, 'elsewhere', null]
+  ])('after “%s” (%s): was %s, is on %s', async (label, route, where, after) => {
+    list(HELD, [{ kernel_id: 'k1', profile: 'acme', env: 'ACME_TOKEN' }], [HANDLE]);
+    await model.look();
+    const answer = new PromiseDelegate<object>();
+    server.answers[route] = answer.promise;
+    await press(label);
+    if (label === REVOKE[0]) {
+      const agree = (): HTMLElement =>
+        document.querySelector<HTMLElement>('.jp-Dialog .jp-mod-accept') ?? expect.fail();
+      (await vi.waitFor(agree)).click();
+    }
+    await vi.waitFor(() => expect(model.busy('acme')).toBe(true));
+    expect(focused()).toBe(label);
+    const cell = document.body.appendChild(document.createElement('textarea'));
+    if (where === 'elsewhere') {
+      cell.focus();
+    }
+    list(label === FORGET[0] ? {} : HELD);
+    answer.resolve({ ...INJECTION, state: 'done' });
+    await vi.waitFor(() => expect(panel.node.querySelector(`[aria-label="${label}"]`)).toBeNull());
+    expect(model.outcome('acme')?.kind).toBe('done');
+    expect(focused()).toBe(after);
+    expect(document.activeElement === cell).toBe(where === 'elsewhere');
+  });
+
+  it('stays on the card after Cancel', async () => {
+    server.answers['POST profiles/acme/token'] = new Promise<object>(() => undefined);
+    await press('Fetch acme');
+    const cancel = await vi.waitFor(() => button('Cancel acme'), 3000);
+    cancel.focus();
+    cancel.click();
+    await vi.waitFor(() => expect(cancel.isConnected).toBe(false));
+    expect(focused()).toBe('Fetch acme');
+  });
+});
+
+it('announces a result, and not each second of its countdown', async () => {
+  model.setOutcome('acme', { kind: 'done', text: 'Fetched.', expiresAt: HELD.expires_at });
+  const result = (): Element =>
+    panel.node.querySelector('.jp-Tokens-outcome:has(time)') ?? expect.fail();
+  const shown = await vi.waitFor(result);
+  expect(shown.textContent).toMatch(/^Fetched\. .* left$/);
+  expect(shown.querySelector('[role=status]')?.textContent).toBe('Fetched.');
+});
