@@ -102,7 +102,7 @@ export class Actions {
       const env = this.variables[profile];
       const options = { params, ...(env && { env }) };
       const done = await this._tokens.inject(kernel.id, profile, options, () =>
-        this._tokens.setOutcome(profile, { kind: 'done', text: this._waits(kernel) })
+        this._tokens.setOutcome(profile, { kind: 'waiting', text: this._waits(kernel) })
       );
       if (done.state === 'failed') {
         throw new Error(done.message ?? this._trans.__('The kernel did not accept the token.'));
@@ -125,7 +125,7 @@ export class Actions {
     return this._tell(profile, async () => {
       const kernel = this._running(wanted);
       const done = await this._tokens.removeFrom(kernel.id, profile, () =>
-        this._tokens.setOutcome(profile, { kind: 'done', text: this._waits(kernel) })
+        this._tokens.setOutcome(profile, { kind: 'waiting', text: this._waits(kernel) })
       );
       if (done.state === 'failed') {
         throw new Error(done.message ?? this._trans.__('The kernel did not remove the token.'));
@@ -191,13 +191,6 @@ export class Actions {
   async refreshAll(): Promise<void> {
     const known = this._tokens.profiles?.filter(profile => profile.state !== 'none') ?? [];
     await Promise.all(known.map(profile => this.fetch(profile.name, profile.token_params, true)));
-  }
-
-  async remove(profile: string): Promise<boolean> {
-    return this._tell(profile, async () => {
-      await this._tokens.remove(profile);
-      return null;
-    });
   }
 
   private async _tell(profile: string, work: () => Promise<Outcome | null>): Promise<boolean> {

@@ -5,7 +5,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { Poll, Throttler } from '@lumino/polling';
 import { Signal } from '@lumino/signaling';
 
-import { CANCELLED, problemOf, request, RequestError, type Method } from './request';
+import { CANCELLED, problemOf, request, RequestError, UNREACHABLE, type Method } from './request';
 import { eventSchema } from './tokens';
 import type {
   IEditable,
@@ -185,7 +185,9 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   async forget(profile: string): Promise<void> {
-    await this._during(profile, () => this._ask('DELETE', ['profiles', profile, 'token']));
+    await this._during(profile, signal =>
+      this._ask('DELETE', ['profiles', profile, 'token'], undefined, signal)
+    );
   }
 
   reveal(profile: string, params: Params): Promise<ITokenFacts> {
@@ -212,7 +214,7 @@ export class TokensModel implements ITokens, IDisposable {
           if (signal.aborted) {
             break;
           }
-          attempt = await this._lookAtLogin([...path, attempt.id], attempt);
+          attempt = await this._lookAtLogin([...path, attempt.id], attempt, signal);
         }
       } finally {
         this._attempts.delete(profile);
@@ -223,26 +225,29 @@ export class TokensModel implements ITokens, IDisposable {
 
   private async _lookAtLogin(
     path: readonly string[],
-    attempt: ILoginAttempt
+    attempt: ILoginAttempt,
+    signal: AbortSignal
   ): Promise<ILoginAttempt> {
     try {
-      return await this._ask<ILoginAttempt>('GET', path);
+      return await this._ask<ILoginAttempt>('GET', path, undefined, signal);
     } catch (error) {
       return unlessSilent(error, attempt);
     }
   }
 
   logOut(profile: string): Promise<ILogout> {
-    return this._during(profile, () =>
-      this._ask<ILogout>('DELETE', ['profiles', profile, 'login'])
+    return this._during(profile, signal =>
+      this._ask<ILogout>('DELETE', ['profiles', profile, 'login'], undefined, signal)
     );
   }
 
   async revoke(profile: string, handle: string): Promise<void> {
-    await this._during(profile, () => this._ask('DELETE', ['handles', handle]));
+    await this._during(profile, signal =>
+      this._ask('DELETE', ['handles', handle], undefined, signal)
+    );
   }
 
-  /** @param waits - Called at each poll while the kernel is busy. */
+  /** @param waits - Called once if the kernel is busy. */
   async inject(
     kernelId: string,
     profile: string,
@@ -270,13 +275,15 @@ export class TokensModel implements ITokens, IDisposable {
     injection: IInjection,
     waits: () => void
   ): Promise<IInjection> {
+    if (injection.state === 'queued') {
+      waits();
+    }
     // A cell may run for hours; the card stays usable meanwhile.
     for (
       let pause = LOOK_MS;
       injection.state === 'queued';
       pause = Math.min(2 * pause, MOST_LOOK_MS)
     ) {
-      waits();
       await new Promise(resolve => setTimeout(resolve, pause));
       if (this.isDisposed) {
         break;
@@ -324,16 +331,28 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   async put(profile: string, settings: Settings): Promise<void> {
-    await this._during(profile, () => this._ask('PUT', ['profiles', profile], settings));
+    await this._during(profile, signal =>
+      this._ask('PUT', ['profiles', profile], settings, signal)
+    );
   }
 
   async remove(profile: string): Promise<void> {
-    await this._during(profile, () => this._ask('DELETE', ['profiles', profile]));
+    await this._during(profile, signal =>
+      this._ask('DELETE', ['profiles', profile], undefined, signal)
+    );
   }
 
   private _heard(_: unknown, { schema_id }: Event.Emission): void {
     if (CHANGES.has(schema_id)) {
-      void this._soon.invoke();
+      this._isDue = true;
+      void this._catchUp();
+    }
+  }
+
+  /** Polls again if there was an event during the poll: the throttler ignores calls meanwhile. */
+  private async _catchUp(): Promise<void> {
+    while (this._isDue) {
+      await this._soon.invoke();
     }
   }
 
@@ -372,6 +391,7 @@ export class TokensModel implements ITokens, IDisposable {
     const before = new Map(this.profiles?.map(profile => [profile.name, profile]));
     const profiles = listed.profiles.map(profile => same(before.get(profile.name), profile));
     const another =
+      this._dropUnreachable() ||
       this.problem !== null ||
       profiles.length !== this.profiles?.length ||
       profiles.some((profile, index) => profile !== this.profiles?.[index]) ||
@@ -403,6 +423,17 @@ export class TokensModel implements ITokens, IDisposable {
         this.refreshFailed.emit(profile);
       }
     }
+  }
+
+  /** The server is back: removes what the cards say about its absence. Returns whether any did. */
+  private _dropUnreachable(): boolean {
+    const before = this._outcomes.size;
+    for (const [profile, outcome] of this._outcomes) {
+      if (outcome.kind === 'problem' && outcome.problem.reason === UNREACHABLE) {
+        this._outcomes.delete(profile);
+      }
+    }
+    return this._outcomes.size < before;
   }
 
   /** The sooner a token expires, the sooner the next poll: the state changes in the last fifth of its life. */
@@ -469,11 +500,14 @@ export class TokensModel implements ITokens, IDisposable {
   private readonly _poll: Poll;
   private readonly _soon = new Throttler(
     () => {
+      this._isDue = false;
       this.happened++;
       return this.look();
     },
     { limit: EVENTS_MS, edge: 'trailing' }
   );
+  /** Whether there was an event since the last poll for events began. */
+  private _isDue = false;
   /** The running actions of each profile. */
   private readonly _waits = new Map<string, Set<AbortController>>();
   /** The pending login of each profile. */
@@ -508,6 +542,10 @@ function unlessSilent<T>(error: unknown, before: T): T {
 /** Waits this many milliseconds, or until the signal is aborted. */
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
     const timer = setTimeout(resolve, milliseconds);
     const end = (): void => {
       clearTimeout(timer);

@@ -10,6 +10,9 @@ const ROOT = 'jupyter-tokens';
 /** The reason of a request that the user has cancelled. */
 export const CANCELLED = 'cancelled';
 
+/** The reason of a request that got no answer. */
+export const UNREACHABLE = 'unreachable';
+
 /** The server refused a request, or the request did not reach it. */
 export class RequestError extends Error {
   constructor(
@@ -62,25 +65,32 @@ export async function request<T>(
     const isCancelled = signal?.reason === CANCELLED;
     throw new RequestError(
       isCancelled
-        ? problem(CANCELLED, trans.__('Cancelled. The server may still fetch the token.'), true)
-        : problem('unreachable', trans.__('The Jupyter server does not answer.'), true),
+        ? problem(CANCELLED, cancelled(method, parts, trans), true)
+        : problem(UNREACHABLE, trans.__('The Jupyter server does not answer.'), true),
       null
     );
   }
   const data = parsed(text);
-  if (!response.ok) {
+  if (!response.ok || data === undefined) {
     throw new RequestError(isProblem(data) ? data : unexpected(response, trans), response.status);
   }
   const date = Date.parse(response.headers.get('Date') ?? '');
   return { data: data as T, date: Number.isNaN(date) ? null : date };
 }
 
+/** Undefined if the text is not JSON; null for an answer without a body. */
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return text === '' ? null : JSON.parse(text);
   } catch {
-    return null;
+    return undefined;
   }
+}
+
+function cancelled(method: Method, parts: readonly string[], trans: TranslationBundle): string {
+  return method === 'POST' && parts.at(-1) !== 'login'
+    ? trans.__('Cancelled. The server may still fetch the token.')
+    : trans.__('Cancelled. The server may still do it.');
 }
 
 function isProblem(data: unknown): data is IProblem {
@@ -88,6 +98,13 @@ function isProblem(data: unknown): data is IProblem {
 }
 
 function unexpected(response: Response, trans: TranslationBundle): IProblem {
+  if (response.ok) {
+    return problem(
+      'http',
+      trans.__('The server sent no data, but perhaps its login page. Reload this browser page.'),
+      false
+    );
+  }
   const status = `${response.status} ${response.statusText}`.trim();
   return response.status === 404
     ? problem('absent', trans.__('This server does not have the extension jupyter_tokens.'), false)

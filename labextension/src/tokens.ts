@@ -281,9 +281,10 @@ export interface IFound {
 /** Where the server can store a secret. */
 export type Store = 'keyring' | 'file';
 
-/** The result of the last action, as the card shows it. */
+/** The result of the last action, or what it waits for, as the card shows it. */
 export type Outcome =
   | { readonly kind: 'done'; readonly text: string; readonly expiresAt?: string | null }
+  | { readonly kind: 'waiting'; readonly text: string }
   | { readonly kind: 'problem'; readonly problem: IProblem };
 
 export interface IInjectRequest {
@@ -346,7 +347,11 @@ export interface ITokens {
   /** Ends a handle of the profile: its workers get no further tokens. */
   revoke(profile: string, handle: string): Promise<void>;
 
-  /** Resolves when the kernel has the token, however long it is busy. */
+  /**
+   * Resolves when the kernel has the token, however long it is busy.
+   *
+   * @param waits - Called once if the kernel is busy.
+   */
   inject(
     kernelId: string,
     profile: string,

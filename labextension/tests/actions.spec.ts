@@ -95,6 +95,26 @@ it('waits for a busy kernel', async () => {
   });
 });
 
+it('says that a kernel is busy once, and until it is not', async () => {
+  vi.useFakeTimers();
+  notebook.kernel = KERNEL;
+  server.answers['POST kernels/k1/inject'] = { ...INJECTION, state: 'queued' };
+  server.answers['GET kernels/k1/inject/i'] = { ...INJECTION, state: 'queued' };
+  server.answers['POST profiles/acme/token'] = { has_value: true };
+  const injected = actions.inject('acme', {});
+  await vi.advanceTimersByTimeAsync(60_000);
+  const text = 'Waiting for the kernel of a.ipynb, which is busy.';
+  expect(model.outcome('acme')).toEqual({ kind: 'waiting', text });
+  await actions.fetch('acme', {}, false);
+  await vi.advanceTimersByTimeAsync(9000);
+  expect(model.outcome('acme')).toMatchObject({ kind: 'done', text: 'Fetched.' });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(model.outcome('acme')).toBeNull();
+  server.answers['GET kernels/k1/inject/i'] = INJECTION;
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(await injected).toBe(true);
+});
+
 it('says so where there is no kernel', async () => {
   expect(await actions.inject('acme', {})).toBe(false);
   expect(server.seen.some(({ method }) => method === 'POST')).toBe(false);
@@ -117,6 +137,44 @@ it('waits no longer than the user wants to', async () => {
     kind: 'done',
     text: 'Cancelled. The server may still fetch the token.'
   });
+});
+
+it.each<[string, string, (actions: Actions) => Promise<boolean>]>([
+  ['logs out', 'DELETE profiles/acme/login', own => own.logOut('acme')],
+  ['forgets', 'DELETE profiles/acme/token', own => own.forget('acme')],
+  ['revokes', 'DELETE handles/h1', own => own.revoke('acme', 'h1')],
+  ['removes from a kernel', 'DELETE kernels/k1/inject', own => own.removeFrom('acme', KERNEL)],
+  ['begins a login', 'POST profiles/acme/login', own => own.logIn('acme', {})]
+])('waits no longer than the user wants to while it %s', async (_, route, act) => {
+  server.answers[route] = new Promise<object>(() => undefined);
+  const acted = act(actions);
+  actions.cancel('acme');
+  expect(await acted).toBe(false);
+  expect(model.outcome('acme')).toMatchObject({
+    kind: 'done',
+    text: 'Cancelled. The server may still do it.'
+  });
+});
+
+it.each<[string, string, () => Promise<void>]>([
+  ['saves', 'PUT profiles/acme', () => model.put('acme', {})],
+  ['removes', 'DELETE profiles/acme', () => model.remove('acme')]
+])('waits no longer than the user wants to while it %s a profile', async (_, route, act) => {
+  server.answers[route] = new Promise<object>(() => undefined);
+  const acted = act();
+  model.cancel('acme');
+  await expect(acted).rejects.toMatchObject({ problem: { reason: 'cancelled' } });
+});
+
+it('does not say that the server is away when it is back', async () => {
+  server.answers['POST profiles/acme/token'] = null;
+  await actions.fetch('acme', {}, false);
+  expect(model.outcome('acme')).toMatchObject({ problem: { reason: 'unreachable' } });
+  const changed = vi.fn();
+  model.changed.connect(changed);
+  await model.look();
+  expect(model.outcome('acme')).toBeNull();
+  expect(changed).toHaveBeenCalled();
 });
 
 it('hands a value to nobody but who shows it', async () => {
@@ -208,6 +266,16 @@ describe('a login', () => {
     actions.cancel('acme');
     expect(await loggedIn).toBe(true);
     expect(model.busy('acme')).toBe(false);
+    expect(model.outcome('acme')).toMatchObject({ kind: 'done', text: 'Cancelled.' });
+  });
+
+  it('ends at once when the user cancels while it looks', async () => {
+    const loggedIn = actions.logIn('acme', {});
+    server.answers['GET profiles/acme/login/l1'] = new Promise<object>(() => undefined);
+    await vi.advanceTimersByTimeAsync(1500);
+    actions.cancel('acme');
+    expect(await loggedIn).toBe(true);
+    expect(model.attempt('acme')).toBeNull();
     expect(model.outcome('acme')).toMatchObject({ kind: 'done', text: 'Cancelled.' });
   });
 

@@ -1,5 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Event } from '@jupyterlab/services';
+import { PromiseDelegate } from '@lumino/coreutils';
 import { Signal } from '@lumino/signaling';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
@@ -124,6 +125,25 @@ describe('TokensModel', () => {
     expect(model.profiles?.map(({ state }) => state)).toEqual(['fresh']);
   });
 
+  it('looks again after an event while it looks', async () => {
+    const stream = new Signal<object, Event.Emission>({});
+    model.follow({ stream } as unknown as Event.IManager);
+    vi.useFakeTimers();
+    const before = server.answers['GET profiles'] as object;
+    const slow = new PromiseDelegate<object>();
+    server.answers['GET profiles'] = slow.promise;
+    stream.emit({ schema_id: eventSchema('fetched') });
+    await vi.advanceTimersByTimeAsync(1000);
+    list(profile({ state: 'fresh' }));
+    stream.emit({ schema_id: eventSchema('injected') });
+    slow.resolve(before);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(model.profiles?.map(({ state }) => state)).toEqual(['fresh']);
+    const seen = server.seen.length;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(server.seen).toHaveLength(seen);
+  });
+
   it('leaves events that change nothing alone', async () => {
     const stream = new Signal<object, Event.Emission>({});
     model.follow({ stream } as unknown as Event.IManager);
@@ -213,6 +233,11 @@ describe('TokensModel', () => {
       '«This server does not have the extension jupyter_tokens.»'
     ],
     ['http', { status: 418, body: {} }, '«The server answered with status 418.»'],
+    [
+      'http',
+      { status: 200, body: '<html>Log in</html>' },
+      '«The server sent no data, but perhaps its login page. Reload this browser page.»'
+    ],
     ['unreachable', null, '«The Jupyter server does not answer.»']
   ])('has its own words translated: %s', async (reason, answer, message) => {
     server.answers['GET profiles'] = answer;

@@ -8,11 +8,12 @@ export interface ISeen {
   readonly body: unknown;
 }
 
-type Answer = object | { readonly status: number; readonly body: object } | Promise<object> | null;
+type Answer =
+  object | { readonly status: number; readonly body: object | string } | Promise<object> | null;
 
 /**
  * A server that answers from a table, by `METHOD path`; null stands for one that is not there, a promise for one
- * that takes its time.
+ * that takes its time, a string as the body for a page.
  */
 export class Server {
   readonly seen: ISeen[] = [];
@@ -46,11 +47,12 @@ export class Server {
         throw new TypeError('Failed to fetch');
       }
       const { status, body } = isStatus(answer) ? answer : { status: 200, body: answer };
-      return new Response(JSON.stringify(body), { status, headers: { Date: this.date } });
+      const sent = typeof body === 'string' ? body : JSON.stringify(body);
+      return new Response(sent, { status, headers: { Date: this.date } });
     }
   });
 }
 
-function isStatus(answer: Answer | undefined): answer is { status: number; body: object } {
+function isStatus(answer: Answer | undefined): answer is { status: number; body: object | string } {
   return answer !== undefined && answer !== null && 'status' in answer;
 }
