@@ -14,6 +14,7 @@ import pytest
 from jupyter_tokens.cli.store import StoreApp
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ConfigurationError
+from jupyter_tokens.protocol.records import Record
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.sources.stores import Store, StoreUnavailable, TokenStore
@@ -108,6 +109,27 @@ def test_a_living_holder_renews_its_lock(store: Store, redis_server: RedisServer
             pass
         assert client.pttl(lock) > 2500
     client.close()
+
+
+def test_a_record_stays_one_with_its_marks_when_a_new_key_is_put_first(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLD_KEY", "o" * 32)
+    monkeypatch.setenv("NEW_KEY", "n" * 32)
+    before = TokenStore(keys=["env:OLD_KEY"]).open_records(clock)
+    after = TokenStore(keys=["env:NEW_KEY", "env:OLD_KEY"]).open_records(clock)
+    before.put("handle", "a", {"lease": 1}, seconds=60)
+    before.mark("handle", "a", {}, counts="uses")
+    assert not after.add("handle", "a", {"lease": 2}, seconds=60)
+    # As a renewal that had read the record before it was revoked.
+    after.mark("handle", "a", {"revoked": 1})
+    after.put("handle", "a", {"lease": 3}, seconds=60)
+    after.mark("handle", "a", {}, counts="uses")
+    expected = Record({"lease": 3}, {"uses": 2, "revoked": 1})
+    assert after.all("handle") == [expected]
+    assert after.get("handle", "a") == expected
+    before.close()
+    after.close()
 
 
 @pytest.mark.parametrize("damage", ["wrong kind", "no fence", "not a number", "not sealed"])

@@ -38,6 +38,16 @@ for field = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[field], ARGV[field +
 if ARGV[1] ~= '' then redis.call('HINCRBY', KEYS[1], ARGV[1], 1) end
 return 1
 """
+# Writes a record under the first key's name, where it keeps the marks that it has under the name of an older key.
+_WRITE = """
+for old = 2, #KEYS do
+    if redis.call('EXISTS', KEYS[old]) == 1 then redis.call('RENAMENX', KEYS[old], KEYS[1]) end
+end
+if ARGV[3] == 'new' and redis.call('HEXISTS', KEYS[1], 'sealed') == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'sealed', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
 _T = TypeVar("_T")
 
 
@@ -60,41 +70,25 @@ class RedisRecords(Records):
         self._store = store
         self._redis = store.client
         self._mark = self._redis.register_script(_MARK)
+        self._write = self._redis.register_script(_WRITE)
         self._names = [hmac.digest(key, b"name of a record", hashlib.sha256) for key in keys]
         seals = [hmac.digest(key, b"seal of a record", hashlib.sha256) for key in keys]
         self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(seal)) for seal in seals])
         self._damage = InvalidToken
 
     def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
-        key, sealed = self._keys(kind, name)[0], self._close(kind, name, facts)
-
-        def add() -> bool:
-            with self._redis.pipeline(transaction=True) as both:
-                both.hsetnx(key, _SEALED, sealed)
-                both.pexpire(key, _ms(seconds), gt=True)
-                both.pexpire(key, _ms(seconds), nx=True)
-                return bool(both.execute()[0])
-
-        return self._ask(add)
+        return self._written(kind, name, facts, seconds, "new")
 
     def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
-        key, sealed = self._keys(kind, name)[0], self._close(kind, name, facts)
-
-        def put() -> None:
-            with self._redis.pipeline(transaction=True) as both:
-                both.hset(key, _SEALED, sealed)
-                both.pexpire(key, _ms(seconds))
-                both.execute()
-
-        self._ask(put)
+        self._written(kind, name, facts, seconds, "any")
 
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
         given = [part for mark in marks.items() for part in mark]
-        for key in self._keys(kind, name):
+        for key in self._moving(kind, name):
             self._ask(lambda key=key: self._mark(keys=[key], args=[counts, *given]))  # type: ignore[misc]
 
     def get(self, kind: str, name: str) -> Record | None:
-        for key in self._keys(kind, name):
+        for key in self._moving(kind, name):
             found = self._open(kind, key, self._ask(lambda key=key: self._read(key)))  # type: ignore[misc]
             if found is not None:
                 return found
@@ -135,6 +129,14 @@ class RedisRecords(Records):
     def _keys(self, kind: str, name: str) -> list[str]:
         text = f"{kind}\0{name}".encode()
         return [f"{_PREFIX}{kind}:{hmac.digest(key, text, hashlib.sha256).hex()[:40]}" for key in self._names]
+
+    def _written(self, kind: str, name: str, facts: Mapping[str, Any], seconds: float, which: str) -> bool:
+        keys, values = self._keys(kind, name), [self._close(kind, name, facts), _ms(seconds), which]
+        return bool(self._ask(lambda: self._write(keys=keys, args=values)))
+
+    def _moving(self, kind: str, name: str) -> list[str]:
+        """Return the names, the first key's last: so a record is found even if a write moves it meanwhile."""
+        return self._keys(kind, name)[::-1]
 
     def _close(self, kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
         return self._fernet.encrypt(json.dumps({"kind": kind, "name": name, "facts": facts}).encode())
