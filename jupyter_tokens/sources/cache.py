@@ -395,7 +395,7 @@ class TokenCache:
         flight.future.set_result(token)
 
     def _sweep(self, now: float) -> None:
-        """Remove expired tokens when the number of tokens has doubled: parameters may vary without end."""
+        """Remove expired tokens and old errors when the number of keys has doubled: parameters may vary without end."""
         if len(self._entries) >= self._sweep_at:
             self._entries = {key: e for key, e in self._entries.items() if e.flight is not None or e.ends_at > now}
             self._sweep_at = max(_FEW, 2 * len(self._entries))
@@ -403,6 +403,7 @@ class TokenCache:
     def _failed(self, flight: _Flight, error: Exception) -> None:
         failure = error.copy() if isinstance(error, TokenError) else None
         with self._lock:
+            self._sweep(self._clock.elapsed())
             entry = flight.entry
             entry.flight = None
             entry.error = failure

@@ -794,6 +794,18 @@ def test_dead_tokens_do_not_pile_up(clock: Clock, monkeypatch: pytest.MonkeyPatc
     assert len(bench.cache._entries) <= 8
 
 
+def test_errors_do_not_pile_up(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FEW", 8)
+    bench = Bench(clock)
+    for number in range(200):
+        bench.failures.append(Throttled("no"))
+        with pytest.raises(Throttled):
+            bench.cache.get(Key("mine", (("n", number),)))
+    assert len(bench.cache.keys()) <= 8
+    # The last error is always kept.
+    assert bench.cache.keys()[-1].params == (("n", 199),)
+
+
 def test_live_tokens_are_not_swept_away(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FEW", 8)
     bench = Bench(clock, life=10_000)
