@@ -20,6 +20,7 @@ from ..config.files import load_settings
 from ..errors import ConfigurationError, NotGranted, UnknownProfile
 from ..protocol.handles import ID, Handles
 from ..server.activity import count_fetch, watch
+from ..sources.cache import Key
 from ..sources.local import LocalSource
 from ..sources.stores import TokenStore
 from .activity import Audit
@@ -42,7 +43,6 @@ from .page import LoggedInHandler, PageHandler, login
 if TYPE_CHECKING:
     from ..protocol.handles import Issued
     from ..protocol.records import Records
-    from ..sources.cache import Key
     from ..sources.local import Fetched
 
 __all__ = ["ROUTES", "Route", "TokenService"]
@@ -198,11 +198,13 @@ class TokenService(Configurable):
         return key._replace(user=user) if profile.is_personal else key
 
     async def forget(self, user: str, name: str) -> None:
-        """Forget a profile's tokens, also in the store. If each user has a separate secret, only this user's tokens."""
+        """Forget a profile's tokens. If each user has a separate secret, only this user's tokens."""
         user = user if self.source.profile(name).is_personal else ""
         kept = self.source.keys()
 
         def forget() -> None:
+            # Also if no token is cached here: another replica may have put one into the store.
+            self.source.forget(Key(name, user=user))
             for key in kept:
                 if (key.profile, key.user) == (name, user):
                     self.source.forget(key)

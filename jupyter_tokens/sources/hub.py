@@ -106,7 +106,7 @@ class HubSource(LocalSource):
         if self._is_own(key.profile):
             return super().fetch(key, ask)
         try:
-            return self._service.fetch(key, ask)
+            return self._service.fetch(key, self._since_forgotten(key, ask))
         except NotGranted:
             self._ask_from = -inf
             raise

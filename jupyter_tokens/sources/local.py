@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..clock import utc
 from ..config.editing import remove
 from ..config.files import config_files, load_profiles, stamp
 from ..errors import ConfigurationError, LoginNeeded, TokenError, detached_errors
@@ -21,6 +22,8 @@ from .stores import TokenStore
 from .upstream import Upstream
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ..clock import Clock
     from ..config.profiles import Profile, Profiles
     from ..providers.base import Listed
@@ -91,6 +94,7 @@ class LocalSource(TokenSource):
         self._profiles = profiles
         self._fingerprint: object = None
         self._keys: dict[Hashable, Key] = {}
+        self._forgotten: dict[Key, datetime] = {}  # by profile and user, with any parameters
         self._lock = threading.Lock()
         self._observers: list[Callable[[Fetched], None]] = []
         self._upstream = Upstream(self._current, transport, self.clock, subject=lambda name: self.get(self.key(name)))
@@ -230,7 +234,7 @@ class LocalSource(TokenSource):
             if shared is None:
                 return call()
             stored = True
-            return shared.get(key, ask, wanted, asked)
+            return shared.get(key, self._since_forgotten(key, ask), wanted, asked)
 
         try:
             token = self._upstream.fetch(key, share)
@@ -243,13 +247,15 @@ class LocalSource(TokenSource):
         return token
 
     def forget(self, key: Key) -> None:
-        """Remove what is cached under a key, in this process and in the store."""
+        """Remove what is cached under a key. The next fetch takes nothing older from the store."""
+        self._forgotten[Key(key.profile, user=key.user)] = utc(self.clock.now())
         if self._shared is not None:
             self._shared.forget([key])
         super().forget(key)
 
     def forget_profile(self, profile: str) -> None:
-        """Remove what is cached for a profile, in this process and in the store."""
+        """Remove what is cached for a profile. The next fetch takes nothing older from the store."""
+        self._forgotten[Key(profile)] = utc(self.clock.now())
         if self._shared is not None:
             self._shared.forget(self._shared.known(profile))
         super().forget_profile(profile)
@@ -297,6 +303,16 @@ class LocalSource(TokenSource):
         self._upstream.close()
         if self._shared is not None:
             self._shared.close()
+
+    def _since_forgotten(self, key: Key, ask: Ask) -> Ask:
+        """Add to `ask` that the token must be newer than the last `forget` of its profile.
+
+        The store can still have an older token: `SharedTokens.forget` empties only slots that it has used itself.
+        """
+        forgotten = self._forgotten.get(Key(key.profile, user=key.user))
+        if forgotten is None:
+            return ask
+        return ask._replace(newer_than=forgotten if ask.newer_than is None else max(ask.newer_than, forgotten))
 
     def _open_shared(self) -> SharedTokens | None:
         """Return the shared store of the current configuration, if it has one. Raises `ConfigurationError`."""

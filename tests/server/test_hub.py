@@ -131,6 +131,14 @@ async def test_refresh_and_newer_than_reach_the_service(by_proof: Call, sandbox:
     assert sandbox.requests["oneaccess"] == 2
 
 
+async def test_a_forgotten_token_of_the_service_is_fetched_anew(call: Call, by_proof: Call, sandbox: Sandbox) -> None:
+    first = told(await by_proof("token", {"profile": "shared"}))
+    assert (await call("DELETE", "profiles/shared/token")).code == 204
+    second = told(await by_proof("token", {"profile": "shared"}))
+    assert first["value"] != second["value"]
+    assert sandbox.requests["oneaccess"] == 2
+
+
 async def test_limits_of_the_services_profile_hold_here(by_proof: Call) -> None:
     refused = await by_proof("token", {"profile": "limited"})
     assert (refused.code, told(refused)["reason"]) == (403, "limited")

@@ -147,6 +147,14 @@ def test_the_page_shows_what_all_of_them_served(replicas: list[Replica], hub: Hu
     browser.client.close()
 
 
+@pytest.mark.parametrize("profile", ["oneaccess", "mine"])
+def test_what_is_forgotten_at_one_it_does_not_take_from_the_store(replicas: list[Replica], profile: str) -> None:
+    one, other = replicas
+    first = one.call("POST", "token", ALICE, profile=profile).json()["value"]
+    assert other.call("DELETE", f"profiles/{profile}/token", ALICE).status_code == 204
+    assert other.call("POST", "token", ALICE, profile=profile).json()["value"] != first
+
+
 def test_while_redis_is_gone_nobody_with_a_handle_is_let_in_and_users_go_on(
     replicas: list[Replica], redis_server: RedisServer
 ) -> None:

@@ -399,6 +399,29 @@ def test_forgetting_empties_the_slot(machine: Machine, clock: Clock) -> None:
     assert value(first) != new
 
 
+def test_a_forgotten_token_is_not_taken_from_a_slot_that_this_process_has_never_used(
+    machine: Machine, clock: Clock
+) -> None:
+    first, second = machine.source(clock), machine.source(clock)
+    old = value(first)
+    second.forget_profile("one")
+    assert (new := value(second)) != old
+    third = machine.source(clock)
+    clock.advance(2)
+    third.forget(third.key("one"))
+    assert value(third) not in {old, new}
+    assert len(machine.vendor.calls) == 3
+
+
+def test_what_was_fetched_since_a_token_was_forgotten_is_shared(machine: Machine, clock: Clock) -> None:
+    first, second = machine.source(clock), machine.source(clock)
+    second.forget_profile("one")
+    clock.advance(2)
+    token = value(first)
+    assert value(second) == token
+    assert len(machine.vendor.calls) == 1
+
+
 DAMAGES = {
     "empty": b"",
     "no line": b"x" * 100,
