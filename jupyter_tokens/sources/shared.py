@@ -117,10 +117,7 @@ class SharedTokens:
         for key in keys:
             last = self._last.pop(key, None)
             if last is not None:
-                try:
-                    self._store.drop(last.name)
-                except StoreUnavailable as problem:
-                    self._warn(str(problem))
+                self._drop(last.name)
 
     def known(self, profile: str) -> list[Key]:
         """Return the keys of a profile for which this process has used slots."""
@@ -151,16 +148,14 @@ class SharedTokens:
             self._put(seal.refusal_name, seal.close(fence, {"error": error.to_dict()}), _REFUSAL_SECONDS, fence)
             raise
         self._put_token(seal, token, fence)
+        self._drop(seal.refusal_name)
         self._remember(key, seal.name, token, fence)
         return token
 
     def _seal_anew(self, seal: _Seal, found: _Found, fence: int) -> _Found:
         """Move an entry of an older key to the slot of the current key."""
         self._put_token(seal, found.token, fence)
-        try:
-            self._store.drop(found.seal.name)
-        except StoreUnavailable as problem:
-            self._warn(str(problem))
+        self._drop(found.seal.name)
         return found._replace(fence=fence, seal=seal)
 
     def _put_token(self, seal: _Seal, token: Token, fence: int) -> None:
@@ -173,6 +168,12 @@ class SharedTokens:
     def _put(self, name: str, sealed: bytes, life: float, fence: int) -> None:
         try:
             self._store.put(name, sealed, life=life, fence=fence)
+        except StoreUnavailable as problem:
+            self._warn(str(problem))
+
+    def _drop(self, name: str) -> None:
+        try:
+            self._store.drop(name)
         except StoreUnavailable as problem:
             self._warn(str(problem))
 

@@ -299,6 +299,16 @@ def test_a_refused_credential_is_shown_once_by_all_for_a_while(machine: Machine,
     assert len(machine.vendor.calls) == 3
 
 
+def test_a_success_ends_the_refusal(machine: Machine, clock: Clock) -> None:
+    source = machine.source(clock)
+    machine.vendor.status = 401
+    with pytest.raises(Unauthorized):
+        value(source)
+    machine.vendor.status = 200
+    token = source.get(source.key("one"), refresh=True)
+    assert value(machine.source(clock), newer_than=token.obtained_at) != token.reveal()
+
+
 def test_a_changed_secret_does_not_wait_for_the_refusal_of_the_old_one(machine: Machine, clock: Clock) -> None:
     machine.vendor.status = 401
     with pytest.raises(Unauthorized):
