@@ -281,6 +281,25 @@ def test_what_has_expired_is_swept(machine: Machine, clock: Clock) -> None:
     assert before not in machine.slots()
 
 
+def test_the_fence_goes_up_as_long_as_there_is_a_slot(machine: Machine, clock: Clock) -> None:
+    store = TokenStore.configured().open(clock)
+    assert store is not None
+
+    def fill(name: str, days: int) -> int:
+        with store.lock(name, seconds=0) as fence:
+            store.put(name, b"", life=days * 86_400, fence=fence)
+        os.utime(machine.folder / f"{name}.lock", (clock.now(), clock.now()))
+        return fence
+
+    assert [fill("long", 30), fill("long", 30)] == [1, 2]
+    clock.advance(2 * 86_400)
+    fill("short", 1)
+    assert fill("long", 3) == 3
+    clock.advance(4 * 86_400)
+    fill("short", 1)
+    assert not (machine.folder / "long.lock").exists()
+
+
 def test_a_refused_credential_is_shown_once_by_all_for_a_while(machine: Machine, clock: Clock) -> None:
     machine.vendor.status = 401
     for _ in range(3):
@@ -491,6 +510,24 @@ def test_only_a_few_old_keys_are_kept(machine: Machine) -> None:
     for _ in range(9):
         file = TokenStore.configured().rekey()
     assert len(file.read_text().split()) == 4
+
+
+def test_no_key_is_lost_when_several_are_made_at_once(machine: Machine) -> None:
+    at_once = threading.Barrier(3)
+
+    def rekey() -> None:
+        at_once.wait(60)
+        TokenStore.configured().rekey()
+
+    before = TokenStore.configured().sealing_keys()
+    threads = [threading.Thread(target=rekey) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    after = TokenStore.configured().sealing_keys()
+    assert len(set(after)) == 4
+    assert after[3:] == before
 
 
 def configure(config_dir: Path, **settings: Any) -> None:

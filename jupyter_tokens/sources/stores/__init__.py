@@ -121,10 +121,9 @@ class TokenStore(Configurable):
                 "The keys come from TokenStore.keys, so they cannot be changed here.",
                 hint="Insert a reference to a new key before the others in TokenStore.keys.",
             )
-        kept = self.sealing_keys()
-        file = Path(jupyter_data_dir()) / _KEY_FILE
+        file = _own_key_file()
         with _writing(file):
-            replace_file(file, b"\n".join([_new_key(), *kept[: _MOST_KEYS - 1]]) + b"\n")
+            replace_file(file, b"\n".join([_new_key(), *self.sealing_keys()[: _MOST_KEYS - 1]]) + b"\n")
         return file
 
 

@@ -113,7 +113,7 @@ class FileStore(Store):
         return None if kept is None else Slot(file.name.removesuffix(_SLOT), age, kept.left, facts.st_size)
 
     def _sweep(self) -> None:
-        """Remove expired and damaged slots, and lock files that were not used for a day.
+        """Remove expired and damaged slots, and lock files that have no slot and were not used for a day.
 
         At most once a minute: this reads all slots, and a hub's service has one for each user.
         """
@@ -127,7 +127,9 @@ class FileStore(Store):
                 if self._read(file) is None:
                     file.unlink(missing_ok=True)
             for file in self._folder.glob(f"*{_LOCK}"):
-                if self._clock.now() - file.stat().st_mtime > _OLD_LOCK_SECONDS:
+                # As long as there is a slot, its next fence must be greater.
+                unused = self._clock.now() - file.stat().st_mtime > _OLD_LOCK_SECONDS
+                if unused and not file.with_suffix(_SLOT).exists():
                     with suppress(StoreUnavailable), locked(file, seconds=0, clock=self._clock):
                         file.unlink(missing_ok=True)
 
