@@ -153,15 +153,14 @@ def _kubectl(profile: Profile, _: str) -> _Configuration:
 
 def _keyring(profile: Profile, host: str) -> _Configuration:
     urls = _urls(profile, host)
-    known = "|".join(f"{shlex.quote(url)}|{shlex.quote(url)}/*|{shlex.quote(host_of(url))}" for url in urls)
+    known = "|".join(f"{shlex.quote(url)}|{shlex.quote(url)}/*" for url in urls)
     user = shlex.quote(profile.user_at(host_of(urls[0])) or DEFAULT_USER)
     text = _script(
-        "# Prints the token for these addresses only.",
-        "for word; do",
-        f'  case "$word" in {known}) known=1 ;; esac',
-        "done",
-        '[ -n "$known" ] || exit 1',
-        'case "$*" in',
+        "# Prints the token for these addresses only. pip also asks for a host without a scheme, which may mean http.",
+        "options=$*",
+        'while [ $# -gt 0 ] && [ "$1" != get ]; do shift; done',
+        f'case "$2" in {known}) ;; *) exit 1 ;; esac',
+        'case "$options" in',
         f"  *--output=json*) exec {shlex.join(_get(profile, 'keyring'))} ;;",
         f'  *"--mode creds"*) echo {user}; exec {shlex.join(_get(profile))} ;;',
         f"  *) exec {shlex.join(_get(profile))} ;;",

@@ -417,10 +417,18 @@ def test_the_keyring_script_answers_pip_and_uv(
     pip = vector("programs/keyring_pip")["program"]["argv"]
     assert json.loads(helper(*pip).stdout) == {"username": "AWS", "password": KEY}
     assert helper("keyring", "get", "http://127.0.0.1:18759/simple/", "user").stdout == f"{KEY}\n"
-    assert helper("keyring", "get", "127.0.0.1:18759", "--mode", "creds").stdout == f"AWS\n{KEY}\n"
+    assert helper("keyring", "get", "http://127.0.0.1:18759", "--mode", "creds").stdout == f"AWS\n{KEY}\n"
+    # A variable of the caller decides nothing.
+    monkeypatch.setenv("known", "1")
     for url in (
         "https://evil.example/?http://127.0.0.1:18759/",
         "http://127.0.0.1:18759.evil.example/",
+        "http://127.0.0.1:18759@evil.example/",
         "http://127.0.0.1:1875",
+        # Without a scheme, as pip asks at last: the URL may be http.
+        "127.0.0.1:18759",
     ):
-        assert helper("keyring", "get", url, "user").stdout == ""
+        # The user name is from the URL, https://USER@evil.example/.
+        for user in ("user", "127.0.0.1:18759", "http://127.0.0.1:18759", "get"):
+            for words in (["get", url, user], [*pip[1:4], url, user], ["get", url, "--mode", "creds"]):
+                assert helper("keyring", *words).stdout == ""
