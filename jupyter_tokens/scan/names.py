@@ -90,9 +90,11 @@ _ASSIGNS = re.compile(r"[:=>：＝]|<-|%3[AaDd]")
 # The end of the gap before a value that is in quotes, or follows a tag or a colour code.
 _QUOTES = re.compile(r"(?:[\"'`>;m“‘「『]|%22)\Z")
 _CLOSES = re.compile(r"[\"'`\\&<\x1b”’」』]|%22|\Z")
-_NARROW = re.compile(rf"(?:[A-Za-z0-9._~+/=-]|{ESCAPED})+")
+_NARROW = re.compile(rf"(?:[A-Za-z0-9._~+/=-]++|{ESCAPED})+")
 _PASSWORD_ALONE = re.compile(rf"(?:[A-Za-z0-9._~+/=!@\#$^*?-]|{ESCAPED})*(?:[A-Za-z0-9_~+/=!@\#$^*-]|{ESCAPED})")
-_WIDE = r"(?P<value>(?:[^\s\"'`<>\\\x00\x1b()\[\]{}|&,;：“”‘’「」『』\u3002-\uffef]|&(?!\w{2,4};|\#)){8,16384}+)"
+_IN_VALUE = r"(?:[^\s\"'`<>\\\x00\x1b()\[\]{}|&,;：“”‘’「」『』\u3002-\uffef]|&(?!\w{2,4};|\#))"
+_SHORTEST, _BEGINNING, _LONGEST, _ESCAPE = 8, 128, 16384, len("%2520")
+_WIDE = re.compile(rf"{_IN_VALUE}{{{_SHORTEST},{_LONGEST}}}+")
 _REST_OF_PASSWORD = re.compile(r"[^\s\"'`<>\\\x00]{1,128}")
 _GOES_ON = ("(", "[", "{")
 # A value may begin with a character that could be part of the gap: password=":a…".
@@ -103,7 +105,7 @@ _MORE = re.compile(
 # In a URL that is part of another URL, a percent-encoded "&" and the like end a value.
 _ENDS_WITHIN = re.compile(r"%(?:25)?(?:0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])")
 _NAMES = tuple((end, re.compile(f"{end}{rest}(?![a-z0-9_])")) for end, rest in _ENDS)
-_FIELD = re.compile(_GAP + _WIDE)
+_FIELD = re.compile(rf"{_GAP}(?={_IN_VALUE}{{{_SHORTEST}}})")
 # A column or a row of a table printed by pandas; an option or an argument of a command.
 _ALONE = re.compile(r"[ \t]{2,}\Z")
 _LINE_BEGINS = re.compile(r"(?:\A|[\n\x00]|\\n)[ \t]*\Z")
@@ -148,7 +150,7 @@ def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
 
 def _has_what(rule: _Rule, value: str, *, quoted: bool) -> bool:
     """Whether a value has the digits and letters that a secret of this kind nearly always has."""
-    digits, cases = len(_DIGIT.findall(value)), (value != value.lower()) + (value != value.upper())
+    digits, cases = len(_DIGIT.findall(value[:_BEGINNING])), (value != value.lower()) + (value != value.upper())
     both = cases == 2  # noqa: PLR2004 (small and capital letters)
     if (rule.mixed and not (digits and both)) or (rule is _TOKEN and not (digits and cases)):
         return False
@@ -165,10 +167,15 @@ def named_in(text: str) -> Iterator[Span]:
     # The characters that may still be read in tables, so that a table with nothing but headers is not slow.
     left = [_MOST_READ * len(lowered)]
     for end, pattern in _NAMES:
+        done = 0
         for name in matches(end, pattern, lowered):
             field = _FIELD.match(lowered, name.end())
+            if field and field.end() < done:
+                # This value is the rest of the one that was found last.
+                continue
             spans = _field(text, field) if field else []
             if spans:
+                done = spans[-1].end
                 yield from spans
             elif _CELL.match(lowered, name.end()):
                 yield from _below(text, lowered, name.end(), left)
@@ -204,7 +211,8 @@ def _rule_of_key(before: str) -> _Rule | None:
 
 
 def _field(text: str, found: re.Match[str]) -> list[Span]:
-    at, start, end = found.start("gap"), found.start("value"), found.end("value")
+    at, start = found.span("gap")
+    wide = start
     begun = _ESCAPES.sub(lambda escape: " " * len(escape[0]), text[max(0, at - _LOOK_BACK) : at])
     name = _BEFORE.search(begun)
     kind = named_kind(name[0]) if name else None
@@ -214,16 +222,18 @@ def _field(text: str, found: re.Match[str]) -> list[Span]:
     if begins := _BEGINS_LIKE_A_GAP.search(gap):
         gap, start = gap[: begins.start(1)], start - len(begins[1])
     quoted = _QUOTES.search(gap) is not None
-    if quoted and _rule(name[0]) is _PASSWORD and (rest := _REST_OF_PASSWORD.match(text, end)):
-        end = rest.end()
-    value = text[start:end]
-    if not quoted or not _CLOSES.match(text, end) or _ENDS_WITHIN.search(value):
-        narrow = (_PASSWORD_ALONE if _rule(name[0]) is _PASSWORD else _NARROW).match(value)
-        if narrow is None:
-            return []
-        value, end = narrow[0], start + narrow.end()
-    if text[end : end + 1] in _GOES_ON:
+    password = _rule(name[0]) is _PASSWORD
+    end = start
+    # The quote in an encoded URL does not end a value that has other characters than a URL.
+    if quoted and not gap.endswith("%22") and (whole := _WIDE.match(text, wide)):
+        end = whole.end()
+        if password and (rest := _REST_OF_PASSWORD.match(text, end)):
+            end = rest.end()
+    if end == start or not _CLOSES.match(text, end) or _ENDS_WITHIN.search(text, start, end):
+        end = _narrow_end(_PASSWORD_ALONE if password else _NARROW, text, start, name[0])
+    if end == start or text[end : end + 1] in _GOES_ON:
         return []
+    value = text[start:end]
     if not quoted and not _ASSIGNS.search(gap):
         before = text[max(0, at - _LOOK_BACK - len(name[0])) : at - len(name[0])]
         in_a_line = _ALONE.fullmatch(gap) and _LINE_BEGINS.search(before) and _LINE_ENDS.match(text, end)
@@ -238,6 +248,18 @@ def _field(text: str, found: re.Match[str]) -> list[Span]:
         while (more := _MORE.match(text, spans[-1].end)) and is_named(name[0], more["value"]):
             spans.append(Span(*more.span("value"), kind, 2))
     return spans
+
+
+def _narrow_end(pattern: re.Pattern[str], text: str, start: int, name: str) -> int:
+    """Return the end of a value without quotes, or `start` if there is no secret.
+
+    Only a value that begins like a secret is read to its end: in a text such as `secret=secret=secret=`, each name is
+    followed by the whole rest.
+    """
+    found = pattern.match(text, start, start + _BEGINNING)
+    if found and found.end() > start + _BEGINNING - _ESCAPE:
+        found = pattern.match(text, start, start + _LONGEST) if is_named(name, found[0]) else None
+    return found.end() if found else start
 
 
 # What may follow a name that is a cell of a table in HTML, CSV, Markdown, or aligned columns.

@@ -34,8 +34,10 @@ _ESCAPE = re.compile(r"(?:\\[nrt]|%(?P<byte>[0-9A-Fa-f]{2})|\\u(?P<unit>[0-9A-Fa
 _LONGEST_ESCAPE = 6
 _NEAR = 200
 
-_VALUE = rf"(?P<value>(?:[A-Za-z0-9._~+/=-]|{ESCAPED}){{16,16384}}+)"
-_SIGNATURE = _VALUE.replace("16384", "2048")
+# Only the beginning of a value: in a text such as `Bearer+Bearer+Bearer+`, each word is followed by the whole rest.
+_VALUE = rf"(?P<value>(?P<begins>(?:[A-Za-z0-9._~+/=-]|{ESCAPED}){{16,128}}+))"
+_REST = re.compile(rf"(?:[A-Za-z0-9._~+/=-]++|{ESCAPED})*")
+_LONGEST = 16384
 _ANY = r"(?P<value>[^\s\"'`<>\\\x00@/]{6,256})"
 _QUOTED = r"[bru]?\\?[\"']"
 
@@ -46,9 +48,13 @@ def shapes_in(text: str) -> Iterator[Span]:
         text = _PICTURE.sub(lambda picture: " " * len(picture[0]), text)
     yield from _of_issuers(text)
     for context in _CONTEXTS:
+        end = 0
         for found in matches(context.mark, context.pattern, text):
-            if context.is_one(found):
-                yield Span(*found.span("value"), context.kind, 2)
+            if found.start("value") >= end and context.is_one(found):
+                start, end = found.span("value")
+                if "begins" in context.pattern.groupindex and (rest := _REST.match(text, end, start + _LONGEST)):
+                    end = rest.end()
+                yield Span(start, end, context.kind, 2)
     yield from _private_keys(text)
     yield from named_in(text)
 
@@ -256,6 +262,6 @@ _CONTEXTS = (
         _is_token,
     ),
     # S3, GCS, OSS, OBS and CloudFront; Azure's shared access signatures.
-    _Context("signature of a URL", "ignature", re.compile(rf"ignature(?:=|%3D){_SIGNATURE}"), _is_signature),
-    _Context("signature of a URL", "sig", re.compile(rf"sig(?:=|%3D){_SIGNATURE}"), _is_signature),
+    _Context("signature of a URL", "ignature", re.compile(rf"ignature(?:=|%3D){_VALUE}"), _is_signature),
+    _Context("signature of a URL", "sig", re.compile(rf"sig(?:=|%3D){_VALUE}"), _is_signature),
 )

@@ -69,7 +69,7 @@ _FILE = re.compile(
     r"\.(?:json|txt|pem|key|csv|ya?ml|env|ini|cfg|toml|html?|py|ipynb|whl|tar|gz|zip|parquet|pkl|h5|pt|bin|md|xml|com"
     r"|org|net|png|jpe?g|log|db|sh|js)\Z"
 )
-_VERSION = re.compile(r"\d+\.\d+\.\d+|\d{4}-\d\d-\d\d")
+_VERSION = re.compile(r"\d\.\d+\.\d|\d{4}-\d\d-\d\d")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _RUN = re.compile(r"[A-Za-z0-9]+")
 
@@ -194,7 +194,7 @@ def is_placeholder(value: str) -> bool:
 
 def is_reference(value: str, *, uuid: bool = False) -> bool:
     """Whether a value is a path, address, version or UUID. With `uuid`, a UUID does not count: it may be a secret."""
-    if _REFERENCE.match(value) or _FILE.search(value) or _VERSION.search(value):
+    if _REFERENCE.match(value) or _FILE.search(value[-_LONG:]) or _VERSION.search(value[:_LONG]):
         return True
     return not uuid and _UUID.fullmatch(value) is not None
 
