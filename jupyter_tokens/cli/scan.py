@@ -61,13 +61,17 @@ class ScanApp(CommandApp):
         known = Known(self._secrets() if self.profiles else {})
         scanned: dict[str, Scanned] = {}
         unreadable: dict[str, str] = {}
-        skipped: list[str] = []
-        paths = notebooks_in([Path(path) for path in self.extra_args or ["."]], lambda path: skipped.append(str(path)))
-        for path in paths:
+        left_out: dict[str, None] = {}
+        given = [Path(path) for path in self.extra_args or ["."]]
+        for path in notebooks_in(given, lambda path: left_out.setdefault(str(path))):
+            if str(path) in scanned:
+                # Given twice, for example with its folder: after --fix, a second scan would find nothing.
+                continue
             try:
                 scanned[str(path)] = scan_file(path, known, fix=self.fix)
             except NotReadable as error:
                 unreadable[str(path)] = str(error)
+        skipped = list(left_out)
         unreadable.update({name: result.broken for name, result in scanned.items() if result.broken})
         self._report_problems(scanned, unreadable, skipped)
         found = any(result.findings for result in scanned.values())

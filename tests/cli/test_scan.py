@@ -153,6 +153,13 @@ def test_fix_redacts_and_still_stops_the_commit(run: Run) -> None:
     assert (status, "redacted" in out) == (1, False)
 
 
+def test_one_that_is_given_twice_is_scanned_once(run: Run) -> None:
+    written("a.ipynb", shown(ACCESS_KEY))
+    written(".ipynb_checkpoints/a-checkpoint.ipynb", code("1"))
+    status, out, err = run("a.ipynb", ".", ".", "--fix")
+    assert (status, out.count("redacted"), err.count(".ipynb_checkpoints")) == (1, 1, 1)
+
+
 def test_after_a_fix_of_all_it_passes(run: Run) -> None:
     written("a.ipynb", shown(ACCESS_KEY))
     assert run("--fix")[0] == 1
