@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from traitlets import Bool, Unicode
 from .._util.atomic_file import replace_file
 from ..errors import ConfigurationError, NetworkError, ParameterError, ServerGone, TokenError
 from ..protocol.handles import Handle
-from ..protocol.proof import URL_VARIABLE
+from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE, Trust
+from ..sources.connection import tls_context
 from .command import Action
 from .completion import profile_names
 from .get import param
@@ -46,19 +47,20 @@ class _Asking(Action):
 
         from ..transport import Transport  # noqa: PLC0415 (likewise)
 
-        url, token = _server(self.server)
+        url, token, cert = _server(self.server)
         headers = {"Authorization": f"token {token}"} if token else {}
 
         def exchange() -> Driven[httpx.Response]:
             return (yield httpx.Request(method, f"{url}/jupyter-tokens/{path}", json=body, headers=headers))
 
-        transport = Transport()
+        gone = f"The Jupyter server at {url} cannot be reached"
         try:
-            answer = transport.run(exchange, timeout=_SECONDS, attempts=1)
+            with _open(cert) as pool, closing(Transport(transport=pool)) as transport:
+                answer = transport.run(exchange, timeout=_SECONDS, attempts=1)
         except NetworkError as error:
-            raise ServerGone(f"The Jupyter server at {url} cannot be reached: {error.message}") from None
-        finally:
-            transport.close()
+            raise ServerGone(f"{gone}: {error.message}") from None
+        except OSError as error:
+            raise ServerGone(f"{gone}: its certificate {cert} cannot be loaded ({type(error).__name__}).") from None
         if answer.is_success:
             return answer.json() if answer.content else None
         facts: Any = None
@@ -72,8 +74,18 @@ class _Asking(Action):
         raise TokenError.from_dict(facts)
 
 
-def _server(wanted: str) -> tuple[str, str]:
-    """Return URL and token of a server of this user.
+def _open(cert: str | None) -> AbstractContextManager[httpx.BaseTransport | None]:
+    """Open connections to the server that has this certificate, as kernels do; None for the usual connections."""
+    import httpx  # noqa: PLC0415 (as above)
+
+    if cert is None:
+        return nullcontext()
+    context = tls_context(Trust(cafile=cert), shows_cert=CLIENT_CERT_VARIABLE in os.environ)
+    return httpx.HTTPTransport(verify=context)
+
+
+def _server(wanted: str) -> tuple[str, str, str | None]:
+    """Return URL, token, and path of the own certificate (if any) of a server of this user.
 
     Raises `ConfigurationError` if the user has not chosen a server, and none or several are running.
     """
@@ -81,8 +93,8 @@ def _server(wanted: str) -> tuple[str, str]:
 
     running = {server["url"].rstrip("/"): server["token"] for server in list_running_servers()}
     # In a terminal of a server, use that server.
-    here = os.environ.get(URL_VARIABLE, "").removesuffix("/jupyter-tokens")
-    url = (wanted or here).rstrip("/")
+    here = os.environ.get(URL_VARIABLE, "").removesuffix("/jupyter-tokens").rstrip("/")
+    url = wanted.rstrip("/") or here
     if not url and len(running) == 1:
         [url] = running
     if not url:
@@ -95,7 +107,8 @@ def _server(wanted: str) -> tuple[str, str]:
     # Under a hub, the running server's file contains no valid token.
     given = os.environ.get("JUPYTER_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN")
     tokens = {_spelt(known): token for known, token in running.items()}
-    return url, given or tokens.get(_spelt(url), "")
+    cert = os.environ.get(CERT_VARIABLE) if _spelt(url) == _spelt(here) else None
+    return url, given or tokens.get(_spelt(url), ""), cert
 
 
 def _spelt(url: str) -> str:

@@ -18,9 +18,9 @@ from ..clock import Clock
 from ..errors import ServerGone, ServerUntrusted, TimedOut
 
 if TYPE_CHECKING:
-    from ..protocol.proof import Caller
+    from ..protocol.proof import Caller, Trust
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "tls_context"]
 
 _log = logging.getLogger(__name__)
 _QUIET_SECONDS = 3.0
@@ -198,19 +198,27 @@ def _connection(caller: Caller, seconds: float) -> http.client.HTTPConnection:
         return _UnixConnection(unquote(parts.netloc), seconds)
     host = parts.hostname or "localhost"
     if parts.scheme == "https":
-        trust = caller.trust
-        context = ssl.create_default_context() if trust is None else ssl.create_default_context(**trust._asdict())
-        if trust is not None:
-            # The certificate's issuer need not be trusted. This is Python's default from 3.13 on.
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        # A pinned certificate contains the server's public name, not the name used here.
-        context.check_hostname = trust is None
-        if caller.shows_cert:
-            _load_client_certificate(context)
+        context = tls_context(caller.trust, shows_cert=caller.shows_cert)
         return http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=context)
     if parts.scheme == "http":
         return http.client.HTTPConnection(host, parts.port, timeout=seconds)
     raise http.client.InvalidURL
+
+
+def tls_context(trust: Trust | None, *, shows_cert: bool) -> ssl.SSLContext:
+    """Return the settings for TLS with a server. See `Caller` for the arguments.
+
+    Raises `ServerUntrusted` if there is no client certificate to show, and OSError for an unusable `trust`.
+    """
+    context = ssl.create_default_context() if trust is None else ssl.create_default_context(**trust._asdict())
+    if trust is not None:
+        # The certificate's issuer need not be trusted. This is Python's default from 3.13 on.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    # A pinned certificate contains the server's public name, not the name used here.
+    context.check_hostname = trust is None
+    if shows_cert:
+        _load_client_certificate(context)
+    return context
 
 
 def _load_client_certificate(context: ssl.SSLContext) -> None:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from jupyter_tokens.cli.handles import HandleApp, HandlesApp
 from jupyter_tokens.client import Client
 from jupyter_tokens.errors import HandleRefused
 from jupyter_tokens.protocol.handles import Handle
+from jupyter_tokens.protocol.proof import CERT_VARIABLE, URL_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sources.opening import HANDLE_VARIABLE
 
+from ..e2e.certificate import self_signed
 from ..hearing import free_port, until_listening
 from .running import Run, runner
 
@@ -36,8 +39,14 @@ def handles(capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def server(sandbox: Sandbox, tmp_path: Path, config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server(sandbox: Sandbox, tmp_path: Path, config_dir: Path) -> Iterator[str]:
     """A Jupyter server that has the profiles; this process has none."""
+    with serving(sandbox, tmp_path) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def serving(sandbox: Sandbox, tmp_path: Path, *options: str) -> Iterator[int]:
     for name in ("config", "secrets"):
         (tmp_path / name).mkdir(mode=0o700)
     config = tmp_path / "config" / "jupyter_tokens_config.json"
@@ -46,14 +55,14 @@ def server(sandbox: Sandbox, tmp_path: Path, config_dir: Path, monkeypatch: pyte
     port = free_port()
     command = [
         sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser", f"--port={port}",
-        "--ServerApp.port_retries=0", "--ServerApp.jpserver_extensions={'jupyter_tokens': True}",
+        "--ServerApp.port_retries=0", "--ServerApp.jpserver_extensions={'jupyter_tokens': True}", *options,
     ]  # fmt: skip
     environment = {**os.environ, "JUPYTER_CONFIG_PATH": str(tmp_path / "config")}
     log = tmp_path / "server.log"
     with log.open("w") as out, subprocess.Popen(command, env=environment, stderr=out, cwd=tmp_path) as process:
         try:
             until_listening(port, DEADLINE)
-            yield f"http://127.0.0.1:{port}"
+            yield port
         finally:
             process.terminate()
             process.wait(DEADLINE)
@@ -91,6 +100,22 @@ def test_from_issue_to_revocation(
     assert issue("astra", "--file", str(file)).code == 0
     assert Handle.read(str(file)).profile == "astra"
     assert issue("nobody", "--file", str(file)).code == 2
+
+
+def test_a_server_with_a_certificate_of_its_own(
+    *, sandbox: Sandbox, handles: Run, tmp_path: Path, config_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    with serving(sandbox, tmp_path, f"--certfile={certificate}", f"--keyfile={key}") as port:
+        # As in a terminal of that server. The certificate is for another name of this machine.
+        monkeypatch.setenv(URL_VARIABLE, f"https://localhost:{port}/jupyter-tokens")
+        monkeypatch.setenv(CERT_VARIABLE, str(certificate))
+        assert "No handle" in handles().err
+        assert "No handle" in handles("--server", f"https://127.0.0.1:{port}/").err
+        monkeypatch.setenv(CERT_VARIABLE, str(tmp_path / "none.pem"))
+        assert "none.pem cannot be loaded" in handles().err
+        monkeypatch.delenv(CERT_VARIABLE)
+        assert (handles().code, handles().out) == (1, "")
 
 
 @pytest.mark.parametrize(
