@@ -22,6 +22,7 @@ from traitlets import Bool, Integer, Unicode
 from ..config.files import CONFIG_NAME
 from ..sandbox import Sandbox, running
 from .command import CommandApp
+from .terminal import say
 
 __all__ = ["DemoApp", "notebooks_folder"]
 
@@ -119,12 +120,6 @@ class DemoApp(CommandApp):
             except subprocess.TimeoutExpired:
                 lab.kill()
                 lab.wait()
-
-
-def say(message: str) -> None:
-    """Print a line on standard error; standard output is for programs."""
-    sys.stderr.write(message + "\n")
-    sys.stderr.flush()
 
 
 def write_config(folder: Path, profiles: Mapping[str, Any]) -> None:
