@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -31,6 +32,8 @@ _KIND = "held"
 _UNKNOWN_LIFE_SECONDS = 86_400.0
 """Seconds for which a token without a known expiry counts as held."""
 _MOST_NOTED = 65_536
+_END_SECONDS = 5.0
+"""Longest wait for the last records when the service stops."""
 
 
 @lru_cache(4096)
@@ -77,6 +80,8 @@ class Audit:
         self._records = records
         self._clock = clock
         self._noted: dict[tuple[str, str | None, str], datetime | None] = {}
+        self._under_way = 0
+        self._stored = threading.Condition()
 
     def served(self, caller: Caller, token: Token, *, cached: bool, handle: str | None = None) -> None:
         """Record that a user's server, or a worker with one of the user's handles, got a token.
@@ -161,20 +166,34 @@ class Audit:
             event = {"at": utc(self._clock.now()).isoformat(timespec="seconds"), "kind": kind, **facts}
             self._note(lambda: self._records.append(event))
 
+    def close(self) -> None:
+        """Wait until what happened so far is stored, for a few seconds at most."""
+        with self._stored:
+            self._stored.wait_for(lambda: not self._under_way, _END_SECONDS)
+
     def _note(self, act: Callable[[], None]) -> None:
         def noted() -> None:
             try:
                 act()
             except TokenError as problem:
                 _log.debug("event not stored: %s", problem)
+            finally:
+                self._count(-1)
 
+        self._count(1)
+        if not self._records.blocks:
+            noted()
+            return
         try:
-            if self._records.blocks:
-                THREADS.start("audit", noted)
-            else:
-                noted()
+            THREADS.start("audit", noted)
         except TokenError as problem:
+            self._count(-1)
             _log.debug("event not stored: %s", problem)
+
+    def _count(self, change: int) -> None:
+        with self._stored:
+            self._under_way += change
+            self._stored.notify_all()
 
 
 def _utc(seconds: float | None) -> datetime | None:

@@ -229,8 +229,9 @@ class TokenService(Configurable):
         )
 
     def close(self) -> None:
-        """Close the connections."""
+        """Store the last events, and close the connections."""
         self.source.close()
+        self.audit.close()
         self.records.close()
 
     def _fetched(self, source: LocalSource, fetched: Fetched) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from tornado.web import RequestHandler
 
 from jupyter_tokens.errors import ConfigurationError
+from jupyter_tokens.protocol.records import MemoryRecords
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.service import app
+from jupyter_tokens.service.activity import Audit
 from jupyter_tokens.service.app import ROUTES, TokenService
-from jupyter_tokens.service.callers import STALE_SECONDS
+from jupyter_tokens.service.callers import STALE_SECONDS, Caller
 
 from ..doubles import Clock
 from .conftest import (
@@ -256,6 +260,24 @@ def test_the_audit_says_who_got_what_and_holds_no_value(ask: Ask, caplog: pytest
     assert [facts["profile"] for kind, facts in told if kind == "fetched"] == ["pai-dlc"]
     assert token not in caplog.text
     assert not any(hub_token in caplog.text for hub_token in (ALICE, BOB))
+
+
+class SlowRecords(MemoryRecords):
+    blocks = True
+    answers = threading.Event()
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        assert self.answers.wait(300)
+        super().append(event)
+
+
+def test_what_happened_last_is_stored_before_the_service_ends(clock: Clock) -> None:
+    records = SlowRecords(clock)
+    audit = Audit(records, clock)
+    audit.forgotten(Caller("alice", None, frozenset(), frozenset()), "oneaccess")
+    threading.Timer(0.1, records.answers.set).start()
+    audit.close()
+    assert [event["kind"] for event in records.events()] == ["forgotten"]
 
 
 def test_metrics_by_user_and_profile(ask: Ask) -> None:
