@@ -1,9 +1,8 @@
 """Sends the HTTP requests of a provider's flow, with a time limit, retries and a size limit, and without redirects.
 
 A flow is a generator that yields requests and gets their responses. It runs on the thread that needs the token, or on a
-background thread of the cache. So the transport is synchronous: a call costs half as much as the same call with
-`httpx.AsyncClient` (see benchmarks/). httpx's requests go through httpcore's connection pool, not through httpx's
-client, because cookies, redirects, hooks and log lines are not wanted here.
+background thread of the cache. So the transport is synchronous. httpx's requests go through httpcore's connection pool,
+not through httpx's client, because cookies, redirects, hooks and log lines are not wanted here.
 """
 
 from __future__ import annotations
@@ -179,7 +178,11 @@ class Transport:
     def _send(self, request: httpx.Request, deadline: float, verify: bool | str) -> httpx.Response:
         left = deadline - self._clock.elapsed()
         if left <= 0:
-            raise TimedOut("No time is left for the call.", hint="Raise the profile's timeout.", unsent=True)
+            raise TimedOut(
+                f"The time limit was reached before the next request to {request.url.host}.",
+                hint="Try again, or raise the profile's timeout.",
+                unsent=True,
+            )
         limits = {"connect": min(CONNECT_SECONDS, left), "read": left, "write": left, "pool": left}
         request.extensions["timeout"] = limits
         host = request.url.host

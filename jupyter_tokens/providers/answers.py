@@ -193,7 +193,7 @@ def object_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> d
     """Return a field that must be an object. Raises `ResponseError` if it is not."""
     value = body.get(name)
     if not isinstance(value, dict):
-        raise malformed(response, f"has no object {name!r}", body)
+        raise malformed(response, f"has no field {name!r} with an object", body)
     return value
 
 
@@ -201,7 +201,7 @@ def list_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> lis
     """Return a field that must be a list of objects. Raises `ResponseError` if it is not."""
     value = body.get(name)
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise malformed(response, f"has no list of objects {name!r}", body)
+        raise malformed(response, f"has no field {name!r} with a list of objects", body)
     return value
 
 
@@ -209,7 +209,7 @@ def text_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str
     """Return a field that must be a non-empty string. Raises `ResponseError` if it is not."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise malformed(response, f"has no string {name!r}", body)
+        raise malformed(response, f"has no field {name!r} with a non-empty string", body)
     return value
 
 

@@ -329,7 +329,7 @@ class Provider:
 
     def create(self, call: Call) -> Flow:
         """Return the flow that creates a new token, if the API has such a call. It is not idempotent."""
-        raise TokenError(f"{self.title} has no call that creates a token.", unsent=True)
+        raise TokenError(f"Provider {self.id!r} cannot create tokens, only fetch them.", unsent=True)
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
         """Return the flow that lists the values of a parameter in `lists`. It fetches only the first page."""

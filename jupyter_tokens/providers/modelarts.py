@@ -235,8 +235,9 @@ class ModelArts(Provider):
             if login.endpoint.startswith("http://") and here:
                 return
         raise SecretError(
-            "OpenStack's configuration: auth_url (OS_AUTH_URL) must be https, and must be on loopback if the API is.",
-            hint="Correct it, or give iam_endpoint in the profile.",
+            "OpenStack's auth_url (OS_AUTH_URL) must be https, except on loopback. If the API is on loopback, "
+            "auth_url must be too.",
+            hint="Correct auth_url, or give iam_endpoint in the profile.",
         )
 
     @cached_property

@@ -325,7 +325,8 @@ class OAuth2(TokenEndpoint):
         super().check()
         if self.grant == CLIENT_CREDENTIALS and self.auth_method == "none":
             raise SettingProblem(
-                "auth_method", "none is for clients whose users log in: grant client_credentials needs a secret"
+                "auth_method",
+                "cannot be none with grant client_credentials, which needs a client secret or a private key",
             )
         if self.grant == TOKEN_EXCHANGE:
             if not self.subject:

@@ -190,7 +190,9 @@ def _check_issuer(call: Call, server: Server, answer: Mapping[str, str]) -> None
     """Raise `LoginNeeded` if the response names another server (RFC 9207), whose code this server must not get."""
     given = answer.get("iss")
     if server.issuer and (given != server.issuer if given is not None else server.sends_issuer):
-        raise needed(call.profile, "The response to the login is not from the profile's server, so it is not used.")
+        raise needed(
+            call.profile, "The login was rejected: its response does not name the profile's server as the issuer (iss)."
+        )
 
 
 def _login_params(provider: OAuth2, call: Call, server: Server) -> dict[str, str]:

@@ -36,7 +36,7 @@ def known_parameters(params: list[tuple[str, str]], known: tuple[str, ...]) -> d
     given: dict[str, str] = {}
     for name, value in params:
         if name in given or name not in known:
-            raise invalid(name, "The parameter is not known or given twice.")
+            raise invalid(name, "The parameter is unknown, or is given twice.")
         given[name] = value
     return given
 

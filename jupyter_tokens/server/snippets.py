@@ -176,7 +176,9 @@ def check_value(value: str) -> None:
     if "\0" in value or size < 0:
         raise UnusableToken("The token contains a character that an environment variable cannot hold.")
     if size > MOST_BYTES:
-        raise UnusableToken(f"The token is longer than an environment variable can be ({MOST_BYTES} bytes).")
+        raise UnusableToken(
+            f"The token has more than {MOST_BYTES} bytes, too many for an environment variable on some systems."
+        )
 
 
 def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str] = _NOTHING) -> Snippet:

@@ -78,7 +78,7 @@ class Callers:
 
     @property
     def hub_answers(self) -> bool:
-        """Whether the hub answered the last request."""
+        """Whether the hub answered the last call of this service. True before the first call."""
         return self._ask_from == -inf
 
     async def identify(self, headers: Mapping[str, str]) -> Caller:

@@ -247,12 +247,12 @@ def _drawn(viewer: Viewer, seen: Seen, now: float) -> bool:
 
 
 def feed_of(session: TokenSession | None, clock: Clock | None = None) -> Feed:
-    """Return the feed of a session; by default of this kernel's session.
+    """Return the feed of a session; by default of the session of this process's IPython shell.
 
     Raises
     ------
     RuntimeError
-        No session is given, and this is not an IPython kernel.
+        No session is given, and this process does not run IPython.
     """
     if session is None:
         shell = get_ipython()

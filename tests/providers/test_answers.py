@@ -98,14 +98,14 @@ def test_json_without_a_content_type() -> None:
 
 @pytest.mark.parametrize("value", [None, "", 5, ["x"], {"a": CANARY}, True])
 def test_a_field_that_is_no_text(value: object) -> None:
-    with pytest.raises(ResponseError, match="has no string 'token'") as caught:
+    with pytest.raises(ResponseError, match="has no field 'token' with a non-empty string") as caught:
         answers.text_of(answer(200), {"token": value, "RequestId": "rid"}, "token")
     assert caught.value.request_id == "rid"
 
 
 @pytest.mark.parametrize("value", [None, "x", [], 5])
 def test_a_field_that_is_no_object(value: object) -> None:
-    with pytest.raises(ResponseError, match="has no object 'a'"):
+    with pytest.raises(ResponseError, match="has no field 'a' with an object"):
         answers.object_of(answer(200), {"a": value}, "a")
     assert answers.object_of(answer(200), {"a": {"b": 1}}, "a") == {"b": 1}
 
@@ -300,6 +300,6 @@ def test_json_of_many_parts_and_some_depth() -> None:
 
 @pytest.mark.parametrize("value", [None, "x", {}, [1]])
 def test_a_field_that_is_no_list_of_objects(value: object) -> None:
-    with pytest.raises(ResponseError, match="has no list of objects 'a'"):
+    with pytest.raises(ResponseError, match="has no field 'a' with a list of objects"):
         answers.list_of(answer(200), {"a": value}, "a")
     assert answers.list_of(answer(200), {"a": [{"b": 1}]}, "a") == [{"b": 1}]

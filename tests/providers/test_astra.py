@@ -178,7 +178,7 @@ def test_an_answer_that_is_no_token_resource(prepared: Prepare, change: dict[str
 
 def test_a_new_token_without_its_value(prepared: Prepare) -> None:
     provider, call = prepared(SETTINGS, {**OWNER, "name": "n"}, create=True)
-    with pytest.raises(ResponseError, match="no string 'token'"):
+    with pytest.raises(ResponseError, match="no field 'token' with a non-empty string"):
         drive(provider.create(call), answer(201, RESOURCE))
 
 

@@ -65,7 +65,10 @@ class Used:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({**BROWSER, "grant": "client_credentials", "authorization_endpoint": ""}, "none is for clients whose users"),
+        (
+            {**BROWSER, "grant": "client_credentials", "authorization_endpoint": ""},
+            "cannot be none with grant client_credentials",
+        ),
         ({**SETTINGS, "grant": "token_exchange"}, "key 'subject' is missing"),
         ({**SETTINGS, "grant": "token_exchange", "subject": "mine"}, "must be profile:NAME"),
         ({**SETTINGS, "subject": "profile:another"}, "is only used with grant token_exchange"),

@@ -269,7 +269,7 @@ def test_create_needs_the_profile_to_allow_it() -> None:
 
 def test_create_where_the_vendor_has_no_such_call() -> None:
     bench = Bench()
-    with pytest.raises(TokenError, match="OneAccess has no call that creates a token"):
+    with pytest.raises(TokenError, match="Provider 'oneaccess' cannot create tokens, only fetch them"):
         bench.upstream.create("mine", {})
     assert bench.script.requests == []
 

@@ -19,7 +19,9 @@ _REVEALING: ContextVar[bool] = ContextVar("jupyter_tokens_revealing", default=Fa
 
 @contextmanager
 def revealing() -> Iterator[None]:
-    """Do not redact what this thread prints, displays and sends within the block. The notebook may save such output.
+    """Do not redact what this thread or asyncio task prints, displays and sends within the block.
+
+    The notebook may save such output.
 
     The value of a cell's last expression is sent after the block, and so is redacted.
     """
@@ -33,7 +35,7 @@ def revealing() -> Iterator[None]:
 
 
 def is_revealing() -> bool:
-    """Whether this thread is within a `revealing` block."""
+    """Whether the caller is within a `revealing` block of its own thread or asyncio task."""
     return _REVEALING.get()
 
 

@@ -336,7 +336,7 @@ class Search:
     # Internals
 
     def _blocks(self, data: bytes, begin: int = 0, end: int | None = None, size: int = _BLOCKS[0]) -> Iterator[int]:
-        """Yield the start of each block that contains a known word. Blocks overlap."""
+        """Yield the start of each block that contains a known word or a whole short skeleton. Blocks overlap."""
         end = len(data) if end is None else end
         if not self._known:
             return
@@ -459,7 +459,11 @@ class Search:
         return max(sizes)
 
     def _all_skeletons(self) -> bytes:
-        """All skeletons, each after a line break and followed by a `!` for each character dropped at its end."""
+        """Return all skeletons, joined: each as a line break, the skeleton, and a `!` for each dropped last character.
+
+        "Dropped" are the characters of the value after the last one in its skeleton. The result is cached until the
+        values change; `_heads` is updated with it.
+        """
         revision, (made, joined) = self._revision, self._joined
         if made != revision:
             needles = [needle for needles in tuple(self._needles.values()) for needle in needles]

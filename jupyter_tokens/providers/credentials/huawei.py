@@ -1,4 +1,4 @@
-"""Credentials of Huawei Cloud and T Cloud: access keys, and logins to IAM with the IAM tokens that they return.
+"""Credentials of Huawei Cloud and T Cloud: access keys, password logins to IAM, and the IAM tokens they return.
 
 Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authentication" (Keystone v3).
 """
