@@ -224,6 +224,8 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
   const canInject = target !== '' && variable !== null;
   const fetch = React.useRef<HTMLButtonElement>(null);
   const logIn = React.useRef<HTMLButtonElement>(null);
+  // Before the focus is looked at: this may remove the value that has it.
+  const [host, show, hide] = useReveal(trans, profile);
   // If this removes the button that has the focus, focus one that stays. A user who is elsewhere by
   // then is not disturbed.
   const hadFocus = fetch.current?.closest('li')?.contains(document.activeElement) === true;
@@ -232,7 +234,6 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
       (logIn.current ?? fetch.current).focus();
     }
   });
-  const [host, show, hide] = useReveal(trans, profile);
   return (
     <>
       {profile.login?.logged_in && (
@@ -405,7 +406,7 @@ function useReveal(
   const shownUntil = React.useRef<string | null>(null);
   const hide = React.useCallback(() => shown.current?.dispose(), []);
   React.useEffect(() => hide, [hide]);
-  React.useEffect(() => {
+  React.useLayoutEffect(() => {
     if (!has_value || expires_at !== shownUntil.current) {
       hide();
     }

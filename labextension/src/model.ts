@@ -390,8 +390,10 @@ export class TokensModel implements ITokens, IDisposable {
   ): void {
     const before = new Map(this.profiles?.map(profile => [profile.name, profile]));
     const profiles = listed.profiles.map(profile => same(before.get(profile.name), profile));
+    if (this.problem !== null) {
+      this._dropUnreachable();
+    }
     const another =
-      this._dropUnreachable() ||
       this.problem !== null ||
       profiles.length !== this.profiles?.length ||
       profiles.some((profile, index) => profile !== this.profiles?.[index]) ||
@@ -425,15 +427,13 @@ export class TokensModel implements ITokens, IDisposable {
     }
   }
 
-  /** The server is back: removes what the cards say about its absence. Returns whether any did. */
-  private _dropUnreachable(): boolean {
-    const before = this._outcomes.size;
+  /** The server is back: removes what the cards say about its absence. */
+  private _dropUnreachable(): void {
     for (const [profile, outcome] of this._outcomes) {
       if (outcome.kind === 'problem' && outcome.problem.reason === UNREACHABLE) {
         this._outcomes.delete(profile);
       }
     }
-    return this._outcomes.size < before;
   }
 
   /** The sooner a token expires, the sooner the next poll: the state changes in the last fifth of its life. */

@@ -205,25 +205,30 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
   const { trans } = bench;
   const [query, setQuery] = React.useState('');
   const [isHistory, setHistory] = React.useState(false);
+  // Whether all cards are rendered: the rest follows when the page is idle.
+  const [whole, setWhole] = React.useState(false);
   const [brought, setBrought] = React.useState<typeof wanted>(null);
   if (brought !== wanted) {
     setBrought(wanted);
     setQuery('');
     setHistory(false);
+    setWhole(true);
   }
   const list = React.useRef<HTMLUListElement>(null);
   React.useEffect(() => {
     if (brought) {
-      const card = `[data-profile="${CSS.escape(brought.profile)}"]`;
-      list.current?.querySelector(card)?.scrollIntoView({ block: 'nearest' });
+      const card = list.current?.querySelector(`[data-profile="${CSS.escape(brought.profile)}"]`);
+      card?.scrollIntoView({ block: 'nearest' });
+      // The form that was left may have had the focus.
+      if (document.activeElement === document.body) {
+        card?.querySelector('button')?.focus();
+      }
     }
   }, [brought]);
   const typed = query.trim().toLowerCase();
   const found = profiles?.filter(({ name, title, env }) =>
     `${name} ${title ?? ''} ${env === null ? '' : namesOf(env)}`.toLowerCase().includes(typed)
   );
-  // Whether all cards are rendered: the rest follows when the page is idle.
-  const [whole, setWhole] = React.useState(false);
   const drawn = profiles !== null;
   React.useEffect(() => {
     if (drawn) {

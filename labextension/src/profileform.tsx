@@ -134,8 +134,12 @@ export function ProfileForm({
     setReport(null);
     const secrets = taken(form.current, provider, keepingOf, editable);
     try {
-      await tokens.put(name, written(provider, secrets, params));
+      // Before the request: what is typed while it is under way is not saved.
       onChange(false);
+      await tokens.put(name, written(provider, secrets, params)).catch((error: unknown) => {
+        onChange(true);
+        throw error;
+      });
       if (!test) {
         onClose();
         return;

@@ -143,6 +143,46 @@ describe('the result of a command', () => {
     expect(notified()).toEqual([]);
   });
 
+  it('is shown on any of many cards, which gets the focus of the form', async () => {
+    server.answers['GET profiles'] = {
+      profiles: Array.from({ length: 40 }, (_, number) => profile({ name: `p${number}` })),
+      may_reveal: true,
+      may_edit: true,
+      loaded_in: []
+    };
+    await model.look();
+    await button('Fetch p39');
+    panel.add();
+    const name = (): Element | null => panel.node.querySelector('#jp-Tokens-form-name');
+    await vi.waitFor(() => expect(name()).toBe(document.activeElement));
+    panel.showCard('p39');
+    await vi.waitFor(() => expect(scrolled.mock.calls).toEqual([['p39']]));
+    const card = panel.node.querySelector('[data-profile="p39"]');
+    expect(card?.contains(document.activeElement)).toBe(true);
+  });
+
+  it('leaves the form that was changed while it was saved', async () => {
+    server.answers['GET profiles/acme'] = {
+      name: 'acme',
+      settings: { provider: PROVIDER.id },
+      secrets: []
+    };
+    const saved = new PromiseDelegate<object>();
+    server.answers['PUT profiles/acme'] = saved.promise;
+    server.answers['POST profiles/acme/token'] = { has_value: true };
+    await panel.edit('acme');
+    const form = await vi.waitFor(() => panel.node.querySelector('form') ?? expect.fail());
+    form.reportValidity = () => true;
+    const field = form.querySelector<HTMLInputElement>('input:not(:disabled)');
+    typeIn(field, 'one');
+    form.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true }));
+    await vi.waitFor(() => expect(server.seen.at(-1)?.method).toBe('PUT'));
+    typeIn(field, 'two');
+    saved.resolve({});
+    await vi.waitFor(() => expect(form.textContent).toContain('it works'));
+    expect(panel.showCard('acme')).toBe(false);
+  });
+
   it('is a notification if the form is not saved', async () => {
     panel.add();
     const field = await vi.waitFor(
@@ -203,6 +243,21 @@ describe('the focus', () => {
     expect(model.outcome('acme')?.kind).toBe('done');
     expect(focused()).toBe(after);
     expect(document.activeElement === cell).toBe(where === 'elsewhere');
+  });
+
+  it('stays on the card when the token goes whose value had it', async () => {
+    list(HELD);
+    await model.look();
+    server.answers['POST profiles/acme/token'] = { value: 's3cret', expires_at: HELD.expires_at };
+    await press('Reveal acme');
+    const hide = await vi.waitFor(
+      () => panel.node.querySelector<HTMLElement>('.jp-Tokens-hide') ?? expect.fail()
+    );
+    hide.focus();
+    list({});
+    await model.look();
+    await vi.waitFor(() => expect(hide.isConnected).toBe(false));
+    await vi.waitFor(() => expect(focused()).toBe('Fetch acme'));
   });
 
   it('stays on the card after Cancel', async () => {
