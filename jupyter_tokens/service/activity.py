@@ -186,7 +186,7 @@ class Audit:
             return
         try:
             THREADS.start("audit", noted)
-        except TokenError as problem:
+        except (TokenError, RuntimeError) as problem:
             self._count(-1)
             _log.debug("event not stored: %s", problem)
 

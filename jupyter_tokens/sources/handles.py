@@ -80,7 +80,7 @@ class HandleSource(TokenSource):
                     return remote.fetch(key, ask) if handle.url else self._from_own(key, ask, handle)
                 except HandleRefused as error:
                     # The handle has ended, but an earlier handle may still be valid.
-                    refused = error
+                    refused = refused or error
         if refused is not None:
             raise refused
         if not all(handle.url for handle, _ in mine):
@@ -139,6 +139,8 @@ class HandleSource(TokenSource):
 
 
 class _Issuer(RemoteSource):
+    token_seconds = 60.0  # because of `_look`
+
     def __init__(self, handle: Handle, about: dict[str, About], clock: Clock) -> None:
         super().__init__(handle, clock=clock)
         # Shared by all issuers: a token may be cached that another handle's issuer has returned.

@@ -68,11 +68,15 @@ class HubSource(LocalSource):
         """
         if self._looking.acquire(blocking=not self._listed):
             try:
-                if self.is_due:
-                    asked_at = self.clock.elapsed()
+                due = self.clock.elapsed() + LOOK_SECONDS
+                if self.is_due and self._listed:
+                    # First: if the service refuses a token meanwhile, the list is due again.
+                    self._ask_from = due
                     self._look()
-                    # Only now, because until there is a list, callers that find it due wait for it.
-                    self._ask_from = asked_at + LOOK_SECONDS
+                elif self.is_due:
+                    # Last, because callers that find the first list due wait for it.
+                    self._look()
+                    self._ask_from = due
             finally:
                 self._looking.release()
 
@@ -151,6 +155,8 @@ class HubSource(LocalSource):
 
 
 class _Service(RemoteSource):
+    token_seconds = 60.0  # The connection may be dead, behind a proxy that still answers `_look`.
+
     def granted(self) -> dict[str, Mapping[str, Any]]:
         """Return the service's facts about each granted profile, by name. Raises `TokenError`."""
         answer = self._call("profiles", {}, seconds=_ANSWER_SECONDS)

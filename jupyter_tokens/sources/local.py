@@ -248,14 +248,14 @@ class LocalSource(TokenSource):
 
     def forget(self, key: Key) -> None:
         """Remove what is cached under a key. The next fetch takes nothing older from the store."""
-        self._forgotten[Key(key.profile, user=key.user)] = utc(self.clock.now())
+        self._forget_older(Key(key.profile, user=key.user))
         if self._shared is not None:
             self._shared.forget([key])
         super().forget(key)
 
     def forget_profile(self, profile: str) -> None:
         """Remove what is cached for a profile. The next fetch takes nothing older from the store."""
-        self._forgotten[Key(profile)] = utc(self.clock.now())
+        self._forget_older(Key(profile))
         if self._shared is not None:
             self._shared.forget(self._shared.known(profile))
         super().forget_profile(profile)
@@ -303,6 +303,11 @@ class LocalSource(TokenSource):
         self._upstream.close()
         if self._shared is not None:
             self._shared.close()
+
+    def _forget_older(self, of: Key) -> None:
+        # A token may come from another machine, whose clock may be ahead.
+        held = [self.held(key) for key in self.keys() if (key.profile, key.user) == (of.profile, of.user)]
+        self._forgotten[of] = max([utc(self.clock.now()), *(one.token.obtained_at for one in held if one is not None)])
 
     def _since_forgotten(self, key: Key, ask: Ask) -> Ask:
         """Add to `ask` that the token must be newer than the last `forget` of its profile.

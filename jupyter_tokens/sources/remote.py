@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from ..clock import Clock
@@ -41,9 +41,6 @@ __all__ = ["RemoteSource", "written_key"]
 
 _log = logging.getLogger(__name__)
 _NONE: Mapping[str, Any] = {}
-_SECONDS = 660.0
-"""Time limit for a token, in seconds. The `timeout` of every profile is shorter, and the server's error says more. A
-server that hangs is noticed long before, by `_look`."""
 _LOOK_SECONDS = 2.0
 """Time limit for calls that need no vendor, in seconds."""
 _MOST_HOLDINGS = 300
@@ -72,6 +69,10 @@ class RemoteSource(TokenSource):
     """
 
     is_remote = True
+
+    token_seconds: ClassVar[float] = 660.0
+    """Time limit for a token, in seconds. The `timeout` of every profile is shorter, and the server's error says more.
+    A server that hangs is noticed long before, by `_look`."""
 
     def __init__(self, caller: Caller, *, fallback: TokenSource | None = None, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
@@ -109,7 +110,7 @@ class RemoteSource(TokenSource):
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a new token through the server. The call is never sent twice. Raises `TokenError`."""
         body = {"profile": profile, "params": dict(params), "create": True}
-        answer = self._call("token", body, seconds=_SECONDS, fresh=True)
+        answer = self._call("token", body, seconds=self.token_seconds, fresh=True)
         return self._token(answer)
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
@@ -118,7 +119,7 @@ class RemoteSource(TokenSource):
 
         body = {"profile": profile, "param": param, "params": dict(given)}
         try:
-            answer = self._call("values", body, seconds=_SECONDS, fresh=True)
+            answer = self._call("values", body, seconds=self.token_seconds, fresh=True)
         except ServerGone as gone:
             if self._fallback is None or isinstance(gone, ServerUntrusted):
                 raise
@@ -131,7 +132,7 @@ class RemoteSource(TokenSource):
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
         """Start a login on another device through the server, or return a login's state. See `TokenSource`."""
         body = {"profile": profile} if login_id is None else {"profile": profile, "id": login_id}
-        answer = self._call("login", body, seconds=_SECONDS, fresh=True)
+        answer = self._call("login", body, seconds=self.token_seconds, fresh=True)
         if answer.get("state") == "done":
             # Else the refusal of the old login would keep this process from asking for the new login's token.
             self.forget_profile(profile)
@@ -139,7 +140,7 @@ class RemoteSource(TokenSource):
 
     def logout(self, profile: str) -> bool | None:
         """Log the person out through the server. See `TokenSource`."""
-        answer = self._call("login", {"profile": profile, "logout": True}, seconds=_SECONDS, fresh=True)
+        answer = self._call("login", {"profile": profile, "logout": True}, seconds=self.token_seconds, fresh=True)
         self.forget_profile(profile)
         return bool(answer.get("revoked")) if answer.get("was_logged_in") else None
 
@@ -211,7 +212,7 @@ class RemoteSource(TokenSource):
             "newer_than": ask.newer_than.isoformat() if ask.newer_than else None,
         }
         try:
-            answer = self._call("token", body, seconds=_SECONDS)
+            answer = self._call("token", body, seconds=self.token_seconds)
         except ServerGone as gone:
             if self._fallback is None or isinstance(gone, ServerUntrusted):
                 # The server is running, so the secret must not be read in this process.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -15,13 +16,15 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from jupyter_tokens.cli.checks import jupyter
-from jupyter_tokens.errors import HandleRefused, TokenError
+from jupyter_tokens.clock import SystemClock
+from jupyter_tokens.errors import HandleRefused, NotGranted, TokenError
 from jupyter_tokens.protocol.handles import Handle
-from jupyter_tokens.protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE
+from jupyter_tokens.protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.sources import hub as hub_source
 from jupyter_tokens.sources import remote
+from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.hub import HubSource
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.sources.remote import RemoteSource
@@ -84,6 +87,27 @@ async def test_requests_at_the_start_wait_for_the_list(by_proof: Call, monkeypat
     assert [told(answer)["profile"] for answer in answers] == ["shared"] * 5
 
 
+def test_a_refusal_while_the_list_is_read_makes_it_due_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = HubSource(HubServer(os.environ[SERVICE_VARIABLE], ALICE))
+    source.look()
+    read = hub_source._Service.granted
+
+    def refuses(*_: object) -> None:
+        raise NotGranted("Not any more.")
+
+    def refused_meanwhile(service: hub_source._Service) -> dict[str, Any]:
+        with pytest.raises(NotGranted):
+            source.fetch(Key("shared"))
+        return dict(read(service))
+
+    monkeypatch.setattr(hub_source._Service, "fetch", refuses)
+    monkeypatch.setattr(hub_source._Service, "granted", refused_meanwhile)
+    monkeypatch.setattr(hub_source, "LOOK_SECONDS", 60.0)
+    source.look()
+    assert (source.problem, source.is_due) == (None, True)
+    source.close()
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["later", "at the start"])
 async def test_while_the_service_hangs_this_server_answers_in_time_for_its_kernels(
     *, by_proof: Call, profiles: dict[str, Any], service: Any, monkeypatch: pytest.MonkeyPatch, known: bool
@@ -137,6 +161,22 @@ async def test_a_forgotten_token_of_the_service_is_fetched_anew(call: Call, by_p
     second = told(await by_proof("token", {"profile": "shared"}))
     assert first["value"] != second["value"]
     assert sandbox.requests["oneaccess"] == 2
+
+
+class Behind(SystemClock):
+    def now(self) -> float:
+        return super().now() - 60
+
+
+def test_a_token_of_a_service_whose_clock_is_ahead_is_forgotten_too() -> None:
+    source = HubSource(HubServer(os.environ[SERVICE_VARIABLE], ALICE), clock=Behind())
+    source.look()
+    values = []
+    for _ in range(2):
+        values.append(source.get(source.key("shared")).reveal())
+        source.forget_profile("shared")
+    source.close()
+    assert values[0] != values[1]
 
 
 async def test_limits_of_the_services_profile_hold_here(by_proof: Call) -> None:

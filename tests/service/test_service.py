@@ -14,6 +14,7 @@ from jupyter_events.yaml import load
 from prometheus_client.parser import text_string_to_metric_families
 from tornado.web import RequestHandler
 
+from jupyter_tokens._util.threads import THREADS
 from jupyter_tokens.errors import ConfigurationError
 from jupyter_tokens.protocol.records import MemoryRecords
 from jupyter_tokens.sandbox import Sandbox
@@ -278,6 +279,20 @@ def test_what_happened_last_is_stored_before_the_service_ends(clock: Clock) -> N
     threading.Timer(0.1, records.answers.set).start()
     audit.close()
     assert [event["kind"] for event in records.events()] == ["forgotten"]
+
+
+def test_an_event_for_which_there_is_no_thread_fails_no_request(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(THREADS, "start", start)
+    audit = Audit(SlowRecords(clock), clock)
+    with caplog.at_level(logging.DEBUG):
+        audit.forgotten(Caller("alice", None, frozenset(), frozenset()), "oneaccess")
+    audit.close()
+    assert "event not stored" in caplog.text
 
 
 def test_metrics_by_user_and_profile(ask: Ask) -> None:

@@ -454,14 +454,14 @@ def test_a_server_that_forgets_the_kernel_meanwhile_is_not_waited_for(
 def test_a_vendor_that_takes_too_long_is_not_waited_for_for_ever(
     opened: Make, server: Server, me: Identity, hung: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "_SECONDS", 0.15)
+    monkeypatch.setattr(remote.RemoteSource, "token_seconds", 0.15)
     server.reply = lambda asked: (200, listed() if asked["action"] == "profiles" or not hung.wait(60) else told())
     with pytest.raises(TimedOut):
         opened(me).create("oneaccess", {})
 
 
 def test_the_longest_timeout_of_a_profile_ends_before_the_wait_for_the_server() -> None:
-    longest = remote._SECONDS - 1
+    longest = remote.RemoteSource.token_seconds - 1
     with pytest.raises(ConfigurationError, match="timeout"):
         Profiles.of({"p": {"provider": "static", "token": "env:T", "timeout": longest}})["p"]
 

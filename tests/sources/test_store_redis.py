@@ -128,6 +128,12 @@ def test_a_record_stays_one_with_its_marks_when_a_new_key_is_put_first(
     expected = Record({"lease": 3}, {"uses": 2, "revoked": 1})
     assert after.all("handle") == [expected]
     assert after.get("handle", "a") == expected
+    # A replica that has only the old key writes it again; what the others write is what counts.
+    before.put("handle", "a", {"lease": 4}, seconds=60)
+    after.put("handle", "a", {"lease": 5}, seconds=60)
+    found = after.get("handle", "a")
+    assert found is not None
+    assert found.facts == {"lease": 5}
     before.close()
     after.close()
 

@@ -88,7 +88,10 @@ class RedisRecords(Records):
             self._ask(lambda key=key: self._mark(keys=[key], args=[counts, *given]))  # type: ignore[misc]
 
     def get(self, kind: str, name: str) -> Record | None:
-        for key in self._moving(kind, name):
+        keys = self._keys(kind, name)
+        # The first key's record counts: a replica that does not have this key may still write under an older key. It is
+        # looked for again at the end, because a write may have moved it meanwhile.
+        for key in [*keys, *(keys[:1] if len(keys) > 1 else ())]:
             found = self._open(kind, key, self._ask(lambda key=key: self._read(key)))  # type: ignore[misc]
             if found is not None:
                 return found
