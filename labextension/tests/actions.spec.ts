@@ -173,7 +173,7 @@ it('does not say that the server is away when it is back', async () => {
   // If only this request got no answer, its failure stays on the card.
   await model.look();
   expect(model.outcome('acme')).toMatchObject({ problem: { reason: 'unreachable' } });
-  const listed = server.answers['GET profiles'];
+  const listed = server.answers['GET profiles'] ?? null;
   server.answers['GET profiles'] = null;
   await model.look();
   server.answers['GET profiles'] = listed;
