@@ -107,7 +107,7 @@ class HandleHandler(_Issuing):
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def delete(self, handle_id: str) -> None:
-        """Revoke a handle, whoever owns it."""
+        """Revoke a handle of any owner."""
         issued = await self.known(handle_id)
         if issued is None:
             self.refuse(404, "There is no such handle.", "handle")

@@ -100,10 +100,10 @@ class Served:
 
 
 def waits_for_anyio_alone(log: str) -> bool:
-    """Whether a process that was aborted had ended, but for a thread of AnyIO's.
+    """Whether AnyIO's threads were all that an aborted process was still waiting for.
 
-    Such a thread ends with the task that started it, and Jupyter's servers stop their event loop with tasks that go on,
-    such as those of a notebook that is shared: then the interpreter waits for ever.
+    Such a thread ends when the task that started it ends. Jupyter servers stop their event loop while some tasks still
+    run, for example the task of a shared notebook. Then the interpreter waits forever.
     See https://github.com/agronholm/anyio/pull/321.
     """
     threads = re.split(

@@ -176,7 +176,7 @@ def test_a_handle_that_has_ended_is_refused_with_what_to_do(issuer: Issuer, open
     clock.advance(100)
     with pytest.raises(HandleRefused, match="revoked"):
         value(source)
-    # Of several refusals, that of the latest handle is told.
+    # If all handles are refused, the error comes from the latest handle.
     source.add(replace(Handle.new("oneaccess", {}), url=latest.url))
     with pytest.raises(HandleRefused, match="does not know this handle"):
         value(source)

@@ -84,7 +84,8 @@ class RedisRecords(Records):
 
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
         given = [part for mark in marks.items() for part in mark]
-        for key in self._moving(kind, name):
+        # The first key's record last, because a write may move the record there meanwhile.
+        for key in reversed(self._keys(kind, name)):
             self._ask(lambda key=key: self._mark(keys=[key], args=[counts, *given]))  # type: ignore[misc]
 
     def get(self, kind: str, name: str) -> Record | None:
@@ -136,10 +137,6 @@ class RedisRecords(Records):
     def _written(self, kind: str, name: str, facts: Mapping[str, Any], seconds: float, which: str) -> bool:
         keys, values = self._keys(kind, name), [self._close(kind, name, facts), _ms(seconds), which]
         return bool(self._ask(lambda: self._write(keys=keys, args=values)))
-
-    def _moving(self, kind: str, name: str) -> list[str]:
-        """Return the names, the first key's last: so a record is found even if a write moves it meanwhile."""
-        return self._keys(kind, name)[::-1]
 
     def _close(self, kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
         return self._fernet.encrypt(json.dumps({"kind": kind, "name": name, "facts": facts}).encode())
