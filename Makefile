@@ -12,6 +12,7 @@ PYTEST = $(DEV)/python -m pytest
 # Several files at once, because tests mostly wait for servers and kernels; with a browser they wait less.
 FILES := --dist loadfile --no-loadscope-reorder
 TWO := -n 2 $(FILES)
+THREE := -n 3 $(FILES)
 FOUR := -n 4 $(FILES)
 QUICK := -m "not alone and not long and not scale"
 
@@ -46,14 +47,15 @@ test-long: programs $(VENVS)/dev/.ready labextension/node_modules/.package-lock.
 	$(PYTEST) $(FOUR) -m "long and not scale" tests --ignore tests/labextension
 	$(PYTEST) $(TWO) -m "long and not scale" tests/labextension
 
-# Clusters of workers, hubs, and a service's replicas at full size. The packages are large: an environment of their own.
+# Clusters of workers and hubs, and the service and the store at full size; `test` runs their other tests.
+# The packages are large: an environment of their own.
 test-scale: $(VENVS)/scale/.ready
 	@scripts/need chromium chromium --version
 	@scripts/need redis-server redis-server --version
-	PATH=$(abspath $(VENVS)/scale/node_modules/.bin):$$PATH $(SCALE)/python -m pytest -m scale $(or $(ARGS),tests/workers tests/service tests/sources tests/e2e/test_tutorials.py)
-	$(if $(ARGS),,$(SCALE)/python -m pytest --full -m "not scale" tests/load/test_one_call_a_life.py tests/service tests/sources/test_store.py tests/sources/test_store_redis.py)
+	PATH=$(abspath $(VENVS)/scale/node_modules/.bin):$$PATH $(SCALE)/python -m pytest -m scale $(or $(ARGS),$(THREE) tests/workers tests/service tests/sources tests/e2e/test_tutorials.py)
+	$(if $(ARGS),,$(SCALE)/python -m pytest --full -n 2 -m "(slow or nightly) and not scale" tests/load/test_one_call_a_life.py tests/service tests/sources)
 
-slow: $(VENVS)/dev/.ready
+slow: programs $(VENVS)/dev/.ready
 	$(DEV)/python -m pytest -m "(slow or nightly) and not scale" --full $(ARGS)
 
 # Not part of `test`: what other projects are about to release may break it, whatever we do.
